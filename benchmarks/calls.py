@@ -1,0 +1,125 @@
+"""The text form of encodings, models and tasks: the Python call that builds them.
+
+`"LaplacianPE(k=8)"` is parsed as a name and literals (`ast.literal_eval`), never evaluated. Names are looked up in a
+package's public classes; capitals, `-` and `_` do not matter, so that `python-source` finds `PythonSource`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from graphpe.errors import GraphPEValueError
+
+_NAME_AND_ARGUMENTS = re.compile(r"\s*([A-Za-z][\w-]*)\s*(\(.*\))?\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A name with literal arguments."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __str__(self) -> str:
+        parts = [repr(value) for value in self.args] + [f"{key}={value!r}" for key, value in self.kwargs.items()]
+        return f"{self.name}({', '.join(parts)})"
+
+
+def parse_call(text: str) -> Call:
+    """Parse `Name`, `Name()` or `Name(literal, key=literal)`.
+
+    Raises:
+        GraphPEValueError: If the text is not of that form.
+    """
+    match = _NAME_AND_ARGUMENTS.fullmatch(text)
+    if match is None:
+        raise GraphPEValueError(f"cannot read {text!r}: write a name with arguments, such as \"LaplacianPE(k=8)\"")
+    name, arguments = match.groups()
+    try:
+        call = ast.parse(f"_{arguments or '()'}", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("not a call")
+        if any(isinstance(value, ast.Starred) for value in call.args):
+            raise ValueError("starred arguments")
+        args = tuple(ast.literal_eval(value) for value in call.args)
+        kwargs = {}
+        for keyword in call.keywords:
+            if keyword.arg is None or keyword.arg in kwargs:
+                raise ValueError("repeated or starred arguments")
+            kwargs[keyword.arg] = ast.literal_eval(keyword.value)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        raise GraphPEValueError(
+            f"cannot read the arguments of {text!r}: they must be literals, such as (k=8, sign='none')"
+        ) from None
+    return Call(name, args, kwargs)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_]", "", name).lower()
+
+
+def find_class(name: str, classes: Mapping[str, type], what: str) -> type:
+    """The class of that name; capitals, `-` and `_` do not matter.
+
+    Raises:
+        GraphPEValueError: If there is none; the message lists those there are.
+    """
+    by_plain_name = {_plain(key): value for key, value in classes.items()}
+    found = by_plain_name.get(_plain(name))
+    if found is None:
+        close = difflib.get_close_matches(_plain(name), list(by_plain_name), n=1)
+        hint = next((f"; did you mean {key}?" for key in classes if close and _plain(key) == close[0]), "")
+        raise GraphPEValueError(f"unknown {what} {name!r}; known: {', '.join(classes)}{hint}")
+    return found
+
+
+def bind(call: Call, constructor: type, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """The keyword arguments with which `call` builds `constructor`.
+
+    Args:
+        call: The parsed text.
+        constructor: The class whose signature the arguments must fit.
+        without: Parameters that are supplied from elsewhere, and not to be given in the text.
+
+    Raises:
+        GraphPEValueError: For an unknown, missing or repeated argument; the message lists the known ones.
+    """
+    signature = inspect.signature(constructor)
+    known = {key: value for key, value in signature.parameters.items() if key not in without}
+    allowed = ", ".join(
+        key if value.default is inspect.Parameter.empty else f"{key}={value.default!r}" for key, value in known.items()
+    )
+    name = constructor.__name__
+    for key in call.kwargs:
+        if key not in known:
+            raise GraphPEValueError(f"{name} has no argument {key!r}; it takes {allowed or 'none'}")
+    try:
+        bound = signature.replace(parameters=list(known.values())).bind(*call.args, **call.kwargs)
+    except TypeError as error:
+        raise GraphPEValueError(f"{name}: {error}; it takes {allowed or 'none'}") from None
+    return dict(bound.arguments)
+
+
+def build(text: str, classes: Mapping[str, type], what: str) -> Any:
+    """Build the object a text names: `build("LaplacianPE(k=8)", encodings, "encoding")`."""
+    call = parse_call(text)
+    constructor = find_class(call.name, classes, what)
+    return constructor(**bind(call, constructor))
+
+
+def public_classes(package: ModuleType, base: type) -> dict[str, type]:
+    """The public classes of a package (its `__all__`) that derive from `base`, by name."""
+    members = ((name, getattr(package, name)) for name in package.__all__)
+    return {
+        name: member
+        for name, member in members
+        if isinstance(member, type) and issubclass(member, base) and not inspect.isabstract(member)
+    }

@@ -1,0 +1,102 @@
+"""What a task is: parameters, then data with a split and a metric, and the two ends of a model.
+
+A `Task` is a frozen dataclass of literals; its `repr` is the text the command line takes. `Task.load` gives a `TaskData`.
+`ModelEnds` is the part of a task that a trained model needs without the data: input encoders, head, loss. It is rebuilt
+from a JSON-able state, so that a run folder is enough to predict.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from graphpe.packed import PackedGraphs
+
+
+class ModelEnds(ABC):
+    """The two ends of a model for one task, and the loss between them."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What `Task.ends` needs to build this object again; JSON-able."""
+
+    @abstractmethod
+    def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
+        """Graphs as the model sees them, from graphs as the encodings see them (for example with inverse edges)."""
+
+    @abstractmethod
+    def node_encoder(self, width: int) -> nn.Module:
+        """A module from a batch to node embeddings `[num_nodes, width]`."""
+
+    @abstractmethod
+    def edge_encoder(self, width: int) -> nn.Module | None:
+        """A module from a batch to edge embeddings `[num_edges, width]`, or None where edges carry nothing."""
+
+    @abstractmethod
+    def head(self, width: int) -> nn.Module:
+        """A module from graph (or node) embeddings to the output that `loss` takes."""
+
+    @abstractmethod
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """The training loss: a scalar, the mean over the batch."""
+
+    @abstractmethod
+    def predict(self, output: Tensor) -> Tensor:
+        """What the metric needs of an output: one row a prediction, on the output's device."""
+
+
+@dataclass
+class TaskData(ABC):
+    """A task's graphs, split and metric.
+
+    Attributes:
+        graphs: Every graph of the task, as the encodings see them.
+        split: Graph ids by part: `train`, `valid`, `test`.
+        ends: The two ends of a model.
+        fingerprint: Changes whenever the data does; a run is resumed only on the same data.
+        notes: Lines worth telling the user (what was read, skipped, taken from a cache).
+    """
+
+    metric: ClassVar[str]
+    maximize: ClassVar[bool] = True
+
+    graphs: PackedGraphs
+    split: dict[str, Tensor]
+    ends: ModelEnds
+    fingerprint: str
+    notes: list[str] = field(default_factory=list)
+
+    @abstractmethod
+    def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
+        """The metric of `predictions` (rows as `ModelEnds.predict` makes them) for the graphs `indices`."""
+
+    @abstractmethod
+    def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
+        """The metric of the best prediction that ignores its input, chosen on the training part, and what it predicts."""
+
+
+class Task(ABC):
+    """Parameters of a task. Subclasses are frozen dataclasses of literals."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> TaskData:
+        """Read (or generate) the data.
+
+        Args:
+            workers: Processes that read in parallel; 0 means as many as there are cores.
+            cache: Folder for what is worth keeping between runs; None means the user's cache folder.
+            progress: Whether long work shows a progress bar.
+        """
+
+    @abstractmethod
+    def ends(self, state: Mapping[str, Any]) -> ModelEnds:
+        """The model ends of a run, from the state saved with it."""

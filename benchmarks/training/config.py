@@ -1,0 +1,82 @@
+"""The options of a training run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from graphpe.errors import GraphPEValueError
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What decides the outcome of a training run.
+
+    Args:
+        task: The task, as a call: "python-source", "python-source(graph='ast')", "code2". `graphpe list tasks` shows all.
+        root: Folder with the task's data; for python-source a source tree (default: the running interpreter's library).
+        model: The model, as a call: "GraphTransformer(width=64, layers=4)". `graphpe list models` shows all.
+        encodings: Encodings, as calls: "LaplacianPE(k=8)". `graphpe list encodings` shows all.
+        epochs: Passes over the training part.
+        batch_size: Graphs in a batch, on each device.
+        learning_rate: Peak learning rate of AdamW.
+        weight_decay: Weight decay of AdamW.
+        warmup_steps: Steps of linear warm-up, before the cosine decay to zero.
+        clip: Largest norm of the gradient; 0 clips nothing.
+        patience: Stop after so many epochs without a better validation metric; 0 never stops early.
+        max_steps: Stop after so many steps in all, evaluate and finish; 0 means no limit.
+        checkpoint_minutes: Save within an epoch, too, whenever so many minutes have passed.
+        precision: Number format of the computation, as in Lightning Fabric.
+        accelerator: "auto", "cpu" or "cuda", as in Lightning Fabric.
+        devices: Number of devices (processes, on CPU) on this machine.
+        nodes: Number of machines, each started by torchrun or SLURM.
+        seed: Seed of everything random.
+    """
+
+    task: str = "python-source"
+    root: str | None = None
+    model: str = "GraphTransformer(width=96, layers=4, heads=8, dropout=0.1, update_edges=False)"
+    encodings: tuple[str, ...] = ("MagneticLaplacianPE(k=8)", "RandomWalkPE(walk_length=8)")
+    epochs: int = 8
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup_steps: int = 100
+    clip: float = 1.0
+    patience: int = 5
+    max_steps: int = 0
+    checkpoint_minutes: float = 5.0
+    precision: Precision = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encodings", tuple(self.encodings))
+        for name in ("epochs", "batch_size", "devices", "nodes"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("warmup_steps", "patience", "max_steps", "seed", "weight_decay", "clip"):
+            self._check(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("learning_rate", "checkpoint_minutes"):
+            self._check(name, getattr(self, name) > 0, "more than 0")
+        for name in ("learning_rate", "weight_decay", "clip", "checkpoint_minutes"):
+            self._check(name, math.isfinite(getattr(self, name)), "finite")
+
+    def _check(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise GraphPEValueError(f"{name} is {getattr(self, name)!r}; it must be {expected}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options as plain values for YAML and JSON."""
+        return asdict(self) | {"encodings": list(self.encodings)}
+
+    def differences(self, given: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """The options in `given` whose value is not this config's: name -> (this config's, given)."""
+        known = {field.name for field in fields(self)}
+        mine = self.as_dict()
+        pairs = {key: (mine[key], list(value) if key == "encodings" else value) for key, value in given.items() if key in known}
+        return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}

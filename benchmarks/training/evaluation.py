@@ -1,0 +1,62 @@
+"""A model's predictions over a part of a task, gathered from all devices."""
+
+from __future__ import annotations
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from graphpe.benchmarks.tasks.task import ModelEnds
+from graphpe.loader import PackedLoader
+from graphpe.packed import PackedGraphs
+
+
+@torch.no_grad()
+def collect_predictions(
+    fabric: Fabric,
+    model: nn.Module,
+    ends: ModelEnds,
+    graphs: PackedGraphs,
+    indices: Tensor,
+    *,
+    batch_size: int,
+    label: str,
+    progress: bool,
+) -> tuple[Tensor, float]:
+    """Predict for the graphs `indices`.
+
+    Batches hold graphs of similar size (no randomness, so the grouping only saves padding). Each device takes every
+    `world_size`-th batch; all devices return the whole result.
+
+    Returns:
+        The predictions, one row a graph in the order of `indices`, on the CPU; and the mean loss over the graphs.
+    """
+    model.eval()
+    loader = PackedLoader(graphs, batch_size, indices=indices, bucket_by_size=True)
+    mine = loader.batch_indices(epoch=0)[fabric.global_rank :: fabric.world_size]
+    rows: list[Tensor] = []
+    loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
+    for batch_graphs in tqdm(mine, desc=label, leave=False, disable=not progress, unit="batch"):
+        batch = graphs.select(batch_graphs).to_batch().to(fabric.device)
+        output = model(batch)
+        rows.append(ends.predict(output).cpu())
+        loss += ends.loss(output, batch).double() * len(batch_graphs)
+    graph_ids = torch.cat(mine) if mine else torch.zeros(0, dtype=torch.long)
+    predictions = torch.cat(rows) if rows else torch.zeros(0)
+    if fabric.world_size > 1:
+        graph_ids, predictions = _gather(fabric, graph_ids), _gather(fabric, predictions)
+        loss = fabric.all_reduce(loss, reduce_op="sum")  # type: ignore[assignment]
+    # Graph ids may stand in any order, and in `indices` too: place each row where its graph is asked for.
+    position = torch.argsort(graph_ids)[torch.argsort(torch.argsort(indices))]
+    return predictions[position], float(loss) / max(len(indices), 1)
+
+
+def _gather(fabric: Fabric, rows: Tensor) -> Tensor:
+    """Concatenate tensors whose first dimension differs between devices."""
+    lengths = fabric.all_gather(torch.tensor([len(rows)], device=fabric.device)).flatten().tolist()  # type: ignore[union-attr]
+    padded = torch.zeros((max(lengths), *rows.shape[1:]), dtype=rows.dtype, device=fabric.device)
+    padded[: len(rows)] = rows.to(fabric.device)
+    gathered = fabric.all_gather(padded)
+    assert isinstance(gathered, Tensor)
+    return torch.cat([part[:length] for part, length in zip(gathered, lengths, strict=True)]).cpu()

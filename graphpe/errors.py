@@ -1,0 +1,22 @@
+"""Errors: one root, and subclasses that are also the built-in type a caller would expect."""
+
+from __future__ import annotations
+
+
+class GraphPEError(Exception):
+    """Root of every error graphpe raises on purpose.
+
+    A message is one line: what was given, what was expected and what to do.
+    """
+
+
+class GraphPEValueError(GraphPEError, ValueError):
+    """A value, shape, key or option is not one that is accepted."""
+
+
+class GraphPETypeError(GraphPEError, TypeError):
+    """An argument is of a type that is not accepted."""
+
+
+class GraphPERuntimeError(GraphPEError, RuntimeError):
+    """Something outside the caller's arguments failed: a file, a folder, a computation."""
