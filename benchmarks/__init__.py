@@ -1,1 +1,1 @@
-"""."""
+"""Tasks, training, the command line, and speed measurements."""

@@ -41,7 +41,7 @@ def parse_call(text: str) -> Call:
     """
     match = _NAME_AND_ARGUMENTS.fullmatch(text)
     if match is None:
-        raise GraphPEValueError(f"cannot read {text!r}: write a name with arguments, such as \"LaplacianPE(k=8)\"")
+        raise GraphPEValueError(f'cannot read {text!r}: write a name with arguments, such as "LaplacianPE(k=8)"')
     name, arguments = match.groups()
     try:
         call = ast.parse(f"_{arguments or '()'}", mode="eval").body

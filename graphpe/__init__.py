@@ -1,1 +1,1 @@
-"""."""
+"""Graph transformers with structural encodings, for PyTorch Geometric."""

@@ -1,1 +1,22 @@
-"""."""
+"""Models over PyG batches: encoders of inputs and encodings, attention, architectures and heads.
+
+An architecture is a public class whose constructor takes a `node_encoder`; its other keyword arguments, apart from
+`edge_encoder`, `encodings` and `head`, are literals.
+"""
+
+from graphpe.models.encoders import EigenvectorEncoding, LinearEncoding
+from graphpe.models.graph_transformer import GraphTransformer
+from graphpe.models.heads import MLPReadout, SubtokenHead
+from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
+
+__all__ = [
+    "ASTNodeEncoder",
+    "CategoricalEdges",
+    "CategoricalNodes",
+    "EigenvectorEncoding",
+    "GraphTransformer",
+    "LinearEdges",
+    "LinearEncoding",
+    "MLPReadout",
+    "SubtokenHead",
+]

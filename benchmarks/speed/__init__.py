@@ -1,1 +1,1 @@
-"""."""
+"""Speed measurements: each script prints both sides of a comparison made in one run."""

@@ -1,1 +1,1 @@
-"""."""
+"""Training: options, loop, checkpoints, run folder, summary."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from graphpe.errors import GraphPEValueError
 
+Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 
 
@@ -16,10 +17,10 @@ class TrainConfig:
     """What decides the outcome of a training run.
 
     Args:
-        task: The task, as a call: "python-source", "python-source(graph='ast')", "code2". `graphpe list tasks` shows all.
-        root: Folder with the task's data; for python-source a source tree (default: the running interpreter's library).
-        model: The model, as a call: "GraphTransformer(width=64, layers=4)". `graphpe list models` shows all.
-        encodings: Encodings, as calls: "LaplacianPE(k=8)". `graphpe list encodings` shows all.
+        task: The task, as a call: "python-source", "python-source(graph='ast')", "code2"; see `graphpe list tasks`.
+        root: Folder with the task's data; for python-source a source tree (default: the interpreter's own library).
+        model: The model, as a call: "GraphTransformer(width=64, layers=4)"; see `graphpe list models`.
+        encodings: Encodings, as calls: "LaplacianPE(k=8)"; see `graphpe list encodings`.
         epochs: Passes over the training part.
         batch_size: Graphs in a batch, on each device.
         learning_rate: Peak learning rate of AdamW.
@@ -30,7 +31,7 @@ class TrainConfig:
         max_steps: Stop after so many steps in all, evaluate and finish; 0 means no limit.
         checkpoint_minutes: Save within an epoch, too, whenever so many minutes have passed.
         precision: Number format of the computation, as in Lightning Fabric.
-        accelerator: "auto", "cpu" or "cuda", as in Lightning Fabric.
+        accelerator: Kind of device, as in Lightning Fabric.
         devices: Number of devices (processes, on CPU) on this machine.
         nodes: Number of machines, each started by torchrun or SLURM.
         seed: Seed of everything random.
@@ -50,7 +51,7 @@ class TrainConfig:
     max_steps: int = 0
     checkpoint_minutes: float = 5.0
     precision: Precision = "32-true"
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     devices: int = 1
     nodes: int = 1
     seed: int = 0
@@ -78,5 +79,9 @@ class TrainConfig:
         """The options in `given` whose value is not this config's: name -> (this config's, given)."""
         known = {field.name for field in fields(self)}
         mine = self.as_dict()
-        pairs = {key: (mine[key], list(value) if key == "encodings" else value) for key, value in given.items() if key in known}
+        pairs = {
+            key: (mine[key], list(value) if key == "encodings" else value)
+            for key, value in given.items()
+            if key in known
+        }
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}

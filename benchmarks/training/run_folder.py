@@ -1,11 +1,11 @@
 """The folder of one run: config, metrics, checkpoints, summary. Everything in it is written atomically.
 
-    config.yaml     the resolved options; `graphpe train --config` takes it
-    task.json       what the task's model ends need to predict (vocabularies), and the fingerprint of the data
-    metrics.jsonl   one line an epoch
-    last.pt         the newest state, to resume from
-    best.pt         the weights of the best validation epoch
-    summary.json    the result, once the run has finished
+config.yaml     the resolved options; `graphpe train --config` takes it
+task.json       what the task's model ends need to predict (vocabularies), and the fingerprint of the data
+metrics.jsonl   one line an epoch
+last.pt         the newest state, to resume from
+best.pt         the weights of the best validation epoch
+summary.json    the result, once the run has finished
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class RunFolder:
         """
         run = cls(path)
         if not run.config_file.is_file():
-            raise GraphPEValueError(f"{path} is not a run folder: it has no config.yaml; give the folder of a `graphpe train`")
+            raise GraphPEValueError(
+                f"{path} is not a run folder: it has no config.yaml; give the folder of a `graphpe train`"
+            )
         return run
 
     @classmethod
@@ -92,7 +94,9 @@ class RunFolder:
         """
         best = [path for path in parent.glob("*/best.pt") if (path.parent / "config.yaml").is_file()]
         if not best:
-            raise GraphPEValueError(f"no trained run in {parent.resolve()}: train one with `graphpe train`, or name one with --run")
+            raise GraphPEValueError(
+                f"no trained run in {parent.resolve()}: train one with `graphpe train`, or name one with --run"
+            )
         return cls(max(best, key=lambda path: path.stat().st_mtime).parent)
 
     @property

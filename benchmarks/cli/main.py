@@ -1,0 +1,77 @@
+"""`graphpe`: the command line. Every command is a function; its signature and docstring make the options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from graphpe.benchmarks.cli.list import add_list, run_list
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError, dashes_to_underscores
+from graphpe.benchmarks.cli.predict import add_predict, run_predict
+from graphpe.benchmarks.cli.train import add_train, run_train
+from graphpe.errors import GraphPEError
+
+COMMANDS = {
+    "train": (add_train, run_train, "train a model on a task"),
+    "predict": (add_predict, run_predict, "name the functions of Python files with a trained model"),
+    "list": (add_list, run_list, "list encodings, models and tasks"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows `graphpe`; None means the process's own arguments.
+
+    Returns:
+        The exit status: 0, 1 for an error in the work, 2 for one in the command, 130 after Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if given[0] == "--version":
+        import graphpe
+
+        print(f"graphpe {graphpe.__version__}")
+        return 0
+    name, rest = given[0], dashes_to_underscores(given[1:])
+    if name not in COMMANDS:
+        return _fail("graphpe", f"unknown command {name!r}; known: {', '.join(COMMANDS)}", 2)
+    add_arguments, run, description = COMMANDS[name]
+    parser = CommandParser(prog=f"graphpe {name}", description=description)
+    try:
+        add_arguments(parser)
+        return run(parser, rest)
+    except UsageError as error:
+        return _fail(f"graphpe {name}", f"{error} (see `graphpe {name} --help`)", 2)
+    except GraphPEError as error:
+        return _fail(f"graphpe {name}", str(error), getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        return _fail(f"graphpe {name}", "interrupted", 130)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stderr.close()
+        return 141
+
+
+def _fail(program: str, message: str, status: int) -> int:
+    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _help() -> str:
+    lines = [f"  graphpe {name:<8} {description}" for name, (_, _, description) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "graphpe: graph transformers with structural encodings",
+            "",
+            *lines,
+            "",
+            "graphpe COMMAND --help shows the options.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

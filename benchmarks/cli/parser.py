@@ -1,0 +1,49 @@
+"""The argument parser all commands share: options from typed signatures, or from a YAML file, and one-line errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+
+from graphpe.errors import GraphPEError
+
+
+class UsageError(GraphPEError):
+    """The command line or its YAML file is not understood."""
+
+
+class CommandParser(ArgumentParser):
+    """A parser that raises `UsageError` with one line instead of printing its usage and leaving."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise instead of exiting."""
+        raise UsageError(_one_line(message)) from ex
+
+    def given(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """Only what was given, on the command line or in the YAML file; no defaults."""
+        return {key: value for key, value in self._parse(arguments, defaults=False).items() if value is not None}
+
+    def values(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """All options, defaults included."""
+        return self._parse(arguments, defaults=True)
+
+    def _parse(self, arguments: Sequence[str], *, defaults: bool) -> dict[str, Any]:
+        namespace = self.parse_args(list(arguments), defaults=defaults)
+        values = namespace.as_dict()
+        values.pop("config", None)
+        return values
+
+
+def dashes_to_underscores(arguments: Sequence[str]) -> list[str]:
+    """Let `--batch-size` stand for `--batch_size`."""
+    return [
+        re.sub(r"^--[\w-]+", lambda match: "--" + match.group()[2:].replace("-", "_"), argument)
+        for argument in arguments
+    ]
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.replace("error: ", "").split())

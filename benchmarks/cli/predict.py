@@ -1,0 +1,51 @@
+"""`graphpe predict`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.prediction import NamedFunction, name_functions
+from graphpe.benchmarks.training.run_folder import RunFolder
+
+
+def add_predict(parser: CommandParser) -> None:
+    """Add the options of `graphpe predict`."""
+    parser.epilog = """
+examples:
+  graphpe predict script.py                               the newest run in runs/
+  graphpe predict src/ --run runs/python-source-001
+"""
+    parser.add_argument("paths", nargs="+", type=str, help="Python files or folders of them")
+    parser.add_argument("--run", type=str, default=None, help="run folder (default: the newest run in runs/)")
+    parser.add_argument("--batch_size", type=int, default=64, help="functions predicted at once")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
+
+
+def run_predict(parser: CommandParser, arguments: Sequence[str]) -> int:
+    """Print every function's own name beside the predicted one."""
+    values = parser.values(arguments)
+    if values["batch_size"] < 1:
+        raise UsageError(f"batch_size is {values['batch_size']}; it must be at least 1")
+    run = RunFolder.latest() if values["run"] is None else RunFolder.open(Path(values["run"]))
+    functions, notes = name_functions(run, [Path(path) for path in values["paths"]], batch_size=values["batch_size"])
+    if values["json"]:
+        for function in functions:
+            print(json.dumps({"function": function.where, "name": function.name, "predicted": function.predicted}))
+        return 0
+    for note in notes:
+        print(note)
+    print("\n".join(_table(functions)))
+    return 0
+
+
+def _table(functions: Sequence[NamedFunction]) -> list[str]:
+    where_width = min(max(len(function.where) for function in functions), 60)
+    name_width = min(max(len(function.name) for function in functions), 30)
+    lines = [f"{'function':<{where_width}}  {'name':<{name_width}}  predicted (probability)"]
+    for function in functions:
+        guess = " ".join(f"{token} ({probability:.2f})" for token, probability in function.predicted)
+        lines.append(f"{function.where:<{where_width}}  {function.name:<{name_width}}  {guess or '(nothing)'}")
+    return lines

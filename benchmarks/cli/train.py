@@ -1,0 +1,72 @@
+"""`graphpe train`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
+from graphpe.benchmarks.training.run_folder import RunFolder
+from graphpe.benchmarks.training.summary import summary_lines
+
+EXAMPLES = """
+examples:
+  graphpe train                                        the embedded task, from the Python source on this machine
+  graphpe train --root ~/code/project                  the functions of another source tree
+  graphpe train --encodings "LaplacianPE(k=8)" --model "GraphTransformer(width=64, layers=4)" --epochs 5
+  graphpe train --resume runs/python-source-001        go on after Ctrl-C, a crash or a kill
+  graphpe train --config runs/python-source-001/config.yaml --seed 1
+"""
+
+
+def add_train(parser: CommandParser) -> None:
+    """Add the options of `graphpe train`."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    parser.add_argument("--run", type=str, default=None, help="folder of the run (default: runs/<task>-001, and so on)")
+    parser.add_argument("--resume", type=str, default=None, help="run folder to go on with")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read data; 0: one a core")
+    parser.add_argument(
+        "--cache", type=str, default=None, help="folder for parsed data (default: the user's cache folder)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print only the result")
+    parser.add_class_arguments(TrainConfig, skip={"encodings"})
+    parser.add_argument(
+        "--encodings",
+        nargs="*",
+        type=str,
+        default=list(TrainConfig().encodings),
+        help='encodings, as calls: "LaplacianPE(k=8)" "RandomWalkPE(walk_length=8)"; nothing after the option: none',
+    )
+
+
+def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
+    """Train, or go on training, and print the result."""
+    values = parser.values(arguments)
+    given = parser.given(arguments)
+    path, resume_path, workers, cache, quiet = (
+        values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet")
+    )
+    if workers < 0:
+        raise UsageError(f"workers is {workers}; it must be 0 or more")
+    resume = None
+    if resume_path is not None:
+        if path is not None:
+            raise UsageError("--run names a new run and --resume an old one; give one of them")
+        resume = RunFolder.open(Path(resume_path))
+        config = check_resumable(resume, given)
+    else:
+        config = resolve(TrainConfig(**values))
+    summary = run_experiment(
+        config,
+        run_path=None if path is None else Path(path),
+        resume=resume,
+        workers=workers,
+        cache=None if cache is None else Path(cache),
+        progress=not quiet,
+    )
+    if summary is not None:
+        print("\n".join(summary_lines(summary)))
+    return 0

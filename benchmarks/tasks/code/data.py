@@ -1,0 +1,113 @@
+"""Graphs of code with labels, a split and OGB's metric."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from torch import Tensor
+
+from graphpe.benchmarks.tasks.code.baseline import best_constant
+from graphpe.benchmarks.tasks.code.edges import add_token_edges, flag_syntax_edges
+from graphpe.benchmarks.tasks.code.ends import CodeEnds
+from graphpe.benchmarks.tasks.code.labels import POSITIONS, decode_names, encode_names
+from graphpe.benchmarks.tasks.code.vocabulary import Vocabulary
+from graphpe.benchmarks.tasks.ogb_compat import evaluator
+from graphpe.benchmarks.tasks.task import TaskData
+from graphpe.errors import GraphPEValueError
+from graphpe.packed import PackedGraphs
+
+Graph = Literal["ast", "ast+tokens"]
+GRAPHS: tuple[Graph, ...] = ("ast", "ast+tokens")
+
+
+@dataclass
+class CodeData(TaskData):
+    """Functions and the sub-tokens of their names.
+
+    `graphs` holds `x`, `node_depth`, `node_is_attributed`, `node_dfs_order`, `edge_attr` and `y [B, 5]`; and as
+    Python values `name_tokens` (all sub-tokens of the name, the reference of the metric), `name` and `where` (file
+    and line).
+    """
+
+    metric: ClassVar[str] = "F1"
+
+    def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
+        """OGB's F1: of the sets of sub-tokens, averaged over graphs.
+
+        Args:
+            predictions: Classes, `[len(indices), 5]`.
+            indices: The graphs they were predicted for.
+
+        Raises:
+            GraphPEValueError: If there is not one row for each graph.
+        """
+        if predictions.shape != (len(indices), POSITIONS):
+            raise GraphPEValueError(
+                f"predictions must be [{len(indices)}, {POSITIONS}], one row a graph, got {list(predictions.shape)}"
+            )
+        assert isinstance(self.ends, CodeEnds)
+        return self._score(decode_names(predictions, self.ends.tokens), indices)
+
+    def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
+        """F1 of the best constant prediction, chosen on the training part, and its sub-tokens."""
+        constant = best_constant(self._references(self.split["train"]), POSITIONS)
+        return self._score([constant] * len(indices), indices), " ".join(constant)
+
+    def _references(self, indices: Tensor) -> list[list[str]]:
+        names = self.graphs.objects["name_tokens"]
+        return [names[index] for index in indices.tolist()]
+
+    def _score(self, predicted: list[list[str]], indices: Tensor) -> float:
+        if not predicted:
+            raise GraphPEValueError("F1 of no graph at all is not defined: give at least one index")
+        result = evaluator("ogbg-code2").eval({"seq_ref": self._references(indices), "seq_pred": predicted})
+        return float(result["F1"])
+
+
+def label_graphs(
+    graphs: PackedGraphs,
+    tokens: Vocabulary,
+    *,
+    graph: Graph,
+    name_tokens: Sequence[list[str]],
+    names: Sequence[str],
+    where: Sequence[str],
+) -> PackedGraphs:
+    """Syntax trees as a task's graphs: with edge flags, next-token edges if wanted, labels and names.
+
+    Args:
+        graphs: Trees in the form of ogbg-code2.
+        tokens: The classes.
+        graph: `"ast"` or `"ast+tokens"`.
+        name_tokens: Sub-tokens of each function's name.
+        names: Each function's name.
+        where: Where each function stands.
+    """
+    graphs = flag_syntax_edges(graphs)
+    if graph == "ast+tokens":
+        graphs = add_token_edges(graphs)
+    return PackedGraphs(
+        edge_index=graphs.edge_index,
+        ptr=graphs.ptr,
+        edge_ptr=graphs.edge_ptr,
+        node=graphs.node,
+        edge=graphs.edge,
+        graph={"y": encode_names(name_tokens, tokens)},
+        objects={"name_tokens": list(name_tokens), "name": list(names), "where": list(where)},
+    )
+
+
+def fingerprint(graphs: PackedGraphs, split: dict[str, Tensor]) -> str:
+    """A digest of everything that training and evaluation read."""
+    digest = hashlib.blake2b(digest_size=16)
+    tensors = {"edge_index": graphs.edge_index, "ptr": graphs.ptr, "edge_ptr": graphs.edge_ptr}
+    tensors |= graphs.node | graphs.edge | graphs.graph | split
+    for key, value in tensors.items():
+        digest.update(f"{key} {value.dtype} {list(value.shape)}".encode())
+        digest.update(np.ascontiguousarray(value.numpy()).data)
+    digest.update("\n".join(" ".join(name) for name in graphs.objects["name_tokens"]).encode())
+    return digest.hexdigest()

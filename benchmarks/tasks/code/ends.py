@@ -1,0 +1,96 @@
+"""The two ends of a model of code: syntax nodes in, five sub-tokens of a name out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.data import Batch
+
+from graphpe.benchmarks.tasks.code.edges import add_inverse_edges
+from graphpe.benchmarks.tasks.code.labels import POSITIONS, spoken
+from graphpe.benchmarks.tasks.code.vocabulary import END, NONE, Vocabulary
+from graphpe.benchmarks.tasks.task import ModelEnds
+from graphpe.errors import GraphPEValueError
+from graphpe.models.heads import SubtokenHead
+from graphpe.models.inputs import ASTNodeEncoder, LinearEdges
+from graphpe.packed import PackedGraphs
+
+MAX_DEPTH = 20
+"""Deeper nodes share the embedding of this depth, as in OGB's baselines."""
+
+
+@dataclass(frozen=True, eq=False)
+class CodeEnds(ModelEnds):
+    """Ends for ogbg-code2 and everything in its format.
+
+    Attributes:
+        types: Node types; column 0 of `x`.
+        attributes: Attributes; column 1 of `x`.
+        tokens: Sub-tokens of names, `__UNK__` and `__EOS__` last; the classes.
+    """
+
+    types: Vocabulary
+    attributes: Vocabulary
+    tokens: Vocabulary
+
+    def state(self) -> dict[str, Any]:
+        """The three vocabularies as lists."""
+        return {"types": self.types.words, "attributes": self.attributes.words, "tokens": self.tokens.words}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> CodeEnds:
+        """The ends that `state` describes.
+
+        Raises:
+            GraphPEValueError: If it is not the state of such ends.
+        """
+        try:
+            types, attributes, tokens = (Vocabulary(state[key]) for key in ("types", "attributes", "tokens"))
+        except (KeyError, TypeError) as error:
+            raise GraphPEValueError(
+                f"expected the vocabularies 'types', 'attributes' and 'tokens' of a saved run, but {error} is wrong"
+            ) from None
+        if NONE not in attributes.index_of or tokens.words[-1] != END:
+            raise GraphPEValueError(f"a saved vocabulary lacks {NONE} or {END}: it is damaged, or not one of code")
+        return cls(types, attributes, tokens)
+
+    def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
+        """With the inverse of every edge, flagged in `edge_attr`."""
+        return add_inverse_edges(graphs)
+
+    def node_encoder(self, width: int) -> nn.Module:
+        """Embeddings of type, attribute and depth, summed."""
+        return ASTNodeEncoder(width, len(self.types), len(self.attributes), max_depth=MAX_DEPTH)
+
+    def edge_encoder(self, width: int) -> nn.Module:
+        """A linear map of the two edge flags."""
+        return LinearEdges(2, width)
+
+    def head(self, width: int) -> nn.Module:
+        """Five classifiers over sub-tokens: `[B, 5, classes]`."""
+        return SubtokenHead(width, classes=len(self.tokens), positions=POSITIONS)
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Mean of the five cross-entropies, in float32 whatever the precision of training."""
+        return functional.cross_entropy(output.float().flatten(0, 1), batch.y.flatten())
+
+    def predict(self, output: Tensor) -> Tensor:
+        """The most probable class at each position, `[B, 5]` int64."""
+        return output.argmax(dim=-1)
+
+    def decode(self, output: Tensor) -> list[list[tuple[str, float]]]:
+        """The predicted name of each graph: its sub-tokens in order, each with its probability at its position.
+
+        These are the sub-tokens that the metric sees; a name may be empty.
+        """
+        probabilities, indices = torch.softmax(output.detach().float(), dim=-1).max(dim=-1)
+        words = self.tokens.words
+        return [
+            [(words[row[position]], chances[position]) for position in spoken(row, self.tokens)]
+            for row, chances in zip(indices.tolist(), probabilities.tolist(), strict=True)
+        ]

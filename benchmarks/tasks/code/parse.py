@@ -1,0 +1,233 @@
+"""One source file as flat arrays: the syntax nodes of its functions in depth-first order.
+
+Each outermost function is walked once. A function inside it is a contiguous stretch of the same arrays, so methods
+and nested functions cost nothing more.
+
+The attribute of a node is the first of its `name`, `arg`, constant value, `id` and `attr` that is not None, as text.
+That is what OGB's converter reads through `name, arg, s, n, id, attr` on Python 3.8 to 3.13, where `s` and `n` are
+aliases of `Constant.value`: strings, bytes, numbers, `True`, `False` and `...` have an attribute, `None` has not.
+(ogbg-code2 itself was made with an older Python, whose `NameConstant` and `Ellipsis` nodes had neither `s` nor `n`.)
+Here `value` is read directly: the aliases are gone since Python 3.14.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import hashlib
+import warnings
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARSER_VERSION = 1
+"""Part of the key of everything kept on disk; to be raised with any change of what this file produces."""
+
+LONGEST_ATTRIBUTE = 256
+"""Longer attributes (documentation strings, mostly) are kept as their beginning and a digest: equal stays equal."""
+
+TYPE_NAMES: tuple[str, ...] = tuple(
+    sorted({cls.__name__ for cls in vars(ast).values() if isinstance(cls, type) and issubclass(cls, ast.AST)})
+)
+"""Names of the node types of the running Python; `ParsedFile.type` holds indices into it."""
+
+FUNCTION_TYPES = ("FunctionDef", "AsyncFunctionDef")
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BLOCKS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+_ATTRIBUTE_FIELDS = ("name", "arg", "id", "attr")
+_DIGEST_CHARACTERS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedFile:
+    """The functions of one file: M nodes in depth-first order, F functions in order of their start.
+
+    Attributes:
+        type: Index into `TYPE_NAMES`, `[M]`.
+        attribute: Index into `strings`, or -1, `[M]`.
+        parent: Index of the parent, or -1 for an outermost function, `[M]`.
+        depth: Depth below the outermost function, which has 0, `[M]`.
+        start: First node of a function: its definition, `[F]`.
+        stop: One past the last node of a function, `[F]`.
+        line: Line of a function's `def`, `[F]`.
+        strings: The attributes that occur.
+    """
+
+    type: NDArray[np.int16]
+    attribute: NDArray[np.int32]
+    parent: NDArray[np.int32]
+    depth: NDArray[np.int32]
+    start: NDArray[np.int32]
+    stop: NDArray[np.int32]
+    line: NDArray[np.int32]
+    strings: list[str]
+
+
+def parse_source(source: bytes) -> ParsedFile:
+    """Parse one file.
+
+    Args:
+        source: The bytes of the file; a byte order mark and a coding line are honoured.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: Whatever `ast.parse` raises for source that is not
+        Python.
+    """
+    with _quiet(), _no_collection():
+        walk = _Walk()
+        for function in outermost_functions(ast.parse(source)):
+            walk.add(function)
+        return walk.result()
+
+
+def outermost_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Functions that are in no other function, in source order.
+
+    Only statements hold functions: expressions are not looked into.
+    """
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, _FUNCTIONS):
+            yield node
+        else:
+            stack.extend(reversed([child for child in ast.iter_child_nodes(node) if isinstance(child, _BLOCKS)]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How to read nodes of one class."""
+
+    type_index: int
+    attribute: str | None
+    children: tuple[str, ...]
+    """Fields that may hold nodes, last first: the order in which a stack takes them."""
+    is_function: bool
+
+
+class _Plans(dict[type, _Plan]):
+    """Plans by class, made when a class is first met."""
+
+    def __missing__(self, cls: type[ast.AST]) -> _Plan:
+        fields = cls._fields
+        attribute = next((field for field in _ATTRIBUTE_FIELDS if field in fields), None)
+        children = tuple(reversed([field for field in fields if field != attribute]))
+        if cls is ast.Constant:
+            attribute, children = "value", ()
+        elif cls.__name__ == "TypeAlias":  # its `name` is a node (Python 3.12)
+            attribute, children = None, tuple(reversed(fields))
+        plan = _Plan(TYPE_NAMES.index(cls.__name__), attribute, children, issubclass(cls, _FUNCTIONS))
+        self[cls] = plan
+        return plan
+
+
+_plans = _Plans()
+
+
+class _Walk:
+    """Pre-order walks, one outermost function after the other, with an explicit stack: depth has no limit."""
+
+    def __init__(self) -> None:
+        self.type = array("h")
+        self.attribute = array("i")
+        self.parent = array("i")
+        self.depth = array("i")
+        self.start = array("i")
+        self.stop = array("i")
+        self.line = array("i")
+        self.strings: dict[str, int] = {}
+
+    def add(self, function: ast.AST) -> None:
+        plans, strings, node_class = _plans, self.strings, ast.AST
+        add_type, add_attribute = self.type.append, self.attribute.append
+        add_parent, add_depth = self.parent.append, self.depth.append
+        index = len(self.type)
+        stack: list[tuple[Any, int, int]] = [(function, -1, 0)]
+        push, pop = stack.append, stack.pop
+        while stack:
+            node, parent, depth = pop()
+            if node is None:  # everything below a function has been taken: `parent` is its number
+                self.stop[parent] = index
+                continue
+            plan = plans[node.__class__]
+            add_type(plan.type_index)
+            add_parent(parent)
+            add_depth(depth)
+            value = None if plan.attribute is None else getattr(node, plan.attribute, None)
+            if value is None:
+                add_attribute(-1)
+            else:
+                add_attribute(strings.setdefault(value if value.__class__ is str else _text(value), len(strings)))
+            if plan.is_function:
+                push((None, len(self.start), 0))
+                self.start.append(index)
+                self.stop.append(-1)
+                self.line.append(node.lineno)
+            depth += 1
+            for field in plan.children:
+                child = getattr(node, field, None)
+                if child.__class__ is list:
+                    for item in reversed(child):
+                        if isinstance(item, node_class):
+                            push((item, index, depth))
+                elif isinstance(child, node_class):
+                    push((child, index, depth))
+            index += 1
+
+    def result(self) -> ParsedFile:
+        return ParsedFile(
+            type=np.array(self.type, dtype=np.int16),
+            attribute=np.array(self.attribute, dtype=np.int32),
+            parent=np.array(self.parent, dtype=np.int32),
+            depth=np.array(self.depth, dtype=np.int32),
+            start=np.array(self.start, dtype=np.int32),
+            stop=np.array(self.stop, dtype=np.int32),
+            line=np.array(self.line, dtype=np.int32),
+            strings=[_storable(text) for text in self.strings],
+        )
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:  # an integer with more decimal digits than Python converts; it was written in hexadecimal
+        return hex(value) if isinstance(value, int) else repr(value)
+
+
+def _storable(text: str) -> str:
+    """The text as it is kept: encodable (a lone surrogate is written out) and not long."""
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        encoded = text.encode(errors="backslashreplace")
+        text = encoded.decode()
+    if len(text) <= LONGEST_ATTRIBUTE:
+        return text
+    digest = hashlib.blake2b(encoded, digest_size=_DIGEST_CHARACTERS // 2).hexdigest()
+    return f"{text[: LONGEST_ATTRIBUTE - len(digest) - 1]}#{digest}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings that the parser has for other people's source (invalid escapes, `is` with a literal)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without garbage collection: a syntax tree is a burst of allocations without cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

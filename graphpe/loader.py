@@ -1,0 +1,118 @@
+"""PackedLoader: PyG mini-batches straight from packed storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.packed import PackedGraphs
+
+# Batches sorted by size together. A pool of this many leaves batches nearly as even in size as sorting everything
+# would, while which graphs meet in a batch still changes from epoch to epoch.
+_POOL_BATCHES = 64
+
+
+class PackedLoader:
+    """Iterates over PyG `Batch` objects, each a gather from `graphs`: no object per graph, no collation.
+
+    The order is a pure function of (seed, epoch): a run that was killed resumes at any step with the batches it would
+    have seen. Iterating does not change the epoch; call `set_epoch` to get another order.
+
+    Args:
+        graphs: Where the batches come from, on any device.
+        batch_size: Graphs in a batch.
+        shuffle: Whether each epoch has its own random order.
+        seed: Seed of that order, not negative.
+        drop_last: Whether to leave out a last batch that is smaller (with `shuffle`, other graphs each epoch).
+        indices: Ids of the graphs to load, or a mask; by default all.
+        bucket_by_size: Whether graphs of similar size share a batch, so that dense layers pad less. With `shuffle`,
+            graphs are sorted within random pools of 64 batches and the batches shuffled; without, batches go from
+            the smallest graphs to the largest.
+
+    Raises:
+        GraphPETypeError: `graphs` is no `PackedGraphs`, or a number is no integer.
+        GraphPEValueError: `batch_size` is not positive, `seed` is negative, or an id is out of range.
+    """
+
+    def __init__(
+        self,
+        graphs: PackedGraphs,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        drop_last: bool = False,
+        indices: Tensor | NDArray[Any] | Sequence[int] | None = None,
+        bucket_by_size: bool = False,
+    ) -> None:
+        if not isinstance(graphs, PackedGraphs):
+            raise GraphPETypeError(
+                f"graphs must be a PackedGraphs, got {type(graphs).__name__}: use PackedGraphs.from_dataset"
+            )
+        self.graphs = graphs
+        self.batch_size = _integer("batch_size", batch_size, lowest=1)
+        self.shuffle = shuffle
+        self.seed = _integer("seed", seed, lowest=0)
+        self.drop_last = drop_last
+        self.bucket_by_size = bucket_by_size
+        self.epoch = 0
+        self._ids = graphs.resolve(slice(None) if indices is None else indices).numpy()
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        if self.drop_last:
+            return len(self._ids) // self.batch_size
+        return -(-len(self._ids) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches(self.epoch)
+
+    def __repr__(self) -> str:
+        return (
+            f"PackedLoader({len(self._ids)} graphs, batch_size={self.batch_size}, shuffle={self.shuffle}, "
+            f"seed={self.seed}, drop_last={self.drop_last}, bucket_by_size={self.bucket_by_size})"
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order iteration follows."""
+        self.epoch = _integer("epoch", epoch, lowest=0)
+
+    def batch_indices(self, epoch: int) -> list[Tensor]:
+        """Ids of the graphs of each batch of `epoch`: a pure function of the loader's arguments and `epoch`."""
+        ids = self._ids
+        # Two streams, so that bucketing does not change which graphs `drop_last` leaves out.
+        order, batch_order = (
+            np.random.default_rng([self.seed, _integer("epoch", epoch, lowest=0), stream]) for stream in (0, 1)
+        )
+        if self.shuffle:
+            ids = order.permutation(ids)
+        if self.drop_last:
+            # Before sorting: otherwise the graphs left out would always be large ones.
+            ids = ids[: len(self) * self.batch_size]
+        if self.bucket_by_size:
+            pool = _POOL_BATCHES * self.batch_size if self.shuffle else max(len(ids), 1)
+            ids = ids[np.lexsort((self.graphs.sizes.numpy(force=True)[ids], np.arange(len(ids)) // pool))]
+        batches = list(torch.from_numpy(np.ascontiguousarray(ids)).split(self.batch_size)) if len(ids) else []
+        if self.bucket_by_size and self.shuffle:
+            return [batches[i] for i in batch_order.permutation(len(batches))]
+        return batches
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `start` on: where an interrupted epoch goes on."""
+        for indices in self.batch_indices(epoch)[start:]:
+            yield self.graphs.select(indices).to_batch()
+
+
+def _integer(name: str, value: Any, lowest: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise GraphPETypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if value < lowest:
+        raise GraphPEValueError(f"{name} must be at least {lowest}, got {value}")
+    return int(value)

@@ -1,0 +1,148 @@
+"""Layouts of all ordered node pairs of each graph: a flat list, and padded blocks.
+
+Both are built once a batch and shared by the layers, without a Python loop over graphs. They wait for a GPU only if the
+batch does not say how large it is (`Membership.max_size`, `Membership.num_pairs`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from graphpe.models.membership import Membership
+
+
+@dataclass(frozen=True)
+class PairList:
+    """All ordered node pairs (j -> i) of each graph, self-pairs included, as edges.
+
+    Attributes:
+        edge_index: Pairs (source j, target i), `[2, P]` with P the sum of squared graph sizes; ordered by graph, then
+            target, then source: the row-major order (query i, key j) of pair values.
+        slot: The pair that each real edge joins, `[E]`.
+    """
+
+    edge_index: Tensor
+    slot: Tensor
+
+    def spread(self, edge: Tensor, absent: Tensor) -> Tensor:
+        """Features of edges `[E, D]` as features of pairs `[P, D]`.
+
+        Parallel edges are summed; a pair without an edge gets `absent` `[D]`.
+        """
+        empty = torch.ones(self.edge_index.shape[1], 1, dtype=edge.dtype, device=edge.device)
+        empty = empty.index_fill(0, self.slot, 0)
+        return (empty * absent).to(edge.dtype).index_add(0, self.slot, edge)
+
+
+def pair_list(members: Membership, edge_index: Tensor) -> PairList:
+    """The pair list of a batch. O(P) time and memory."""
+    sizes = members.sizes
+    row = sizes.index_select(0, members.graph)  # pairs that end in each node
+    count = members.num_pairs if members.num_pairs is not None else int(row.sum())
+    first = row.cumsum(0) - row
+    target = torch.arange(row.numel(), device=row.device).repeat_interleave(row, output_size=count)
+    start = members.ptr.index_select(0, members.graph)  # first node of each node's graph
+    source = torch.arange(count, device=row.device) + (start - first).index_select(0, target)
+    j, i = edge_index[0], edge_index[1]
+    slot = (first - start).index_select(0, i) + j
+    return PairList(torch.stack([source, target]), slot)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Graphs padded to one size.
+
+    Attributes:
+        graphs: Number b of graphs.
+        size: Nodes n that each is padded to.
+        node: Node at each place, `[b * n]`; padding places hold some valid node.
+        key_mask: 0 for the keys of a graph and -inf for padding, `[b, 1, 1, n]`; all 0 for a graph without nodes.
+    """
+
+    graphs: int
+    size: int
+    node: Tensor
+    key_mask: Tensor
+
+
+@dataclass(frozen=True)
+class PaddedLayout:
+    """All node pairs of each graph as padded blocks `[b, H, n, n]` (query i, key j).
+
+    Attributes:
+        blocks: The blocks; each graph with nodes is in one.
+        edge_index: The real edges (source, target), `[2, E]`.
+        place: Place of each node in the concatenation of the blocks' places, `[N]`.
+        offset: Place of each edge's pair, for the first head, in the concatenation of the blocks' pairs, `[E]`.
+        head_stride: Distance of two heads of one pair in the same concatenation, `[E]`.
+        multiplicity: Number of edges on each edge's pair, `[E]` float32.
+        num_places: Length of the concatenation of the blocks' pairs.
+    """
+
+    blocks: list[Block]
+    edge_index: Tensor
+    place: Tensor
+    offset: Tensor
+    head_stride: Tensor
+    multiplicity: Tensor
+    num_places: int
+
+
+def padded_layout(members: Membership, edge_index: Tensor, heads: int) -> PaddedLayout:
+    """The padded layout of a batch.
+
+    On a CPU graphs are grouped by the power of two above their size, each group padded to its largest graph, so that
+    one large graph does not make every other one as large. Elsewhere all graphs form one block, because grouping
+    needs their sizes on the host; a loader that buckets graphs by size keeps the padding small there.
+    """
+    sizes, ptr, device = members.sizes, members.ptr, members.ptr.device
+    groups = _size_groups(members)
+    place_of_graph = torch.zeros_like(sizes)  # place of a graph's first node
+    size_of_graph = torch.zeros_like(sizes)  # n of its block
+    pair_of_graph = torch.zeros_like(sizes)  # place of its first pair
+    blocks, num_nodes, num_places = [], 0, 0
+    last = max(members.graph.numel() - 1, 0)
+    for graphs, size in groups:
+        count, column = graphs.numel(), torch.arange(size, device=device)
+        lengths = sizes.index_select(0, graphs).unsqueeze(1)
+        node = (ptr.index_select(0, graphs).unsqueeze(1) + column).clamp(max=last)
+        padding = (column >= lengths) & (lengths > 0)
+        key_mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
+        blocks.append(Block(count, size, node.flatten(), key_mask.view(count, 1, 1, size)))
+        order = torch.arange(count, device=device)
+        place_of_graph[graphs] = num_nodes + order * size
+        pair_of_graph[graphs] = num_places + order * (heads * size * size)
+        size_of_graph[graphs] = size
+        num_nodes += count * size
+        num_places += count * heads * size * size
+
+    local = torch.arange(members.graph.numel(), device=device) - ptr.index_select(0, members.graph)
+    place = place_of_graph.index_select(0, members.graph) + local
+    j, i = edge_index[0], edge_index[1]
+    graph = members.graph.index_select(0, i)
+    n = size_of_graph.index_select(0, graph)
+    offset = pair_of_graph.index_select(0, graph) + local.index_select(0, i) * n + local.index_select(0, j)
+    ones = torch.ones(offset.numel(), device=device)
+    counts = torch.zeros(num_places, device=device).index_add(0, offset, ones)
+    return PaddedLayout(blocks, edge_index, place, offset, n * n, counts.index_select(0, offset), num_places)
+
+
+def _size_groups(members: Membership) -> list[tuple[Tensor, int]]:
+    """Graph ids of each group and the size to pad them to; graphs without nodes may be left out."""
+    sizes = members.sizes
+    if sizes.numel() == 0:
+        return []
+    if sizes.device.type != "cpu":
+        size = members.max_size if members.max_size is not None else int(sizes.max())
+        return [(torch.arange(sizes.numel(), device=sizes.device), size)] if size else []
+    level = torch.log2(sizes.clamp(min=1).double()).ceil().long()
+    level[sizes == 0] = -1
+    groups = []
+    for value in level.unique().tolist():
+        if value >= 0:
+            graphs = (level == value).nonzero().flatten()
+            groups.append((graphs, int(sizes[graphs].max())))
+    return groups

@@ -1,0 +1,37 @@
+"""A linear map of a real node encoding."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.encoders.reading import read_encoding
+
+
+class LinearEncoding(nn.Module):
+    """A linear map (with bias) of the node encoding `batch[key]` `[num_nodes, channels]`.
+
+    Args:
+        key: Name of the encoding in the batch.
+        channels: Its number of columns.
+        width: Width of the result.
+
+    Raises:
+        GraphPEValueError: If a size is not positive; in `forward` if the batch has no real encoding of that name with
+            that many columns.
+    """
+
+    def __init__(self, key: str, channels: int, width: int) -> None:
+        super().__init__()
+        if channels < 1 or width < 1:
+            raise GraphPEValueError(f"LinearEncoding needs positive sizes (got channels={channels}, width={width})")
+        self.key = key
+        self.linear = nn.Linear(channels, width)
+
+    def forward(self, batch: Data) -> Tensor:
+        """The encoding at the model's width, `[num_nodes, width]`."""
+        value = read_encoding(batch, self.key, self.linear.in_features)
+        if value.is_complex():
+            raise GraphPEValueError(f"batch.{self.key} is complex: use EigenvectorEncoding(..., complex=True)")
+        return self.linear(value.to(self.linear.weight.dtype))

@@ -1,0 +1,51 @@
+"""Reading an encoding from a batch, with an error that names the transform that writes it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+
+# The transform that writes each key by default, with the number of its columns filled in. The keys are the contract
+# between transforms and models, which do not import each other.
+_WRITERS = {
+    "laplacian_eigenvector_pe": "T.LaplacianPE(k={})",
+    "laplacian_mask": "T.LaplacianPE(k={})",
+    "magnetic_eigenvector_pe": "T.MagneticLaplacianPE(k={})",
+    "magnetic_mask": "T.MagneticLaplacianPE(k={})",
+    "random_walk_pe": "T.RandomWalkPE(walk_length={})",
+}
+
+
+def read_encoding(batch: Data, key: str, channels: int) -> Tensor:
+    """`batch[key]`, `[rows, channels]`.
+
+    Raises:
+        GraphPEValueError: If the batch has no tensor of that name, or one with another number of columns.
+    """
+    value = getattr(batch, key, None)
+    writer = _WRITERS.get(key, "the transform that writes it").format(channels)
+    if not isinstance(value, Tensor):
+        raise GraphPEValueError(f"batch has no `{key}`: add {writer} to the transforms")
+    if value.dim() != 2 or value.shape[1] != channels:
+        raise GraphPEValueError(
+            f"batch.{key} has shape {list(value.shape)}, but the model was built for {channels} columns: "
+            f"use {writer}, or build the model for what the transform writes"
+        )
+    return value
+
+
+def per_graph(batch: Data, value: Tensor) -> Tensor:
+    """A value of each graph, `[num_graphs, ...]`, as a value of each node (or one row that broadcasts)."""
+    graph = getattr(batch, "batch", None)
+    return value if graph is None else value.index_select(0, graph)
+
+
+def num_graphs(batch: Data) -> int:
+    """Number of graphs, from the host where the batch has `ptr`."""
+    ptr = getattr(batch, "ptr", None)
+    if isinstance(ptr, torch.Tensor):
+        return ptr.numel() - 1
+    return 1 if getattr(batch, "batch", None) is None else batch.num_graphs

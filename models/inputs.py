@@ -1,0 +1,204 @@
+"""Input embeddings: from the features of nodes and edges in a batch to vectors of a model's width."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+
+
+@dataclass(frozen=True)
+class FactoredFeatures:
+    """Rows that are combinations of a few basis rows, so that a linear map costs almost nothing.
+
+    Attributes:
+        weights: Weights of the basis rows, `[E, R]`, or the one basis row that each row is, `[E]` integers.
+        basis: Basis rows, `[R, width]`.
+    """
+
+    weights: Tensor
+    basis: Tensor
+
+    def rows(self) -> Tensor:
+        """The rows written out, `[E, width]`."""
+        if self.weights.dim() == 1:
+            return self.basis.index_select(0, self.weights)
+        return self.weights @ self.basis
+
+    def map(self, linear: nn.Linear) -> Tensor:
+        """`linear(self.rows())` for a linear map without bias, in O(E R width) instead of O(E width^2)."""
+        return FactoredFeatures(self.weights, linear(self.basis)).rows()
+
+
+class FactoredEdges(nn.Module, ABC):
+    """Edge embeddings that are combinations of a few learned rows. A model may use the factors instead of the rows."""
+
+    @abstractmethod
+    def factors(self, batch: Data) -> FactoredFeatures:
+        """The edge embeddings of a batch in factored form."""
+
+    def forward(self, batch: Data) -> Tensor:
+        """Edge embeddings `[num_edges, width]`."""
+        return self.factors(batch).rows()
+
+
+class LinearEdges(FactoredEdges):
+    """A linear map (with bias) of numeric edge features `batch.edge_attr` `[num_edges, channels]`.
+
+    Args:
+        channels: Columns of `edge_attr`.
+        width: Width of the embeddings.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        _check_positive(channels=channels, width=width)
+        self.linear = nn.Linear(channels, width)
+
+    def factors(self, batch: Data) -> FactoredFeatures:
+        """`[edge_attr, 1]` times `[W; b]`.
+
+        Raises:
+            GraphPEValueError: If the batch has no `edge_attr` with that many columns.
+        """
+        weight, bias = self.linear.weight, self.linear.bias
+        value = _columns(batch, "edge_attr", self.linear.in_features).to(weight.dtype)
+        return FactoredFeatures(functional.pad(value, (0, 1), value=1.0), torch.cat([weight.t(), bias.unsqueeze(0)]))
+
+
+class CategoricalEdges(FactoredEdges):
+    """A learned vector for each category of integer edge features `batch.edge_attr`, summed over columns.
+
+    Ids outside a column's range are not looked for, since that would make every step wait for the device.
+
+    Args:
+        width: Width of the embeddings.
+        categories: Number of categories of each column (one number for one column): ids 0 ... categories - 1.
+    """
+
+    def __init__(self, width: int, categories: int | Sequence[int]) -> None:
+        super().__init__()
+        self.table = _Tables(width, categories)
+
+    def factors(self, batch: Data) -> FactoredFeatures:
+        """Rows of the tables: by index for one column, as a sum of one-hot rows for several.
+
+        Raises:
+            GraphPEValueError: If the batch has no integer `edge_attr` with that many columns.
+        """
+        ids = self.table.ids(batch, "edge_attr")
+        table = self.table.embedding.weight
+        if ids.shape[1] == 1:
+            return FactoredFeatures(ids.squeeze(1), table)
+        hot = torch.zeros(ids.shape[0], table.shape[0], dtype=table.dtype, device=ids.device)
+        return FactoredFeatures(hot.scatter(1, ids, 1), table)
+
+
+class CategoricalNodes(nn.Module):
+    """A learned vector for each category of integer node features `batch.x`, summed over columns.
+
+    Ids outside a column's range are not looked for, since that would make every step wait for the device.
+
+    Args:
+        width: Width of the embeddings.
+        categories: Number of categories of each column (one number for one column): ids 0 ... categories - 1.
+    """
+
+    def __init__(self, width: int, categories: int | Sequence[int]) -> None:
+        super().__init__()
+        self.table = _Tables(width, categories)
+
+    def forward(self, batch: Data) -> Tensor:
+        """Node embeddings `[num_nodes, width]`.
+
+        Raises:
+            GraphPEValueError: If the batch has no integer `x` with that many columns.
+        """
+        return self.table(self.table.ids(batch, "x"))
+
+
+class ASTNodeEncoder(nn.Module):
+    """Embeddings of syntax nodes in the format of ogbg-code2: type + attribute + depth.
+
+    Reads node type and attribute from the two columns of `batch.x` and the depth in the tree from `batch.node_depth`
+    (`[num_nodes]` or `[num_nodes, 1]`). Greater depths share the embedding of `max_depth`. The batch is left as it is
+    (OGB's encoder of the same name writes the clamped depth back into it).
+
+    Args:
+        width: Width of the embeddings.
+        num_types: Number of node types.
+        num_attributes: Number of attributes.
+        max_depth: Greatest depth with an embedding of its own.
+    """
+
+    def __init__(self, width: int, num_types: int, num_attributes: int, max_depth: int = 20) -> None:
+        super().__init__()
+        _check_positive(width=width, num_types=num_types, num_attributes=num_attributes, max_depth=max_depth)
+        self.max_depth = max_depth
+        self.type_embedding = nn.Embedding(num_types, width)
+        self.attribute_embedding = nn.Embedding(num_attributes, width)
+        self.depth_embedding = nn.Embedding(max_depth + 1, width)
+
+    def forward(self, batch: Data) -> Tensor:
+        """Node embeddings `[num_nodes, width]`.
+
+        Raises:
+            GraphPEValueError: If `x` has not two columns, or `node_depth` not one.
+        """
+        x = _columns(batch, "x", 2)
+        depth = _columns(batch, "node_depth", 1).squeeze(1).clamp(0, self.max_depth)
+        out = self.type_embedding(x[:, 0]) + self.attribute_embedding(x[:, 1])
+        return out + self.depth_embedding(depth)
+
+
+class _Tables(nn.Module):
+    """One embedding table for several columns of ids: each column has a range of rows of its own."""
+
+    offset: Tensor
+
+    def __init__(self, width: int, categories: int | Sequence[int]) -> None:
+        super().__init__()
+        counts = [categories] if isinstance(categories, int) else list(categories)
+        if not counts or min(counts) < 1:
+            raise GraphPEValueError(f"categories must be one or more positive numbers (got {categories!r})")
+        _check_positive(width=width)
+        self.embedding = nn.Embedding(sum(counts), width)
+        self.register_buffer("offset", torch.tensor([0, *counts[:-1]]).cumsum(0), persistent=False)
+
+    def ids(self, batch: Data, key: str) -> Tensor:
+        value = _columns(batch, key, self.offset.numel())
+        if value.is_floating_point() or value.is_complex():
+            raise GraphPEValueError(
+                f"batch.{key} has to hold integer categories (got {value.dtype}): convert it with .long()"
+            )
+        return value.long() + self.offset
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.embedding(ids).sum(1) if ids.shape[1] > 1 else self.embedding(ids.squeeze(1))
+
+
+def _columns(batch: Data, key: str, columns: int) -> Tensor:
+    """`batch[key]` as `[rows, columns]`; a vector is one column."""
+    value = getattr(batch, key, None)
+    if not isinstance(value, Tensor):
+        raise GraphPEValueError(f"batch has no tensor `{key}`, which the model's input encoder reads")
+    if value.dim() == 1:
+        value = value.unsqueeze(1)
+    if value.dim() != 2 or value.shape[1] != columns:
+        raise GraphPEValueError(
+            f"batch.{key} has shape {list(value.shape)}; the model's input encoder was built for {columns} columns"
+        )
+    return value
+
+
+def _check_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise GraphPEValueError(f"{name} must be at least 1 (got {size})")

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from graphpe import transforms
+from graphpe.benchmarks.cli.main import main
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    for command in ("train", "predict", "list"):
+        assert f"graphpe {command}" in printed
+
+
+def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 2
+    assert capsys.readouterr().err == "graphpe: error: unknown command 'trian'; known: train, predict, list\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("graphpe ")
+
+
+def test_list_shows_encodings_models_and_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("LaplacianPE", "MagneticLaplacianPE", "RandomWalkPE", "GraphTransformer", "python-source", "code2"):
+        assert f"  {name} " in printed
+    assert "Compose " not in printed
+    assert "Compose" in transforms.__all__
+
+
+def test_list_one_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "tasks"]) == 0
+    printed = capsys.readouterr().out
+    assert "python-source" in printed
+    assert "LaplacianPE" not in printed
+
+
+def test_list_something_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "task"]) == 2
+    assert "nothing to list under 'task'; known: encodings, models, tasks" in capsys.readouterr().err

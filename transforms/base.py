@@ -1,0 +1,201 @@
+"""What every encoding's transform shares: reading graphs, writing values, text form, checks of parameters."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import operator
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import get_worker_info
+from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.transforms import BaseTransform
+
+from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.packed import PackedGraphs
+
+MAX_COLUMNS = 4096
+"""The most eigenvectors or steps that an encoding accepts; a larger number is taken for a mistake."""
+
+# PyG reads meaning into parts of a name: it shifts what is named *index* or *batch*, stacks *adj*, counts *node* and
+# *edge*.
+_MEANINGFUL = ("index", "batch", "adj", "node", "edge")
+_TAKEN = ("x", "y", "pos", "face", "time", "ptr", "max_size", "norm", "num_classes", "keys")
+
+
+class Values(NamedTuple):
+    """What an encoding writes: values of nodes `[N, ...]` and of graphs `[B, ...]`, by key."""
+
+    node: dict[str, Tensor]
+    graph: dict[str, Tensor]
+
+
+class Encoding(BaseTransform):
+    """A structural encoding as a PyG transform.
+
+    Takes a `Data`, a `Batch` or a `PackedGraphs` and returns a copy of it with the encoding's values; the input and its
+    tensors stay as they are, and the values are on its device. `repr` is the call that builds the transform.
+
+    A subclass stores each of its parameters under the parameter's name and defines `encode`.
+    """
+
+    attr_name: str
+
+    def __call__(self, data: Any) -> Any:
+        """The graphs with the encoding."""
+        if isinstance(data, PackedGraphs):
+            return write_packed(data, self.encode(data.structure()))
+        return self.forward(copy.copy(data))
+
+    def forward(self, data: Any) -> Any:
+        """Write the encoding into a PyG `Data` or `Batch`, in place, and return it."""
+        graphs = read_graphs(data, repr(self))
+        write_data(data, graphs, self.encode(graphs))
+        return data
+
+    @abstractmethod
+    def encode(self, graphs: PackedGraphs) -> Values:
+        """The values of the encoding, from edges and edge weights alone."""
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the node values that it writes."""
+        return [self.attr_name]
+
+    @property
+    def graph_keys(self) -> list[str]:
+        """Keys of the graph values that it writes."""
+        return []
+
+    def __repr__(self) -> str:
+        names = inspect.signature(type(self)).parameters
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+class SpectralEncoding(Encoding):
+    """An encoding of eigenvectors: they come with eigenvalues and a mask, and their signs or phases may be random.
+
+    Eigenvalues and mask are named `laplacian_eigenvalues` and `laplacian_mask` (`magnetic_...`) beside eigenvectors of
+    the default name, and after the eigenvectors (`{attr_name}_eigenvalues`, `{attr_name}_mask`) beside others, so that
+    two encodings with different `attr_name` never write the same key.
+    """
+
+    _default_stem: str
+    k: int
+    seed: int
+    _generator: np.random.Generator | None = None
+    _generator_key: list[int] | None = None
+
+    @property
+    def eigenvalues_name(self) -> str:
+        """Key of the eigenvalues."""
+        return f"{self._stem}_eigenvalues"
+
+    @property
+    def mask_name(self) -> str:
+        """Key of the mask."""
+        return f"{self._stem}_mask"
+
+    @property
+    def graph_keys(self) -> list[str]:
+        """Keys of the graph values that it writes."""
+        return [self.eigenvalues_name, self.mask_name]
+
+    @property
+    def _stem(self) -> str:
+        default = f"{self._default_stem}_eigenvector_pe"
+        return self._default_stem if self.attr_name == default else self.attr_name
+
+    def _random(self) -> np.random.Generator:
+        """The generator of signs and phases, seeded once; in a worker of a `DataLoader`, by worker and epoch, too."""
+        worker = get_worker_info()
+        key = [self.seed] if worker is None else [self.seed, worker.seed]
+        if self._generator is None or self._generator_key != key:
+            self._generator, self._generator_key = np.random.default_rng(key), key
+        return self._generator
+
+
+def read_graphs(data: Any, reader: str) -> PackedGraphs:
+    """The edges and weights of a `Data` or `Batch`.
+
+    Raises:
+        GraphPETypeError: It is something else.
+        GraphPEValueError: It has no `edge_index`.
+    """
+    if isinstance(data, HeteroData):
+        raise GraphPETypeError(f"{reader} got a HeteroData: apply it to data.to_homogeneous()")
+    if not isinstance(data, Data):
+        raise GraphPETypeError(f"{reader} takes a Data, a Batch or a PackedGraphs, got {type(data).__name__}")
+    if data.to_dict().get("edge_index") is None:
+        hint = " (found 'adj_t': edges are read from edge_index only)" if "adj_t" in data else ""
+        raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}{hint}")
+    return PackedGraphs.from_data(data, keys=())
+
+
+def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:
+    """The packed graphs with the values."""
+    return graphs.with_values(node=values.node, graph=values.graph)
+
+
+def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
+    """Set the values on a `Data` or `Batch` (whose own dictionaries of slices are replaced, never changed)."""
+    for key, value in (values.node | values.graph).items():
+        data[key] = value
+    if not isinstance(data, Batch) or not hasattr(data, "_slice_dict"):
+        return
+    still = torch.zeros(graphs.num_graphs, dtype=torch.long)
+    slices = dict.fromkeys(values.node, graphs.ptr.cpu())
+    slices |= dict.fromkeys(values.graph, torch.arange(graphs.num_graphs + 1))
+    data._slice_dict = {**data._slice_dict, **slices}
+    data._inc_dict = {**data._inc_dict, **dict.fromkeys(slices, still)}
+
+
+def check_count(name: str, value: Any) -> int:
+    """A number of columns: an integer from 1 to `MAX_COLUMNS`."""
+    number = check_integer(name, value)
+    if not 1 <= number <= MAX_COLUMNS:
+        raise GraphPEValueError(f"{name} must be from 1 to {MAX_COLUMNS}, got {number}")
+    return number
+
+
+def check_seed(seed: Any) -> int:
+    """A seed: an integer that is not negative."""
+    number = check_integer("seed", seed)
+    if number < 0:
+        raise GraphPEValueError(f"seed must not be negative, got {number}")
+    return number
+
+
+def check_integer(name: str, value: Any) -> int:
+    """An integer (of Python or NumPy), but no bool."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise GraphPETypeError(f"{name} must be an integer, got {value!r}") from None
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """A bool and nothing that passes for one."""
+    if not isinstance(value, bool):
+        raise GraphPETypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def check_attr_name(attr_name: Any) -> str:
+    """A name under which PyG keeps a tensor as it is."""
+    if not isinstance(attr_name, str):
+        raise GraphPETypeError(f"attr_name must be a string, got {attr_name!r}")
+    part = next((part for part in _MEANINGFUL if part in attr_name), None)
+    if part is not None:
+        raise GraphPEValueError(
+            f"attr_name {attr_name!r} contains {part!r}, which PyG reads meaning into: choose another"
+        )
+    if not attr_name.isidentifier() or attr_name.startswith("_") or attr_name in _TAKEN:
+        raise GraphPEValueError(f"attr_name {attr_name!r} is not a free name of an attribute: choose another")
+    return attr_name

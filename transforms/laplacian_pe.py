@@ -1,0 +1,78 @@
+"""Laplacian eigenvectors as a transform."""
+
+from __future__ import annotations
+
+from graphpe.laplacian import Normalization, check_normalization
+from graphpe.packed import PackedGraphs
+from graphpe.signs import Convention, check_convention, orient
+from graphpe.spectral import laplacian_eigenpairs
+from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
+
+
+class LaplacianPE(SpectralEncoding):
+    """Laplacian eigenvectors of the k smallest eigenvalues (undirected).
+
+    L = I - D^-1/2 S D^-1/2 ("sym"), D - S ("comb") or I - D^-1 S ("rw"), with S the symmetrised weights: S_uv =
+    max(A_uv, A_vu), so that a directed edge counts as an undirected one, and once. Parallel edges count once without
+    `edge_weight` and add with it; self-loops are kept; isolated nodes have eigenvalue 0 (see `graphpe.laplacian`).
+
+    Writes, with B graphs and N nodes in total:
+
+    | key | shape | dtype | |
+    |---|---|---|---|
+    | `laplacian_eigenvector_pe` | `[N, k]` | float32 | unit norm in each graph, smallest eigenvalue first |
+    | `laplacian_eigenvalues` | `[B, k]` | float32 | |
+    | `laplacian_mask` | `[B, k]` | bool | False where a graph has fewer than k: column and eigenvalue are zero |
+
+    With another `attr_name` the last two are `{attr_name}_eigenvalues` and `{attr_name}_mask`. Signs are drawn when the
+    transform runs: used as `pre_transform`, they are drawn once and stored. Vectors of a repeated eigenvalue are some
+    orthonormal basis of its eigenspace. Solved densely in float64, O(n^3) time and O(n^2) memory a graph.
+
+    Args:
+        k: Number of eigenvectors, 1 to 4096.
+        normalization: `"sym"`, `"comb"` or `"rw"`.
+        sign: `"random"` (a fresh sign for each graph and eigenvector at each call), `"canonical"` (a rule that does not
+            depend on the order of the nodes, see `graphpe.signs`) or `"none"` (as the solver leaves them).
+        drop_zero_modes: Leave out the zero eigenvalues, one per connected component. Otherwise they come first.
+        seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
+        attr_name: Key of the eigenvectors.
+
+    Raises:
+        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
+            negative or not finite.
+
+    References:
+        Dwivedi, Joshi, Luu, Laurent, Bengio, Bresson: Benchmarking Graph Neural Networks. JMLR 2023, section 4.
+    """
+
+    _default_stem = "laplacian"
+
+    def __init__(
+        self,
+        k: int,
+        *,
+        normalization: Normalization = "sym",
+        sign: Convention = "random",
+        drop_zero_modes: bool = True,
+        seed: int = 0,
+        attr_name: str = "laplacian_eigenvector_pe",
+    ) -> None:
+        self.k = check_count("k", k)
+        check_normalization(normalization)
+        self.normalization: Normalization = normalization
+        check_convention(sign)
+        self.sign: Convention = sign
+        self.drop_zero_modes = check_bool("drop_zero_modes", drop_zero_modes)
+        self.seed = check_seed(seed)
+        self.attr_name = check_attr_name(attr_name)
+
+    def encode(self, graphs: PackedGraphs) -> Values:
+        """Eigenvectors, eigenvalues and mask of each graph."""
+        pairs = laplacian_eigenpairs(graphs, self.k, self.normalization, self.drop_zero_modes)
+        generator = self._random() if self.sign == "random" else None
+        vectors = orient(pairs.vectors, graphs.batch, graphs.num_graphs, self.sign, generator)
+        return Values(
+            node={self.attr_name: vectors.float()},
+            graph={self.eigenvalues_name: pairs.values.float(), self.mask_name: pairs.mask},
+        )
