@@ -1,1 +1,27 @@
-"""Graph transformers with structural encodings, for PyTorch Geometric."""
+"""Graph transformers with structural encodings, for PyTorch Geometric.
+
+The numerics and data structures live here; the rest stands in rooms beside them:
+
+    from graphpe import transforms as T    # encodings as PyG transforms
+    from graphpe import models as M        # architectures that use them
+"""
+
+from importlib.metadata import version as _version
+
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
+from graphpe.laplacian import laplacian, magnetic_laplacian
+from graphpe.loader import PackedLoader
+from graphpe.packed import PackedGraphs
+
+__version__ = _version("graphpe")
+
+__all__ = [
+    "GraphPEError",
+    "GraphPERuntimeError",
+    "GraphPETypeError",
+    "GraphPEValueError",
+    "PackedGraphs",
+    "PackedLoader",
+    "laplacian",
+    "magnetic_laplacian",
+]

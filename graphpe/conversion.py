@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Subset
+from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
@@ -46,11 +47,10 @@ def read_list(data_list: Sequence[Data], kinds: Kinds, keys: Keys) -> dict[str, 
     names = _names(first, keys)
     _check_same_keys(contents, {*names, *({"edge_index", "edge_weight"} & first.keys())}, keys)
     kinds = check_kinds(kinds, names)
-    fields = _Fields(np.array([_num_nodes(data, i) for i, data in enumerate(data_list)], dtype=np.int64))
+    sizes = np.array([_num_nodes(data, i) for i, data in enumerate(data_list)], dtype=np.int64)
+    fields = _Fields(sizes, _device(first))
     if "edge_index" in first:
-        local = [content["edge_index"] for content in contents]
-        for i, edge_index in enumerate(local):
-            _check_edge_index(edge_index, f"of graph {i} ")
+        local = [_plain_edges(content["edge_index"], f"of graph {i} ") for i, content in enumerate(contents)]
         fields.set_local_edges(torch.cat(local, dim=1), np.array([value.size(1) for value in local]))
     if "edge_weight" in first:
         fields.set_weight(_concatenate("edge_weight", [content["edge_weight"] for content in contents]))
@@ -87,41 +87,45 @@ def read_storage(dataset: Any, kinds: Kinds, keys: Keys) -> tuple[dict[str, Any]
     names = _names(content, keys)
     sizes = _stored_sizes(content, slices)
     num_graphs = dataset.len()
-    rows = {key: _stored_rows(key, content[key], slices.get(key), num_graphs) for key in content if key in slices}
-    used = [*names, *({"edge_index", "edge_weight"} & content.keys())]
-    if sizes is None or len(sizes) != num_graphs or any(rows.get(key) is None for key in used):
+    rows: dict[str, Ints] = {}
+    for key in [*names, *({"edge_index", "edge_weight"} & content.keys())]:
+        found = _stored_rows(key, content[key], slices.get(key), num_graphs)
+        if found is None:
+            return None
+        rows[key] = found
+    if sizes is None or len(sizes) != num_graphs:
         return None
     kinds = check_kinds(kinds, names)
-    fields = _Fields(sizes)
+    fields = _Fields(sizes, _device(content))
     if "edge_index" in content:
-        _check_edge_index(content["edge_index"], "")
-        fields.set_local_edges(content["edge_index"], rows["edge_index"])
+        fields.set_local_edges(_plain_edges(content["edge_index"]), rows["edge_index"])
     if "edge_weight" in content:
         fields.set_weight(content["edge_weight"])
     for key in names:
         if isinstance(content[key], Tensor) and kinds.get(key) != "object":
             fields.add(key, content[key], rows[key], kinds.get(key))
         elif isinstance(content[key], Tensor):
-            fields.add_objects(key, list(content[key].split(rows[key].tolist())), "object")
+            fields.add_objects(key, list(content[key].split(rows[key].tolist(), dim=_cat_dim(key))), "object")
         else:
             fields.add_objects(key, list(content[key]), kinds.get(key))
-    ids = None if dataset._indices is None else np.asarray(list(dataset._indices), dtype=np.int64)
-    return fields.content, ids
+    if dataset._indices is None:
+        return fields.content, None
+    return fields.content, np.asarray(list(dataset._indices), dtype=np.int64)
 
 
 class _Fields:
     """The fields of a `PackedGraphs`, as they are read."""
 
-    def __init__(self, sizes: Ints) -> None:
+    def __init__(self, sizes: Ints, device: torch.device) -> None:
         self.sizes = sizes
         self.edge_sizes = np.zeros_like(sizes)
         self.ptr = _cumulative(sizes)
         self.edge_order: Tensor | None = None
-        none = torch.zeros(2, 0, dtype=torch.long)
         self.content: dict[str, Any] = {
-            "edge_index": none, "ptr": self.ptr, "edge_ptr": _cumulative(self.edge_sizes), "edge_weight": None,
+            "edge_weight": None,
             "node": {}, "edge": {}, "graph": {}, "pair": {}, "objects": {},
         }  # fmt: skip
+        self.set_edges(torch.zeros(2, 0, dtype=torch.long, device=device), self.edge_sizes)
 
     def set_local_edges(self, edge_index: Tensor, edge_sizes: Ints) -> None:
         """Edges whose ids are counted within each graph."""
@@ -193,11 +197,9 @@ def _read_batch(data: Data, kinds: Kinds, keys: Keys) -> dict[str, Any]:
     names = [key for key in _names(content, keys) if key not in followed]
     kinds = check_kinds(kinds, names)
     node_graph, sizes = _batch_sizes(data)
-    fields = _Fields(sizes)
+    fields = _Fields(sizes, node_graph.device)
     if "edge_index" in content:
-        edge_index = content["edge_index"]
-        _check_edge_index(edge_index, "")
-        edge_index = edge_index.long()
+        edge_index = _plain_edges(content["edge_index"]).long()
         if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(node_graph):
             raise GraphPEValueError(
                 f"edge_index runs from {int(edge_index.min())} to {int(edge_index.max())}, "
@@ -218,7 +220,10 @@ def _read_batch(data: Data, kinds: Kinds, keys: Keys) -> dict[str, Any]:
     slices = data.__dict__["_store"].__dict__.get("_slice_dict") or {}
     for key in names:
         value = content[key]
-        if isinstance(value, Tensor) and kinds.get(key) != "object":
+        if isinstance(value, Tensor) and kinds.get(key) == "object" and key in slices:
+            # PyG may have shifted the values by the nodes of earlier graphs; it knows how to undo that.
+            fields.add_objects(key, [data[i][key] for i in range(len(sizes))], "object")
+        elif isinstance(value, Tensor):
             fields.add(key, value, _stored_rows(key, value, slices.get(key), len(sizes)), kinds.get(key))
         elif isinstance(value, list) and len(value) == len(sizes):
             fields.add_objects(key, value, kinds.get(key))
@@ -266,10 +271,9 @@ def _stored_sizes(content: Mapping[str, Any], slices: Mapping[str, Any]) -> Ints
 
 def _stored_rows(key: str, value: Any, slices: Any, num_graphs: int) -> Ints | None:
     """Rows of a collated value in each graph, or None where its slices do not (or no longer) describe it."""
-    dim = -1 if "index" in key else 0
     if isinstance(slices, Tensor) and slices.dim() == 1 and len(slices) == num_graphs + 1:
         if isinstance(value, Tensor) and value.dim():
-            if int(slices[0]) == 0 and int(slices[-1]) == value.size(dim):
+            if int(slices[0]) == 0 and int(slices[-1]) == value.size(_cat_dim(key)):
                 return np.diff(slices.numpy(force=True))
         elif isinstance(value, list) and len(value) == num_graphs:
             return np.ones(num_graphs, dtype=np.int64)
@@ -298,6 +302,15 @@ def _check_same_keys(contents: Sequence[Mapping[str, Any]], first: set[str], key
                 f"{key!r} is in graph {with_it} but not in graph {without}: "
                 "give every graph the same keys, or choose common ones with keys=[...]"
             )
+
+
+def _cat_dim(key: str) -> int:
+    """The dimension along which PyG collates a key."""
+    return -1 if "index" in key or key == "face" else 0
+
+
+def _device(content: Mapping[str, Any]) -> torch.device:
+    return next((value.device for value in content.values() if isinstance(value, Tensor)), torch.device("cpu"))
 
 
 def _num_nodes(data: Data, i: int) -> int:
@@ -332,12 +345,14 @@ def _numbers(key: str, values: list[Any]) -> Tensor:
 
 def _check_is_data(data: Any, name: str) -> None:
     if isinstance(data, HeteroData):
-        raise GraphPETypeError(f"{name} is a HeteroData: pass {name}.to_homogeneous()")
+        raise GraphPETypeError(f"{name} is a HeteroData: convert it with its to_homogeneous()")
     if not isinstance(data, Data):
         raise GraphPETypeError(f"{name} must be a torch_geometric Data, got {type(data).__name__}")
 
 
-def _check_edge_index(edge_index: Any, of: str) -> None:
+def _plain_edges(edge_index: Any, of: str = "") -> Tensor:
+    if isinstance(edge_index, EdgeIndex):
+        edge_index = edge_index.as_tensor()
     integers = isinstance(edge_index, Tensor) and not edge_index.is_floating_point() and edge_index.dtype != torch.bool
     if not integers or edge_index.dim() != 2 or edge_index.size(0) != 2:
         got = (
@@ -346,6 +361,7 @@ def _check_edge_index(edge_index: Any, of: str) -> None:
             else type(edge_index).__name__
         )
         raise GraphPEValueError(f"edge_index {of}must be integers [2, E], got {got}")
+    return edge_index
 
 
 def _cumulative(sizes: Ints) -> Tensor:

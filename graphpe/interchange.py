@@ -58,7 +58,9 @@ def read_scipy(matrices: Any) -> dict[str, Any]:
             raise GraphPETypeError(f"matrix {i} must be a SciPy sparse matrix, got {type(matrix).__name__}")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise GraphPEValueError(f"matrix {i} must be square, got {list(matrix.shape)}")
-    entries = [matrix.tocsr().tocoo() for matrix in matrices]  # through CSR: adds up what is stored twice
+    entries = [matrix.tocoo(copy=True) for matrix in matrices]
+    for entry in entries:
+        entry.sum_duplicates()
     weighted = any(entry.dtype != np.bool_ for entry in entries)
     edge_weight = torch.from_numpy(np.concatenate([entry.data for entry in entries])) if weighted else None
     return _fields(

@@ -18,6 +18,10 @@ from graphpe.packed import PackedGraphs
 # would, while which graphs meet in a batch still changes from epoch to epoch.
 _POOL_BATCHES = 64
 
+# Nodes that are gathered at once. A selection costs some 100 us however small it is, which this spreads over several
+# batches.
+_NODES_TOGETHER = 32_768
+
 
 class PackedLoader:
     """Iterates over PyG `Batch` objects, each a gather from `graphs`: no object per graph, no collation.
@@ -63,7 +67,7 @@ class PackedLoader:
         self.drop_last = drop_last
         self.bucket_by_size = bucket_by_size
         self.epoch = 0
-        self._ids = graphs.resolve(slice(None) if indices is None else indices).numpy()
+        self._ids = graphs.resolve(slice(None) if indices is None else indices).numpy().copy()
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -91,23 +95,35 @@ class PackedLoader:
         order, batch_order = (
             np.random.default_rng([self.seed, _integer("epoch", epoch, lowest=0), stream]) for stream in (0, 1)
         )
-        if self.shuffle:
-            ids = order.permutation(ids)
+        ids = order.permutation(ids) if self.shuffle else ids.copy()
         if self.drop_last:
             # Before sorting: otherwise the graphs left out would always be large ones.
             ids = ids[: len(self) * self.batch_size]
         if self.bucket_by_size:
             pool = _POOL_BATCHES * self.batch_size if self.shuffle else max(len(ids), 1)
             ids = ids[np.lexsort((self.graphs.sizes.numpy(force=True)[ids], np.arange(len(ids)) // pool))]
-        batches = list(torch.from_numpy(np.ascontiguousarray(ids)).split(self.batch_size)) if len(ids) else []
+        batches = list(torch.from_numpy(ids).split(self.batch_size)) if len(ids) else []
         if self.bucket_by_size and self.shuffle:
             return [batches[i] for i in batch_order.permutation(len(batches))]
         return batches
 
-    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
-        """The batches of `epoch` from number `start` on: where an interrupted epoch goes on."""
-        for indices in self.batch_indices(epoch)[start:]:
-            yield self.graphs.select(indices).to_batch()
+    def batches(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[Batch]:
+        """The batches of `epoch`, from number `start` on, every `stride`-th of them.
+
+        An interrupted epoch goes on from `start`; process r of w takes `start=r, stride=w`.
+
+        Small batches are gathered several at a time and are views of one selection: they do not overlap, but each
+        keeps the memory of its neighbours while it lives.
+        """
+        indices = self.batch_indices(epoch)[start::stride]
+        nodes = self.graphs.num_nodes / max(len(self.graphs), 1) * self.batch_size
+        together = max(1, min(64, int(_NODES_TOGETHER // max(nodes, 1))))
+        for i in range(0, len(indices), together):
+            chunk = indices[i : i + together]
+            if len(chunk) == 1:
+                yield self.graphs.select(chunk[0]).to_batch()
+            else:
+                yield from self.graphs.select(torch.cat(chunk)).to_batches([len(ids) for ids in chunk])
 
 
 def _integer(name: str, value: Any, lowest: int) -> int:

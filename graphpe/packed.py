@@ -6,7 +6,7 @@ structure. Choosing graphs is a gather: a handful of calls whatever the number o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe import conversion, interchange, unpacking
+from graphpe import conversion, interchange, selection, unpacking
 from graphpe.checks import ROOMS, check_graphs, check_integers, check_unique, check_values
-from graphpe.ragged import Index, Ints, Segments, as_ids, size_buckets, take
+from graphpe.ragged import Ints
 from graphpe.rooms import Kind
+from graphpe.selection import Index
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -153,9 +154,7 @@ class PackedGraphs:
     def __repr__(self) -> str:
         parts = [f"num_graphs={self.num_graphs}, num_nodes={self.num_nodes}, num_edges={self.num_edges}"]
         parts += ["edge_weight"] * (self.edge_weight is not None)
-        parts += [
-            f"{room}={list(d)}" for room in ("node", "edge", "graph", "pair", "objects") if (d := getattr(self, room))
-        ]
+        parts += [f"{room}={list(values)}" for room in (*ROOMS, "objects") if (values := getattr(self, room))]
         return f"PackedGraphs({', '.join(parts)})"
 
     # Choosing graphs
@@ -175,12 +174,12 @@ class PackedGraphs:
         """
         if isinstance(index, slice) and index.step in (None, 1):
             start, stop, _ = index.indices(self.num_graphs)
-            return self._narrow(start, max(start, stop))
-        return self._gather(as_ids(index, self.num_graphs))
+            return PackedGraphs._trusted(**selection.narrow(self, start, max(start, stop)))
+        return PackedGraphs._trusted(**selection.gather(self, selection.as_ids(index, self.num_graphs)))
 
     def resolve(self, index: Index) -> Tensor:
         """What `select` takes, as non-negative int64 ids on the CPU; errors as there."""
-        return torch.from_numpy(as_ids(index, self.num_graphs))
+        return torch.from_numpy(selection.as_ids(index, self.num_graphs))
 
     @overload
     def __getitem__(self, index: int) -> Data: ...
@@ -191,61 +190,12 @@ class PackedGraphs:
     def __getitem__(self, index: Any) -> Any:
         """One graph as a PyG `Data` (an integer), or `select` (anything else)."""
         if isinstance(index, int | np.integer) and not isinstance(index, bool):
-            (i,) = as_ids([int(index)], self.num_graphs).tolist()
-            return unpacking.to_data_list(self._narrow(i, i + 1))[0]
+            (i,) = self.resolve([int(index)]).tolist()
+            return self.select(slice(i, i + 1)).to_data_list()[0]
         return self.select(index)
 
     def __iter__(self) -> Iterator[Data]:
         return (self[i] for i in range(self.num_graphs))
-
-    def _gather(self, ids: Ints) -> PackedGraphs:
-        device = self.device
-        nodes, edges = Segments.pick(self._host_ptr, ids), Segments.pick(self._host_edge_ptr, ids)
-        edge_rows = edges.rows(device)
-        edge_index = take(self.edge_index, edge_rows, dim=1)
-        edge_index -= edges.spread(nodes.shift, device)
-        node, graph, pair, weight = self.node, self.graph, self.pair, self.edge_weight
-        if node:
-            rows = nodes.rows(device)
-            node = {key: take(value, rows) for key, value in node.items()}
-        if graph:
-            rows = ids if device.type == "cpu" else torch.from_numpy(ids).to(device, non_blocking=True)
-            graph = {key: take(value, rows) for key, value in graph.items()}
-        if pair:
-            rows = Segments.pick(self._host_pair_ptr, ids).rows(device)
-            pair = {key: take(value, rows) for key, value in pair.items()}
-        return PackedGraphs._trusted(
-            edge_index=edge_index,
-            ptr=torch.from_numpy(nodes.ptr).to(device, non_blocking=True),
-            edge_ptr=torch.from_numpy(edges.ptr).to(device, non_blocking=True),
-            edge_weight=None if weight is None else take(weight, edge_rows),
-            node=node,
-            edge={key: take(value, edge_rows) for key, value in self.edge.items()},
-            graph=graph,
-            pair=pair,
-            objects={key: [values[i] for i in ids.tolist()] for key, values in self.objects.items()},
-            batch=nodes.spread(np.arange(len(ids)), device),
-            _host_ptr=nodes.ptr,
-            _host_edge_ptr=edges.ptr,
-        )
-
-    def _narrow(self, start: int, stop: int) -> PackedGraphs:
-        ptr, edge_ptr, pair_ptr = self._host_ptr, self._host_edge_ptr, self._host_pair_ptr if self.pair else None
-        nodes, edges = slice(ptr[start], ptr[stop]), slice(edge_ptr[start], edge_ptr[stop])
-        pairs = slice(0, 0) if pair_ptr is None else slice(pair_ptr[start], pair_ptr[stop])
-        return PackedGraphs._trusted(
-            edge_index=self.edge_index[:, edges] - int(ptr[start]),
-            ptr=self.ptr[start : stop + 1] - int(ptr[start]),
-            edge_ptr=self.edge_ptr[start : stop + 1] - int(edge_ptr[start]),
-            edge_weight=None if self.edge_weight is None else self.edge_weight[edges],
-            node={key: value[nodes] for key, value in self.node.items()},
-            edge={key: value[edges] for key, value in self.edge.items()},
-            graph={key: value[start:stop] for key, value in self.graph.items()},
-            pair={key: value[pairs] for key, value in self.pair.items()},
-            objects={key: values[start:stop] for key, values in self.objects.items()},
-            _host_ptr=ptr[start : stop + 1] - ptr[start],
-            _host_edge_ptr=edge_ptr[start : stop + 1] - edge_ptr[start],
-        )
 
     def size_groups(self) -> list[Tensor]:
         """Ids of graphs of exactly equal size, one tensor for each size, smallest first.
@@ -267,7 +217,7 @@ class PackedGraphs:
         Raises:
             GraphPEValueError: A limit is out of its range.
         """
-        return size_buckets(np.diff(self._host_ptr), ratio=ratio, max_graphs=max_graphs, max_pairs=max_pairs)
+        return selection.size_buckets(np.diff(self._host_ptr), ratio=ratio, max_graphs=max_graphs, max_pairs=max_pairs)
 
     # Changing values
 
@@ -338,17 +288,19 @@ class PackedGraphs:
         return self._map(Tensor.pin_memory)
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> PackedGraphs:
-        changed: dict[str, Any] = {}
+        content: dict[str, Any] = {"_host_ptr": self._host_ptr, "_host_edge_ptr": self._host_edge_ptr}
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Tensor):
-                changed[item.name] = function(value)
-            elif item.name != "objects" and value:
-                changed[item.name] = {key: function(tensor) for key, tensor in value.items()}
-        return self._replace(**changed, _host_ptr=self._host_ptr, _host_edge_ptr=self._host_edge_ptr)
+                value = function(value)
+            elif item.name in ROOMS:
+                value = {key: function(tensor) for key, tensor in value.items()}
+            content[item.name] = value
+        return PackedGraphs._trusted(**content)
 
     def _replace(self, **changed: Any) -> PackedGraphs:
-        return PackedGraphs._trusted(**{item.name: getattr(self, item.name) for item in fields(self)} | changed)
+        """The same pointers and edges, and what was computed from them, with other values."""
+        return PackedGraphs._trusted(**vars(self) | changed)
 
     @classmethod
     def _trusted(cls, **content: Any) -> PackedGraphs:
@@ -365,7 +317,8 @@ class PackedGraphs:
     ) -> PackedGraphs:
         """One graph from a PyG `Data`, or many from a `Batch` (or a `Data` that has a `batch` vector).
 
-        Edges that are not in the order of their graphs are sorted (stably), and their values with them.
+        Tensors are shared with a `Batch`. Edges that are not in the order of their graphs are sorted (stably), and
+        their values with them.
 
         Args:
             data: The graph or graphs.
@@ -419,6 +372,10 @@ class PackedGraphs:
     def to_batch(self) -> Batch:
         """The graphs as one PyG `Batch`, tensors shared; see `graphpe.unpacking.to_batch`."""
         return unpacking.to_batch(self)
+
+    def to_batches(self, counts: Sequence[int]) -> list[Batch]:
+        """The graphs as several batches of `counts` graphs each; see `graphpe.unpacking.to_batches`."""
+        return unpacking.to_batches(self, counts)
 
     def to_data_list(self) -> list[Data]:
         """The graphs as PyG `Data` objects whose tensors are views of this object (all but the edge ids)."""

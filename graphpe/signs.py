@@ -57,12 +57,9 @@ def orient(
         return vectors * canonical_factors(vectors, batch, num_graphs)[batch]
     if generator is None:
         raise GraphPEValueError("sign 'random' needs a generator: pass numpy.random.default_rng(seed)")
-    draw = torch.from_numpy(generator.random((num_graphs, vectors.size(1)))).to(vectors.device)
-    if vectors.is_complex():
-        factors = torch.polar(torch.ones_like(draw), 2 * math.pi * draw)
-    else:
-        factors = torch.where(draw < 0.5, 1.0, -1.0)
-    return vectors * factors.to(vectors.dtype)[batch]
+    draw = generator.random((num_graphs, vectors.size(1)))
+    factors = np.exp(2j * math.pi * draw) if vectors.is_complex() else np.where(draw < 0.5, 1.0, -1.0)
+    return vectors * torch.from_numpy(factors).to(vectors)[batch]
 
 
 def canonical_factors(vectors: Tensor, batch: Tensor, num_graphs: int) -> Tensor:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from graphpe.eigen.dense import KnownModes, lowest_eigenpairs
+from graphpe.eigen.dense import KnownModes, Solved
+from graphpe.eigen.policy import lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.gauge import Components, balanced_components, find_components, potentials
 from graphpe.laplacian import (
+    Floats,
+    Ints,
     Normalization,
     check_edge_weight,
     check_normalization,
@@ -56,19 +60,16 @@ def laplacian_eigenpairs(
         GraphPEValueError: `k` < 1, an unknown normalization, or weights that are negative or not finite.
     """
     _check(graphs, k, normalization)
-    pairs = symmetric_pairs(graphs.edge_index, graphs.num_nodes, graphs.edge_weight)
-    degree = degrees(pairs, graphs.num_nodes)
+    ptr, batch = _layout(graphs)
+    pairs = symmetric_pairs(graphs.edge_index, len(batch), graphs.edge_weight)
+    degree = degrees(pairs, len(batch))
     hermitian: Normalization = "sym" if normalization == "rw" else normalization
-    entries = laplacian_entries(pairs, degree, hermitian)
-    components = find_components(pairs, graphs.num_nodes)
-    modes = _zero_modes(graphs, degree, hermitian, components)
-    solved = lowest_eigenpairs(entries, graphs.ptr, k, modes)
-    solved = solved._replace(values=solved.values.clamp(min=0))
+    components = find_components(pairs, len(batch))
+    modes = _zero_modes(ptr, batch, degree, hermitian, components)
+    solved = lowest_eigenpairs(laplacian_entries(pairs, degree, hermitian), ptr, k, modes, device=graphs.device)
     if not drop_zero_modes:
-        solved = _prepend(solved, modes, components, graphs)
-    if normalization == "rw":
-        solved = solved._replace(vectors=_right_vectors(solved.vectors, degree, graphs))
-    return solved
+        solved = _prepend(solved, modes, components, batch)
+    return _finish(solved, graphs, degree if normalization == "rw" else None, batch)
 
 
 def magnetic_eigenpairs(
@@ -99,34 +100,30 @@ def magnetic_eigenpairs(
     _check(graphs, k, normalization)
     if not math.isfinite(q):
         raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
-    pairs = symmetric_pairs(graphs.edge_index, graphs.num_nodes, graphs.edge_weight)
-    degree = degrees(pairs, graphs.num_nodes)
+    ptr, batch = _layout(graphs)
+    pairs = symmetric_pairs(graphs.edge_index, len(batch), graphs.edge_weight)
+    degree = degrees(pairs, len(batch))
     hermitian: Normalization = "sym" if normalization == "rw" else normalization
     entries = laplacian_entries(pairs, degree, hermitian)
-    owner = graphs.batch[pairs.row]
-    q_graph = torch.full((graphs.num_graphs,), q, dtype=torch.float64, device=graphs.device)
-    if relative_q:
-        q_graph = relative_potential(pairs, owner, graphs.sizes, q)
+    owner = batch[pairs.row]
+    q_graph = relative_potential(pairs, owner, np.diff(ptr), q) if relative_q else np.full(len(ptr) - 1, float(q))
 
-    components = find_components(pairs, graphs.num_nodes)
-    potential = potentials(pairs, graphs.num_nodes, components)
+    components = find_components(pairs, len(batch))
+    potential = potentials(pairs, len(batch), components)
     balanced = balanced_components(pairs, potential, q_graph[owner], components)
-    gauge = turn(-q_graph[graphs.batch] * potential)
-    real_modes = _zero_modes(graphs, degree, hermitian, components)
-    modes = _zero_modes(graphs, degree, hermitian, components, balanced, gauge)
-
-    frustrated = torch.zeros(graphs.num_graphs, dtype=torch.bool, device=graphs.device)
-    frustrated[graphs.batch[components.first[~balanced]]] = True
-    easy = lowest_eigenpairs(entries, graphs.ptr, k, real_modes, (~frustrated).nonzero().flatten())
-    vectors, values, mask = easy.vectors * gauge[:, None], easy.values, easy.mask
-    if bool(frustrated.any()):
+    gauge = turn(-q_graph[batch] * potential)
+    modes = _zero_modes(ptr, batch, degree, hermitian, components)
+    frustrated = np.zeros(len(ptr) - 1, dtype=bool)
+    frustrated[batch[components.first[~balanced]]] = True
+    easy = lowest_eigenpairs(entries, ptr, k, modes, np.flatnonzero(~frustrated), graphs.device)
+    solved = Solved(easy.vectors * gauge[:, None], easy.values, easy.mask)
+    modes = _known_modes(modes, balanced, gauge, components, batch)
+    if frustrated.any():
         magnetic = magnetic_entries(entries, pairs, q_graph[owner])
-        hard = lowest_eigenpairs(magnetic, graphs.ptr, k, modes, frustrated.nonzero().flatten())
-        vectors, values, mask = vectors + hard.vectors, values + hard.values, mask | hard.mask
-    solved = _prepend(Eigenpairs(vectors, values.clamp(min=0), mask), modes, components, graphs)
-    if normalization == "rw":
-        solved = solved._replace(vectors=_right_vectors(solved.vectors, degree, graphs))
-    return solved
+        hard = lowest_eigenpairs(magnetic, ptr, k, modes, np.flatnonzero(frustrated), graphs.device)
+        solved = Solved(solved.vectors + hard.vectors, solved.values + hard.values, solved.mask | hard.mask)
+    solved = _prepend(solved, modes, components, batch)
+    return _finish(solved, graphs, degree if normalization == "rw" else None, batch)
 
 
 def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
@@ -136,57 +133,65 @@ def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
         raise GraphPEValueError(f"k must be at least 1, got {k}")
 
 
+def _layout(graphs: PackedGraphs) -> tuple[Ints, Ints]:
+    """The pointer `[B + 1]` and the graph of each node `[N]`."""
+    ptr = graphs.ptr.numpy(force=True)
+    return ptr, np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+
+
 def _zero_modes(
-    graphs: PackedGraphs,
-    degree: Tensor,
-    normalization: Normalization,
-    components: Components,
-    balanced: Tensor | None = None,
-    gauge: Tensor | None = None,
+    ptr: Ints, batch: Ints, degree: Floats, normalization: Normalization, components: Components
 ) -> KnownModes:
-    """The zero modes of the (balanced) components: D^1/2 1 or 1, times the gauge phases, of unit norm."""
+    """The zero modes of the Laplacian: D^1/2 1 ("sym") or 1 ("comb") of each component, of unit norm."""
     label, first = components
-    # 2 is the top of the "sym" spectrum, twice the largest degree that of "comb" (Gershgorin).
     if normalization == "comb":
-        amplitude = torch.ones_like(degree)
-        top = torch.zeros(graphs.num_graphs, dtype=torch.float64, device=graphs.device)
-        top = 2 * top.scatter_reduce(0, graphs.batch, degree, "amax")
+        square = np.ones_like(degree)
+        # Gershgorin: the spectrum ends at twice the largest degree.
+        top = np.zeros(len(ptr) - 1)
+        np.maximum.at(top, batch, 2 * degree)
     else:
-        amplitude = torch.where(degree > 0, degree, 1.0).sqrt()
-        top = torch.full((graphs.num_graphs,), 2.0, dtype=torch.float64, device=graphs.device)
-    amplitude = amplitude / torch.bincount(label, amplitude.square(), minlength=first.numel()).sqrt()[label]
-    known = graphs.batch[first]
-    if balanced is not None:
-        amplitude, known = amplitude * balanced[label], known[balanced]
-    count = torch.bincount(known, minlength=graphs.num_graphs)
-    vector = amplitude if gauge is None else amplitude * gauge
-    return KnownModes(vector, label, count, torch.where(top > 0, 1.5 * top, 1.0))
+        square = np.where(degree > 0, degree, 1.0)
+        top = np.full(len(ptr) - 1, 2.0)
+    vector = np.sqrt(square / np.bincount(label, square, len(first))[label])
+    count = np.bincount(batch[first], minlength=len(ptr) - 1)
+    return KnownModes(vector, label, count, np.where(top > 0, 1.5 * top, 1.0))
 
 
-def _prepend(solved: Eigenpairs, modes: KnownModes, components: Components, graphs: PackedGraphs) -> Eigenpairs:
+def _known_modes(
+    modes: KnownModes, balanced: NDArray[np.bool_], gauge: NDArray[np.complex128], components: Components, batch: Ints
+) -> KnownModes:
+    """The zero modes of the Magnetic Laplacian: those of the balanced components, with the gauge phases."""
+    vector = np.where(balanced[components.label], modes.vector * gauge, 0)
+    count = np.bincount(batch[components.first[balanced]], minlength=len(modes.count))
+    return modes._replace(vector=vector, count=count)
+
+
+def _prepend(solved: Solved, modes: KnownModes, components: Components, batch: Ints) -> Solved:
     """The eigenpairs with the known zero modes before them, cut to k columns."""
-    k = solved.values.size(1)
-    column = torch.arange(k, device=graphs.device)
-    source = column - modes.count[:, None]  # [B, k]; negative where a zero mode goes
+    k = solved.values.shape[1]
+    source = np.arange(k) - modes.count[:, None]  # [B, k]; negative where a zero mode goes
     later = source >= 0
-    source = source.clamp(min=0)
-    values = solved.values.gather(1, source) * later
-    mask = solved.mask.gather(1, source) | ~later
-    vectors = solved.vectors.gather(1, source[graphs.batch]) * later[graphs.batch]
-    # Rank of each component among those of its graph that have a known mode.
+    source = np.maximum(source, 0)
+    values = np.where(later, np.take_along_axis(solved.values, source, axis=1), 0)
+    mask = np.take_along_axis(solved.mask, source, axis=1) | ~later
+    vectors = np.where(later[batch], np.take_along_axis(solved.vectors, source[batch], axis=1), 0)
+    # The column of a component: its rank among those of its graph that have a known mode.
     has_mode = modes.vector[components.first] != 0
-    before = has_mode.long().cumsum(0) - has_mode.long()
-    rank = before - (modes.count.cumsum(0) - modes.count)[graphs.batch[components.first]]
-    rank = torch.where(has_mode, rank, k)[components.label]
-    node = (rank < k).nonzero().flatten()
-    vectors[node, rank[node]] = modes.vector[node].to(vectors.dtype)
-    return Eigenpairs(vectors, values, mask)
+    before = np.cumsum(modes.count) - modes.count
+    column = np.where(has_mode, np.cumsum(has_mode) - 1 - before[batch[components.first]], k)[components.label]
+    node = np.flatnonzero(column < k)
+    vectors[node, column[node]] = modes.vector[node]
+    return Solved(vectors, values, mask)
 
 
-def _right_vectors(vectors: Tensor, degree: Tensor, graphs: PackedGraphs) -> Tensor:
-    """D^-1/2 u, of unit norm in each graph."""
-    scaled = vectors * inverse_sqrt_degrees(degree)[:, None]
-    square = scaled.abs().square()
-    norm = torch.zeros(graphs.num_graphs, vectors.size(1), dtype=square.dtype, device=graphs.device)
-    norm.index_add_(0, graphs.batch, square)
-    return scaled / norm.clamp(min=torch.finfo(norm.dtype).tiny).sqrt()[graphs.batch]
+def _finish(solved: Solved, graphs: PackedGraphs, right_degree: Floats | None, batch: Ints) -> Eigenpairs:
+    """As tensors on the graphs' device; with `right_degree`, the vectors become D^-1/2 u of unit norm."""
+    vectors = solved.vectors
+    if right_degree is not None:
+        vectors = vectors * inverse_sqrt_degrees(right_degree)[:, None]
+        square = np.zeros(solved.values.shape)
+        np.add.at(square, batch, np.abs(vectors) ** 2)
+        vectors = vectors / np.sqrt(np.where(square > 0, square, 1.0))[batch]
+    # Rounding may leave an eigenvalue of a positive semi-definite operator a little below zero.
+    parts = (vectors, np.maximum(solved.values, 0), solved.mask)
+    return Eigenpairs(*(torch.from_numpy(part).to(graphs.device) for part in parts))

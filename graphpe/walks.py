@@ -7,18 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array
 from torch import Tensor
 
 from graphpe.errors import GraphPEValueError
-from graphpe.laplacian import check_edge_weight
+from graphpe.laplacian import Floats, Ints, check_edge_weight
 from graphpe.packed import PackedGraphs
+from graphpe.threads import one_blas_thread
 
 # Entries of a strip (see `_strip_returns`): 2 MiB of float64, so that a strip and the next one stay in cache.
 _STRIP_ENTRIES = 1 << 18
 
-Array = NDArray[np.float64]
+# Up to here dense matrices are quicker than sparse ones, whose calls cost some 10 us each.
+_DENSE_NODES = 128
 
 
 class _Factors(NamedTuple):
@@ -57,27 +58,34 @@ def return_probabilities(graphs: PackedGraphs, walk_length: int, undirected: boo
     if walk_length < 1:
         raise GraphPEValueError(f"walk_length must be at least 1, got {walk_length}")
     check_edge_weight(graphs.edge_weight, graphs.num_edges)
-    # By size, so that graphs that share a strip are about equally wide.
-    order = torch.argsort(graphs.sizes, stable=True)
-    place = torch.arange(graphs.num_nodes, device=graphs.device)
-    ordered = graphs.structure().with_values(node={"place": place}).select(order).to("cpu")
+    if graphs.num_nodes <= _DENSE_NODES and walk_length <= _DENSE_NODES:
+        with one_blas_thread():
+            returns = _dense_returns(*_dense_factors(graphs, undirected), walk_length)
+        return torch.from_numpy(returns).to(graphs.device)
+    place, ordered = _by_size(graphs)
     factors = _factors(ordered, undirected)
-    ptr = ordered.ptr.numpy()
+    ptr = ordered.ptr.numpy(force=True)
     out = np.zeros((graphs.num_nodes, walk_length))
     for first, last in _strips(np.diff(ptr)):
-        start, stop = ptr[first], ptr[last]
-        out[start:stop] = _strip_returns(factors, ptr[first : last + 1], walk_length)
-    result = torch.empty(graphs.num_nodes, walk_length, dtype=torch.float64)
-    result[ordered.node["place"]] = torch.from_numpy(out)
-    return result.to(graphs.device)
+        out[place[ptr[first] : ptr[last]]] = _strip_returns(factors, ptr[first : last + 1], walk_length)
+    return torch.from_numpy(out).to(graphs.device)
+
+
+def _by_size(graphs: PackedGraphs) -> tuple[Ints, PackedGraphs]:
+    """The graphs by size, so that those that share a strip are about equally wide, and where each node stood before."""
+    place = torch.arange(graphs.num_nodes, device=graphs.device)
+    if graphs.num_graphs > 1:
+        order = torch.argsort(graphs.sizes, stable=True)
+        graphs = graphs.structure().with_values(node={"place": place}).select(order)
+        place = graphs.node["place"]
+    return place.numpy(force=True), graphs
 
 
 def _factors(graphs: PackedGraphs, undirected: bool) -> _Factors:
     """P and P^T; or, where A is symmetric, D^-1/2 A D^-1/2, whose powers have the same diagonals."""
-    tail, head = graphs.edge_index.numpy()
-    weight = graphs.edge_weight
-    value = np.ones(len(tail)) if weight is None else weight.double().numpy()
-    adjacency = csr_matrix((value, (tail, head)), shape=(graphs.num_nodes, graphs.num_nodes))
+    edge_index, weight = _edges(graphs)
+    value = np.ones(edge_index.shape[1]) if weight is None else weight
+    adjacency = csr_matrix((value, tuple(edge_index)), shape=(graphs.num_nodes, graphs.num_nodes))
     adjacency.sum_duplicates()
     if weight is None:
         adjacency.data[:] = 1.0
@@ -86,7 +94,7 @@ def _factors(graphs: PackedGraphs, undirected: bool) -> _Factors:
     if undirected:
         adjacency = reverse = adjacency.maximum(reverse)
     row = np.repeat(np.arange(graphs.num_nodes), np.diff(adjacency.indptr))
-    leaving = np.bincount(row, adjacency.data, minlength=graphs.num_nodes)
+    leaving = np.bincount(row, adjacency.data, graphs.num_nodes)
     divisor = np.where(leaving > 0, leaving, 1.0)
     if adjacency is reverse or _equal(adjacency, reverse):
         scale = 1.0 / np.sqrt(divisor)
@@ -103,15 +111,17 @@ def _equal(a: csr_matrix, b: csr_matrix) -> bool:
     return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in ("indptr", "indices", "data"))
 
 
-def _strips(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _strips(sizes: Ints) -> list[tuple[int, int]]:
     """Runs (first, last) of graphs that make up about `_STRIP_ENTRIES` entries, or one graph, each."""
+    if len(sizes) == 1:
+        return [(0, 1)]
     total = np.cumsum(sizes**2)
     number = total // _STRIP_ENTRIES
     cuts = np.flatnonzero(np.diff(number, prepend=-1, append=np.iinfo(np.int64).max)).tolist()
     return list(pairwise(cuts))
 
 
-def _strip_returns(factors: _Factors, ptr: NDArray[np.int64], walk_length: int) -> Array:
+def _strip_returns(factors: _Factors, ptr: Ints, walk_length: int) -> Floats:
     """diag(P^k), k = 1..K, of neighbouring graphs: `[rows, K]`.
 
     The powers stand in strips `[rows, width]`: entry (i, j) of a strip is (P^a)_i,j with j counted from the first
@@ -141,3 +151,51 @@ def _strip_returns(factors: _Factors, ptr: NDArray[np.int64], walk_length: int) 
             if steps % 2:
                 behind = ahead if mirrored else right @ behind
     return out
+
+
+def _dense_factors(graphs: PackedGraphs, undirected: bool) -> tuple[Floats, Floats]:
+    """What `_factors` returns, as dense matrices: on a few nodes they are quicker than the calls of sparse ones."""
+    edge_index, weight = _edges(graphs)
+    adjacency = np.zeros((graphs.num_nodes, graphs.num_nodes))
+    if weight is None:
+        adjacency[tuple(edge_index)] = 1.0
+    else:
+        np.add.at(adjacency, tuple(edge_index), weight)
+    if undirected:
+        adjacency = np.maximum(adjacency, adjacency.T)
+    leaving = adjacency.sum(axis=1)
+    divisor = np.where(leaving > 0, leaving, 1.0)
+    if undirected or np.array_equal(adjacency, adjacency.T):
+        scale = 1.0 / np.sqrt(divisor)
+        symmetric = adjacency * scale[:, None] * scale
+        return symmetric, symmetric
+    step = adjacency / divisor[:, None]
+    sink = np.flatnonzero((leaving == 0) & (adjacency.sum(axis=0) > 0))
+    step[sink, sink] = 1.0
+    return step, np.ascontiguousarray(step.T)
+
+
+def _dense_returns(left: Floats, right: Floats, walk_length: int) -> Floats:
+    """diag(P^k), k = 1..K, from all powers up to K/2 at once: `[n, K]`."""
+    ahead = _powers(left, (walk_length + 1) // 2)
+    behind = ahead if left is right else _powers(right, (walk_length + 1) // 2)
+    out = np.empty((len(left), walk_length))
+    out[:, 0] = left.diagonal()
+    count = walk_length // 2
+    out[:, 1::2] = np.einsum("aij,aij->ia", ahead[:count], behind[:count])
+    out[:, 2::2] = np.einsum("aij,aij->ia", ahead[1:], behind[:-1])
+    return out
+
+
+def _powers(matrix: Floats, count: int) -> Floats:
+    """matrix^1, ..., matrix^count: `[count, n, n]`."""
+    out = np.empty((count, *matrix.shape))
+    out[0] = matrix
+    for a in range(1, count):
+        np.matmul(matrix, out[a - 1], out=out[a])
+    return out
+
+
+def _edges(graphs: PackedGraphs) -> tuple[Ints, Floats | None]:
+    weight = None if graphs.edge_weight is None else graphs.edge_weight.double().numpy(force=True)
+    return graphs.edge_index.numpy(force=True), weight

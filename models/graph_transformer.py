@@ -60,7 +60,7 @@ class GraphTransformer(nn.Module):
     * The last layer's edge update exists, so that counts and checkpoints agree, but nothing reads its result: it is not
       computed and its parameters do not require a gradient (in the released code they never get one). So
       DistributedDataParallel needs no `find_unused_parameters`.
-    * Batch normalisation of fewer than two rows uses the running statistics instead of failing or storing NaN.
+    * Batch normalisation of fewer than two rows uses the running statistics instead of failing.
     * Q, K, V are one product. Exponentials and sums over neighbours are in float32 under autocast.
     * There is no dropout on the input (0 in every published configuration), and no switch for biases or residuals.
 
@@ -101,12 +101,14 @@ class GraphTransformer(nn.Module):
     ) -> None:
         super().__init__()
         for name, number in (("width", width), ("layers", layers), ("heads", heads)):
-            if number < 1:
-                raise GraphPEValueError(f"{name} must be at least 1 (got {number})")
+            if not isinstance(number, int) or number < 1:
+                raise GraphPEValueError(f"{name} must be a positive integer (got {number!r})")
         if width % heads:
             raise GraphPEValueError(f"width must be a multiple of heads (got width={width}, heads={heads})")
-        if not 0.0 <= dropout < 1.0:
-            raise GraphPEValueError(f"dropout must be in [0, 1) (got {dropout})")
+        if not isinstance(dropout, int | float) or not 0.0 <= dropout < 1.0:
+            raise GraphPEValueError(f"dropout must be a number in [0, 1) (got {dropout!r})")
+        if not isinstance(update_edges, bool):
+            raise GraphPEValueError(f"update_edges must be True or False (got {update_edges!r})")
         for name, option, known in (
             ("attention", attention, get_args(Attention)),
             ("norm", norm, get_args(Norm)),
@@ -118,7 +120,7 @@ class GraphTransformer(nn.Module):
         self.heads = heads
         self.attention = attention
         self.norm = norm
-        self.dropout = dropout
+        self.dropout = float(dropout)
         self.update_edges = update_edges
         self.readout = readout
 

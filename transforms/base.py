@@ -16,6 +16,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.laplacian import check_edges
 from graphpe.packed import PackedGraphs
 
 MAX_COLUMNS = 4096
@@ -53,7 +54,7 @@ class Encoding(BaseTransform):
 
     def forward(self, data: Any) -> Any:
         """Write the encoding into a PyG `Data` or `Batch`, in place, and return it."""
-        graphs = read_graphs(data, repr(self))
+        graphs = read_graphs(data, self)
         write_data(data, graphs, self.encode(graphs))
         return data
 
@@ -119,7 +120,7 @@ class SpectralEncoding(Encoding):
         return self._generator
 
 
-def read_graphs(data: Any, reader: str) -> PackedGraphs:
+def read_graphs(data: Any, reader: Encoding) -> PackedGraphs:
     """The edges and weights of a `Data` or `Batch`.
 
     Raises:
@@ -133,7 +134,27 @@ def read_graphs(data: Any, reader: str) -> PackedGraphs:
     if data.to_dict().get("edge_index") is None:
         hint = " (found 'adj_t': edges are read from edge_index only)" if "adj_t" in data else ""
         raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}{hint}")
-    return PackedGraphs.from_data(data, keys=())
+    if isinstance(data, Batch) or "batch" in data or "ptr" in data:
+        return PackedGraphs.from_data(data, keys=())
+    return _read_one(data, reader)
+
+
+def _read_one(data: Data, reader: Encoding) -> PackedGraphs:
+    """One graph, of which nothing but edges and weights has to be looked at: a fifth of the time of `from_data`."""
+    edge_index, edge_weight, num_nodes = data.edge_index, data.edge_weight, data.num_nodes
+    if num_nodes is None:
+        raise GraphPEValueError(f"{reader} has to know how many nodes the graph has: set data.num_nodes")
+    check_edges(edge_index, num_nodes, edge_weight)
+    edge_index = edge_index.long()
+    zero = edge_index.new_zeros(1)
+    return PackedGraphs._trusted(
+        edge_index=edge_index,
+        ptr=edge_index.new_tensor([0, num_nodes]),
+        edge_ptr=edge_index.new_tensor([0, edge_index.size(1)]),
+        edge_weight=edge_weight,
+        batch=zero.expand(num_nodes),
+        **{room: {} for room in ("node", "edge", "graph", "pair", "objects")},
+    )
 
 
 def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:

@@ -57,7 +57,7 @@ class Compose(BaseTransform):
                 data = [transform(each) for each in data]
             elif isinstance(transform, Encoding) and isinstance(data, Data):
                 # Encodings add values and leave edges alone, so that the next encoding sees the same graphs.
-                graphs = read_graphs(data, repr(transform)) if graphs is None else graphs
+                graphs = read_graphs(data, transform) if graphs is None else graphs
                 write_data(data, graphs, transform.encode(graphs))
             else:
                 data, graphs = transform(data), None

@@ -123,7 +123,7 @@ def read_molecules(raw: Path, count: int) -> PackedGraphs:
     import pandas as pd
 
     def table(name: str, rows: int | None = None) -> np.ndarray:
-        return pd.read_csv(raw / f"{name}.csv.gz", header=None, nrows=rows).to_numpy()
+        return pd.read_csv(raw / f"{name}.csv.gz", header=None, nrows=rows).to_numpy(copy=True)
 
     sizes, bonds = table("num-node-list", count)[:, 0], table("num-edge-list", count)[:, 0]
     return pack(

@@ -1,26 +1,30 @@
 """Dense Hermitian eigensolver over many graphs: graphs of equal size are stacked and solved together.
 
-The operator is block diagonal and sparse; each block becomes a dense matrix by one scatter. A block costs O(n^3) time
-and O(n^2) memory; stacks are cut so that at most `_STACK_ENTRIES` entries (or one block) are dense at a time.
+The operator is block diagonal and sparse; the blocks of a stack become dense matrices by one scatter. A block costs
+O(n^3) time and O(n^2) memory; stacks are cut so that at most `_STACK_ENTRIES` entries (or one block) are dense at a
+time.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from graphpe.eigen.result import Eigenpairs
-from graphpe.laplacian import Entries
+from graphpe.laplacian import Entries, Floats, Ints
+from graphpe.threads import one_blas_thread
 
+# From this size on BLAS may use the threads it has; see `graphpe.threads`.
+_THREADS_FROM = 1024
 # 32 MiB of float64: stacks stay near the caches, and no stack makes a large dataset need much memory.
 _STACK_ENTRIES = 1 << 22
-# On a CPU, from this size on, computing the wanted eigenvectors only (one LAPACK call per graph) is the quicker of
-# the two; measured at k = 8 from n = 12 to 800, real and complex.
+# On a CPU, from this size on, computing the wanted eigenvectors only (one LAPACK call per graph) is quicker than
+# computing all of them in a stack; measured at k = 8 from n = 12 to 800, real and complex.
 _SUBSET_FROM = 64
 
 
@@ -32,99 +36,127 @@ class KnownModes(NamedTuple):
 
     Attributes:
         vector: `[N]`: the entries of all of them; zero at nodes in no support. Of unit norm within each support.
-        component: `[N]` int64: the support that each node belongs to, if any.
-        count: `[B]` int64: how many each graph has.
-        shift: `[B]` float64: added to their eigenvalue; above the spectrum of the graph's operator.
+        component: `[N]`: the support that each node belongs to, if any.
+        count: `[B]`: how many each graph has.
+        shift: `[B]`: added to their eigenvalue; above the spectrum of the graph's operator.
     """
 
-    vector: Tensor
-    component: Tensor
-    count: Tensor
-    shift: Tensor
+    vector: NDArray[Any]
+    component: Ints
+    count: Ints
+    shift: Floats
+
+
+class Solved(NamedTuple):
+    """Eigenpairs as arrays: vectors `[N, k]`, values `[B, k]`, mask `[B, k]`; see `graphpe.eigen.Eigenpairs`."""
+
+    vectors: NDArray[Any]
+    values: Floats
+    mask: NDArray[np.bool_]
 
 
 def lowest_eigenpairs(
-    operator: Entries, ptr: Tensor, k: int, known: KnownModes, graphs: Tensor | None = None
-) -> Eigenpairs:
+    operator: Entries,
+    ptr: Ints,
+    k: int,
+    known: KnownModes,
+    graphs: Ints | None = None,
+    device: torch.device | None = None,
+) -> Solved:
     """The k lowest eigenpairs of each diagonal block, the known modes apart.
 
     Args:
-        operator: Hermitian and block diagonal; entries sorted by row.
+        operator: Hermitian and block diagonal.
         ptr: `[B + 1]`: block b owns rows `ptr[b]` to `ptr[b + 1]`.
         k: Columns to return; a block of n rows with c known modes has min(k, n - c) of them.
         known: Modes that are taken out.
         graphs: Ids of the blocks to solve; None for all. The others come back empty.
+        device: Where to solve; None for the CPU.
 
     Returns:
-        Eigenpairs in the dtype of the operator, on its device.
+        Eigenpairs in the dtype of the operator.
     """
-    device = operator.value.device
-    sizes = ptr.diff()
-    found = (sizes - known.count).clamp(max=k)
-    if graphs is None:
-        graphs = torch.arange(sizes.numel(), device=device)
-    graphs = graphs[found[graphs] > 0]
-    order = graphs[torch.argsort(sizes[graphs], stable=True)]
-    vectors = torch.zeros(int(ptr[-1]), k, dtype=operator.value.dtype, device=device)
-    values = torch.zeros(sizes.numel(), k, dtype=torch.float64, device=device)
-    mask = torch.zeros(sizes.numel(), k, dtype=torch.bool, device=device)
-    mask[graphs] = torch.arange(k, device=device) < found[graphs, None]
+    sizes = np.diff(ptr)
+    found = np.minimum(sizes - known.count, k)
+    chosen = found > 0
+    if graphs is not None:
+        chosen &= np.bincount(graphs, minlength=len(sizes)).astype(bool)
+    mask = (np.arange(k) < found[:, None]) & chosen[:, None]
+    vectors = np.zeros((int(ptr[-1]), k), dtype=operator.value.dtype)
+    values = np.zeros((len(sizes), k))
 
+    if len(sizes) == 1 and chosen[0]:  # one graph at a time is how PyG applies a `pre_transform`
+        dense = np.zeros((1, sizes[0], sizes[0]), dtype=operator.value.dtype)
+        dense[0, operator.row, operator.col] = operator.value
+        _finish_stack(dense, operator.diagonal[None], known.vector[None], known.component[None], known.shift)
+        with _threads(int(sizes[0])):
+            stack_values, stack_vectors = _solve(dense, min(k, int(sizes[0])), device)
+        vectors[:, : found[0]], values[:, : found[0]] = stack_vectors[0, :, : found[0]], stack_values[:, : found[0]]
+        return Solved(vectors, values, mask)
+
+    order = np.flatnonzero(chosen)
+    order = order[np.argsort(sizes[order], kind="stable")]
     # Everything in the order of the solve, where each stack is a slice.
-    entry_ptr = torch.searchsorted(operator.row, ptr)
+    entry_ptr = np.searchsorted(operator.row, ptr)
     entries, entry_rank = _ragged_rows(entry_ptr, order)
     nodes, _ = _ragged_rows(ptr, order)
-    size = sizes[order]
     first = ptr[order][entry_rank]
-    target = (operator.row[entries] - first) * size[entry_rank] + operator.col[entries] - first
+    target = (operator.row[entries] - first) * sizes[order][entry_rank] + operator.col[entries] - first
     value, diagonal = operator.value[entries], operator.diagonal[nodes]
     mode, component = known.vector[nodes], known.component[nodes]
 
-    node_at = entry_at = 0
-    entry_total = torch.cat([entry_ptr.new_zeros(1), entry_ptr.diff()[order].cumsum(0)]).tolist()
-    for start, stop, n in _stacks(size.cpu().numpy()):
-        count = stop - start
-        entry_stop, node_stop = entry_total[stop], node_at + count * n
-        part = slice(entry_at, entry_stop)
-        dense = torch.zeros(count, n, n, dtype=value.dtype, device=device)
-        dense.view(-1)[target[part] + (entry_rank[part] - start) * (n * n)] = value[part]
-        here = slice(node_at, node_stop)
-        dense.diagonal(dim1=1, dim2=2).add_(diagonal[here].view(count, n))
-        ids = order[start:stop]
-        _shift(dense, mode[here].view(count, n), component[here].view(count, n), known.shift[ids])
+    entry_start, node_start = np.searchsorted(entry_rank, np.arange(len(order) + 1)).tolist(), 0
+    for start, stop, n in _stacks(sizes[order]):
+        ids, count = order[start:stop], stop - start
+        here = slice(node_start, node_start + count * n)
+        part = slice(entry_start[start], entry_start[stop])
+        dense = np.zeros((count, n, n), dtype=value.dtype)
+        dense.reshape(-1)[target[part] + (entry_rank[part] - start) * (n * n)] = value[part]
+        _finish_stack(dense, *(part[here].reshape(count, n) for part in (diagonal, mode, component)), known.shift[ids])
         wanted = min(k, n)
-        stack_values, stack_vectors = _solve(dense, wanted)
+        with _threads(n):
+            stack_values, stack_vectors = _solve(dense, wanted, device)
         has = mask[ids, :wanted]
         values[ids, :wanted] = stack_values * has
         vectors[nodes[here], :wanted] = (stack_vectors * has[:, None, :]).reshape(count * n, wanted)
-        node_at, entry_at = node_stop, entry_stop
-    return Eigenpairs(vectors, values, mask)
+        node_start = here.stop
+    return Solved(vectors, values, mask)
 
 
-def _shift(dense: Tensor, mode: Tensor, component: Tensor, shift: Tensor) -> None:
-    """Add shift * z z^H for the mode z of every component, in place; matrices `[G, n, n]`, modes `[G, n]`."""
-    left = (mode * shift[:, None])[:, :, None]
-    right = mode.conj()[:, None, :]
-    if bool((component == component[:, :1]).all()):
-        dense.addcmul_(left, right)
-    else:
-        dense.addcmul_(left, right * (component[:, :, None] == component[:, None, :]))
+def _finish_stack(
+    dense: NDArray[Any], diagonal: NDArray[Any], mode: NDArray[Any], component: Ints, shift: Floats
+) -> None:
+    """Add the diagonal and shift * z z^H for the mode z of every component to matrices `[G, n, n]`, in place."""
+    dense.reshape(len(dense), -1)[:, :: dense.shape[1] + 1] += diagonal
+    outer = (mode * shift[:, None])[:, :, None] * mode.conj()[:, None, :]
+    if (component != component[:, :1]).any():
+        outer *= component[:, :, None] == component[:, None, :]
+    dense += outer
 
 
-def _solve(dense: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _solve(dense: NDArray[Any], k: int, device: torch.device | None) -> tuple[Floats, NDArray[Any]]:
     """The k lowest eigenpairs of each matrix of a stack `[G, n, n]`: `[G, k]` and `[G, n, k]`."""
-    n = dense.size(-1)
-    if dense.device.type != "cpu" or n < _SUBSET_FROM or 3 * k > n:
-        values, vectors = torch.linalg.eigh(dense)
-        return values[:, :k], vectors[:, :, :k]
-    pairs = [scipy.linalg.eigh(matrix, subset_by_index=[0, k - 1], check_finite=False) for matrix in dense.numpy()]
-    values = torch.from_numpy(np.stack([pair[0] for pair in pairs]))
-    return values, torch.from_numpy(np.stack([pair[1] for pair in pairs]))
+    if device is not None and device.type != "cpu":
+        values, vectors = torch.linalg.eigh(torch.from_numpy(dense).to(device))
+        return values[:, :k].numpy(force=True), vectors[:, :, :k].numpy(force=True)
+    n = dense.shape[-1]
+    if n >= _SUBSET_FROM and 3 * k <= n:
+        pairs = [scipy.linalg.eigh(matrix, subset_by_index=[0, k - 1], check_finite=False) for matrix in dense]
+        return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+    # NumPy copies each matrix to one place before LAPACK gets it. Torch (MKL) does not: there the result depends on
+    # where in a stack a matrix stands, by rounding, which in the eigenspace of a repeated eigenvalue decides
+    # everything.
+    values, vectors = np.linalg.eigh(dense)
+    return values[:, :k], vectors[:, :, :k]
 
 
-def _stacks(sizes: np.ndarray) -> list[tuple[int, int, int]]:
+def _threads(n: int) -> AbstractContextManager[None]:
+    return one_blas_thread() if n < _THREADS_FROM else nullcontext()
+
+
+def _stacks(sizes: Ints) -> list[tuple[int, int, int]]:
     """Runs (start, stop, n) of equal sizes in a sorted list, of at most `_STACK_ENTRIES` entries or one graph."""
-    edges = np.flatnonzero(np.diff(sizes, prepend=-1, append=-1)).tolist() if len(sizes) else []
+    edges = [0, *(np.flatnonzero(np.diff(sizes)) + 1).tolist(), len(sizes)] if len(sizes) else []
     out = []
     for first, last in pairwise(edges):
         n = int(sizes[first])
@@ -133,10 +165,10 @@ def _stacks(sizes: np.ndarray) -> list[tuple[int, int, int]]:
     return out
 
 
-def _ragged_rows(ptr: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+def _ragged_rows(ptr: Ints, order: Ints) -> tuple[Ints, Ints]:
     """Rows of the segments `order` of `ptr`, one segment after the other, and the position in `order` of each row."""
-    length = ptr.diff()[order]
-    rank = torch.repeat_interleave(length)
-    begin = length.cumsum(0) - length
-    rows = torch.arange(rank.numel(), device=ptr.device) + (ptr[order] - begin)[rank]
-    return rows, rank
+    start = ptr[order]
+    length = ptr[order + 1] - start
+    rank = np.repeat(np.arange(len(order)), length)
+    begin = np.cumsum(length) - length
+    return np.arange(len(rank)) + (start - begin)[rank], rank

@@ -70,8 +70,8 @@ def dense_attention(
             start = end
         weight = torch.softmax(logits.clamp(-CLAMP, CLAMP) + block.key_mask, dim=-1).to(v.dtype)  # [b, H, n, n]
         outputs.append(torch.matmul(weight, v).transpose(1, 2).reshape(b * n, width))
-    if not outputs:
-        return torch.zeros_like(value)
+    if not outputs:  # not one node
+        return value
     return torch.cat(outputs).index_select(0, layout.place)
 
 

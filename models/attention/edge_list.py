@@ -105,12 +105,11 @@ class _EdgeAttention(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None]:
         source, target = edge_index[0].contiguous(), edge_index[1].contiguous()
         (nodes, width), edges, channels = query.shape, source.numel(), query.shape[1] // heads
-        q, k, v = (_exact(x) for x in (query, key, value))
+        q, k, v = _exact(query) * channels**-0.5, _exact(key), _exact(value)
         logits = q.new_empty(edges, heads)
         out = q.new_zeros(nodes, width)
         total = q.new_zeros(nodes, heads)
         scores = query.new_empty(edges, width) if return_scores else None
-        scale = channels**-0.5
 
         step, blocks = _blocks(edges, q, 2)
         for start in range(0, edges, step):
@@ -118,19 +117,16 @@ class _EdgeAttention(torch.autograd.Function):
             i, j = target[part], source[part]
             rows = i.numel()
             a, b = (block[:rows] for block in blocks)
-            by_head = b.view(rows, heads, channels)
             torch.index_select(q, 0, i, out=a)
             torch.index_select(k, 0, j, out=b)
-            a.mul_(b).mul_(scale)
+            a.mul_(b)
             if edge is not None:
                 a.mul_(edge[part])
             if scores is not None:
                 scores[part] = a
-            weight = logits[part]
-            torch.sum(a.view(rows, heads, channels), -1, out=weight)
-            weight = weight.clamp_(-CLAMP, CLAMP).exp()
+            weight = _head_sums(a, logits[part]).clamp_(-CLAMP, CLAMP).exp()
             torch.index_select(v, 0, j, out=b)
-            by_head.mul_(weight.unsqueeze(-1))
+            b.view(rows, heads, channels).mul_(weight.unsqueeze(-1))
             out.index_add_(0, i, b)
             total.index_add_(0, i, weight)
         total = _without_zeros(total)
@@ -146,51 +142,53 @@ class _EdgeAttention(torch.autograd.Function):
         query, key, value, source, target, edge, logits, total, out = ctx.saved_tensors
         heads: int = ctx.heads
         (nodes, width), edges, channels = query.shape, source.numel(), query.shape[1] // heads
-        q, k, v = (_exact(x) for x in (query, key, value))
         scale = channels**-0.5
+        q, k, v = _exact(query) * scale, _exact(key), _exact(value)
 
         # out = num / total: gradient of num, and of total up to its sign.
-        grad_num = grad_out.to(q.dtype).view(nodes, heads, channels) / total.unsqueeze(-1)
+        grad_num = grad_out.to(q.dtype).reshape(nodes, heads, channels) / total.unsqueeze(-1)
         grad_total = (grad_num * out.view(nodes, heads, channels)).sum(-1)  # [N, H]
         grad_num = grad_num.view(nodes, width)
 
-        grad_q, grad_k, grad_v = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        grad_q, grad_k, grad_v = (q.new_zeros(nodes, width) for _ in range(3))
         grad_edge = torch.empty_like(edge) if edge is not None else None
-        step, blocks = _blocks(edges, q, 3)
+        step, blocks = _blocks(edges, q, 4)
         for start in range(0, edges, step):
             part = slice(start, start + step)
             i, j, logit = target[part], source[part], logits[part]
             rows = i.numel()
-            a, b, c = (block[:rows] for block in blocks)
+            a, b, c, d = (block[:rows] for block in blocks)
             a_heads, b_heads, c_heads = (x.view(rows, heads, channels) for x in (a, b, c))
             weight = logit.exp()
 
             torch.index_select(grad_num, 0, i, out=a)
             torch.index_select(v, 0, j, out=b)
             b.mul_(a)
-            grad_logit = b_heads.sum(-1).sub_(grad_total.index_select(0, i)).mul_(weight)  # [rows, H]
-            grad_logit.masked_fill_(logit.abs() >= CLAMP, 0)
+            grad_logit = _head_sums(b, torch.empty_like(logit))
+            grad_logit.sub_(grad_total.index_select(0, i)).mul_(weight).masked_fill_(logit.abs() >= CLAMP, 0)
             a_heads.mul_(weight.unsqueeze(-1))
             grad_v.index_add_(0, j, a)
 
-            # score = a * b * scale * edge: gradient of the score, first per head, then also per channel.
+            # score = a * b * edge. Its gradient is that of the logit for every channel of the head, and what came
+            # through the returned scores; `grad_score` is then turned into the gradient of a * b.
             torch.index_select(q, 0, i, out=a)
             torch.index_select(k, 0, j, out=b)
             grad_score = grad_logit.unsqueeze(-1)  # [rows, H, 1]
-            if grad_scores is None:
-                c_heads.copy_(grad_score.mul_(scale))
-            else:
-                torch.add(grad_scores[part].view(rows, heads, channels), grad_score, out=c_heads)
-                c.mul_(scale)
-            if grad_edge is not None:
-                grad_edge[part] = (a * b).mul_(c)
-                c.mul_(edge[part])
-            a.mul_(c)
-            b.mul_(c)
+            if grad_scores is not None:
+                torch.add(grad_scores[part].reshape(rows, heads, channels), grad_score, out=c_heads)
+                grad_score = c_heads
+            if edge is not None and grad_edge is not None:
+                torch.mul(a, b, out=d)
+                d.view(rows, heads, channels).mul_(grad_score)
+                grad_edge[part] = d
+                torch.mul(edge[part].reshape(rows, heads, channels), grad_score, out=c_heads)
+                grad_score = c_heads
+            a_heads.mul_(grad_score)
+            b_heads.mul_(grad_score)
             grad_k.index_add_(0, j, a)
             grad_q.index_add_(0, i, b)
         return (
-            grad_q.to(query.dtype),
+            (grad_q * scale).to(query.dtype),
             grad_k.to(key.dtype),
             grad_v.to(value.dtype),
             None,
@@ -201,8 +199,15 @@ class _EdgeAttention(torch.autograd.Function):
 
 
 def _exact(x: Tensor) -> Tensor:
-    """`x` in at least float32, without gaps between rows."""
-    return x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    """`x` in at least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _head_sums(x: Tensor, out: Tensor) -> Tensor:
+    """Sums over each head's channels, from `[rows, D]` into `out` `[rows, H]`; a product with ones beats `sum`."""
+    channels = x.shape[1] // out.shape[1]
+    torch.mv(x.view(-1, channels), x.new_ones(channels), out=out.view(-1))
+    return out
 
 
 def _without_zeros(total: Tensor) -> Tensor:

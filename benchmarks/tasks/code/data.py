@@ -106,7 +106,7 @@ def fingerprint(graphs: PackedGraphs, split: dict[str, Tensor]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     tensors = {"edge_index": graphs.edge_index, "ptr": graphs.ptr, "edge_ptr": graphs.edge_ptr}
     tensors |= graphs.node | graphs.edge | graphs.graph | split
-    for key, value in tensors.items():
+    for key, value in sorted(tensors.items()):
         digest.update(f"{key} {value.dtype} {list(value.shape)}".encode())
         digest.update(np.ascontiguousarray(value.numpy()).data)
     digest.update("\n".join(" ".join(name) for name in graphs.objects["name_tokens"]).encode())

@@ -110,14 +110,17 @@ def _parse_all(paths: list[Path], workers: int) -> Iterator[ParsedFile | str]:
     if workers == 1 or len(paths) < 2:
         yield from map(parse_file, paths)
         return
+    pool = None
     try:
         pool = ProcessPoolExecutor(min(workers, len(paths)), mp_context=_context(), initializer=_ignore_interrupts)
-    except OSError:  # no semaphores or processes to be had here
+        with _without_fork_warning():
+            results = pool.map(parse_file, paths, chunksize=4)
+    except OSError:  # no semaphores or no more processes to be had here
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
         yield from map(parse_file, paths)
         return
     try:
-        with _without_fork_warning():
-            results = pool.map(parse_file, paths, chunksize=4)
         yield from results
     except BrokenProcessPool:
         raise GraphPERuntimeError(

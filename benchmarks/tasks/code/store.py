@@ -62,7 +62,7 @@ def load_corpus(cache: Path, key: str) -> Corpus | None:
     path = corpus_path(cache, key)
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise GraphPERuntimeError(f"{path} cannot be read ({error.strerror})") from None

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from graphpe.benchmarks.tasks import PythonSource
+from graphpe.benchmarks.tasks.code.data import CodeData
+from graphpe.benchmarks.tasks.code.ends import CodeEnds
+from graphpe.benchmarks.tasks.code.vocabulary import Vocabulary
+from graphpe.errors import GraphPEValueError
+
+
+@pytest.fixture
+def data(tree, modules, tmp_path) -> CodeData:
+    return PythonSource(root=str(tree(modules))).load(cache=tmp_path / "cache", progress=False)
+
+
+def test_the_state_survives_json(data):
+    again = CodeEnds.from_state(json.loads(json.dumps(data.ends.state())))
+    assert again.state() == data.ends.state()
+    assert again.tokens == data.ends.tokens
+
+
+@pytest.mark.parametrize("change", [{"tokens": ["a"]}, {"types": None}, {"attributes": ["__UNK__"]}, {"tokens": 3}])
+def test_a_wrong_state_is_rejected(data, change):
+    with pytest.raises(GraphPEValueError):
+        CodeEnds.from_state(data.ends.state() | change)
+    with pytest.raises(GraphPEValueError, match="vocabularies"):
+        CodeEnds.from_state({})
+
+
+def test_modules_fit_the_graphs(data):
+    ends = data.ends
+    batch = ends.model_graphs(data.graphs).select([3, 0, 5]).to_batch()
+    assert ends.node_encoder(16)(batch).shape == (batch.num_nodes, 16)
+    assert ends.edge_encoder(16)(batch).shape == (batch.num_edges, 16)
+    output = ends.head(16)(torch.randn(3, 16))
+    assert output.shape == (3, 5, len(ends.tokens))
+    assert ends.predict(output).shape == (3, 5)
+    assert ends.loss(output, batch).isfinite()
+
+
+def test_the_loss_is_the_mean_of_five_cross_entropies(data):
+    batch = data.graphs.select([1, 2, 4, 8]).to_batch()
+    output = torch.randn(4, 5, len(data.ends.tokens))
+    five = [functional.cross_entropy(output[:, position], batch.y[:, position]) for position in range(5)]
+    assert data.ends.loss(output, batch) == pytest.approx(float(sum(five)) / 5, rel=1e-5)
+    assert data.ends.loss(output.bfloat16(), batch).dtype == torch.float32
+
+
+def test_decoding_gives_words_with_their_probabilities():
+    words = ["get", "value", "__UNK__", "__EOS__"]
+    ends = CodeEnds(Vocabulary(["__UNK__"]), Vocabulary(["__NONE__", "__UNK__"]), Vocabulary(words))
+    picks = torch.tensor([[0, 2, 1, 3, 0], [3, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
+    output = functional.one_hot(picks, 4).float() * 3
+    chance = math.exp(3) / (math.exp(3) + 3)
+    named = ends.decode(output)
+    assert [[word for word, _ in name] for name in named] == [["get", "value"], [], ["value"] * 5]
+    assert all(value == pytest.approx(chance, rel=1e-5) for name in named for _, value in name)

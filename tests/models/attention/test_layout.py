@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graphpe.models.attention.layout import padded_layout, pair_list
+from graphpe.models.membership import Membership
+
+SIZES = st.lists(st.integers(0, 20), min_size=1, max_size=8)
+
+
+def members_of(sizes: list[int]) -> Membership:
+    ptr = torch.tensor([0, *sizes]).cumsum(0)
+    return Membership(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
+
+
+def random_edges(sizes: list[int], members: Membership) -> torch.Tensor:
+    parts = [torch.randint(0, n, (2, 2 * n)) + members.ptr[g] for g, n in enumerate(sizes) if n]
+    return torch.cat(parts, dim=1) if parts else torch.zeros(2, 0, dtype=torch.long)
+
+
+@settings(deadline=None, max_examples=25)
+@given(sizes=SIZES)
+def test_pair_list_is_every_ordered_pair_once(sizes: list[int]) -> None:
+    members = members_of(sizes)
+    edge_index = random_edges(sizes, members)
+    pairs = pair_list(members, edge_index)
+    expected = [
+        (int(members.ptr[g]) + j, int(members.ptr[g]) + i)
+        for g, n in enumerate(sizes)
+        for i in range(n)
+        for j in range(n)
+    ]
+    assert pairs.edge_index.t().tolist() == [list(pair) for pair in expected]
+    assert torch.equal(pairs.edge_index[:, pairs.slot], edge_index)
+
+
+def test_pair_features_sum_parallel_edges_and_fill_the_rest() -> None:
+    members = members_of([2, 1])
+    edge_index = torch.tensor([[0, 0, 1, 2], [1, 1, 1, 2]])
+    edge = torch.randn(4, 3)
+    absent = torch.randn(3)
+    features = pair_list(members, edge_index).spread(edge, absent)
+    # Pairs (j -> i) in the order 0->0, 1->0, 0->1, 1->1, 2->2.
+    torch.testing.assert_close(features, torch.stack([absent, absent, edge[0] + edge[1], edge[2], edge[3]]))
+
+
+@settings(deadline=None, max_examples=25)
+@given(sizes=SIZES, heads=st.integers(1, 3))
+def test_padded_layout_places_every_node_and_edge(sizes: list[int], heads: int) -> None:
+    members = members_of(sizes)
+    edge_index = random_edges(sizes, members)
+    layout = padded_layout(members, edge_index, heads)
+    if not sum(sizes):
+        assert layout.blocks == []
+        return
+    node_at = torch.cat([block.node for block in layout.blocks])
+    assert torch.equal(node_at[layout.place], torch.arange(sum(sizes)))
+
+    # A table (query, key, head) of each block in the layout of its scores: each edge must find its own.
+    tables, real = [], []
+    for block in layout.blocks:
+        node = block.node.view(block.graphs, block.size)
+        shape = (block.graphs, heads, block.size, block.size)
+        tables.append(
+            torch.stack(
+                [
+                    node[:, None, :, None].expand(shape),
+                    node[:, None, None, :].expand(shape),
+                    torch.arange(heads)[None, :, None, None].expand(shape),
+                ],
+                dim=-1,
+            ).reshape(-1, 3)
+        )
+        real.append((block.key_mask == 0).sum())
+    table = torch.cat(tables)
+    assert table.shape[0] == layout.num_places
+    for head in range(heads):
+        found = table[layout.offset + head * layout.head_stride]
+        assert torch.equal(found[:, 0], edge_index[1])
+        assert torch.equal(found[:, 1], edge_index[0])
+        assert bool((found[:, 2] == head).all())
+    assert int(sum(real)) == sum(sizes)
+
+    parallel = (edge_index[:, :, None] == edge_index[:, None, :]).all(0).sum(1)
+    assert torch.equal(layout.multiplicity.long(), parallel)
+
+
+def test_padding_follows_graphs_of_similar_size() -> None:
+    sizes = [1000] + [10] * 63
+    members = members_of(sizes)
+    layout = padded_layout(members, torch.zeros(2, 0, dtype=torch.long), heads=1)
+    assert [(block.graphs, block.size) for block in layout.blocks] == [(63, 10), (1, 1000)]
+    assert layout.num_places == 1000**2 + 63 * 100
