@@ -74,10 +74,10 @@ def _check_pointers(graphs: PackedGraphs) -> None:
     if graphs.edge_index.dim() != 2 or graphs.edge_index.size(0) != 2:
         raise GraphPEValueError(f"edge_index must be [2, E], got {list(graphs.edge_index.shape)}")
     for name, ptr in (("ptr", graphs.ptr), ("edge_ptr", graphs.edge_ptr)):
-        if ptr.dim() != 1 or ptr.numel() == 0 or int(ptr[0]) != 0 or bool((ptr.diff() < 0).any()):
-            raise GraphPEValueError(f"{name} must be [B + 1], begin with 0 and never decrease, got {describe(ptr)}")
         if ptr.device != graphs.device:
             raise GraphPEValueError(f"{name} is on {ptr.device}, edge_index on {graphs.device}: move one of them")
+        if ptr.dim() != 1 or ptr.numel() == 0 or int(ptr[0]) != 0 or bool((ptr.diff() < 0).any()):
+            raise GraphPEValueError(f"{name} must be [B + 1], begin with 0 and never decrease, got {describe(ptr)}")
     if graphs.ptr.numel() != graphs.edge_ptr.numel():
         raise GraphPEValueError(
             f"ptr is of {graphs.num_graphs} graphs, edge_ptr of {graphs.edge_ptr.numel() - 1}: both must be [B + 1]"

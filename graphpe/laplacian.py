@@ -169,14 +169,15 @@ def symmetric_pairs(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | No
         if weight is not None:  # edges of weight 0 are no edges
             kept = (ahead > 0) | (behind > 0)
             keys, ahead, behind = keys[kept], ahead[kept], behind[kept]
-    strength = np.ones(len(keys)) if weight is None else np.maximum(ahead, behind)
+    strength = np.ones(len(keys)) if weight is None else np.maximum(ahead, behind).astype(np.float64, copy=False)
     row, col = np.divmod(keys, max(num_nodes, 1))
     return SymmetricPairs(row, col, strength, (ahead > 0).astype(np.int64) - (behind > 0))
 
 
 def degrees(pairs: SymmetricPairs, num_nodes: int) -> Floats:
     """Row sums of S, `[num_nodes]`; 0 for isolated nodes."""
-    return np.bincount(pairs.row, pairs.weight, num_nodes)
+    # Without edges NumPy counts in integers.
+    return np.bincount(pairs.row, pairs.weight, num_nodes).astype(np.float64, copy=False)
 
 
 def inverse_sqrt_degrees(degree: Floats) -> Floats:

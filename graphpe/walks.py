@@ -135,7 +135,7 @@ def _strip_returns(factors: _Factors, ptr: Ints, walk_length: int) -> Floats:
     mirrored = factors.left is factors.right
     column = np.arange(rows) - np.repeat(ptr[:-1] - start, np.diff(ptr))
     width = int(column.max(initial=-1)) + 1
-    block = width if rows * width <= 2 * _STRIP_ENTRIES else max(1, _STRIP_ENTRIES // rows)
+    block = max(1, width if rows * width <= 2 * _STRIP_ENTRIES else _STRIP_ENTRIES // rows)
     out = np.zeros((rows, walk_length))
     out[:, 0] = left.diagonal()
     for begin in range(0, width if walk_length > 1 else 0, block):

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _fail("graphpe", f"unknown command {name!r}; known: {', '.join(COMMANDS)}", 2)
     add_arguments, run, description = COMMANDS[name]
-    parser = CommandParser(prog=f"graphpe {name}", description=description)
+    parser = CommandParser(prog=f"graphpe {name}", description=description, allow_abbrev=False)
     try:
         add_arguments(parser)
         return run(parser, rest)

@@ -39,6 +39,7 @@ def test_ids_become_int64():
         ({"ptr": torch.tensor([1, 3, 5])}, "begin with 0"),
         ({"ptr": torch.tensor([], dtype=torch.long)}, r"ptr must be \[B \+ 1\]"),
         ({"ptr": torch.tensor([0, 5])}, "ptr is of 1 graphs, edge_ptr of 2"),
+        ({"ptr": torch.tensor([0, 3, 5], device="meta")}, "ptr is on meta, edge_index on cpu: move one of them"),
         ({"edge_ptr": torch.tensor([0, 4, 3])}, "edge_ptr must be .* never decrease"),
         ({"edge_weight": torch.ones(3, 1)}, r"edge_weight must be \[3\], got torch.float32 \[3, 1\]"),
         ({"edge_weight": [1.0, 1.0, 1.0]}, "edge_weight must be .* got list"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -30,3 +32,15 @@ def test_take_is_index_select(dim, layout):
     assert torch.equal(out, value.index_select(dim, torch.from_numpy(rows)))
     out.zero_()
     assert value.sum() > 0
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_take_never_copies_what_it_does_not_take(dim):
+    transposed = torch.zeros(1000, 1000).t()
+    unaligned = torch.from_numpy(np.frombuffer(bytearray(8_000_001), dtype=np.float64, offset=1).reshape(1000, 1000))
+    for value in (torch.zeros(1000, 1000), transposed, unaligned):
+        tracemalloc.start()
+        take(value, np.array([3, 1]), dim)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 100_000

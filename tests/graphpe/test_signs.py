@@ -51,9 +51,7 @@ def test_graphs_one_by_one_draw_what_the_batch_draws(is_complex):
     vectors = unit_vectors(2, is_complex)
     whole = orient(vectors, BATCH, len(SIZES), "random", np.random.default_rng(9))
     rng = np.random.default_rng(9)
-    parts = [
-        orient(part, torch.zeros(len(part), dtype=torch.long), 1, "random", rng) for part in vectors.split(SIZES)
-    ]
+    parts = [orient(part, torch.zeros(len(part), dtype=torch.long), 1, "random", rng) for part in vectors.split(SIZES)]
     assert torch.equal(whole, torch.cat(parts))
 
 

@@ -77,7 +77,7 @@ def test_an_incomplete_folder_is_left_alone(tmp_path, loader, monkeypatch):
     folder = tmp_path / "ogbg_code2"
     (folder / "raw").mkdir(parents=True)
     (folder / "raw" / "node-feat.csv.gz").write_bytes(b"precious")
-    with pytest.raises(GraphPERuntimeError, match="incomplete"):
+    with pytest.raises(GraphPERuntimeError, match="is incomplete: its raw/"):
         load_graph_dataset("ogbg-code2", tmp_path)
     assert (folder / "raw" / "node-feat.csv.gz").read_bytes() == b"precious"
 
@@ -97,6 +97,7 @@ def test_the_patches_do_not_stay(tmp_path, loader):
     with pytest.raises(GraphPERuntimeError):
         load_graph_dataset("ogbg-code2", tmp_path, download=False)
     assert dict(vars(loader)) == before
+    assert not {"input", "exit"} & vars(loader).keys()
 
 
 def test_words_stay_words(tmp_path):

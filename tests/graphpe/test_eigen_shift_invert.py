@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+import torch
+
+from graphpe.eigen.shift_invert import _complete, lowest_by_shift_invert
+from graphpe.laplacian import laplacian, magnetic_laplacian
+
+
+def as_scipy(operator: torch.Tensor) -> sparse.csc_matrix:
+    parts = (operator.values().numpy(), operator.col_indices().numpy(), operator.crow_indices().numpy())
+    return sparse.csr_matrix(parts, shape=tuple(operator.shape)).tocsc()
+
+
+def edges_of(graph: nx.Graph) -> torch.Tensor:
+    graph = nx.convert_node_labels_to_integers(graph)
+    return torch.tensor(list(graph.edges)).T.reshape(2, -1)
+
+
+def random_tree_with_chords(size: int, seed: int) -> nx.DiGraph:
+    rng = np.random.default_rng(seed)
+    graph = nx.DiGraph((int(rng.integers(max(0, v - 9), v)), v) for v in range(1, size))
+    graph.add_edges_from((u, u + 3) for u in range(0, size - 3, 4))
+    return graph
+
+
+def check(matrix: sparse.csc_matrix, known: np.ndarray, k: int) -> None:
+    """Values, residuals, orthonormality, and the projector onto what lies below the last gap, against dense `eigh`."""
+    found = lowest_by_shift_invert(matrix, k, sparse.csc_matrix(known), 2.0)
+    assert found is not None
+    values, vectors = found
+    dense_values, dense_vectors = np.linalg.eigh(matrix.toarray() + 5.0 * known @ known.conj().T)
+    np.testing.assert_allclose(values, dense_values[:k], atol=1e-11)
+    np.testing.assert_allclose(vectors.conj().T @ vectors, np.eye(k), atol=1e-11)
+    assert np.abs(known.conj().T @ vectors).max(initial=0) < 1e-11
+    gaps = np.flatnonzero(np.diff(dense_values[: k + 1]) > 1e-6) + 1
+    for below in gaps:
+        mine, theirs = vectors[:, :below], dense_vectors[:, :below]
+        np.testing.assert_allclose(mine @ mine.conj().T, theirs @ theirs.conj().T, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", np.random.SeedSequence().generate_state(3).tolist())
+def test_magnetic_vectors_of_random_digraphs(seed: int) -> None:
+    graph = random_tree_with_chords(300, seed)
+    matrix = as_scipy(magnetic_laplacian(edges_of(graph), 300, 0.1))
+    check(matrix, np.zeros((300, 0)), k=10)
+
+
+def test_the_known_null_vectors_are_left_out() -> None:
+    graph = nx.disjoint_union(nx.grid_2d_graph(12, 15), nx.path_graph(120))
+    edge_index = edges_of(graph)
+    matrix = as_scipy(laplacian(edge_index, 300))
+    degree = np.bincount(edge_index.flatten().numpy(), minlength=300)
+    known = np.zeros((300, 2))
+    known[:180, 0], known[180:, 1] = np.sqrt(degree[:180]), np.sqrt(degree[180:])
+    known /= np.linalg.norm(known, axis=0)
+    check(matrix, known, k=6)
+
+
+def test_repeated_eigenvalues_come_with_all_their_copies() -> None:
+    # Twelve equal paths hanging on one hub: every low eigenvalue but a few is repeated eleven times.
+    spokes = nx.Graph()
+    for spoke in range(12):
+        nx.add_path(spokes, [0, *(1 + spoke * 20 + step for step in range(20))])
+    matrix = as_scipy(laplacian(edges_of(nx.convert_node_labels_to_integers(spokes, ordering="sorted")), 241))
+    found = lowest_by_shift_invert(matrix, 12, sparse.csc_matrix((241, 0)), 2.0)
+    if found is not None:  # None would be honest; a wrong answer would not
+        np.testing.assert_allclose(found[0], np.linalg.eigvalsh(matrix.toarray())[:12], atol=1e-10)
+
+
+def test_a_missing_eigenvalue_is_noticed() -> None:
+    matrix = as_scipy(laplacian(edges_of(nx.grid_2d_graph(11, 17)), 187))
+    values = np.linalg.eigvalsh(matrix.toarray())
+    assert _complete(matrix, values[:7], 0, 2.0)
+    for missing in range(6):
+        assert not _complete(matrix, np.delete(values[:7], missing), 0, 2.0)
+
+
+def test_the_result_is_the_same_every_time() -> None:
+    matrix = as_scipy(magnetic_laplacian(edges_of(random_tree_with_chords(250, 7)), 250, 0.2))
+    first, second = (lowest_by_shift_invert(matrix, 5, sparse.csc_matrix((250, 0)), 2.0) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert np.array_equal(first[1], second[1])

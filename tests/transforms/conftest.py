@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from graphpe import transforms as T
+
+
+def _random_graph(seed: int, *, weighted: bool = False, undirected: bool = False) -> Data:
+    """A graph with features; parallel edges, self-loops and isolated nodes included unless it is undirected."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 14))
+    edges = rng.integers(0, n, (2, int(rng.integers(0, 2 * n))))
+    if undirected:
+        upper = np.unique(np.sort(edges[:, edges[0] != edges[1]], axis=0), axis=1)
+        edges = np.concatenate([upper, upper[::-1]], axis=1)
+    data = Data(
+        x=torch.from_numpy(rng.standard_normal((n, 2))),
+        edge_index=torch.from_numpy(edges),
+        edge_attr=torch.from_numpy(rng.standard_normal((edges.shape[1], 3))),
+        y=torch.tensor([[float(seed % 7)]]),
+    )
+    if weighted:
+        data.edge_weight = torch.from_numpy(rng.uniform(0.1, 3, edges.shape[1]))
+    return data
+
+
+@pytest.fixture(scope="session")
+def random_graph() -> Callable[..., Data]:
+    return _random_graph
+
+
+TRANSFORMS = {
+    "laplacian": lambda: T.LaplacianPE(4),
+    "laplacian comb": lambda: T.LaplacianPE(3, normalization="comb", sign="canonical", drop_zero_modes=False),
+    "laplacian rw": lambda: T.LaplacianPE(5, normalization="rw", sign="none", attr_name="rw_pe"),
+    "magnetic": lambda: T.MagneticLaplacianPE(4),
+    "magnetic comb": lambda: T.MagneticLaplacianPE(6, q=0.25, relative_q=False, normalization="comb", sign="canonical"),
+    "magnetic rw": lambda: T.MagneticLaplacianPE(2, normalization="rw", sign="none", attr_name="m_pe"),
+    "walk": lambda: T.RandomWalkPE(5),
+    "walk undirected": lambda: T.RandomWalkPE(4, undirected=True),
+    "compose": lambda: T.Compose([T.LaplacianPE(3), T.MagneticLaplacianPE(2), T.RandomWalkPE(4)]),
+}
+
+
+@pytest.fixture(params=list(TRANSFORMS))
+def make_transform(request: pytest.FixtureRequest) -> Callable[[], T.Compose]:
+    """Builds a fresh transform, in the state in which it starts."""
+    return TRANSFORMS[request.param]

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import ast
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
+from torch_geometric.loader import DataLoader
+
+from graphpe import transforms as T
+from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.packed import PackedGraphs
+
+
+def all_keys(transform) -> list[str]:
+    return transform.keys + transform.graph_keys
+
+
+@pytest.fixture
+def graphs(random_graph):
+    return [random_graph(seed, weighted=True) for seed in range(40, 52)]
+
+
+def test_batch_is_the_batch_of_single_graphs(make_transform, graphs):
+    whole = make_transform()(Batch.from_data_list(graphs))
+    one = make_transform()
+    expected = Batch.from_data_list([one(graph) for graph in graphs])
+    assert set(whole.keys()) == set(expected.keys())
+    for key in expected.keys():
+        assert whole[key].dtype == expected[key].dtype
+        torch.testing.assert_close(whole[key], expected[key], rtol=1e-6, atol=1e-7)
+    for key in all_keys(one):
+        assert torch.equal(whole._slice_dict[key], expected._slice_dict[key]), key
+        assert torch.equal(whole._inc_dict[key], expected._inc_dict[key]), key
+
+
+def test_batch_comes_apart_again(make_transform, graphs):
+    batch = make_transform()(Batch.from_data_list(graphs))
+    one = make_transform()
+    for got, graph in zip(batch.to_data_list(), graphs, strict=True):
+        expected = one(graph)
+        assert set(got.keys()) == set(expected.keys())
+        for key in expected.keys():
+            torch.testing.assert_close(got[key], expected[key], rtol=1e-6, atol=1e-7)
+    rebatched = Batch.from_data_list(batch.to_data_list()[::-1])
+    for key in make_transform().graph_keys:
+        assert torch.equal(rebatched[key], batch[key].flip(0))
+
+
+def test_packed_graphs_hold_the_same_values(make_transform, graphs):
+    transform = make_transform()
+    packed = transform(PackedGraphs.from_data_list(graphs))
+    batch = make_transform()(Batch.from_data_list(graphs))
+    assert isinstance(packed, PackedGraphs)
+    for key in transform.keys:
+        assert torch.equal(packed.node[key], batch[key])
+    for key in transform.graph_keys:
+        assert torch.equal(packed.graph[key], batch[key])
+    assert set(packed.node) == {"x", *transform.keys}
+    assert set(packed.graph) == {"y", *transform.graph_keys}
+
+
+def test_shapes_and_types(make_transform, graphs):
+    transform = make_transform()
+    out = transform(graphs[0])
+    n = graphs[0].num_nodes
+    assert out.num_nodes == n
+    for key in transform.keys:
+        assert out[key].shape[0] == n
+        assert out[key].dtype == (torch.complex64 if "m" in key[:1] else torch.float32)
+    for key in transform.graph_keys:
+        assert out[key].shape[0] == 1
+        assert out[key].dtype == (torch.bool if key.endswith("_mask") else torch.float32)
+
+
+@pytest.mark.parametrize("form", ["data", "batch", "packed"])
+def test_input_stays_as_it_is(make_transform, graphs, form):
+    given = {
+        "data": lambda: graphs[0],
+        "batch": lambda: Batch.from_data_list(graphs),
+        "packed": lambda: PackedGraphs.from_data_list(graphs),
+    }[form]()
+    before = copy.deepcopy(given)
+    out = make_transform()(given)
+    assert type(out) is type(given)
+    if form == "packed":
+        assert repr(given) == repr(before)
+        assert torch.equal(given.edge_index, before.edge_index)
+        assert torch.equal(given.node["x"], before.node["x"])
+        return
+    assert set(given.keys()) == set(before.keys())
+    for key in before.keys():
+        assert torch.equal(given[key], before[key])
+    if form == "batch":
+        assert set(given._slice_dict) == set(before._slice_dict)
+        assert set(given._inc_dict) == set(before._inc_dict)
+    assert out.x is given.x
+
+
+def test_repr_is_the_call_that_builds_it(make_transform):
+    transform = make_transform()
+    text = repr(transform)
+    assert "\n" not in text
+    again = eval(text, {name: getattr(T, name) for name in T.__all__})
+    assert repr(again) == text
+    if not isinstance(transform, T.Compose):
+        call = ast.parse(text, mode="eval").body
+        assert all(ast.literal_eval(keyword.value) is not None for keyword in call.keywords)
+
+
+def test_repr_shows_every_parameter():
+    assert repr(T.LaplacianPE(8)) == (
+        "LaplacianPE(k=8, normalization='sym', sign='random', drop_zero_modes=True, seed=0, "
+        "attr_name='laplacian_eigenvector_pe')"
+    )
+    assert repr(T.MagneticLaplacianPE(np.int64(3), q=1)) == (
+        "MagneticLaplacianPE(k=3, q=1.0, relative_q=True, normalization='sym', sign='random', seed=0, "
+        "attr_name='magnetic_eigenvector_pe')"
+    )
+    assert repr(T.RandomWalkPE(16)) == "RandomWalkPE(walk_length=16, undirected=False, attr_name='random_walk_pe')"
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_copies_continue_where_the_original_is(make_transform, graphs, duplicate):
+    transform = make_transform()
+    transform(graphs[0])
+    twin = duplicate(transform)
+    assert repr(twin) == repr(transform)
+    mine, theirs = transform(graphs[1]), twin(graphs[1])
+    for key in all_keys(transform):
+        assert torch.equal(mine[key], theirs[key])
+
+
+def test_global_generators_are_left_alone(make_transform, graphs):
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    make_transform()(Batch.from_data_list(graphs))
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+
+class Tiny(InMemoryDataset):
+    """Three graphs on disk."""
+
+    def __init__(self, root, graphs, transform=None, pre_transform=None):
+        self.graphs = graphs
+        super().__init__(root, transform, pre_transform)
+        self.load(self.processed_paths[0])
+
+    @property
+    def processed_file_names(self):
+        return ["data.pt"]
+
+    def process(self):
+        done = [graph if self.pre_transform is None else self.pre_transform(graph) for graph in self.graphs]
+        self.save(done, self.processed_paths[0])
+
+
+def test_in_memory_dataset(make_transform, graphs, tmp_path):
+    stored = Tiny(tmp_path / "a", graphs, pre_transform=make_transform())
+    live = Tiny(tmp_path / "b", graphs, transform=make_transform())
+    one = make_transform()
+    for kept, fresh, graph in zip(stored, live, graphs, strict=True):
+        expected = one(graph)
+        for key in all_keys(one):
+            assert torch.equal(kept[key], expected[key])
+            assert torch.equal(fresh[key], expected[key])
+    batch = next(iter(DataLoader(stored, batch_size=5)))
+    for key in one.keys:
+        assert batch[key].shape[0] == batch.num_nodes
+    for key in one.graph_keys:
+        assert batch[key].shape[0] == 5
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_signs_differ_between_epochs_and_workers(tmp_path, num_workers):
+    # One graph many times, so that only the signs can differ.
+    path = Data(x=torch.zeros(5, 1), edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]]))
+    dataset = Tiny(tmp_path, [path] * 8, transform=T.LaplacianPE(4))
+    torch.manual_seed(4)
+    loader = DataLoader(dataset, batch_size=4, num_workers=num_workers)
+    epochs = [torch.cat([batch.laplacian_eigenvector_pe for batch in loader]) for _ in range(2)]
+    assert not torch.equal(epochs[0], epochs[1])
+    for epoch in epochs:
+        first, second = epoch.view(2, 4, 5, 4)  # the two batches, which are of two workers
+        assert not torch.equal(first, second)
+        torch.testing.assert_close(first.abs(), second.abs())
+    torch.manual_seed(4)
+    again = DataLoader(dataset, batch_size=4, num_workers=num_workers)
+    if num_workers:  # the workers' seeds come from torch's
+        assert torch.equal(torch.cat([batch.laplacian_eigenvector_pe for batch in again]), epochs[0])
+
+
+@pytest.mark.parametrize("make", [lambda **kw: T.LaplacianPE(4, **kw), lambda **kw: T.MagneticLaplacianPE(4, **kw)])
+def test_seeds(make, graphs):
+    def run(transform):
+        return torch.cat([transform(graph)[transform.attr_name] for graph in graphs])
+
+    assert torch.equal(run(make(seed=3)), run(make(seed=3)))
+    assert not torch.equal(run(make(seed=3)), run(make(seed=4)))
+    transform = make(seed=3)
+    assert not torch.equal(run(transform), run(transform))
+    fixed = make(seed=3, sign="canonical")
+    assert torch.equal(run(fixed), run(fixed))
+
+
+@pytest.mark.parametrize("make", [lambda **kw: T.LaplacianPE(2, **kw), lambda **kw: T.MagneticLaplacianPE(2, **kw)])
+def test_names(make, graphs):
+    transform = make(attr_name="mine")
+    assert (transform.keys, transform.graph_keys) == (["mine"], ["mine_eigenvalues", "mine_mask"])
+    assert (transform.eigenvalues_name, transform.mask_name) == ("mine_eigenvalues", "mine_mask")
+    out = transform(graphs[0])
+    assert out.mine.shape[1] == out.mine_eigenvalues.shape[1] == out.mine_mask.shape[1] == 2
+
+
+def test_default_names():
+    transform = T.LaplacianPE(2)
+    assert transform.keys == ["laplacian_eigenvector_pe"]
+    assert transform.graph_keys == ["laplacian_eigenvalues", "laplacian_mask"]
+    transform = T.MagneticLaplacianPE(2)
+    assert transform.keys == ["magnetic_eigenvector_pe"]
+    assert transform.graph_keys == ["magnetic_eigenvalues", "magnetic_mask"]
+    assert (T.RandomWalkPE(2).keys, T.RandomWalkPE(2).graph_keys) == (["random_walk_pe"], [])
+
+
+def test_batch_without_slices(make_transform, graphs):
+    # Some code builds a Batch by hand; it cannot come apart, but it can be encoded.
+    full = Batch.from_data_list(graphs)
+    bare = Batch(batch=full.batch, edge_index=full.edge_index, edge_weight=full.edge_weight, x=full.x)
+    out, expected = make_transform()(bare), make_transform()(full)
+    for key in all_keys(make_transform()):
+        assert torch.equal(out[key], expected[key])
+
+
+def test_batch_with_edges_out_of_order(make_transform, graphs):
+    batch = Batch.from_data_list(graphs)
+    expected = make_transform()(batch)
+    order = torch.randperm(batch.num_edges)
+    batch.edge_index, batch.edge_weight = batch.edge_index[:, order], batch.edge_weight[order]
+    out = make_transform()(batch)
+    assert torch.equal(out.edge_index, batch.edge_index)
+    for key in all_keys(make_transform()):
+        torch.testing.assert_close(out[key], expected[key], rtol=1e-5, atol=1e-6)
+
+
+def test_wrong_inputs(make_transform):
+    transform = make_transform()
+    hetero = HeteroData()
+    hetero["a"].x = torch.zeros(2, 1)
+    with pytest.raises(GraphPETypeError, match=r"HeteroData: apply it to data\.to_homogeneous\(\)"):
+        transform(hetero)
+    with pytest.raises(GraphPEValueError, match=r"needs edge_index \[2, num_edges\]; this graph has \['x'\]"):
+        transform(Data(x=torch.zeros(3, 1)))
+    with pytest.raises(GraphPEValueError, match="edge_weight holds -1"):
+        transform(Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.tensor([-1.0]), num_nodes=2))
+    with pytest.raises(GraphPEValueError, match="edge_index holds node 5"):
+        transform(Data(edge_index=torch.tensor([[0], [5]]), num_nodes=2))
+    if not isinstance(transform, T.Compose):
+        with pytest.raises(GraphPETypeError, match="takes a Data, a Batch or a PackedGraphs, got str"):
+            transform("graph")
+
+
+def test_adjacency_in_another_form(make_transform):
+    adjacency = torch.eye(3).to_sparse_csr()
+    with pytest.raises(GraphPEValueError, match="found 'adj_t'"):
+        make_transform()(Data(x=torch.zeros(3, 1), adj_t=adjacency))
+
+
+COUNTS = [
+    lambda k: T.LaplacianPE(k),
+    lambda k: T.MagneticLaplacianPE(k),
+    lambda k: T.RandomWalkPE(k),
+]
+
+
+@pytest.mark.parametrize("build", COUNTS)
+def test_number_of_columns(build):
+    for value in (0, -3, 4097, 10**30):
+        with pytest.raises(GraphPEValueError, match=rf"must be from 1 to 4096, got {value}"):
+            build(value)
+    for value in (True, 2.0, "8", None, np.float64(3)):
+        with pytest.raises(GraphPETypeError, match="must be an integer, got"):
+            build(value)
+    assert "=7, " in repr(build(np.int32(7)))
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (
+            lambda: T.LaplacianPE(2, normalization="none"),
+            GraphPEValueError,
+            "normalization must be one of 'comb', 'sym'",
+        ),
+        (lambda: T.LaplacianPE(2, sign="flip"), GraphPEValueError, "sign must be one of 'random', 'canonical', 'none'"),
+        (lambda: T.LaplacianPE(2, seed=-1), GraphPEValueError, "seed must not be negative"),
+        (lambda: T.LaplacianPE(2, seed=None), GraphPETypeError, "seed must be an integer, got None"),
+        (lambda: T.LaplacianPE(2, drop_zero_modes=1), GraphPETypeError, "drop_zero_modes must be True or False, got 1"),
+        (lambda: T.LaplacianPE(2, attr_name=None), GraphPETypeError, "attr_name must be a string, got None"),
+        (lambda: T.LaplacianPE(2, attr_name="edge_pe"), GraphPEValueError, "'edge_pe' contains 'edge'"),
+        (lambda: T.LaplacianPE(2, attr_name="index_pe"), GraphPEValueError, "'index_pe' contains 'index'"),
+        (lambda: T.LaplacianPE(2, attr_name="x"), GraphPEValueError, "attr_name 'x' is not a free name"),
+        (lambda: T.LaplacianPE(2, attr_name="two words"), GraphPEValueError, "'two words' is not a free name"),
+        (lambda: T.MagneticLaplacianPE(2, q=float("nan")), GraphPEValueError, "q must be finite, got nan"),
+        (lambda: T.MagneticLaplacianPE(2, q="0.1"), GraphPETypeError, "q must be a number of turns such as 0.1"),
+        (lambda: T.MagneticLaplacianPE(2, q=True), GraphPETypeError, "q must be a number of turns"),
+        (lambda: T.MagneticLaplacianPE(2, relative_q="no"), GraphPETypeError, "relative_q must be True or False"),
+        (lambda: T.MagneticLaplacianPE(2, normalization="L"), GraphPEValueError, "normalization must be one of"),
+        (lambda: T.MagneticLaplacianPE(2, sign=None), GraphPEValueError, "sign must be one of"),
+        (lambda: T.RandomWalkPE(2, undirected=None), GraphPETypeError, "undirected must be True or False, got None"),
+        (lambda: T.RandomWalkPE(2, attr_name="ptr"), GraphPEValueError, "'ptr' is not a free name"),
+    ],
+)
+def test_parameters_are_checked_when_built(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_device_is_kept(make_transform, graphs):
+    batch = Batch.from_data_list(graphs).to("cuda")
+    out, expected = make_transform()(batch), make_transform()(Batch.from_data_list(graphs))
+    for key in make_transform().keys + make_transform().graph_keys:
+        assert out[key].device.type == "cuda"
+        if key not in make_transform().keys or "walk" in key:  # vectors are free within eigenspaces
+            torch.testing.assert_close(out[key].cpu(), expected[key], rtol=1e-5, atol=1e-5)
+    assert len(out.to_data_list()) == len(graphs)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import Batch, Data
+
+from graphpe import magnetic_laplacian
+from graphpe import transforms as T
+
+TREE = Data(edge_index=torch.tensor([[0, 0, 1, 1, 2], [1, 2, 3, 4, 5]]), num_nodes=6)
+DEPTH = torch.tensor([0, 1, 1, 2, 2, 2])
+
+
+def test_eigenvectors_eigenvalues_and_mask(random_graph):
+    for seed in range(20):
+        graph = random_graph(seed, weighted=True)
+        out = T.MagneticLaplacianPE(20, q=0.2)(graph)
+        n = graph.num_nodes
+        operator = magnetic_laplacian(graph.edge_index, n, 0.2, graph.edge_weight, relative_q=True).to_dense()
+        vectors, values = out.magnetic_eigenvector_pe.to(operator.dtype), out.magnetic_eigenvalues
+        assert (vectors.shape, values.shape, out.magnetic_mask.shape) == ((n, 20), (1, 20), (1, 20))
+        torch.testing.assert_close(operator @ vectors, vectors * values, atol=1e-5, rtol=0)
+        eye = torch.eye(n, dtype=vectors.dtype)
+        torch.testing.assert_close(vectors[:, :n] @ vectors[:, :n].mH, eye, atol=1e-5, rtol=0)
+        torch.testing.assert_close(values[0, :n].double(), torch.linalg.eigvalsh(operator), atol=1e-6, rtol=0)
+        assert out.magnetic_mask[0].tolist() == [i < n for i in range(20)]
+
+
+def test_lowest_vector_of_a_tree_tells_the_depth():
+    out = T.MagneticLaplacianPE(3, q=0.1, relative_q=False, sign="canonical")(TREE)
+    lowest = out.magnetic_eigenvector_pe[:, 0]
+    turns = -0.1 * (DEPTH[:, None] - DEPTH)
+    torch.testing.assert_close((lowest[:, None] / lowest).angle(), 2 * math.pi * turns, atol=1e-5, rtol=0)
+    assert abs(out.magnetic_eigenvalues[0, 0]) < 1e-7
+    relative = T.MagneticLaplacianPE(3, q=0.5, sign="canonical")(TREE)  # 5 one-way edges
+    torch.testing.assert_close(relative.magnetic_eigenvector_pe[:, 0], lowest)
+
+
+def test_potential_is_relative_per_graph():
+    path = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)
+    batch = T.MagneticLaplacianPE(2, q=0.3, sign="canonical")(Batch.from_data_list([TREE, path]))
+    alone = T.MagneticLaplacianPE(2, q=0.3, sign="canonical")(path)
+    torch.testing.assert_close(batch.magnetic_eigenvector_pe[6:], alone.magnetic_eigenvector_pe)
+    assert not torch.allclose(batch.magnetic_eigenvector_pe[6:].angle(), torch.zeros(2, 2), atol=0.1)
+
+
+def test_without_direction_it_is_the_laplacian():
+    both = Data(edge_index=torch.cat([TREE.edge_index, TREE.edge_index.flip(0)], dim=1), num_nodes=6)
+    real = T.LaplacianPE(6, drop_zero_modes=False, sign="none")(both)
+    for graph, q in ((both, 0.2), (TREE, 0.0)):
+        magnetic = T.MagneticLaplacianPE(6, q=q, sign="none")(graph)
+        assert not magnetic.magnetic_eigenvector_pe.imag.any()
+        torch.testing.assert_close(magnetic.magnetic_eigenvector_pe.real, real.laplacian_eigenvector_pe)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), normalization=st.sampled_from(["sym", "comb", "rw"]))
+def test_canonical_phases_under_permutation_and_reversal(seed, normalization):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 15))
+    edge_index = torch.triu_indices(n, n, 1)[:, torch.from_numpy(rng.random(n * (n - 1) // 2) < 0.6)]
+    weight = torch.from_numpy(rng.uniform(0.1, 2, edge_index.size(1)))
+    order = torch.from_numpy(rng.permutation(n))
+    transform = T.MagneticLaplacianPE(n, q=0.3, normalization=normalization, sign="canonical")
+    here = transform(Data(edge_index=edge_index, edge_weight=weight, num_nodes=n))
+    moved = transform(Data(edge_index=order[edge_index], edge_weight=weight, num_nodes=n))
+    reverse = transform(Data(edge_index=edge_index.flip(0), edge_weight=weight, num_nodes=n))
+    values = here.magnetic_eigenvalues[0]
+    gap = torch.minimum(values.diff(prepend=-values.new_ones(1)), values.diff(append=values[-1:] + 9))
+    simple = gap > 1e-3
+    expected = here.magnetic_eigenvector_pe[:, simple]
+    torch.testing.assert_close(moved.magnetic_eigenvector_pe[order][:, simple], expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(reverse.magnetic_eigenvector_pe[:, simple], expected.conj(), atol=1e-4, rtol=0)
+
+
+def test_random_phases_only_turn_columns():
+    transform, vectors = T.MagneticLaplacianPE(5), T.MagneticLaplacianPE(5, sign="none")(TREE).magnetic_eigenvector_pe
+    angles = []
+    for _ in range(20):
+        inner = (vectors.conj() * transform(TREE).magnetic_eigenvector_pe).sum(0)
+        torch.testing.assert_close(inner.abs(), torch.ones(5), atol=1e-5, rtol=0)
+        angles.append(inner.angle())
+    assert torch.stack(angles).std(0).min() > 0.5
