@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ def model_classes() -> dict[str, type]:
     return {
         name: member
         for name, member in public_classes(models, nn.Module).items()
-        if "node_encoder" in member.__init__.__annotations__
+        if "node_encoder" in inspect.signature(member).parameters
     }
 
 

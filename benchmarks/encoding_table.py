@@ -50,11 +50,12 @@ def table(summaries: dict[str, dict[str, Any]], command: str) -> str:
     lines = [
         f"| encoding | valid {metric} | test {metric} | parameters | encode (s) | epoch (s) | best epoch |",
         "|---|---|---|---|---|---|---|",
-        f"| (always {first['constant_prediction']}) | {first['constant_valid']:.4f} | {first['constant_test']:.4f} | | | | |",
+        f"| (always {first['constant_prediction']}) | {first['constant_valid']:.4f} | {first['constant_test']:.4f} "
+        "| | | | |",
     ]
     lines += [
-        f"| {name} | {row['valid']:.4f} | {row['test']:.4f} | {row['parameters']:,} | {row['seconds_before']['encode']:.1f} "
-        f"| {row['seconds_per_epoch']['total']:.1f} | {row['best_epoch']} of {row['epochs']} |"
+        f"| {name} | {row['valid']:.4f} | {row['test']:.4f} | {row['parameters']:,} "
+        f"| {row['seconds_before']['encode']:.1f} | {row['seconds_per_epoch']['total']:.1f} | {row['best_epoch']} of {row['epochs']} |"
         for name, row in summaries.items()
     ]
     about = (

@@ -232,7 +232,7 @@ def check_normalization(normalization: str) -> None:
 
 def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> None:
     """Raise unless these are the edges of a graph that the operators accept."""
-    if not isinstance(num_nodes, int) or isinstance(num_nodes, bool):
+    if not isinstance(num_nodes, int | np.integer) or isinstance(num_nodes, bool):
         raise GraphPETypeError(f"num_nodes must be an integer, got {type(num_nodes).__name__}")
     if num_nodes < 0:
         raise GraphPEValueError(f"num_nodes must not be negative, got {num_nodes}")
@@ -268,9 +268,9 @@ def _to_csr(entries: Entries, device: torch.device) -> Tensor:
     row, col = np.concatenate([entries.row, node]), np.concatenate([entries.col, node])
     matrix = coo_matrix((np.concatenate([entries.value, entries.diagonal]), (row, col)), shape=(size, size)).tocsr()
     matrix.sum_duplicates()
-    parts = [torch.from_numpy(part) for part in (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64))]
+    row_ptr, column = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
     with warnings.catch_warnings():  # torch says once per process that its CSR layout is young
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         return torch.sparse_csr_tensor(
-            *parts, torch.from_numpy(matrix.data), size=(size, size), device=device, check_invariants=False
+            row_ptr, column, torch.from_numpy(matrix.data), (size, size), device=device, check_invariants=False
         )

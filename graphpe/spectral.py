@@ -7,6 +7,7 @@ graph is nearly disconnected, and a graph of several components gives one indica
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def magnetic_eigenpairs(
 
     A balanced component (see `graphpe.gauge`: every forest, every undirected graph) has one zero mode, of constant
     modulus up to D^1/2; these come first, ordered by the first node of their component. A graph whose components are
-    all balanced is solved with real arithmetic and gauge phases, about 3 times as fast; the result is the same.
+    all balanced is solved with real arithmetic and gauge phases, in half the time or less; the result is the same.
 
     For "rw" the vectors are D^-1/2 u with u those of "sym", scaled to unit norm. Phases are as the solver leaves them
     (see `graphpe.signs`). Reversing all edges conjugates the eigenspaces.
@@ -163,7 +164,7 @@ def _known_modes(
     """The zero modes of the Magnetic Laplacian: those of the balanced components, with the gauge phases."""
     vector = np.where(balanced[components.label], modes.vector * gauge, 0)
     count = np.bincount(batch[components.first[balanced]], minlength=len(modes.count))
-    return modes._replace(vector=vector, count=count)
+    return replace(modes, vector=vector, count=count)
 
 
 def _prepend(solved: Solved, modes: KnownModes, components: Components, batch: Ints) -> Solved:

@@ -32,7 +32,7 @@ def run_list(parser: CommandParser, arguments: Sequence[str]) -> int:
 
 
 def _first_line(member: type) -> str:
-    return inspect.getdoc(member).split("\n")[0].rstrip(".") if inspect.getdoc(member) else ""
+    return (inspect.getdoc(member) or "").split("\n")[0].rstrip(".")
 
 
 def _call(member: type) -> str:

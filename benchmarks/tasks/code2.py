@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from graphpe.benchmarks.tasks.code.data import GRAPHS, CodeData, Graph, fingerprint, label_graphs
+from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import token_vocabulary
 from graphpe.benchmarks.tasks.code.vocabulary import NONE, UNKNOWN, Vocabulary
@@ -31,6 +32,8 @@ class Code2(Task):
         graph: `"ast"`, or `"ast+tokens"` with edges between consecutive attributed nodes. Inverse edges are added for
             the model.
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
+        decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or `"argmax"`,
+            the most probable class at each position, as in OGB's example.
         download: Whether OGB downloads the data (about 1 GB) if it is not there.
 
     Raises:
@@ -43,11 +46,13 @@ class Code2(Task):
     root: str = "dataset"
     graph: Graph = "ast+tokens"
     tokens: int = 5_000
+    decoding: Decoding = "expected-f1"
     download: bool = True
 
     def __post_init__(self) -> None:
         check_choice("graph", self.graph, GRAPHS)
         check_size("tokens", self.tokens)
+        check_choice("decoding", self.decoding, DECODINGS)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> CodeData:
         """Read the dataset; OGB keeps its own processed copy beside the raw files.
@@ -81,7 +86,8 @@ class Code2(Task):
             where=[f"ogbg-code2:{index}" for index in range(len(graphs))],
         )
         notes.insert(0, f"ogbg-code2 from {ogb.folder}: {len(graphs):,} functions")
-        return CodeData(graphs, ogb.split, CodeEnds(types, attributes, tokens), fingerprint(graphs, ogb.split), notes)
+        ends = CodeEnds(types, attributes, tokens, self.decoding)
+        return CodeData(graphs, ogb.split, ends, fingerprint(graphs, ogb.split), notes)
 
     def ends(self, state: Mapping[str, Any]) -> CodeEnds:
         """The ends with a run's vocabularies.
@@ -89,7 +95,7 @@ class Code2(Task):
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return CodeEnds.from_state(state)
+        return CodeEnds.from_state(state, self.decoding)
 
 
 def _check_order(graphs: PackedGraphs, folder: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphpe.benchmarks.tasks.code.corpus import Corpus
 from graphpe.benchmarks.tasks.code.data import GRAPHS, CodeData, Graph, fingerprint, label_graphs
+from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.files import SourceTree, find_sources, shown_path, standard_library
 from graphpe.benchmarks.tasks.code.graphs import MASKS, FunctionNodes, Mask, function_nodes
@@ -39,6 +40,8 @@ class PythonSource(Task):
         tests: Whether folders of tests are read too.
         attributes: Size of the vocabulary of attributes, `__NONE__` and `__UNK__` not counted.
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
+        decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or `"argmax"`,
+            the most probable class at each position, as in OGB's example.
 
     Raises:
         GraphPEValueError: For a value that is not one of these.
@@ -53,12 +56,14 @@ class PythonSource(Task):
     tests: bool = False
     attributes: int = 10_000
     tokens: int = 5_000
+    decoding: Decoding = "expected-f1"
 
     def __post_init__(self) -> None:
         check_choice("graph", self.graph, GRAPHS)
         check_choice("mask", self.mask, MASKS)
         check_size("attributes", self.attributes)
         check_size("tokens", self.tokens)
+        check_choice("decoding", self.decoding, DECODINGS)
         if self.root is not None and not isinstance(self.root, str):
             raise GraphPEValueError(f"root must be a path, got {self.root!r}")
 
@@ -91,7 +96,8 @@ class PythonSource(Task):
         leaks = float(nodes.name_leaks().mean())
         nodes = nodes.masked(self.mask)
         types, attributes = nodes.vocabularies(train, self.attributes)
-        ends = CodeEnds(types, attributes, token_vocabulary([name_tokens[index] for index in train], self.tokens))
+        tokens = token_vocabulary([name_tokens[index] for index in train], self.tokens)
+        ends = CodeEnds(types, attributes, tokens, self.decoding)
         graphs = self._graphs(corpus, chosen, nodes, name_tokens, ends)
 
         what = f"standard library of Python {platform.python_version()}" if self.root is None else root
@@ -111,7 +117,7 @@ class PythonSource(Task):
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return CodeEnds.from_state(state)
+        return CodeEnds.from_state(state, self.decoding)
 
     def functions(
         self, paths: Iterable[str | os.PathLike[str]], ends: CodeEnds, *, workers: int = 0

@@ -1,8 +1,8 @@
 """What a task is: parameters, then data with a split and a metric, and the two ends of a model.
 
-A `Task` is a frozen dataclass of literals; its `repr` is the text the command line takes. `Task.load` gives a `TaskData`.
-`ModelEnds` is the part of a task that a trained model needs without the data: input encoders, head, loss. It is rebuilt
-from a JSON-able state, so that a run folder is enough to predict.
+A `Task` is a frozen dataclass of literals; its `repr` is the text the command line takes. `Task.load` gives a
+`TaskData`. `ModelEnds` is the part of a task that a trained model needs without the data: input encoders, head, loss.
+It is rebuilt from a JSON-able state, so that a run folder is enough to predict.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class TaskData(ABC):
 
     @abstractmethod
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
-        """The metric of the best prediction that ignores its input, chosen on the training part, and what it predicts."""
+        """The metric of the best prediction that ignores its input, chosen on the training part; and what it is."""
 
 
 class Task(ABC):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from graphpe.errors import GraphPERuntimeError
 
@@ -30,7 +31,7 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """Turn the first SIGINT or SIGTERM into a request; a second one acts as usual, at once."""
     request = StopRequest()
-    previous = {}
+    previous: dict[int, Any] = {}
 
     def remember(number: int, frame: FrameType | None) -> None:
         request.signal_number = number

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -205,7 +206,7 @@ class Training:
             if self.progress:
                 print(self._epoch_line(record), flush=True)
 
-    def _epoch_line(self, record: dict[str, float]) -> str:
+    def _epoch_line(self, record: dict[str, Any]) -> str:
         state, seconds = self.state, self.state.seconds
         total = sum(seconds.values())
         left = (self.planned_steps - state.total_steps) / max(state.step, 1) * total

@@ -8,6 +8,7 @@ time.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -28,7 +29,8 @@ _STACK_ENTRIES = 1 << 22
 _SUBSET_FROM = 64
 
 
-class KnownModes(NamedTuple):
+@dataclass(frozen=True)
+class KnownModes:
     """Eigenvectors of eigenvalue 0 with disjoint supports (the connected components), known in closed form.
 
     They are shifted above the spectrum, so that the solver returns the eigenpairs of their orthogonal complement:
@@ -112,7 +114,14 @@ def lowest_eigenpairs(
         part = slice(entry_start[start], entry_start[stop])
         dense = np.zeros((count, n, n), dtype=value.dtype)
         dense.reshape(-1)[target[part] + (entry_rank[part] - start) * (n * n)] = value[part]
-        _finish_stack(dense, *(part[here].reshape(count, n) for part in (diagonal, mode, component)), known.shift[ids])
+        shape = count, n
+        _finish_stack(
+            dense,
+            diagonal[here].reshape(shape),
+            mode[here].reshape(shape),
+            component[here].reshape(shape),
+            known.shift[ids],
+        )
         wanted = min(k, n)
         with _threads(n):
             stack_values, stack_vectors = _solve(dense, wanted, device)

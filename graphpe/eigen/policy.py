@@ -1,8 +1,8 @@
 """Which solver for which graph: dense stacks for small ones, sparse shift-invert for large ones.
 
-On a CPU the two cost the same at about 150 nodes for graphs with little fill (measured on syntax trees with token edges,
-complex, k = 8: 2.8 against 3.6 ms at 150 nodes, 31 against 13 ms at 300, 413 against 17 ms at 800). Denser graphs fill up,
-which the number of their edges tells before anything is factored.
+On a CPU the two cost the same at about 150 nodes for graphs with little fill (measured on syntax trees with token
+edges, complex, k = 8: 2.8 against 3.6 ms at 150 nodes, 31 against 13 ms at 300, 413 against 17 ms at 800). Denser
+graphs fill up, which the number of their edges tells before anything is factored.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Lowest eigenpairs of one sparse positive semi-definite matrix by Lanczos on its shifted inverse.
 
 The matrix minus a small negative shift is positive definite, so that SuperLU factors it without pivoting and with a
-fill-reducing order that keeps symmetry. Of a sparse graph with little fill (syntax trees with token edges, roads, meshes)
-this costs milliseconds where a dense decomposition costs seconds; of an expander the factors fill up.
+fill-reducing order that keeps symmetry. Of a sparse graph with little fill (syntax trees with token edges, roads,
+meshes) this costs milliseconds where a dense decomposition costs seconds; of an expander the factors fill up.
 
-Lanczos may miss a copy of a repeated eigenvalue. The result is checked by inertia (Sylvester): the signs of the pivots of
-A - mu I count the eigenvalues below mu. What does not check out is not returned.
+Lanczos may miss a copy of a repeated eigenvalue. The result is checked by inertia (Sylvester): the signs of the pivots
+of A - mu I count the eigenvalues below mu. What does not check out is not returned.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# In units of the spectrum's upper end. The shift is far below the eigenvalues that matter (they converge the faster, the
-# closer it is), and far above rounding; the margin of the inertia check separates eigenvalues that are worth telling apart.
+# In units of the spectrum's upper end. The shift is far below the eigenvalues that matter (they converge the faster,
+# the closer it is), and far above rounding; the margin of the inertia check separates eigenvalues that are worth
+# telling apart.
 _SHIFT = 1e-3
 _MARGIN = 1e-7
 _RESIDUAL = 1e-9
@@ -31,8 +32,8 @@ def lowest_by_shift_invert(
 ) -> tuple[Floats, NDArray[Any]] | None:
     """The k lowest eigenpairs in the complement of `known`, smallest first.
 
-    O(fill) memory; one factorisation, some tens of solves, and one more factorisation for the check. The start vector is
-    fixed: the result is the same every time.
+    O(fill) memory; one factorisation, some tens of solves, and one more factorisation for the check. The start vector
+    is fixed: the result is the same every time.
 
     Args:
         matrix: Hermitian positive semi-definite `[n, n]`, real or complex.
@@ -85,7 +86,7 @@ def _complete(matrix: sparse.csc_matrix, values: Floats, known: int, top: float)
 
 
 def _factorise(matrix: sparse.csc_matrix, shift: float) -> Any:
-    """LU factors of matrix - shift I without pivoting, so that they are those of an LDL^H; None where they break down."""
+    """LU factors of matrix - shift I without pivoting: those of an LDL^H. None where they break down."""
     shifted = (matrix - shift * sparse.identity(matrix.shape[0], dtype=matrix.dtype)).tocsc()
     try:
         return sparse_linalg.splu(

@@ -51,25 +51,28 @@ def dense_attention(
     """
     width = query.shape[1]
     channels = width // heads
-    correction = None
+    exact = torch.promote_types(query.dtype, torch.float32)
+    corrections = None
     if edge is not None and absent is not None:
-        correction = _edge_correction(query, key, layout, edge, absent, heads)
+        corrections = _edge_correction(query, key, layout, edge, absent, heads).split(
+            [block.graphs * heads * block.size**2 for block in layout.blocks]
+        )
         query = query * absent
     query = query * channels**-0.5
 
-    outputs, start = [], 0
-    for block in layout.blocks:
+    # One gather, and `split` into blocks: the gradients of separate slices would each be as large as the whole.
+    lengths = [block.graphs * block.size for block in layout.blocks]
+    padded = [x.index_select(0, layout.node).split(lengths) for x in (query, key, value)]
+    outputs = []
+    for index, block in enumerate(layout.blocks):
         b, n = block.graphs, block.size
-        q, k, v = (
-            x.index_select(0, block.node).view(b, n, heads, channels).transpose(1, 2) for x in (query, key, value)
-        )
-        logits = torch.matmul(q, k.transpose(2, 3)).to(block.key_mask.dtype if query.dtype != torch.double else q.dtype)
-        if correction is not None:
-            end = start + b * heads * n * n
-            logits = logits + correction[start:end].view(b, heads, n, n)
-            start = end
-        weight = torch.softmax(logits.clamp(-CLAMP, CLAMP) + block.key_mask, dim=-1).to(v.dtype)  # [b, H, n, n]
-        outputs.append(torch.matmul(weight, v).transpose(1, 2).reshape(b * n, width))
+        q, k, v = (x[index].view(b, n, heads, channels).transpose(1, 2) for x in padded)  # [b, H, n, C]
+        logits = torch.matmul(q, k.transpose(2, 3)).to(exact)  # [b, H, n, n]
+        # In place where the backward pass allows it: these are the largest tensors.
+        if corrections is not None:
+            logits.add_(corrections[index].view(b, heads, n, n))
+        weight = torch.softmax(logits.clamp(-CLAMP, CLAMP).add_(block.key_mask), dim=-1)
+        outputs.append(torch.matmul(weight.to(v.dtype), v).transpose(1, 2).reshape(b * n, width))
     if not outputs:  # not one node
         return value
     return torch.cat(outputs).index_select(0, layout.place)

@@ -58,13 +58,11 @@ class Block:
     Attributes:
         graphs: Number b of graphs.
         size: Nodes n that each is padded to.
-        node: Node at each place, `[b * n]`; padding places hold some valid node.
         key_mask: 0 for the keys of a graph and -inf for padding, `[b, 1, 1, n]`; all 0 for a graph without nodes.
     """
 
     graphs: int
     size: int
-    node: Tensor
     key_mask: Tensor
 
 
@@ -75,7 +73,8 @@ class PaddedLayout:
     Attributes:
         blocks: The blocks; each graph with nodes is in one.
         edge_index: The real edges (source, target), `[2, E]`.
-        place: Place of each node in the concatenation of the blocks' places, `[N]`.
+        node: Node at each place of the blocks, `[sum of b n]`; padding places hold some valid node.
+        place: Place of each node in `node`, `[N]`.
         offset: Place of each edge's pair, for the first head, in the concatenation of the blocks' pairs, `[E]`.
         head_stride: Distance of two heads of one pair in the same concatenation, `[E]`.
         multiplicity: Number of edges on each edge's pair, `[E]` float32.
@@ -84,6 +83,7 @@ class PaddedLayout:
 
     blocks: list[Block]
     edge_index: Tensor
+    node: Tensor
     place: Tensor
     offset: Tensor
     head_stride: Tensor
@@ -103,15 +103,16 @@ def padded_layout(members: Membership, edge_index: Tensor, heads: int) -> Padded
     place_of_graph = torch.zeros_like(sizes)  # place of a graph's first node
     size_of_graph = torch.zeros_like(sizes)  # n of its block
     pair_of_graph = torch.zeros_like(sizes)  # place of its first pair
-    blocks, num_nodes, num_places = [], 0, 0
+    blocks, nodes, num_nodes, num_places = [], [sizes.new_empty(0)], 0, 0
     last = max(members.graph.numel() - 1, 0)
     for graphs, size in groups:
         count, column = graphs.numel(), torch.arange(size, device=device)
         lengths = sizes.index_select(0, graphs).unsqueeze(1)
         node = (ptr.index_select(0, graphs).unsqueeze(1) + column).clamp(max=last)
+        nodes.append(node.flatten())
         padding = (column >= lengths) & (lengths > 0)
         key_mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
-        blocks.append(Block(count, size, node.flatten(), key_mask.view(count, 1, 1, size)))
+        blocks.append(Block(count, size, key_mask.view(count, 1, 1, size)))
         order = torch.arange(count, device=device)
         place_of_graph[graphs] = num_nodes + order * size
         pair_of_graph[graphs] = num_places + order * (heads * size * size)
@@ -127,7 +128,9 @@ def padded_layout(members: Membership, edge_index: Tensor, heads: int) -> Padded
     offset = pair_of_graph.index_select(0, graph) + local.index_select(0, i) * n + local.index_select(0, j)
     ones = torch.ones(offset.numel(), device=device)
     counts = torch.zeros(num_places, device=device).index_add(0, offset, ones)
-    return PaddedLayout(blocks, edge_index, place, offset, n * n, counts.index_select(0, offset), num_places)
+    return PaddedLayout(
+        blocks, edge_index, torch.cat(nodes), place, offset, n * n, counts.index_select(0, offset), num_places
+    )
 
 
 def _size_groups(members: Membership) -> list[tuple[Tensor, int]]:

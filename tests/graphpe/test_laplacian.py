@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from graphpe import laplacian, magnetic_laplacian
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.laplacian import symmetric_pairs, turn
 
 seeds = st.integers(0, 2**32 - 1)
 NORMALIZATIONS = ["comb", "sym", "rw"]
@@ -190,6 +191,11 @@ def test_large_graphs_take_the_same_values_as_small_ones():
         expected = by_definition(edge_index, 300, given_weight, "sym", 0.2)
         actual = magnetic_laplacian(edge_index, 300, 0.2, given_weight).to_dense()
         np.testing.assert_allclose(actual, expected, atol=1e-12)
+    assert (symmetric_pairs(edge_index, 300, weight).weight > 0).all()  # what weighs nothing joins nothing
+
+
+def test_phases_of_many_turns_are_exact():
+    np.testing.assert_allclose(turn(np.array([1e9 + 0.25, -3e8 - 0.5])), [1j, -1], atol=1e-15)
 
 
 def test_layout_dtype_and_inputs():

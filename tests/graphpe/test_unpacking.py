@@ -90,6 +90,12 @@ def test_counts_must_add_up(make_graphs, counts):
         PackedGraphs.from_data_list(make_graphs([1, 2, 3], 0)).to_batches(counts)
 
 
+def test_number_of_graphs_does_not_hang_on_ptr(make_graphs):
+    batch = PackedGraphs.from_data_list(make_graphs([2, 3, 0], 0)).to_batch()
+    del batch.ptr
+    assert batch.num_graphs == 3  # the batch vector alone tells 2
+
+
 def test_no_graphs(make_graphs):
     batch = PackedGraphs.from_data_list(make_graphs([2, 3], 0)).select([]).to_batch()
     assert (batch.num_graphs, batch.num_nodes, batch.max_size) == (0, 0, 0)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch
 
+from graphpe.benchmarks.tasks.code.decoding import DecodedNames, Decoding, argmax_names, expected_f1_names
 from graphpe.benchmarks.tasks.code.edges import add_inverse_edges
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, spoken
 from graphpe.benchmarks.tasks.code.vocabulary import END, NONE, Vocabulary
@@ -32,18 +32,20 @@ class CodeEnds(ModelEnds):
         types: Node types; column 0 of `x`.
         attributes: Attributes; column 1 of `x`.
         tokens: Sub-tokens of names, `__UNK__` and `__EOS__` last; the classes.
+        decoding: How class scores become words; see `graphpe.benchmarks.tasks.code.decoding`.
     """
 
     types: Vocabulary
     attributes: Vocabulary
     tokens: Vocabulary
+    decoding: Decoding = "expected-f1"
 
     def state(self) -> dict[str, Any]:
         """The three vocabularies as lists."""
         return {"types": self.types.words, "attributes": self.attributes.words, "tokens": self.tokens.words}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> CodeEnds:
+    def from_state(cls, state: Mapping[str, Any], decoding: Decoding = "expected-f1") -> CodeEnds:
         """The ends that `state` describes.
 
         Raises:
@@ -57,7 +59,7 @@ class CodeEnds(ModelEnds):
             ) from None
         if NONE not in attributes.index_of or tokens.words[-1] != END:
             raise GraphPEValueError(f"a saved vocabulary lacks {NONE} or {END}: it is damaged, or not one of code")
-        return cls(types, attributes, tokens)
+        return cls(types, attributes, tokens, decoding)
 
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
         """With the inverse of every edge, flagged in `edge_attr`."""
@@ -80,17 +82,20 @@ class CodeEnds(ModelEnds):
         return functional.cross_entropy(output.float().flatten(0, 1), batch.y.flatten())
 
     def predict(self, output: Tensor) -> Tensor:
-        """The most probable class at each position, `[B, 5]` int64."""
-        return output.argmax(dim=-1)
+        """The predicted classes, `[B, 5]` int64, filled up with `__EOS__`."""
+        return self._names(output).classes
 
     def decode(self, output: Tensor) -> list[list[tuple[str, float]]]:
-        """The predicted name of each graph: its sub-tokens in order, each with its probability at its position.
+        """The predicted name of each graph: its sub-tokens in order, each with its probability.
 
         These are the sub-tokens that the metric sees; a name may be empty.
         """
-        probabilities, indices = torch.softmax(output.detach().float(), dim=-1).max(dim=-1)
+        classes, probabilities = self._names(output)
         words = self.tokens.words
         return [
             [(words[row[position]], chances[position]) for position in spoken(row, self.tokens)]
-            for row, chances in zip(indices.tolist(), probabilities.tolist(), strict=True)
+            for row, chances in zip(classes.tolist(), probabilities.tolist(), strict=True)
         ]
+
+    def _names(self, output: Tensor) -> DecodedNames:
+        return argmax_names(output) if self.decoding == "argmax" else expected_f1_names(output)

@@ -55,13 +55,13 @@ def test_padded_layout_places_every_node_and_edge(sizes: list[int], heads: int) 
     if not sum(sizes):
         assert layout.blocks == []
         return
-    node_at = torch.cat([block.node for block in layout.blocks])
-    assert torch.equal(node_at[layout.place], torch.arange(sum(sizes)))
+    assert torch.equal(layout.node[layout.place], torch.arange(sum(sizes)))
 
     # A table (query, key, head) of each block in the layout of its scores: each edge must find its own.
     tables, real = [], []
-    for block in layout.blocks:
-        node = block.node.view(block.graphs, block.size)
+    parts = layout.node.split([block.graphs * block.size for block in layout.blocks])
+    for block, part in zip(layout.blocks, parts, strict=True):
+        node = part.view(block.graphs, block.size)
         shape = (block.graphs, heads, block.size, block.size)
         tables.append(
             torch.stack(

@@ -53,7 +53,7 @@ def test_the_loss_is_the_mean_of_five_cross_entropies(data):
 
 def test_decoding_gives_words_with_their_probabilities():
     words = ["get", "value", "__UNK__", "__EOS__"]
-    ends = CodeEnds(Vocabulary(["__UNK__"]), Vocabulary(["__NONE__", "__UNK__"]), Vocabulary(words))
+    ends = CodeEnds(Vocabulary(["__UNK__"]), Vocabulary(["__NONE__", "__UNK__"]), Vocabulary(words), "argmax")
     picks = torch.tensor([[0, 2, 1, 3, 0], [3, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
     logits = torch.rand(3, 5) * 3 + 1  # of the picked class; the others have 0
     output = functional.one_hot(picks, 4).float() * logits[..., None]
