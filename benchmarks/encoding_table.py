@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import resolve, run_experiment
+from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.files import write_atomically
 
@@ -35,11 +35,13 @@ def run_rows(config: TrainConfig, folder: Path) -> dict[str, dict[str, Any]]:
     summaries = {}
     for name, encodings in ROWS.items():
         path = folder / name
-        resume = RunFolder.open(path) if (path / "config.yaml").exists() else None
+        wanted = resolve(replace(config, encodings=encodings))
+        resume = None
+        if (path / "config.yaml").exists():
+            resume = RunFolder.open(path)
+            check_resumable(resume, wanted.as_dict())
         print(f"--- {name}", flush=True)
-        summaries[name] = run_experiment(
-            resolve(replace(config, encodings=encodings)), run_path=path, resume=resume, progress=True
-        )
+        summaries[name] = run_experiment(wanted, run_path=path, resume=resume)
     return summaries
 
 
@@ -47,17 +49,18 @@ def table(summaries: dict[str, dict[str, Any]], command: str) -> str:
     """The summaries as Markdown, with the command and the machine."""
     first = next(iter(summaries.values()))
     metric = first["metric"]
+    constant = f"{first['constant_valid']:.4f} | {first['constant_test']:.4f}"
     lines = [
         f"| encoding | valid {metric} | test {metric} | parameters | encode (s) | epoch (s) | best epoch |",
         "|---|---|---|---|---|---|---|",
-        f"| (always {first['constant_prediction']}) | {first['constant_valid']:.4f} | {first['constant_test']:.4f} "
-        "| | | | |",
+        f"| (always {first['constant_prediction']}) | {constant} | | | | |",
     ]
-    lines += [
-        f"| {name} | {row['valid']:.4f} | {row['test']:.4f} | {row['parameters']:,} "
-        f"| {row['seconds_before']['encode']:.1f} | {row['seconds_per_epoch']['total']:.1f} | {row['best_epoch']} of {row['epochs']} |"
-        for name, row in summaries.items()
-    ]
+    for name, row in summaries.items():
+        encode, epoch = row["seconds_before"]["encode"], row["seconds_per_epoch"]["total"]
+        lines.append(
+            f"| {name} | {row['valid']:.4f} | {row['test']:.4f} | {row['parameters']:,} | {encode:.1f} | {epoch:.1f} "
+            f"| {row['best_epoch']} of {row['epochs']} |"
+        )
     about = (
         f"{first['task']}, {first['model']}, one seed; {date.today()}, Python {platform.python_version()}, "
         f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads."

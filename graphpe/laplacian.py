@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from torch import Tensor
 
-from graphpe.checks import check_integers
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.packing.checks import check_integers
 
 Normalization = Literal["comb", "sym", "rw"]
 # One small graph: its edges are counted in a table of all pairs, without a sort.

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe import conversion, interchange, selection, unpacking
-from graphpe.checks import ROOMS, check_graphs, check_integers, check_unique, check_values
-from graphpe.ragged import Ints
-from graphpe.rooms import Kind
-from graphpe.selection import Index
+from graphpe.packing import conversion, interchange, selection, unpacking
+from graphpe.packing.checks import ROOMS, check_graphs, check_integers, check_unique, check_values
+from graphpe.packing.ragged import Ints
+from graphpe.packing.rooms import Kind
+from graphpe.packing.selection import Index
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -361,20 +361,20 @@ class PackedGraphs:
 
     @classmethod
     def from_networkx(cls, graphs: nx.Graph | Iterable[nx.Graph], *, weight: str | None = "weight") -> PackedGraphs:
-        """Structure and weights of networkx graphs; see `graphpe.interchange.read_networkx`."""
+        """Structure and weights of networkx graphs; see `graphpe.packing.interchange.read_networkx`."""
         return cls._trusted(**interchange.read_networkx(graphs, weight))
 
     @classmethod
     def from_scipy(cls, matrices: Any) -> PackedGraphs:
-        """Graphs from square SciPy sparse matrices; see `graphpe.interchange.read_scipy`."""
+        """Graphs from square SciPy sparse matrices; see `graphpe.packing.interchange.read_scipy`."""
         return cls._trusted(**interchange.read_scipy(matrices))
 
     def to_batch(self) -> Batch:
-        """The graphs as one PyG `Batch`, tensors shared; see `graphpe.unpacking.to_batch`."""
+        """The graphs as one PyG `Batch`, tensors shared; see `graphpe.packing.unpacking.to_batch`."""
         return unpacking.to_batch(self)
 
     def to_batches(self, counts: Sequence[int]) -> list[Batch]:
-        """The graphs as several batches of `counts` graphs each; see `graphpe.unpacking.to_batches`."""
+        """The graphs as several batches of `counts` graphs each; see `graphpe.packing.unpacking.to_batches`."""
         return unpacking.to_batches(self, counts)
 
     def to_data_list(self) -> list[Data]:
@@ -382,7 +382,7 @@ class PackedGraphs:
         return unpacking.to_data_list(self)
 
     def to_networkx(self, index: int, *, weight: str = "weight") -> nx.DiGraph:
-        """One graph as a networkx graph; see `graphpe.interchange.to_networkx`."""
+        """One graph as a networkx graph; see `graphpe.packing.interchange.to_networkx`."""
         return interchange.to_networkx(self, index, weight)
 
     def to_scipy(self) -> csr_matrix:

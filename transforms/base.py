@@ -88,8 +88,7 @@ class SpectralEncoding(Encoding):
     _default_stem: str
     k: int
     seed: int
-    _generator: np.random.Generator | None = None
-    _generator_key: list[int] | None = None
+    _random_state: tuple[list[int], np.random.Generator] | None = None  # what seeded the generator, and the generator
 
     @property
     def eigenvalues_name(self) -> str:
@@ -115,9 +114,9 @@ class SpectralEncoding(Encoding):
         """The generator of signs and phases, seeded once; in a worker of a `DataLoader`, by worker and epoch, too."""
         worker = get_worker_info()
         key = [self.seed] if worker is None else [self.seed, worker.seed]
-        if self._generator is None or self._generator_key != key:
-            self._generator, self._generator_key = np.random.default_rng(key), key
-        return self._generator
+        if self._random_state is None or self._random_state[0] != key:
+            self._random_state = key, np.random.default_rng(key)
+        return self._random_state[1]
 
 
 def read_graphs(data: Any, reader: Encoding) -> PackedGraphs:

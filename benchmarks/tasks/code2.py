@@ -32,8 +32,8 @@ class Code2(Task):
         graph: `"ast"`, or `"ast+tokens"` with edges between consecutive attributed nodes. Inverse edges are added for
             the model.
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
-        decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or `"argmax"`,
-            the most probable class at each position, as in OGB's example.
+        decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or
+            `"argmax"`, the most probable class at each position, as in OGB's example.
         download: Whether OGB downloads the data (about 1 GB) if it is not there.
 
     Raises:

@@ -40,8 +40,8 @@ class PythonSource(Task):
         tests: Whether folders of tests are read too.
         attributes: Size of the vocabulary of attributes, `__NONE__` and `__UNK__` not counted.
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
-        decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or `"argmax"`,
-            the most probable class at each position, as in OGB's example.
+        decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or
+            `"argmax"`, the most probable class at each position, as in OGB's example.
 
     Raises:
         GraphPEValueError: For a value that is not one of these.

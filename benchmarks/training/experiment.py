@@ -21,6 +21,7 @@ from graphpe.benchmarks.assembly import (
 from graphpe.benchmarks.calls import build, public_classes
 from graphpe.benchmarks.encoding import encode_graphs
 from graphpe.benchmarks.tasks.task import Task
+from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.benchmarks.training.loop import Training
@@ -116,8 +117,7 @@ def _start_devices(config: TrainConfig) -> Fabric:
             devices=config.devices,
             num_nodes=config.nodes,
             precision=config.precision,
-            # The last layer of an edge stream has parameters that nothing reads.
-            strategy="ddp_find_unused_parameters_true" if several else "auto",
+            strategy="ddp" if several else "auto",
         )
     except Exception as error:  # Fabric has an exception of its own for each kind of device
         raise GraphPERuntimeError(
@@ -150,6 +150,8 @@ def _train_in(
     progress: bool,
 ) -> dict[str, Any]:
     started = time.perf_counter()
+    keep_freed_memory()
+    torch.set_num_threads(config.threads)
     say = _Say(progress)
     transforms = build_encodings(config.encodings)
     with fabric.rank_zero_first():
@@ -170,7 +172,12 @@ def _train_in(
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
-    optimizer = torch.optim.AdamW(bare_model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        [parameter for parameter in bare_model.parameters() if parameter.requires_grad],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=config.precision != "16-mixed",  # gradients scaled for float16 cannot be clipped before a fused step
+    )
     model, optimizer = fabric.setup(bare_model, optimizer)
     training = Training(fabric, model, optimizer, data, graphs, config, run, TrainState(), description, progress)
 

@@ -103,8 +103,8 @@ class Training:
     def _train_epoch(self, stop: StopRequest) -> None:
         state, config = self.state, self.config
         self.model.train()
-        batches = self.loader.batch_indices(epoch=state.epoch)
         world, rank = self.fabric.world_size, self.fabric.global_rank
+        batches = self.loader.batches(state.epoch, start=state.step * world + rank, stride=world)
         end = min(self.epoch_steps, state.step + self.planned_steps - state.total_steps)
         bar = tqdm(
             total=end,
@@ -119,7 +119,7 @@ class Training:
         with bar:
             while state.step < end:
                 started = time.perf_counter()
-                batch = self.graphs.select(batches[state.step * world + rank]).to_batch().to(self.fabric.device)
+                batch = next(batches).to(self.fabric.device)
                 loaded = time.perf_counter()
                 loss_sum += self._step(batch).double() * batch.num_graphs
                 state.step += 1

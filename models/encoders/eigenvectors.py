@@ -42,6 +42,8 @@ class EigenvectorEncoding(nn.Module):
         self.mask_key = mask_key
         self.complex = complex
         self.linear = nn.Linear(2 * k if complex else k, width)
+        nn.init.zeros_(self.linear.weight)  # training starts from the model without the encoding
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, batch: Data) -> Tensor:
         """The eigenvectors at the model's width, `[num_nodes, width]`."""

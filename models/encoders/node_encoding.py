@@ -28,6 +28,8 @@ class LinearEncoding(nn.Module):
             raise GraphPEValueError(f"LinearEncoding needs positive sizes (got channels={channels}, width={width})")
         self.key = key
         self.linear = nn.Linear(channels, width)
+        nn.init.zeros_(self.linear.weight)  # training starts from the model without the encoding
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""

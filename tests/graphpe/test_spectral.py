@@ -194,6 +194,18 @@ def test_nearly_disconnected_is_connected(normalization, bridge):
     assert cut.values.min() > 0.5
 
 
+def test_rounding_leaves_no_eigenvalue_below_zero():
+    # Five complete graphs in a chain whose links weigh as good as nothing: four eigenvalues are zero to rounding.
+    complete = [(u + 4 * i, v + 4 * i) for i in range(5) for u in range(4) for v in range(u)]
+    chain = [(4 * i + 3, 4 * i + 4) for i in range(4)]
+    weight = torch.tensor([1.0] * len(complete) + [1e-17] * len(chain), dtype=torch.float64)
+    pairs = laplacian_eigenpairs(packed(graph_of(np.array(complete + chain).T, 20, weight)), 5)
+    assert pairs.mask.all()
+    assert pairs.values.min() >= 0
+    assert pairs.values[0, 3] < 1e-14
+    assert pairs.values[0, 4] > 1
+
+
 @pytest.mark.parametrize("normalization", ["sym", "comb", "rw"])
 def test_zero_modes_are_indicators_of_components(normalization):
     # a star 1-{0, 4, 6}, an isolated node 2, an edge 3-5; a second graph of one edge

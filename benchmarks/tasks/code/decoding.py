@@ -44,8 +44,8 @@ def expected_f1_names(logits: Tensor) -> DecodedNames:
     the metric, $2 |S \cap L| / (|S| + |L|)$. For each |S| the best set is that of the largest $m_t$, so that the search
     is one `topk`. The unknown class stands for no word and is never chosen.
 
-    Where a model is sure, this is `argmax_names`. Where it is not, the metric rewards a few probable words more than the
-    single most probable sequence, which often ends at once. Geisler et al. (2023) subtract constants from the
+    Where a model is sure, this is `argmax_names`. Where it is not, the metric rewards a few probable words more than
+    the single most probable sequence, which often ends at once. Geisler et al. (2023) subtract constants from the
     probabilities of the unknown and the end class to the same effect; here nothing is tuned.
 
     Args:

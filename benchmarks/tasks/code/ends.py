@@ -20,6 +20,9 @@ from graphpe.models.heads import SubtokenHead
 from graphpe.models.inputs import ASTNodeEncoder, LinearEdges
 from graphpe.packed import PackedGraphs
 
+ATTRIBUTE_DROPOUT = 0.15
+"""As Geisler et al. (2023) for ogbg-code2."""
+
 MAX_DEPTH = 20
 """Deeper nodes share the embedding of this depth, as in OGB's baselines."""
 
@@ -67,7 +70,14 @@ class CodeEnds(ModelEnds):
 
     def node_encoder(self, width: int) -> nn.Module:
         """Embeddings of type, attribute and depth, summed."""
-        return ASTNodeEncoder(width, len(self.types), len(self.attributes), max_depth=MAX_DEPTH)
+        return ASTNodeEncoder(
+            width,
+            len(self.types),
+            len(self.attributes),
+            max_depth=MAX_DEPTH,
+            unknown=self.attributes.unknown,
+            attribute_dropout=ATTRIBUTE_DROPOUT,
+        )
 
     def edge_encoder(self, width: int) -> nn.Module:
         """A linear map of the two edge flags."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.ragged import Ints, Segments, spread, take
+from graphpe.packing.ragged import Ints, Segments, spread, take
 
 if TYPE_CHECKING:
     from graphpe.packed import PackedGraphs

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.rooms import Room, check_name
+from graphpe.packing.rooms import Room, check_name
 
 if TYPE_CHECKING:
     from graphpe.packed import PackedGraphs

@@ -6,7 +6,7 @@ from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.packed import PackedGraphs
-from graphpe.rooms import check_name
+from graphpe.packing.rooms import check_name
 
 
 def test_ties_go_by_pyg_names():

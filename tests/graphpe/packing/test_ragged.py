@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphpe.ragged import Segments, spread, take
+from graphpe.packing.ragged import Segments, spread, take
 
 
 def test_segments_of_a_flat_tensor():

@@ -18,7 +18,7 @@ from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.rooms import RESERVED, Kind, Room, check_kinds, check_name, choose_room
+from graphpe.packing.rooms import RESERVED, Kind, Room, check_kinds, check_name, choose_room
 
 Ints = NDArray[np.int64]
 Kinds = Mapping[str, Kind] | None

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphpe.conversion import TELL_NUM_NODES
 from graphpe.errors import GraphPEValueError
-from graphpe.ragged import Ints, spread
+from graphpe.packing.conversion import TELL_NUM_NODES
+from graphpe.packing.ragged import Ints, spread
 
 if TYPE_CHECKING:
     from graphpe.packed import PackedGraphs

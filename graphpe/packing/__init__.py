@@ -1,0 +1,1 @@
+"""What `graphpe.packed.PackedGraphs` is made of: selection, conversion, checks."""

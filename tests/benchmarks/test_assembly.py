@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from graphpe import models as M
+from graphpe.benchmarks.assembly import (
+    build_encodings,
+    canonical_encodings,
+    canonical_model,
+    canonical_task,
+    encoding_classes,
+    encoding_module,
+    model_classes,
+    task_classes,
+)
+from graphpe.benchmarks.calls import build
+from graphpe.errors import GraphPEValueError
+
+
+def test_the_lists_hold_encodings_architectures_and_tasks() -> None:
+    assert {"LaplacianPE", "MagneticLaplacianPE", "RandomWalkPE"} <= set(encoding_classes())
+    assert "Compose" not in encoding_classes()
+    assert set(model_classes()) == {"GraphTransformer"}
+    assert set(task_classes()) == {"Code2", "PythonSource"}
+
+
+@pytest.mark.parametrize("name", ["LaplacianPE", "MagneticLaplacianPE", "RandomWalkPE"])
+def test_every_encoding_has_a_module_of_its_shape(name: str) -> None:
+    (encoding,) = build_encodings([f"{name}(5)"])
+    from torch_geometric.data import Data
+
+    batch = encoding(Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=4))
+    assert encoding_module(encoding, 16)(batch).shape == (4, 16)
+
+
+def test_texts_in_full_build_the_same_objects() -> None:
+    (text,) = canonical_encodings(["laplacian-pe(3)"])
+    assert text.startswith("LaplacianPE(k=3, ")
+    assert canonical_encodings([text]) == (text,)
+    model = canonical_model("graphtransformer(width=16, heads=2)")
+    assert canonical_model(model) == model
+    assert repr(M.GraphTransformer(width=16, heads=2, node_encoder=nn.Identity())) == model
+    task = canonical_task("python-source(graph='ast')", root="somewhere")
+    assert "root='somewhere'" in task
+    assert repr(build(task, task_classes(), "task")) == task
+
+
+def test_two_encodings_need_two_keys() -> None:
+    with pytest.raises(GraphPEValueError, match="both write 'random_walk_pe'; give one of them another attr_name"):
+        build_encodings(["RandomWalkPE(3)", "RandomWalkPE(4)"])
+    assert len(build_encodings(["RandomWalkPE(3)", "RandomWalkPE(4, attr_name='longer')"])) == 2
+
+
+def test_what_the_task_supplies_cannot_be_given_as_text() -> None:
+    with pytest.raises(GraphPEValueError, match="no argument 'head'"):
+        canonical_model("GraphTransformer(head=None)")

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import torch
+from torch_geometric.data import Data
+
+from graphpe import transforms as T
+from graphpe.benchmarks import encoding
+from graphpe.benchmarks.encoding import encode_graphs
+from graphpe.packed import PackedGraphs
+
+
+def graphs_of_sizes(sizes: list[int]) -> PackedGraphs:
+    return PackedGraphs.from_data_list(
+        [Data(x=torch.randn(n, 2), edge_index=torch.randint(n, (2, 3 * n)), y=torch.tensor([[n]])) for n in sizes]
+    )
+
+
+def test_chunks_in_order_of_size_change_nothing(monkeypatch) -> None:
+    graphs = graphs_of_sizes([9, 2, 30, 1, 9, 17, 4, 9])
+    transforms = [T.LaplacianPE(k=3, sign="canonical"), T.RandomWalkPE(walk_length=5)]
+    monkeypatch.setattr(encoding, "CHUNK", 3)
+    encoded = encode_graphs(graphs, transforms, progress=False)
+    whole = T.Compose(transforms)(graphs)
+    assert torch.equal(encoded.node["x"], graphs.node["x"])
+    assert torch.equal(encoded.graph["y"], graphs.graph["y"])
+    assert encoded.graph["laplacian_mask"].dtype == torch.bool
+    for key in ("laplacian_eigenvalues", "laplacian_mask"):
+        torch.testing.assert_close(encoded.graph[key], whole.graph[key])
+    torch.testing.assert_close(encoded.node["random_walk_pe"], whole.node["random_walk_pe"])
+    one_by_one = [T.RandomWalkPE(walk_length=5)(data) for data in graphs.to_data_list()]
+    torch.testing.assert_close(encoded.node["random_walk_pe"], torch.cat([d.random_walk_pe for d in one_by_one]))
+
+
+def test_nothing_to_do() -> None:
+    graphs = graphs_of_sizes([3, 4])
+    assert encode_graphs(graphs, [], progress=False) is graphs
+    empty = graphs.select([])
+    assert encode_graphs(empty, [T.LaplacianPE(k=3)], progress=False) is empty
