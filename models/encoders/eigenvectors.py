@@ -19,6 +19,7 @@ class EigenvectorEncoding(nn.Module):
     eigenvector of each graph is multiplied by a sign (a phase) drawn uniformly from torch's global generator, so that
     the model learns not to depend on it (Dwivedi et al. 2020, arXiv:2003.00982, section 4). In evaluation mode the
     vectors are used as they are. Complex vectors enter as their real and imaginary parts, `[num_nodes, 2 k]`.
+    Weights start at zero: training starts from the model without the encoding.
 
     Args:
         key: Name of the eigenvectors in the batch.
@@ -42,7 +43,7 @@ class EigenvectorEncoding(nn.Module):
         self.mask_key = mask_key
         self.complex = complex
         self.linear = nn.Linear(2 * k if complex else k, width)
-        nn.init.zeros_(self.linear.weight)  # training starts from the model without the encoding
+        nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, batch: Data) -> Tensor:

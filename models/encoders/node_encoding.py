@@ -12,6 +12,8 @@ from graphpe.models.encoders.reading import read_encoding
 class LinearEncoding(nn.Module):
     """A linear map (with bias) of the node encoding `batch[key]` `[num_nodes, channels]`.
 
+    Weights start at zero: training starts from the model without the encoding, whatever the encoding's scale.
+
     Args:
         key: Name of the encoding in the batch.
         channels: Its number of columns.
@@ -28,7 +30,7 @@ class LinearEncoding(nn.Module):
             raise GraphPEValueError(f"LinearEncoding needs positive sizes (got channels={channels}, width={width})")
         self.key = key
         self.linear = nn.Linear(channels, width)
-        nn.init.zeros_(self.linear.weight)  # training starts from the model without the encoding
+        nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, batch: Data) -> Tensor:

@@ -35,7 +35,7 @@ def build(
 ) -> nn.Module:
     width = options.setdefault("width", 12)
     options = {"layers": 2, "heads": 3, **options}
-    return GraphTransformer(
+    model = GraphTransformer(
         attention=attention,
         update_edges=update_edges,
         node_encoder=ASTNodeEncoder(width, 7, 7),
@@ -43,6 +43,9 @@ def build(
         encodings=[EigenvectorEncoding("laplacian_eigenvector_pe", 3, width, mask_key="laplacian_mask")],
         **options,
     )
+    for encoding in model.encodings:  # as after some training: they start at zero
+        nn.init.normal_(encoding.linear.weight)
+    return model
 
 
 def zinc(**options: Any) -> nn.Module:

@@ -70,3 +70,22 @@ def test_errors(make_batch) -> None:
         CategoricalNodes(6, [])
     with pytest.raises(GraphPEValueError, match="max_depth must be at least 1"):
         ASTNodeEncoder(6, 7, 7, max_depth=0)
+
+
+def test_attribute_dropout_replaces_attributes_by_unknown_in_training_only() -> None:
+    encoder = ASTNodeEncoder(6, 7, 9, unknown=4, attribute_dropout=0.25)
+    n = 4000
+    batch = Data(x=torch.stack([torch.full((n,), 2), torch.randint(9, (n,))], 1), node_depth=torch.zeros(n, 1).long())
+    unknown = Data(x=torch.tensor([[2, 4]]).expand(n, 2), node_depth=batch.node_depth)
+    kept = encoder.eval()(batch)
+    out = encoder.train()(batch)
+    is_kept = (out == kept).all(dim=1)
+    assert torch.equal(out[~is_kept], encoder.eval()(unknown)[~is_kept])
+    known = batch.x[:, 1] != 4
+    assert (~is_kept)[known].float().mean() == pytest.approx(0.25, abs=0.05)
+
+
+@pytest.mark.parametrize("options", [{"unknown": 9}, {"unknown": -1}, {"attribute_dropout": 1.0}])
+def test_impossible_attribute_dropout(options: dict[str, float]) -> None:
+    with pytest.raises(GraphPEValueError, match=next(iter(options))):
+        ASTNodeEncoder(6, 7, 9, **options)  # type: ignore[arg-type]

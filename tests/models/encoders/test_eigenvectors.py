@@ -24,6 +24,21 @@ def with_identity(encoder: EigenvectorEncoding) -> EigenvectorEncoding:
     return encoder
 
 
+def with_weights(encoder: EigenvectorEncoding) -> EigenvectorEncoding:
+    """The encoder as after some training: its weights start at zero."""
+    torch.nn.init.normal_(encoder.linear.weight)
+    torch.nn.init.normal_(encoder.linear.bias)
+    return encoder
+
+
+def test_at_first_the_encoding_adds_nothing_but_learns() -> None:
+    encoder = EigenvectorEncoding("pe", K, 4)
+    out = encoder(batch_of(3, 2))
+    assert torch.equal(out, torch.zeros(5, 4))
+    out.sum().backward()
+    assert encoder.linear.weight.grad.abs().sum() > 0
+
+
 def test_signs_are_drawn_for_each_graph_and_vector_in_training_only() -> None:
     batch = batch_of(*[5] * 200)
     encoder = with_identity(EigenvectorEncoding("pe", K, K))
@@ -54,7 +69,9 @@ def test_phases_are_drawn_for_each_graph_and_vector_in_training_only() -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_masked_columns_contribute_nothing(dtype: torch.dtype, training: bool) -> None:
     batch = batch_of(4, 1, 6, dtype=dtype)
-    encoder = EigenvectorEncoding("pe", K, 7, mask_key="pe_mask", complex=dtype.is_complex).train(training)
+    encoder = with_weights(EigenvectorEncoding("pe", K, 7, mask_key="pe_mask", complex=dtype.is_complex)).train(
+        training
+    )
     mask = batch.pe_mask[batch.batch]
     outputs = []
     for padding in (0.0, 17.0, float("nan")):
@@ -70,7 +87,7 @@ def test_masked_columns_contribute_nothing(dtype: torch.dtype, training: bool) -
 
 def test_one_graph_is_a_batch_of_one() -> None:
     data = batch_of(5)[0]
-    encoder = EigenvectorEncoding("pe", K, 4, mask_key="pe_mask")
+    encoder = with_weights(EigenvectorEncoding("pe", K, 4, mask_key="pe_mask"))
     torch.manual_seed(7)
     single = encoder(data)
     torch.manual_seed(7)

@@ -10,6 +10,7 @@ from graphpe.models import LinearEncoding
 
 def test_is_a_linear_map_of_the_key() -> None:
     encoder = LinearEncoding("random_walk_pe", 3, 5)
+    torch.nn.init.normal_(encoder.linear.weight)
     value = torch.rand(4, 3, dtype=torch.double)
     out = encoder(Data(random_walk_pe=value))
     torch.testing.assert_close(out, value.float() @ encoder.linear.weight.t() + encoder.linear.bias)
@@ -26,6 +27,7 @@ def test_a_missing_key_names_the_transform() -> None:
 
 def test_wrong_width_and_kind() -> None:
     encoder = LinearEncoding("random_walk_pe", 3, 5)
+    torch.nn.init.normal_(encoder.linear.weight)
     with pytest.raises(GraphPEValueError, match=r"shape \[4, 2\].*3 columns"):
         encoder(Data(random_walk_pe=torch.rand(4, 2)))
     with pytest.raises(GraphPEValueError, match="complex"):
