@@ -42,8 +42,8 @@ class TrainConfig:
     task: str = "python-source"
     root: str | None = None
     model: str = "GraphTransformer(width=64, layers=2, heads=8, dropout=0.1, readout='max')"
-    encodings: tuple[str, ...] = ("RandomWalkPE(walk_length=16)",)
-    epochs: int = 8
+    encodings: tuple[str, ...] = ("MagneticLaplacianPE(k=8)",)
+    epochs: int = 14
     batch_size: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
