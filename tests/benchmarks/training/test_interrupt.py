@@ -18,7 +18,10 @@ def test_a_signal_becomes_a_request(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
-def test_the_second_ctrl_c_acts_at_once() -> None:
+def test_the_second_ctrl_c_acts_at_once(request: pytest.FixtureRequest) -> None:
+    # A shell starts background jobs with SIGINT ignored; there, "as usual" would be to ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with stop_on_signals():
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
