@@ -168,4 +168,7 @@ class RunFolder:
         try:
             write_atomically(self.path / name, content)
         except OSError as error:
-            raise GraphPERuntimeError(f"could not write {self.path / name}: {error.strerror or error}") from error
+            raise GraphPERuntimeError(
+                f"could not write {self.path / name}: {error.strerror or error}; free space or mend the folder, then "
+                f"resume with `graphpe train --resume {self.path}`"
+            ) from error
