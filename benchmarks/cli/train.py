@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
@@ -67,6 +69,6 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         cache=None if cache is None else Path(cache),
         progress=not quiet,
     )
-    if summary is not None:
+    if rank_zero_only.rank == 0:
         print("\n".join(summary_lines(summary)))
     return 0

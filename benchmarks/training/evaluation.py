@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -33,17 +34,27 @@ def collect_predictions(
         The predictions, one row a graph in the order of `indices`, on the CPU; and the mean loss over the graphs.
     """
     model.eval()
-    loader = PackedLoader(graphs, batch_size, indices=indices, bucket_by_size=True)
-    mine = loader.batch_indices(epoch=0)[fabric.global_rank :: fabric.world_size]
+    # Without the wrapper for several devices: it waits for all of them at every batch, and their numbers may differ.
+    bare = model.module if isinstance(model, _FabricModule) else model
+    batches = PackedLoader(graphs, batch_size, indices=indices, bucket_by_size=True).batch_indices(epoch=0)
+    if fabric.world_size > 1:
+        for buffer in bare.buffers():  # running statistics differ between devices; those of the first are saved
+            torch.distributed.broadcast(buffer, 0)
+    mine = batches[fabric.global_rank :: fabric.world_size]
+    idle = not mine
     rows: list[Tensor] = []
     loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
-    for batch_graphs in tqdm(mine, desc=label, leave=False, disable=not progress, unit="batch"):
+    # A device without a batch predicts the first one, to know the shape of a prediction, and drops it.
+    for batch_graphs in tqdm(
+        batches[:1] if idle else mine, desc=label, leave=False, disable=not progress, unit="batch"
+    ):
         batch = graphs.select(batch_graphs).to_batch().to(fabric.device)
-        output = model(batch)
+        with fabric.autocast():
+            output = bare(batch)
         rows.append(ends.predict(output).cpu())
-        loss += ends.loss(output, batch).double() * len(batch_graphs)
-    graph_ids = torch.cat(mine) if mine else torch.zeros(0, dtype=torch.long)
-    predictions = torch.cat(rows) if rows else torch.zeros(0)
+        loss += ends.loss(output, batch).double() * (0 if idle else len(batch_graphs))
+    graph_ids = torch.zeros(0, dtype=torch.long) if idle else torch.cat(mine)
+    predictions = torch.cat(rows)[: len(graph_ids)] if rows else torch.zeros(0)
     if fabric.world_size > 1:
         graph_ids, predictions = _gather(fabric, graph_ids), _gather(fabric, predictions)
         loss = fabric.all_reduce(loss, reduce_op="sum")  # type: ignore[assignment]
