@@ -69,6 +69,6 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         cache=None if cache is None else Path(cache),
         progress=not quiet,
     )
-    if rank_zero_only.rank == 0:
+    if getattr(rank_zero_only, "rank", 0) == 0:  # Fabric keeps the number of this process there
         print("\n".join(summary_lines(summary)))
     return 0
