@@ -50,6 +50,15 @@ def canonical_task(text: str, root: str | None = None) -> str:
     return repr(constructor(**arguments))
 
 
+def build_task(text: str) -> Task:
+    """A task from its text.
+
+    Raises:
+        GraphPEValueError: For an unknown one, or a bad argument.
+    """
+    return build(text, task_classes(), "task")
+
+
 def canonical_encodings(texts: Sequence[str]) -> tuple[str, ...]:
     """The texts of encodings with every parameter."""
     return tuple(repr(encoding) for encoding in build_encodings(texts))

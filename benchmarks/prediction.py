@@ -8,12 +8,9 @@ from pathlib import Path
 
 import torch
 
-import graphpe.benchmarks.tasks as tasks
-from graphpe.benchmarks.assembly import build_encodings, build_model
-from graphpe.benchmarks.calls import build, public_classes
+from graphpe.benchmarks.assembly import build_encodings, build_model, build_task
 from graphpe.benchmarks.encoding import encode_graphs
 from graphpe.benchmarks.tasks import PythonSource
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.checkpoint import load_checkpoint
 from graphpe.benchmarks.training.loop import check_same_model
 from graphpe.benchmarks.training.run_folder import RunFolder
@@ -48,7 +45,7 @@ def name_functions(run: RunFolder, paths: Sequence[Path], *, batch_size: int) ->
         GraphPERuntimeError: If the run is damaged.
     """
     config = run.read_config()
-    task: Task = build(config.task, public_classes(tasks, Task), "task")
+    task = build_task(config.task)
     if not isinstance(task, PythonSource):
         raise GraphPEValueError(
             f"{run.path} was trained on {config.task}; names are predicted by runs of python-source"

@@ -10,20 +10,18 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-import graphpe.benchmarks.tasks as tasks
 from graphpe.benchmarks.assembly import (
     build_encodings,
     build_model,
+    build_task,
     canonical_encodings,
     canonical_model,
     canonical_task,
 )
-from graphpe.benchmarks.calls import build, public_classes
 from graphpe.benchmarks.encoding import encode_graphs
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
@@ -93,7 +91,7 @@ def run_experiment(
         return finished
     fabric = _start_devices(config)
     progress = progress and fabric.is_global_zero
-    task: Task = build(config.task, public_classes(tasks, Task), "task")
+    task = build_task(config.task)
     run = resume or _create_run(fabric, run_path, task.name)
     try:
         return _train_in(
@@ -195,27 +193,12 @@ def _train_in(
     training.fit()
 
     training.load_best()
-    test = _evaluate(training, "test")
+    test, _ = training.evaluate("test")
     seconds = {"read": loaded - started, "encode": encode_seconds}
     summary = summarise(training, test=test, parameters=parameters, seconds=seconds)
     if fabric.is_global_zero:
         run.write_summary(summary)
     return summary
-
-
-def _evaluate(training: Training, part: str) -> float:
-    indices = training.data.split[part]
-    predictions, _ = collect_predictions(
-        training.fabric,
-        training.model,
-        training.data.ends,
-        training.graphs,
-        indices,
-        batch_size=2 * training.config.batch_size,
-        label=part,
-        progress=training.progress,
-    )
-    return training.data.evaluate(predictions, indices)
 
 
 class _Say:

@@ -167,21 +167,25 @@ class Training:
         self.optimizer.step()
         return loss.detach()
 
-    def _validate(self) -> None:
-        state, data = self.state, self.data
-        started = time.perf_counter()
-        indices = data.split["valid"]
+    def evaluate(self, part: str) -> tuple[float, float]:
+        """The metric and the mean loss of the current weights on a part of the split."""
+        indices = self.data.split[part]
         predictions, loss = collect_predictions(
             self.fabric,
             self.model,
-            data.ends,
+            self.data.ends,
             self.graphs,
             indices,
             batch_size=2 * self.config.batch_size,
-            label="validate",
+            label=part,
             progress=self.progress,
         )
-        metric = data.evaluate(predictions, indices)
+        return self.data.evaluate(predictions, indices), loss
+
+    def _validate(self) -> None:
+        state, data = self.state, self.data
+        started = time.perf_counter()
+        metric, loss = self.evaluate("valid")
         state.seconds["evaluate"] += time.perf_counter() - started
         train_loss = self.fabric.all_reduce(
             torch.tensor(state.loss_sum / max(state.graphs_seen, 1), dtype=torch.float64)

@@ -57,7 +57,7 @@ class Solved(NamedTuple):
     mask: NDArray[np.bool_]
 
 
-def lowest_eigenpairs(
+def dense_eigenpairs(
     operator: Entries,
     ptr: Ints,
     k: int,

@@ -11,8 +11,7 @@ import numpy as np
 import scipy.sparse as sparse
 import torch
 
-from graphpe.eigen.dense import KnownModes, Solved
-from graphpe.eigen.dense import lowest_eigenpairs as dense_eigenpairs
+from graphpe.eigen.dense import KnownModes, Solved, dense_eigenpairs
 from graphpe.eigen.shift_invert import lowest_by_shift_invert
 from graphpe.laplacian import Entries, Ints
 from graphpe.threads import one_blas_thread

@@ -17,7 +17,7 @@ import scipy.sparse as sparse
 import scipy.sparse.linalg as sparse_linalg
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from graphpe.laplacian import Floats
 
 # In units of the spectrum's upper end. The shift is far below the eigenvalues that matter (they converge the faster,
 # the closer it is), and far above rounding; the margin of the inertia check separates eigenvalues that are worth

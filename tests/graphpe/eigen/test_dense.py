@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphpe.eigen import dense
-from graphpe.eigen.dense import KnownModes, lowest_eigenpairs
+from graphpe.eigen.dense import KnownModes, dense_eigenpairs
 from graphpe.laplacian import Entries
 
 
@@ -57,7 +57,7 @@ def check_block(vectors: np.ndarray, values: np.ndarray, mask: np.ndarray, block
 )
 def test_lowest_eigenpairs_of_every_block(seed, sizes, k, is_complex):
     operator, ptr, blocks = random_operator(np.random.default_rng(seed), sizes, is_complex)
-    solved = lowest_eigenpairs(operator, ptr, k, nothing_known(ptr, operator.value.dtype))
+    solved = dense_eigenpairs(operator, ptr, k, nothing_known(ptr, operator.value.dtype))
     assert solved.vectors.shape == (sum(sizes), k)
     for b, block in enumerate(blocks):
         check_block(solved.vectors[ptr[b] : ptr[b + 1]], solved.values[b], solved.mask[b], block, k)
@@ -68,19 +68,19 @@ def test_large_blocks_and_cut_stacks(is_complex, monkeypatch):
     sizes = [70, 5, 5, 90, 5, 70, 5, 5, 63]
     operator, ptr, blocks = random_operator(np.random.default_rng(11), sizes, is_complex)
     known = nothing_known(ptr, operator.value.dtype)
-    whole = lowest_eigenpairs(operator, ptr, 6, known)
+    whole = dense_eigenpairs(operator, ptr, 6, known)
     for b, block in enumerate(blocks):
         check_block(whole.vectors[ptr[b] : ptr[b + 1]], whole.values[b], whole.mask[b], block, 6)
     monkeypatch.setattr(dense, "_STACK_ENTRIES", 60)  # two graphs of 5 nodes at a time
-    cut = lowest_eigenpairs(operator, ptr, 6, known)
+    cut = dense_eigenpairs(operator, ptr, 6, known)
     assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
 
 
 def test_chosen_blocks_only():
     operator, ptr, _ = random_operator(np.random.default_rng(5), [4, 6, 4, 1], False)
     known = nothing_known(ptr, float)
-    whole = lowest_eigenpairs(operator, ptr, 3, known)
-    some = lowest_eigenpairs(operator, ptr, 3, known, graphs=np.array([2, 1]))
+    whole = dense_eigenpairs(operator, ptr, 3, known)
+    some = dense_eigenpairs(operator, ptr, 3, known, graphs=np.array([2, 1]))
     assert np.array_equal(some.vectors[4:14], whole.vectors[4:14])
     assert np.array_equal(some.values[1:3], whole.values[1:3])
     assert not some.vectors[:4].any()
@@ -101,11 +101,11 @@ def test_known_modes_leave_their_complement(n):
     operator = Entries(row, col, matrix.ravel(), np.zeros(2 * n))
     component = np.repeat([0, 1], n)
     known = KnownModes(ones.sum(axis=1), component, np.array([2]), np.array([3.0]))
-    solved = lowest_eigenpairs(operator, np.array([0, 2 * n]), 3, known)
+    solved = dense_eigenpairs(operator, np.array([0, 2 * n]), 3, known)
     np.testing.assert_allclose(solved.values, [[1e-13, 1e-13, 1e-3]], atol=1e-14)
     np.testing.assert_allclose(ones.T @ solved.vectors, 0, atol=1e-14)
     np.testing.assert_allclose(np.abs(basis[:, 4] @ solved.vectors), [0, 0, 1], atol=1e-9)
-    everything = lowest_eigenpairs(operator, np.array([0, 2 * n]), 2 * n, known)
+    everything = dense_eigenpairs(operator, np.array([0, 2 * n]), 2 * n, known)
     assert everything.mask.sum() == 2 * n - 2
     np.testing.assert_allclose(everything.values[0, :-2], spectrum[2:], atol=1e-12)
 
@@ -121,11 +121,11 @@ def test_a_block_alone_gives_the_same_bits():
         col += [leaf, np.full(n - 1, p)]
     row, col = np.concatenate(row), np.concatenate(col)
     by = np.lexsort((col, row))
-    whole = lowest_eigenpairs(
+    whole = dense_eigenpairs(
         Entries(row[by], col[by], -np.ones(len(row)), np.ones(ptr[-1])), ptr, 4, nothing_known(ptr, float)
     )
     for b, n in enumerate(sizes):
         inside = (row[by] >= ptr[b]) & (row[by] < ptr[b + 1])
         one = Entries(row[by][inside] - ptr[b], col[by][inside] - ptr[b], -np.ones(inside.sum()), np.ones(n))
-        alone = lowest_eigenpairs(one, np.array([0, n]), 4, nothing_known(np.array([0, n]), float))
+        alone = dense_eigenpairs(one, np.array([0, n]), 4, nothing_known(np.array([0, n]), float))
         assert np.array_equal(alone.vectors, whole.vectors[ptr[b] : ptr[b + 1]])
