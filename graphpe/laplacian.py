@@ -25,14 +25,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from torch import Tensor
 
+from graphpe.adjacency import Adjacency, Floats, Ints, from_edges, transpose, union
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.packing.checks import check_integers
 
 Normalization = Literal["comb", "sym", "rw"]
-# One small graph: its edges are counted in a table of all pairs, without a sort.
-_TABLE_ENTRIES = 1 << 14
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 class SymmetricPairs(NamedTuple):
@@ -153,25 +150,19 @@ def magnetic_laplacian(
 def symmetric_pairs(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> SymmetricPairs:
     """The symmetrised graph S with the direction of each pair; the meaning of edges is the module's text.
 
-    Trusts its arguments (see `check_edges`). O(E log E): one sort; a table of n^2 entries where that is quicker.
+    Trusts its arguments (see `check_edges`). O(N + E).
     """
     tail, head = edge_index.numpy(force=True).astype(np.int64, copy=False)
     weight = None if edge_weight is None else edge_weight.double().numpy(force=True)
-    forward = tail * num_nodes + head
-    if num_nodes**2 <= _TABLE_ENTRIES:
-        table = np.bincount(forward, weight, num_nodes**2)
-        mirror = table.reshape(num_nodes, num_nodes).T.ravel()
-        keys = np.flatnonzero((table > 0) | (mirror > 0))
-        ahead, behind = table[keys], mirror[keys]
-    else:
-        keys, slot = np.unique(np.concatenate([forward, head * num_nodes + tail]), return_inverse=True)
-        ahead, behind = (np.bincount(half, weight, len(keys)) for half in (slot[: len(tail)], slot[len(tail) :]))
-        if weight is not None:  # edges of weight 0 are no edges
-            kept = (ahead > 0) | (behind > 0)
-            keys, ahead, behind = keys[kept], ahead[kept], behind[kept]
-    strength = np.ones(len(keys)) if weight is None else np.maximum(ahead, behind).astype(np.float64, copy=False)
-    row, col = np.divmod(keys, max(num_nodes, 1))
-    return SymmetricPairs(row, col, strength, (ahead > 0).astype(np.int64) - (behind > 0))
+    ahead = from_edges(tail, head, weight, num_nodes)
+    return pair_up(ahead, transpose(ahead))
+
+
+def pair_up(matrix: Adjacency, reverse: Adjacency) -> SymmetricPairs:
+    """The symmetrised graph of an adjacency matrix and its transpose."""
+    indptr, col, ahead, behind = union(matrix, reverse)
+    row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    return SymmetricPairs(row, col, np.maximum(ahead, behind), (ahead > 0).astype(np.int64) - (behind > 0))
 
 
 def degrees(pairs: SymmetricPairs, num_nodes: int) -> Floats:

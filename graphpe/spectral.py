@@ -8,35 +8,70 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from graphpe.adjacency import Floats, Ints, adjacency, reverse_adjacency
 from graphpe.eigen.dense import KnownModes, Solved
 from graphpe.eigen.policy import lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.gauge import Components, balanced_components, find_components, potentials
 from graphpe.laplacian import (
-    Floats,
-    Ints,
     Normalization,
+    SymmetricPairs,
     check_edge_weight,
     check_normalization,
     degrees,
     inverse_sqrt_degrees,
     laplacian_entries,
     magnetic_entries,
+    pair_up,
     relative_potential,
-    symmetric_pairs,
     turn,
 )
 from graphpe.packed import PackedGraphs
+from graphpe.plan import Plan
+
+
+class Symmetrised(NamedTuple):
+    """The symmetrised graphs, and what is read off them.
+
+    Attributes:
+        pairs: Joined pairs of nodes.
+        degree: `[N]`.
+        components: Connected components.
+        ptr: `[B + 1]`: graph b owns nodes `ptr[b]` to `ptr[b + 1]`.
+        batch: `[N]`: the graph of each node.
+    """
+
+    pairs: SymmetricPairs
+    degree: Floats
+    components: Components
+    ptr: Ints
+    batch: Ints
+
+
+def symmetrised(plan: Plan) -> Symmetrised:
+    """The symmetrised graphs (a part of a plan)."""
+    pairs = pair_up(plan.once(adjacency), plan.once(reverse_adjacency))
+    ptr = plan.graphs.ptr.numpy(force=True)
+    batch = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+    return Symmetrised(pairs, degrees(pairs, len(batch)), find_components(pairs, len(batch)), ptr, batch)
+
+
+def nonzero_eigenpairs(plan: Plan, k: int, normalization: Literal["comb", "sym"]) -> Solved:
+    """The k lowest eigenpairs of the Laplacian of each graph, the zero modes left out (a part of a plan)."""
+    pairs, degree, _, ptr, _ = plan.once(symmetrised)
+    entries = laplacian_entries(pairs, degree, normalization)
+    return lowest_eigenpairs(entries, ptr, k, plan.once(zero_modes, normalization), device=plan.graphs.device)
 
 
 def laplacian_eigenpairs(
-    graphs: PackedGraphs, k: int, normalization: Normalization = "sym", drop_zero_modes: bool = True
+    graphs: PackedGraphs | Plan, k: int, normalization: Normalization = "sym", drop_zero_modes: bool = True
 ) -> Eigenpairs:
     """The k lowest eigenpairs of the Laplacian of each graph, symmetrised as in `graphpe.laplacian`.
 
@@ -47,7 +82,7 @@ def laplacian_eigenpairs(
     Signs are as the solver leaves them (see `graphpe.signs`).
 
     Args:
-        graphs: The graphs.
+        graphs: The graphs, or a plan that shares their work.
         k: Number of eigenpairs.
         normalization: `"comb"`, `"sym"` or `"rw"`.
         drop_zero_modes: Leave out the zero eigenvalues, one per connected component (isolated nodes included).
@@ -60,21 +95,18 @@ def laplacian_eigenpairs(
     Raises:
         GraphPEValueError: `k` < 1, an unknown normalization, or weights that are negative or not finite.
     """
-    _check(graphs, k, normalization)
-    ptr, batch = _layout(graphs)
-    pairs = symmetric_pairs(graphs.edge_index, len(batch), graphs.edge_weight)
-    degree = degrees(pairs, len(batch))
-    hermitian: Normalization = "sym" if normalization == "rw" else normalization
-    components = find_components(pairs, len(batch))
-    modes = _zero_modes(ptr, batch, degree, hermitian, components)
-    solved = lowest_eigenpairs(laplacian_entries(pairs, degree, hermitian), ptr, k, modes, device=graphs.device)
+    plan = Plan.of(graphs)
+    _check(plan.graphs, k, normalization)
+    _, degree, components, _, batch = plan.once(symmetrised)
+    hermitian = "sym" if normalization == "rw" else normalization
+    solved = _first(plan.up_to(nonzero_eigenpairs, k, hermitian), k)
     if not drop_zero_modes:
-        solved = _prepend(solved, modes, components, batch)
-    return _finish(solved, graphs, degree if normalization == "rw" else None, batch)
+        solved = _prepend(solved, plan.once(zero_modes, hermitian), components, batch)
+    return _finish(solved, plan.graphs, degree if normalization == "rw" else None, batch)
 
 
 def magnetic_eigenpairs(
-    graphs: PackedGraphs, k: int, q: float, relative_q: bool = True, normalization: Normalization = "sym"
+    graphs: PackedGraphs | Plan, k: int, q: float, relative_q: bool = True, normalization: Normalization = "sym"
 ) -> Eigenpairs:
     """The k lowest eigenpairs of the Magnetic Laplacian of each graph (`graphpe.magnetic_laplacian`); none is dropped.
 
@@ -86,7 +118,7 @@ def magnetic_eigenpairs(
     (see `graphpe.signs`). Reversing all edges conjugates the eigenspaces.
 
     Args:
-        graphs: The graphs.
+        graphs: The graphs, or a plan that shares their work.
         k: Number of eigenpairs.
         q: Potential, in turns per one-way edge.
         relative_q: Divide `q` by max(min(m, n), 1), with m the number of one-way node pairs of each graph.
@@ -98,33 +130,32 @@ def magnetic_eigenpairs(
     Raises:
         GraphPEValueError: `k` < 1, an unknown normalization, `q` or weights that are not finite, or negative weights.
     """
-    _check(graphs, k, normalization)
+    plan = Plan.of(graphs)
+    _check(plan.graphs, k, normalization)
     if not math.isfinite(q):
         raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
-    ptr, batch = _layout(graphs)
-    pairs = symmetric_pairs(graphs.edge_index, len(batch), graphs.edge_weight)
-    degree = degrees(pairs, len(batch))
+    device = plan.graphs.device
+    pairs, degree, components, ptr, batch = plan.once(symmetrised)
     hermitian: Normalization = "sym" if normalization == "rw" else normalization
     entries = laplacian_entries(pairs, degree, hermitian)
     owner = batch[pairs.row]
     q_graph = relative_potential(pairs, owner, np.diff(ptr), q) if relative_q else np.full(len(ptr) - 1, float(q))
 
-    components = find_components(pairs, len(batch))
     potential = potentials(pairs, len(batch), components)
     balanced = balanced_components(pairs, potential, q_graph[owner], components)
     gauge = turn(-q_graph[batch] * potential)
-    modes = _zero_modes(ptr, batch, degree, hermitian, components)
+    modes = plan.once(zero_modes, hermitian)
     frustrated = np.zeros(len(ptr) - 1, dtype=bool)
     frustrated[batch[components.first[~balanced]]] = True
-    easy = lowest_eigenpairs(entries, ptr, k, modes, np.flatnonzero(~frustrated), graphs.device)
+    easy = lowest_eigenpairs(entries, ptr, k, modes, np.flatnonzero(~frustrated), device)
     solved = Solved(easy.vectors * gauge[:, None], easy.values, easy.mask)
     modes = _known_modes(modes, balanced, gauge, components, batch)
     if frustrated.any():
         magnetic = magnetic_entries(entries, pairs, q_graph[owner])
-        hard = lowest_eigenpairs(magnetic, ptr, k, modes, np.flatnonzero(frustrated), graphs.device)
+        hard = lowest_eigenpairs(magnetic, ptr, k, modes, np.flatnonzero(frustrated), device)
         solved = Solved(solved.vectors + hard.vectors, solved.values + hard.values, solved.mask | hard.mask)
     solved = _prepend(solved, modes, components, batch)
-    return _finish(solved, graphs, degree if normalization == "rw" else None, batch)
+    return _finish(solved, plan.graphs, degree if normalization == "rw" else None, batch)
 
 
 def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
@@ -134,17 +165,9 @@ def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
         raise GraphPEValueError(f"k must be at least 1, got {k}")
 
 
-def _layout(graphs: PackedGraphs) -> tuple[Ints, Ints]:
-    """The pointer `[B + 1]` and the graph of each node `[N]`."""
-    ptr = graphs.ptr.numpy(force=True)
-    return ptr, np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
-
-
-def _zero_modes(
-    ptr: Ints, batch: Ints, degree: Floats, normalization: Normalization, components: Components
-) -> KnownModes:
+def zero_modes(plan: Plan, normalization: Literal["comb", "sym"]) -> KnownModes:
     """The zero modes of the Laplacian: D^1/2 1 ("sym") or 1 ("comb") of each component, of unit norm."""
-    label, first = components
+    _, degree, (label, first), ptr, batch = plan.once(symmetrised)
     if normalization == "comb":
         square = np.ones_like(degree)
         # Gershgorin: the spectrum ends at twice the largest degree.
@@ -165,6 +188,11 @@ def _known_modes(
     vector = np.where(balanced[components.label], modes.vector * gauge, 0)
     count = np.bincount(batch[components.first[balanced]], minlength=len(modes.count))
     return replace(modes, vector=vector, count=count)
+
+
+def _first(solved: Solved, k: int) -> Solved:
+    """The first k eigenpairs."""
+    return Solved(solved.vectors[:, :k], solved.values[:, :k], solved.mask[:, :k])
 
 
 def _prepend(solved: Solved, modes: KnownModes, components: Components, batch: Ints) -> Solved:

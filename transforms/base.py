@@ -6,7 +6,8 @@ import copy
 import inspect
 import operator
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch_geometric.transforms import BaseTransform
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.laplacian import check_edges
 from graphpe.packed import PackedGraphs
+from graphpe.plan import Need, Plan
 
 MAX_COLUMNS = 4096
 """The most eigenvectors or steps that an encoding accepts; a larger number is taken for a mistake."""
@@ -28,11 +30,16 @@ _MEANINGFUL = ("index", "batch", "adj", "node", "edge")
 _TAKEN = ("x", "y", "pos", "face", "time", "ptr", "max_size", "norm", "num_classes", "keys")
 
 
-class Values(NamedTuple):
-    """What an encoding writes: values of nodes `[N, ...]` and of graphs `[B, ...]`, by key."""
+@dataclass(frozen=True)
+class Values:
+    """What an encoding writes, by key: values of nodes `[N, ...]`, graphs `[B, ...]` and pairs `[sum n_b^2, ...]`.
 
-    node: dict[str, Tensor]
-    graph: dict[str, Tensor]
+    Pairs are ordered pairs of nodes of one graph, row-major (query i, key j).
+    """
+
+    node: dict[str, Tensor] = field(default_factory=dict)
+    graph: dict[str, Tensor] = field(default_factory=dict)
+    pair: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Encoding(BaseTransform):
@@ -41,7 +48,8 @@ class Encoding(BaseTransform):
     Takes a `Data`, a `Batch` or a `PackedGraphs` and returns a copy of it with the encoding's values; the input and its
     tensors stay as they are, and the values are on its device. `repr` is the call that builds the transform.
 
-    A subclass stores each of its parameters under the parameter's name and defines `encode`.
+    A subclass stores each of its parameters under the parameter's name and defines `encode`, and `needs` if other
+    encodings may share its work.
     """
 
     attr_name: str
@@ -49,18 +57,23 @@ class Encoding(BaseTransform):
     def __call__(self, data: Any) -> Any:
         """The graphs with the encoding."""
         if isinstance(data, PackedGraphs):
-            return write_packed(data, self.encode(data.structure()))
+            return write_packed(data, self.encode(Plan(data.structure(), self.needs)))
         return self.forward(copy.copy(data))
 
     def forward(self, data: Any) -> Any:
         """Write the encoding into a PyG `Data` or `Batch`, in place, and return it."""
         graphs = read_graphs(data, self)
-        write_data(data, graphs, self.encode(graphs))
+        write_data(data, graphs, self.encode(Plan(graphs, self.needs)))
         return data
 
     @abstractmethod
-    def encode(self, graphs: PackedGraphs) -> Values:
-        """The values of the encoding, from edges and edge weights alone."""
+    def encode(self, plan: Plan) -> Values:
+        """The values of the encoding, from the edges and edge weights of `plan.graphs` alone."""
+
+    @property
+    def needs(self) -> list[Need]:
+        """The shared parts, and how much of them, that `encode` will ask the plan for."""
+        return []
 
     @property
     def keys(self) -> list[str]:
@@ -72,9 +85,33 @@ class Encoding(BaseTransform):
         """Keys of the graph values that it writes."""
         return []
 
+    @property
+    def pair_keys(self) -> list[str]:
+        """Keys of the pair values that it writes."""
+        return []
+
+    @property
+    def columns(self) -> int:
+        """Channels of the values under `attr_name`: of each node, or of each pair."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how many columns it writes")
+
     def __repr__(self) -> str:
         names = inspect.signature(type(self)).parameters
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+class PairEncoding(Encoding):
+    """An encoding of ordered pairs of nodes: `[sum n_b^2, ...]`, row-major (query i, key j), under `attr_name`."""
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the node values that it writes."""
+        return []
+
+    @property
+    def pair_keys(self) -> list[str]:
+        """Keys of the pair values that it writes."""
+        return [self.attr_name]
 
 
 class SpectralEncoding(Encoding):
@@ -158,18 +195,19 @@ def _read_one(data: Data, reader: Encoding) -> PackedGraphs:
 
 def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:
     """The packed graphs with the values."""
-    return graphs.with_values(node=values.node, graph=values.graph)
+    return graphs.with_values(node=values.node, graph=values.graph, pair=values.pair)
 
 
 def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
     """Set the values on a `Data` or `Batch` (whose own dictionaries of slices are replaced, never changed)."""
-    for key, value in (values.node | values.graph).items():
+    for key, value in (values.node | values.graph | values.pair).items():
         data[key] = value
     if not isinstance(data, Batch) or not hasattr(data, "_slice_dict"):
         return
     still = torch.zeros(graphs.num_graphs, dtype=torch.long)
     slices = dict.fromkeys(values.node, graphs.ptr.cpu())
     slices |= dict.fromkeys(values.graph, torch.arange(graphs.num_graphs + 1))
+    slices |= dict.fromkeys(values.pair, graphs.pair_ptr.cpu())
     data._slice_dict = {**data._slice_dict, **slices}
     data._inc_dict = {**data._inc_dict, **dict.fromkeys(slices, still)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from torch_geometric.data import Data
@@ -11,14 +12,17 @@ from torch_geometric.transforms import BaseTransform
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
+from graphpe.plan import Plan
 from graphpe.transforms.base import Encoding, read_graphs, write_data, write_packed
 
 
 class Compose(BaseTransform):
     """Transforms applied one after the other; the result is that of PyG's `Compose`.
 
-    Encodings that follow each other read the graph once. Other transforms (PyG's own, functions) may stand among them,
-    unless the input is a `PackedGraphs`.
+    Encodings that follow each other read the graph once and share their work: one decomposition, one set of walk
+    powers, one distance matrix, of the largest size that any of them needs (see `graphpe.plan`). Vectors of a repeated
+    eigenvalue may then be another basis of its eigenspace than alone. Other transforms (PyG's own, functions) may stand
+    among them, unless the input is a `PackedGraphs`.
 
     Args:
         transforms: The transforms, in order.
@@ -36,7 +40,7 @@ class Compose(BaseTransform):
         for transform in self.transforms:
             if not callable(transform):
                 raise GraphPETypeError(f"Compose takes transforms, got {transform!r} among them")
-            for key in _keys(transform, "keys") + _keys(transform, "graph_keys"):
+            for key in (key for room in ("keys", "graph_keys", "pair_keys") for key in _keys(transform, room)):
                 if key in writer:
                     raise GraphPEValueError(
                         f"{writer[key]!r} and {transform!r} both write {key!r}: give one of them another attr_name"
@@ -51,16 +55,16 @@ class Compose(BaseTransform):
 
     def forward(self, data: Any) -> Any:
         """Apply the transforms to a PyG graph (encodings write into it) or to each of a list, and return the result."""
-        graphs: PackedGraphs | None = None
-        for transform in self.transforms:
+        for run in _runs(self.transforms):
             if isinstance(data, list | tuple):
-                data = [transform(each) for each in data]
-            elif isinstance(transform, Encoding) and isinstance(data, Data):
-                # Encodings add values and leave edges alone, so that the next encoding sees the same graphs.
-                graphs = read_graphs(data, transform) if graphs is None else graphs
-                write_data(data, graphs, transform.encode(graphs))
+                data = [Compose(run)(each) for each in data]
+            elif isinstance(run[0], Encoding) and isinstance(data, Data):
+                plan = _shared_plan(read_graphs(data, run[0]), run)
+                for encoding in run:
+                    write_data(data, plan.graphs, encoding.encode(plan))
             else:
-                data, graphs = transform(data), None
+                for transform in run:
+                    data = transform(data)
         return data
 
     @property
@@ -73,17 +77,20 @@ class Compose(BaseTransform):
         """Keys of the graph values that the encodings write."""
         return [key for transform in self.transforms for key in _keys(transform, "graph_keys")]
 
+    @property
+    def pair_keys(self) -> list[str]:
+        """Keys of the pair values that the encodings write."""
+        return [key for transform in self.transforms for key in _keys(transform, "pair_keys")]
+
     def _encode_packed(self, graphs: PackedGraphs) -> PackedGraphs:
-        structure = graphs.structure()
-        for transform in self.transforms:
-            if isinstance(transform, Compose):
-                graphs = transform(graphs)
-            elif isinstance(transform, Encoding):
-                graphs = write_packed(graphs, transform.encode(structure))
-            else:
+        for run in _runs(self.transforms):
+            if not isinstance(run[0], Encoding):
                 raise GraphPETypeError(
-                    f"{transform!r} takes no PackedGraphs: apply it to the Data objects of graphs.to_data_list()"
+                    f"{run[0]!r} takes no PackedGraphs: apply it to the Data objects of graphs.to_data_list()"
                 )
+            plan = _shared_plan(graphs.structure(), run)
+            for encoding in run:
+                graphs = write_packed(graphs, encoding.encode(plan))
         return graphs
 
     def __repr__(self) -> str:
@@ -92,3 +99,19 @@ class Compose(BaseTransform):
 
 def _keys(transform: Any, name: str) -> list[str]:
     return getattr(transform, name) if isinstance(transform, Encoding | Compose) else []
+
+
+def _runs(transforms: Sequence[Any]) -> list[list[Any]]:
+    """The transforms, those of a `Compose` among them one by one, in runs of encodings and of others.
+
+    Encodings add values and leave edges alone, so that all of a run see the same graphs.
+    """
+    flat: list[Any] = []
+    for transform in transforms:
+        nested = _runs(transform.transforms) if isinstance(transform, Compose) else [[transform]]
+        flat += [each for run in nested for each in run]
+    return [list(run) for _, run in groupby(flat, key=lambda each: isinstance(each, Encoding))]
+
+
+def _shared_plan(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> Plan:
+    return Plan(graphs, [need for encoding in encodings for need in encoding.needs])

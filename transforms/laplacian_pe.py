@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graphpe.laplacian import Normalization, check_normalization
-from graphpe.packed import PackedGraphs
+from graphpe.plan import Need, Plan
 from graphpe.signs import Convention, check_convention, orient
-from graphpe.spectral import laplacian_eigenpairs
+from graphpe.spectral import laplacian_eigenpairs, nonzero_eigenpairs
 from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
 
 
@@ -67,11 +67,21 @@ class LaplacianPE(SpectralEncoding):
         self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)
 
-    def encode(self, graphs: PackedGraphs) -> Values:
+    @property
+    def columns(self) -> int:
+        """Eigenvectors."""
+        return self.k
+
+    @property
+    def needs(self) -> list[Need]:
+        """The lowest eigenpairs."""
+        return [Need(nonzero_eigenpairs, self.k, ("comb" if self.normalization == "comb" else "sym",))]
+
+    def encode(self, plan: Plan) -> Values:
         """Eigenvectors, eigenvalues and mask of each graph."""
-        pairs = laplacian_eigenpairs(graphs, self.k, self.normalization, self.drop_zero_modes)
+        pairs = laplacian_eigenpairs(plan, self.k, self.normalization, self.drop_zero_modes)
         generator = self._random() if self.sign == "random" else None
-        vectors = orient(pairs.vectors, graphs.batch, graphs.num_graphs, self.sign, generator)
+        vectors = orient(pairs.vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)
         return Values(
             node={self.attr_name: vectors.float()},
             graph={self.eigenvalues_name: pairs.values.float(), self.mask_name: pairs.mask},

@@ -10,7 +10,7 @@ import torch
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.laplacian import Normalization, check_normalization
-from graphpe.packed import PackedGraphs
+from graphpe.plan import Plan
 from graphpe.signs import Convention, check_convention, orient
 from graphpe.spectral import magnetic_eigenpairs
 from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
@@ -85,11 +85,16 @@ class MagneticLaplacianPE(SpectralEncoding):
         self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)
 
-    def encode(self, graphs: PackedGraphs) -> Values:
+    @property
+    def columns(self) -> int:
+        """Eigenvectors."""
+        return self.k
+
+    def encode(self, plan: Plan) -> Values:
         """Eigenvectors, eigenvalues and mask of each graph."""
-        pairs = magnetic_eigenpairs(graphs, self.k, self.q, self.relative_q, self.normalization)
+        pairs = magnetic_eigenpairs(plan, self.k, self.q, self.relative_q, self.normalization)
         generator = self._random() if self.sign == "random" else None
-        vectors = orient(pairs.vectors, graphs.batch, graphs.num_graphs, self.sign, generator)
+        vectors = orient(pairs.vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)
         return Values(
             node={self.attr_name: vectors.to(torch.complex64)},
             graph={self.eigenvalues_name: pairs.values.float(), self.mask_name: pairs.mask},

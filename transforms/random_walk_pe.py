@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphpe.packed import PackedGraphs
+from graphpe.plan import Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_bool, check_count
 from graphpe.walks import return_probabilities
 
@@ -37,7 +37,12 @@ class RandomWalkPE(Encoding):
         self.undirected = check_bool("undirected", undirected)
         self.attr_name = check_attr_name(attr_name)
 
-    def encode(self, graphs: PackedGraphs) -> Values:
+    @property
+    def columns(self) -> int:
+        """Steps."""
+        return self.walk_length
+
+    def encode(self, plan: Plan) -> Values:
         """Return probabilities of each node."""
-        steps = return_probabilities(graphs, self.walk_length, self.undirected)
+        steps = return_probabilities(plan.graphs, self.walk_length, self.undirected)
         return Values(node={self.attr_name: steps.float()}, graph={})
