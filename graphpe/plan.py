@@ -14,7 +14,7 @@ from graphpe.packed import PackedGraphs
 
 
 class Need(NamedTuple):
-    """An announcement: `size` of `part(plan, size, *options)` will be asked for."""
+    """An announcement: `size` of `part(plan, size, *options)` will be asked for; 0 of a part that has no size."""
 
     part: Callable[..., Any]
     size: int
@@ -44,6 +44,11 @@ class Plan:
     def of(cls, graphs: PackedGraphs | Plan) -> Plan:
         """A plan for graphs that have none yet."""
         return graphs if isinstance(graphs, Plan) else cls(graphs)
+
+    def expects(self, part: Callable[..., Any], *options: Hashable) -> bool:
+        """Whether the part has been announced or computed: others may then take their share of it at no cost."""
+        key = part, options
+        return key in self._announced or key in self._done
 
     def once(self, part: Callable[..., Any], *options: Hashable) -> Any:
         """`part(plan, *options)`, computed at the first call."""

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from graphpe.adjacency import Floats, Ints, adjacency, reverse_adjacency
-from graphpe.eigen.dense import KnownModes, Solved
+from graphpe.eigen.dense import KnownModes, Solved, dense_spectrum
 from graphpe.eigen.policy import lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
@@ -63,11 +63,41 @@ def symmetrised(plan: Plan) -> Symmetrised:
     return Symmetrised(pairs, degrees(pairs, len(batch)), find_components(pairs, len(batch)), ptr, batch)
 
 
-def nonzero_eigenpairs(plan: Plan, k: int, normalization: Literal["comb", "sym"]) -> Solved:
-    """The k lowest eigenpairs of the Laplacian of each graph, the zero modes left out (a part of a plan)."""
+class FullSpectrum(NamedTuple):
+    """All eigenpairs of the Laplacian of each graph, zero modes first, eigenvalues ascending.
+
+    Attributes:
+        values: `[N]`: eigenvalue j of graph b at `ptr[b] + j`.
+        vectors: `[sum n_b^2]`: graph b owns `pair_ptr[b]` to `pair_ptr[b + 1]`, row-major (node i, mode j).
+    """
+
+    values: Floats
+    vectors: Floats
+
+
+def full_spectrum(plan: Plan, normalization: Literal["comb", "sym"]) -> FullSpectrum:
+    """All eigenpairs of the Laplacian of each graph (a part of a plan); O(n^3) time and O(n^2) memory a graph.
+
+    The zero modes, one per connected component, come first, ordered by the first node of their component: in closed
+    form (see `zero_modes`), with eigenvalues that are exactly 0. Rounding leaves no eigenvalue below 0.
+    """
     pairs, degree, _, ptr, _ = plan.once(symmetrised)
     entries = laplacian_entries(pairs, degree, normalization)
-    return lowest_eigenpairs(entries, ptr, k, plan.once(zero_modes, normalization), device=plan.graphs.device)
+    values, vectors = dense_spectrum(entries, ptr, plan.once(zero_modes, normalization), plan.graphs.device)
+    return FullSpectrum(np.maximum(values, 0), vectors)
+
+
+def nonzero_eigenpairs(plan: Plan, k: int, normalization: Literal["comb", "sym"]) -> Solved:
+    """The k lowest eigenpairs of the Laplacian of each graph, the zero modes left out (a part of a plan).
+
+    Where the plan expects the full spectrum, they are taken from it.
+    """
+    pairs, degree, _, ptr, batch = plan.once(symmetrised)
+    modes = plan.once(zero_modes, normalization)
+    if plan.expects(full_spectrum, normalization):
+        return _lowest(plan.once(full_spectrum, normalization), k, modes.count, ptr, batch)
+    entries = laplacian_entries(pairs, degree, normalization)
+    return lowest_eigenpairs(entries, ptr, k, modes, device=plan.graphs.device)
 
 
 def laplacian_eigenpairs(
@@ -188,6 +218,22 @@ def _known_modes(
     vector = np.where(balanced[components.label], modes.vector * gauge, 0)
     count = np.bincount(batch[components.first[balanced]], minlength=len(modes.count))
     return replace(modes, vector=vector, count=count)
+
+
+def _lowest(spectrum: FullSpectrum, k: int, zeros: Ints, ptr: Ints, batch: Ints) -> Solved:
+    """The k lowest eigenpairs after the zero modes, of which each graph has `zeros`."""
+    sizes = np.diff(ptr)
+    begin = np.cumsum(sizes**2) - sizes**2
+    mode = zeros[:, None] + np.arange(k)
+    mask = mode < sizes[:, None]
+    mode = np.where(mask, mode, 0)
+    graphs, rows = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=1)[batch])
+    values, vectors = np.zeros(mask.shape), np.zeros((len(batch), k))
+    values[graphs] = spectrum.values[ptr[graphs, None] + mode[graphs]] * mask[graphs]
+    owner = batch[rows]
+    at = (begin[owner] + (rows - ptr[owner]) * sizes[owner])[:, None] + mode[owner]
+    vectors[rows] = spectrum.vectors[at] * mask[owner]
+    return Solved(vectors, values, mask)
 
 
 def _first(solved: Solved, k: int) -> Solved:

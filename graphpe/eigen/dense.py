@@ -132,6 +132,60 @@ def dense_eigenpairs(
     return Solved(vectors, values, mask)
 
 
+def dense_spectrum(
+    operator: Entries, ptr: Ints, known: KnownModes, device: torch.device | None = None
+) -> tuple[Floats, NDArray[Any]]:
+    """All eigenpairs of each diagonal block: the known modes (eigenvalue 0), then the others in ascending order.
+
+    Args:
+        operator: Hermitian and block diagonal.
+        ptr: `[B + 1]`: block b owns rows `ptr[b]` to `ptr[b + 1]`.
+        known: Modes known in closed form.
+        device: Where to solve; None for the CPU.
+
+    Returns:
+        Values `[N]`, mode j of block b at `ptr[b] + j`, and vectors `[sum n_b^2]`, block after block and row-major
+        (node i, mode j), in the dtype of the operator.
+    """
+    sizes = np.diff(ptr)
+    begin = np.cumsum(sizes**2) - sizes**2
+    values, vectors = np.zeros(int(ptr[-1])), np.zeros(int((sizes**2).sum()), dtype=operator.value.dtype)
+    entry_ptr = np.searchsorted(operator.row, ptr)
+    order = np.argsort(sizes, kind="stable")
+    order = order[sizes[order] > 0]
+    for start, stop, n in _stacks(sizes[order]):
+        ids = order[start:stop]
+        node = ptr[ids][:, None] + np.arange(n)
+        entries, rank = _ragged_rows(entry_ptr, ids)
+        first = ptr[ids][rank]
+        dense = np.zeros((len(ids), n, n), dtype=operator.value.dtype)
+        dense[rank, operator.row[entries] - first, operator.col[entries] - first] = operator.value[entries]
+        mode, component = known.vector[node], known.component[node]
+        _finish_stack(dense, operator.diagonal[node], mode, component, known.shift[ids])
+        with _threads(n):
+            stack_values, stack_vectors = _solve(dense, n, device)
+        # The known modes were shifted to the end; here they come first.
+        source = (np.arange(n) - known.count[ids][:, None]) % n
+        others = source < n - known.count[ids][:, None]
+        values[node] = np.take_along_axis(stack_values, source, axis=1) * others
+        block = np.take_along_axis(stack_vectors, source[:, None], axis=2) * others[:, None]
+        _place_known(block, mode, component)
+        vectors[begin[ids][:, None] + np.arange(n * n)] = block.reshape(len(ids), -1)
+    return values, vectors
+
+
+def _place_known(block: NDArray[Any], mode: NDArray[Any], component: Ints) -> None:
+    """Write the known modes into the first columns of `[G, n, n]`, ordered by the first node of their support."""
+    graph, node = np.nonzero(mode)
+    label = component[graph, node]
+    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    by_node = np.argsort(first)
+    owner = graph[first][by_node]
+    rank[by_node] = np.arange(len(first)) - np.searchsorted(owner, owner)
+    block[graph, node, rank[inverse]] = mode[graph, node]
+
+
 def _finish_stack(
     dense: NDArray[Any], diagonal: NDArray[Any], mode: NDArray[Any], component: Ints, shift: Floats
 ) -> None:

@@ -16,7 +16,8 @@ from graphpe import laplacian, magnetic_laplacian
 from graphpe.eigen import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.packed import PackedGraphs
-from graphpe.spectral import laplacian_eigenpairs, magnetic_eigenpairs
+from graphpe.plan import Need, Plan
+from graphpe.spectral import full_spectrum, laplacian_eigenpairs, magnetic_eigenpairs, nonzero_eigenpairs
 
 seeds = st.integers(0, 2**32 - 1)
 normalizations = st.sampled_from(["sym", "comb", "rw"])
@@ -378,3 +379,45 @@ def test_errors():
     for solve in (lambda: laplacian_eigenpairs(negative, 1), lambda: magnetic_eigenpairs(negative, 1, 0.1)):
         with pytest.raises(GraphPEValueError, match=r"edge_weight holds -1\.0"):
             solve()
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds_=st.lists(seeds, min_size=1, max_size=6), weighted=st.booleans(), k=st.integers(1, 16))
+def test_full_spectrum(seeds_, weighted, k):
+    graphs = [random_digraph(seed, weighted) for seed in seeds_]
+    for normalization in ("sym", "comb"):
+        plan = Plan(packed(*graphs), [Need(full_spectrum, 0, (normalization,))])
+        values, vectors = plan.once(full_spectrum, normalization)
+        low = plan.up_to(nonzero_eigenpairs, k, normalization)
+        alone = nonzero_eigenpairs(Plan(packed(*graphs)), k, normalization)
+        assert np.array_equal(low.mask, alone.mask)
+        np.testing.assert_allclose(low.values, alone.values, atol=1e-11)
+        ptr, pair_ptr = plan.graphs.ptr.numpy(), plan.graphs.pair_ptr.numpy()
+        for b, data in enumerate(graphs):
+            n, zeros = data.num_nodes, num_components(data)
+            operator = laplacian(data.edge_index, n, data.edge_weight, normalization).to_dense().numpy()
+            own = values[ptr[b] : ptr[b + 1]]
+            basis = vectors[pair_ptr[b] : pair_ptr[b + 1]].reshape(n, n)
+            assert not own[:zeros].any()
+            assert (np.diff(own) >= 0).all()
+            np.testing.assert_allclose(own, np.linalg.eigvalsh(operator), atol=1e-11)
+            np.testing.assert_allclose(basis * own @ basis.T, operator, atol=1e-11)
+            np.testing.assert_allclose(basis.T @ basis, np.eye(n), atol=1e-11)
+            zero_modes = laplacian_eigenpairs(packed(data), zeros, normalization, drop_zero_modes=False).vectors
+            np.testing.assert_allclose(basis[:, :zeros], zero_modes, atol=1e-15)
+            found = min(k, n - zeros)
+            assert np.array_equal(low.vectors[ptr[b] : ptr[b + 1], :found], basis[:, zeros : zeros + found])
+            assert not low.vectors[ptr[b] : ptr[b + 1], found:].any()
+
+
+def test_nonzero_eigenpairs_solve_nothing_where_the_full_spectrum_is_expected(monkeypatch):
+    plan = Plan(packed(random_digraph(5), graph_of([[], []], 0)), [Need(full_spectrum, 0, ("sym",))])
+    assert plan.expects(full_spectrum, "sym")
+    assert not plan.expects(full_spectrum, "comb")
+    monkeypatch.setattr("graphpe.spectral.lowest_eigenpairs", None)
+    laplacian_eigenpairs(plan, 3)
+    assert Plan(plan.graphs).once(full_spectrum, "comb").vectors.shape == (plan.graphs.num_pairs,)
+    empty = Plan(packed())
+    assert empty.once(full_spectrum, "sym").values.shape == (0,)
+    assert empty.expects(full_spectrum, "sym")
+    assert empty.up_to(nonzero_eigenpairs, 3, "sym").vectors.shape == (0, 3)
