@@ -7,7 +7,7 @@ import inspect
 import operator
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -95,6 +95,11 @@ class Encoding(BaseTransform):
         """Channels of the values under `attr_name`: of each node, or of each pair."""
         raise NotImplementedError(f"{type(self).__name__} does not say how many columns it writes")
 
+    @property
+    def vocabulary(self) -> int | None:
+        """Where the values under `attr_name` are integers for a table of embeddings: they are from 0 to this - 1."""
+        return None
+
     def __repr__(self) -> str:
         names = inspect.signature(type(self)).parameters
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
@@ -114,8 +119,30 @@ class PairEncoding(Encoding):
         return [self.attr_name]
 
 
-class SpectralEncoding(Encoding):
-    """An encoding of eigenvectors: they come with eigenvalues and a mask, and their signs or phases may be random.
+class RandomSigns(Encoding):
+    """An encoding whose signs or phases may be random: drawn from a generator of its own, seeded once."""
+
+    seed: int
+    _stream: tuple[int, ...] = ()
+    _random_state: tuple[list[int], np.random.Generator] | None = None  # what seeded the generator, and the generator
+
+    def with_stream(self, number: int) -> Self:
+        """A copy that draws from the start, by `seed` and `number` alone: what a part of a dataset gets is its own."""
+        out = copy.copy(self)
+        out._stream, out._random_state = (number,), None
+        return out
+
+    def _random(self) -> np.random.Generator:
+        """The generator; in a worker of a `DataLoader`, seeded by worker and epoch, too."""
+        worker = get_worker_info()
+        key = [self.seed, *self._stream] if worker is None else [self.seed, *self._stream, worker.seed]
+        if self._random_state is None or self._random_state[0] != key:
+            self._random_state = key, np.random.default_rng(key)
+        return self._random_state[1]
+
+
+class SpectralEncoding(RandomSigns):
+    """An encoding of eigenvectors, which come with eigenvalues and a mask.
 
     Eigenvalues and mask are named `laplacian_eigenvalues` and `laplacian_mask` (`magnetic_...`) beside eigenvectors of
     the default name, and after the eigenvectors (`{attr_name}_eigenvalues`, `{attr_name}_mask`) beside others, so that
@@ -124,8 +151,6 @@ class SpectralEncoding(Encoding):
 
     _default_stem: str
     k: int
-    seed: int
-    _random_state: tuple[list[int], np.random.Generator] | None = None  # what seeded the generator, and the generator
 
     @property
     def eigenvalues_name(self) -> str:
@@ -143,17 +168,14 @@ class SpectralEncoding(Encoding):
         return [self.eigenvalues_name, self.mask_name]
 
     @property
+    def columns(self) -> int:
+        """Eigenvectors."""
+        return self.k
+
+    @property
     def _stem(self) -> str:
         default = f"{self._default_stem}_eigenvector_pe"
         return self._default_stem if self.attr_name == default else self.attr_name
-
-    def _random(self) -> np.random.Generator:
-        """The generator of signs and phases, seeded once; in a worker of a `DataLoader`, by worker and epoch, too."""
-        worker = get_worker_info()
-        key = [self.seed] if worker is None else [self.seed, worker.seed]
-        if self._random_state is None or self._random_state[0] != key:
-            self._random_state = key, np.random.default_rng(key)
-        return self._random_state[1]
 
 
 def read_graphs(data: Any, reader: Encoding) -> PackedGraphs:

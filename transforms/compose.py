@@ -67,6 +67,10 @@ class Compose(BaseTransform):
                     data = transform(data)
         return data
 
+    def with_stream(self, number: int) -> Compose:
+        """A copy whose random signs and phases come from the encodings' seeds and `number` alone."""
+        return Compose([each.with_stream(number) if hasattr(each, "with_stream") else each for each in self.transforms])
+
     @property
     def keys(self) -> list[str]:
         """Keys of the node values that the encodings write."""

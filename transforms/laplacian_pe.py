@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphpe.laplacian import Normalization, check_normalization
 from graphpe.plan import Need, Plan
+from graphpe.scaling import Scaling, check_scaling, scale_eigenvectors
 from graphpe.signs import Convention, check_convention, orient
 from graphpe.spectral import laplacian_eigenpairs, nonzero_eigenpairs
 from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
@@ -20,19 +21,22 @@ class LaplacianPE(SpectralEncoding):
 
     | key | shape | dtype | |
     |---|---|---|---|
-    | `laplacian_eigenvector_pe` | `[N, k]` | float32 | unit norm in each graph, smallest eigenvalue first |
+    | `laplacian_eigenvector_pe` | `[N, k]` | float32 | scaled in each graph, smallest eigenvalue first |
     | `laplacian_eigenvalues` | `[B, k]` | float32 | |
     | `laplacian_mask` | `[B, k]` | bool | False where a graph has fewer than k: column and eigenvalue are zero |
 
     With another `attr_name` the last two are `{attr_name}_eigenvalues` and `{attr_name}_mask`. Signs are drawn when the
     transform runs: used as `pre_transform`, they are drawn once and stored. Vectors of a repeated eigenvalue are some
-    orthonormal basis of its eigenspace. Solved densely in float64, O(n^3) time and O(n^2) memory a graph.
+    orthonormal basis of its eigenspace. Small graphs are solved densely in float64, O(n^3) time and O(n^2) memory a
+    graph; large sparse ones by shift-invert (see `graphpe.eigen.policy`).
 
     Args:
         k: Number of eigenvectors, 1 to 4096.
         normalization: `"sym"`, `"comb"` or `"rw"`.
         sign: `"random"` (a fresh sign for each graph and eigenvector at each call), `"canonical"` (a rule that does not
             depend on the order of the nodes, see `graphpe.signs`) or `"none"` (as the solver leaves them).
+        scaling: Of the eigenvectors: `"L2"` (unit norm), or `"L1"`, `"abs-max"`, `"wavelength"`, `"wavelength-asin"`,
+            `"wavelength-soft"` as in GraphGPS; formulas in `graphpe.scaling`.
         drop_zero_modes: Leave out the zero eigenvalues, one per connected component. Otherwise they come first.
         seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
         attr_name: Key of the eigenvectors.
@@ -44,6 +48,14 @@ class LaplacianPE(SpectralEncoding):
 
     References:
         Dwivedi, Joshi, Luu, Laurent, Bengio, Bresson: Benchmarking Graph Neural Networks. JMLR 2023, section 4.
+
+    Example:
+        >>> cycle = Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]]), num_nodes=4)
+        >>> out = T.LaplacianPE(5)(cycle)  # the zero mode is left out, so that 3 eigenvectors remain
+        >>> out.laplacian_eigenvector_pe.shape, out.laplacian_eigenvalues.round(decimals=4)
+        (torch.Size([4, 5]), tensor([[1., 1., 2., 0., 0.]]))
+        >>> out.laplacian_mask
+        tensor([[ True,  True,  True, False, False]])
     """
 
     _default_stem = "laplacian"
@@ -54,6 +66,7 @@ class LaplacianPE(SpectralEncoding):
         *,
         normalization: Normalization = "sym",
         sign: Convention = "random",
+        scaling: Scaling = "L2",
         drop_zero_modes: bool = True,
         seed: int = 0,
         attr_name: str = "laplacian_eigenvector_pe",
@@ -63,14 +76,11 @@ class LaplacianPE(SpectralEncoding):
         self.normalization: Normalization = normalization
         check_convention(sign)
         self.sign: Convention = sign
+        check_scaling(scaling)
+        self.scaling: Scaling = scaling
         self.drop_zero_modes = check_bool("drop_zero_modes", drop_zero_modes)
         self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)
-
-    @property
-    def columns(self) -> int:
-        """Eigenvectors."""
-        return self.k
 
     @property
     def needs(self) -> list[Need]:
@@ -82,6 +92,7 @@ class LaplacianPE(SpectralEncoding):
         pairs = laplacian_eigenpairs(plan, self.k, self.normalization, self.drop_zero_modes)
         generator = self._random() if self.sign == "random" else None
         vectors = orient(pairs.vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)
+        vectors = scale_eigenvectors(vectors, pairs.values, plan.graphs.batch, self.scaling)
         return Values(
             node={self.attr_name: vectors.float()},
             graph={self.eigenvalues_name: pairs.values.float(), self.mask_name: pairs.mask},

@@ -22,8 +22,7 @@ class MagneticLaplacianPE(SpectralEncoding):
     L = I - D^-1/2 (S * exp(i Theta)) D^-1/2 ("sym"), with S the symmetrised weights and Theta_uv = 2 pi q on one-way
     edges u -> v, -2 pi q against them and 0 on reciprocal ones. Weights scale magnitudes, never phases; parallel edges
     count once without `edge_weight` and add with it; self-loops are kept; isolated nodes have eigenvalue 0. No
-    eigenvector is
-    dropped: the lowest one carries direction. Reversing all edges conjugates the encoding's eigenspaces.
+    eigenvector is dropped: the lowest one carries direction. Reversing all edges conjugates the encoding's eigenspaces.
 
     A graph that lists both directions of every edge has no direction: the vectors are then those of the Laplacian.
     Apply the transform before inverse edges are added.
@@ -36,10 +35,15 @@ class MagneticLaplacianPE(SpectralEncoding):
     | `magnetic_eigenvalues` | `[B, k]` | float32 | |
     | `magnetic_mask` | `[B, k]` | bool | False where a graph has fewer than k nodes: column and eigenvalue are zero |
 
+    With Q potentials the shapes are `[N, Q, k]`, `[B, Q, k]` and `[B, Q, k]`: entry j is of the potential (j + 1) q.
+    The spectra at several potentials know the walks of a graph by length and number of forward steps, which one
+    potential does not.
+
     With another `attr_name` the last two are `{attr_name}_eigenvalues` and `{attr_name}_mask`. Phases are drawn when
     the transform runs: used as `pre_transform`, they are drawn once and stored. Vectors of a repeated eigenvalue are
-    some orthonormal basis of its eigenspace. Solved densely in complex128, O(n^3) time and O(n^2) memory a graph;
-    forests and other balanced graphs with real arithmetic (see `graphpe.gauge`).
+    some orthonormal basis of its eigenspace. Small graphs are solved densely in complex128, O(n^3) time and
+    O(n^2) memory a graph, large sparse ones by shift-invert; forests and other balanced graphs with real arithmetic
+    (see `graphpe.gauge`).
 
     Args:
         k: Number of eigenvectors, 1 to 4096.
@@ -47,6 +51,7 @@ class MagneticLaplacianPE(SpectralEncoding):
             relative.
         relative_q: Divide `q` in each graph by max(min(m, n), 1), with m its number of one-way node pairs and n its
             number of nodes, so that no path turns the phase by more than 2 pi q.
+        potentials: Q: the encoding is computed at q, 2 q, ..., Q q.
         normalization: `"sym"`, `"comb"` or `"rw"`.
         sign: `"random"` (a fresh phase for each graph and eigenvector at each call), `"canonical"` (a rule that does
             not depend on the order of the nodes, see `graphpe.signs`) or `"none"` (as the solver leaves them).
@@ -60,6 +65,15 @@ class MagneticLaplacianPE(SpectralEncoding):
 
     References:
         Geisler, Li, Mankowitz, Cemgil, Günnemann, Paduraru: Transformers Meet Directed Graphs. ICML 2023, section 4.
+        Huang, Wang, Li: What Are Good Positional Encodings for Directed Graphs? ICLR 2025 (several potentials; there a
+        reciprocal pair counts as two edges, here as an undirected one).
+
+    Example:
+        >>> cycle = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=3)  # 1 - cos(2 pi (j / 3 + q))
+        >>> T.MagneticLaplacianPE(3, q=0.25, relative_q=False)(cycle).magnetic_eigenvalues
+        tensor([[0.1340, 1.0000, 1.8660]])
+        >>> T.MagneticLaplacianPE(3, potentials=4)(cycle).magnetic_eigenvector_pe.shape
+        torch.Size([3, 4, 3])
     """
 
     _default_stem = "magnetic"
@@ -70,6 +84,7 @@ class MagneticLaplacianPE(SpectralEncoding):
         *,
         q: float = 0.1,
         relative_q: bool = True,
+        potentials: int = 1,
         normalization: Normalization = "sym",
         sign: Convention = "random",
         seed: int = 0,
@@ -78,6 +93,7 @@ class MagneticLaplacianPE(SpectralEncoding):
         self.k = check_count("k", k)
         self.q = _check_potential(q)
         self.relative_q = check_bool("relative_q", relative_q)
+        self.potentials = check_count("potentials", potentials)
         check_normalization(normalization)
         self.normalization: Normalization = normalization
         check_convention(sign)
@@ -87,18 +103,26 @@ class MagneticLaplacianPE(SpectralEncoding):
 
     @property
     def columns(self) -> int:
-        """Eigenvectors."""
-        return self.k
+        """Eigenvectors of all potentials."""
+        return self.k * self.potentials
 
     def encode(self, plan: Plan) -> Values:
         """Eigenvectors, eigenvalues and mask of each graph."""
-        pairs = magnetic_eigenpairs(plan, self.k, self.q, self.relative_q, self.normalization)
+        graphs = plan.graphs
+        spectra = [
+            magnetic_eigenpairs(plan, self.k, self.q * (j + 1), self.relative_q, self.normalization)
+            for j in range(self.potentials)
+        ]
+        # Phases are drawn for all potentials of a graph together, so that one graph or many at once get the same.
+        vectors = torch.cat([pairs.vectors for pairs in spectra], dim=1)
         generator = self._random() if self.sign == "random" else None
-        vectors = orient(pairs.vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)
-        return Values(
-            node={self.attr_name: vectors.to(torch.complex64)},
-            graph={self.eigenvalues_name: pairs.values.float(), self.mask_name: pairs.mask},
-        )
+        vectors = orient(vectors, graphs.batch, graphs.num_graphs, self.sign, generator).to(torch.complex64)
+        values = torch.cat([pairs.values for pairs in spectra], dim=1).float()
+        mask = torch.cat([pairs.mask for pairs in spectra], dim=1)
+        if self.potentials > 1:
+            shape = self.potentials, self.k
+            vectors, values, mask = (part.unflatten(1, shape) for part in (vectors, values, mask))
+        return Values(node={self.attr_name: vectors}, graph={self.eigenvalues_name: values, self.mask_name: mask})
 
 
 def _check_potential(q: Any) -> float:

@@ -16,7 +16,7 @@ from graphpe.packed import PackedGraphs
 
 
 def all_keys(transform) -> list[str]:
-    return transform.keys + transform.graph_keys
+    return transform.keys + transform.graph_keys + transform.pair_keys
 
 
 @pytest.fixture
@@ -59,6 +59,9 @@ def test_packed_graphs_hold_the_same_values(make_transform, graphs):
         assert torch.equal(packed.node[key], batch[key])
     for key in transform.graph_keys:
         assert torch.equal(packed.graph[key], batch[key])
+    for key in transform.pair_keys:
+        assert torch.equal(packed.pair[key], batch[key])
+    assert set(packed.pair) == set(transform.pair_keys)
     assert set(packed.node) == {"x", *transform.keys}
     assert set(packed.graph) == {"y", *transform.graph_keys}
 
@@ -70,10 +73,19 @@ def test_shapes_and_types(make_transform, graphs):
     assert out.num_nodes == n
     for key in transform.keys:
         assert out[key].shape[0] == n
-        assert out[key].dtype == (torch.complex64 if "m" in key[:1] else torch.float32)
+    for key in transform.pair_keys:
+        assert out[key].shape[0] == n * n
+    for key in transform.keys + transform.pair_keys:
+        assert out[key].dtype in (torch.float32, torch.complex64, torch.int64)
     for key in transform.graph_keys:
         assert out[key].shape[0] == 1
         assert out[key].dtype == (torch.bool if key.endswith("_mask") else torch.float32)
+    if not isinstance(transform, T.Compose):
+        assert out[transform.attr_name][0].numel() == transform.columns
+        if transform.vocabulary is not None:
+            values = out[transform.attr_name]
+            assert 0 <= values.min()
+            assert values.max() < transform.vocabulary
 
 
 @pytest.mark.parametrize("form", ["data", "batch", "packed"])
@@ -111,17 +123,18 @@ def test_repr_is_the_call_that_builds_it(make_transform):
     assert repr(again) == text
     if not isinstance(transform, T.Compose):
         call = ast.parse(text, mode="eval").body
-        assert all(ast.literal_eval(keyword.value) is not None for keyword in call.keywords)
+        for keyword in call.keywords:
+            ast.literal_eval(keyword.value)
 
 
 def test_repr_shows_every_parameter():
     assert repr(T.LaplacianPE(8)) == (
-        "LaplacianPE(k=8, normalization='sym', sign='random', drop_zero_modes=True, seed=0, "
-        "attr_name='laplacian_eigenvector_pe')"
+        "LaplacianPE(k=8, normalization='sym', sign='random', scaling='L2', drop_zero_modes=True, "
+        "seed=0, attr_name='laplacian_eigenvector_pe')"
     )
     assert repr(T.MagneticLaplacianPE(np.int64(3), q=1)) == (
-        "MagneticLaplacianPE(k=3, q=1.0, relative_q=True, normalization='sym', sign='random', seed=0, "
-        "attr_name='magnetic_eigenvector_pe')"
+        "MagneticLaplacianPE(k=3, q=1.0, relative_q=True, potentials=1, normalization='sym', sign='random', "
+        "seed=0, attr_name='magnetic_eigenvector_pe')"
     )
     assert repr(T.RandomWalkPE(16)) == "RandomWalkPE(walk_length=16, undirected=False, attr_name='random_walk_pe')"
 
@@ -175,6 +188,8 @@ def test_in_memory_dataset(make_transform, graphs, tmp_path):
         assert batch[key].shape[0] == batch.num_nodes
     for key in one.graph_keys:
         assert batch[key].shape[0] == 5
+    for key in one.pair_keys:
+        assert batch[key].shape[0] == sum(int(n) ** 2 for n in batch.ptr.diff())
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -275,6 +290,9 @@ COUNTS = [
     lambda k: T.LaplacianPE(k),
     lambda k: T.MagneticLaplacianPE(k),
     lambda k: T.RandomWalkPE(k),
+    lambda k: T.SVDPE(k),
+    lambda k: T.SpectralCoordinates(k),
+    lambda k: T.WeisfeilerLehmanPE(k),
 ]
 
 
@@ -313,6 +331,13 @@ def test_number_of_columns(build):
         (lambda: T.MagneticLaplacianPE(2, normalization="L"), GraphPEValueError, "normalization must be one of"),
         (lambda: T.MagneticLaplacianPE(2, sign=None), GraphPEValueError, "sign must be one of"),
         (lambda: T.RandomWalkPE(2, undirected=None), GraphPETypeError, "undirected must be True or False, got None"),
+        (lambda: T.LaplacianPE(2, scaling="L3"), GraphPEValueError, "scaling must be one of 'L2', 'L1', 'abs-max'"),
+        (lambda: T.MagneticLaplacianPE(2, potentials=0), GraphPEValueError, "potentials must be from 1 to 4096, got 0"),
+        (lambda: T.SVDPE(2, sign="flip"), GraphPEValueError, "sign must be one of"),
+        (lambda: T.SpectralCoordinates(2, scale="L2"), GraphPEValueError, "scale must be one of 'resistance', 'hops'"),
+        (lambda: T.WeisfeilerLehmanPE(2, num_colours=1), GraphPEValueError, r"num_colours must be from 2 to 2\^31"),
+        (lambda: T.CyclePE(2), GraphPEValueError, "max_length must be at least 3, got 2"),
+        (lambda: T.CyclePE(5, kind="paths"), GraphPEValueError, "kind must be 'cycles' or 'walks', got 'paths'"),
         (lambda: T.RandomWalkPE(2, attr_name="ptr"), GraphPEValueError, "'ptr' is not a free name"),
     ],
 )
