@@ -1,0 +1,114 @@
+"""Shortest-path distances as a transform."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import numpy as np
+import torch
+
+from graphpe.distances import hop_distances, path_lengths, shortest_paths
+from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.plan import Need, Plan
+from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_integer
+
+
+class ShortestPathPE(PairEncoding):
+    """The distance from i to j for every ordered pair of nodes (i, j) of a graph.
+
+    In hops, or in lengths of edges where `weighted`. Row i n + j of a graph of n nodes is the pair (i, j), and:
+
+    | pair | without `max_distance` | with it |
+    |---|---|---|
+    | i = j | 0 | 0 |
+    | joined by a path | the distance | the distance, at most `max_distance` |
+    | joined by no path | -1 | `max_distance` + 1 |
+
+    so that hops are rows of a table of `max_distance + 2` embeddings. That is the layout of GraphGPS's `spatial_types`
+    (with its `num_spatial_types` = `max_distance` + 1); Graphormer shifts it by 1 to keep row 0 for padding, and has
+    510 where there is no path.
+
+    Writes `shortest_path`, `[sum n^2, 1]`: int64 hops, or float32 lengths in the unit of `edge_weight` (cut at the
+    largest float32), which are its hops where a graph has no weights. Parallel edges count once without `edge_weight`
+    and add with it, directed edges are symmetrised by max(A, A^T) (see `graphpe.laplacian`): also where weights are
+    lengths. An edge of weight 0 is no edge, self-loops shorten no path.
+
+    On the CPU. Hops: O(|E_b| n_b) a graph in the worst case, a small part of it where distances are short; lengths
+    (Dijkstra): O(n_b |E_b| log n_b). Memory O(n_b^2).
+
+    Args:
+        max_distance: Largest distance, an integer from 1, or any positive number where `weighted`; None for no limit.
+        undirected: Walk every edge both ways; otherwise from tail to head only.
+        weighted: Take `edge_weight` as lengths.
+        attr_name: Key of the encoding.
+
+    Raises:
+        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
+            negative or not finite.
+
+    References:
+        Ying et al.: Do Transformers Really Perform Bad for Graph Representation? NeurIPS 2021, section 3.1.2.
+
+    Example:
+        >>> path = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=4)
+        >>> T.ShortestPathPE()(path).shortest_path.view(4, 4)
+        tensor([[ 0,  1,  2, -1],
+                [ 1,  0,  1, -1],
+                [ 2,  1,  0, -1],
+                [-1, -1, -1,  0]])
+        >>> T.ShortestPathPE(1, undirected=False)(path).shortest_path.view(4, 4)
+        tensor([[0, 1, 1, 2],
+                [2, 0, 1, 2],
+                [2, 2, 0, 2],
+                [2, 2, 2, 0]])
+    """
+
+    def __init__(
+        self,
+        max_distance: float | None = None,
+        *,
+        undirected: bool = True,
+        weighted: bool = False,
+        attr_name: str = "shortest_path",
+    ) -> None:
+        self.weighted = check_bool("weighted", weighted)
+        self.max_distance = None if max_distance is None else _check_distance(max_distance, weighted)
+        self.undirected = check_bool("undirected", undirected)
+        self.attr_name = check_attr_name(attr_name)
+
+    @property
+    def columns(self) -> int:
+        """One distance."""
+        return 1
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Different hops where they are cut."""
+        return None if self.weighted or self.max_distance is None else int(self.max_distance) + 2
+
+    @property
+    def needs(self) -> list[Need]:
+        """Distances of all pairs."""
+        return [Need(path_lengths if self.weighted else hop_distances, 0, (self.undirected,))]
+
+    def encode(self, plan: Plan) -> Values:
+        """Distances of all pairs."""
+        distance = shortest_paths(plan, self.max_distance, self.undirected, self.weighted)[:, None]
+        if self.weighted:
+            distance = distance.clamp(max=torch.finfo(torch.float32).max).float()
+        return Values(pair={self.attr_name: distance})
+
+
+def _check_distance(value: float, weighted: bool) -> float:
+    if not weighted:
+        number: float = check_integer("max_distance", value)
+        if number < 1:
+            raise GraphPEValueError(f"max_distance must be at least 1, got {number}")
+        return number
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+        raise GraphPETypeError(f"max_distance must be a number, got {value!r}")
+    if not (math.isfinite(value) and value > 0):
+        raise GraphPEValueError(f"max_distance must be positive and finite, got {value}")
+    return float(value)
