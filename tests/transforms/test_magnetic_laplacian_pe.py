@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import math
 
+import networkx as nx
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,3 +88,43 @@ def test_random_phases_only_turn_columns():
         torch.testing.assert_close(inner.abs(), torch.ones(5), atol=1e-5, rtol=0)
         angles.append(inner.angle())
     assert torch.stack(angles).std(0).min() > 0.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_potentials_know_the_walk_profile(seed):
+    """From the spectra at several potentials: the number of walks by length and number of forward steps."""
+    n, length = 7, 4
+    graph = nx.gn_graph(n, seed=seed)
+    graph.add_edges_from([(5, 0), (6, 4), (6, 1)])  # cycles, so that the potential matters; no reciprocal pair
+    data = Data(edge_index=torch.tensor(list(graph.edges)).T, num_nodes=n)
+    count = length + 1
+    out = T.MagneticLaplacianPE(n, q=1 / (2 * count), relative_q=False, potentials=count, normalization="comb")(data)
+    vectors, values = out.magnetic_eigenvector_pe.to(torch.complex128), out.magnetic_eigenvalues[0].double()
+    forward = torch.from_numpy(nx.to_numpy_array(graph, range(n)))
+    degree = torch.diag(forward.sum(0) + forward.sum(1)).to(torch.complex128)
+    # (A e^it + A^T e^-it)^l = sum_j profile_j e^(it (2 j - l)) at the angles t = pi p / count, p = 1, ..., count.
+    angles = torch.arange(1, count + 1) * (math.pi / count)
+    profile = torch.zeros(count, n, n, dtype=torch.complex128)
+    for p in range(count):
+        operator = (vectors[:, p] * values[p]) @ vectors[:, p].conj().T
+        walks = torch.linalg.matrix_power(degree - operator, length)
+        for j in range(count):
+            profile[j] += walks * torch.exp(-1j * angles[p] * (2 * j - length)) / count
+    expected = torch.zeros(count, n, n, dtype=torch.float64)
+    for steps in itertools.product((0, 1), repeat=length):
+        walk = torch.eye(n, dtype=torch.float64)
+        for step in steps:
+            walk = walk @ (forward if step else forward.T)
+        expected[sum(steps)] += walk
+    torch.testing.assert_close(profile.real, expected, atol=1e-3, rtol=0)
+    assert profile.imag.abs().max() < 1e-3
+
+
+def test_potentials_are_multiples_of_the_first():
+    data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 0, 1, 3]]), num_nodes=4)
+    several = T.MagneticLaplacianPE(4, q=0.07, potentials=3)(data)
+    for j in range(3):
+        alone = T.MagneticLaplacianPE(4, q=0.07 * (j + 1), sign="none")(data)
+        torch.testing.assert_close(several.magnetic_eigenvalues[:, j], alone.magnetic_eigenvalues)
+        here, there = several.magnetic_eigenvector_pe[:, j], alone.magnetic_eigenvector_pe
+        torch.testing.assert_close(here.abs(), there.abs())

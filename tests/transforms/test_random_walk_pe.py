@@ -6,7 +6,7 @@ from torch_geometric.data import Data
 
 from graphpe import transforms as T
 from graphpe.packed import PackedGraphs
-from graphpe.walks import return_probabilities
+from graphpe.return_probabilities import return_probabilities
 
 
 def test_values_are_the_return_probabilities(random_graph):
