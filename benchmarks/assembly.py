@@ -14,7 +14,7 @@ import graphpe.transforms as transforms
 from graphpe.benchmarks.calls import bind, build, find_class, parse_call, public_classes
 from graphpe.benchmarks.tasks.task import ModelEnds, Task
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders import EigenvectorEncoding, LinearEncoding
+from graphpe.models.encoders import EigenvectorEncoding, EmbeddingEncoding, LinearEncoding
 from graphpe.transforms.base import Encoding
 
 SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "head")
@@ -102,18 +102,26 @@ def build_model(text: str, ends: ModelEnds, encodings: Sequence[Encoding]) -> nn
 
 
 def encoding_module(encoding: Encoding, width: int) -> nn.Module:
-    """The module that brings an encoding's values to the model's width."""
+    """The module that brings an encoding's values to the model's width.
+
+    Raises:
+        GraphPEValueError: The encoding is of pairs, which no model here takes.
+    """
+    if encoding.pair_keys and not encoding.keys:
+        raise GraphPEValueError(
+            f"{encoding!r} is of pairs of nodes: no model here takes it, choose an encoding of nodes"
+        )
     if isinstance(encoding, transforms.LaplacianPE | transforms.MagneticLaplacianPE):
         return EigenvectorEncoding(
             encoding.attr_name,
-            encoding.k,
+            encoding.columns,
             width,
             mask_key=encoding.mask_name,
             complex=isinstance(encoding, transforms.MagneticLaplacianPE),
         )
-    if isinstance(encoding, transforms.RandomWalkPE):
-        return LinearEncoding(encoding.attr_name, encoding.walk_length, width)
-    raise GraphPEValueError(f"no model takes {encoding!r}")
+    if encoding.vocabulary is not None:
+        return EmbeddingEncoding(encoding.attr_name, encoding.columns, encoding.vocabulary, width)
+    return LinearEncoding(encoding.attr_name, encoding.columns, width)
 
 
 def _architecture(text: str) -> tuple[type, dict[str, Any]]:

@@ -20,7 +20,7 @@ _WRITERS = {
 
 
 def read_encoding(batch: Data, key: str, channels: int) -> Tensor:
-    """`batch[key]`, `[rows, channels]`.
+    """`batch[key]`, `[rows, channels]`; an encoding `[rows, a, b]` has a b channels.
 
     Raises:
         GraphPEValueError: If the batch has no tensor of that name, or one with another number of columns.
@@ -29,6 +29,7 @@ def read_encoding(batch: Data, key: str, channels: int) -> Tensor:
     writer = _WRITERS.get(key, "the transform that writes it").format(channels)
     if not isinstance(value, Tensor):
         raise GraphPEValueError(f"batch has no `{key}`: add {writer} to the transforms")
+    value = value.flatten(1) if value.dim() > 2 else value
     if value.dim() != 2 or value.shape[1] != channels:
         raise GraphPEValueError(
             f"batch.{key} has shape {list(value.shape)}, but the model was built for {channels} columns: "

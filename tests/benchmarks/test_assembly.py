@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Data
 
 from graphpe import models as M
 from graphpe.benchmarks.assembly import (
@@ -26,11 +27,23 @@ def test_the_lists_hold_encodings_architectures_and_tasks() -> None:
     assert set(task_classes()) == {"Code2", "PythonSource"}
 
 
-@pytest.mark.parametrize("name", ["LaplacianPE", "MagneticLaplacianPE", "RandomWalkPE"])
-def test_every_encoding_has_a_module_of_its_shape(name: str) -> None:
-    (encoding,) = build_encodings([f"{name}(5)"])
-    from torch_geometric.data import Data
+NODE_ENCODINGS = [
+    "CyclePE(5)",
+    "DegreePE()",
+    "DegreePE(max_degree=3)",
+    "LaplacianPE(5)",
+    "MagneticLaplacianPE(5)",
+    "MagneticLaplacianPE(5, potentials=3)",
+    "RandomWalkPE(5)",
+    "SVDPE(5)",
+    "SpectralCoordinates(5)",
+    "WeisfeilerLehmanPE(5)",
+]
 
+
+@pytest.mark.parametrize("text", NODE_ENCODINGS)
+def test_every_encoding_has_a_module_of_its_shape(text: str) -> None:
+    (encoding,) = build_encodings([text])
     batch = encoding(Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=4))
     assert encoding_module(encoding, 16)(batch).shape == (4, 16)
 

@@ -1,0 +1,46 @@
+"""Embeddings of an integer node encoding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.encoders.reading import read_encoding
+
+
+class EmbeddingEncoding(nn.Module):
+    """The sum over columns of a learned vector for each value of the integers `batch[key]` `[num_nodes, columns]`.
+
+    Weights start at zero: training starts from the model without the encoding.
+
+    Args:
+        key: Name of the encoding in the batch.
+        columns: Its number of columns; each has a table of its own.
+        vocabulary: Values are from 0 to `vocabulary` - 1.
+        width: Width of the result.
+
+    Raises:
+        GraphPEValueError: If a size is not positive; in `forward` if the batch has no integers of that name with that
+            many columns.
+    """
+
+    def __init__(self, key: str, columns: int, vocabulary: int, width: int) -> None:
+        super().__init__()
+        if columns < 1 or vocabulary < 1 or width < 1:
+            raise GraphPEValueError(
+                f"EmbeddingEncoding needs positive sizes (got columns={columns}, vocabulary={vocabulary}, width={width})"
+            )
+        self.key = key
+        self.columns = columns
+        self.table = nn.Embedding(columns * vocabulary, width)
+        nn.init.zeros_(self.table.weight)
+        self.register_buffer("offset", torch.arange(columns) * vocabulary, persistent=False)
+
+    def forward(self, batch: Data) -> Tensor:
+        """The encoding at the model's width, `[num_nodes, width]`."""
+        value = read_encoding(batch, self.key, self.columns)
+        if value.is_floating_point() or value.is_complex():
+            raise GraphPEValueError(f"batch.{self.key} holds {value.dtype}, not integers: use LinearEncoding")
+        return self.table(value + self.offset).sum(1)
