@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from graphpe.plan import Plan
+from graphpe.plan import Need, Plan
+from graphpe.return_probabilities import return_probabilities, returns
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_bool, check_count
-from graphpe.walks import return_probabilities
 
 
 class RandomWalkPE(Encoding):
@@ -16,6 +16,14 @@ class RandomWalkPE(Encoding):
     (probability 1). Parallel edges count once without `edge_weight` and add with it; self-loops are steps that stay.
 
     Writes `random_walk_pe`, `[N, walk_length]` float32. Time O(walk_length |E_b| n_b) a graph, on the CPU.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> from graphpe import transforms as T
+        >>> path = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
+        >>> T.RandomWalkPE(4)(path).random_walk_pe.tolist()
+        [[0.0, 0.5, 0.0, 0.5], [0.0, 1.0, 0.0, 1.0], [0.0, 0.5, 0.0, 0.5]]
 
     Args:
         walk_length: Number of steps, 1 to 4096.
@@ -42,7 +50,11 @@ class RandomWalkPE(Encoding):
         """Steps."""
         return self.walk_length
 
+    @property
+    def needs(self) -> list[Need]:
+        """Return probabilities, of which shorter walks take their share."""
+        return [Need(returns, self.walk_length, ("both" if self.undirected else "forward",))]
+
     def encode(self, plan: Plan) -> Values:
         """Return probabilities of each node."""
-        steps = return_probabilities(plan.graphs, self.walk_length, self.undirected)
-        return Values(node={self.attr_name: steps.float()}, graph={})
+        return Values(node={self.attr_name: return_probabilities(plan, self.walk_length, self.undirected).float()})

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from graphpe import laplacian, walks
+from graphpe import laplacian
+from graphpe import return_probabilities as module
 from graphpe.errors import GraphPEValueError
 from graphpe.packed import PackedGraphs
-from graphpe.walks import return_probabilities
+from graphpe.return_probabilities import return_probabilities
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -55,15 +56,14 @@ def by_powers(p: np.ndarray, walk_length: int) -> np.ndarray:
     walk_length=st.integers(1, 7),
     weighted=st.booleans(),
     undirected=st.booleans(),
-    sparse=st.booleans(),
+    blocks=st.booleans(),
 )
-def test_against_matrix_powers(seed, sizes, walk_length, weighted, undirected, sparse):
+def test_against_matrix_powers(seed, sizes, walk_length, weighted, undirected, blocks):
     rng = np.random.default_rng(seed)
     graphs = [random_digraph(rng, n, weighted) for n in sizes]
     with pytest.MonkeyPatch.context() as patch:
-        if sparse:  # the path of large graphs, in blocks of columns
-            patch.setattr(walks, "_DENSE_NODES", -1)
-            patch.setattr(walks, "_STRIP_ENTRIES", 10)
+        if blocks:  # the path of large graphs
+            patch.setattr(module, "_BLOCK_ENTRIES", 10)
         actual = return_probabilities(PackedGraphs.from_data_list(graphs), walk_length, undirected)
     expected = [by_powers(transition_matrix(graph, undirected), walk_length) for graph in graphs]
     assert actual.dtype == torch.float64

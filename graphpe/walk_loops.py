@@ -1,0 +1,199 @@
+"""The loops of random walks, compiled.
+
+They stand in one file because what is compiled is kept until the file of a function changes, not of those it calls.
+
+Graphs share the arrays of one sparse block-diagonal matrix (`graphpe.adjacency.Adjacency`); `ptr` `[B + 1]` says which
+rows are whose. Dense blocks hold some columns of one graph's matrix, in rows that stand one after the other, so that
+the innermost loops run over columns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphpe.adjacency import Floats, Ints
+from graphpe.compiled import compiled
+
+_LANES = 8  # columns of a block are a multiple of it where that costs little, so that vector loops have no remainder
+
+
+@compiled
+def steps(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints, Floats]:
+    """Rows divided by their sums, and an entry of 1 on the diagonal for each empty row whose column is not empty."""
+    size = len(indptr) - 1
+    entered = np.zeros(size, np.bool_)
+    for v in indices:
+        entered[v] = True
+    most = len(indices) + size
+    out_ptr = np.zeros(size + 1, np.int64)
+    out_indices = np.empty(most, np.int64)
+    out_weight = np.empty(most, np.float64)
+    count = 0
+    for u in range(size):
+        start, stop = indptr[u], indptr[u + 1]
+        if start == stop and entered[u]:
+            out_indices[count] = u
+            out_weight[count] = 1.0
+            count += 1
+        total = 0.0
+        for e in range(start, stop):
+            total += weight[e]
+        for e in range(start, stop):
+            out_indices[count] = indices[e]
+            out_weight[count] = weight[e] / total
+            count += 1
+        out_ptr[u + 1] = count
+    return out_ptr, out_indices[:count].copy(), out_weight[:count].copy()
+
+
+@compiled
+def _block_width(size: int, entries: int) -> int:
+    """Columns of a graph of `size` nodes in one block: about `entries` entries, but at least `_LANES` columns."""
+    rows = max(size, 1)
+    return min(max(1, entries // (rows * _LANES)) * _LANES, (rows + 3) // 4 * 4)
+
+
+@compiled
+def _first_power(node: int, indptr: Ints, indices: Ints, weight: Floats, column: int, out: Floats) -> None:
+    """The columns of the matrix of the graph that begins at `node`, from `column` of the graph on: `[n, width]`."""
+    size, width = out.shape
+    for i in range(size):
+        out[i] = 0.0
+        for e in range(indptr[node + i], indptr[node + i + 1]):
+            j = indices[e] - node - column
+            if 0 <= j < width:
+                out[i, j] = weight[e]
+
+
+@compiled
+def _multiply(node: int, indptr: Ints, indices: Ints, weight: Floats, dense: Floats, out: Floats) -> None:
+    """The matrix of the graph that begins at `node` times `dense` `[n, width]`."""
+    size, width = dense.shape
+    for i in range(size):
+        out[i] = 0.0
+        for e in range(indptr[node + i], indptr[node + i + 1]):
+            j = indices[e] - node
+            value = weight[e]
+            for c in range(width):
+                out[i, c] += value * dense[j, c]
+
+
+@compiled
+def powers(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, count: int, entries: int) -> NDArray[np.float32]:
+    """[I, P, ..., P^(count-1)]_ij of all pairs of each graph: `[sum n_b^2, count]`, `entries` entries at a time."""
+    pairs, most = 0, 0
+    for b in range(len(ptr) - 1):
+        size = ptr[b + 1] - ptr[b]
+        pairs += size * size
+        most = max(most, size * _block_width(size, entries))
+    out = np.empty((pairs, count), np.float32)
+    one, other = np.empty(most), np.empty(most)
+    pair = 0
+    for b in range(len(ptr) - 1):
+        node = ptr[b]
+        size = ptr[b + 1] - node
+        width = _block_width(size, entries)
+        power = one[: size * width].reshape(size, width)
+        spare = other[: size * width].reshape(size, width)
+        for column in range(0, size, width):
+            inside = min(width, size - column)
+            for i in range(size):
+                for c in range(inside):
+                    out[pair + i * size + column + c, 0] = 1.0 if i == column + c else 0.0
+            for k in range(1, count):
+                if k == 1:
+                    _first_power(node, indptr, indices, weight, column, power)
+                else:
+                    _multiply(node, indptr, indices, weight, power, spare)
+                    power, spare = spare, power
+                for i in range(size):
+                    for c in range(inside):
+                        out[pair + i * size + column + c, k] = power[i, c]
+        pair += size * size
+    return out
+
+
+@compiled
+def symmetric_graphs(
+    ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, back_ptr: Ints, back_indices: Ints, back_weight: Floats
+) -> NDArray[np.bool_]:
+    """Which graphs have a symmetric matrix, given it and its transpose."""
+    out = np.ones(len(ptr) - 1, np.bool_)
+    for b in range(len(ptr) - 1):
+        for u in range(ptr[b], ptr[b + 1]):
+            if indptr[u] != back_ptr[u] or indptr[u + 1] != back_ptr[u + 1]:
+                out[b] = False
+                break
+            for e in range(indptr[u], indptr[u + 1]):
+                out[b] &= indices[e] == back_indices[e] and weight[e] == back_weight[e]
+    return out
+
+
+@compiled
+def returns(
+    ptr: Ints,
+    indptr: Ints,
+    indices: Ints,
+    weight: Floats,
+    back_ptr: Ints,
+    back_indices: Ints,
+    back_weight: Floats,
+    symmetric: NDArray[np.bool_],
+    walk_length: int,
+    entries: int,
+) -> Floats:
+    """diag(P^(a+b))_j = sum_i (R^a)_ij (P^b)_ij with R = P^T, for blocks of columns j.
+
+    Where A is symmetric, P is similar to S = D^-1/2 A D^-1/2, whose powers have the same diagonals and are symmetric,
+    so that one sequence of powers serves for both.
+    """
+    out = np.zeros((ptr[-1], walk_length))
+    most, widest = 0, 0
+    for b in range(len(ptr) - 1):
+        size = ptr[b + 1] - ptr[b]
+        width = _block_width(size, entries)
+        most, widest = max(most, size * width), max(widest, width)
+    first, second, third = np.empty(most), np.empty(most), np.empty(most)
+    sums = np.empty(widest)
+    value = weight.copy()
+    for b in range(len(ptr) - 1):
+        node = ptr[b]
+        size = ptr[b + 1] - node
+        if symmetric[b]:
+            for e in range(indptr[node], indptr[node + size]):  # S_uv = sqrt(P_uv P_vu)
+                value[e] = np.sqrt(weight[e]) * np.sqrt(back_weight[e])
+        width = _block_width(size, entries)
+        ahead = first[: size * width].reshape(size, width)
+        behind = second[: size * width].reshape(size, width)
+        spare = third[: size * width].reshape(size, width)
+        for column in range(0, size, width):
+            inside = min(width, size - column)
+            _first_power(node, indptr, indices, value, column, ahead)
+            for c in range(inside):
+                out[node + column + c, 0] = ahead[column + c, c]
+            for step in range(2, walk_length + 1):
+                if step % 2:
+                    _multiply(node, indptr, indices, value, ahead, spare)
+                    ahead, spare = spare, ahead
+                elif symmetric[b]:
+                    behind = ahead
+                elif step == 2:
+                    _first_power(node, back_ptr, back_indices, back_weight, column, behind)
+                else:
+                    _multiply(node, back_ptr, back_indices, back_weight, behind, spare)
+                    behind, spare = spare, behind
+                _column_sums(ahead, behind, sums)
+                for c in range(inside):
+                    out[node + column + c, step - 1] = sums[c]
+    return out
+
+
+@compiled
+def _column_sums(a: Floats, b: Floats, out: Floats) -> None:
+    """sum_i a_ij b_ij."""
+    size, width = a.shape
+    out[:width] = 0.0
+    for i in range(size):
+        for c in range(width):
+            out[c] += a[i, c] * b[i, c]
