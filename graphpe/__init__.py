@@ -8,14 +8,18 @@ The numerics and data structures live here; the rest stands in rooms beside them
 
 from importlib.metadata import version as _version
 
+from graphpe.encoded import EncodedDataset
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.laplacian import laplacian, magnetic_laplacian
 from graphpe.loader import PackedLoader
 from graphpe.packed import PackedGraphs
+from graphpe.plotting import plot_encoding
+from graphpe.precompute import precompute
 
 __version__ = _version("graphpe")
 
 __all__ = [
+    "EncodedDataset",
     "GraphPEError",
     "GraphPERuntimeError",
     "GraphPETypeError",
@@ -24,4 +28,6 @@ __all__ = [
     "PackedLoader",
     "laplacian",
     "magnetic_laplacian",
+    "plot_encoding",
+    "precompute",
 ]

@@ -29,9 +29,8 @@ class EmbeddingEncoding(nn.Module):
     def __init__(self, key: str, columns: int, vocabulary: int, width: int) -> None:
         super().__init__()
         if columns < 1 or vocabulary < 1 or width < 1:
-            raise GraphPEValueError(
-                f"EmbeddingEncoding needs positive sizes (got columns={columns}, vocabulary={vocabulary}, width={width})"
-            )
+            sizes = f"columns={columns}, vocabulary={vocabulary}, width={width}"
+            raise GraphPEValueError(f"EmbeddingEncoding needs positive sizes (got {sizes})")
         self.key = key
         self.columns = columns
         self.table = nn.Embedding(columns * vocabulary, width)

@@ -19,7 +19,7 @@ def test_sums_one_row_of_each_column() -> None:
 
 def test_errors() -> None:
     encoder = EmbeddingEncoding("degree_pe", columns=2, vocabulary=4, width=5)
-    with pytest.raises(GraphPEValueError, match="holds torch.float32, not integers: use LinearEncoding"):
+    with pytest.raises(GraphPEValueError, match=r"holds torch\.float32, not integers: use LinearEncoding"):
         encoder(Data(degree_pe=torch.zeros(3, 2)))
     with pytest.raises(GraphPEValueError, match=r"shape \[3, 1\].*2 columns"):
         encoder(Data(degree_pe=torch.zeros(3, 1, dtype=torch.long)))
