@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from graphpe.adjacency import Floats, Ints, adjacency, reverse_adjacency
-from graphpe.eigen.dense import KnownModes, Solved, dense_spectrum
-from graphpe.eigen.policy import lowest_eigenpairs
+from graphpe.eigen.dense import KnownModes, Solved
+from graphpe.eigen.policy import all_eigenpairs, lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.gauge import Components, balanced_components, find_components, potentials
@@ -83,7 +83,7 @@ def full_spectrum(plan: Plan, normalization: Literal["comb", "sym"]) -> FullSpec
     """
     pairs, degree, _, ptr, _ = plan.once(symmetrised)
     entries = laplacian_entries(pairs, degree, normalization)
-    values, vectors = dense_spectrum(entries, ptr, plan.once(zero_modes, normalization), plan.graphs.device)
+    values, vectors = all_eigenpairs(entries, ptr, plan.once(zero_modes, normalization), plan.graphs.device)
     return FullSpectrum(np.maximum(values, 0), vectors)
 
 

@@ -133,14 +133,15 @@ def dense_eigenpairs(
 
 
 def dense_spectrum(
-    operator: Entries, ptr: Ints, known: KnownModes, device: torch.device | None = None
+    operator: Entries, ptr: Ints, known: KnownModes, graphs: Ints | None = None, device: torch.device | None = None
 ) -> tuple[Floats, NDArray[Any]]:
-    """All eigenpairs of each diagonal block: the known modes (eigenvalue 0), then the others in ascending order.
+    """All eigenpairs of each diagonal block, the known modes apart, in ascending order.
 
     Args:
         operator: Hermitian and block diagonal.
         ptr: `[B + 1]`: block b owns rows `ptr[b]` to `ptr[b + 1]`.
-        known: Modes known in closed form.
+        known: Modes that are taken out; a block with c of them has zeros in the places of its first c eigenpairs.
+        graphs: Ids of the blocks to solve; None for all. The others come back zero.
         device: Where to solve; None for the CPU.
 
     Returns:
@@ -151,7 +152,8 @@ def dense_spectrum(
     begin = np.cumsum(sizes**2) - sizes**2
     values, vectors = np.zeros(int(ptr[-1])), np.zeros(int((sizes**2).sum()), dtype=operator.value.dtype)
     entry_ptr = np.searchsorted(operator.row, ptr)
-    order = np.argsort(sizes, kind="stable")
+    chosen = np.arange(len(sizes)) if graphs is None else graphs
+    order = chosen[np.argsort(sizes[chosen], kind="stable")]
     order = order[sizes[order] > 0]
     for start, stop, n in _stacks(sizes[order]):
         ids = order[start:stop]
@@ -160,30 +162,16 @@ def dense_spectrum(
         first = ptr[ids][rank]
         dense = np.zeros((len(ids), n, n), dtype=operator.value.dtype)
         dense[rank, operator.row[entries] - first, operator.col[entries] - first] = operator.value[entries]
-        mode, component = known.vector[node], known.component[node]
-        _finish_stack(dense, operator.diagonal[node], mode, component, known.shift[ids])
+        _finish_stack(dense, operator.diagonal[node], known.vector[node], known.component[node], known.shift[ids])
         with _threads(n):
             stack_values, stack_vectors = _solve(dense, n, device)
-        # The known modes were shifted to the end; here they come first.
+        # The known modes were shifted to the end.
         source = (np.arange(n) - known.count[ids][:, None]) % n
         others = source < n - known.count[ids][:, None]
         values[node] = np.take_along_axis(stack_values, source, axis=1) * others
         block = np.take_along_axis(stack_vectors, source[:, None], axis=2) * others[:, None]
-        _place_known(block, mode, component)
         vectors[begin[ids][:, None] + np.arange(n * n)] = block.reshape(len(ids), -1)
     return values, vectors
-
-
-def _place_known(block: NDArray[Any], mode: NDArray[Any], component: Ints) -> None:
-    """Write the known modes into the first columns of `[G, n, n]`, ordered by the first node of their support."""
-    graph, node = np.nonzero(mode)
-    label = component[graph, node]
-    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    by_node = np.argsort(first)
-    owner = graph[first][by_node]
-    rank[by_node] = np.arange(len(first)) - np.searchsorted(owner, owner)
-    block[graph, node, rank[inverse]] = mode[graph, node]
 
 
 def _finish_stack(

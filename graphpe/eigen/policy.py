@@ -7,16 +7,22 @@ graphs fill up, which the number of their edges tells before anything is factore
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sparse
 import torch
+from numpy.typing import NDArray
 
-from graphpe.eigen.dense import KnownModes, Solved, dense_eigenpairs
+from graphpe.compiled import compiled
+from graphpe.eigen.dense import KnownModes, Solved, dense_eigenpairs, dense_spectrum
+from graphpe.eigen.interleaved import interleaved_eigenpairs, interleaved_spectrum
 from graphpe.eigen.shift_invert import lowest_by_shift_invert
-from graphpe.laplacian import Entries, Ints
+from graphpe.laplacian import Entries, Floats, Ints
 from graphpe.threads import one_blas_thread
 
 _SPARSE_FROM = 160
+_INTERLEAVED_BELOW = 300
 _MOST_ENTRIES_PER_ROW = 8
 _LEAST_ROWS_PER_VECTOR = 8
 
@@ -31,30 +37,79 @@ def lowest_eigenpairs(
 ) -> Solved:
     """The k lowest eigenpairs of each diagonal block, the known modes apart.
 
-    Arguments and result as in `graphpe.eigen.dense.dense_eigenpairs`. What the sparse solver cannot verify is solved
-    densely.
+    Arguments and result as in `graphpe.eigen.dense.dense_eigenpairs`. What the other solvers cannot verify is solved
+    densely by LAPACK.
     """
     sizes = np.diff(ptr)
     chosen = np.arange(len(sizes)) if graphs is None else graphs
-    sparse_ids = chosen[:0]
-    if device is None or device.type == "cpu":
-        entries = np.diff(np.searchsorted(operator.row, ptr))[chosen]
-        n = sizes[chosen]
-        suits = (n >= _SPARSE_FROM) & (entries <= _MOST_ENTRIES_PER_ROW * n)
-        suits &= n - known.count[chosen] >= _LEAST_ROWS_PER_VECTOR * k
-        sparse_ids = chosen[suits]
-    if not len(sparse_ids):
-        return dense_eigenpairs(operator, ptr, k, known, graphs, device)
+    if device is not None and device.type != "cpu":
+        return dense_eigenpairs(operator, ptr, k, known, chosen, device)
+    entries = np.diff(np.searchsorted(operator.row, ptr))[chosen]
+    n = sizes[chosen]
+    suits = (n >= _SPARSE_FROM) & (entries <= _MOST_ENTRIES_PER_ROW * n)
+    suits &= n - known.count[chosen] >= _LEAST_ROWS_PER_VECTOR * k
     found = {}
-    with one_blas_thread():
-        for graph in sparse_ids.tolist():
-            if (pairs := _solve_sparse(operator, ptr, k, known, graph)) is not None:
-                found[graph] = pairs
-    solved = dense_eigenpairs(operator, ptr, k, known, np.setdiff1d(chosen, list(found)), device)
+    if suits.any():
+        with one_blas_thread():
+            for graph in chosen[suits].tolist():
+                if (pairs := _solve_sparse(operator, ptr, k, known, graph)) is not None:
+                    found[graph] = pairs
+    small = ~suits & (n < _INTERLEAVED_BELOW)
+    solved = interleaved_eigenpairs(operator, ptr, k, known, chosen[small])
+    others = chosen[~small & ~np.isin(chosen, list(found))]
+    if len(others):
+        dense = dense_eigenpairs(operator, ptr, k, known, others)
+        solved = Solved(*(a + b for a, b in zip(solved, dense, strict=True)))
     for graph, (values, vectors) in found.items():
         solved.values[graph], solved.mask[graph] = values, True
         solved.vectors[ptr[graph] : ptr[graph + 1]] = vectors
     return solved
+
+
+def all_eigenpairs(
+    operator: Entries, ptr: Ints, known: KnownModes, device: torch.device | None = None
+) -> tuple[Floats, NDArray[Any]]:
+    """All eigenpairs of each diagonal block: the known modes (eigenvalue 0), then the others in ascending order.
+
+    Args:
+        operator: Hermitian and block diagonal.
+        ptr: `[B + 1]`: block b owns rows `ptr[b]` to `ptr[b + 1]`.
+        known: Modes known in closed form; they are ordered by the first node of their support.
+        device: Where to solve; None for the CPU.
+
+    Returns:
+        Values `[N]`, mode j of block b at `ptr[b] + j`, and vectors `[sum n_b^2]`, block after block and row-major
+        (node i, mode j), in the dtype of the operator.
+    """
+    if device is not None and device.type != "cpu":
+        values, vectors = dense_spectrum(operator, ptr, known, device=device)
+    else:
+        small = np.diff(ptr) < _INTERLEAVED_BELOW
+        values, vectors = interleaved_spectrum(operator, ptr, known, np.flatnonzero(small))
+        if not small.all():
+            dense = dense_spectrum(operator, ptr, known, np.flatnonzero(~small))
+            values, vectors = values + dense[0], vectors + dense[1]
+    _place_known(known.vector, known.component, ptr, vectors)
+    return values, vectors
+
+
+@compiled
+def _place_known(mode: NDArray[Any], component: Ints, ptr: Ints, vectors: NDArray[Any]) -> None:
+    """Write the known modes into the first columns of each block of `vectors`."""
+    column = np.full(component.max() + 1 if len(component) else 0, -1)
+    begin = 0
+    for g in range(len(ptr) - 1):
+        n, count = ptr[g + 1] - ptr[g], 0
+        for i in range(n):
+            here = mode[ptr[g] + i]
+            if here == 0:
+                continue
+            label = component[ptr[g] + i]
+            if column[label] < 0:
+                column[label] = count
+                count += 1
+            vectors[begin + i * n + column[label]] = here
+        begin += n * n
 
 
 def _solve_sparse(operator: Entries, ptr: Ints, k: int, known: KnownModes, graph: int) -> tuple | None:
