@@ -1,10 +1,20 @@
-"""Writing files so that a reader sees the old content or the new one, never half of either."""
+"""Where files are kept, and writing them so that a reader sees the old content or the new one, never half of either."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
+
+
+def user_cache() -> Path | None:
+    """The user's cache folder of graphpe, or None where the user has no home."""
+    base = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "graphpe"
+    except RuntimeError:
+        return None
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -14,10 +14,10 @@ from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import token_vocabulary
 from graphpe.benchmarks.tasks.code.vocabulary import NONE, UNKNOWN, Vocabulary
-from graphpe.benchmarks.tasks.ogb_compat import OGBDataset, load_graph_dataset, read_rows
 from graphpe.benchmarks.tasks.python_source import check_choice, check_size
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPERuntimeError
+from graphpe.ogb_compat import OGBDataset, load_graph_dataset, read_rows
 from graphpe.packed import PackedGraphs
 
 NODE_KEYS = ("x", "node_depth", "node_is_attributed", "node_dfs_order")

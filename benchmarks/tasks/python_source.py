@@ -21,9 +21,9 @@ from graphpe.benchmarks.tasks.code.labels import token_vocabulary
 from graphpe.benchmarks.tasks.code.names import subtokens
 from graphpe.benchmarks.tasks.code.read import read_corpus
 from graphpe.benchmarks.tasks.code.split import split_by_module
-from graphpe.benchmarks.tasks.code.store import user_cache
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEValueError
+from graphpe.files import user_cache
 from graphpe.packed import PackedGraphs
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch_geometric.data import Data
 
+from graphpe import chunks
 from graphpe import transforms as T
-from graphpe.benchmarks import encoding
 from graphpe.benchmarks.encoding import encode_graphs
 from graphpe.packed import PackedGraphs
 
@@ -18,7 +18,7 @@ def graphs_of_sizes(sizes: list[int]) -> PackedGraphs:
 def test_chunks_in_order_of_size_change_nothing(monkeypatch) -> None:
     graphs = graphs_of_sizes([9, 2, 30, 1, 9, 17, 4, 9])
     transforms = [T.LaplacianPE(k=3, sign="canonical"), T.RandomWalkPE(walk_length=5)]
-    monkeypatch.setattr(encoding, "CHUNK", 3)
+    monkeypatch.setattr(chunks, "CHUNK_GRAPHS", 3)
     encoded = encode_graphs(graphs, transforms, progress=False)
     whole = T.Compose(transforms)(graphs)
     assert torch.equal(encoded.node["x"], graphs.node["x"])

@@ -7,9 +7,9 @@ from urllib.error import URLError
 
 import pytest
 
-from graphpe.benchmarks.tasks import ogb_compat
-from graphpe.benchmarks.tasks.ogb_compat import evaluator, load_graph_dataset, read_rows
+from graphpe import ogb_compat
 from graphpe.errors import GraphPERuntimeError
+from graphpe.ogb_compat import evaluator, load_graph_dataset, read_rows
 
 
 @pytest.fixture

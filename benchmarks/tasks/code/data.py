@@ -15,9 +15,9 @@ from graphpe.benchmarks.tasks.code.edges import add_token_edges, flag_syntax_edg
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, decode_names, encode_names
 from graphpe.benchmarks.tasks.code.vocabulary import Vocabulary
-from graphpe.benchmarks.tasks.ogb_compat import evaluator
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
+from graphpe.ogb_compat import evaluator
 from graphpe.packed import PackedGraphs
 
 Graph = Literal["ast", "ast+tokens"]

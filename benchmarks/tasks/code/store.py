@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +15,6 @@ from safetensors.numpy import save as save_safetensors
 from graphpe.benchmarks.tasks.code.corpus import ARRAYS, Corpus
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files import write_atomically
-
-
-def user_cache() -> Path | None:
-    """The user's cache folder of graphpe, or None where the user has no home."""
-    base = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "graphpe"
-    except RuntimeError:
-        return None
 
 
 def corpus_path(cache: Path, key: str) -> Path:

@@ -9,8 +9,8 @@ import torch
 from graphpe.benchmarks.tasks import Code2, PythonSource
 from graphpe.benchmarks.tasks.code.data import CodeData
 from graphpe.benchmarks.tasks.code.export import export_ogb
-from graphpe.benchmarks.tasks.ogb_compat import load_graph_dataset
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.ogb_compat import load_graph_dataset
 
 WORDS = """
 def null(): return None
