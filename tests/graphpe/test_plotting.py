@@ -104,7 +104,8 @@ def test_a_transform_is_applied_first():
 
 def test_the_same_places_in_another_process():
     program = (
-        "import networkx as nx, numpy as np; from graphpe.layout import layout; from graphpe.packed import PackedGraphs\n"
+        "import networkx as nx, numpy as np\n"
+        "from graphpe.layout import layout; from graphpe.packed import PackedGraphs\n"
         "graph = nx.disjoint_union(nx.gnp_random_graph(20, 0.2, seed=3), nx.star_graph(4))\n"
         "text = np.round(layout(PackedGraphs.from_networkx(graph)), 6).tolist()"
     )
