@@ -12,12 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.adjacency import Adjacency, Floats, Ints, adjacency, reverse_adjacency, symmetric_adjacency
+from graphpe.adjacency import Adjacency, Floats, Ints, adjacency, reverse_adjacency, rows_of, symmetric_adjacency
 from graphpe.compiled import compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.laplacian import check_edge_weight
 from graphpe.packed import PackedGraphs
 from graphpe.plan import Plan
+
+# From so many steps on, looking at all edges for 64 nodes at once costs more than one search for each node.
+_LEVELS = 64
 
 UNREACHABLE = -1
 """The distance of two nodes that no path joins, where no largest distance is given."""
@@ -32,8 +35,8 @@ def shortest_paths(
     `max_distance` and these pairs have `max_distance + 1`: nothing is negative, and hops are rows of a table of
     `max_distance + 2`.
 
-    Hops are found for 64 targets at a time, one bit each (all targets of a small graph at once): O(|E_b| n_b) in the
-    worst case and about a 64th of it where distances are short. Lengths: O(n_b |E_b| log n_b).
+    Hops are found for 64 nodes at a time, one bit each (for a small graph, all at once): O(n_b (n_b + d |E_b| / 64))
+    with d the largest distance, O(n_b |E_b|) from d = 64 on. Lengths: O(n_b |E_b| log n_b).
 
     Args:
         graphs: The graphs, or a plan that shares their work.
@@ -60,11 +63,17 @@ def shortest_paths(
     return torch.from_numpy(cut).to(plan.graphs.device)
 
 
-def hop_distances(plan: Plan, undirected: bool) -> NDArray[np.int32]:
-    """Edges on a shortest path from i to j, `UNREACHABLE` where there is none; `[sum n_b^2]` (a part of a plan)."""
-    # The search runs backwards, from the targets.
+def hop_distances(plan: Plan, undirected: bool) -> NDArray[np.signedinteger]:
+    """Edges on a shortest path from i to j, `UNREACHABLE` where there is none; `[sum n_b^2]` (a part of a plan).
+
+    In int16 wherever that is enough: on small graphs, writing the distances takes as long as finding them.
+    """
+    # Searched backwards, so that the distances to a block of 64 nodes stand together in each row.
     backward: Adjacency = plan.once(symmetric_adjacency if undirected else reverse_adjacency)
-    return _hops(backward.indptr, backward.indices, *_pointers(plan))
+    dtype = np.int16 if plan.graphs.max_size <= np.iinfo(np.int16).max else np.int32
+    out = np.empty(plan.graphs.num_pairs, dtype)
+    _hops(backward.indptr, backward.indices, rows_of(backward), *_pointers(plan), out)
+    return out
 
 
 def path_lengths(plan: Plan, undirected: bool) -> Floats:
@@ -78,67 +87,83 @@ def _pointers(plan: Plan) -> tuple[Ints, Ints]:
 
 
 @compiled
-def lowest_bit(word: np.uint64) -> np.int64:
-    """The position of the lowest bit that is set."""
-    below = (word & (~word + np.uint64(1))) - np.uint64(1)
-    # Count the bits below it, in pairs, fours and bytes at once.
-    below -= (below >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    below = (below & np.uint64(0x3333333333333333)) + ((below >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    below = (below + (below >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((below * np.uint64(0x0101010101010101)) >> np.uint64(56))
+def _hops(indptr: Ints, head: Ints, tail: Ints, ptr: Ints, pair_ptr: Ints, out: NDArray[np.signedinteger]) -> None:
+    """Breadth-first search from 64 nodes at a time, `_LEVELS` steps deep: then a search from each costs less.
 
-
-@compiled
-def _hops(indptr: Ints, indices: Ints, ptr: Ints, pair_ptr: Ints) -> NDArray[np.int32]:
-    """Breadth-first search to 64 targets at a time: bit i of a node's word says that it reaches target i."""
-    out = np.full(pair_ptr[-1], -1, np.int32)
+    Bit i of a node's words tells about source i of the block. A node that is reached by sources with step d notes the
+    binary digits of d: digit k of all of them in `digits[k]`. No branch depends on an edge.
+    """
     largest = 0
     for b in range(len(ptr) - 1):
         largest = max(largest, ptr[b + 1] - ptr[b])
-    none = np.uint64(0)
+    none, one = np.uint64(0), np.uint64(1)
     seen = np.zeros(largest, np.uint64)
-    fresh = np.zeros(largest, np.uint64)  # targets that the node has reached with the last step
+    fresh = np.zeros(largest, np.uint64)  # sources that have reached the node with the last step
     arriving = np.zeros(largest, np.uint64)
-    active = np.empty(largest, np.int64)
-    touched = np.empty(largest, np.int64)
+    digits = np.zeros((8, largest), np.uint64)
+    queue = np.empty(largest, np.int64)
     for b in range(len(ptr) - 1):
         first, n = ptr[b], ptr[b + 1] - ptr[b]
         for block in range(0, n, 64):
-            seen[:n] = none
-            num_active = min(64, n - block)
-            for i in range(num_active):
-                target = block + i
-                active[i] = target
-                fresh[target] = seen[target] = np.uint64(1) << np.uint64(i)
-                out[pair_ptr[b] + target * n + target] = 0
-            steps = 0
-            while num_active > 0:
+            width = min(64, n - block)
+            fresh[:n] = none
+            for i in range(width):
+                fresh[block + i] = one << np.uint64(i)
+            seen[:n] = fresh[:n]
+            steps, num_digits = 0, 0
+            some = one
+            while some != none and steps < _LEVELS:
                 steps += 1
-                num_touched = 0
-                for i in range(num_active):
-                    v = active[i]
-                    for e in range(indptr[first + v], indptr[first + v + 1]):
-                        u = indices[e] - first
-                        if arriving[u] == none:
-                            touched[num_touched] = u
-                            num_touched += 1
-                        arriving[u] |= fresh[v]
-                num_active = 0
-                for i in range(num_touched):
-                    u = touched[i]
-                    word = arriving[u] & ~seen[u]
-                    arriving[u] = none
-                    if word == none:
-                        continue
-                    fresh[u] = word
-                    seen[u] |= word
-                    active[num_active] = u
-                    num_active += 1
-                    row = pair_ptr[b] + u * n + block
-                    while word != none:
-                        out[row + lowest_bit(word)] = steps
-                        word &= word - np.uint64(1)
-    return out
+                arriving[:n] = none
+                for e in range(indptr[first], indptr[first + n]):
+                    arriving[head[e] - first] |= fresh[tail[e] - first]
+                some = none
+                for v in range(n):
+                    fresh[v] = arriving[v] & ~seen[v]
+                    seen[v] |= fresh[v]
+                    some |= fresh[v]
+                digit = 0
+                while steps >> digit > 0:
+                    if digit == num_digits:
+                        digits[digit, :n] = none
+                        num_digits += 1
+                    if steps >> digit & 1:
+                        for v in range(n):
+                            digits[digit, v] |= fresh[v]
+                    digit += 1
+            if some != none:
+                for source in range(block, block + width):
+                    _search(indptr, head, first, n, source, queue, out[pair_ptr[b] : pair_ptr[b + 1]])
+                continue
+            for v in range(n):
+                start = pair_ptr[b] + v * n + block
+                row = out[start : start + width]
+                for i in range(width):
+                    row[i] = -1 + np.int64(seen[v] >> np.uint64(i) & one)
+                for k in range(num_digits):
+                    for i in range(width):
+                        row[i] += np.int64(digits[k, v] >> np.uint64(i) & one) << k
+
+
+@compiled
+def _search(
+    indptr: Ints, head: Ints, first: int, n: int, source: int, queue: Ints, out: NDArray[np.signedinteger]
+) -> None:
+    """Breadth-first search from one node; fills its column of the matrix `out` `[n * n]`."""
+    for v in range(n):
+        out[v * n + source] = -1
+    out[source * n + source] = 0
+    queue[0] = source
+    begin, end = 0, 1
+    while begin < end:
+        u = queue[begin]
+        begin += 1
+        for e in range(indptr[first + u], indptr[first + u + 1]):
+            v = head[e] - first
+            if out[v * n + source] < 0:
+                out[v * n + source] = out[u * n + source] + 1
+                queue[end] = v
+                end += 1
 
 
 @compiled
@@ -167,7 +192,7 @@ def _lengths(indptr: Ints, indices: Ints, weight: Floats, ptr: Ints, pair_ptr: I
 
 
 @compiled
-def _cut_hops(distance: NDArray[np.int32], limit: int) -> Ints:
+def _cut_hops(distance: NDArray[np.signedinteger], limit: int) -> Ints:
     """Distances up to a limit, limit + 1 where there is no path; with limit -1 as they are."""
     out = np.empty(len(distance), np.int64)
     for p in range(len(out)):
