@@ -197,3 +197,51 @@ def _column_sums(a: Floats, b: Floats, out: Floats) -> None:
     for i in range(size):
         for c in range(width):
             out[c] += a[i, c] * b[i, c]
+
+
+@compiled
+def visits(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, walk_length: int) -> Floats:
+    """Where walks that begin anywhere are after 1, ..., walk_length steps, from the rows of P^T: `[N, walk_length]`."""
+    out = np.zeros((ptr[-1], walk_length))
+    for b in range(len(ptr) - 1):
+        begin = 1.0 / max(ptr[b + 1] - ptr[b], 1)
+        for v in range(ptr[b], ptr[b + 1]):
+            for e in range(indptr[v], indptr[v + 1]):
+                out[v, 0] += weight[e] * begin
+        for k in range(1, walk_length):
+            for v in range(ptr[b], ptr[b + 1]):
+                for e in range(indptr[v], indptr[v + 1]):
+                    out[v, k] += weight[e] * out[indices[e], k - 1]
+    return out
+
+
+@compiled
+def pagerank(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, restart: float, tolerance: float) -> Floats:
+    """The solution of x = restart / n + (1 - restart) P^T x of each graph, from the rows of P^T: `[N]`.
+
+    Gauss-Seidel sweeps, up and down in turns, from below. What is left after one that changes x by d (sum of absolute
+    values) is at most d (1 - restart) / restart, and after m of them (1 - restart)^m.
+    """
+    out = np.empty(ptr[-1])
+    go = 1.0 - restart
+    for b in range(len(ptr) - 1):
+        start, size = ptr[b], ptr[b + 1] - ptr[b]
+        share = restart / max(size, 1)
+        most = 1 if go == 0.0 else int(np.ceil(np.log(tolerance * share) / np.log(go)))
+        out[start : start + size] = share
+        for sweep in range(most):
+            change = 0.0
+            for i in range(size):
+                v = start + (i if sweep % 2 == 0 else size - 1 - i)
+                arriving, staying = 0.0, 0.0
+                for e in range(indptr[v], indptr[v + 1]):
+                    if indices[e] == v:
+                        staying = weight[e]
+                    else:
+                        arriving += weight[e] * out[indices[e]]
+                value = (share + go * arriving) / (1.0 - go * staying)
+                change += abs(value - out[v])
+                out[v] = value
+            if change * go <= tolerance * share * restart:
+                break
+    return out

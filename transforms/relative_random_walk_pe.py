@@ -11,7 +11,7 @@ class RelativeRandomWalkPE(PairEncoding):
     """The probability that a random walk from i is at j after 0, 1, ..., walk_length - 1 steps, for every pair (RRWP).
 
     Channels [I, M, M^2, ..., M^(walk_length - 1)]_ij with M = D^-1 A the transition matrix of the weighted edges. Row i
-    is the query (where walks start), column j the key. M is not symmetric unless the graph is regular, so that the order
+    is the query (where walks start), column j the key. M is not symmetric unless the graph is regular, so the order
     of the indices matters. GRIT aggregates at the second row of its pair index: its released code stores M_ij under
     [j, i] since commit ee10422, so that walks start at the receiving node, as here; before (and in code derived from
     it), it stored M_ij under [i, j], where they end there: the transpose of each matrix here.
