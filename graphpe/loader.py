@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,9 @@ class PackedLoader:
         bucket_by_size: Whether graphs of similar size share a batch, so that dense layers pad less. With `shuffle`,
             graphs are sorted within random pools of 64 batches and the batches shuffled; without, batches go from
             the smallest graphs to the largest.
+        transform: Applied to each batch as `PackedGraphs`, before it becomes a `Batch`: for encodings of pairs, which
+            are computed on the fly because stored they take much space (`graphpe.transforms`).
+        device: Where batches go, before the transform; by default they stay where `graphs` is.
 
     Raises:
         GraphPETypeError: `graphs` is no `PackedGraphs`, or a number is no integer.
@@ -55,6 +58,8 @@ class PackedLoader:
         drop_last: bool = False,
         indices: Tensor | NDArray[Any] | Sequence[int] | None = None,
         bucket_by_size: bool = False,
+        transform: Callable[[PackedGraphs], PackedGraphs] | None = None,
+        device: torch.device | str | None = None,
     ) -> None:
         if not isinstance(graphs, PackedGraphs):
             raise GraphPETypeError(
@@ -66,6 +71,8 @@ class PackedLoader:
         self.seed = _integer("seed", seed, lowest=0)
         self.drop_last = drop_last
         self.bucket_by_size = bucket_by_size
+        self.transform = transform
+        self.device = None if device is None else torch.device(device)
         self.epoch = 0
         self._ids = graphs.resolve(slice(None) if indices is None else indices).numpy().copy()
 
@@ -118,12 +125,19 @@ class PackedLoader:
         indices = self.batch_indices(epoch)[start::stride]
         nodes = self.graphs.num_nodes / max(len(self.graphs), 1) * self.batch_size
         together = max(1, min(64, int(_NODES_TOGETHER // max(nodes, 1))))
+        if self.transform is not None:  # what it adds may be large: no batch waits for its neighbours
+            together = 1
         for i in range(0, len(indices), together):
             chunk = indices[i : i + together]
+            selected = self.graphs.select(torch.cat(chunk))
+            if self.device is not None:
+                selected = selected.to(self.device, non_blocking=True)
+            if self.transform is not None:
+                selected = self.transform(selected)
             if len(chunk) == 1:
-                yield self.graphs.select(chunk[0]).to_batch()
+                yield selected.to_batch()
             else:
-                yield from self.graphs.select(torch.cat(chunk)).to_batches([len(ids) for ids in chunk])
+                yield from selected.to_batches([len(ids) for ids in chunk])
 
 
 def _integer(name: str, value: Any, lowest: int) -> int:

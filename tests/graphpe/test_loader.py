@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 import graphpe.loader
@@ -195,3 +196,20 @@ def test_wrong_epoch(packed):
         loader.set_epoch(-1)
     with pytest.raises(GraphPETypeError, match="epoch"):
         loader.batch_indices(0.5)
+
+
+def test_transform_is_applied_to_each_batch_on_its_device():
+    from graphpe import transforms as T
+
+    graphs = PackedGraphs.from_data_list(
+        [Data(x=torch.rand(n, 2), edge_index=torch.randint(n, (2, 2 * n))) for n in range(1, 9)]
+    )
+    encoding = T.DegreePE()
+    loader = PackedLoader(graphs, 3, shuffle=True, transform=encoding, device="cpu")
+    plain = PackedLoader(graphs, 3, shuffle=True)
+    for batch, bare in zip(loader, plain, strict=True):
+        assert torch.equal(batch.x, bare.x)
+        assert torch.equal(batch.degree_pe, encoding(bare).degree_pe)
+    assert "degree_pe" not in graphs.node
+    meta = PackedLoader(graphs, 3, device="meta")
+    assert all(batch.x.device.type == "meta" for batch in meta)
