@@ -1,0 +1,70 @@
+"""Depth in a directed graph as a transform."""
+
+from __future__ import annotations
+
+from graphpe.order import Path, check_path, condensation, depths
+from graphpe.plan import Need, Plan
+from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+
+
+class DepthPE(Encoding):
+    """The depth of each node of a directed graph.
+
+    On a directed acyclic graph: the number of edges on the longest (or shortest) path that ends at the node and starts
+    at a source, a node without predecessors; sources have depth 0. With cycles: the same on the graph of strongly
+    connected components, so that nodes that lead to each other share a depth and edges inside a component do not count.
+    An undirected graph is all of depth 0.
+
+    Writes `depth_pe`, `[N, 1]` int64: rows of a table of `max_depth + 1` embeddings where there is a `max_depth`.
+    Edges of weight 0 are none; other weights, parallel edges and self-loops change nothing. O(N + E), on the CPU.
+
+    DAGformer feeds the longest depths through sines and cosines; its code computes them on acyclic graphs only.
+
+    Args:
+        max_depth: Largest depth, 1 to 4096; deeper nodes have this one. None for no limit.
+        path: `"longest"` (every edge leads deeper) or `"shortest"` (from the nearest source).
+        attr_name: Key of the encoding.
+
+    Raises:
+        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
+            negative or not finite.
+
+    References:
+        Luo, Thost, Shi: Transformers over Directed Acyclic Graphs. NeurIPS 2023, section 3.2.
+
+    Example:
+        >>> shortcut = Data(edge_index=torch.tensor([[0, 1, 0], [1, 2, 2]]), num_nodes=4)
+        >>> T.DepthPE()(shortcut).depth_pe.flatten()
+        tensor([0, 1, 2, 0])
+        >>> T.DepthPE(path="shortest")(shortcut).depth_pe.flatten()
+        tensor([0, 1, 1, 0])
+    """
+
+    def __init__(self, max_depth: int | None = None, *, path: Path = "longest", attr_name: str = "depth_pe") -> None:
+        self.max_depth = None if max_depth is None else check_count("max_depth", max_depth)
+        check_path(path)
+        self.path: Path = path
+        self.attr_name = check_attr_name(attr_name)
+
+    @property
+    def columns(self) -> int:
+        """One depth."""
+        return 1
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Different depths where they are cut."""
+        return None if self.max_depth is None else self.max_depth + 1
+
+    @property
+    def needs(self) -> list[Need]:
+        """Strongly connected components."""
+        return [Need(condensation, 0)]
+
+    def encode(self, plan: Plan) -> Values:
+        """Depth of each node."""
+        depth = depths(plan, self.path)
+        if self.max_depth is not None:
+            depth = depth.clamp(max=self.max_depth)
+        return Values(node={self.attr_name: depth[:, None]})
