@@ -122,7 +122,7 @@ def test_large_graphs_need_no_pairs():
     nodes = directed_walk_visits(PackedGraphs.from_data(Data(edge_index=edges, num_nodes=n)), 2, 0.05)
     np.testing.assert_allclose(nodes[0, :3], [1, 1, 1 - 0.05 * (n - 1) / n], rtol=1e-9)
     np.testing.assert_allclose(nodes[1, :3], [0, 0, 0.05 / n], rtol=1e-9)
-    np.testing.assert_allclose(nodes[7, 3:5], [1 / n / (n - 1)] * 2, rtol=1e-9)
+    np.testing.assert_allclose(nodes[7, 3:5], [1 / n + 1 / n / (n - 1)] * 2, rtol=1e-9)
 
 
 def test_errors():
@@ -132,5 +132,5 @@ def test_errors():
             function(graphs, 0)
         with pytest.raises(GraphPEValueError, match="ppr must be a probability above 0 and at most 1, got 0"):
             function(graphs, 1, 0.0)
-        with pytest.raises(GraphPETypeError, match="ppr must be a number, got '0.1'"):
-            function(graphs, 1, "0.1")
+        with pytest.raises(GraphPETypeError, match="ppr must be a number, got 'x'"):
+            function(graphs, 1, "x")
