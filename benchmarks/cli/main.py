@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from graphpe.benchmarks.cli.encode import add_encode, run_encode
 from graphpe.benchmarks.cli.list import add_list, run_list
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError, dashes_to_underscores
 from graphpe.benchmarks.cli.predict import add_predict, run_predict
+from graphpe.benchmarks.cli.show import add_show, run_show
 from graphpe.benchmarks.cli.train import add_train, run_train
 from graphpe.errors import GraphPEError
 
 COMMANDS = {
     "train": (add_train, run_train, "train a model on a task"),
     "predict": (add_predict, run_predict, "name the functions of Python files with a trained model"),
+    "encode": (add_encode, run_encode, "encode a dataset once, onto disk"),
+    "show": (add_show, run_show, "draw an encoding on its graph"),
     "list": (add_list, run_list, "list encodings, models and tasks"),
 }
 

@@ -1,0 +1,89 @@
+"""`graphpe encode`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from graphpe.benchmarks.assembly import build_encodings, build_task
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.saved import load_graphs
+from graphpe.engine import Engine
+from graphpe.ogb_compat import load_graph_dataset
+from graphpe.packed import PackedGraphs
+from graphpe.precompute import PAIR_LIMIT, SHARD_GRAPHS, precompute
+from graphpe.transforms.compose import Compose
+
+EXAMPLES = """
+examples:
+  graphpe encode --data ogbg-molhiv --encodings "LaplacianPE(k=8)" "RandomWalkPE(walk_length=16)" --out encoded
+  graphpe encode --data graphs.pt --encodings "RelativeRandomWalkPE(walk_length=8)" --out encoded --workers 4
+  graphpe encode --data "python-source(graph='ast')" --encodings "MagneticLaplacianPE(k=8)" --out encoded
+the same command goes on after Ctrl-C, a crash or a kill; graphpe.EncodedDataset("encoded") reads the result
+"""
+
+
+def add_encode(parser: CommandParser) -> None:
+    """Add the options of `graphpe encode`."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    parser.add_argument(
+        "--data",
+        type=str,
+        help="name of an OGB dataset (ogbg-...), a file that torch.save wrote (a list of PyG Data), or a task's call",
+    )
+    parser.add_argument("--encodings", nargs="+", type=str, help='encodings, as calls: "LaplacianPE(k=8)"')
+    parser.add_argument("--out", type=str, default=None, help="folder of the result (default: in the user's cache)")
+    parser.add_argument("--root", type=str, default="dataset", help="folder that holds OGB's folder of the dataset")
+    parser.add_argument("--workers", type=int, default=0, help="processes that encode; 0: this one (Ray: one a CPU)")
+    parser.add_argument("--engine", type=str, default="local", help="local, or ray for a Ray cluster")
+    parser.add_argument("--device", type=str, default="cpu", help="cpu or cuda")
+    parser.add_argument("--shard_graphs", type=int, default=SHARD_GRAPHS, help="graphs written and checked together")
+    parser.add_argument("--pair_limit", type=int, default=PAIR_LIMIT, help="bytes that pair encodings may take")
+    parser.add_argument("--cache", type=str, default=None, help="folder for parsed data (default: the user's cache)")
+    parser.add_argument("--quiet", action="store_true", help="print only the folder of the result")
+
+
+def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
+    """Encode a dataset onto disk, or go on with it, and print where it is."""
+    values = parser.values(arguments)
+    for name in ("data", "encodings"):
+        if not values[name]:
+            raise UsageError(f"--{name} is missing")
+    engine = values["engine"]
+    if engine not in get_args(Engine):
+        raise UsageError(f"--engine is {engine!r}; it must be one of {', '.join(get_args(Engine))}")
+    encodings = build_encodings(values["encodings"])
+    cache = None if values["cache"] is None else Path(values["cache"])
+    graphs = read_graphs(values["data"], Path(values["root"]).expanduser(), cache=cache, quiet=values["quiet"])
+    dataset = precompute(
+        graphs,
+        encodings[0] if len(encodings) == 1 else Compose(encodings),
+        values["out"],
+        device=values["device"],
+        workers=values["workers"],
+        engine=engine,
+        shard_graphs=values["shard_graphs"],
+        pair_limit=values["pair_limit"],
+        progress=not values["quiet"],
+    )
+    if values["quiet"]:
+        print(dataset.root)
+    return 0
+
+
+def read_graphs(data: str, root: Path, *, cache: Path | None, quiet: bool) -> PackedGraphs:
+    """The graphs that `--data` names.
+
+    Raises:
+        GraphPEError: There are none, or they cannot be read.
+    """
+    if data.startswith("ogbg-"):
+        return PackedGraphs.from_dataset(load_graph_dataset(data, root, progress=not quiet).dataset)
+    if data.endswith((".pt", ".pth")) or Path(data).expanduser().is_file():
+        return load_graphs(Path(data).expanduser())
+    loaded = build_task(data).load(cache=cache, progress=not quiet)
+    if not quiet:
+        print("\n".join(loaded.notes))
+    return loaded.graphs
