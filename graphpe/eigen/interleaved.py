@@ -110,7 +110,7 @@ def _solve(
 
 def _parts(array: NDArray[Any]) -> Floats:
     """The numbers as rows of their parts: `[..., 1]` real, or `[..., 2]` real and imaginary; shares memory."""
-    return np.ascontiguousarray(array).view(np.float64).reshape(len(array), -1)
+    return np.ascontiguousarray(array).view(np.float64).reshape(len(array), array.dtype.itemsize // 8)
 
 
 @compiled
