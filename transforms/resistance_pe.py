@@ -1,0 +1,62 @@
+"""Effective resistances as a transform."""
+
+from __future__ import annotations
+
+import torch
+
+from graphpe.plan import Need, Plan
+from graphpe.resistance import effective_resistances, resistances
+from graphpe.transforms.base import PairEncoding, Values, check_attr_name
+
+
+class ResistancePE(PairEncoding):
+    """The effective resistance between all nodes of a graph, a distance that counts every path.
+
+    R_ij = L+_ii + L+_jj - 2 L+_ij with L+ the pseudo-inverse of the combinatorial Laplacian L = D - S: the voltage
+    between i and j that a unit current from i to j needs where weights are conductances (S_uv = max(A_uv, A_vu);
+    parallel edges count once without `edge_weight` and add with it, self-loops carry no current). On a tree it is the
+    sum of 1 / weight along the path; weights c times as large give R / c. Row i n + j of a graph of n nodes is the pair
+    (i, j); nodes of different components, between which no current can flow, have -1.
+
+    Writes `resistance`, `[sum n^2, 1]` float32 in units of 1 / `edge_weight` (cut at the largest float32). Solved per
+    component in float64 without subtractions (see `graphpe.resistance`), so that weights of very different sizes do not
+    spoil each other: O(n^2) time on trees to O(n^3) on dense graphs, O(n^2) memory, on the CPU.
+
+    Graphormer-GD's code expects these values precomputed (`res_pos`) and does not come with them.
+
+    Args:
+        attr_name: Key of the encoding.
+
+    Raises:
+        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPEValueError: When called, there is no `edge_index`, or `edge_weight` is negative or not finite.
+
+    References:
+        Zhang, Luo, Wang, He: Rethinking the Expressive Power of GNNs via Graph Biconnectivity. ICLR 2023, section 4.
+
+    Example:
+        >>> triangle_and_node = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=4)
+        >>> T.ResistancePE()(triangle_and_node).resistance.view(4, 4)
+        tensor([[ 0.0000,  0.6667,  0.6667, -1.0000],
+                [ 0.6667,  0.0000,  0.6667, -1.0000],
+                [ 0.6667,  0.6667,  0.0000, -1.0000],
+                [-1.0000, -1.0000, -1.0000,  0.0000]])
+    """
+
+    def __init__(self, *, attr_name: str = "resistance") -> None:
+        self.attr_name = check_attr_name(attr_name)
+
+    @property
+    def columns(self) -> int:
+        """One resistance."""
+        return 1
+
+    @property
+    def needs(self) -> list[Need]:
+        """Resistances of all pairs."""
+        return [Need(resistances, 0)]
+
+    def encode(self, plan: Plan) -> Values:
+        """Resistances of all pairs."""
+        resistance = effective_resistances(plan)[:, None]
+        return Values(pair={self.attr_name: resistance.clamp(max=torch.finfo(torch.float32).max).float()})
