@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import breadth_first_order
 
+from graphpe.compiled import compiled
 from graphpe.laplacian import Floats, Ints, SymmetricPairs
 
 # Of a turn: misfits below are rounding of q (their effect on eigenvalues is of the same size).
@@ -34,44 +33,66 @@ class Components(NamedTuple):
 
 
 def find_components(pairs: SymmetricPairs, num_nodes: int) -> Components:
-    """Connected components of the symmetrised graphs. About log N rounds of O(N + E)."""
-    label = np.arange(num_nodes)
-    while True:
-        here, there = label[pairs.row], label[pairs.col]
-        if np.array_equal(here, there):
-            break
-        # Each root takes the lowest label among its neighbours; labels only fall, and the first node keeps its own.
-        np.minimum.at(label, here, there)
-        while not np.array_equal(label, shorter := label[label]):
-            label = shorter
-    is_first = label == np.arange(num_nodes)
-    return Components((np.cumsum(is_first) - 1)[label], np.flatnonzero(is_first))
+    """Connected components of the symmetrised graphs, by union-find: as good as O(N + E)."""
+    return Components(*_find_components(pairs.row, pairs.col, num_nodes))
 
 
 def potentials(pairs: SymmetricPairs, num_nodes: int, components: Components) -> Ints:
-    """The potential of each node along a breadth-first tree of its component, 0 at the first node; `[N]`.
-
-    One search over all graphs from a root above them, then pointer doubling: O((N + E) + N log depth).
-    """
+    """The potential of each node along a breadth-first tree of its component, 0 at the first node; `[N]`. O(N + E)."""
     if not pairs.direction.any():
         return np.zeros(num_nodes, dtype=np.int64)
-    root = num_nodes
     indptr = np.searchsorted(pairs.row, np.arange(num_nodes + 1))
-    indptr = np.append(indptr, indptr[-1] + len(components.first))
-    indices = np.append(pairs.col, components.first)
-    graph = csr_matrix((np.ones(len(indices)), indices, indptr), shape=(root + 1, root + 1))
-    _, parent = breadth_first_order(graph, root)
-    parent = parent.astype(np.int64)
-    parent[root] = root
-    # The direction of each tree edge parent -> node; edges from the root lead nowhere.
-    node = np.flatnonzero(parent[:num_nodes] != root)
-    at = np.searchsorted(pairs.row * num_nodes + pairs.col, parent[node] * num_nodes + node)
-    value = np.zeros(num_nodes + 1, dtype=np.int64)
-    value[node] = pairs.direction[at]
-    while (parent != root).any():
-        value += value[parent]
-        parent = parent[parent]
-    return value[:num_nodes]
+    return _potentials(indptr, pairs.col, pairs.direction, components.first)
+
+
+@compiled
+def _find_components(row: Ints, col: Ints, num_nodes: int) -> tuple[Ints, Ints]:
+    label = np.arange(num_nodes)
+    for e in range(len(row)):
+        here, there = row[e], col[e]
+        if there >= here:  # every pair comes both ways
+            continue
+        while label[here] != here:
+            label[here] = label[label[here]]
+            here = label[here]
+        while label[there] != there:
+            label[there] = label[label[there]]
+            there = label[there]
+        # The lower root stays: a component is named by its first node, and labels point back.
+        label[max(here, there)] = min(here, there)
+    first = np.empty(num_nodes, np.int64)
+    count = 0
+    for v in range(num_nodes):
+        if label[v] == v:
+            first[count] = v
+            label[v] = count
+            count += 1
+        else:
+            label[v] = label[label[v]]
+    return label, first[:count].copy()
+
+
+@compiled
+def _potentials(indptr: Ints, col: Ints, direction: Ints, first: Ints) -> Ints:
+    size = len(indptr) - 1
+    value = np.zeros(size, np.int64)
+    reached = np.zeros(size, np.bool_)
+    queue = np.empty(size, np.int64)
+    for root in first:
+        reached[root] = True
+        queue[0] = root
+        head, tail = 0, 1
+        while head < tail:
+            u = queue[head]
+            head += 1
+            for e in range(indptr[u], indptr[u + 1]):
+                v = col[e]
+                if not reached[v]:
+                    reached[v] = True
+                    value[v] = value[u] + direction[e]
+                    queue[tail] = v
+                    tail += 1
+    return value
 
 
 def balanced_components(pairs: SymmetricPairs, potential: Ints, q: Floats, components: Components) -> NDArray[np.bool_]:
