@@ -13,7 +13,7 @@ from torch import Tensor
 
 from graphpe import walk_loops
 from graphpe.packed import PackedGraphs
-from graphpe.pairs import diagonal_rows
+from graphpe.pairs import diagonal_rows, empty_pairs
 from graphpe.personalized_pagerank import check_restart, pagerank_of_pairs
 from graphpe.plan import Plan
 from graphpe.walks import Direction, checked, isolated_nodes, powers, reverse_steps
@@ -50,7 +50,7 @@ def directed_walk_pairs(graphs: PackedGraphs | Plan, walk_length: int, ppr: floa
     plan = checked(graphs, walk_length)
     restart = None if ppr is None else check_restart("ppr", ppr)
     channels = walk_length + (restart is not None)
-    out = torch.empty(plan.graphs.num_pairs, 2 * channels, device=plan.graphs.device)
+    out = empty_pairs(plan.graphs.num_pairs, 2 * channels, plan.graphs.device)
     for start, direction in zip((0, channels), DIRECTIONS, strict=True):
         out[:, start : start + walk_length] = plan.up_to(powers, walk_length + 1, direction)[:, 1 : walk_length + 1]
         if restart is not None:
@@ -67,8 +67,8 @@ def directed_walk_visits(graphs: PackedGraphs | Plan, walk_length: int, ppr: flo
     `directed_walk_pairs`. Each column sums to 1 over the nodes of a graph; that of PPR is PageRank with sinks that
     absorb.
 
-    O(K |E_b|) time a graph for powers; Gauss-Seidel sweeps of O(|E_b|) for PPR, at most log(1e-10 ppr / n) /
-    log(1 - ppr) of them. Memory O(N K). On the CPU, in float64.
+    O(K |E_b|) time a graph for powers. For PPR elimination up to 64 nodes, then Gauss-Seidel sweeps of O(|E_b|), at
+    most log(1e-10 ppr / n) / log(1 - ppr) of them. Memory O(N K). On the CPU, in float64.
 
     Args:
         graphs: The graphs, or a plan that shares their work.

@@ -128,6 +128,16 @@ def pair_blocks(graphs: PackedGraphs, *, ratio: float = 1.25, max_pairs: int = _
             yield PairBlock(ids, torch.as_tensor(rows), layout)
 
 
+def empty_pairs(rows: int, channels: int, device: torch.device | str = "cpu") -> Tensor:
+    """Values of pairs to be filled in, `[rows, channels]` float32.
+
+    On the CPU the memory is NumPy's, which asks for large pages: small ones cost more than the values in them.
+    """
+    if torch.device(device).type == "cpu":
+        return torch.from_numpy(np.empty((rows, channels), dtype=np.float32))
+    return torch.empty(rows, channels, device=device)
+
+
 def dense_pairs(matrix: Adjacency, graphs: PackedGraphs) -> Tensor:
     """A sparse matrix over the nodes as values of all pairs: `[sum n_b^2]` float64, on the device of the graphs."""
     row = rows_of(matrix)

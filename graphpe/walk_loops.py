@@ -16,6 +16,7 @@ from graphpe.adjacency import Floats, Ints
 from graphpe.compiled import compiled
 
 _LANES = 8  # columns of a block are a multiple of it where that costs little, so that vector loops have no remainder
+_ELIMINATED = 64  # nodes up to which PageRank is solved by elimination, which then costs less than sweeps
 
 
 @compiled
@@ -80,14 +81,13 @@ def _multiply(node: int, indptr: Ints, indices: Ints, weight: Floats, dense: Flo
 
 
 @compiled
-def powers(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, count: int, entries: int) -> NDArray[np.float32]:
-    """[I, P, ..., P^(count-1)]_ij of all pairs of each graph: `[sum n_b^2, count]`, `entries` entries at a time."""
-    pairs, most = 0, 0
+def powers(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, entries: int, out: NDArray[np.float32]) -> None:
+    """[I, P, P^2, ...]_ij of all pairs of each graph: `[sum n_b^2, count]`, `entries` entries at a time."""
+    count = out.shape[1]
+    most = 0
     for b in range(len(ptr) - 1):
         size = ptr[b + 1] - ptr[b]
-        pairs += size * size
         most = max(most, size * _block_width(size, entries))
-    out = np.empty((pairs, count), np.float32)
     one, other = np.empty(most), np.empty(most)
     pair = 0
     for b in range(len(ptr) - 1):
@@ -111,7 +111,6 @@ def powers(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, count: int, e
                     for c in range(inside):
                         out[pair + i * size + column + c, k] = power[i, c]
         pair += size * size
-    return out
 
 
 @compiled
@@ -217,31 +216,69 @@ def visits(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, walk_length: 
 
 @compiled
 def pagerank(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, restart: float, tolerance: float) -> Floats:
-    """The solution of x = restart / n + (1 - restart) P^T x of each graph, from the rows of P^T: `[N]`.
-
-    Gauss-Seidel sweeps, up and down in turns, from below. What is left after one that changes x by d (sum of absolute
-    values) is at most d (1 - restart) / restart, and after m of them (1 - restart)^m.
-    """
+    """The solution of x = restart / n + (1 - restart) P^T x of each graph, from the rows of P^T: `[N]`."""
     out = np.empty(ptr[-1])
-    go = 1.0 - restart
+    dense = np.empty((_ELIMINATED, _ELIMINATED))
     for b in range(len(ptr) - 1):
         start, size = ptr[b], ptr[b + 1] - ptr[b]
-        share = restart / max(size, 1)
-        most = 1 if go == 0.0 else int(np.ceil(np.log(tolerance * share) / np.log(go)))
-        out[start : start + size] = share
-        for sweep in range(most):
-            change = 0.0
-            for i in range(size):
-                v = start + (i if sweep % 2 == 0 else size - 1 - i)
-                arriving, staying = 0.0, 0.0
-                for e in range(indptr[v], indptr[v + 1]):
-                    if indices[e] == v:
-                        staying = weight[e]
-                    else:
-                        arriving += weight[e] * out[indices[e]]
-                value = (share + go * arriving) / (1.0 - go * staying)
-                change += abs(value - out[v])
-                out[v] = value
-            if change * go <= tolerance * share * restart:
-                break
+        x = out[start : start + size]
+        x[:] = restart / max(size, 1)
+        if size <= _ELIMINATED:
+            system = dense[:size, :size]
+            system[:] = 0.0
+            for v in range(size):
+                system[v, v] = 1.0
+                for e in range(indptr[start + v], indptr[start + v + 1]):
+                    system[v, indices[e] - start] -= (1.0 - restart) * weight[e]
+            _eliminate(system, x)
+        else:
+            _sweep(start, indptr, indices, weight, restart, tolerance, x)
     return out
+
+
+@compiled
+def _eliminate(system: Floats, x: Floats) -> None:
+    """Solve for x in place. Columns are strictly diagonally dominant, so that no rows need be exchanged."""
+    size = len(x)
+    for k in range(size):
+        for i in range(k + 1, size):
+            if system[i, k] != 0.0:
+                factor = system[i, k] / system[k, k]
+                for j in range(k + 1, size):
+                    system[i, j] -= factor * system[k, j]
+                x[i] -= factor * x[k]
+    for i in range(size - 1, -1, -1):
+        for j in range(i + 1, size):
+            x[i] -= system[i, j] * x[j]
+        x[i] /= system[i, i]
+
+
+@compiled
+def _sweep(
+    start: int, indptr: Ints, indices: Ints, weight: Floats, restart: float, tolerance: float, x: Floats
+) -> None:
+    """Gauss-Seidel sweeps, up and down in turns, from below.
+
+    What is left after one that changes x by d (sum of absolute values) is at most d (1 - restart) / restart, and after
+    m of them (1 - restart)^m.
+    """
+    size = len(x)
+    go = 1.0 - restart
+    share = restart / size
+    most = 1 if go == 0.0 else int(np.ceil(np.log(tolerance * share) / np.log(go)))
+    for sweep in range(most):
+        change = 0.0
+        for i in range(size):
+            v = i if sweep % 2 == 0 else size - 1 - i
+            arriving, staying = 0.0, 0.0
+            for e in range(indptr[start + v], indptr[start + v + 1]):
+                u = indices[e] - start
+                if u == v:
+                    staying = weight[e]
+                else:
+                    arriving += weight[e] * x[u]
+            value = (share + go * arriving) / (1.0 - go * staying)
+            change += abs(value - x[v])
+            x[v] = value
+        if change * go <= tolerance * share * restart:
+            break

@@ -25,7 +25,7 @@ from graphpe.adjacency import Adjacency, adjacency, reverse_adjacency, symmetric
 from graphpe.errors import GraphPEValueError
 from graphpe.laplacian import check_edge_weight
 from graphpe.packed import PackedGraphs
-from graphpe.pairs import dense_pairs, pair_blocks
+from graphpe.pairs import dense_pairs, empty_pairs, pair_blocks
 from graphpe.plan import Plan
 
 Direction = Literal["forward", "reverse", "both"]
@@ -104,15 +104,16 @@ def powers(plan: Plan, count: int, direction: Direction) -> Tensor:
 def compiled_powers(plan: Plan, count: int, direction: Direction) -> Tensor:
     """`powers` as sparse products, on the CPU."""
     ptr = plan.graphs.ptr.numpy(force=True)
-    out = walk_loops.powers(ptr, *plan.once(steps, direction), count, _POWERS_BYTES // (4 * count))
-    return torch.from_numpy(out).to(plan.graphs.device)
+    out = empty_pairs(plan.graphs.num_pairs, count)
+    walk_loops.powers(ptr, *plan.once(steps, direction), _POWERS_BYTES // (4 * count), out.numpy())
+    return out.to(plan.graphs.device)
 
 
 def batched_powers(plan: Plan, count: int, direction: Direction) -> Tensor:
     """`powers` as dense products of padded stacks, on the device of the graphs."""
     graphs = plan.graphs
     probability = dense_pairs(plan.once(steps, direction), graphs)
-    out = torch.empty(graphs.num_pairs, count, device=graphs.device)
+    out = empty_pairs(graphs.num_pairs, count, graphs.device)
     for block in pair_blocks(graphs):
         step = block.pad(probability)
         power = torch.eye(block.size, dtype=step.dtype, device=step.device).expand_as(step)

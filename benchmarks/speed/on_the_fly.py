@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch_geometric.utils import degree
 
-from graphpe.benchmarks.speed.loading import machine, molecules
+from graphpe.benchmarks.speed.graphs import molecules
+from graphpe.benchmarks.speed.harness import machine
 from graphpe.benchmarks.speed.published.grit import Grit
 from graphpe.packed import PackedGraphs
 from graphpe.pairs import diagonal_rows

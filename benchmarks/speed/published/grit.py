@@ -1,6 +1,6 @@
-"""GRIT as released: the layer over an edge list with a scattered softmax, and RRWP by dense powers, graph by graph.
+"""GRIT as released: the layer over an edge list with a scattered softmax, and a model of such layers.
 
-Written from the formulas, for comparisons of speed and of values; neither is meant to be used in a model.
+Written from the formulas, to compare speed and values with.
 
 N nodes, P pairs (j -> i), D = width, H heads, C = D / H.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.data import Data
 
 CLAMP = 5.0
 
@@ -142,27 +141,3 @@ def full_pairs(ptr: Tensor) -> tuple[Tensor, Tensor]:
         targets.append(nodes.repeat_interleave(len(nodes)))
         sources.append(nodes.repeat(len(nodes)))
     return torch.cat(sources), torch.cat(targets)
-
-
-def add_full_rrwp(data: Data, walk_length: int) -> Data:
-    """RRWP of one graph by dense powers in float32, stored where any entry is not zero.
-
-    Writes `rrwp` (the diagonal) `[n, K]`, `rrwp_index` `[2, nnz]` and `rrwp_val` `[nnz, K]`, with M_ij under [j, i].
-    """
-    n = data.num_nodes
-    assert n is not None
-    assert data.edge_index is not None
-    adjacency = torch.zeros(n, n)
-    adjacency.index_put_(tuple(data.edge_index), torch.ones(data.edge_index.shape[1]), accumulate=True)
-    inverse_degree = 1.0 / adjacency.sum(dim=1)
-    inverse_degree[torch.isinf(inverse_degree)] = 0
-    step = inverse_degree[:, None] * adjacency
-    powers = [torch.eye(n), step]
-    for _ in range(walk_length - 2):
-        powers.append(powers[-1] @ step)
-    stacked = torch.stack(powers[:walk_length], dim=-1)
-    row, col = stacked.ne(0).any(dim=-1).nonzero(as_tuple=True)
-    data.rrwp = stacked.diagonal().T
-    data.rrwp_index = torch.stack([col, row])
-    data.rrwp_val = stacked[row, col]
-    return data

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch_geometric.data import Data
 
-from graphpe.benchmarks.speed.published.grit import Grit, GritLayer, add_full_rrwp, full_pairs, scattered_softmax
-from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
+from graphpe.benchmarks.speed.published.grit import Grit, GritLayer, full_pairs, scattered_softmax
 
 REFERENCE = Path(os.environ.get("GRAPHPE_REFERENCE", Path(__file__).parents[4] / "shared" / "reference"))
 
@@ -62,15 +60,3 @@ def test_gradients_reach_every_parameter_and_graphs_stay_apart():
     assert unused == {f"layers.1.{name}" for name in last}  # features of pairs that no layer reads
     alone = model(node_type[2:], rrwp[4:], diagonal[2:] - 4, torch.tensor([0, 3]), degree[2:])
     torch.testing.assert_close(alone, out[1:])
-
-
-@pytest.mark.parametrize("walk_length", [1, 2, 9])
-def test_rrwp_of_connected_graphs_is_ours(walk_length):
-    tail, head = torch.tensor([0, 0, 1, 2, 3, 3]), torch.tensor([1, 2, 2, 3, 4, 0])
-    data = Data(edge_index=torch.cat([torch.stack([tail, head]), torch.stack([head, tail])], dim=1), num_nodes=5)
-    ours = RelativeRandomWalkPE(walk_length)(data).rrwp.view(5, 5, walk_length)
-    theirs = add_full_rrwp(data.clone(), walk_length)
-    source, target = theirs.rrwp_index
-    dense = torch.zeros(5, 5, walk_length).index_put((target, source), theirs.rrwp_val)
-    torch.testing.assert_close(ours, dense, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(ours.diagonal().T, theirs.rrwp, atol=1e-6, rtol=1e-5)
