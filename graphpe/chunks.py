@@ -69,7 +69,7 @@ def written_keys(transform: Any) -> dict[Room, list[str]]:
     Raises:
         GraphPETypeError: It cannot be called, or does not say.
     """
-    if not callable(transform) or not all(hasattr(transform, name) for _, name in ROOMS):
+    if isinstance(transform, type) or not callable(transform) or not all(hasattr(transform, name) for _, name in ROOMS):
         raise GraphPETypeError(
             f"expected an encoding such as graphpe.transforms.LaplacianPE(k=8), or a Compose of them, got {transform!r}"
         )

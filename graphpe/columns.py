@@ -91,11 +91,7 @@ class Layout:
         end = 0
         for column in self.columns:
             begin[column.name], end = end, end + self.size(column)
-            shape = [self.num_rows(column), *column.shape]
-            if column.is_edge_index:
-                shape.reverse()
-            if column.dtype in _REAL:
-                shape.append(2)
+            shape = [2] * column.is_edge_index + [self.num_rows(column), *column.shape] + [2] * (column.dtype in _REAL)
             content[column.name] = {
                 "dtype": _NAMES[_REAL.get(column.dtype, column.dtype)],
                 "shape": shape,

@@ -11,10 +11,12 @@ import copy
 import multiprocessing
 import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import numba
@@ -161,8 +163,8 @@ class _Process:
         code = self.process.exitcode or 0
         if not self.started:
             return (
-                f"a process for encoding ended before it began (exit code {code}): a script that calls precompute with "
-                "workers must do so under `if __name__ == '__main__':`"
+                f"a process for encoding ended before it began (exit code {code}): a script that defines its encoding "
+                "itself must call precompute under `if __name__ == '__main__':`"
             )
         how = f"killed by signal {-code} (out of memory?)" if code < 0 else f"exit code {code}"
         return (
@@ -178,7 +180,8 @@ def _encode_in_processes(
     queue = list(reversed(missing))
     processes: list[_Process] = []
     try:
-        with _interrupts_ignored():  # children inherit it: Ctrl-C is for this process, which stops them
+        # Children inherit ignored interrupts: Ctrl-C is for this process, which stops them.
+        with _interrupts_ignored(), _main_hidden(unless=b"__main__" in setup):
             processes += [_Process(setup) for _ in range(workers)]
         busy: dict[Any, _Process] = {each.connection: each for each in processes}
         while busy:
@@ -228,6 +231,23 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _main_hidden(unless: bool) -> Iterator[None]:
+    """Start processes that do not run the caller's script again, unless the encoding is defined in it.
+
+    They begin faster, take less memory, and the script needs no `if __name__ == "__main__":`.
+    """
+    if unless:
+        yield
+        return
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 # Ray

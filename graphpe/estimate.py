@@ -19,7 +19,7 @@ _ENOUGH_SECONDS = 0.3
 _UNITS = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 
 
-def encoded_columns(graphs: PackedGraphs, transform: Any, device: torch.device) -> list[Column]:
+def encoded_columns(graphs: PackedGraphs, transform: Any) -> list[Column]:
     """The columns that an encoding will write: shapes and dtypes, from encoding the smallest graph that has nodes.
 
     Raises:
@@ -30,7 +30,7 @@ def encoded_columns(graphs: PackedGraphs, transform: Any, device: torch.device) 
     if len(smallest):
         smallest = smallest[[np.argmin(sizes[smallest])]]
     probe = graphs._replace(objects={}).select(smallest)
-    encoded = _encode(probe, transform, device)
+    encoded = _encode(probe, transform, torch.device("cpu"))
     return [
         Column(f"{room}.{key}", room, value.dtype, tuple(value.shape[1:]))
         for room, keys in written_keys(transform).items()

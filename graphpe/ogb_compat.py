@@ -13,6 +13,7 @@ import gzip
 import io
 import pickle
 import sys
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -104,7 +105,9 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
             for module in (read_pyg, read_raw, url_tools):
                 stack.enter_context(_names(module, **quiet_bar))
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            stack.enter_context(torch.serialization.safe_globals(_saved_types()))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # it is copied at once
+            stack.enter_context(torch.serialization.safe_globals(saved_types()))
             dataset = loader.PygGraphPropPredDataset(name, root=str(root))
             split = dataset.get_idx_split()
     except GraphPERuntimeError:
@@ -156,7 +159,7 @@ _UNREADABLE = (
 )
 
 
-def _saved_types() -> list[Any]:
+def saved_types() -> list[Any]:
     """Types in the files that OGB's loader saves; torch loads these and nothing else."""
     from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr
     from torch_geometric.data.storage import GlobalStorage

@@ -136,7 +136,7 @@ class _Job:
 
 
 def _plan(graphs: PackedGraphs, transform: Any, device: torch.device, shard_graphs: int, pair_limit: int) -> _Job:
-    encoded = encoded_columns(graphs, transform, device)
+    encoded = encoded_columns(graphs, transform)
     check_pair_limit(graphs, encoded, pair_limit)
     texts = Texts(graphs) if graphs.objects else None
     originals = graph_columns(graphs, texts)
@@ -178,19 +178,19 @@ def _encode(job: _Job, writer: StoreWriter, left: int, *, engine: Engine, worker
                         f"{job.shards.name(shard)}: {column.name} is {describe_value(value)}, but was {column.dtype} "
                         f"[..., {', '.join(map(str, column.shape))}] for the smallest graph"
                     )
-            own = {
-                column.name: take_rows(column, all_, job.manifest.rows, shard) for column, all_ in job.stored.items()
-            }
+            rows = job.manifest.rows
+            own = {column.name: take_rows(column, value, rows, shard) for column, value in job.stored.items()}
             writer.commit(shard, own | values)
 
 
 def _time_estimate(graphs: PackedGraphs, job: _Job, left: int, processes: int) -> str:
-    speed = graphs_per_second(graphs, job.shards.transform, job.shards.device)
+    # With Ray, this process may be on a machine without the cluster's GPUs.
+    device = job.shards.device if torch.cuda.is_available() else torch.device("cpu")
+    speed = graphs_per_second(graphs, job.shards.transform, device)
     rest = f"{left:,} of them are left: " if left < graphs.num_graphs else ""
     by = f"{processes} processes" if processes > 1 else "one process"
-    return (
-        f"{rest}about {format_seconds(left / (speed * processes))} for {by} ({speed:,.0f} graphs/s each, on a sample)"
-    )
+    seconds = format_seconds(left / (speed * processes))
+    return f"{rest}{seconds} for {by} ({speed:,.0f} graphs/s each on a random sample)"
 
 
 def shard_bounds(pair_ptr: Ints, shard_graphs: int, pair_bytes: int) -> list[int]:
@@ -215,6 +215,8 @@ def shard_bounds(pair_ptr: Ints, shard_graphs: int, pair_bytes: int) -> list[int
 def _read(dataset: Any, progress: bool) -> PackedGraphs:
     if isinstance(dataset, str):
         dataset = load_graph_dataset(dataset, Path("dataset"), progress=progress).dataset
+    if isinstance(dataset, EncodedDataset) and dataset.transform is None:
+        return dataset.packed
     if isinstance(dataset, PackedGraphs):
         return dataset.to("cpu")
     if isinstance(dataset, Data | HeteroData):
@@ -230,11 +232,8 @@ def _read(dataset: Any, progress: bool) -> PackedGraphs:
 def _check_options(
     device: torch.device | str, workers: Any, engine: Any, shard_graphs: Any, pair_limit: Any
 ) -> torch.device:
-    for name, value, lowest in (
-        ("workers", workers, 0),
-        ("shard_graphs", shard_graphs, 1),
-        ("pair_limit", pair_limit, 0),
-    ):
+    numbers = ("workers", workers, 0), ("shard_graphs", shard_graphs, 1), ("pair_limit", pair_limit, 0)
+    for name, value, lowest in numbers:
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise GraphPETypeError(f"{name} must be an integer, got {value!r}")
         if value < lowest:
