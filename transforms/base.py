@@ -6,6 +6,7 @@ import copy
 import inspect
 import operator
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -57,7 +58,7 @@ class Encoding(BaseTransform):
     def __call__(self, data: Any) -> Any:
         """The graphs with the encoding."""
         if isinstance(data, PackedGraphs):
-            return write_packed(data, self.encode(Plan(data.structure(), self.needs)))
+            return write_packed(data, self.encode(Plan(read_packed(data, self), self.needs)))
         return self.forward(copy.copy(data))
 
     def forward(self, data: Any) -> Any:
@@ -68,11 +69,16 @@ class Encoding(BaseTransform):
 
     @abstractmethod
     def encode(self, plan: Plan) -> Values:
-        """The values of the encoding, from the edges and edge weights of `plan.graphs` alone."""
+        """The values of the encoding, from the edges of `plan.graphs`, their weights and `edge_keys` alone."""
 
     @property
     def needs(self) -> list[Need]:
         """The shared parts, and how much of them, that `encode` will ask the plan for."""
+        return []
+
+    @property
+    def edge_keys(self) -> list[str]:
+        """Keys of the edge values that it reads."""
         return []
 
     @property
@@ -178,13 +184,24 @@ class SpectralEncoding(RandomSigns):
         return self._default_stem if self.attr_name == default else self.attr_name
 
 
-def read_graphs(data: Any, reader: Encoding) -> PackedGraphs:
-    """The edges and weights of a `Data` or `Batch`.
+def read_packed(graphs: PackedGraphs, *readers: Encoding) -> PackedGraphs:
+    """The edges and weights of packed graphs, and the edge values that the readers read.
+
+    Raises:
+        GraphPEValueError: An edge value is missing.
+    """
+    keys = _edge_keys(graphs.edge, readers)
+    return graphs.structure().with_values(edge={key: graphs.edge[key] for key in keys}) if keys else graphs.structure()
+
+
+def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
+    """The edges and weights of a `Data` or `Batch`, and the edge values that the readers (at least one) read.
 
     Raises:
         GraphPETypeError: It is something else.
-        GraphPEValueError: It has no `edge_index`.
+        GraphPEValueError: It has no `edge_index`, or lacks an edge value.
     """
+    reader = readers[0]
     if isinstance(data, HeteroData):
         raise GraphPETypeError(f"{reader} got a HeteroData: apply it to data.to_homogeneous()")
     if not isinstance(data, Data):
@@ -192,9 +209,20 @@ def read_graphs(data: Any, reader: Encoding) -> PackedGraphs:
     if data.to_dict().get("edge_index") is None:
         hint = " (found 'adj_t': edges are read from edge_index only)" if "adj_t" in data else ""
         raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}{hint}")
+    keys = _edge_keys(data, readers)
     if isinstance(data, Batch) or "batch" in data or "ptr" in data:
-        return PackedGraphs.from_data(data, keys=())
-    return _read_one(data, reader)
+        return PackedGraphs.from_data(data, keys=keys, kinds=dict.fromkeys(keys, "edge"))
+    graphs = _read_one(data, reader)
+    return graphs.with_values(edge={key: data[key] for key in keys}) if keys else graphs
+
+
+def _edge_keys(available: Any, readers: Sequence[Encoding]) -> list[str]:
+    """The edge values that encodings read, each once."""
+    reader_of = {key: reader for reader in readers for key in reader.edge_keys}
+    for key, reader in reader_of.items():
+        if key not in available:
+            raise GraphPEValueError(f"{reader} reads the edge value {key!r}, which the graph does not have")
+    return list(reader_of)
 
 
 def _read_one(data: Data, reader: Encoding) -> PackedGraphs:

@@ -13,7 +13,7 @@ from torch_geometric.transforms import BaseTransform
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
 from graphpe.plan import Plan
-from graphpe.transforms.base import Encoding, read_graphs, write_data, write_packed
+from graphpe.transforms.base import Encoding, read_graphs, read_packed, write_data, write_packed
 
 
 class Compose(BaseTransform):
@@ -59,7 +59,7 @@ class Compose(BaseTransform):
             if isinstance(data, list | tuple):
                 data = [Compose(run)(each) for each in data]
             elif isinstance(run[0], Encoding) and isinstance(data, Data):
-                plan = _shared_plan(read_graphs(data, run[0]), run)
+                plan = _shared_plan(read_graphs(data, *run), run)
                 for encoding in run:
                     write_data(data, plan.graphs, encoding.encode(plan))
             else:
@@ -92,7 +92,7 @@ class Compose(BaseTransform):
                 raise GraphPETypeError(
                     f"{run[0]!r} takes no PackedGraphs: apply it to the Data objects of graphs.to_data_list()"
                 )
-            plan = _shared_plan(graphs.structure(), run)
+            plan = _shared_plan(read_packed(graphs, *run), run)
             for encoding in run:
                 graphs = write_packed(graphs, encoding.encode(plan))
         return graphs
