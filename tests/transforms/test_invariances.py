@@ -99,6 +99,16 @@ def same(values: Tensor, *_: float) -> Tensor:
     return values
 
 
+def transposed(values: Tensor) -> Tensor:
+    """Queries and keys exchanged."""
+    return values.transpose(0, 1)
+
+
+def scale_distances(values: Tensor, c: float) -> Tensor:
+    """Distances c times as long; -1, for no path, stays."""
+    return torch.where(values < 0, values, values * c)
+
+
 def swap(values: Tensor) -> Tensor:
     """The two halves of the last dimension exchanged."""
     left, right = values.chunk(2, dim=-1)
@@ -130,6 +140,26 @@ CASES = {
     "WeisfeilerLehmanPE": Case(lambda: T.WeisfeilerLehmanPE(3), plain, True, None, None),
     "CyclePE": Case(lambda: T.CyclePE(6), plain, True, same, same),
     "CyclePE walks": Case(lambda: T.CyclePE(6, kind="walks"), plain, True, same, same),
+    "RelativeRandomWalkPE": Case(lambda: T.RelativeRandomWalkPE(5), pairs, True, None, same),
+    "RelativeRandomWalkPE undirected": Case(
+        lambda: T.RelativeRandomWalkPE(5, undirected=True), pairs, True, same, same
+    ),
+    "DirectedRandomWalkPE": Case(lambda: T.DirectedRandomWalkPE(3), plain, False, swap, same),
+    "DirectedRandomWalkPE pairs": Case(lambda: T.DirectedRandomWalkPE(3, level="pair"), pairs, True, swap, same),
+    "PersonalizedPageRankPE": Case(lambda: T.PersonalizedPageRankPE(), pairs, True, None, same),
+    "PersonalizedPageRankPE undirected": Case(
+        lambda: T.PersonalizedPageRankPE(undirected=True), pairs, True, same, same
+    ),
+    "ShortestPathPE": Case(lambda: T.ShortestPathPE(), pairs, True, same, same),
+    "ShortestPathPE directed": Case(lambda: T.ShortestPathPE(4, undirected=False), pairs, True, transposed, same),
+    "ShortestPathPE weighted": Case(lambda: T.ShortestPathPE(weighted=True), pairs, True, same, scale_distances),
+    "EdgePathPE": Case(lambda: T.EdgePathPE(3, num_types=3), pairs, True, None, same),
+    "ResistancePE": Case(
+        lambda: T.ResistancePE(), pairs, True, same, lambda values, c: torch.where(values < 0, values, values / c)
+    ),
+    "CommuteTimePE": Case(lambda: T.CommuteTimePE(), pairs, True, same, same),
+    "ReachabilityPE": Case(lambda: T.ReachabilityPE(), pairs, True, transposed, same),
+    "DepthPE": Case(lambda: T.DepthPE(), plain, True, None, same),
     "RandomWalkPE": Case(lambda: T.RandomWalkPE(5), plain, True, None, same),
     "RandomWalkPE undirected": Case(lambda: T.RandomWalkPE(5, undirected=True), plain, True, same, same),
 }
@@ -148,7 +178,13 @@ def graphs(draw: st.DrawFn, least: int = 1) -> Data:
     seed = draw(st.integers(0, 2**16))
     weight = torch.from_numpy(np.random.default_rng(seed).uniform(0.2, 2.0, len(edges)))
     edge_index = torch.tensor(edges, dtype=torch.long).reshape(-1, 2).T.contiguous()
-    return Data(edge_index=edge_index, edge_weight=weight, num_nodes=n)
+    kind = torch.arange(len(edges)) * 7 % 3
+    return Data(edge_index=edge_index, edge_weight=weight, edge_attr=kind, num_nodes=n)
+
+
+def changed(data: Data, **values: Tensor | int) -> Data:
+    """The graph with other values."""
+    return Data.from_dict({**data.to_dict(), **values})
 
 
 def decided(case: Case, data: Data) -> Values:
@@ -174,7 +210,7 @@ drawn = settings(
 @given(data=graphs(), seed=st.integers(0, 2**16))
 def test_order_of_nodes(case, data, seed):
     order = torch.from_numpy(np.random.default_rng(seed).permutation(data.num_nodes))
-    moved = Data(edge_index=order[data.edge_index], edge_weight=data.edge_weight, num_nodes=data.num_nodes)
+    moved = changed(data, edge_index=order[data.edge_index])
     got = decided(case, moved)
     back = {room: value[order] if room == "node" else value[order][:, order] for room, value in got.items()}
     assert_same(case, back, decided(case, data))
@@ -185,7 +221,12 @@ def test_order_of_nodes(case, data, seed):
 @given(data=graphs(), seed=st.integers(0, 2**16))
 def test_order_of_edges(case, data, seed):
     order = torch.from_numpy(np.random.default_rng(seed).permutation(data.num_edges))
-    moved = Data(edge_index=data.edge_index[:, order], edge_weight=data.edge_weight[order], num_nodes=data.num_nodes)
+    moved = changed(
+        data,
+        edge_index=data.edge_index[:, order],
+        edge_weight=data.edge_weight[order],
+        edge_attr=data.edge_attr[order],
+    )
     assert_same(case, decided(case, moved), decided(case, data))
 
 
@@ -203,6 +244,7 @@ def test_disjoint_union(case, data, other):
     joined = Data(
         edge_index=torch.cat([data.edge_index, other.edge_index + n], dim=1),
         edge_weight=torch.cat([data.edge_weight, other.edge_weight]),
+        edge_attr=torch.cat([data.edge_attr, other.edge_attr]),
         num_nodes=n + m,
     )
     got, first, second = decided(case, joined), decided(case, data), decided(case, other)
@@ -220,7 +262,7 @@ def test_disjoint_union(case, data, other):
 def test_reversing_all_edges(case, data):
     if case.reverse is None:
         pytest.skip("no rule")
-    back = Data(edge_index=data.edge_index.flip(0), edge_weight=data.edge_weight, num_nodes=data.num_nodes)
+    back = changed(data, edge_index=data.edge_index.flip(0))
     expected = {room: case.reverse(value) for room, value in decided(case, data).items()}
     assert_same(case, decided(case, back), expected)
 
@@ -231,7 +273,7 @@ def test_reversing_all_edges(case, data):
 def test_scaling_all_weights(case, data, factor):
     if case.scale is None:
         pytest.skip("no rule")
-    scaled = Data(edge_index=data.edge_index, edge_weight=data.edge_weight * factor, num_nodes=data.num_nodes)
+    scaled = changed(data, edge_weight=data.edge_weight * factor)
     expected = {room: case.scale(value, factor) for room, value in decided(case, data).items()}
     assert_same(case, decided(case, scaled), expected)
 
@@ -242,9 +284,9 @@ def test_scaling_all_weights(case, data, factor):
 def test_types_of_edges_and_weights(case, data):
     """The same numbers in another type are the same graph."""
     single = data.edge_weight.float()
-    expected = decided(case, Data(edge_index=data.edge_index, edge_weight=single.double(), num_nodes=data.num_nodes))
+    expected = decided(case, changed(data, edge_weight=single.double()))
     for edges, weight in ((data.edge_index, single), (data.edge_index.int(), single.double())):
-        got = decided(case, Data(edge_index=edges, edge_weight=weight, num_nodes=data.num_nodes))
+        got = decided(case, changed(data, edge_index=edges, edge_weight=weight))
         assert_same(case, got, expected)
 
 
@@ -256,4 +298,4 @@ def test_the_input_stays_as_it_is(case, data):
     case.make()(data)
     assert torch.equal(data.edge_index, edges)
     assert torch.equal(data.edge_weight, weight)
-    assert set(data.keys()) == {"edge_index", "edge_weight", "num_nodes"}
+    assert set(data.keys()) == {"edge_index", "edge_weight", "edge_attr", "num_nodes"}
