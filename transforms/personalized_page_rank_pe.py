@@ -17,8 +17,8 @@ class PersonalizedPageRankPE(PairEncoding):
     of networkx's `pagerank(..., alpha=1 - alpha, personalization={i: 1})` on graphs without such nodes. Parallel edges
     count once without `edge_weight` and add with it; self-loops are steps that stay.
 
-    Writes `personalized_page_rank`, `[sum n_b^2, 1]` float32, row-major (i, j) for each graph. A batched dense inverse
-    in float64 on the device of the graphs: O(n_b^3) time a graph.
+    Writes `personalized_page_rank`, `[sum n_b^2, 1]` float32, row-major (i, j) for each graph. Solved exactly in
+    float64 on the device of the graphs: O(n_b^3) time a graph, and less on the CPU for large sparse ones.
 
     Example:
         >>> import torch

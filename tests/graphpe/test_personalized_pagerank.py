@@ -87,6 +87,33 @@ def test_directed_path():
     assert values.view(4, 4)[1:, 0].eq(0).all()
 
 
+@pytest.mark.parametrize("degree", [1, 5, 20])  # sparse factors, factors that are too full, dense from the start
+def test_large_graphs(degree):
+    rng = np.random.default_rng(degree)
+    edges, n = rng.integers(0, 290, (2, 290 * degree)), 300  # the last ten are isolated
+    weight = rng.uniform(0.1, 3, edges.shape[1])
+    data = Data(edge_index=torch.from_numpy(edges), edge_weight=torch.from_numpy(weight), num_nodes=n)
+    small = graph_of(nx.cycle_graph(5, create_using=nx.DiGraph))
+    small.edge_weight = torch.ones(5, dtype=torch.float64)
+    values = personalized_pagerank(PackedGraphs.from_data_list([small, data]), 0.15)
+    a = np.zeros((n, n))
+    np.add.at(a, tuple(edges), weight)
+    a += np.diag((a.sum(axis=1) == 0).astype(float))
+    expected = 0.15 * np.linalg.inv(np.eye(n) - 0.85 * a / a.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(values[25:].view(n, n), expected, atol=1e-13)
+    assert values.min() == 0
+
+
+def test_large_star():
+    n = 2000
+    star = graph_of(nx.star_graph(n - 1).to_directed())
+    values = personalized_pagerank(PackedGraphs.from_data(star), 0.25).view(n, n)
+    hub = 0.25 / (1 - 0.75**2)  # x = 1/4 + (3/4)^2 x at the hub, 3/4 x from a leaf
+    np.testing.assert_allclose(values[0, 0], hub, rtol=1e-12)
+    np.testing.assert_allclose(values[1:, 0], 0.75 * hub, rtol=1e-12)
+    np.testing.assert_allclose(values.sum(dim=1), 1, rtol=1e-12)
+
+
 def test_one_solve_for_all_who_ask():
     plan = Plan(PackedGraphs.from_data(graph_of(nx.cycle_graph(5, create_using=nx.DiGraph))))
     assert personalized_pagerank(plan, 0.3) is plan.once(pagerank_of_pairs, 0.3, "forward")
