@@ -132,7 +132,8 @@ class Layout:
 
 def as_bytes(value: Tensor) -> NDArray[np.uint8]:
     """A tensor's values as bytes, in order."""
-    return value.contiguous().reshape(-1).view(torch.uint8).numpy()
+    # Dimensions of size 0 and 1 may have any stride, which `view` of another dtype does not accept.
+    return value.contiguous().as_strided((value.numel(),), (1,)).view(torch.uint8).numpy()
 
 
 class Texts:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load as load_safetensors
@@ -104,3 +105,10 @@ def test_an_object_that_json_would_change(value) -> None:
     )
     with pytest.raises(GraphPEValueError, match=r"'thing' of graph 1 is .*, which JSON does not give back"):
         Texts(graphs)
+
+
+def test_bytes_whatever_the_strides() -> None:
+    table = torch.arange(24).reshape(4, 6)
+    for value in (table, table[:, 2], table.t(), table[1:2, 3], table[:0], table[1:2, ::6], torch.zeros(0, 3)):
+        assert as_bytes(value).tobytes() == value.numpy().tobytes()
+    assert as_bytes(torch.from_numpy(np.diff(np.zeros(1, dtype=np.int64)))).tobytes() == b""
