@@ -1,0 +1,76 @@
+"""Statistics of electrostatic potentials as a transform."""
+
+from __future__ import annotations
+
+import torch
+
+from graphpe.electrostatics import STATISTICS, potential_statistics
+from graphpe.plan import Need, Plan
+from graphpe.resistance import pseudo_inverse, resistances
+from graphpe.transforms.base import Encoding, Values, check_attr_name
+
+
+class ElectrostaticPE(Encoding):
+    """Statistics of the potentials that unit charges cause, as in GraphGPS's `ElstaticSE`.
+
+    V_ij = L+_ij - L+_jj with L+ the pseudo-inverse of the combinatorial Laplacian L = D - S: the potential at i of a
+    unit charge at j, measured against that at j itself, so that V_ij <= 0 = V_jj. With weights as conductances, S_uv =
+    max(A_uv, A_vu); parallel edges count once without `edge_weight` and add with it; self-loops do nothing. The columns
+    of node u, over the other nodes v of its connected component:
+
+    | column | | |
+    |---|---|---|
+    | 0, 1, 2, 3 | min, max, mean, standard deviation of V_vu | what the charge at u causes elsewhere |
+    | 4, 5, 6, 7 | min, max, mean, standard deviation of V_uv | what charges elsewhere cause at u |
+    | 8 | sum_v P_vu V_vu | what u causes at its neighbours, weighted by u's share in their edges |
+    | 9 | sum_v P_uv V_uv | the mean of what the neighbours of u cause at u |
+
+    Column 2 is -n/(n-1) L+_uu and column 6 the same for all nodes of a component, -tr(L+) / (n - 1), n being its nodes;
+    with P_uv = S_uv / sum_w S_uw, loops left out. A node without neighbours has zeros.
+
+    Writes `electrostatic_pe`, `[N, 10]` float32 in units of 1 / `edge_weight` (cut at the largest float32): weights c
+    times as large give values c times as small. Solved in float64, O(n^2) time on trees to O(n^3) on dense graphs, on
+    the CPU; shared with `ResistancePE` in a `Compose`.
+
+    Differs from GraphGPS's code, whose columns 0, 4, 8 and 9 these are on connected graphs: there the node itself
+    counts as one of the others, so that the maxima are 0 everywhere; column 5 repeats column 1; components are mixed;
+    and isolated nodes give NaN.
+
+    Args:
+        attr_name: Key of the encoding.
+
+    Raises:
+        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPEValueError: When called, there is no `edge_index`, or `edge_weight` is negative or not finite.
+
+    References:
+        Kreuzer, Beaini, Hamilton, Létourneau, Tossou: Rethinking Graph Transformers with Spectral Attention. NeurIPS
+        2021, section 2.4. Rampášek et al.: Recipe for a General, Powerful, Scalable Graph Transformer. NeurIPS 2022,
+        table 1.
+
+    Example:
+        >>> path_and_node = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=4)
+        >>> T.ElectrostaticPE()(path_and_node).electrostatic_pe[:, :4]
+        tensor([[-1.0000, -0.6667, -0.8333,  0.1667],
+                [-0.3333, -0.3333, -0.3333,  0.0000],
+                [-1.0000, -0.6667, -0.8333,  0.1667],
+                [ 0.0000,  0.0000,  0.0000,  0.0000]])
+    """
+
+    def __init__(self, *, attr_name: str = "electrostatic_pe") -> None:
+        self.attr_name = check_attr_name(attr_name)
+
+    @property
+    def columns(self) -> int:
+        """Statistics."""
+        return STATISTICS
+
+    @property
+    def needs(self) -> list[Need]:
+        """The pseudo-inverse of the Laplacian, and the resistances that it is made of."""
+        return [Need(resistances, 0), Need(pseudo_inverse, 0)]
+
+    def encode(self, plan: Plan) -> Values:
+        """Statistics of each node."""
+        limit = torch.finfo(torch.float32).max
+        return Values(node={self.attr_name: potential_statistics(plan).clamp(-limit, limit).float()})
