@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from graphpe import walk_loops
+from graphpe.adjacency import Adjacency
 from graphpe.packed import PackedGraphs
 from graphpe.pairs import diagonal_rows, empty_pairs
 from graphpe.personalized_pagerank import check_restart, pagerank_of_pairs
@@ -87,7 +88,7 @@ def directed_walk_visits(graphs: PackedGraphs | Plan, walk_length: int, ppr: flo
     ptr = plan.graphs.ptr.numpy(force=True)
     columns = []
     for direction in DIRECTIONS:
-        back = plan.once(reverse_steps, direction)
+        back: Adjacency = plan.once(reverse_steps, direction)
         columns.append(walk_loops.visits(ptr, *back, walk_length))
         if restart is not None:
             columns.append(walk_loops.pagerank(ptr, *back, restart, _TOLERANCE)[:, None])

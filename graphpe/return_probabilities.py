@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe import walk_loops
-from graphpe.adjacency import transpose
+from graphpe.adjacency import Adjacency, transpose
 from graphpe.packed import PackedGraphs
 from graphpe.plan import Plan
 from graphpe.walks import Direction, checked, edges_walked, reverse_steps, steps
@@ -50,7 +50,8 @@ def return_probabilities(graphs: PackedGraphs | Plan, walk_length: int, undirect
 def returns(plan: Plan, walk_length: int, direction: Direction) -> Tensor:
     """diag(P^k), k = 1, ..., walk_length: `[N, walk_length]` float64 (a part of a plan)."""
     ptr = plan.graphs.ptr.numpy(force=True)
-    step, back = plan.once(steps, direction), plan.once(reverse_steps, direction)
+    step: Adjacency = plan.once(steps, direction)
+    back: Adjacency = plan.once(reverse_steps, direction)
     symmetric = plan.once(symmetric_graphs, direction)
     out = walk_loops.returns(ptr, *step, *back, symmetric, walk_length, _BLOCK_ENTRIES)
     return torch.from_numpy(out).to(plan.graphs.device)

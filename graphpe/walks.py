@@ -104,8 +104,9 @@ def powers(plan: Plan, count: int, direction: Direction) -> Tensor:
 def compiled_powers(plan: Plan, count: int, direction: Direction) -> Tensor:
     """`powers` as sparse products, on the CPU."""
     ptr = plan.graphs.ptr.numpy(force=True)
+    step: Adjacency = plan.once(steps, direction)
     out = empty_pairs(plan.graphs.num_pairs, count)
-    walk_loops.powers(ptr, *plan.once(steps, direction), _POWERS_BYTES // (4 * count), out.numpy())
+    walk_loops.powers(ptr, *step, _POWERS_BYTES // (4 * count), out.numpy())
     return out.to(plan.graphs.device)
 
 
