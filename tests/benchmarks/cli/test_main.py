@@ -9,13 +9,13 @@ from graphpe.benchmarks.cli.main import main
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
-    for command in ("train", "predict", "list"):
+    for command in ("train", "predict", "encode", "show", "list"):
         assert f"graphpe {command}" in printed
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
-    assert capsys.readouterr().err == "graphpe: error: unknown command 'trian'; known: train, predict, list\n"
+    assert capsys.readouterr().err == "graphpe: error: unknown command 'trian'; known: train, predict, encode, show, list\n"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

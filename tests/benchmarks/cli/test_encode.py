@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+import graphpe
+from graphpe import transforms as T
+from graphpe.benchmarks.cli.main import main
+
+ENCODINGS = ["--encodings", "LaplacianPE(k=4)", "RandomWalkPE(walk_length=5)"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "graphs.pt"
+    torch.manual_seed(0)
+    sizes = torch.randint(1, 15, (60,)).tolist()
+    torch.save([Data(x=torch.rand(n, 2), edge_index=torch.randint(n, (2, 2 * n)), name=f"№ {n}") for n in sizes], path)
+    return path
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.iterdir()}
+
+
+def test_a_saved_list(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    command = ["encode", "--data", str(saved), *ENCODINGS, "--out", str(out), "--shard-graphs", "16"]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0].startswith("60 graphs, ")
+    assert "graphs/s" in lines[-1]
+    assert lines[-1].endswith(f" in {out}")
+    assert "graph/s" in printed.err
+
+    dataset = graphpe.EncodedDataset(out, verify=True)
+    original = torch.load(saved, weights_only=False)
+    assert [graph.name for graph in dataset] == [graph.name for graph in original]
+    walks = T.RandomWalkPE(walk_length=5)
+    for found, graph in zip(dataset, original, strict=True):
+        torch.testing.assert_close(found.random_walk_pe, walks(graph).random_walk_pe)
+        assert found.laplacian_eigenvector_pe.shape == (graph.num_nodes, 4)
+
+    assert main([*command, "--quiet"]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert main([*command, "--quiet", "--shard-graphs", "17"]) == 1
+    assert capsys.readouterr().err == (
+        f"graphpe encode: error: {out} was encoded with the shard_graphs 16, not 17: choose another root, or delete "
+        "that one\n"
+    )
+
+
+def test_a_task(source_tree: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = f"python-source(root={str(source_tree)!r}, graph='ast')"
+    command = ["encode", "--data", task, "--encodings", "DegreePE()", "--cache", str(cache), "--out", str(tmp_path)]
+    assert main(command) == 0
+    dataset = graphpe.EncodedDataset(tmp_path)
+    assert f"encoded {len(dataset)} graphs" in capsys.readouterr().out
+    assert "where" in dataset[0]
+
+
+def test_an_ogb_dataset(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(shared_data / "ogbg_molfreesolv", tmp_path / "data" / "ogbg_molfreesolv")
+    for path in [tmp_path / "data", *(tmp_path / "data").rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    command = ["encode", "--data", "ogbg-molfreesolv", "--root", str(tmp_path / "data"), *ENCODINGS, "--quiet"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert len(graphpe.EncodedDataset(tmp_path / "out")) == 642
+
+
+def test_options_from_a_file(saved: Path, tmp_path: Path) -> None:
+    config = tmp_path / "encode.yaml"
+    config.write_text(f"data: {saved}\nencodings: ['DegreePE()']\nout: {tmp_path / 'out'}\nquiet: true\n")
+    assert main(["encode", "--config", str(config)]) == 0
+    assert len(graphpe.EncodedDataset(tmp_path / "out")) == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        (["--data", "none.pt"], 1, "none.pt cannot be read: No such file or directory"),
+        (["--data", "python-sauce"], 1, "unknown task 'python-sauce'"),
+        (["--data", "ogbg-none", "--root", "nowhere"], 1, "ogbg-none"),
+        (["--encodings", "LaplacePE(k=4)"], 1, "unknown encoding 'LaplacePE'; known: "),
+        (["--encodings", "LaplacianPE(k=0)"], 1, "k must be from 1"),
+        (["--encodings", "DegreePE()", "DegreePE()"], 1, "both write"),
+        (["--encodings"], 2, "encodings"),
+        (["--engine", "dask"], 2, "--engine is 'dask'; it must be one of local, ray"),
+        (["--device", "tpu"], 1, "device must be 'cpu' or 'cuda', got 'tpu'"),
+        (["--workers", "-1"], 1, "workers must be at least 0"),
+        (["--workers", "two"], 2, "workers"),
+        (["--shards", "3"], 2, "shards"),
+    ],
+)
+def test_bad_input_is_one_line(
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: list[str],
+    status: int,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {"--data": [str(saved)], "--encodings": ["DegreePE()"], "--out": [str(tmp_path / "out")]}
+    options |= {change[0]: change[1:]} if change[0] != "--data" else {"--data": [change[1], *change[2:]]}
+    command = ["encode", *(part for name, values in options.items() for part in (name, *values))]
+    assert main(command) == status
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.startswith("graphpe encode: error: ")
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["--data", "--encodings"])
+def test_a_missing_option(missing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"--data": "graphs.pt", "--encodings": "DegreePE()"}
+    del options[missing]
+    assert main(["encode", *(part for option in options.items() for part in option)]) == 2
+    assert f"{missing} is missing" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_command_that_was_stopped_goes_on(tmp_path: Path, workers: int, stop: int) -> None:
+    torch.manual_seed(1)
+    graphs = [Data(edge_index=torch.randint(60, (2, 150)), num_nodes=60) for _ in range(20_000)]
+    torch.save(graphs, tmp_path / "graphs.pt")
+    command = [sys.executable, "-m", "graphpe.benchmarks.cli.main", "encode", "--data", str(tmp_path / "graphs.pt")]
+    command += [*ENCODINGS, "--shard-graphs", "256", "--workers", str(workers)]
+    assert subprocess.run([*command, "--out", str(tmp_path / "whole"), "--quiet"], check=True).returncode == 0
+    stopped = 0
+    for _ in range(3):
+        with (tmp_path / "said").open("w+") as said:
+            process = subprocess.Popen(
+                [*command, "--out", str(tmp_path / "out")], stderr=said, stdout=subprocess.DEVNULL, text=True
+            )
+            journal = tmp_path / "out" / "journal.jsonl"
+            before = journal.stat().st_size if journal.exists() else 0
+            while process.poll() is None and (not journal.exists() or journal.stat().st_size <= before):
+                time.sleep(0.01)
+            time.sleep(random.Random(time.time_ns()).uniform(0, 0.3))
+            process.send_signal(stop)
+            status = process.wait()
+            said.seek(0)
+            text = said.read()
+        if status == 0:
+            break
+        stopped += 1
+        assert status == (-signal.SIGKILL if stop == signal.SIGKILL else 130)
+        assert "Traceback" not in text
+        with pytest.raises(graphpe.GraphPERuntimeError, match="not finished"):
+            graphpe.EncodedDataset(tmp_path / "out")
+    assert stopped
+    subprocess.run([*command, "--out", str(tmp_path / "out"), "--quiet"], check=True)
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
