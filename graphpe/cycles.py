@@ -83,6 +83,7 @@ def _count_cycles(indptr: Ints, indices: Ints, ptr: Ints, max_length: int, most_
     counts = np.zeros((size, max_length - 2))
     alive = _core(indptr, indices)
     on_path = np.zeros(size, np.bool_)
+    beside = np.full(size, -1, np.int64)  # the last root that the node is a neighbour of
     path = np.empty(max_length, np.int64)
     edge = np.empty(max_length, np.int64)
     for graph in range(len(ptr) - 1):
@@ -90,6 +91,8 @@ def _count_cycles(indptr: Ints, indices: Ints, ptr: Ints, max_length: int, most_
         for root in range(ptr[graph], ptr[graph + 1]):
             if not alive[root]:
                 continue
+            for e in range(indptr[root], indptr[root + 1]):
+                beside[indices[e]] = root
             # Paths from the root over higher nodes; one that an edge closes is a cycle, found in both directions.
             path[0], edge[0], depth = root, indptr[root], 0
             on_path[root] = True
@@ -104,10 +107,13 @@ def _count_cycles(indptr: Ints, indices: Ints, ptr: Ints, max_length: int, most_
                 steps += 1
                 if steps > most_steps:
                     return counts, graph
-                if ahead == root and depth >= 2:
+                if ahead <= root or not alive[ahead] or on_path[ahead]:
+                    continue
+                if depth >= 1 and beside[ahead] == root:
+                    counts[ahead, depth - 1] += 0.5
                     for i in range(depth + 1):
-                        counts[path[i], depth - 2] += 0.5
-                elif ahead > root and alive[ahead] and not on_path[ahead] and depth + 1 < max_length:
+                        counts[path[i], depth - 1] += 0.5
+                if depth + 2 < max_length:
                     depth += 1
                     path[depth], edge[depth] = ahead, indptr[ahead]
                     on_path[ahead] = True

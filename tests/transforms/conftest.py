@@ -48,7 +48,7 @@ TRANSFORMS = {
     "degree": lambda: T.DegreePE(),
     "degree, counted": lambda: T.DegreePE(max_degree=3, attr_name="counts"),
     "colours": lambda: T.WeisfeilerLehmanPE(3, num_colours=64),
-    "cycles": lambda: T.CyclePE(5),
+    "cycles": lambda: T.CyclePE(4),
     "closed walks": lambda: T.CyclePE(5, kind="walks"),
     "relative walks": lambda: T.RelativeRandomWalkPE(4),
     "relative walks, undirected": lambda: T.RelativeRandomWalkPE(3, undirected=True, attr_name="both_ways"),
