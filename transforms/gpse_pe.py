@@ -108,6 +108,5 @@ def _load(weights: str, root: str) -> GPSE:
     except Exception as error:
         path = Path(root) / Path(GPSE.url_dict[weights]).name
         raise GraphPERuntimeError(
-            f"GPSE's weights could not be read ({type(error).__name__}): "
-            f"download {GPSE.url_dict[weights]} to {path}"
+            f"GPSE's weights could not be read ({type(error).__name__}): download {GPSE.url_dict[weights]} to {path}"
         ) from error
