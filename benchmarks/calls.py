@@ -116,8 +116,8 @@ def build(text: str, classes: Mapping[str, type], what: str) -> Any:
 
 
 def public_classes(package: ModuleType, base: type) -> dict[str, type]:
-    """The public classes of a package (its `__all__`) that derive from `base`, by name."""
-    members = ((name, getattr(package, name)) for name in package.__all__)
+    """The public classes of a package (its `__all__`) that derive from `base`, by name, in the order of the alphabet."""
+    members = ((name, getattr(package, name)) for name in sorted(package.__all__, key=str.lower))
     return {
         name: member
         for name, member in members
