@@ -79,6 +79,21 @@ def test_without_zero_modes_heat_dies_out(graphs, normalization):
     np.testing.assert_allclose(own[:, 0], np.concatenate(expected), atol=1e-12)
 
 
+def test_components_are_apart():
+    # Degrees 38 orders of magnitude apart do not turn rounding into heat.
+    edges = torch.tensor([[0, 1, 3, 4], [1, 2, 4, 5]])
+    graph = Data(edge_index=edges, edge_weight=torch.tensor([1e-38, 1e-38, 1e38, 1e38]), num_nodes=7)
+    packed = PackedGraphs.from_data_list([graph])
+    label = torch.tensor([0, 0, 0, 1, 1, 1, 2])
+    apart = (label[:, None] != label).flatten()
+    for normalization in ("sym", "comb", "rw"):
+        kernel = heat_kernel(packed, TIMES, normalization)
+        assert not kernel[apart].any()
+        if normalization == "rw":
+            np.testing.assert_allclose(kernel.view(7, 7, -1).sum(1), 1, atol=1e-12)
+    assert not diffusion_kernel(packed, response("heat"))[apart].any()
+
+
 def test_closed_forms():
     n, t = 9, 0.8
     complete = PackedGraphs.from_networkx([nx.complete_graph(n)])
