@@ -120,11 +120,21 @@ def one_thread() -> Iterator[None]:
         numba.set_num_threads(before[1])
 
 
+def raise_interrupt(error: BaseException) -> None:
+    """Raise the `KeyboardInterrupt` that an error goes back to: compiled code makes a `SystemError` of Ctrl-C."""
+    before = error.__cause__ or error.__context__
+    while before is not None:
+        if isinstance(before, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        before = before.__cause__ or before.__context__
+
+
 def _encode_here(shards: Shards, missing: Sequence[int], progress: Progress) -> Iterator[tuple[int, Encoded]]:
     for shard in missing:
         try:
             values = encode_shard(shards.load(shard), shards.transform, shard, shards.device, progress)
         except Exception as error:
+            raise_interrupt(error)
             raise _told(error, shards.name(shard)) from error
         yield shard, values
 

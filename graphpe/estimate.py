@@ -10,7 +10,7 @@ import torch
 
 from graphpe.chunks import encode_in_chunks, written_keys
 from graphpe.columns import Column
-from graphpe.engine import for_shard, one_thread
+from graphpe.engine import for_shard, one_thread, raise_interrupt
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
 
@@ -120,5 +120,6 @@ def _encode(graphs: PackedGraphs, transform: Any, device: torch.device) -> Packe
     except GraphPEError:
         raise
     except Exception as error:
+        raise_interrupt(error)
         text = " ".join(str(error).split())[:300]
         raise GraphPERuntimeError(f"{transform!r} failed on a sample ({type(error).__name__}: {text})") from error

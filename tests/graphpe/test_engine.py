@@ -143,6 +143,18 @@ def test_an_error_is_named_with_its_shard(
         run(shards_of(graphs, odd), workers=workers)
 
 
+def test_an_interrupt_stays_one_when_compiled_code_makes_another_error_of_it(graphs: PackedGraphs, odd) -> None:
+    def interrupted(self, graphs):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    odd.__class__.__call__ = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        run(shards_of(graphs, odd), workers=0)
+
+
 def test_an_encoding_that_does_not_pickle(graphs: PackedGraphs, odd) -> None:
     odd.function = lambda: None
     with pytest.raises(GraphPETypeError, match=r"Odd\(\) cannot be sent to another process .*: use workers=0"):
