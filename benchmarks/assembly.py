@@ -15,7 +15,7 @@ from graphpe.benchmarks.calls import bind, build, find_class, parse_call, public
 from graphpe.benchmarks.tasks.task import ModelEnds, Task
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders import EigenvectorEncoding, EmbeddingEncoding, LinearEncoding
-from graphpe.transforms.base import Encoding
+from graphpe.transforms.base import Encoding, SpectralEncoding
 
 SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "head")
 """Parameters of an architecture that come from the task and its encodings, never from a text."""
@@ -111,7 +111,7 @@ def encoding_module(encoding: Encoding, width: int) -> nn.Module:
         raise GraphPEValueError(
             f"{encoding!r} is of pairs of nodes: no model here takes it, choose an encoding of nodes"
         )
-    if isinstance(encoding, transforms.LaplacianPE | transforms.MagneticLaplacianPE):
+    if isinstance(encoding, SpectralEncoding):
         return EigenvectorEncoding(
             encoding.attr_name,
             encoding.columns,

@@ -116,7 +116,7 @@ def build(text: str, classes: Mapping[str, type], what: str) -> Any:
 
 
 def public_classes(package: ModuleType, base: type) -> dict[str, type]:
-    """The public classes of a package (its `__all__`) that derive from `base`, by name, in the order of the alphabet."""
+    """The public classes of a package (its `__all__`) that derive from `base`, by name, in alphabetical order."""
     members = ((name, getattr(package, name)) for name in sorted(package.__all__, key=str.lower))
     return {
         name: member

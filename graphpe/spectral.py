@@ -164,28 +164,47 @@ def magnetic_eigenpairs(
     _check(plan.graphs, k, normalization)
     if not math.isfinite(q):
         raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
-    device = plan.graphs.device
-    pairs, degree, components, ptr, batch = plan.once(symmetrised)
-    hermitian: Normalization = "sym" if normalization == "rw" else normalization
-    entries = laplacian_entries(pairs, degree, hermitian)
-    owner = batch[pairs.row]
-    q_graph = relative_potential(pairs, owner, np.diff(ptr), q) if relative_q else np.full(len(ptr) - 1, float(q))
+    hermitian = "sym" if normalization == "rw" else normalization
+    solved = _first(plan.up_to(magnetic_spectrum, k, float(q), relative_q, hermitian), k)
+    _, degree, _, _, batch = plan.once(symmetrised)
+    return _finish(solved, plan.graphs, degree if normalization == "rw" else None, batch)
 
+
+def magnetic_spectrum(plan: Plan, k: int, q: float, relative_q: bool, normalization: Literal["comb", "sym"]) -> Solved:
+    """The k lowest eigenpairs of the Magnetic Laplacian of each graph (a part of a plan).
+
+    Where no graph is frustrated, or the plan expects the Laplacian's eigenpairs, they are shared with it.
+    """
+    pairs, degree, components, ptr, batch = plan.once(symmetrised)
+    owner = batch[pairs.row]
+    q_graph = relative_potential(pairs, owner, np.diff(ptr), q) if relative_q else np.full(len(ptr) - 1, q)
     potential = potentials(pairs, len(batch), components)
     balanced = balanced_components(pairs, potential, q_graph[owner], components)
     gauge = turn(-q_graph[batch] * potential)
-    modes = plan.once(zero_modes, hermitian)
+    modes = plan.once(zero_modes, normalization)
     frustrated = np.zeros(len(ptr) - 1, dtype=bool)
     frustrated[batch[components.first[~balanced]]] = True
-    easy = lowest_eigenpairs(entries, ptr, k, modes, np.flatnonzero(~frustrated), device)
+    entries = laplacian_entries(pairs, degree, normalization)
+    device = plan.graphs.device
+    shared = [(nonzero_eigenpairs, normalization), (full_spectrum, normalization)]
+    if not frustrated.any() or any(plan.expects(*part) for part in shared):
+        easy = _only(_first(plan.up_to(nonzero_eigenpairs, k, normalization), k), ~frustrated, batch)
+    else:
+        easy = lowest_eigenpairs(entries, ptr, k, modes, np.flatnonzero(~frustrated), device)
     solved = Solved(easy.vectors * gauge[:, None], easy.values, easy.mask)
     modes = _known_modes(modes, balanced, gauge, components, batch)
     if frustrated.any():
         magnetic = magnetic_entries(entries, pairs, q_graph[owner])
         hard = lowest_eigenpairs(magnetic, ptr, k, modes, np.flatnonzero(frustrated), device)
         solved = Solved(solved.vectors + hard.vectors, solved.values + hard.values, solved.mask | hard.mask)
-    solved = _prepend(solved, modes, components, batch)
-    return _finish(solved, plan.graphs, degree if normalization == "rw" else None, batch)
+    return _prepend(solved, modes, components, batch)
+
+
+def _only(solved: Solved, chosen: NDArray[np.bool_], batch: Ints) -> Solved:
+    """The eigenpairs of the chosen graphs; the others' are empty."""
+    if chosen.all():
+        return solved
+    return Solved(solved.vectors * chosen[batch, None], solved.values * chosen[:, None], solved.mask & chosen[:, None])
 
 
 def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:

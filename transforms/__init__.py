@@ -7,9 +7,12 @@ from graphpe.transforms.compose import Compose
 from graphpe.transforms.cycle_pe import CyclePE
 from graphpe.transforms.degree_pe import DegreePE
 from graphpe.transforms.depth_pe import DepthPE
+from graphpe.transforms.diffusion_pe import DiffusionPE
 from graphpe.transforms.directed_random_walk_pe import DirectedRandomWalkPE
 from graphpe.transforms.edge_path_pe import EdgePathPE
+from graphpe.transforms.electrostatic_pe import ElectrostaticPE
 from graphpe.transforms.gpse_pe import GPSEPE
+from graphpe.transforms.heat_kernel_pe import HeatKernelPE
 from graphpe.transforms.laplacian_pe import LaplacianPE
 from graphpe.transforms.magnetic_laplacian_pe import MagneticLaplacianPE
 from graphpe.transforms.personalized_page_rank_pe import PersonalizedPageRankPE
@@ -30,8 +33,11 @@ __all__ = [
     "CyclePE",
     "DegreePE",
     "DepthPE",
+    "DiffusionPE",
     "DirectedRandomWalkPE",
     "EdgePathPE",
+    "ElectrostaticPE",
+    "HeatKernelPE",
     "LaplacianPE",
     "MagneticLaplacianPE",
     "PersonalizedPageRankPE",

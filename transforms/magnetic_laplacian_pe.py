@@ -10,9 +10,9 @@ import torch
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.laplacian import Normalization, check_normalization
-from graphpe.plan import Plan
+from graphpe.plan import Need, Plan
 from graphpe.signs import Convention, check_convention, orient
-from graphpe.spectral import magnetic_eigenpairs
+from graphpe.spectral import magnetic_eigenpairs, magnetic_spectrum
 from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
 
 
@@ -105,6 +105,15 @@ class MagneticLaplacianPE(SpectralEncoding):
     def columns(self) -> int:
         """Eigenvectors of all potentials."""
         return self.k * self.potentials
+
+    @property
+    def needs(self) -> list[Need]:
+        """The lowest eigenpairs at each potential."""
+        hermitian = "comb" if self.normalization == "comb" else "sym"
+        return [
+            Need(magnetic_spectrum, self.k, (self.q * (j + 1), self.relative_q, hermitian))
+            for j in range(self.potentials)
+        ]
 
     def encode(self, plan: Plan) -> Values:
         """Eigenvectors, eigenvalues and mask of each graph."""

@@ -7,6 +7,7 @@ import torch
 import torch_geometric.transforms as pyg
 from torch_geometric.data import Batch
 
+from graphpe import adjacency, distances, order, resistance, spectral, walk_loops
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
@@ -56,6 +57,103 @@ def test_graph_is_read_once(random_graph, monkeypatch):
     monkeypatch.setattr(PackedGraphs, "from_data", lambda *a, **kw: read.append(1) or real(*a, **kw))
     T.Compose(encodings())(Batch.from_data_list([random_graph(1), random_graph(2)]))
     assert len(read) == 1
+
+
+NODE_ENCODINGS = [
+    lambda: T.LaplacianPE(3),
+    lambda: T.LaplacianPE(6, normalization="rw", attr_name="rw_pe"),
+    lambda: T.LaplacianPE(4, normalization="comb", attr_name="comb_pe"),
+    lambda: T.SpectralCoordinates(2),
+    lambda: T.MagneticLaplacianPE(3),
+    lambda: T.MagneticLaplacianPE(5, sign="none", attr_name="more_pe"),
+    lambda: T.HeatKernelPE([0.5]),
+    lambda: T.HeatKernelPE([1.0, 2.0], normalization="rw", attr_name="rw_heat"),
+    lambda: T.DiffusionPE(4),
+    lambda: T.ElectrostaticPE(),
+    lambda: T.RandomWalkPE(5),
+    lambda: T.RandomWalkPE(9, attr_name="longer"),
+    lambda: T.DirectedRandomWalkPE(2),
+    lambda: T.DegreePE(),
+    lambda: T.DepthPE(),
+    lambda: T.DepthPE(path="shortest", attr_name="short"),
+]
+PAIR_ENCODINGS = [
+    lambda: T.RelativeRandomWalkPE(4),
+    lambda: T.RelativeRandomWalkPE(7, attr_name="longer_rrwp"),
+    lambda: T.DirectedRandomWalkPE(3, level="pair", attr_name="directed"),
+    lambda: T.ShortestPathPE(),
+    lambda: T.ShortestPathPE(2, attr_name="near"),
+    lambda: T.ResistancePE(),
+    lambda: T.CommuteTimePE(),
+    lambda: T.DiffusionPE(level="pair", attr_name="kernel"),
+    lambda: T.ReachabilityPE(),
+]
+
+
+@pytest.mark.parametrize("form", ["batch", "packed"])
+def test_shared_work_gives_what_each_alone_gives(form, random_graph):
+    graphs = [random_graph(seed, weighted=True) for seed in range(60, 72)]
+    given = Batch.from_data_list(graphs) if form == "batch" else PackedGraphs.from_data_list(graphs)
+    makes = NODE_ENCODINGS + PAIR_ENCODINGS
+    together = T.Compose([make() for make in makes])(given)
+    for make in makes:
+        alone = make()
+        expected = alone(given)
+        for room, keys in (("node", alone.keys), ("graph", alone.graph_keys), ("pair", alone.pair_keys)):
+            for key in keys:
+                ours, other = (
+                    (together[key], expected[key])
+                    if form == "batch"
+                    else (getattr(together, room)[key], getattr(expected, room)[key])
+                )
+                if key == getattr(alone, "attr_name", None) and hasattr(alone, "sign"):
+                    # Another decomposition may turn eigenvectors: what counts is the sum over each eigenspace, of which
+                    # weights drawn at random leave single columns, up to a sign or phase.
+                    ours, other = ours.abs(), other.abs()
+                torch.testing.assert_close(
+                    ours, other, atol=2e-4, rtol=1e-3, msg=lambda text, key=key: f"{key}: {text}"
+                )
+
+
+def count_calls(monkeypatch, module, name) -> list:
+    calls: list = []
+    real = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *a, **kw: calls.append(1) or real(*a, **kw))
+    return calls
+
+
+def test_each_decomposition_is_made_once(random_graph, monkeypatch):
+    packed = PackedGraphs.from_data_list([random_graph(seed) for seed in range(8)])
+    lowest = count_calls(monkeypatch, spectral, "lowest_eigenpairs")
+    whole = count_calls(monkeypatch, spectral, "all_eigenpairs")
+    adjacencies = count_calls(monkeypatch, adjacency, "from_edges")
+
+    T.Compose([make() for make in NODE_ENCODINGS[:3]])(packed)
+    assert (len(lowest), len(whole)) == (2, 0)  # sym, which serves rw, and comb
+    lowest.clear()
+    T.Compose([T.LaplacianPE(3), T.HeatKernelPE([1.0]), T.DiffusionPE(2)])(packed)
+    assert (len(lowest), len(whole)) == (0, 1)  # all of the spectrum serves those who want some of it
+    whole.clear()
+    T.Compose([T.LaplacianPE(3, normalization="comb"), T.SpectralCoordinates(5)])(packed)
+    assert (len(lowest), len(whole)) == (1, 0)
+    lowest.clear()
+    adjacencies.clear()
+    T.Compose([make() for make in NODE_ENCODINGS + PAIR_ENCODINGS])(packed)
+    assert len(whole) == 1  # sym, in full for the heat kernels
+    assert len(lowest) == 2  # comb, and the Magnetic Laplacian of the frustrated graphs, for both that ask for it
+    assert len(adjacencies) == 1
+
+
+def test_walks_distances_and_resistances_are_computed_once(random_graph, monkeypatch):
+    packed = PackedGraphs.from_data_list([random_graph(seed) for seed in range(8)])
+    powers = count_calls(monkeypatch, walk_loops, "powers")
+    returns = count_calls(monkeypatch, walk_loops, "returns")
+    searches = count_calls(monkeypatch, distances, "_hops")
+    eliminations = count_calls(monkeypatch, resistance, "_resistances")
+    components = count_calls(monkeypatch, order, "_tarjan")
+    T.Compose([make() for make in NODE_ENCODINGS + PAIR_ENCODINGS])(packed)
+    assert len(powers) == 2  # forward, which RRWP shares with the directed walks, and reverse
+    assert [len(each) for each in (returns, searches, eliminations, components)] == [1, 1, 1, 1]
 
 
 def test_encodings_see_what_transforms_before_them_made(random_graph):

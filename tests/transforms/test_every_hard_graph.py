@@ -62,7 +62,7 @@ def test_all_in_one_batch_and_packed(make, weighted):
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
 def test_weights_that_mean_nothing_are_refused(make, weight):
     data = with_types(graph([0, 1], [1, 2], 3, [1.0, weight]))
-    with pytest.raises(GraphPEValueError, match="edge_weight holds .*: weights must be finite and not negative"):
+    with pytest.raises(GraphPEValueError, match=r"edge_weight holds .*: weights must be finite and not negative"):
         make()(data)
 
 

@@ -53,6 +53,8 @@ def projectors(encoding: Encoding, out: Data) -> Values:
 
 def _eigenvalues(encoding: Encoding, out: Data) -> Tensor:
     values = out[encoding.eigenvalues_name][0].flatten()
+    if isinstance(encoding, T.DiffusionPE):  # those of the kernel, largest first
+        values = -values
     return torch.where(out[encoding.mask_name][0].flatten(), values, 1e3)  # what is missing is far above
 
 
@@ -140,6 +142,15 @@ CASES = {
     "WeisfeilerLehmanPE": Case(lambda: T.WeisfeilerLehmanPE(3), plain, True, None, None),
     "CyclePE": Case(lambda: T.CyclePE(6), plain, True, same, same),
     "CyclePE walks": Case(lambda: T.CyclePE(6, kind="walks"), plain, True, same, same),
+    "HeatKernelPE": Case(lambda: T.HeatKernelPE([0.5, 2.0]), plain, True, same, same),
+    "HeatKernelPE comb": Case(lambda: T.HeatKernelPE([0.5, 2.0], normalization="comb"), plain, True, same, None),
+    "HeatKernelPE pairs": Case(lambda: T.HeatKernelPE([0.5], level="pair"), pairs, True, same, same),
+    "HeatKernelPE pairs rw": Case(
+        lambda: T.HeatKernelPE([0.5], level="pair", normalization="rw"), pairs, True, same, same
+    ),
+    "DiffusionPE": Case(lambda: T.DiffusionPE(3), projectors, False, same, same),
+    "DiffusionPE pairs": Case(lambda: T.DiffusionPE(kernel="ppr", level="pair"), pairs, True, same, same),
+    "ElectrostaticPE": Case(lambda: T.ElectrostaticPE(), plain, True, same, lambda values, c: values / c),
     "RelativeRandomWalkPE": Case(lambda: T.RelativeRandomWalkPE(5), pairs, True, None, same),
     "RelativeRandomWalkPE undirected": Case(
         lambda: T.RelativeRandomWalkPE(5, undirected=True), pairs, True, same, same
