@@ -110,16 +110,31 @@ def store(context, array, element, value):  # type: ignore[no-untyped-def]
     return types.void(array, types.int64, _numbers), emit
 
 
+def _broadcast(builder: Any, number: Any) -> Any:
+    vector = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(vector, vector, zeros)
+
+
 @intrinsic
 def full(context, value):  # type: ignore[no-untyped-def]
     """The same number in all lanes."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), arguments[0], ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(vector, vector, zeros)
+        return _broadcast(builder, arguments[0])
 
     return _numbers(types.float64), emit
+
+
+@intrinsic
+def spread(context, array, index):  # type: ignore[no-untyped-def]
+    """One number of a flat array in all lanes; `full(array[index])` for indices that are known not to be negative."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return _broadcast(builder, builder.load(builder.gep(data, [arguments[1]])))
+
+    return _numbers(array, types.int64), emit
 
 
 @intrinsic
