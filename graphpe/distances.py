@@ -40,7 +40,7 @@ def shortest_paths(
 
     Args:
         graphs: The graphs, or a plan that shares their work.
-        max_distance: Largest distance, positive; None for no limit.
+        max_distance: Largest distance, positive (and whole, unless `weighted`); None for no limit.
         undirected: Walk every edge both ways; otherwise from tail to head.
         weighted: Take `edge_weight` as lengths; otherwise every edge has length 1.
 
@@ -48,12 +48,14 @@ def shortest_paths(
         `[sum n_b^2]`, row-major in each graph, on the device of the graphs: int64, or float64 where weighted.
 
     Raises:
-        GraphPEValueError: `max_distance` is not positive, or weights are negative or not finite.
+        GraphPEValueError: `max_distance` is no such number, or weights are negative or not finite.
     """
     plan = Plan.of(graphs)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     if max_distance is not None and not 0 < max_distance < np.inf:
         raise GraphPEValueError(f"max_distance must be positive and finite, got {max_distance}")
+    if max_distance is not None and not weighted and max_distance != int(max_distance):
+        raise GraphPEValueError(f"max_distance must be a whole number of hops, got {max_distance}")
     if weighted and plan.graphs.edge_weight is not None:
         distance = plan.once(path_lengths, undirected)
     else:
@@ -70,15 +72,16 @@ def hop_distances(plan: Plan, undirected: bool) -> NDArray[np.signedinteger]:
     """
     # Searched backwards, so that the distances to a block of 64 nodes stand together in each row.
     backward: Adjacency = plan.once(symmetric_adjacency if undirected else reverse_adjacency)
-    dtype = np.int16 if plan.graphs.max_size <= np.iinfo(np.int16).max else np.int32
-    out = np.empty(plan.graphs.num_pairs, dtype)
+    dtype: type[np.signedinteger] = np.int16 if plan.graphs.max_size <= np.iinfo(np.int16).max else np.int32
+    out: NDArray[np.signedinteger] = np.empty(plan.graphs.num_pairs, dtype)
     _hops(backward.indptr, backward.indices, rows_of(backward), *_pointers(plan), out)
     return out
 
 
 def path_lengths(plan: Plan, undirected: bool) -> Floats:
     """Least sum of weights on a path from i to j, `UNREACHABLE` where there is none; `[sum n_b^2]` (a part)."""
-    return _lengths(*plan.once(symmetric_adjacency if undirected else adjacency), *_pointers(plan))
+    matrix: Adjacency = plan.once(symmetric_adjacency if undirected else adjacency)
+    return _lengths(*matrix, *_pointers(plan))
 
 
 def _pointers(plan: Plan) -> tuple[Ints, Ints]:
@@ -196,7 +199,7 @@ def _cut_hops(distance: NDArray[np.signedinteger], limit: int) -> Ints:
     """Distances up to a limit, limit + 1 where there is no path; with limit -1 as they are."""
     out = np.empty(len(distance), np.int64)
     for p in range(len(out)):
-        hops = np.int64(distance[p])
+        hops = int(distance[p])
         if limit >= 0:
             hops = limit + 1 if hops < 0 else min(hops, limit)
         out[p] = hops
@@ -207,7 +210,7 @@ def _cut_hops(distance: NDArray[np.signedinteger], limit: int) -> Ints:
 def _cut_lengths(distance: NDArray[np.number], limit: float) -> Floats:
     out = np.empty(len(distance), np.float64)
     for p in range(len(out)):
-        length = np.float64(distance[p])
+        length = float(distance[p])
         if limit >= 0:
             length = limit + 1.0 if length < 0 else min(length, limit)
         out[p] = length

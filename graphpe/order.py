@@ -61,7 +61,8 @@ def reachability(graphs: PackedGraphs | Plan) -> Tensor:
     check_edge_weight(graphs.edge_weight, graphs.num_edges)
     matrix: Adjacency = plan.once(adjacency)
     ptr, pair_ptr = graphs.ptr.numpy(force=True), graphs.pair_ptr.numpy(force=True)
-    reached = _closure(matrix.indptr, matrix.indices, *plan.once(condensation), ptr, pair_ptr)
+    components: Condensation = plan.once(condensation)
+    reached = _closure(matrix.indptr, matrix.indices, *components, ptr, pair_ptr)
     return torch.from_numpy(reached).to(graphs.device)
 
 
@@ -86,7 +87,8 @@ def depths(graphs: PackedGraphs | Plan, path: Path = "longest") -> Tensor:
     plan = Plan.of(graphs)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     matrix: Adjacency = plan.once(adjacency)
-    depth = _depths(matrix.indptr, matrix.indices, *plan.once(condensation), path == "longest")
+    components: Condensation = plan.once(condensation)
+    depth = _depths(matrix.indptr, matrix.indices, *components, path == "longest")
     return torch.from_numpy(depth).to(plan.graphs.device)
 
 

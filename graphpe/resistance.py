@@ -60,8 +60,9 @@ def commute_times(graphs: PackedGraphs | Plan) -> Tensor:
 
 def resistances(plan: Plan) -> Floats:
     """Effective resistances, infinite between components; `[sum n_b^2]` (a part of a plan)."""
+    matrix: Adjacency = plan.once(symmetric_adjacency)
     out = np.zeros(plan.graphs.num_pairs)
-    _resistances(*plan.once(symmetric_adjacency), *_pointers(plan), out)
+    _resistances(*matrix, *_pointers(plan), out)
     return out
 
 
@@ -189,23 +190,31 @@ def _centred(resistance: Floats, ptr: Ints, pair_ptr: Ints) -> Floats:
         n = ptr[b + 1] - ptr[b]
         inside = resistance[pair_ptr[b] : pair_ptr[b + 1]].reshape(n, n)
         inverse = out[pair_ptr[b] : pair_ptr[b + 1]].reshape(n, n)
-        mean = np.zeros(n)
-        whole = np.zeros(n)
-        size = np.zeros(n)
-        for u in range(n):
-            for v in range(n):
-                if inside[u, v] != np.inf:
-                    mean[u] += inside[u, v]
-                    size[u] += 1
-            mean[u] /= size[u]
-        for u in range(n):
-            for v in range(n):
-                if inside[u, v] != np.inf:
-                    whole[u] += mean[v] / size[u]
-        for u in range(n):
-            for v in range(n):
-                if inside[u, v] != np.inf:
-                    inverse[u, v] = 0.5 * (mean[u] + mean[v] - whole[u] - inside[u, v])
+        done = np.zeros(n, np.bool_)
+        members = np.empty(n, np.int64)
+        mean = np.empty(n)
+        for first in range(n):
+            if done[first]:
+                continue
+            count = 0
+            for u in range(n):
+                if inside[first, u] != np.inf:
+                    members[count] = u
+                    done[u] = True
+                    count += 1
+            whole = 0.0
+            for a in range(count):
+                row = inside[members[a]]
+                total = 0.0
+                for c in range(count):
+                    total += row[members[c]]
+                mean[a] = total / count
+                whole += mean[a] / count
+            for a in range(count):
+                row, target = inside[members[a]], inverse[members[a]]
+                for c in range(count):
+                    v = members[c]
+                    target[v] = 0.5 * (mean[a] + mean[c] - whole - row[v])
     return out
 
 

@@ -20,7 +20,6 @@ from graphpe.transforms.base import (
     Values,
     check_attr_name,
     check_count,
-    check_integer,
     check_seed,
 )
 
@@ -63,7 +62,7 @@ class DiffusionPE(RandomSigns):
         kernel: `"heat"`, `"p-step"` or `"ppr"`.
         level: `"node"` or `"pair"`.
         beta: Diffusion time of `"heat"`, positive.
-        steps: Steps of `"p-step"`, at least 1.
+        steps: Steps of `"p-step"`, 1 to 4096.
         gamma: Step width of `"p-step"`, above 0 and at most 0.5 (beyond, high frequencies have the larger |kappa|).
         alpha: Restart probability of `"ppr"`, above 0 and at most 1.
         sign: `"random"`, `"canonical"` or `"none"`, as for `LaplacianPE`.
@@ -109,7 +108,7 @@ class DiffusionPE(RandomSigns):
         self.kernel: Diffusion = kernel
         self.level = level
         self.beta = check_number("beta", beta)
-        self.steps = check_integer("steps", steps)
+        self.steps = check_count("steps", steps)
         self.gamma = check_number("gamma", gamma)
         self.alpha = check_number("alpha", alpha)
         diffusion_response(self.kernel, self.beta, self.steps, self.gamma, self.alpha)

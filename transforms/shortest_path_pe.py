@@ -11,7 +11,7 @@ import torch
 from graphpe.distances import hop_distances, path_lengths, shortest_paths
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_integer
+from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_count
 
 
 class ShortestPathPE(PairEncoding):
@@ -38,7 +38,8 @@ class ShortestPathPE(PairEncoding):
     (Dijkstra): O(n_b |E_b| log n_b). Memory O(n_b^2).
 
     Args:
-        max_distance: Largest distance, an integer from 1, or any positive number where `weighted`; None for no limit.
+        max_distance: Largest distance, an integer from 1 to 4096, or any positive number where `weighted`; None for no
+            limit.
         undirected: Walk every edge both ways; otherwise from tail to head only.
         weighted: Take `edge_weight` as lengths.
         attr_name: Key of the encoding.
@@ -103,10 +104,7 @@ class ShortestPathPE(PairEncoding):
 
 def _check_distance(value: float, weighted: bool) -> float:
     if not weighted:
-        number: float = check_integer("max_distance", value)
-        if number < 1:
-            raise GraphPEValueError(f"max_distance must be at least 1, got {number}")
-        return number
+        return check_count("max_distance", value)
     if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
         raise GraphPETypeError(f"max_distance must be a number, got {value!r}")
     if not (math.isfinite(value) and value > 0):

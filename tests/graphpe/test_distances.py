@@ -122,6 +122,11 @@ def test_wrong_limit(limit, make_graphs):
         shortest_paths(PackedGraphs.from_data_list(make_graphs([3], 0)), limit)
 
 
+def test_hops_are_whole(make_graphs):
+    with pytest.raises(GraphPEValueError, match=r"max_distance must be a whole number of hops, got 0\.5"):
+        shortest_paths(PackedGraphs.from_data_list(make_graphs([3], 0)), 0.5)
+
+
 def test_wrong_weights():
     graph = Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.tensor([-1.0]), num_nodes=2)
     with pytest.raises(GraphPEValueError, match="edge_weight holds -1"):

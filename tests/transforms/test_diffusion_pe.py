@@ -102,7 +102,7 @@ def test_extreme_weights(weights, kernel):
         (lambda: DiffusionPE(3, kernel="gdc"), GraphPEValueError, "kernel must be one of 'heat', 'p-step', 'ppr'"),
         (lambda: DiffusionPE(3, beta=0), GraphPEValueError, r"beta must be positive and finite, got 0\.0"),
         (lambda: DiffusionPE(3, beta="1"), GraphPETypeError, "beta must be a number, got '1'"),
-        (lambda: DiffusionPE(3, steps=0), GraphPEValueError, "steps must be at least 1, got 0"),
+        (lambda: DiffusionPE(3, steps=0), GraphPEValueError, "steps must be from 1 to 4096, got 0"),
         (lambda: DiffusionPE(3, steps=1.0), GraphPETypeError, r"steps must be an integer, got 1\.0"),
         (lambda: DiffusionPE(3, gamma=0.6), GraphPEValueError, r"gamma must be above 0 and at most 0\.5, got 0\.6"),
         (lambda: DiffusionPE(3, alpha=float("nan")), GraphPEValueError, "alpha must be above 0 and at most 1, got nan"),

@@ -73,7 +73,7 @@ def test_lengths_beyond_float32_are_cut():
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
-        (lambda: ShortestPathPE(0), GraphPEValueError, "max_distance must be at least 1, got 0"),
+        (lambda: ShortestPathPE(0), GraphPEValueError, "max_distance must be from 1 to 4096, got 0"),
         (lambda: ShortestPathPE(2.5), GraphPETypeError, "max_distance must be an integer, got 2.5"),
         (lambda: ShortestPathPE(True), GraphPETypeError, "max_distance must be an integer, got True"),
         (lambda: ShortestPathPE("far", weighted=True), GraphPETypeError, "max_distance must be a number, got 'far'"),
