@@ -14,7 +14,8 @@ from graphpe.engine import for_shard, one_thread, raise_interrupt
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
 
-_SAMPLES = (1, 8, 64, 512)
+# The first is for compiled code that has to be loaded, or compiled, before anything can be measured.
+_SAMPLES = (1, 1, 8, 64, 512)
 _ENOUGH_SECONDS = 0.3
 _UNITS = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 
@@ -62,14 +63,13 @@ def graphs_per_second(graphs: PackedGraphs, transform: Any, device: torch.device
     chosen = np.random.default_rng(0).permutation(graphs.num_graphs)
     features = graphs._replace(objects={})
     speed = 0.0
-    for count in _SAMPLES:
+    for turn, count in enumerate(_SAMPLES):
         sample = features.select(chosen[:count])
         start = time.perf_counter()
         _encode(sample, transform, device)
         seconds = time.perf_counter() - start
         speed = len(sample) / max(seconds, 1e-9)
-        # The first round also pays for compiled code that is loaded; it tells little unless it takes really long.
-        if count >= graphs.num_graphs or seconds > (_ENOUGH_SECONDS if count > 1 else 10.0):
+        if turn and (count >= graphs.num_graphs or seconds > _ENOUGH_SECONDS):
             break
     return speed
 

@@ -104,6 +104,7 @@ def precompute(
         return EncodedDataset(path)
     for line in describe(graphs, list(job.stored), job.encoded):
         say(line)
+    say(f"  {size:>9}  in all")
     start = time.perf_counter()
     with StoreWriter(path, job.manifest) as writer:
         left = sum(job.shards.num_graphs(shard) for shard in writer.missing)

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +34,8 @@ try:
     import fcntl
 except ImportError:  # Windows: nothing keeps two processes from encoding into one folder
     fcntl = None  # type: ignore[assignment]
+
+_MAP_NORESERVE = 0x4000  # of Linux; Python's mmap does not name it
 
 DATA, PART, JOURNAL, MANIFEST = "graphs.safetensors", "graphs.safetensors.part", "journal.jsonl", "manifest.json"
 
@@ -243,8 +247,7 @@ class Store:
             status = path.stat()
             if status.st_size != expected:
                 raise GraphPERuntimeError(f"{path} has {status.st_size:,} bytes instead of {expected:,}: {again}")
-            # Copy on write: who changes a tensor in place changes it in this process, never on disk.
-            self._bytes = torch.from_numpy(np.memmap(path, dtype=np.uint8, mode="c"))
+            self._bytes = _map_file(path)
         except FileNotFoundError:
             raise GraphPERuntimeError(f"{path} is missing: {again}") from None
         except OSError as error:
@@ -274,6 +277,16 @@ class Store:
                 f"{self.root / DATA} is damaged in shard {shard} (graphs {start} to {stop - 1}), key {key!r}: "
                 f"delete {self.root} and encode again"
             )
+
+
+def _map_file(path: Path) -> Tensor:
+    """A file's bytes, copied on write: who changes a tensor in place changes it in this process, never on disk."""
+    with path.open("rb") as file:
+        if sys.platform == "linux":
+            # Without the flag Linux refuses files that are larger than the memory, all of which might be written to.
+            flags, access = mmap.MAP_PRIVATE | _MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+            return torch.frombuffer(mmap.mmap(file.fileno(), 0, flags=flags, prot=access), dtype=torch.uint8)
+        return torch.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), dtype=torch.uint8)
 
 
 def _why_there_is_none(root: Path) -> str:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch_geometric.data import Data
 
 from graphpe import chunks
 from graphpe import transforms as T
 from graphpe.benchmarks.encoding import encode_graphs
+from graphpe.errors import GraphPEValueError
 from graphpe.packed import PackedGraphs
 
 
@@ -36,3 +38,14 @@ def test_nothing_to_do() -> None:
     assert encode_graphs(graphs, [], progress=False) is graphs
     empty = graphs.select([])
     assert encode_graphs(empty, [T.LaplacianPE(k=3)], progress=False) is empty
+
+
+def test_pair_values_are_encoded_up_to_a_limit() -> None:
+    graphs = graphs_of_sizes([9, 2, 30, 1])
+    transform = T.RelativeRandomWalkPE(walk_length=3)
+    (key,) = transform.pair_keys
+    size = (81 + 4 + 900 + 1) * 3 * 4
+    encoded = encode_graphs(graphs, [transform, T.RandomWalkPE(walk_length=2)], progress=False, pair_limit=size)
+    torch.testing.assert_close(encoded.pair[key], transform(graphs).pair[key])
+    with pytest.raises(GraphPEValueError, match="986 pairs"):
+        encode_graphs(graphs, [transform], progress=False, pair_limit=size - 1)

@@ -17,7 +17,7 @@ from graphpe.columns import Texts, graph_columns, shard_rows, take_rows
 from graphpe.errors import GraphPERuntimeError
 from graphpe.manifest import Manifest
 from graphpe.packed import PackedGraphs
-from graphpe.store import DATA, JOURNAL, MANIFEST, PART, Store, StoreWriter
+from graphpe.store import DATA, JOURNAL, MANIFEST, PART, Store, StoreWriter, _map_file
 
 BOUNDS = [0, 3, 6, 7]
 
@@ -230,6 +230,20 @@ def test_changing_a_tensor_leaves_the_file_alone(root: Path) -> None:
     store = Store(root)
     store.packed.node["x"].zero_()
     assert files(root) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files with holes, and how Linux counts memory")
+def test_a_file_larger_than_the_memory(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        size = file.tell() or os.fstat(file.fileno()).st_size
+    content = _map_file(tmp_path / "large")
+    assert len(content) == size
+    content[-1] = 3
+    assert content[-1] == 3
+    with (tmp_path / "large").open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        assert file.read() == b"\0"
 
 
 def test_a_full_disk_is_one_line_and_resumable(tmp_path: Path, root: Path, manifest, columns) -> None:
