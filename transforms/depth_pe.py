@@ -18,7 +18,7 @@ class DepthPE(Encoding):
     Writes `depth_pe`, `[N, 1]` int64: rows of a table of `max_depth + 1` embeddings where there is a `max_depth`.
     Edges of weight 0 are none; other weights, parallel edges and self-loops change nothing. O(N + E), on the CPU.
 
-    DAGformer feeds the longest depths through sines and cosines; its code computes them on acyclic graphs only.
+    DAGformer feeds the longest depths through sines and cosines.
 
     Args:
         max_depth: Largest depth, 1 to 4096; deeper nodes have this one. None for no limit.

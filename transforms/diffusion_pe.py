@@ -54,8 +54,8 @@ class DiffusionPE(RandomSigns):
     Signs and repeated eigenvalues as for `LaplacianPE`; the pair level has no such freedom. O(n^3) time and O(n^2)
     memory a graph at most, shared with the other spectral encodings in a `Compose`.
 
-    The code of Benchmarking-PEs (`GCKN`) sorts the eigenvalues of the kernel upwards, which takes the highest
-    frequencies, and does not scale; GraphiT's decomposes a matrix that is not symmetric.
+    Differs from the code of Benchmarking-PEs (`GCKN`), which sorts the eigenvalues of the kernel upwards and so takes
+    the highest frequencies.
 
     Args:
         k: Number of eigenvectors, 1 to 4096, at level "node"; None at level "pair".

@@ -22,7 +22,7 @@ class ResistancePE(PairEncoding):
     component in float64 without subtractions (see `graphpe.resistance`), so that weights of very different sizes do not
     spoil each other: O(n^2) time on trees to O(n^3) on dense graphs, O(n^2) memory, on the CPU.
 
-    Graphormer-GD's code expects these values precomputed (`res_pos`) and does not come with them.
+    Graphormer-GD's code takes these values precomputed, as `res_pos`.
 
     Args:
         attr_name: Key of the encoding.
