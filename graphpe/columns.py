@@ -153,7 +153,7 @@ class Texts:
             content = dict(zip(keys, values, strict=True))
             texts.append(_to_json(content, i).encode())
         self.sizes = np.array([len(text) for text in texts], dtype=np.int64)
-        self.ptr = np.concatenate([np.zeros(1, dtype=np.int64), self.sizes.cumsum()])
+        self.ptr = _pointers(self.sizes)
         self.blob = np.frombuffer(b"".join(texts), dtype=np.uint8)
 
 
@@ -214,13 +214,11 @@ class StoredObjects(Sequence[Any]):
         return json.loads(self.text[self.ptr[i] : self.ptr[i + 1]].numpy().tobytes())[self.key]
 
 
-def to_packed(tensors: Mapping[str, Tensor], ptr: Ints, edge_ptr: Ints, keys: Sequence[str]) -> PackedGraphs:
+def to_packed(tensors: Mapping[str, Tensor], keys: Sequence[str]) -> PackedGraphs:
     """The graphs that columns hold, sharing their memory.
 
     Args:
         tensors: The columns' values by name.
-        ptr: First node of each graph `[B + 1]`.
-        edge_ptr: First edge of each graph `[B + 1]`.
         keys: Keys of Python objects.
     """
     rooms: dict[str, dict[str, Tensor]] = {"node": {}, "edge": {}, "graph": {}, "pair": {}}
@@ -228,9 +226,10 @@ def to_packed(tensors: Mapping[str, Tensor], ptr: Ints, edge_ptr: Ints, keys: Se
         room, _, key = name.partition(".")
         if room in rooms:
             rooms[room][key] = value
+    ptr, edge_ptr = _pointers(tensors[NUM_NODES].numpy()), _pointers(tensors[NUM_EDGES].numpy())
     objects: dict[str, Any] = {}
     if keys:
-        text_ptr = np.concatenate([np.zeros(1, dtype=np.int64), tensors[TEXT_SIZES].numpy().cumsum()])
+        text_ptr = _pointers(tensors[TEXT_SIZES].numpy())
         objects = {key: StoredObjects(key, tensors[TEXT], text_ptr) for key in keys}
     return PackedGraphs._trusted(
         edge_index=tensors[EDGE_INDEX],
@@ -242,6 +241,10 @@ def to_packed(tensors: Mapping[str, Tensor], ptr: Ints, edge_ptr: Ints, keys: Se
         _host_edge_ptr=edge_ptr,
         **rooms,
     )
+
+
+def _pointers(sizes: Ints) -> Ints:
+    return np.concatenate([np.zeros(1, dtype=np.int64), sizes.cumsum()])
 
 
 def _to_json(content: dict[str, Any], i: int) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
+import logging
 import multiprocessing
 import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
@@ -34,6 +36,7 @@ from graphpe.threads import one_blas_thread
 Engine = Literal["local", "ray"]
 Progress = Callable[[int], object]
 Encoded = dict[str, Tensor]
+Results = Generator[tuple[int, Encoded], None, None]
 
 RETRIES = 3
 """How often Ray encodes a shard again whose worker was killed."""
@@ -70,7 +73,7 @@ class Shards:
 
 def encode_shards(
     shards: Shards, missing: Sequence[int], *, engine: Engine, workers: int, progress: Progress
-) -> Iterator[tuple[int, Encoded]]:
+) -> Results:
     """Encode shards; gives each as it is done, by number and values under `"<room>.<key>"`.
 
     Args:
@@ -129,7 +132,7 @@ def raise_interrupt(error: BaseException) -> None:
         before = before.__cause__ or before.__context__
 
 
-def _encode_here(shards: Shards, missing: Sequence[int], progress: Progress) -> Iterator[tuple[int, Encoded]]:
+def _encode_here(shards: Shards, missing: Sequence[int], progress: Progress) -> Results:
     for shard in missing:
         try:
             values = encode_shard(shards.load(shard), shards.transform, shard, shards.device, progress)
@@ -183,9 +186,7 @@ class _Process:
         )
 
 
-def _encode_in_processes(
-    shards: Shards, missing: Sequence[int], workers: int, progress: Progress
-) -> Iterator[tuple[int, Encoded]]:
+def _encode_in_processes(shards: Shards, missing: Sequence[int], workers: int, progress: Progress) -> Results:
     setup = _pickled(shards)
     queue = list(reversed(missing))
     processes: list[_Process] = []
@@ -263,17 +264,15 @@ def _main_hidden(unless: bool) -> Iterator[None]:
 # Ray
 
 
-def _encode_on_ray(
-    shards: Shards, missing: Sequence[int], workers: int, progress: Progress
-) -> Iterator[tuple[int, Encoded]]:
+def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progress: Progress) -> Results:
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")  # not `import`: type checkers need not have it
     except ImportError:
         raise GraphPERuntimeError("engine='ray' needs Ray, which is not here: pip install 'graphpe[ray]'") from None
     setup = _pickled(shards)
     started_here = not ray.is_initialized()
     if started_here:
-        ray.init(logging_level="ERROR", log_to_driver=False)
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
     running: dict[Any, int] = {}
     try:
         gpus = 1 if shards.device.type == "cuda" else 0

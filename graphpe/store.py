@@ -262,11 +262,7 @@ class Store:
             if column.name in (NUM_NODES, NUM_EDGES, TEXT_SIZES):
                 for shard in range(self.layout.num_shards):
                     self._verify(column, shard)
-        pointers = [
-            np.concatenate([np.zeros(1, dtype=np.int64), tensors[name].numpy().cumsum()])
-            for name in (NUM_NODES, NUM_EDGES)
-        ]
-        self.packed = to_packed(tensors, *pointers, manifest.objects)
+        self.packed = to_packed(tensors, manifest.objects)
 
     def _verify(self, column: Column, shard: int) -> None:
         pieces = [self._bytes[start:stop].numpy() for start, stop in self.layout.ranges(column, shard)]
