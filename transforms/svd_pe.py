@@ -18,7 +18,7 @@ class SVDPE(RandomSigns):
     edges are those of `graphpe.laplacian`, not symmetrised and without added self-loops.
 
     u and v of a triplet share one sign, which is free; triplets of a repeated singular value are some orthonormal basis
-    (always so for bipartite parts). Dense O(n^3) a graph; from 500 nodes on by Lanczos.
+    (always so for bipartite parts). O(n^3) a graph; large ones by Lanczos (see `graphpe.singular`).
 
     Writes, with B graphs and N nodes in total:
 

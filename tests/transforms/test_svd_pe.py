@@ -30,7 +30,8 @@ def test_canonical_signs_under_permutation():
 
 def test_reversing_edges_exchanges_the_halves():
     edges = torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 1, 3]])
+    weight = torch.tensor([1.0, 0.7, 1.5, 0.4, 2.0])  # all singular values differ
     encode = T.SVDPE(2, sign="canonical")
-    tails, heads = encode(Data(edge_index=edges, num_nodes=4)).svd_pe.chunk(2, dim=1)
-    back = encode(Data(edge_index=edges.flip(0), num_nodes=4)).svd_pe
+    tails, heads = encode(Data(edge_index=edges, edge_weight=weight, num_nodes=4)).svd_pe.chunk(2, dim=1)
+    back = encode(Data(edge_index=edges.flip(0), edge_weight=weight, num_nodes=4)).svd_pe
     torch.testing.assert_close(back.abs(), torch.cat([heads, tails], dim=1).abs(), atol=1e-5, rtol=0)
