@@ -28,10 +28,13 @@ from graphpe.eigen.lanes import (
 _EPS = 2.0**-53
 # QL needs 1.7 sweeps per eigenvalue as a rule; LAPACK, too, gives up after 30.
 _SWEEPS = 30
-# Two steps of inverse iteration do from a start without luck; more only help inside clusters.
-_STEPS = 6
+# Two steps of inverse iteration do from any start. Inside a cluster, where little is left of a vector without those
+# before it, more help, and residuals stay larger.
+_STEPS = 5
 _RESIDUAL = 16 * _EPS
-_PARALLEL = 1e-8
+_RESIDUAL_AT_LAST = 1024 * _EPS
+# Orthogonal to rounding after the second pass, if the first left no more than this.
+_PARALLEL = 0.1
 
 
 @compiled
@@ -183,7 +186,7 @@ def eigenvectors(
         norm = select(norm < here, here, norm)
     smallest = full(_EPS) * norm
     smallest = select(smallest == zero, one, smallest)
-    enough = full(_RESIDUAL) * norm
+    enough, enough_at_last = full(_RESIDUAL) * norm, full(_RESIDUAL_AT_LAST) * norm
     for lane in range(LANES):
         scratch[LANES * lane_numbers + lane] = size[lane]
         scratch[LANES * (lane_numbers + 1) + lane] = wanted[lane]
@@ -235,7 +238,7 @@ def eigenvectors(
                 before, here = here, following
             for i in range(n):
                 store(vectors, j * n + i, select(done, load(vectors, j * n + i), load(scratch, x + i)))
-            good = both(residual <= enough, parallel <= full(_PARALLEL))
+            good = both(residual <= (enough if step < 3 else enough_at_last), parallel <= full(_PARALLEL))
             done = select(good, one, select(done, one, zero)) == one
             if not any_lane(select(done, zero, one) == one):
                 break
@@ -246,14 +249,20 @@ def eigenvectors(
 
 @compiled
 def _factorise(diagonal: Any, beside: Any, value: Any, smallest: Any, n: int, scratch: Any) -> None:
-    """LU factors of T - value I with partial pivoting; pivots below `smallest` are replaced by it."""
+    """LU factors of T - value I with partial pivoting; pivots below `smallest` are replaced by it.
+
+    Where T falls apart to rounding it is taken apart, so that each part has an amplification of its own.
+    """
     inverse, first, second, multiplier, swaps = 2 * n, 3 * n, 4 * n, 5 * n, 6 * n
     zero, one = full(0.0), full(1.0)
     pivot = load(diagonal, 0) - value
-    right = load(beside, 1) if n > 1 else zero
+    left = load(beside, 1) if n > 1 else zero
+    left = select(absolute(left) <= smallest, zero, left)
+    right = left
     for i in range(1, n):
-        left, middle = load(beside, i), load(diagonal, i) - value
+        middle = load(diagonal, i) - value
         far = load(beside, i + 1) if i + 1 < n else zero
+        far = select(absolute(far) <= smallest, zero, far)
         swap = absolute(pivot) < absolute(left)
         chosen, other = select(swap, left, pivot), select(swap, pivot, left)
         chosen = select(absolute(chosen) < smallest, smallest, chosen)
@@ -266,7 +275,7 @@ def _factorise(diagonal: Any, beside: Any, value: Any, smallest: Any, n: int, sc
         store(scratch, multiplier + i, factor)
         store(scratch, swaps + i, select(swap, one, zero))
         pivot = lower - factor * upper
-        right = select(swap, zero - factor * far, far)
+        right, left = select(swap, zero - factor * far, far), far
     store(scratch, inverse + n - 1, one / select(absolute(pivot) < smallest, smallest, pivot))
 
 
