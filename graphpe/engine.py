@@ -19,17 +19,15 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numba
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.chunks import encode_in_chunks, written_keys
-from graphpe.columns import as_bytes
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
+from graphpe.frozen import Frozen, FrozenGraphs, freeze, freeze_graphs, thaw, thaw_graphs
 from graphpe.packed import PackedGraphs
 from graphpe.threads import one_blas_thread
 
@@ -303,48 +301,11 @@ def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progres
             ray.shutdown()
 
 
-# Between processes
-
-
-class Frozen(NamedTuple):
-    """A tensor as an array of bytes, for pickling without torch's shared memory."""
-
-    content: NDArray[np.uint8]
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-
-
-def freeze(values: dict[str, Tensor]) -> dict[str, Frozen]:
-    """Tensors as arrays of bytes."""
-    return {key: Frozen(as_bytes(value), value.dtype, tuple(value.shape)) for key, value in values.items()}
-
-
-def thaw(values: dict[str, Frozen]) -> dict[str, Tensor]:
-    """Tensors from arrays of bytes."""
-    return {
-        key: torch.from_numpy(content if content.flags.writeable else content.copy()).view(dtype).reshape(shape)
-        for key, (content, dtype, shape) in values.items()
-    }
-
-
-def freeze_graphs(graphs: PackedGraphs) -> dict[str, dict[str, Frozen]]:
-    """Graphs without Python objects as arrays of bytes."""
-    structure = {"edge_index": graphs.edge_index, "ptr": graphs.ptr, "edge_ptr": graphs.edge_ptr}
-    if graphs.edge_weight is not None:
-        structure["edge_weight"] = graphs.edge_weight
-    rooms = {room: freeze(getattr(graphs, room)) for room in ("node", "edge", "graph", "pair")}
-    return {"structure": freeze(structure), **rooms}
-
-
-def thaw_graphs(frozen: dict[str, dict[str, Frozen]]) -> PackedGraphs:
-    """Graphs from `freeze_graphs`."""
-    content = {room: thaw(values) for room, values in frozen.items()}
-    structure = {"edge_weight": None, **content.pop("structure")}
-    return PackedGraphs._trusted(**structure, **content, objects={})
+# In other processes
 
 
 def _attempt(
-    transform: Any, device: torch.device, shard: int, graphs: dict[str, dict[str, Frozen]]
+    transform: Any, device: torch.device, shard: int, graphs: FrozenGraphs
 ) -> dict[str, Frozen] | GraphPEError:
     """The values of a shard, or the error, as plain data."""
     try:
@@ -353,7 +314,7 @@ def _attempt(
         return _told(error)
 
 
-def _attempt_pickled(setup: bytes, shard: int, graphs: dict[str, dict[str, Frozen]]) -> Any:
+def _attempt_pickled(setup: bytes, shard: int, graphs: FrozenGraphs) -> Any:
     transform, device = pickle.loads(setup)
     return _attempt(transform, device, shard, graphs)
 

@@ -16,9 +16,7 @@ from graphpe.engine import (
     encode_shard,
     encode_shards,
     for_shard,
-    freeze_graphs,
     one_thread,
-    thaw_graphs,
 )
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
@@ -160,16 +158,6 @@ def test_an_encoding_that_does_not_pickle(graphs: PackedGraphs, odd) -> None:
     with pytest.raises(GraphPETypeError, match=r"Odd\(\) cannot be sent to another process .*: use workers=0"):
         run(shards_of(graphs, odd), workers=1)
     assert len(run(shards_of(graphs, odd), workers=0)) == 4
-
-
-def test_graphs_travel_unchanged(make_graphs, assert_same_data) -> None:
-    data = make_graphs([3, 0, 5], seed=1, pairs=True, weights=True)
-    for graph in data:
-        graph.half = torch.rand(graph.num_nodes).bfloat16()
-        del graph.name, graph.tokens
-    packed = PackedGraphs.from_data_list(data)
-    for found, expected in zip(thaw_graphs(freeze_graphs(packed)).to_data_list(), packed.to_data_list(), strict=True):
-        assert_same_data(found, expected)
 
 
 def test_one_thread_is_for_the_block_only() -> None:
