@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graphpe.files import write_atomically
+from graphpe.files import user_cache, write_atomically
 
 
 def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_failed_write_keeps_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     code = (
-        "import resource, signal, sys; from pathlib import Path; from graphpe.files import write_atomically\n"
+        "import resource, signal, sys; from pathlib import Path; from graphpe.files import user_cache, write_atomically\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: write_atomically(Path(sys.argv[1]), b'x' * 100_000)\n"
         "except OSError: sys.exit(7)"
@@ -50,3 +50,13 @@ def test_a_failed_write_keeps_the_old_content(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 7
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows has a variable of its own for it")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert user_cache() == tmp_path / "graphpe"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_cache() == tmp_path / ".cache" / "graphpe"
