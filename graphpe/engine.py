@@ -172,15 +172,16 @@ class _Process:
 
     def _death(self, shards: Shards) -> str:
         code = self.process.exitcode or 0
-        if not self.started:
+        if not self.started and code >= 0:
             return (
                 f"a process for encoding ended before it began (exit code {code}): a script that defines its encoding "
                 "itself must call precompute under `if __name__ == '__main__':`"
             )
         how = f"killed by signal {-code} (out of memory?)" if code < 0 else f"exit code {code}"
+        what = "that was to encode" if self.shard is None else f"that encoded {shards.name(self.shard)}"
         return (
-            f"the process that encoded {shards.name(self.shard or 0)} died ({how}): shards that were written are kept, "
-            "run again to go on, with fewer workers where memory is short"
+            f"the process {what} died ({how}): shards that were written are kept, run again to go on, with fewer "
+            "workers where memory is short"
         )
 
 
@@ -191,7 +192,8 @@ def _encode_in_processes(shards: Shards, missing: Sequence[int], workers: int, p
     try:
         # Children inherit ignored interrupts: Ctrl-C is for this process, which stops them.
         with _interrupts_ignored(), _main_hidden(unless=b"__main__" in setup):
-            processes += [_Process(setup) for _ in range(workers)]
+            for _ in range(workers):
+                processes.append(_Process(setup))
         busy: dict[Any, _Process] = {each.connection: each for each in processes}
         while busy:
             for connection in wait(list(busy)):
@@ -270,7 +272,10 @@ def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progres
     setup = _pickled(shards)
     started_here = not ray.is_initialized()
     if started_here:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise GraphPERuntimeError(f"no connection to a Ray cluster: {_text(error)}") from None
     running: dict[Any, int] = {}
     try:
         gpus = 1 if shards.device.type == "cuda" else 0

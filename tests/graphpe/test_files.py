@@ -40,7 +40,7 @@ def test_a_failed_write_keeps_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     code = (
-        "import resource, signal, sys; from pathlib import Path; from graphpe.files import user_cache, write_atomically\n"
+        "import resource, signal, sys; from pathlib import Path; from graphpe.files import write_atomically\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: write_atomically(Path(sys.argv[1]), b'x' * 100_000)\n"
         "except OSError: sys.exit(7)"
