@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from scipy.stats import poisson
 from torch import Tensor
 
 from graphpe.adjacency import Floats, Ints
@@ -17,8 +18,13 @@ from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.laplacian import Normalization, check_edge_weight, check_normalization, inverse_sqrt_degrees
 from graphpe.packed import PackedGraphs
 from graphpe.plan import Plan
-from graphpe.spectral import FullSpectrum, full_spectrum, laplacian_eigenpairs, symmetrised
+from graphpe.return_probabilities import return_probabilities
+from graphpe.spectral import FullSpectrum, full_spectrum, laplacian_eigenpairs, symmetrised, zero_modes
 from graphpe.threads import one_blas_thread
+
+# Beyond, more than about 80 steps would be needed.
+_LONGEST_TIME = 30.0
+_LEFT_OUT = 1e-15
 
 Response = Callable[[Floats], Floats]
 Diffusion = Literal["heat", "p-step", "ppr"]
@@ -69,11 +75,38 @@ def heat_kernel_diagonal(
     """The diagonal of `heat_kernel`, `[N, T]`: how much of the heat of a node is still (or again) there at time t.
 
     That of "rw" is that of "sym". Arguments and errors as in `heat_kernel`.
+
+    exp(-t L) = e^-t sum_k t^k / k! T^k with T = I - L, whose powers have the return probabilities of random walks on
+    their diagonals: for "sym" and short times (up to about 30) these are summed until 1e-15 is left, in sparse
+    arithmetic and shared with them; else, or where the spectrum is there anyway, it serves.
     """
     plan = Plan.of(graphs)
+    check_normalization(normalization)
+    check_times(times)
+    length = heat_steps(times, normalization)
+    if length is not None and not plan.expects(full_spectrum, "sym"):
+        return _heat_from_walks(plan, times, length, drop_zero_modes)
     spectrum, factors = _heat(plan, times, normalization, drop_zero_modes)
     diagonal = _diagonal(spectrum.vectors, factors, *_pointers(plan))
     return torch.from_numpy(np.clip(diagonal, 0.0, 1.0)).to(plan.graphs.device)
+
+
+def heat_steps(times: Sequence[float], normalization: Normalization) -> int | None:
+    """The steps of walks from which the diagonal of heat kernels is summed; None where the spectrum is needed."""
+    if normalization == "comb" or max(times, default=0) > _LONGEST_TIME:
+        return None
+    return int(poisson.isf(_LEFT_OUT, max(times, default=0))) + 1
+
+
+def _heat_from_walks(plan: Plan, times: Sequence[float], length: int, drop_zero_modes: bool) -> Tensor:
+    walks = return_probabilities(plan, length, undirected=True).numpy(force=True)
+    shares = poisson.pmf(np.arange(length + 1)[:, None], np.asarray(times, dtype=np.float64))  # [K + 1, T]
+    heat = shares[0] + walks @ shares[1:]
+    # An isolated node has no walk, but keeps its heat.
+    heat[plan.once(symmetrised).degree == 0] = 1.0
+    if drop_zero_modes:
+        heat -= plan.once(zero_modes, "sym").vector[:, None] ** 2
+    return torch.from_numpy(np.clip(heat, 0.0, 1.0)).to(plan.graphs.device)
 
 
 def diffusion_kernel(graphs: PackedGraphs | Plan, response: Response) -> Tensor:

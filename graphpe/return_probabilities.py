@@ -49,6 +49,8 @@ def return_probabilities(graphs: PackedGraphs | Plan, walk_length: int, undirect
 
 def returns(plan: Plan, walk_length: int, direction: Direction) -> Tensor:
     """diag(P^k), k = 1, ..., walk_length: `[N, walk_length]` float64 (a part of a plan)."""
+    if direction == "forward" and plan.once(symmetric_graphs, direction).all():
+        return plan.up_to(returns, walk_length, "both")
     ptr = plan.graphs.ptr.numpy(force=True)
     step: Adjacency = plan.once(steps, direction)
     back: Adjacency = plan.once(reverse_steps, direction)

@@ -13,12 +13,15 @@ None of these decides anything within the eigenspace of a repeated eigenvalue.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from graphpe.adjacency import Ints
+from graphpe.compiled import compiled
 from graphpe.errors import GraphPEValueError
 
 Convention = Literal["random", "canonical", "none"]
@@ -54,30 +57,57 @@ def orient(
     if convention == "none":
         return vectors
     if convention == "canonical":
-        return vectors * canonical_factors(vectors, batch, num_graphs)[batch]
-    if generator is None:
+        factors = canonical_factors(vectors, batch, num_graphs).numpy(force=True)
+    elif generator is None:
         raise GraphPEValueError("sign 'random' needs a generator: pass numpy.random.default_rng(seed)")
-    draw = generator.random((num_graphs, vectors.size(1)))
-    factors = np.exp(2j * math.pi * draw) if vectors.is_complex() else np.where(draw < 0.5, 1.0, -1.0)
-    return vectors * torch.from_numpy(factors).to(vectors)[batch]
+    else:
+        draw = generator.random((num_graphs, vectors.size(1)))
+        factors = np.exp(2j * math.pi * draw) if vectors.is_complex() else np.where(draw < 0.5, 1.0, -1.0)
+    host = vectors.numpy(force=True)
+    out = _multiply(host, factors.astype(host.dtype, copy=False), batch.numpy(force=True))
+    return torch.from_numpy(out).to(vectors.device)
 
 
 def canonical_factors(vectors: Tensor, batch: Tensor, num_graphs: int) -> Tensor:
     """The sign (unit complex number) by which each eigenvector becomes canonical, `[B, k]`; see the module's text."""
-    modulus = vectors.abs()
-    unit = torch.sgn(vectors)
-    factors = vectors.new_ones(num_graphs, vectors.size(1))
-    undecided = torch.ones_like(factors, dtype=torch.bool)
+    host, owner = vectors.numpy(force=True), batch.numpy(force=True)
+    factors = np.ones((num_graphs, host.shape[1]), dtype=host.dtype)
+    undecided = np.ones(factors.shape, dtype=bool)
     for power in (2, 1, 3, 4):
-        size = modulus**power
-        moment = vectors.new_zeros(factors.shape).index_add_(0, batch, unit * size)
-        bound = size.new_zeros(factors.shape).index_add_(0, batch, size)
-        decides = undecided & (moment.abs() > MOMENT_TOLERANCE * bound)
-        factors = torch.where(decides, torch.sgn(moment).conj(), factors)
+        moment, bound = _moments(host, owner, num_graphs, power)
+        decides = undecided & (np.abs(moment) > MOMENT_TOLERANCE * bound)
+        factors[decides] = np.conj(moment[decides]) / np.abs(moment[decides])
         undecided &= ~decides
-        if not bool((undecided & (bound > 0)).any()):
+        if not (undecided & (bound > 0)).any():
             break
-    return factors.resolve_conj()
+    return torch.from_numpy(factors).to(vectors.device)
+
+
+@compiled
+def _moments(vectors: NDArray[Any], batch: Ints, num_graphs: int, power: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """sum_u v_u |v_u|^(power - 1) of each graph and column, and its largest possible modulus."""
+    count = vectors.shape[1]
+    moment = np.zeros((num_graphs, count), vectors.dtype)
+    bound = np.zeros((num_graphs, count))
+    for u in range(len(batch)):
+        for c in range(count):
+            modulus = abs(vectors[u, c])
+            size = 1.0
+            for _ in range(power - 1):
+                size *= modulus
+            moment[batch[u], c] += vectors[u, c] * size
+            bound[batch[u], c] += modulus * size
+    return moment, bound
+
+
+@compiled
+def _multiply(vectors: NDArray[Any], factors: NDArray[Any], batch: Ints) -> NDArray[Any]:
+    """The columns of each graph times their factors."""
+    out = np.empty_like(vectors)
+    for u in range(len(batch)):
+        for c in range(vectors.shape[1]):
+            out[u, c] = vectors[u, c] * factors[batch[u], c]
+    return out
 
 
 def check_convention(convention: str) -> None:

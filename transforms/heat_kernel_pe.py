@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.kernels import check_number, check_times, heat_kernel, heat_kernel_diagonal
+from graphpe.kernels import check_number, check_times, heat_kernel, heat_kernel_diagonal, heat_steps
 from graphpe.laplacian import Normalization, check_normalization
 from graphpe.plan import Need, Plan
+from graphpe.return_probabilities import returns
 from graphpe.spectral import full_spectrum
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_bool, check_count
 
@@ -23,9 +24,11 @@ class HeatKernelPE(Encoding):
     time t; the diagonals of "rw" and "sym" are equal. Under "comb" time is in units of 1 / `edge_weight`.
 
     Writes `heat_kernel_pe`: `[N, T]` float32 for T times; at level "pair" `[sum n^2, T]`, where row i n + j of a graph
-    of n nodes is the pair (i, j). From the full spectrum, which a `Compose` shares: O(n^3) time and O(n^2) memory a
-    graph, and O(n^3) for each time at level "pair". In float64: where degrees d differ by many orders of magnitude,
-    "comb" has errors of about 1e-16 t max d, pairs of "rw" of 1e-16 sqrt(d_j / d_i); "sym" has no such limit.
+    of n nodes is the pair (i, j). The diagonal (but that of "comb", and at times above 30) comes from return
+    probabilities of random walks, O(t |E_b| n_b) a graph; the rest from the full spectrum, O(n^3) time and O(n^2)
+    memory a graph, and O(n^3) for each time at level "pair". A `Compose` shares both. In float64: where degrees d
+    differ by many orders of magnitude, "comb" has errors of about 1e-16 t max d, pairs of "rw" of 1e-16 sqrt(d_j /
+    d_i); "sym" has no such limit.
 
     GraphGPS's `HKdiagSE` drops the zero mode, the heat that stays for ever (1/n of a connected graph, if "comb"), and
     uses "comb": `HeatKernelPE(times, normalization="comb", drop_zero_modes=True)`. It drops whatever lies below 1e-8,
@@ -99,7 +102,10 @@ class HeatKernelPE(Encoding):
 
     @property
     def needs(self) -> list[Need]:
-        """All eigenpairs."""
+        """Return probabilities for the diagonal at short times, all eigenpairs for the rest."""
+        length = heat_steps(self.times, self.normalization)
+        if self.level == "node" and length is not None:
+            return [Need(returns, length, ("both",))]
         return [Need(full_spectrum, 0, ("comb" if self.normalization == "comb" else "sym",))]
 
     def encode(self, plan: Plan) -> Values:

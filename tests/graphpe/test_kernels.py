@@ -16,6 +16,7 @@ from graphpe.kernels import (
     diffusion_response,
     heat_kernel,
     heat_kernel_diagonal,
+    heat_steps,
 )
 from graphpe.packed import PackedGraphs
 
@@ -77,6 +78,17 @@ def test_without_zero_modes_heat_dies_out(graphs, normalization):
     own = heat_kernel_diagonal(packed, [0.7], normalization, drop_zero_modes=True)
     expected = [np.diagonal(each[:, :, 0]) for each in blocks(rest, packed)]
     np.testing.assert_allclose(own[:, 0], np.concatenate(expected), atol=1e-12)
+
+
+def test_diagonals_from_walks_and_from_the_spectrum_agree(graphs):
+    packed = PackedGraphs.from_data_list(graphs)
+    times = [0.3, 29.0]
+    for drop in (False, True):
+        from_walks = heat_kernel_diagonal(packed, times, "sym", drop)
+        from_spectrum = heat_kernel_diagonal(packed, [*times, 31.0], "sym", drop)
+        assert heat_steps(times, "sym") < 100
+        assert heat_steps([*times, 31.0], "sym") is None
+        torch.testing.assert_close(from_walks, from_spectrum[:, :2], atol=1e-12, rtol=0)
 
 
 def test_components_are_apart():

@@ -131,7 +131,7 @@ def test_each_decomposition_is_made_once(random_graph, monkeypatch):
     T.Compose([make() for make in NODE_ENCODINGS[:3]])(packed)
     assert (len(lowest), len(whole)) == (2, 0)  # sym, which serves rw, and comb
     lowest.clear()
-    T.Compose([T.LaplacianPE(3), T.HeatKernelPE([1.0]), T.DiffusionPE(2)])(packed)
+    T.Compose([T.LaplacianPE(3), T.HeatKernelPE([1.0], level="pair"), T.DiffusionPE(2)])(packed)
     assert (len(lowest), len(whole)) == (0, 1)  # all of the spectrum serves those who want some of it
     whole.clear()
     T.Compose([T.LaplacianPE(3, normalization="comb"), T.SpectralCoordinates(5)])(packed)
@@ -139,7 +139,7 @@ def test_each_decomposition_is_made_once(random_graph, monkeypatch):
     lowest.clear()
     adjacencies.clear()
     T.Compose([make() for make in NODE_ENCODINGS + PAIR_ENCODINGS])(packed)
-    assert len(whole) == 1  # sym, in full for the heat kernels
+    assert len(whole) == 1  # sym, in full for the kernel of pairs
     assert len(lowest) == 2  # comb, and the Magnetic Laplacian of the frustrated graphs, for both that ask for it
     assert len(adjacencies) == 1
 
@@ -153,7 +153,12 @@ def test_walks_distances_and_resistances_are_computed_once(random_graph, monkeyp
     components = count_calls(monkeypatch, order, "_tarjan")
     T.Compose([make() for make in NODE_ENCODINGS + PAIR_ENCODINGS])(packed)
     assert len(powers) == 2  # forward, which RRWP shares with the directed walks, and reverse
-    assert [len(each) for each in (returns, searches, eliminations, components)] == [1, 1, 1, 1]
+    assert [len(each) for each in (searches, eliminations, components)] == [1, 1, 1]
+    assert len(returns) == 1  # along the edges; the heat kernels take theirs from the spectrum, which is there
+    undirected = PackedGraphs.from_data_list([random_graph(seed, undirected=True) for seed in range(8)])
+    returns.clear()
+    T.Compose([T.RandomWalkPE(5), T.HeatKernelPE([0.5]), T.RandomWalkPE(9, attr_name="longer")])(undirected)
+    assert len(returns) == 1
 
 
 def test_encodings_see_what_transforms_before_them_made(random_graph):
