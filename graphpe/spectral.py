@@ -186,8 +186,8 @@ def magnetic_spectrum(plan: Plan, k: int, q: float, relative_q: bool, normalizat
     frustrated[batch[components.first[~balanced]]] = True
     entries = laplacian_entries(pairs, degree, normalization)
     device = plan.graphs.device
-    shared = [(nonzero_eigenpairs, normalization), (full_spectrum, normalization)]
-    if not frustrated.any() or any(plan.expects(*part) for part in shared):
+    shared = plan.expects(nonzero_eigenpairs, normalization) or plan.expects(full_spectrum, normalization)
+    if shared or not frustrated.any():
         easy = _only(_first(plan.up_to(nonzero_eigenpairs, k, normalization), k), ~frustrated, batch)
     else:
         easy = lowest_eigenpairs(entries, ptr, k, modes, np.flatnonzero(~frustrated), device)
@@ -246,7 +246,8 @@ def _lowest(spectrum: FullSpectrum, k: int, zeros: Ints, ptr: Ints, batch: Ints)
     mode = zeros[:, None] + np.arange(k)
     mask = mode < sizes[:, None]
     mode = np.where(mask, mode, 0)
-    graphs, rows = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=1)[batch])
+    has_some = mask[:, 0]
+    graphs, rows = np.flatnonzero(has_some), np.flatnonzero(has_some[batch])
     values, vectors = np.zeros(mask.shape), np.zeros((len(batch), k))
     values[graphs] = spectrum.values[ptr[graphs, None] + mode[graphs]] * mask[graphs]
     owner = batch[rows]

@@ -90,12 +90,13 @@ def _extend(
         for e in range(LANES * block):
             state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
             basis[e] = float(state >> np.uint64(11)) * 2.0**-52 - 1.0
-        _project(basis, 0, mode, label, sums)
+        head = first * block  # 0; a literal would be compiled apart
+        _project(basis, head, mode, label, sums)
         for _ in range(2):
-            _gram(basis, 0, 0, size, parts, small, product)
+            _gram(basis, head, head, size, parts, small, product)
             if not _invert(product, triangle):
-                return 0
-            _combine(basis, 0, size, parts, small, triangle)
+                return first
+            _combine(basis, head, size, parts, small, triangle)
     t = first
     while True:
         # The next block, t + 1; the blocks up to t are done.
@@ -105,26 +106,28 @@ def _extend(
         for _ in range(_POWER):
             solve_lanes(start, rows, lower, pivot, parts, basis, new)
             _project(basis, new, mode, label, sums)
-        own = projected[LANES * t : LANES * (t + 1), LANES * t : LANES * (t + 1)]
-        own[:] = 0
-        last[:] = np.eye(LANES)
+        _set_identity(last)
         for _ in range(2):
             for a in range(t + 1):
                 _gram(basis, a * block, new, size, parts, small, product)
                 _subtract(basis, a * block, new, size, parts, small, product)
                 if a == t:
-                    own += product @ last
+                    _add_product(product, last, projected, LANES * t)
             _project(basis, new, mode, label, sums)
             _gram(basis, new, new, size, parts, small, product)
             if not _invert(product, triangle):
-                last[:] = 0
+                for i in range(LANES):
+                    for m in range(LANES):
+                        last[i, m] = 0
                 return t + 1
             _combine(basis, new, size, parts, small, triangle)
-            last[:] = product @ last
+            _multiply_upper(product, last)
         t += 1
         if t == blocks:
             return t
-        projected[LANES * t : LANES * (t + 1), LANES * (t - 1) : LANES * t] = last
+        for i in range(LANES):
+            for m in range(LANES):
+                projected[LANES * t + i, LANES * (t - 1) + m] = last[i, m]
 
 
 @compiled
@@ -279,6 +282,35 @@ def _combine(x: Floats, b: int, size: int, parts: int, small: Floats, h: NDArray
 
 
 @compiled
+def _set_identity(h: NDArray[np.complex128]) -> None:
+    for i in range(LANES):
+        for m in range(LANES):
+            h[i, m] = 1 if i == m else 0
+
+
+@compiled
+def _add_product(
+    h: NDArray[np.complex128], upper: NDArray[np.complex128], out: NDArray[np.complex128], at: int
+) -> None:
+    """Add h times an upper triangle to the diagonal block at (at, at)."""
+    for i in range(LANES):
+        for m in range(LANES):
+            for p in range(m + 1):
+                out[at + i, at + m] += h[i, p] * upper[p, m]
+
+
+@compiled
+def _multiply_upper(left: NDArray[np.complex128], right: NDArray[np.complex128]) -> None:
+    """Right <- left right, both upper triangles."""
+    for i in range(LANES):
+        for m in range(LANES):
+            entry = 0j
+            for p in range(i, m + 1):
+                entry += left[i, p] * right[p, m]
+            right[i, m] = entry
+
+
+@compiled
 def _invert(gram: NDArray[np.complex128], inverse: NDArray[np.complex128]) -> bool:
     """The Cholesky factor R of gram = R^H R, in place, and its inverse; False where gram is singular to rounding."""
     for i in range(LANES):
@@ -296,8 +328,9 @@ def _invert(gram: NDArray[np.complex128], inverse: NDArray[np.complex128]) -> bo
             gram[i, m] = entry / gram[i, i].real
         for m in range(i):
             gram[i, m] = 0
-    inverse[:] = 0
     for m in range(LANES):
+        for i in range(m + 1, LANES):
+            inverse[i, m] = 0
         inverse[m, m] = 1 / gram[m, m].real
         for i in range(m - 1, -1, -1):
             entry = 0j

@@ -145,7 +145,6 @@ def _solve_groups(
     size, wanted, scale = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), np.ones(LANES)
     for start in range(0, len(order), LANES):
         group = order[start : start + LANES]
-        n, k = 0, 0
         for lane in range(LANES):
             size[lane], wanted[lane] = 0, 0
             if lane < len(group):
@@ -153,7 +152,7 @@ def _solve_groups(
                 size[lane], wanted[lane] = ptr[g + 1] - ptr[g], found[g]
                 scale[lane] = _scale(value, diagonal, shift[g], entry_ptr[g], entry_ptr[g + 1], ptr[g], ptr[g + 1])
                 few[lane] = shift[g] * scale[lane]
-            n, k = max(n, size[lane]), max(k, wanted[lane])
+        n, k = size.max(), wanted.max()
         _assemble_modes(mode, component, ptr, group, n, few, scratch, a)
         for lane in range(len(group)):
             g = group[lane]
@@ -266,7 +265,8 @@ def _verify(
         g = order[index]
         k, start, step, begin = found[g], place[g], stride[g], ptr[g]
         worst, norm = 0.0, 0.0
-        inner[:k] = 0
+        for j in range(k):
+            inner[j] = 0
         x = entry_ptr[g]
         for i in range(ptr[g + 1] - begin):
             own = start + i * step

@@ -15,10 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+
+from graphpe.compiled import compiled
+
+ir = cgutils.ir  # llvmlite's builder of instructions
 
 LANES = 8
 _WIDTH = ir.Constant(ir.IntType(64), LANES)
@@ -81,13 +84,18 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any, element: A
     return builder.bitcast(builder.gep(data, [builder.mul(element, _WIDTH)]), _VECTOR.as_pointer())
 
 
+def _inline(function: Callable[..., Any]) -> Any:
+    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it."""
+    return intrinsic(function)
+
+
 def _call(builder: Any, name: str, arguments: Any) -> Any:
     kind = ir.FunctionType(_VECTOR, [_VECTOR] * len(arguments))
     function = cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f64")
     return builder.call(function, arguments)
 
 
-@intrinsic
+@_inline
 def load(context, array, element):  # type: ignore[no-untyped-def]
     """The eight numbers of an element of a flat array that starts at a multiple of 64 bytes."""
 
@@ -98,7 +106,7 @@ def load(context, array, element):  # type: ignore[no-untyped-def]
     return _numbers(array, types.int64), emit
 
 
-@intrinsic
+@_inline
 def store(context, array, element, value):  # type: ignore[no-untyped-def]
     """Write the eight numbers of an element."""
 
@@ -116,7 +124,7 @@ def _broadcast(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(vector, vector, zeros)
 
 
-@intrinsic
+@_inline
 def full(context, value):  # type: ignore[no-untyped-def]
     """The same number in all lanes."""
 
@@ -126,7 +134,7 @@ def full(context, value):  # type: ignore[no-untyped-def]
     return _numbers(types.float64), emit
 
 
-@intrinsic
+@_inline
 def spread(context, array, index):  # type: ignore[no-untyped-def]
     """One number of a flat array in all lanes; `full(array[index])` for indices that are known not to be negative."""
 
@@ -137,7 +145,7 @@ def spread(context, array, index):  # type: ignore[no-untyped-def]
     return _numbers(array, types.int64), emit
 
 
-@intrinsic
+@_inline
 def multiply_add(context, a, b, c):  # type: ignore[no-untyped-def]
     """The sum a b + c, rounded once where the processor can."""
 
@@ -157,11 +165,11 @@ def _unary(name: str) -> Callable[..., Any]:
     return typed
 
 
-square_root = intrinsic(_unary("llvm.sqrt"))
-absolute = intrinsic(_unary("llvm.fabs"))
+square_root = _inline(_unary("llvm.sqrt"))
+absolute = _inline(_unary("llvm.fabs"))
 
 
-@intrinsic
+@_inline
 def select(context, mask, a, b):  # type: ignore[no-untyped-def]
     """`a` where the mask is true, `b` elsewhere."""
 
@@ -171,7 +179,7 @@ def select(context, mask, a, b):  # type: ignore[no-untyped-def]
     return _numbers(_mask, _numbers, _numbers), emit
 
 
-@intrinsic
+@_inline
 def both(context, a, b):  # type: ignore[no-untyped-def]
     """Lane by lane: a and b."""
 
@@ -181,7 +189,7 @@ def both(context, a, b):  # type: ignore[no-untyped-def]
     return _mask(_mask, _mask), emit
 
 
-@intrinsic
+@_inline
 def any_lane(context, mask):  # type: ignore[no-untyped-def]
     """Whether the mask is true in some lane."""
 
@@ -192,8 +200,8 @@ def any_lane(context, mask):  # type: ignore[no-untyped-def]
     return types.boolean(_mask), emit
 
 
-@njit(cache=True)
-def empty_lanes(elements):  # type: ignore[no-untyped-def]
+@compiled
+def empty_lanes(elements: int) -> Any:
     """A flat array of `elements` times eight numbers that starts at a multiple of 64 bytes, not initialised."""
     room = np.empty(LANES * (elements + 1), np.float64)
     skip = (-(room.ctypes.data >> 3)) % LANES

@@ -127,7 +127,8 @@ def _eliminate(indptr: Ints, indices: Ints, most: int) -> tuple[Ints, Ints, Ints
                 need = 2 * (count + clique)
                 if end + need > len(pool):
                     larger = np.empty(2 * (end + need), np.int64)
-                    larger[:end] = pool[:end]
+                    for e in range(end):
+                        larger[e] = pool[e]
                     pool = larger
                 for e in range(count):
                     pool[end + e] = pool[begin[u] + e]

@@ -113,8 +113,8 @@ def _lift(krylov: Krylov, structure: Structure, small: NDArray[Any], parts: int)
     """The basis times a small matrix, by row of the matrix."""
     size = len(structure.order)
     blocks = len(small) // LANES
-    basis = krylov.basis[: LANES * parts * size * blocks].reshape(blocks, size * parts, LANES)
-    basis = basis.transpose(1, 0, 2).reshape(size * parts, -1)
+    by_block = krylov.basis[: LANES * parts * size * blocks].reshape(blocks, size * parts, LANES)
+    basis = by_block.transpose(1, 0, 2).reshape(size * parts, -1)
     if parts == 1:
         by_position = basis @ small
     else:
