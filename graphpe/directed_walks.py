@@ -17,6 +17,7 @@ from graphpe.packed import PackedGraphs
 from graphpe.pairs import diagonal_rows, empty_pairs
 from graphpe.personalized_pagerank import check_restart, pagerank_of_pairs
 from graphpe.plan import Plan
+from graphpe.return_probabilities import symmetric_graphs
 from graphpe.walks import Direction, checked, isolated_nodes, powers, reverse_steps
 
 DIRECTIONS: tuple[Direction, Direction] = ("forward", "reverse")
@@ -86,13 +87,15 @@ def directed_walk_visits(graphs: PackedGraphs | Plan, walk_length: int, ppr: flo
     plan = checked(graphs, walk_length)
     restart = None if ppr is None else check_restart("ppr", ppr)
     ptr = plan.graphs.ptr.numpy(force=True)
+    # Where every edge goes both ways, the walks against the edges are those along them.
+    undirected = bool(plan.once(symmetric_graphs, "forward").all())
     columns = []
-    for direction in DIRECTIONS:
+    for direction in DIRECTIONS[:1] if undirected else DIRECTIONS:
         back: Adjacency = plan.once(reverse_steps, direction)
         columns.append(walk_loops.visits(ptr, *back, walk_length))
         if restart is not None:
             columns.append(walk_loops.pagerank(ptr, *back, restart, _TOLERANCE)[:, None])
-    out = np.concatenate(columns, axis=1)
+    out = np.concatenate(columns * 2 if undirected else columns, axis=1)
     size = np.diff(ptr)
     isolated = plan.once(isolated_nodes)
     out[isolated] = 1 / np.repeat(size, size)[isolated, None]

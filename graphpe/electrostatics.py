@@ -57,32 +57,30 @@ def _others(inverse: Floats, resistance: Floats, ptr: Ints, pair_ptr: Ints, out:
         potential = inverse[pair_ptr[b] : pair_ptr[b + 1]].reshape(n, n)
         apart = resistance[pair_ptr[b] : pair_ptr[b + 1]].reshape(n, n)
         for u in range(n):
-            row = out[first + u]
-            count = 0
-            for v in range(n):
-                if v == u or apart[u, v] == np.inf:
-                    continue
-                # L+ is symmetric. Rounding may leave what cannot be positive a little above 0.
-                caused = min(potential[u, v] - potential[u, u], 0.0)
-                felt = min(potential[u, v] - potential[v, v], 0.0)
-                if count == 0:
-                    row[0] = row[1] = caused
-                    row[4] = row[5] = felt
-                row[0], row[1] = min(row[0], caused), max(row[1], caused)
-                row[4], row[5] = min(row[4], felt), max(row[5], felt)
-                row[2] += caused
-                row[6] += felt
-                count += 1
-            if count == 0:
-                continue
-            row[2] /= count
-            row[6] /= count
+            own = potential[u, u]
+            count, sum_caused, sum_felt = 0, 0.0, 0.0
+            least_caused, least_felt, most_caused, most_felt = 0.0, 0.0, -np.inf, -np.inf
             for v in range(n):
                 if v != u and apart[u, v] != np.inf:
-                    row[3] += (min(potential[u, v] - potential[u, u], 0.0) - row[2]) ** 2
-                    row[7] += (min(potential[u, v] - potential[v, v], 0.0) - row[6]) ** 2
-            row[3] = np.sqrt(row[3] / count)
-            row[7] = np.sqrt(row[7] / count)
+                    # L+ is symmetric. Rounding may leave what cannot be positive a little above 0.
+                    caused = min(potential[u, v] - own, 0.0)
+                    felt = min(potential[u, v] - potential[v, v], 0.0)
+                    least_caused, most_caused = min(least_caused, caused), max(most_caused, caused)
+                    least_felt, most_felt = min(least_felt, felt), max(most_felt, felt)
+                    sum_caused += caused
+                    sum_felt += felt
+                    count += 1
+            if count == 0:
+                continue
+            mean_caused, mean_felt = sum_caused / count, sum_felt / count
+            spread_caused, spread_felt = 0.0, 0.0
+            for v in range(n):
+                if v != u and apart[u, v] != np.inf:
+                    spread_caused += (min(potential[u, v] - own, 0.0) - mean_caused) ** 2
+                    spread_felt += (min(potential[u, v] - potential[v, v], 0.0) - mean_felt) ** 2
+            row = out[first + u]
+            row[0], row[1], row[2], row[3] = least_caused, most_caused, mean_caused, np.sqrt(spread_caused / count)
+            row[4], row[5], row[6], row[7] = least_felt, most_felt, mean_felt, np.sqrt(spread_felt / count)
 
 
 @compiled

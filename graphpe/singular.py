@@ -9,7 +9,8 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from graphpe.adjacency import Adjacency, Floats, Ints, adjacency, rows_of
+from graphpe.adjacency import Adjacency, Floats, Ints, adjacency
+from graphpe.compiled import compiled
 from graphpe.eigen.dense import KnownModes
 from graphpe.eigen.interleaved import interleaved_eigenpairs
 from graphpe.errors import GraphPEValueError
@@ -27,7 +28,7 @@ _NEGLIGIBLE = 1e-10
 _RESIDUAL = 1e-11
 _EXTRA_VECTORS = 8
 _MOST_WIDTHS = 12
-_MOST_BLOCKS = 200
+_BLOCKS_A_CHECK, _MOST_CHECKS = 4, 50
 
 
 class SingularTriplets(NamedTuple):
@@ -89,9 +90,8 @@ def _squared_triplets(matrix: Adjacency, ptr: Ints, k: int, graphs: Ints) -> tup
     size = int(ptr[-1])
     # Each graph's weights are divided by its largest: squares neither overflow nor vanish.
     owner = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
-    scale = np.zeros(len(ptr) - 1)
-    np.maximum.at(scale, owner[rows_of(matrix)], matrix.weight)
-    weight = matrix.weight / scale[owner[rows_of(matrix)]]
+    scale = _largest(*matrix[::2], ptr)
+    weight = matrix.weight / np.repeat(scale, np.diff(matrix.indptr[ptr]))
     sparse = csr_matrix((weight, matrix.indices, matrix.indptr), shape=(size, size))
     square = (sparse.T @ sparse).tocsr()
     square.sort_indices()
@@ -106,6 +106,17 @@ def _squared_triplets(matrix: Adjacency, ptr: Ints, k: int, graphs: Ints) -> tup
     right *= kept[owner]
     left = sparse @ right / np.where(kept, values, 1)[owner]
     return left, values * kept * scale[:, None], right, unsure
+
+
+@compiled
+def _largest(indptr: Ints, weight: Floats, ptr: Ints) -> Floats:
+    """The largest weight of each graph; 1 without edges."""
+    out = np.ones(len(ptr) - 1)
+    for b in range(len(ptr) - 1):
+        first, last = indptr[ptr[b]], indptr[ptr[b + 1]]
+        if last > first:
+            out[b] = weight[first:last].max()
+    return out
 
 
 def _block(matrix: Adjacency, start: int, size: int) -> csr_matrix:
@@ -136,19 +147,20 @@ def _sparse_triplets(block: csr_matrix, k: int) -> tuple[Floats, Floats, Floats]
     basis = _extend(np.zeros((size, 0)), np.random.default_rng(size).standard_normal((size, width)))
     images = block @ basis
     newest = basis
-    for _ in range(_MOST_BLOCKS):
+    for _ in range(_MOST_CHECKS):
+        for _ in range(_BLOCKS_A_CHECK):
+            newest = _extend(basis, reverse @ (block @ newest))
+            basis, images = np.hstack([basis, newest]), np.hstack([images, block @ newest])
         square, rotation = np.linalg.eigh(images.T @ images)
-        s, rotation = np.sqrt(np.maximum(square[::-1], 0)), rotation[:, ::-1]
+        s, rotation = np.sqrt(np.maximum(square[::-1], 0)), rotation[:, ::-1][:, :width]
         v = basis @ rotation
-        u = images @ rotation / np.where(s > _ZERO * s[0], s, np.inf)
+        u = images @ rotation / np.where(s > _ZERO * s[0], s, np.inf)[:width]
         residual = np.abs(reverse @ u[:, :k] - v[:, :k] * s[:k]).max()
         if residual <= _RESIDUAL * s[0]:
             return _first(u, s * scale, v, k)
         if basis.shape[1] > _MOST_WIDTHS * width:
-            basis, images = v[:, :width], block @ v[:, :width]
+            basis, images = v, block @ v
             newest = basis
-        newest = _extend(basis, reverse @ (block @ newest))
-        basis, images = np.hstack([basis, newest]), np.hstack([images, block @ newest])
     return _dense_triplets(block * scale, k)
 
 
