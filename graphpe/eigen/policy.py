@@ -1,18 +1,18 @@
 """Which solver for which graph: interleaved for small ones, sparse shift-invert for large ones, LAPACK for the rest.
 
-Measured on a CPU with AVX-512, syntax trees with token edges, microseconds per graph: k = 8 real, k = 15 complex.
+Measured on one core with AVX-512, syntax trees with token edges, microseconds per graph: k = 8 real, k = 15 complex.
 
-| nodes | interleaved | LAPACK | shift-invert |
-|---|---|---|---|
-| 25 | 7, 15 | 55, 101 | |
-| 100 | 80, 202 | 474, 1023 | 2700, 4700 |
-| 200 | 425, 1270 | 1360, 4070 | 2900, 5600 |
-| 300 | 1350, 4060 | 3190, 10500 | 3200, 6200 |
-| 500 | 5930, 19600 | 9150, 51000 | 3900, 15800 |
+| nodes | interleaved, many graphs | interleaved, one graph | LAPACK | shift-invert |
+|---|---|---|---|---|
+| 25 | 7, 15 | 74, 113 | 57, 102 | |
+| 100 | 80, 205 | 560, 1430 | 500, 1070 | 670, 1470 |
+| 200 | 430, 1310 | 3200, 11600 | 1640, 4490 | 880, 2160 |
+| 300 | 1630, 4560 | 11000, 33900 | 3640, 10300 | 1100, 2800 |
+| 500 | 6030, 21900 | 48500, 198000 | 9640, 37700 | 1640, 3660 |
 
-One graph alone costs the interleaved solver what eight do: at 200 nodes, twice what LAPACK takes. Denser graphs fill up
-when they are factored, which the number of their edges tells before anything is done. The choice depends on the graph
-alone, never on the batch, so that a graph gets the same eigenvectors everywhere.
+One graph alone costs the interleaved solver what eight do. Dense graphs fill up when they are factored, which the number
+of their edges tells before anything is done. The choice depends on the graph alone, never on the batch, so that a graph
+gets the same eigenvectors everywhere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from graphpe.eigen.shift_invert import lowest_by_shift_invert
 from graphpe.laplacian import Entries, Floats, Ints
 from graphpe.threads import one_blas_thread
 
-_SPARSE_FROM = 240
+_SPARSE_FROM = 200
 _INTERLEAVED_BELOW = 300
 _INTERLEAVED_BELOW_FOR_ALL = 120  # all eigenvectors: 78 against 245 us at 50 nodes, 461 against 764 at 100
 _MOST_ENTRIES_PER_ROW = 8
