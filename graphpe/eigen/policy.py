@@ -10,9 +10,9 @@ Measured on one core with AVX-512, syntax trees with token edges, microseconds p
 | 300 | 1630, 4560 | 11000, 33900 | 3640, 10300 | 1100, 2800 |
 | 500 | 6030, 21900 | 48500, 198000 | 9640, 37700 | 1640, 3660 |
 
-One graph alone costs the interleaved solver what eight do. Dense graphs fill up when they are factored, which the number
-of their edges tells before anything is done. The choice depends on the graph alone, never on the batch, so that a graph
-gets the same eigenvectors everywhere.
+One graph alone costs the interleaved solver what eight do. Dense graphs fill up when they are factored, which the
+number of their edges tells before anything is done. The choice depends on the graph alone, never on the batch, so that
+a graph gets the same eigenvectors everywhere.
 """
 
 from __future__ import annotations
