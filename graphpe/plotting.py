@@ -116,7 +116,10 @@ def _panel_names(graphs: PackedGraphs, key: str, shape: tuple[int, ...], most: i
     stem = key.removesuffix("_eigenvector_pe")
     values = graphs.graph.get(f"{stem}_eigenvalues", graphs.graph.get(f"{key}_eigenvalues"))
     if values is not None and tuple(values.shape[1:]) == shape:
-        names = [f"{name}   λ = {float(values[(0, *place)]):.3g}" for name, place in zip(names, places, strict=True)]
+        names = [
+            f"{name}   λ = {float(values[0].numpy(force=True)[place]):.3g}"
+            for name, place in zip(names, places, strict=True)
+        ]
     return names
 
 
@@ -127,7 +130,7 @@ def _draw_nodes(graphs: PackedGraphs, panels: NDArray[Any], names: list[str], ke
     for axis, values, name in zip(axes, panels.T, names, strict=True):
         _draw_edges(axis, graphs, position)
         colours, bar = _colours(values)
-        axis.scatter(*position.T, s=size, c=colours, edgecolors=_INK, linewidths=0.4, zorder=2)
+        axis.scatter(position[:, 0], position[:, 1], s=size, c=colours, edgecolors=_INK, linewidths=0.4, zorder=2)
         axis.set_title(name, fontsize=9)
         axis.set_aspect("equal")
         axis.margins(0.12)
@@ -200,8 +203,9 @@ def _draw_heat_maps(panels: NDArray[Any], size: int, names: list[str], key: str)
         shown = np.abs(square) if np.iscomplexobj(square) else square.astype(np.float64)
         both_signs = size > 0 and shown.min() < 0 < shown.max()
         top = float(np.abs(shown).max(initial=0))
-        limits = {"vmin": -top, "vmax": top} if both_signs else {}
-        image = axis.imshow(shown, cmap="RdBu_r" if both_signs else "viridis", interpolation="nearest", **limits)
+        low, high = (-top, top) if both_signs else (None, None)
+        colours = "RdBu_r" if both_signs else "viridis"
+        image = axis.imshow(shown, cmap=colours, interpolation="nearest", vmin=low, vmax=high)
         figure.colorbar(image, ax=axis, shrink=0.8, pad=0.03).ax.tick_params(labelsize=6)
         axis.set_title(name, fontsize=9)
         axis.tick_params(labelsize=6)

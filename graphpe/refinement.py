@@ -42,7 +42,15 @@ def refined_colours(graphs: PackedGraphs | Plan, iterations: int) -> Tensor:
         raise GraphPEValueError(f"iterations must be at least 1, got {iterations}")
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     ahead, behind = plan.once(adjacency), plan.once(reverse_adjacency)
-    colours = _refine(*ahead[:2], _bits(ahead.weight), *behind[:2], _bits(behind.weight), iterations)
+    colours = _refine(
+        ahead.indptr,
+        ahead.indices,
+        _bits(ahead.weight),
+        behind.indptr,
+        behind.indices,
+        _bits(behind.weight),
+        iterations,
+    )
     return torch.from_numpy(colours.view(np.int64)).to(plan.graphs.device)
 
 

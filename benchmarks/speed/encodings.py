@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,7 +176,7 @@ def measure_sharing(name: str, graphs: PackedGraphs, repeats: int) -> str:
     """The time of all encodings of nodes composed, against the sum of each alone."""
     structure = graphs.structure()
     encodings = node_encodings()
-    sides: list[Callable[[], object]] = [lambda encoding=encoding: encoding(structure) for encoding in encodings]
+    sides: list[Callable[[], object]] = [partial(encoding, structure) for encoding in encodings]
     *alone, composed = take_turns([*sides, lambda: T.Compose(encodings)(structure)], repeats)
     each = 1e6 / len(graphs)
     return f"| {name} | {sum(alone) * each:,.0f} | {composed * each:,.0f} | {composed / sum(alone):.2f} | 0.5 |"

@@ -19,11 +19,12 @@ def data_folder(named: Path | None) -> Path:
 
 
 def molecules(count: int, folder: Path | None, generator: np.random.Generator) -> tuple[str, PackedGraphs]:
-    """The first molecules of ogbg-molhiv as OGB makes graphs of them, or random graphs of that size."""
+    """Random molecules of ogbg-molhiv as OGB makes graphs of them, or random graphs of that size."""
     folder = data_folder(folder)
     raw = folder / "ogbg_molhiv" / "raw"
     if raw.is_dir():
-        return "ogbg-molhiv", read_molecules(raw, count)
+        graphs = read_molecules(raw)
+        return "ogbg-molhiv", graphs.select(np.sort(generator.permutation(len(graphs))[:count]))
     print(f"no ogbg_molhiv in {folder}: random graphs of the same size instead")
     sizes = np.maximum(generator.poisson(25.5, count), 2)
     bonds = (sizes * 1.077).astype(np.int64)
@@ -39,21 +40,20 @@ def molecules(count: int, folder: Path | None, generator: np.random.Generator) -
     )
 
 
-def read_molecules(raw: Path, count: int) -> PackedGraphs:
+def read_molecules(raw: Path) -> PackedGraphs:
     """Graphs from OGB's raw CSV files."""
     import pandas as pd
 
-    def table(name: str, rows: int | None = None) -> np.ndarray:
-        return pd.read_csv(raw / f"{name}.csv.gz", header=None, nrows=rows).to_numpy(copy=True)
+    def table(name: str) -> np.ndarray:
+        return pd.read_csv(raw / f"{name}.csv.gz", header=None).to_numpy(copy=True)
 
-    sizes, bonds = table("num-node-list", count)[:, 0], table("num-edge-list", count)[:, 0]
     return pack(
-        sizes,
-        bonds,
-        table("edge", bonds.sum()),
-        node=table("node-feat", sizes.sum()),
-        edge=table("edge-feat", bonds.sum()),
-        label=table("graph-label", count),
+        table("num-node-list")[:, 0],
+        table("num-edge-list")[:, 0],
+        table("edge"),
+        node=table("node-feat"),
+        edge=table("edge-feat"),
+        label=table("graph-label"),
     )
 
 

@@ -35,6 +35,7 @@ class EmbeddingEncoding(nn.Module):
         self.columns = columns
         self.table = nn.Embedding(columns * vocabulary, width)
         nn.init.zeros_(self.table.weight)
+        self.offset: Tensor
         self.register_buffer("offset", torch.arange(columns) * vocabulary, persistent=False)
 
     def forward(self, batch: Data) -> Tensor:

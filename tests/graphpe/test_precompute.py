@@ -257,7 +257,9 @@ def test_estimates_come_first(data: list[Data], tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("transform", [TRANSFORM, Squares(), T.MagneticLaplacianPE(2, sign="none")], ids=["node", "pair", "complex"])
+@pytest.mark.parametrize(
+    "transform", [TRANSFORM, Squares(), T.MagneticLaplacianPE(2, sign="none")], ids=["node", "pair", "complex"]
+)
 @pytest.mark.parametrize("sizes", [[], [0], [0, 0, 0], [1]])
 def test_nothing_to_encode(make_graphs, tmp_path: Path, transform, sizes: list[int], assert_same_data) -> None:
     graphs = PackedGraphs.from_data_list(make_graphs(sizes, seed=0))

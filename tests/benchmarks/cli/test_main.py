@@ -15,7 +15,10 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
-    assert capsys.readouterr().err == "graphpe: error: unknown command 'trian'; known: train, predict, encode, show, list\n"
+    assert (
+        capsys.readouterr().err
+        == "graphpe: error: unknown command 'trian'; known: train, predict, encode, show, list\n"
+    )
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
