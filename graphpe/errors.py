@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class GraphPEError(Exception):
     """Root of every error graphpe raises on purpose.
@@ -20,3 +22,19 @@ class GraphPETypeError(GraphPEError, TypeError):
 
 class GraphPERuntimeError(GraphPEError, RuntimeError):
     """Something outside the caller's arguments failed: a file, a folder, a computation."""
+
+
+class EigenError(GraphPERuntimeError):
+    """An eigensolver did not converge.
+
+    Attributes:
+        result: What it had found by then: an `EigenResult`.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class EigenWarning(UserWarning):
+    """An eigensolver did not converge, and the caller asked for what there is."""
