@@ -128,6 +128,7 @@ def _from_scipy(matrix: Any) -> Tensor:
             torch.from_numpy(csr.indices.astype(np.int64)),
             torch.from_numpy(csr.data),
             csr.shape,
+            check_invariants=False,
         )
 
 
