@@ -17,7 +17,17 @@ Kind = Literal["node", "edge", "graph", "pair", "object"]
 RESERVED = frozenset({"edge_index", "edge_weight", "num_nodes", "ptr", "batch", "max_size"})
 
 # Only consulted for a key whose lengths fit several rooms (a directed cycle has as many edges as nodes).
-_PAIR_NAMES = ("pair", "rrwp", "shortest_path", "resistance", "commute_time", "relative_")
+_PAIR_NAMES = (
+    "pair",
+    "rrwp",
+    "shortest_path",
+    "path_types",
+    "resistance",
+    "commute_time",
+    "personalized_page_rank",
+    "reachability",
+    "relative_",
+)
 _GRAPH_NAMES = ("graph", "laplacian_mask", "magnetic_mask")
 
 
