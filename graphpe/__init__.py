@@ -8,8 +8,17 @@ The numerics and data structures live here; the rest stands in rooms beside them
 
 from importlib.metadata import version as _version
 
+from graphpe.eigen.eigsh import eigsh
+from graphpe.eigen.result import EigenResult
 from graphpe.encoded import EncodedDataset
-from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
+from graphpe.errors import (
+    EigenError,
+    EigenWarning,
+    GraphPEError,
+    GraphPERuntimeError,
+    GraphPETypeError,
+    GraphPEValueError,
+)
 from graphpe.laplacian import laplacian, magnetic_laplacian
 from graphpe.loader import PackedLoader
 from graphpe.packed import PackedGraphs
@@ -19,6 +28,9 @@ from graphpe.precompute import precompute
 __version__ = _version("graphpe")
 
 __all__ = [
+    "EigenError",
+    "EigenResult",
+    "EigenWarning",
     "EncodedDataset",
     "GraphPEError",
     "GraphPERuntimeError",
@@ -26,6 +38,7 @@ __all__ = [
     "GraphPEValueError",
     "PackedGraphs",
     "PackedLoader",
+    "eigsh",
     "laplacian",
     "magnetic_laplacian",
     "plot_encoding",

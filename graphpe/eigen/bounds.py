@@ -1,0 +1,81 @@
+"""Bounds of a spectrum: Gershgorin's circles where entries are known, some Lanczos steps where they are not."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from graphpe.eigen.operators import MatrixOperator, Operator
+
+_STEPS = 12
+
+
+class Bounds(NamedTuple):
+    """Both ends of an interval that holds the spectrum."""
+
+    low: float
+    high: float
+
+    @property
+    def norm(self) -> float:
+        """An upper bound of the operator's norm; 1 for the zero operator, by which one may divide."""
+        return max(abs(self.low), abs(self.high)) or 1.0
+
+
+def spectral_bounds(operator: Operator, seed: int) -> Bounds:
+    """Bounds of the spectrum.
+
+    Each end is the extreme Ritz value of a few Lanczos steps, moved out by the norm of the last residual, which is a
+    bound but for start vectors that miss the extreme eigenvectors; where the entries are known, the bound by
+    Gershgorin's circles is taken if it is closer. `_STEPS` products.
+
+    References:
+        Zhou, Li: Bounding the spectrum of large Hermitian matrices. Linear Algebra and its Applications 435 (2011).
+    """
+    low, high = _by_lanczos(operator, seed)
+    if isinstance(operator, MatrixOperator):
+        lower, upper = _by_circles(operator.matrix)
+        low, high = max(low, lower), min(high, upper)
+    return Bounds(low, high)
+
+
+def _by_circles(matrix: Tensor) -> tuple[float, float]:
+    """Every eigenvalue is within the sum of a row's other entries of its diagonal entry."""
+    if matrix.layout == torch.sparse_csr:
+        pointers, values, column = matrix.crow_indices(), matrix.values(), matrix.col_indices()
+        row = torch.repeat_interleave(torch.arange(len(pointers) - 1, device=matrix.device), pointers.diff())
+        on_diagonal = row == column
+        zero = torch.zeros(len(pointers) - 1, dtype=values.real.dtype, device=matrix.device)
+        diagonal = zero.index_add(0, row, torch.where(on_diagonal, values.real, 0))
+        radius = zero.index_add(0, row, torch.where(on_diagonal, 0, values.abs()))
+    else:
+        diagonal = matrix.diagonal().real
+        radius = matrix.abs().sum(1) - diagonal.abs()
+    return float((diagonal - radius).min()), float((diagonal + radius).max())
+
+
+def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float]:
+    size = operator.shape[0]
+    generator = torch.Generator().manual_seed(seed)
+    real = torch.float64 if operator.dtype in (torch.float64, torch.complex128) else torch.float32
+    vector = torch.randn(size, 1, generator=generator, dtype=real).to(operator.device, operator.dtype)
+    vector = vector / vector.norm()
+    steps = min(_STEPS, size)
+    basis = torch.zeros(size, steps, dtype=operator.dtype, device=operator.device)
+    projected = torch.zeros(steps, steps, dtype=torch.float64)
+    for j in range(steps):
+        basis[:, j : j + 1] = vector
+        image = operator.matmul(vector)
+        projected[j, j] = float((vector.mH @ image).real)
+        for _ in range(2):
+            image = image - basis[:, : j + 1] @ (basis[:, : j + 1].mH @ image)
+        beta = float(image.norm())
+        if j + 1 == steps or beta <= 0:
+            steps = j + 1
+            break
+        projected[j, j + 1] = projected[j + 1, j] = beta
+        vector = image / beta
+    ritz = torch.linalg.eigvalsh(projected[:steps, :steps])
+    return float(ritz[0]) - beta, float(ritz[-1]) + beta

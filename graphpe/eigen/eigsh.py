@@ -1,0 +1,184 @@
+"""Extreme eigenpairs of one Hermitian operator: arguments are checked, a solver runs, and what it found is measured."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from graphpe.eigen.auto import choose
+from graphpe.eigen.bounds import spectral_bounds
+from graphpe.eigen.operators import Operator, as_operator
+from graphpe.eigen.problem import Found, Problem, Solver, Which
+from graphpe.eigen.result import EigenResult
+from graphpe.errors import EigenError, EigenWarning, GraphPETypeError, GraphPEValueError
+
+# Units of rounding: a residual can hardly be smaller.
+_LEAST_TOL = 100
+
+
+def eigsh(
+    operator: Any,
+    k: int,
+    which: Which = "smallest",
+    solver: Solver | Literal["auto"] = "auto",
+    tol: float = 1e-6,
+    max_iterations: int = 1000,
+    seed: int = 0,
+    X0: Tensor | None = None,
+    deflate: Tensor | None = None,
+    throw: bool = True,
+) -> EigenResult:
+    """The k smallest or largest eigenpairs of a large Hermitian operator, real or complex.
+
+    An eigenpair is converged when |A v - lambda v| <= tol |A|, with |A| estimated from above by some Lanczos steps (and
+    by Gershgorin's circles where the entries are known). What a solver returns is measured here, with one product of
+    the operator with the vectors. Repeated eigenvalues come as often as they are repeated. The same arguments give the
+    same result, bit by bit, on one machine; within the eigenspace of a repeated eigenvalue the vectors are as the
+    solver leaves them.
+
+    Args:
+        operator: A torch tensor (CSR, COO or dense), a SciPy sparse matrix, a NumPy array, or an object with `shape`,
+            `dtype`, `device` and `matmul(block)`. float32, float64, complex64 or complex128; the work is done in its
+            dtype, on its device.
+        k: Number of eigenpairs; at most n, less the columns of `deflate`.
+        which: `"smallest"` (values ascend) or `"largest"` (values descend).
+        solver: How: `"auto"` (by size, entries, device and how much a factorisation would fill up), or one of
+            `graphpe.eigen.solvers`.
+        tol: Relative residual. Below 100 units of rounding of the dtype (1.2e-5 for float32) counts as that.
+        max_iterations: Outer iterations at most.
+        seed: Of start vectors and checks.
+        X0: `[n, m]`: vectors to start from; direct solvers do without.
+        deflate: `[n, c]`: orthonormal eigenvectors (or a basis of an invariant subspace) that are known and left out:
+            the result is that of the operator on their complement. Dense, or sparse CSR.
+        throw: Raise if an eigenpair did not converge; otherwise warn and return what there is.
+
+    Returns:
+        Eigenpairs, their residuals, and which solver found them.
+
+    Raises:
+        GraphPETypeError: An argument is of a type or dtype that is not accepted.
+        GraphPEValueError: The operator is not square, not finite or not Hermitian; k < 1 or more than there are; `X0`
+            or `deflate` is of another shape, dtype or device, or `deflate` is not orthonormal or not invariant.
+        EigenError: An eigenpair did not converge, with what there is as `result`; not if `throw` is False.
+    """
+    begin = time.perf_counter()
+    operator = as_operator(operator)
+    problem = _problem(operator, k, which, tol, max_iterations, seed, X0, deflate)
+    if isinstance(solver, str):
+        if solver != "auto":
+            raise GraphPEValueError(f"solver must be 'auto' or a solver of graphpe.eigen.solvers, got {solver!r}")
+        solver, reason = choose(problem)
+    elif isinstance(solver, type) or not callable(getattr(solver, "solve", None)):
+        raise GraphPETypeError(f"solver must be 'auto' or a solver of graphpe.eigen.solvers, got {solver!r}")
+    else:
+        reason = ""
+    found = solver.solve(problem)
+    result = _measure(problem, found, _describe(solver, reason, found.note), begin)
+    if not bool(result.converged.all()):
+        _complain(result, problem, throw)
+    return result
+
+
+def _problem(
+    operator: Operator,
+    k: int,
+    which: Which,
+    tol: float,
+    max_iterations: int,
+    seed: int,
+    start: Tensor | None,
+    known: Tensor | None,
+) -> Problem:
+    """The problem, its arguments checked."""
+    size = operator.shape[0]
+    for name, value in (("k", k), ("max_iterations", max_iterations), ("seed", seed)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise GraphPETypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if which not in get_args(Which):
+        raise GraphPEValueError(f"which must be 'smallest' or 'largest', got {which!r}")
+    if not 0 < tol < 1:
+        raise GraphPEValueError(f"tol must be between 0 and 1, got {tol}")
+    if max_iterations < 1:
+        raise GraphPEValueError(f"max_iterations must be at least 1, got {max_iterations}")
+    if seed < 0:
+        raise GraphPEValueError(f"seed must not be negative, got {seed}")
+    if start is not None:
+        _check_block("X0", start, operator)
+    if known is not None:
+        _check_block("deflate", known, operator)
+    num_known = 0 if known is None else known.shape[1]
+    if k < 1:
+        raise GraphPEValueError(f"k must be at least 1, got {k}")
+    if k > size - num_known:
+        rest = f", less {num_known} of deflate" if num_known else ""
+        raise GraphPEValueError(f"k must be at most the size of the operator, {size}{rest}, got {k}")
+    known = None if num_known == 0 else known
+    eps = torch.finfo(operator.dtype).eps
+    norm = spectral_bounds(operator, seed).norm
+    if known is not None:
+        _check_known(known, operator, norm, eps)
+    return Problem(operator, k, which, max(tol, _LEAST_TOL * eps), norm, max_iterations, seed, start, known)
+
+
+def _check_block(name: str, block: Any, operator: Operator) -> None:
+    """Raise unless the block is `[n, m]`, finite, and of the operator's dtype and device."""
+    if not isinstance(block, Tensor):
+        raise GraphPETypeError(f"{name} must be a tensor, got {type(block).__name__}")
+    if block.dim() != 2 or block.shape[0] != operator.shape[0]:
+        raise GraphPEValueError(f"{name} must be [{operator.shape[0]}, columns], got {list(block.shape)}")
+    if block.dtype != operator.dtype:
+        raise GraphPEValueError(f"{name} must be of the operator's dtype {operator.dtype}, got {block.dtype}")
+    if block.device != operator.device:
+        raise GraphPEValueError(f"{name} must be on the operator's device {operator.device}, got {block.device}")
+    if name == "X0" and block.layout != torch.strided:
+        raise GraphPEValueError(f"X0 must be dense, got {block.layout}")
+    if block.layout not in (torch.strided, torch.sparse_csr):
+        raise GraphPEValueError(f"{name} must be dense or sparse CSR, got {block.layout}")
+    values = block.values() if block.layout == torch.sparse_csr else block
+    if not bool(torch.isfinite(values).all()):
+        raise GraphPEValueError(f"{name} holds nan or inf: its entries must be finite")
+
+
+def _check_known(known: Tensor, operator: Operator, norm: float, eps: float) -> None:
+    """Raise unless the columns are orthonormal and span an invariant subspace, as seen on a random combination."""
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.randn(known.shape[1], 1, generator=generator, dtype=torch.float64).to(operator.device, operator.dtype)
+    x = known @ mix
+    # For orthonormal columns |V^H V c - c| is rounding.
+    tolerance = eps**0.5 * float(mix.norm())
+    if not float((known.mH @ x - mix).norm()) <= tolerance:
+        raise GraphPEValueError("deflate must have orthonormal columns: its Gram matrix is not the identity")
+    y = operator.matmul(x)
+    if not float((y - known @ (known.mH @ y)).norm()) <= tolerance * norm:
+        raise GraphPEValueError("deflate must hold eigenvectors of the operator: its span is not invariant")
+
+
+def _measure(problem: Problem, found: Found, solver: str, begin: float) -> EigenResult:
+    """Residuals of what was found; values that are as good as the vectors allow."""
+    values, vectors = found.values, found.vectors
+    residuals = torch.linalg.vector_norm(problem.operator.matmul(vectors) - vectors * values, dim=0)
+    converged = residuals <= problem.tol * problem.norm  # nan compares false
+    matvecs = found.matvecs + problem.k
+    seconds = time.perf_counter() - begin
+    return EigenResult(values, vectors, residuals, converged, solver, found.iterations, matvecs, seconds)
+
+
+def _describe(solver: Solver, reason: str, note: str) -> str:
+    """The solver as the call that builds it, with what there is to say."""
+    return "; ".join(filter(None, (f"{solver!r}: {reason}" if reason else repr(solver), note)))
+
+
+def _complain(result: EigenResult, problem: Problem, throw: bool) -> None:
+    bad = int((~result.converged).sum())
+    message = (
+        f"{bad} of {problem.k} eigenpairs did not converge in {result.iterations} iterations of {result.solver}: "
+        f"residuals up to {float(result.residuals.max()):.1e}, tolerance {problem.tol * problem.norm:.1e}; "
+        "raise max_iterations or tol, or choose another solver"
+    )
+    if throw:
+        raise EigenError(message, result)
+    warnings.warn(message, EigenWarning, stacklevel=3)
