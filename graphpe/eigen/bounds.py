@@ -44,7 +44,7 @@ def spectral_bounds(operator: Operator, seed: int) -> Bounds:
 def _by_circles(matrix: Tensor) -> tuple[float, float]:
     """Every eigenvalue is within the sum of a row's other entries of its diagonal entry."""
     if matrix.layout == torch.sparse_csr:
-        pointers, values, column = matrix.crow_indices(), matrix.values(), matrix.col_indices()
+        pointers, values, column = matrix.crow_indices(), matrix.values().clone(), matrix.col_indices()
         row = torch.repeat_interleave(torch.arange(len(pointers) - 1, device=matrix.device), pointers.diff())
         on_diagonal = row == column
         zero = torch.zeros(len(pointers) - 1, dtype=values.real.dtype, device=matrix.device)

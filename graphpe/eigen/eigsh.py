@@ -139,7 +139,7 @@ def _check_block(name: str, block: Any, operator: Operator) -> None:
     if block.layout not in (torch.strided, torch.sparse_csr):
         raise GraphPEValueError(f"{name} must be dense or sparse CSR, got {block.layout}")
     values = block.values() if block.layout == torch.sparse_csr else block
-    if not bool(torch.isfinite(values).all()):
+    if not bool(values.abs().isfinite().all()):
         raise GraphPEValueError(f"{name} holds nan or inf: its entries must be finite")
 
 
