@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from ogb.utils.features import get_atom_feature_dims
 from torch_geometric.data import Batch
 
 from graphpe.benchmarks.speed import loading
+from graphpe.benchmarks.speed.graphs import code_like
 
 
 def test_table_is_printed_and_written(tmp_path, monkeypatch, capsys):
@@ -23,26 +22,8 @@ def test_table_is_printed_and_written(tmp_path, monkeypatch, capsys):
         assert "|".join(row) in printed
 
 
-def test_molecules_are_ogbs(shared_data):
-    source, graphs = loading.molecules(50, shared_data, np.random.default_rng(0))
-    assert (source, len(graphs)) == ("ogbg-molhiv", 50)
-    first = graphs[0]
-    assert (first.x.shape, first.edge_index.shape, first.edge_attr.shape) == ((19, 9), (2, 40), (40, 3))
-    assert (graphs.node["x"].max(dim=0).values < torch.tensor(get_atom_feature_dims())).all()
-    assert torch.equal(first.edge_index[:, ::2], first.edge_index[:, 1::2].flip(0))
-
-
-def test_code_like_graphs_are_trees_of_60_nodes():
-    graphs = loading.code_like(2000, np.random.default_rng(0))
-    assert 55 < graphs.num_nodes / len(graphs) < 65
-    assert torch.equal(graphs.edge_sizes, 2 * (graphs.sizes - 1))
-    child, parent = graphs.edge_index[1, ::2], graphs.edge_index[0, ::2]
-    assert (parent < child).all()
-    assert len(child.unique()) == len(child)
-
-
 def test_a_difference_between_the_sides_stops_the_script():
-    graphs = loading.code_like(4, np.random.default_rng(0))
+    graphs = code_like(4, np.random.default_rng(0))
     batch = Batch.from_data_list(graphs.to_data_list())
     loading.check_equal(graphs, batch, 4)
     batch.x = batch.x + 1
