@@ -26,10 +26,8 @@ from numpy.typing import NDArray
 from graphpe.compiled import compiled
 from graphpe.eigen.dense import KnownModes, Solved, dense_eigenpairs, dense_spectrum
 from graphpe.eigen.interleaved import interleaved_eigenpairs, interleaved_spectrum
-from graphpe.eigen.ldl import SparseRows
 from graphpe.eigen.shift_invert import lowest_by_shift_invert
 from graphpe.laplacian import Entries, Floats, Ints
-from graphpe.threads import one_blas_thread
 
 _SPARSE_FROM = 200
 _INTERLEAVED_BELOW = 300
@@ -59,12 +57,7 @@ def lowest_eigenpairs(
     n = sizes[chosen]
     suits = (n >= _SPARSE_FROM) & (entries <= _MOST_ENTRIES_PER_ROW * n)
     suits &= n - known.count[chosen] >= _LEAST_ROWS_PER_VECTOR * k
-    found = {}
-    if suits.any():
-        with one_blas_thread():
-            for graph in chosen[suits].tolist():
-                if (pairs := _solve_sparse(operator, ptr, k, known, graph)) is not None:
-                    found[graph] = pairs
+    found = lowest_by_shift_invert(operator, ptr, k, known, chosen[suits]) if suits.any() else {}
     small = ~suits & (n < _INTERLEAVED_BELOW)
     solved = interleaved_eigenpairs(operator, ptr, k, known, chosen[small])
     others = chosen[~small & ~np.isin(chosen, list(found))]
@@ -102,35 +95,6 @@ def all_eigenpairs(
             values, vectors = values + dense[0], vectors + dense[1]
     _place_known(known.vector, known.component, ptr, vectors)
     return values, vectors
-
-
-def _solve_sparse(operator: Entries, ptr: Ints, k: int, known: KnownModes, graph: int) -> tuple | None:
-    """The eigenpairs of one block by shift-invert; None where they could not be verified."""
-    here = slice(int(ptr[graph]), int(ptr[graph + 1]))
-    matrix = SparseRows(
-        *_rows(*operator, here.start, here.stop, *np.searchsorted(operator.row, (here.start, here.stop)))
-    )
-    return lowest_by_shift_invert(matrix, k, known.vector[here], known.component[here], float(known.shift[graph]))
-
-
-@compiled
-def _rows(
-    row: Ints, col: Ints, value: NDArray[Any], diagonal: NDArray[Any], start: int, stop: int, first: int, last: int
-) -> tuple[Ints, Ints, NDArray[Any]]:
-    """One block, rows `start` to `stop` and entries `first` to `last`, with the diagonal among its entries."""
-    indptr = np.zeros(stop - start + 1, np.int64)
-    indices = np.empty(stop - start + last - first, np.int64)
-    data = np.empty(len(indices), value.dtype)
-    count, e = 0, first
-    for u in range(start, stop):
-        indices[count], data[count] = u - start, diagonal[u]
-        count += 1
-        while e < last and row[e] == u:
-            indices[count], data[count] = col[e] - start, value[e]
-            count += 1
-            e += 1
-        indptr[u - start + 1] = count
-    return indptr, indices, data
 
 
 @compiled

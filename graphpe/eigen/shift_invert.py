@@ -1,8 +1,11 @@
-"""Lowest eigenpairs of one sparse positive semi-definite matrix by Lanczos on its shifted inverse.
+"""Lowest eigenpairs of sparse positive semi-definite matrices by Lanczos on their shifted inverses.
 
-The matrix minus a small negative shift is positive definite, so that it is factored without pivoting in an order that
-keeps fill low. Of a sparse graph with little fill (syntax trees with token edges, roads, meshes) this takes a
+A matrix minus a small negative shift is positive definite, so that it is factored without pivoting in an order that
+keeps fill low. Of a sparse graph with little fill (syntax trees with token edges, roads, meshes) this takes less than a
 millisecond where a dense decomposition takes many; of an expander the factors fill up.
+
+The matrices of a call go through the same steps side by side, so that the small eigenproblems that all of them leave
+are solved together (see `graphpe.eigen.interleaved`). What a matrix gets does not depend on those beside it.
 
 Lanczos may miss a copy of a repeated eigenvalue. The result is checked by inertia (Sylvester): the signs of the pivots
 of A - mu I count the eigenvalues below mu. What does not check out is not returned.
@@ -10,17 +13,24 @@ of A - mu I count the eigenvalues below mu. What does not check out is not retur
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from graphpe.adjacency import Floats, Ints
 from graphpe.compiled import compiled
-from graphpe.eigen.block_lanczos import Krylov, begin, extend
-from graphpe.eigen.lanes import LANES
-from graphpe.eigen.ldl import SparseRows, Structure, eliminate, factorise
+from graphpe.eigen.block_lanczos import Modes, couple, extend
+from graphpe.eigen.dense import KnownModes
+from graphpe.eigen.interleaved import interleaved_eigenpairs
+from graphpe.eigen.lane_blocks import Small, small_matrices
+from graphpe.eigen.lanes import LANES, empty_lanes
+from graphpe.eigen.ldl import Factors, SparseRows, Structure, eliminate, factorise
+from graphpe.eigen.rayleigh_ritz import polish, rotate
+from graphpe.laplacian import Entries
 
 # In units of the spectrum's upper end. The shift is far below the eigenvalues that matter (they converge the faster,
 # the closer it is), and far above rounding; the margin of the inertia check separates eigenvalues that are worth
@@ -33,102 +43,187 @@ _SKEW = 1e-12
 _GROWTH = 1e7
 # L may have this share of a full matrix; with more, dense solvers are quicker.
 _FILL = 1 / 8
-_CONVERGED = 1e-11
-_BLOCKS, _MORE_BLOCKS, _MOST_BLOCKS = 6, 2, 16
+_CONVERGED = 1e-9
+_BLOCKS, _MORE_BLOCKS, _MOST_BLOCKS = 4, 1, 16
+# Lanes of the bases that are kept at a time, 8 MiB, or one basis.
+_CHUNK = 1 << 17
+
+
+@dataclass
+class _Task:
+    """One matrix on its way: `blocks` of its basis are wanted, `done` are there; at most `most` would be tried."""
+
+    graph: int
+    matrix: SparseRows
+    top: float
+    structure: Structure
+    factors: Factors
+    modes: Modes
+    basis: Floats
+    projected: NDArray[Any]
+    blocks: int
+    most: int
+    done: int = 0
+
+    @property
+    def number_of_parts(self) -> int:
+        return self.modes.vector.shape[1]
+
+    def entries(self) -> Floats:
+        """The entries of the matrix as `[entries, parts]`."""
+        return _numbers(self.matrix.data, self.number_of_parts)
+
+    def factor_arguments(self) -> tuple[Any, ...]:
+        """Factors and modes as `polish` takes them."""
+        lower = _numbers(self.factors.lower, self.number_of_parts)
+        return self.structure.start, self.structure.rows, lower, self.factors.pivot, *self.modes
 
 
 def lowest_by_shift_invert(
-    matrix: SparseRows, k: int, mode: NDArray[Any], support: Ints, top: float
-) -> tuple[Floats, NDArray[Any]] | None:
-    """The k lowest eigenpairs in the complement of known ones, smallest first.
+    operator: Entries, ptr: Ints, k: int, known: KnownModes, graphs: Ints
+) -> dict[int, tuple[Floats, NDArray[Any]]]:
+    """The k lowest eigenpairs of some diagonal blocks in the complement of known ones, smallest first.
 
-    O(fill) time and memory for the factors, O(n m) memory and O(n m^2) time for a basis of m = 50 to 150 vectors (more,
+    O(fill) time and memory for the factors, O(n m) memory and O(n m^2) time for a basis of m = 40 to 150 vectors (more,
     if k is large). The start vectors are fixed: the result is the same every time.
 
     Args:
-        matrix: Hermitian positive semi-definite `[n, n]`, real or complex, diagonal included.
+        operator: Hermitian, positive semi-definite and block diagonal, real or complex.
+        ptr: `[B + 1]`: block b owns rows `ptr[b]` to `ptr[b + 1]`.
         k: Number of eigenpairs; k + c < n.
-        mode: `[n]`: the entries of all known eigenvectors of eigenvalue 0, which have disjoint supports and unit norm.
-        support: `[n]`: which of them a row belongs to: any integers.
-        top: An upper bound of the spectrum.
+        known: Modes that are taken out; their shift is an upper bound of the spectrum.
+        graphs: Ids of the blocks to solve.
 
     Returns:
-        Values `[k]` and orthonormal vectors `[n, k]`; None where they could not be found and verified.
+        Values `[k]` and orthonormal vectors `[n, k]` of the blocks whose pairs could be found and verified.
     """
-    size = len(mode)
+    small = small_matrices(operator.value.dtype)
+    edges = np.searchsorted(operator.row, ptr)
+    mode = _numbers(known.vector.astype(operator.value.dtype), operator.value.itemsize // 8)
+    found = {}
+    for chunk in _chunks(np.diff(ptr)[graphs] * mode.shape[1] * (_first_blocks(k) + 1 + 2 * _columns(k))):
+        tasks = [_prepare(operator, ptr, edges, k, known, mode, graph) for graph in graphs[chunk].tolist()]
+        found.update(_solve([task for task in tasks if task is not None], k, small))
+    return found
+
+
+def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tuple[Floats, NDArray[Any]]]]:
+    polished = []
+    while tasks:
+        blocks = min(task.blocks for task in tasks)
+        now, tasks = [t for t in tasks if t.blocks == blocks], [t for t in tasks if t.blocks != blocks]
+        couplings = []
+        for task in now:
+            task.done = extend(
+                task.basis, task.projected, small, task.structure, task.factors, task.modes, task.done, blocks
+            )
+            couplings.append(small.matrices[0].copy())
+        values, vectors = _lowest(-np.stack([task.projected for task in now]), LANES * _columns(k), 1)
+        residual = np.linalg.norm(np.stack(couplings) @ vectors[:, -LANES:, :k], axis=1)
+        converged = (residual <= _CONVERGED * -values[:, :k]).all(axis=1).tolist()
+        for i, task in enumerate(now):
+            if LANES * task.done < k:
+                continue
+            if converged[i]:
+                out = np.empty((LANES * _columns(k),) * 2, vectors.dtype)
+                first = (blocks + 1) * len(task.modes.label) * task.number_of_parts
+                coefficients = vectors[i, : LANES * task.done]
+                rows = task.structure.place, task.matrix.indptr, task.matrix.indices, task.entries()
+                if polish(task.basis, first, coefficients, small, *task.factor_arguments(), *rows, out):
+                    polished.append((task, first, out))
+            elif task.done == blocks < task.most:
+                _widen(task, min(blocks + _MORE_BLOCKS, task.most), _columns(k), couplings[i])
+                tasks.append(task)
+    if polished:
+        values, rotations = _lowest(np.stack([out for _, _, out in polished]), LANES * _columns(k), _columns(k))
+        for (task, first, _), level, rotation in zip(polished, values[:, :k], rotations, strict=True):
+            vectors = np.empty((len(task.modes.label), k), rotation.dtype)
+            flat = vectors.view(np.float64).reshape(*vectors.shape, -1)
+            rows = task.structure.place, task.matrix.indptr, task.matrix.indices, task.entries()
+            residual, skew = rotate(task.basis, first, rotation, level, small, *rows, flat)
+            good = residual <= _RESIDUAL * task.top and skew <= _SKEW
+            if good and _complete(task.matrix, task.structure, level, task.modes.count, task.top):
+                yield task.graph, (level, vectors)
+
+
+def _prepare(
+    operator: Entries, ptr: Ints, edges: Ints, k: int, known: KnownModes, mode: Floats, graph: int
+) -> _Task | None:
+    """Factors and room; None where the factors fill up or the complement of the known modes is too small."""
+    start, stop = int(ptr[graph]), int(ptr[graph + 1])
+    size, parts, top = stop - start, mode.shape[1], float(known.shift[graph])
+    matrix = SparseRows(*_rows(*operator, start, stop, edges[graph], edges[graph + 1]))
     structure = eliminate(matrix, int(_FILL * size * size))
     if structure is None:
         return None
-    label, count = _labels(mode, support)
-    vectors = _ritz_vectors(matrix, structure, k, mode[structure.order], label[structure.order], count, top)
-    if vectors is None:
-        return None
-    # The space is accurate; within it the inverse tells close eigenvalues apart less well than the matrix itself.
-    values, rotation = np.linalg.eigh(vectors.conj().T @ _multiply(*matrix, vectors))
-    vectors = vectors @ rotation
-    residual = np.abs(_multiply(*matrix, vectors) - vectors * values).max()
-    skew = np.abs(vectors.conj().T @ vectors - np.eye(k)).max()
-    if not (residual <= _RESIDUAL * top and skew <= _SKEW) or not _complete(matrix, structure, values, count, top):
-        return None
-    return values, vectors
-
-
-def _ritz_vectors(
-    matrix: SparseRows, structure: Structure, k: int, mode: NDArray[Any], label: Ints, count: int, top: float
-) -> NDArray[Any] | None:
-    """Approximate eigenvectors `[n, k]`, as good as the factors allow; mode and label by position."""
     factors = factorise(matrix, structure, -_SHIFT * top)
-    if not (factors.pivot > 0).all():
+    if not factors.pivot.min() > 0:
         return None
-    size, is_complex = len(mode), np.iscomplexobj(matrix.data)
-    parts = 2 if is_complex else 1
+    modes = Modes(*_modes(mode, known.component, start, structure.order))
     # Nothing is left to find when the blocks span the complement of what is known.
-    most = min(_MOST_BLOCKS + k // 2, (size - count) // LANES)
-    blocks = min(_BLOCKS + (k + 3) // 4, most)
+    most = min(_MOST_BLOCKS + k // 2, (size - modes.count) // LANES)
+    blocks = min(_first_blocks(k), most)
     if LANES * blocks < k:
         return None
-    krylov = begin(size, parts, most)
-    flat = np.ascontiguousarray(mode.astype(matrix.data.dtype)).view(np.float64).reshape(size, parts)
-    done = 0
-    while True:
-        done = extend(krylov, structure, factors, flat, label, done, blocks)
-        side = LANES * done
-        if side < k:
-            return None
-        projected = krylov.projected[:side, :side]
-        values, small = scipy.linalg.eigh(
-            projected if is_complex else projected.real, subset_by_index=[side - k, side - 1], check_finite=False
-        )
-        values, small = values[::-1], small[:, ::-1]
-        residual = np.linalg.norm(krylov.last @ small[-LANES:], axis=0)
-        if (residual <= _CONVERGED * values).all():
-            return _lift(krylov, structure, small, parts)
-        if done < blocks or blocks == most:
-            return None
-        blocks = min(blocks + _MORE_BLOCKS, most)
-        krylov.projected[side : side + LANES, side - LANES : side] = krylov.last
+    basis = empty_lanes(size * parts * (blocks + 1 + 2 * _columns(k)))
+    projected = np.zeros((LANES * blocks, LANES * blocks), operator.value.dtype)
+    return _Task(graph, matrix, top, structure, factors, modes, basis, projected, blocks, most)
 
 
-def _lift(krylov: Krylov, structure: Structure, small: NDArray[Any], parts: int) -> NDArray[Any]:
-    """The basis times a small matrix, by row of the matrix."""
-    size = len(structure.order)
-    blocks = len(small) // LANES
-    by_block = krylov.basis[: LANES * parts * size * blocks].reshape(blocks, size * parts, LANES)
-    basis = by_block.transpose(1, 0, 2).reshape(size * parts, -1)
-    if parts == 1:
-        by_position = basis @ small
-    else:
-        real, imaginary = (basis @ np.ascontiguousarray(part) for part in (small.real, small.imag))
-        by_position = (real[::2] - imaginary[1::2]) + 1j * (real[1::2] + imaginary[::2])
-    return by_position[structure.place]
+def _widen(task: _Task, blocks: int, columns: int, coupling: NDArray[Any]) -> None:
+    """Room for more blocks."""
+    basis = empty_lanes(len(task.modes.label) * task.number_of_parts * (blocks + 1 + 2 * columns))
+    basis[: len(task.basis)] = task.basis
+    projected = np.zeros((LANES * blocks, LANES * blocks), task.projected.dtype)
+    projected[: len(task.projected), : len(task.projected)] = task.projected
+    couple(projected, coupling, task.done)
+    task.basis, task.projected, task.blocks = basis, projected, blocks
 
 
-def _labels(mode: NDArray[Any], support: Ints) -> tuple[Ints, int]:
-    """Supports numbered from 0, -1 where the mode is zero, and how many there are."""
-    present = np.flatnonzero(mode)
-    label = np.full(len(mode), -1)
-    names, label[present] = np.unique(support[present], return_inverse=True)
-    return label, len(names)
+def _lowest(stack: NDArray[Any], k: int, reach: int) -> tuple[Floats, NDArray[Any]]:
+    """The k lowest eigenpairs of small Hermitian matrices `[G, n, n]` of blocks that reach so far from the diagonal."""
+    count, n, _ = stack.shape
+    i, j = _pattern(n, reach)
+    offset = n * np.arange(count)[:, None]
+    diagonal = np.diagonal(stack, axis1=1, axis2=2).ravel()
+    operator = Entries((i + offset).ravel(), (j + offset).ravel(), stack[:, i, j].ravel(), diagonal)
+    nothing = np.zeros(count * n)
+    known = KnownModes(nothing, nothing.astype(np.int64), np.zeros(count, np.int64), np.zeros(count))
+    solved = interleaved_eigenpairs(operator, n * np.arange(count + 1), k, known)
+    return solved.values, solved.vectors.reshape(count, n, k)
+
+
+@cache
+def _pattern(n: int, reach: int) -> tuple[Ints, Ints]:
+    """The entries off the diagonal of blocks that reach so far."""
+    i, j = np.indices((n, n)).reshape(2, -1)
+    inside = (i != j) & (np.abs(i // LANES - j // LANES) <= reach)
+    return i[inside], j[inside]
+
+
+def _first_blocks(k: int) -> int:
+    return _BLOCKS + (k + 3) // 4
+
+
+def _columns(k: int) -> int:
+    """Blocks for k vectors."""
+    return -(-k // LANES)
+
+
+def _chunks(lanes: Ints) -> Iterator[slice]:
+    """Runs of matrices whose bases fit together, or one matrix."""
+    start, total = 0, 0
+    for i, here in enumerate(lanes.tolist()):
+        if total + here > _CHUNK and i > start:
+            yield slice(start, i)
+            start, total = i, 0
+        total += here
+    yield slice(start, len(lanes))
+
+
+def _numbers(array: NDArray[Any], parts: int) -> Floats:
+    """The same memory as `[..., parts]`."""
+    return np.ascontiguousarray(array).view(np.float64).reshape(-1, parts)
 
 
 def _complete(matrix: SparseRows, structure: Structure, values: Floats, known: int, top: float) -> bool:
@@ -144,11 +239,43 @@ def _complete(matrix: SparseRows, structure: Structure, values: Floats, known: i
 
 
 @compiled
-def _multiply(indptr: Ints, indices: Ints, data: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
-    """The matrix times `[n, k]`."""
-    out = np.zeros(x.shape, x.dtype)
-    for i in range(len(indptr) - 1):
-        for e in range(indptr[i], indptr[i + 1]):
-            for c in range(x.shape[1]):
-                out[i, c] += data[e] * x[indices[e], c]
-    return out
+def _rows(
+    row: Ints, col: Ints, value: NDArray[Any], diagonal: NDArray[Any], start: int, stop: int, first: int, last: int
+) -> tuple[Ints, Ints, NDArray[Any]]:
+    """One block, rows `start` to `stop` and entries `first` to `last`, with the diagonal among its entries."""
+    indptr = np.zeros(stop - start + 1, np.int64)
+    indices = np.empty(stop - start + last - first, np.int64)
+    data = np.empty(len(indices), value.dtype)
+    count, e = 0, first
+    for u in range(start, stop):
+        indices[count], data[count] = u - start, diagonal[u]
+        count += 1
+        while e < last and row[e] == u:
+            indices[count], data[count] = col[e] - start, value[e]
+            count += 1
+            e += 1
+        indptr[u - start + 1] = count
+    return indptr, indices, data
+
+
+@compiled
+def _modes(mode: Floats, component: Ints, start: int, order: Ints) -> tuple[Floats, Ints, int]:
+    """The modes of the block at row `start` by position, their supports numbered from 0."""
+    size, parts = len(order), mode.shape[1]
+    vector, label = np.empty((size, parts)), np.full(size, -1)
+    least = component[start : start + size].min()
+    number = np.full(component[start : start + size].max() - least + 1, -1)
+    count = 0
+    for j in range(size):
+        row = start + order[j]
+        present = False
+        for part in range(parts):
+            vector[j, part] = mode[row, part]
+            present |= mode[row, part] != 0
+        if present:
+            name = component[row] - least
+            if number[name] < 0:
+                number[name] = count
+                count += 1
+            label[j] = number[name]
+    return vector, label, count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -41,8 +43,14 @@ def test_both_solvers_give_the_same_eigenspaces(seed: int, kind: str, monkeypatc
     monkeypatch.setattr(policy, "_SPARSE_FROM", 160)
     vectors, values, mask = solve()
     solved_sparse = []
-    original = policy._solve_sparse
-    monkeypatch.setattr(policy, "_solve_sparse", lambda *args: solved_sparse.append(args[4]) or original(*args))
+    original = policy.lowest_by_shift_invert
+
+    def recorded(*args: Any) -> dict:
+        found = original(*args)
+        solved_sparse.extend(found)
+        return found
+
+    monkeypatch.setattr(policy, "lowest_by_shift_invert", recorded)
     solve()
     assert set(solved_sparse) == {0, 3, 4}
     monkeypatch.setattr(policy, "_SPARSE_FROM", 10**9)

@@ -6,9 +6,10 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
+from graphpe.eigen.dense import KnownModes
 from graphpe.eigen.ldl import SparseRows, eliminate
 from graphpe.eigen.shift_invert import _complete, lowest_by_shift_invert
-from graphpe.laplacian import laplacian, magnetic_laplacian
+from graphpe.laplacian import Entries, laplacian, magnetic_laplacian
 
 
 def as_scipy(operator: torch.Tensor) -> sparse.csc_matrix:
@@ -21,9 +22,30 @@ def rows_of(matrix: sparse.csc_matrix) -> SparseRows:
     return SparseRows(by_row.indptr.astype(np.int64), by_row.indices.astype(np.int64), by_row.data)
 
 
+def lowest_of(matrices: list[sparse.csc_matrix], k: int, known: list[np.ndarray]) -> dict:
+    """All matrices in one call; the columns of `known` have disjoint supports."""
+    whole = sparse.block_diag(matrices).tocsr()
+    diagonal = whole.diagonal()
+    whole.setdiag(0)
+    whole.eliminate_zeros()
+    whole.sort_indices()
+    row, col = np.repeat(np.arange(len(diagonal)), np.diff(whole.indptr)), whole.indices.astype(np.int64)
+    counts = np.array([columns.shape[1] for columns in known])
+    first = np.cumsum(counts) - counts
+    support = [c + np.abs(x).argmax(axis=1) if x.size else np.zeros(len(x), int) for x, c in zip(known, first)]
+    modes = np.concatenate([columns.sum(axis=1) for columns in known])
+    ptr = np.concatenate([[0], np.cumsum([len(columns) for columns in known])])
+    return lowest_by_shift_invert(
+        Entries(row, col, whole.data, diagonal),
+        ptr,
+        k,
+        KnownModes(modes, np.concatenate(support), counts, np.full(len(counts), 2.0)),
+        np.arange(len(counts)),
+    )
+
+
 def lowest(matrix: sparse.csc_matrix, k: int, known: np.ndarray) -> tuple | None:
-    mode, support = known.sum(axis=1), np.abs(known).argmax(axis=1) if known.shape[1] else np.zeros(len(known), int)
-    return lowest_by_shift_invert(rows_of(matrix), k, mode, support, 2.0)
+    return lowest_of([matrix], k, [known]).get(0)
 
 
 def edges_of(graph: nx.Graph) -> torch.Tensor:
@@ -99,6 +121,28 @@ def test_the_result_is_the_same_every_time() -> None:
     assert first is not None
     assert second is not None
     assert np.array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_a_matrix_gets_the_same_alone_and_among_others(is_complex: bool) -> None:
+    # More than fit into one chunk of memory, and among them some that need more blocks than others or fail.
+    matrices = []
+    for seed, size in enumerate([210, 900, 230, 3000, 250, 400, 2500, 333, 600, 205]):
+        edges = edges_of(random_tree_with_chords(size, seed))
+        matrices.append(magnetic_laplacian(edges, size, 0.1) if is_complex else laplacian(edges, size, None, "comb"))
+    matrices = [as_scipy(matrix) for matrix in matrices]
+    if not is_complex:
+        matrices = [matrix / (matrix.max() * 2) for matrix in matrices]
+        matrices.insert(3, as_scipy(laplacian(edges_of(nx.star_graph(500)), 501)))
+    nothing = [np.zeros((matrix.shape[0], 0)) for matrix in matrices]
+    together = lowest_of(matrices, 10, nothing)
+    assert len(together) >= len(matrices) - 1
+    for i, matrix in enumerate(matrices):
+        alone = lowest(matrix, 10, nothing[i])
+        assert (alone is None) == (i not in together)
+        if alone is not None:
+            assert np.array_equal(alone[0], together[i][0])
+            assert np.array_equal(alone[1], together[i][1])
 
 
 @pytest.mark.parametrize("k", [1, 8, 20, 60])
