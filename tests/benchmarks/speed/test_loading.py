@@ -18,7 +18,7 @@ def test_table_is_printed_and_written(tmp_path, monkeypatch, capsys):
     assert [row[5].strip() for row in rows] == ["8", "16", "8", "16"]
     for row in rows:
         pyg, packed, ratio = (float(cell.strip().rstrip("x").replace(",", "")) for cell in row[6:9])
-        assert ratio == pytest.approx(packed / pyg, rel=0.1)
+        assert ratio == pytest.approx(packed / pyg, rel=0.1, abs=0.06)  # printed with one digit
         assert "|".join(row) in printed
 
 
