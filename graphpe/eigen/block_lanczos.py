@@ -7,45 +7,25 @@ them. Every block is made orthogonal to all those before it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.adjacency import Floats, Ints
+from graphpe.adjacency import Floats
 from graphpe.compiled import compiled
-from graphpe.eigen.lane_blocks import Small, orthonormalise
+from graphpe.eigen.lane_blocks import Modes, Small, orthonormalise
 from graphpe.eigen.lanes import LANES, empty_lanes, load, store
-from graphpe.eigen.ldl import Factors, Structure, solve_lanes
+from graphpe.eigen.ldl import Inverse, solve_lanes
 
 # Solving costs little beside keeping a basis orthogonal: a power of the inverse separates more per block. Rounding
 # grows with that power of the ratio of the wanted eigenvalues; what it does to their vectors is mended at the end.
 _POWER = 5
 
 
-class Modes(NamedTuple):
-    """Vectors of disjoint supports to which a space stays orthogonal, by position.
-
-    Attributes:
-        vector: `[n, parts]`: the entries of all of them.
-        label: `[n]`: the support of each entry, numbered from 0, -1 for none.
-        count: How many there are.
-    """
-
-    vector: Floats
-    label: Ints
-    count: int
-
-
+@compiled
 def extend(
-    basis: Floats,
-    projected: NDArray[Any],
-    small: Small,
-    structure: Structure,
-    factors: Factors,
-    modes: Modes,
-    first: int,
-    blocks: int,
+    basis: Floats, projected: NDArray[Any], small: Small, inverse: Inverse, modes: Modes, first: int, blocks: int
 ) -> int:
     """Go on from `first` to `blocks` blocks; how many there are then: fewer where the space is exhausted.
 
@@ -54,37 +34,14 @@ def extend(
         projected: `[8 blocks, 8 blocks]`: the power of the inverse in that basis; the part after `first` is written.
         small: See `Small`; its first matrix becomes the coefficients that couple the next block, `[8, 8]`, zero where
             there is none.
-        structure: Of the factors.
-        factors: Of the matrix whose inverse is meant.
+        inverse: The inverse that is meant.
         modes: See `Modes`.
         first: Blocks that are done, and coupled to the next one.
         blocks: Blocks that are wanted.
     """
-    parts = modes.vector.shape[1]
-    lower = factors.lower.view(np.float64).reshape(len(factors.lower), parts)
-    return int(
-        _extend(basis, projected, small, structure.start, structure.rows, lower, factors.pivot, *modes, first, blocks)
-    )
-
-
-@compiled
-def _extend(
-    basis: Floats,
-    projected: NDArray[Any],
-    small: Any,
-    start: Ints,
-    rows: Ints,
-    lower: Floats,
-    pivot: Floats,
-    mode: Floats,
-    label: Ints,
-    count: int,
-    first: int,
-    blocks: int,
-) -> int:
-    size, parts = len(pivot), mode.shape[1]
+    size, parts = modes.vector.shape
     block = parts * size
-    sums = empty_lanes(2 * count)
+    sums = empty_lanes(2 * modes.count)
     coupling, within = small.matrices[0], small.matrices[1]
     if first == 0:
         state = np.uint64(size)
@@ -92,15 +49,15 @@ def _extend(
             state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
             basis[e] = float(state >> np.uint64(11)) * 2.0**-52 - 1.0
     done = first
-    if first == 0 and not orthonormalise(basis, 0, done, size, mode, label, sums, small):
+    if first == 0 and not orthonormalise(basis, 0, done, size, modes, sums, small):
         return 0
     while True:
         new = (done + 1) * block
         for e in range(block):
             store(basis, new + e, load(basis, new - block + e))
         for _ in range(_POWER):
-            solve_lanes(start, rows, lower, pivot, parts, basis, new)
-        independent = orthonormalise(basis, 0, done + 1, size, mode, label, sums, small)
+            solve_lanes(inverse, basis, new)
+        independent = orthonormalise(basis, 0, done + 1, size, modes, sums, small)
         at = LANES * done
         for i in range(LANES):
             for m in range(i + 1):

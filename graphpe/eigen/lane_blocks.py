@@ -20,6 +20,20 @@ from graphpe.eigen.lanes import LANES, empty_lanes, full, load, multiply_add, sp
 _DEPENDENT = 1e-13
 
 
+class Modes(NamedTuple):
+    """Vectors of disjoint supports to which a space stays orthogonal, by position.
+
+    Attributes:
+        vector: `[n, parts]`: the entries of all of them.
+        label: `[n]`: the support of each entry, numbered from 0, -1 for none.
+        count: How many there are.
+    """
+
+    vector: Floats
+    label: Ints
+    count: int
+
+
 class Small(NamedTuple):
     """Room for matrices of eight rows and columns, in both forms.
 
@@ -42,9 +56,7 @@ def small_matrices(dtype: Any) -> Small:
 
 
 @compiled
-def orthonormalise(
-    x: Floats, first: int, before: int, size: int, mode: Floats, label: Ints, sums: Floats, small: Any
-) -> bool:
+def orthonormalise(x: Floats, first: int, before: int, size: int, modes: Modes, sums: Floats, small: Small) -> bool:
     """Make a block orthonormal and orthogonal to the modes and to the blocks before it; False where it is dependent.
 
     Twice: at first only against the last two of the blocks before, along which nearly all is that Lanczos has to take
@@ -55,12 +67,11 @@ def orthonormalise(
         first: Where the blocks start: they are next to each other.
         before: How many there are before the one that is changed.
         size: Entries of a vector.
-        mode: `[size, parts]`: vectors of disjoint supports.
-        label: `[size]`: the support of each entry, -1 for none.
+        modes: See `Modes`.
         sums: Lanes `[2 supports]`, overwritten.
         small: See `Small`; its first two matrices are written.
     """
-    parts = mode.shape[1]
+    parts = modes.vector.shape[1]
     block = parts * size
     new = first + before * block
     triangle, beside, product, inverse = small.matrices[0], small.matrices[1], small.matrices[2], small.matrices[3]
@@ -74,7 +85,7 @@ def orthonormalise(
             accumulate(x, first + a * block, new, size, parts, -1.0, small.lanes, small.numbers[2])
             if a == before - 1:
                 _add_product(product, triangle, beside)
-        _project(x, new, mode, label, sums)
+        _project(x, new, modes.vector, modes.label, sums)
         gram(x, new, new, size, parts, small.lanes, small.numbers[2])
         if not _invert(product, inverse):
             return False

@@ -32,12 +32,14 @@ class Structure(NamedTuple):
         place: `[n]`: the position of each row.
         start: `[n + 1]`: column j of L owns entries `start[j]` to `start[j + 1]`.
         rows: The positions of the entries below the diagonal, ascending within a column.
+        columns: The column of each entry.
     """
 
     order: Ints
     place: Ints
     start: Ints
     rows: Ints
+    columns: Ints
 
 
 class Factors(NamedTuple):
@@ -54,6 +56,22 @@ class Factors(NamedTuple):
     growth: float
 
 
+class Inverse(NamedTuple):
+    """The inverse of L D L^H, as `solve_lanes` takes it.
+
+    Attributes:
+        columns: As in `Structure`.
+        rows: As in `Structure`.
+        lower: `[entries, parts]`: the entries of L, real, or real and imaginary part.
+        diagonal: D^-1.
+    """
+
+    columns: Ints
+    rows: Ints
+    lower: Floats
+    diagonal: Floats
+
+
 def eliminate(matrix: SparseRows, most: int) -> Structure | None:
     """Choose an order of minimum degree; None if L would have more than `most` entries."""
     order, start, rows, fits = _eliminate(matrix.indptr, matrix.indices, most)
@@ -61,13 +79,20 @@ def eliminate(matrix: SparseRows, most: int) -> Structure | None:
         return None
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    _sort_columns(start, rows, place)
-    return Structure(order, place, start, rows)
+    columns = np.empty_like(rows)
+    _sort_columns(start, rows, columns, place)
+    return Structure(order, place, start, rows, columns)
 
 
 def factorise(matrix: SparseRows, structure: Structure, shift: float) -> Factors:
     """The factors of matrix - shift I."""
-    return Factors(*_factorise(*matrix, *structure, shift))
+    return Factors(*_factorise(*matrix, *structure[:4], shift))
+
+
+def invert(structure: Structure, factors: Factors) -> Inverse:
+    """The factors in the form that solves with them."""
+    lower = factors.lower.view(np.float64).reshape(len(factors.lower), factors.lower.itemsize // 8)
+    return Inverse(structure.columns, structure.rows, lower, 1 / factors.pivot)
 
 
 @compiled
@@ -165,8 +190,8 @@ def _unlink(u: int, degree: int, first: Ints, after: Ints, before: Ints) -> None
 
 
 @compiled
-def _sort_columns(start: Ints, rows: Ints, place: Ints) -> None:
-    """Nodes to positions, ascending within each column."""
+def _sort_columns(start: Ints, rows: Ints, columns: Ints, place: Ints) -> None:
+    """Nodes to positions, ascending within each column; and the column of each entry."""
     for j in range(len(start) - 1):
         for e in range(start[j], start[j + 1]):
             position = place[rows[e]]
@@ -175,6 +200,7 @@ def _sort_columns(start: Ints, rows: Ints, place: Ints) -> None:
                 rows[at] = rows[at - 1]
                 at -= 1
             rows[at] = position
+            columns[e] = j
 
 
 @compiled
@@ -226,46 +252,40 @@ def _factorise(
 
 
 @compiled
-def solve_lanes(start: Ints, rows: Ints, lower: Floats, pivot: Floats, parts: int, x: Any, at: int) -> None:
+def solve_lanes(inverse: Inverse, x: Floats, at: int) -> None:
     """Solve L D L^H x = b for eight right-hand sides, in place.
 
+    One loop over all entries, and another one back: most columns have so few that loops over columns would end before
+    the processor has learnt when.
+
     Args:
-        start: As in `Structure`.
-        rows: As in `Structure`.
-        lower: `[entries, parts]`: the entries of L, real, or real and imaginary part.
-        pivot: D.
-        parts: 1 or 2.
+        inverse: The factors.
         x: An array of lanes (see `graphpe.eigen.lanes`) with right-hand sides in the lanes: row j is element
             `at + parts j`, and its imaginary part the next one.
         at: Element of the first row.
     """
-    size = len(pivot)
-    for j in range(size):
+    columns, rows, lower, diagonal = inverse
+    parts = lower.shape[1]
+    for e in range(len(rows)):
         if parts == 1:
-            here = load(x, at + j)
-            for e in range(start[j], start[j + 1]):
-                store(x, at + rows[e], multiply_add(full(-lower[e, 0]), here, load(x, at + rows[e])))
+            row = at + rows[e]
+            store(x, row, multiply_add(full(-lower[e, 0]), load(x, at + columns[e]), load(x, row)))
         else:
-            re, im = load(x, at + 2 * j), load(x, at + 2 * j + 1)
-            for e in range(start[j], start[j + 1]):
-                row = at + 2 * rows[e]
-                l_re, l_im, minus = full(-lower[e, 0]), full(-lower[e, 1]), full(lower[e, 1])
-                store(x, row, multiply_add(l_re, re, multiply_add(minus, im, load(x, row))))
-                store(x, row + 1, multiply_add(l_re, im, multiply_add(l_im, re, load(x, row + 1))))
-    for j in range(size - 1, -1, -1):
-        scale = full(1.0 / pivot[j])
+            row, column = at + 2 * rows[e], at + 2 * columns[e]
+            l_re, l_im, re, im = full(-lower[e, 0]), full(-lower[e, 1]), load(x, column), load(x, column + 1)
+            x_re, x_im = load(x, row) - l_im * im, load(x, row + 1)
+            store(x, row, multiply_add(l_re, re, x_re))
+            store(x, row + 1, multiply_add(l_re, im, multiply_add(l_im, re, x_im)))
+    for j in range(len(diagonal)):
+        for element in range(at + parts * j, at + parts * (j + 1)):
+            store(x, element, full(diagonal[j]) * load(x, element))
+    for e in range(len(rows) - 1, -1, -1):
         if parts == 1:
-            here = scale * load(x, at + j)
-            for e in range(start[j], start[j + 1]):
-                here = multiply_add(full(-lower[e, 0]), load(x, at + rows[e]), here)
-            store(x, at + j, here)
+            column = at + columns[e]
+            store(x, column, multiply_add(full(-lower[e, 0]), load(x, at + rows[e]), load(x, column)))
         else:
-            re, im = scale * load(x, at + 2 * j), scale * load(x, at + 2 * j + 1)
-            for e in range(start[j], start[j + 1]):
-                row = at + 2 * rows[e]
-                l_re, l_im, minus = full(-lower[e, 0]), full(lower[e, 1]), full(-lower[e, 1])
-                x_re, x_im = load(x, row), load(x, row + 1)
-                re = multiply_add(l_re, x_re, multiply_add(minus, x_im, re))
-                im = multiply_add(l_re, x_im, multiply_add(l_im, x_re, im))
-            store(x, at + 2 * j, re)
-            store(x, at + 2 * j + 1, im)
+            row, column = at + 2 * rows[e], at + 2 * columns[e]
+            l_re, l_im, re, im = full(-lower[e, 0]), full(lower[e, 1]), load(x, row), load(x, row + 1)
+            x_re, x_im = load(x, column) - l_im * im, load(x, column + 1)
+            store(x, column, multiply_add(l_re, re, x_re))
+            store(x, column + 1, multiply_add(l_re, im, multiply_add(l_im, re, x_im)))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from graphpe.adjacency import Floats, Ints
 from graphpe.compiled import compiled
-from graphpe.eigen.lane_blocks import accumulate, gram, orthonormalise
+from graphpe.eigen.lane_blocks import Modes, Small, accumulate, gram, orthonormalise
 from graphpe.eigen.lanes import LANES, empty_lanes, full, load, multiply_add, store
-from graphpe.eigen.ldl import solve_lanes
+from graphpe.eigen.ldl import Inverse, solve_lanes
 
 # Solves after lifting: each takes off what convergence and rounding left, by the ratio of wanted to unwanted.
 _SOLVES = 3
@@ -26,14 +26,9 @@ def polish(
     x: Floats,
     first: int,
     coefficients: NDArray[Any],
-    small: Any,
-    start: Ints,
-    rows: Ints,
-    lower: Floats,
-    pivot: Floats,
-    mode: Floats,
-    label: Ints,
-    count: int,
+    small: Small,
+    inverse: Inverse,
+    modes: Modes,
     place: Ints,
     indptr: Ints,
     indices: Ints,
@@ -47,29 +42,24 @@ def polish(
         first: Where the orthonormal vectors are written, block after block; as much again is overwritten.
         coefficients: `[8 blocks, 8 b]`.
         small: See `Small`; overwritten.
-        start: This and the next three: factors; see `solve_lanes`.
-        rows: See there.
-        lower: See there.
-        pivot: See there.
-        mode: This and the next two: see `Modes`.
-        label: See there.
-        count: See there.
+        inverse: The inverse that was meant.
+        modes: See `Modes`.
         place: As in `Structure`.
         indptr: This and the next two: the matrix; see `SparseRows`.
         indices: See there.
         data: `[entries, parts]`.
         out: `[8 b, 8 b]`: the projected matrix, written.
     """
-    size, parts = len(pivot), mode.shape[1]
+    size, parts = modes.vector.shape
     block = parts * size
     blocks = coefficients.shape[1] // LANES
-    sums = empty_lanes(2 * count)
+    sums = empty_lanes(2 * modes.count)
     for b in range(blocks):
         new = first + b * block
         _lift(x, 0, new, size, parts, coefficients, b, small)
         for _ in range(_SOLVES):
-            solve_lanes(start, rows, lower, pivot, parts, x, new)
-        if not orthonormalise(x, first, b, size, mode, label, sums, small):
+            solve_lanes(inverse, x, new)
+        if not orthonormalise(x, first, b, size, modes, sums, small):
             return False
     image = first + blocks * block
     for b in range(blocks):
@@ -89,7 +79,7 @@ def rotate(
     first: int,
     rotation: NDArray[Any],
     values: Floats,
-    small: Any,
+    small: Small,
     place: Ints,
     indptr: Ints,
     indices: Ints,
@@ -142,7 +132,7 @@ def rotate(
 
 @compiled
 def _lift(
-    x: Floats, source: int, target: int, size: int, parts: int, coefficients: NDArray[Any], b: int, small: Any
+    x: Floats, source: int, target: int, size: int, parts: int, coefficients: NDArray[Any], b: int, small: Small
 ) -> None:
     """The blocks at `source`, one after the other, times the eight columns b of a matrix."""
     block, zero = parts * size, full(0.0)

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from graphpe.adjacency import Floats, Ints
 from graphpe.compiled import compiled
-from graphpe.eigen.block_lanczos import Modes, couple, extend
+from graphpe.eigen.block_lanczos import couple, extend
 from graphpe.eigen.dense import KnownModes
 from graphpe.eigen.interleaved import interleaved_eigenpairs
-from graphpe.eigen.lane_blocks import Small, small_matrices
+from graphpe.eigen.lane_blocks import Modes, Small, small_matrices
 from graphpe.eigen.lanes import LANES, empty_lanes
-from graphpe.eigen.ldl import Factors, SparseRows, Structure, eliminate, factorise
+from graphpe.eigen.ldl import Inverse, SparseRows, Structure, eliminate, factorise, invert
 from graphpe.eigen.rayleigh_ritz import polish, rotate
 from graphpe.laplacian import Entries
 
@@ -57,7 +57,7 @@ class _Task:
     matrix: SparseRows
     top: float
     structure: Structure
-    factors: Factors
+    inverse: Inverse
     modes: Modes
     basis: Floats
     projected: NDArray[Any]
@@ -72,11 +72,6 @@ class _Task:
     def entries(self) -> Floats:
         """The entries of the matrix as `[entries, parts]`."""
         return _numbers(self.matrix.data, self.number_of_parts)
-
-    def factor_arguments(self) -> tuple[Any, ...]:
-        """Factors and modes as `polish` takes them."""
-        lower = _numbers(self.factors.lower, self.number_of_parts)
-        return self.structure.start, self.structure.rows, lower, self.factors.pivot, *self.modes
 
 
 def lowest_by_shift_invert(
@@ -114,9 +109,7 @@ def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tupl
         now, tasks = [t for t in tasks if t.blocks == blocks], [t for t in tasks if t.blocks != blocks]
         couplings = []
         for task in now:
-            task.done = extend(
-                task.basis, task.projected, small, task.structure, task.factors, task.modes, task.done, blocks
-            )
+            task.done = extend(task.basis, task.projected, small, task.inverse, task.modes, task.done, blocks)
             couplings.append(small.matrices[0].copy())
         values, vectors = _lowest(-np.stack([task.projected for task in now]), LANES * _columns(k), 1)
         residual = np.linalg.norm(np.stack(couplings) @ vectors[:, -LANES:, :k], axis=1)
@@ -129,7 +122,7 @@ def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tupl
                 first = (blocks + 1) * len(task.modes.label) * task.number_of_parts
                 coefficients = vectors[i, : LANES * task.done]
                 rows = task.structure.place, task.matrix.indptr, task.matrix.indices, task.entries()
-                if polish(task.basis, first, coefficients, small, *task.factor_arguments(), *rows, out):
+                if polish(task.basis, first, coefficients, small, task.inverse, task.modes, *rows, out):
                     polished.append((task, first, out))
             elif task.done == blocks < task.most:
                 _widen(task, min(blocks + _MORE_BLOCKS, task.most), _columns(k), couplings[i])
@@ -167,7 +160,7 @@ def _prepare(
         return None
     basis = empty_lanes(size * parts * (blocks + 1 + 2 * _columns(k)))
     projected = np.zeros((LANES * blocks, LANES * blocks), operator.value.dtype)
-    return _Task(graph, matrix, top, structure, factors, modes, basis, projected, blocks, most)
+    return _Task(graph, matrix, top, structure, invert(structure, factors), modes, basis, projected, blocks, most)
 
 
 def _widen(task: _Task, blocks: int, columns: int, coupling: NDArray[Any]) -> None:

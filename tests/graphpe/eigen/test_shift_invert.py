@@ -32,7 +32,9 @@ def lowest_of(matrices: list[sparse.csc_matrix], k: int, known: list[np.ndarray]
     row, col = np.repeat(np.arange(len(diagonal)), np.diff(whole.indptr)), whole.indices.astype(np.int64)
     counts = np.array([columns.shape[1] for columns in known])
     first = np.cumsum(counts) - counts
-    support = [c + np.abs(x).argmax(axis=1) if x.size else np.zeros(len(x), int) for x, c in zip(known, first)]
+    support = [
+        c + np.abs(x).argmax(axis=1) if x.size else np.zeros(len(x), int) for x, c in zip(known, first, strict=True)
+    ]
     modes = np.concatenate([columns.sum(axis=1) for columns in known])
     ptr = np.concatenate([[0], np.cumsum([len(columns) for columns in known])])
     return lowest_by_shift_invert(
