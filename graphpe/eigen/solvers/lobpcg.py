@@ -60,7 +60,9 @@ class LOBPCG:
         if problem.size - problem.num_known < _LEAST_ROWS_PER_VECTOR * width:
             found = Dense().solve(problem)
             return found._replace(note=f"solved densely: n < {_LEAST_ROWS_PER_VECTOR} (k + extra)")
-        prepared = Prepared(lambda block: block, 0) if self.preconditioner is None else self.preconditioner.prepare(problem)
+        prepared = (
+            Prepared(lambda block: block, 0) if self.preconditioner is None else self.preconditioner.prepare(problem)
+        )
         start = problem.random(width)
         if problem.start is None:
             return _iterate(problem, prepared, start)
@@ -81,9 +83,7 @@ class LOBPCG:
 
 
 def _counted(found: Found, other: Found) -> Found:
-    return found._replace(
-        iterations=found.iterations + other.iterations, matvecs=found.matvecs + other.matvecs
-    )
+    return found._replace(iterations=found.iterations + other.iterations, matvecs=found.matvecs + other.matvecs)
 
 
 class _Space(NamedTuple):
@@ -109,7 +109,7 @@ class _Space(NamedTuple):
         tiny = torch.finfo(block.dtype).tiny
         block = block / torch.linalg.vector_norm(block, dim=0).clamp(min=tiny) + noise[:, : block.shape[1]]
         block = _without(self.without_known(block), basis)
-        return _cholesky_qr(_cholesky_qr(block))
+        return _cholesky_qr(_cholesky_qr(block, floor=10 * torch.finfo(block.dtype).eps))
 
 
 def _iterate(problem: Problem, prepared: Prepared, start: Tensor, found: Tensor | None = None) -> Found:
@@ -136,7 +136,7 @@ def _iterate(problem: Problem, prepared: Prepared, start: Tensor, found: Tensor 
         done = not any(unconverged[:k]) or iterations >= problem.max_iterations
         if done and fresh:
             break
-        if done or iterations % _REFRESH_EVERY == 0 and not fresh:
+        if done or (iterations % _REFRESH_EVERY == 0 and not fresh):
             basis[:, :kept] = _cholesky_qr(space.without_known(basis[:, :kept]))
             image[:, :kept] = space.matmul(basis[:, :kept])
             gram = _hermitian(basis[:, :kept].mH @ image[:, :kept])
@@ -180,11 +180,16 @@ def _hermitian(matrix: Tensor) -> Tensor:
     return (matrix + matrix.mH) / 2
 
 
-def _cholesky_qr(block: Tensor) -> Tensor:
-    """The Q of a QR decomposition, up to rounding times the square of the condition."""
+def _cholesky_qr(block: Tensor, floor: float = 0.0) -> Tensor:
+    """The Q of a QR decomposition, up to rounding times the squared condition; `floor` keeps the Gram matrix definite.
+
+    References:
+        Fukaya, Kannan, Nakatsukasa, Yamamoto, Yanagisawa: Shifted Cholesky QR for Computing the QR Factorization of
+        Ill-Conditioned Matrices. SIAM J. Sci. Comput. 42(1), 2020.
+    """
     gram = _hermitian(block.mH @ block)
-    floor = 10 * torch.finfo(block.dtype).eps * gram.diagonal().real.sum()
-    gram.diagonal().add_(floor)
+    if floor > 0:
+        gram.diagonal().add_(floor * gram.diagonal().real.sum())
     factor, _ = torch.linalg.cholesky_ex(gram)
     identity = torch.eye(len(gram), dtype=block.dtype, device=block.device)
     return block @ torch.linalg.solve_triangular(factor.mH, identity, upper=True)

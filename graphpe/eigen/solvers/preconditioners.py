@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import scipy.sparse
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.eigen.operators import MatrixOperator, _quiet
@@ -106,10 +107,10 @@ class AMG:
     """One V-cycle of smoothed aggregation; what makes long, planar-like graphs (grids, meshes, roads) converge.
 
     `pyamg` (`pip install graphpe[amg]`) aggregates A + `shift` * norm * I on the CPU; the cycle itself runs on the
-    operator's device, for all vectors at once. A complex Hermitian operator is aggregated as the real matrix of its
-    magnitudes, a_ii on the diagonal and -|a_ij| elsewhere, which is the Laplacian that a Magnetic Laplacian comes from:
-    good while phases turn slowly, a weak preconditioner otherwise. On expander-like graphs (social networks) the
-    coarse matrices fill up: use another one there.
+    operator's device, for all vectors at once, real or complex. What coarse matrices must represent well is the
+    constant vector after some relaxation for the smallest eigenvalues of a real operator, and two random vectors that a
+    polynomial has smoothed for a complex one, whose phases nobody knows beforehand, and for the largest eigenvalues.
+    On expander-like graphs (social networks) the coarse matrices fill up: use another preconditioner there.
 
     Attributes:
         shift: Relative to the norm; keeps a singular operator definite.
@@ -141,28 +142,35 @@ class AMG:
         except ImportError as error:
             raise GraphPERuntimeError("AMG needs pyamg, which is not installed: pip install graphpe[amg]") from error
         matrix = _explicit(problem, "AMG")
-        definite = _as_laplacian(_to_scipy(matrix), problem)
+        definite = _to_scipy(matrix)
+        if problem.which == "largest":
+            definite = problem.norm * scipy.sparse.eye_array(problem.size) - definite
         definite = definite + self.shift * (problem.norm or 1.0) * scipy.sparse.eye_array(problem.size)
+        plain = problem.which == "smallest" and not matrix.dtype.is_complex
         hierarchy = pyamg.smoothed_aggregation_solver(
-            definite.tocsr(),
-            symmetry="symmetric",
+            definite.astype(np.complex128 if matrix.dtype.is_complex else np.float64).tocsr(),
+            B=None if plain else _smooth_vectors(problem),
+            improve_candidates=[("gauss_seidel", {"sweep": "symmetric", "iterations": 4})] if plain else None,
+            symmetry="hermitian" if matrix.dtype.is_complex else "symmetric",
             # The other weightings estimate a spectral radius from NumPy's global random numbers.
             smooth=("jacobi", {"omega": 4 / 3, "weighting": "local"}),
             max_coarse=300,
+            max_levels=30,
         )
-        real = torch.float64 if matrix.dtype in (torch.float64, torch.complex128) else torch.float32
-        levels = [_Level.of(level, real, matrix.device) for level in hierarchy.levels[:-1]]
-        coarse = np.linalg.inv(hierarchy.levels[-1].A.toarray())
-        coarse_inverse = torch.from_numpy((coarse + coarse.T) / 2).to(matrix.device, real)
+        levels = [_Level.of(level, matrix) for level in hierarchy.levels[:-1]]
+        # Aggregates smaller than the number of vectors they represent leave empty rows, which pinv passes over.
+        coarse = torch.from_numpy(np.linalg.pinv(hierarchy.levels[-1].A.toarray(), hermitian=True))
+        coarse = coarse.to(matrix.device, matrix.dtype)
+        return Prepared(lambda block: _cycle(levels, coarse, block, self.degree), 2 * self.degree if levels else 0)
 
-        def apply(block: Tensor) -> Tensor:
-            if not block.dtype.is_complex:
-                return _cycle(levels, coarse_inverse, block, self.degree)
-            parts = torch.view_as_real(block.contiguous()).reshape(len(block), -1)
-            parts = _cycle(levels, coarse_inverse, parts, self.degree)
-            return torch.view_as_complex(parts.reshape(len(block), -1, 2).contiguous())
 
-        return Prepared(apply, 2 * self.degree if levels else 0)
+def _smooth_vectors(problem: Problem) -> NDArray[Any]:
+    """Two orthonormal vectors of low energy."""
+    smooth = ChebyshevPolynomial(40).prepare(problem).apply
+    block = problem.random(2, stream=3)
+    for _ in range(2):
+        block = torch.linalg.qr(smooth(block))[0]
+    return block.to(torch.complex128 if block.dtype.is_complex else torch.float64).numpy(force=True)
 
 
 class _Level(NamedTuple):
@@ -175,13 +183,18 @@ class _Level(NamedTuple):
     bound: float
 
     @classmethod
-    def of(cls, level: Any, dtype: torch.dtype, device: torch.device) -> _Level:
+    def of(cls, level: Any, like: Tensor) -> _Level:
         matrix = level.A.tocsr()
-        diagonal = matrix.diagonal()
-        parts = (_as_csr(part, dtype, device) for part in (matrix, level.P.T, level.P))
+        diagonal = matrix.diagonal().real
+        diagonal = np.where(diagonal > 0, diagonal, 1.0)
         bound = float((abs(matrix).sum(axis=1).ravel() / diagonal).max())
-        a, r, p = parts
-        return cls(a, torch.from_numpy(1 / diagonal).to(device, dtype)[:, None], r, p, bound)
+        return cls(
+            _as_csr(matrix, like),
+            torch.from_numpy(1 / diagonal).to(like.device, like.dtype)[:, None],
+            _as_csr(level.P.conj().T, like),
+            _as_csr(level.P, like),
+            bound,
+        )
 
 
 def _cycle(levels: list[_Level], coarse_inverse: Tensor, block: Tensor, degree: int) -> Tensor:
@@ -203,7 +216,7 @@ def _cycle(levels: list[_Level], coarse_inverse: Tensor, block: Tensor, degree: 
 def chebyshev_steps(
     product: Callable[[Tensor], Tensor], block: Tensor, lower: float, upper: float, degree: int
 ) -> Tensor:
-    """`degree` steps of the Chebyshev iteration on [lower, upper] for A z = block, from z = 0; `degree` - 1 products."""
+    """Steps of the Chebyshev iteration on [lower, upper] for A z = block, from z = 0; `degree` - 1 products."""
     center, half = (upper + lower) / 2, (upper - lower) / 2
     if half == 0:  # one step of degree 1
         return block / center
@@ -232,7 +245,8 @@ def _diagonal(matrix: Tensor) -> Tensor:
     """The diagonal `[n]` of a Hermitian matrix, real."""
     if matrix.layout != torch.sparse_csr:
         return matrix.diagonal().real.clone()
-    row_ptr, column, value = matrix.crow_indices(), matrix.col_indices(), matrix.values().clone().real  # a view of CSR values has no real part
+    row_ptr, column = matrix.crow_indices(), matrix.col_indices()
+    value = matrix.values().clone().real  # torch has no real part of a view of CSR values
     row = torch.repeat_interleave(row_ptr.diff(), output_size=len(column))
     return value.new_zeros(matrix.shape[0]).index_add_(0, row, torch.where(row == column, value, 0))
 
@@ -244,18 +258,8 @@ def _to_scipy(matrix: Tensor) -> Any:
     return scipy.sparse.csr_array(tuple(parts), shape=tuple(matrix.shape))
 
 
-def _as_laplacian(matrix: Any, problem: Problem) -> Any:
-    """A real symmetric matrix for the hierarchy: see `AMG`."""
-    if problem.which == "largest":
-        matrix = problem.norm * scipy.sparse.eye_array(problem.size) - matrix
-    if not np.iscomplexobj(matrix):
-        return matrix.astype(np.float64)
-    magnitude = abs(matrix)
-    return scipy.sparse.diags_array(magnitude.diagonal() + matrix.diagonal().real) - magnitude
-
-
-def _as_csr(matrix: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A SciPy sparse matrix as torch CSR."""
+def _as_csr(matrix: Any, like: Tensor) -> Tensor:
+    """A SciPy sparse matrix as torch CSR, of the dtype and on the device of another one."""
     matrix = matrix.tocsr()
     with _quiet():
         return torch.sparse_csr_tensor(
@@ -263,7 +267,7 @@ def _as_csr(matrix: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
             torch.from_numpy(matrix.indices.astype(np.int64)),
             torch.from_numpy(matrix.data),
             matrix.shape,
-            dtype=dtype,
-            device=device,
+            dtype=like.dtype,
+            device=like.device,
             check_invariants=False,
         )
