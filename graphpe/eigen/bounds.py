@@ -13,10 +13,19 @@ _STEPS = 12
 
 
 class Bounds(NamedTuple):
-    """Both ends of an interval that holds the spectrum."""
+    """What is known of the ends of a spectrum.
+
+    Attributes:
+        low: Below all of it.
+        high: Above all of it.
+        least: Not below its lower end.
+        greatest: Not above its upper end.
+    """
 
     low: float
     high: float
+    least: float
+    greatest: float
 
     @property
     def norm(self) -> float:
@@ -34,11 +43,12 @@ def spectral_bounds(operator: Operator, seed: int) -> Bounds:
     References:
         Zhou, Li: Bounding the spectrum of large Hermitian matrices. Linear Algebra and its Applications 435 (2011).
     """
-    low, high = _by_lanczos(operator, seed)
+    least, greatest, margin = _by_lanczos(operator, seed)
+    low, high = least - margin, greatest + margin
     if isinstance(operator, MatrixOperator):
         lower, upper = _by_circles(operator.matrix)
         low, high = max(low, lower), min(high, upper)
-    return Bounds(low, high)
+    return Bounds(low, high, least, greatest)
 
 
 def _by_circles(matrix: Tensor) -> tuple[float, float]:
@@ -56,7 +66,8 @@ def _by_circles(matrix: Tensor) -> tuple[float, float]:
     return float((diagonal - radius).min()), float((diagonal + radius).max())
 
 
-def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float]:
+def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float, float]:
+    """The extreme Ritz values, and the norm of the last residual."""
     size = operator.shape[0]
     generator = torch.Generator().manual_seed(seed)
     real = torch.float64 if operator.dtype in (torch.float64, torch.complex128) else torch.float32
@@ -78,4 +89,4 @@ def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float]:
         projected[j, j + 1] = projected[j + 1, j] = beta
         vector = image / beta
     ritz = torch.linalg.eigvalsh(projected[:steps, :steps])
-    return float(ritz[0]) - beta, float(ritz[-1]) + beta
+    return float(ritz[0]), float(ritz[-1]), beta
