@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from graphpe.adjacency import Floats
 from graphpe.compiled import compiled
-from graphpe.eigen.lane_blocks import Modes, Small, orthonormalise
+from graphpe.eigen.lane_blocks import Modes, Small, orthonormalise, set_identity, whiten
 from graphpe.eigen.lanes import LANES, empty_lanes, load, store
 from graphpe.eigen.ldl import Inverse, solve_lanes
 
@@ -48,16 +48,25 @@ def extend(
         for e in range(LANES * block):
             state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
             basis[e] = float(state >> np.uint64(11)) * 2.0**-52 - 1.0
+        set_identity(coupling)
+        if not orthonormalise(basis, 0, first, size, modes, sums, small):
+            return 0
     done = first
-    if first == 0 and not orthonormalise(basis, 0, done, size, modes, sums, small):
-        return 0
     while True:
         new = (done + 1) * block
-        for e in range(block):
-            store(basis, new + e, load(basis, new - block + e))
-        for _ in range(_POWER):
-            solve_lanes(inverse, basis, new)
-        independent = orthonormalise(basis, 0, done + 1, size, modes, sums, small)
+        # Where eigenvalues of the power are too far apart for one block, it is kept well conditioned on the way.
+        for careful in range(2):
+            for e in range(block):
+                store(basis, new + e, load(basis, new - block + e))
+            set_identity(coupling)
+            independent = True
+            for solve in range(_POWER):
+                solve_lanes(inverse, basis, new)
+                if careful == 1 and solve % 2 == 1:
+                    independent = independent and whiten(basis, new, size, modes, sums, small)
+            independent = independent and orthonormalise(basis, 0, done + 1, size, modes, sums, small)
+            if independent:
+                break
         at = LANES * done
         for i in range(LANES):
             for m in range(i + 1):
@@ -65,9 +74,7 @@ def extend(
                 projected[at + m, at + i] = np.conj(within[i, m])
         done += 1
         if not independent:
-            for i in range(LANES):
-                for m in range(LANES):
-                    coupling[i, m] = 0
+            coupling[:] = 0
             return done
         if done == blocks:
             return done

@@ -69,28 +69,38 @@ def orthonormalise(x: Floats, first: int, before: int, size: int, modes: Modes, 
         size: Entries of a vector.
         modes: See `Modes`.
         sums: Lanes `[2 supports]`, overwritten.
-        small: See `Small`; its first two matrices are written.
+        small: See `Small`; its first matrix is multiplied by R from the left, its second one is written, for the
+            block times what the first one was.
     """
     parts = modes.vector.shape[1]
     block = parts * size
     new = first + before * block
-    triangle, beside, product, inverse = small.matrices[0], small.matrices[1], small.matrices[2], small.matrices[3]
-    for i in range(LANES):
-        for m in range(LANES):
-            triangle[i, m] = 1 if i == m else 0
-            beside[i, m] = 0
+    triangle, beside, product = small.matrices[0], small.matrices[1], small.matrices[2]
+    beside[:] = 0
     for sweep in range(2):
         for a in range(max(0, before - 2) if sweep == 0 else 0, before):
             gram(x, first + a * block, new, size, parts, small.lanes, small.numbers[2])
             accumulate(x, first + a * block, new, size, parts, -1.0, small.lanes, small.numbers[2])
             if a == before - 1:
                 _add_product(product, triangle, beside)
-        _project(x, new, modes.vector, modes.label, sums)
-        gram(x, new, new, size, parts, small.lanes, small.numbers[2])
-        if not _invert(product, inverse):
+        if not whiten(x, new, size, modes, sums, small):
             return False
-        _combine(x, new, size, parts, small.lanes, small.numbers[3])
-        _multiply_upper(product, triangle)
+    return True
+
+
+@compiled
+def whiten(x: Floats, at: int, size: int, modes: Modes, sums: Floats, small: Small) -> bool:
+    """Make a block orthogonal to the modes and orthonormal, up to the square of its condition; False beyond that.
+
+    The arguments as in `orthonormalise`; the first of the small matrices is multiplied by R from the left.
+    """
+    parts = modes.vector.shape[1]
+    _project(x, at, modes.vector, modes.label, sums)
+    gram(x, at, at, size, parts, small.lanes, small.numbers[2])
+    if not _invert(small.matrices[2], small.matrices[3]):
+        return False
+    _combine(x, at, size, parts, small.lanes, small.numbers[3])
+    _multiply_upper(small.matrices[2], small.matrices[0])
     return True
 
 
@@ -245,6 +255,14 @@ def _combine(x: Floats, b: int, size: int, parts: int, lanes: Floats, h: Floats)
                 im = multiply_add(b_re, load(lanes, LANES + r), multiply_add(b_im, h_re, im))
             store(x, b + 2 * j + 1, im)
         store(x, b + parts * j, re)
+
+
+@compiled
+def set_identity(h: NDArray[Any]) -> None:
+    """Ones on the diagonal, zeros elsewhere."""
+    h[:] = 0
+    for i in range(LANES):
+        h[i, i] = 1
 
 
 @compiled

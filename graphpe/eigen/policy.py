@@ -29,7 +29,7 @@ from graphpe.eigen.interleaved import interleaved_eigenpairs, interleaved_spectr
 from graphpe.eigen.shift_invert import lowest_by_shift_invert
 from graphpe.laplacian import Entries, Floats, Ints
 
-_SPARSE_FROM = 200
+_SPARSE_FROM = 140
 _INTERLEAVED_BELOW = 300
 _INTERLEAVED_BELOW_FOR_ALL = 120  # all eigenvectors: 78 against 245 us at 50 nodes, 461 against 764 at 100
 _MOST_ENTRIES_PER_ROW = 8

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from graphpe.adjacency import Floats, Ints
 from graphpe.compiled import compiled
-from graphpe.eigen.lane_blocks import Modes, Small, accumulate, gram, orthonormalise
+from graphpe.eigen.lane_blocks import Modes, Small, accumulate, gram, orthonormalise, set_identity
 from graphpe.eigen.lanes import LANES, empty_lanes, full, load, multiply_add, store
 from graphpe.eigen.ldl import Inverse, solve_lanes
 
 # Solves after lifting: each takes off what convergence and rounding left, by the ratio of wanted to unwanted.
-_SOLVES = 3
+_SOLVES = 5
 
 
 @compiled
@@ -59,6 +59,7 @@ def polish(
         _lift(x, 0, new, size, parts, coefficients, b, small)
         for _ in range(_SOLVES):
             solve_lanes(inverse, x, new)
+        set_identity(small.matrices[0])
         if not orthonormalise(x, first, b, size, modes, sums, small):
             return False
     image = first + blocks * block

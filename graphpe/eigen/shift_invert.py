@@ -43,9 +43,12 @@ _SKEW = 1e-12
 _GROWTH = 1e7
 # L may have this share of a full matrix; with more, dense solvers are quicker.
 _FILL = 1 / 8
-_CONVERGED = 1e-9
-_BLOCKS, _MORE_BLOCKS, _MOST_BLOCKS = 4, 1, 16
-# Lanes of the bases that are kept at a time, 8 MiB, or one basis.
+# Of a Ritz value of the inverse's power, and of the largest one, below which there is only rounding; polishing mends
+# both.
+_CONVERGED = 1e-8
+_ROUNDING = 1e-15
+_BLOCKS, _MORE_BLOCKS, _MOST_BLOCKS = 3, 1, 16
+# Elements of lanes of the bases that are kept at a time, 8 MiB, or one basis.
 _CHUNK = 1 << 17
 
 
@@ -96,8 +99,15 @@ def lowest_by_shift_invert(
     edges = np.searchsorted(operator.row, ptr)
     mode = _numbers(known.vector.astype(operator.value.dtype), operator.value.itemsize // 8)
     found = {}
-    for chunk in _chunks(np.diff(ptr)[graphs] * mode.shape[1] * (_first_blocks(k) + 1 + 2 * _columns(k))):
-        tasks = [_prepare(operator, ptr, edges, k, known, mode, graph) for graph in graphs[chunk].tolist()]
+    elements = np.diff(ptr)[graphs] * mode.shape[1] * (_first_blocks(k) + 1 + 2 * _columns(k))
+    room = empty_lanes(max(int(elements.max()), min(int(elements.sum()), _CHUNK)))
+    for chunk in _chunks(elements):
+        ends = LANES * np.cumsum(elements[chunk])
+        bases = np.split(room, ends)
+        tasks = [
+            _prepare(operator, ptr, edges, k, known, mode, graph, basis)
+            for graph, basis in zip(graphs[chunk].tolist(), bases, strict=False)
+        ]
         found.update(_solve([task for task in tasks if task is not None], k, small))
     return found
 
@@ -113,7 +123,7 @@ def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tupl
             couplings.append(small.matrices[0].copy())
         values, vectors = _lowest(-np.stack([task.projected for task in now]), LANES * _columns(k), 1)
         residual = np.linalg.norm(np.stack(couplings) @ vectors[:, -LANES:, :k], axis=1)
-        converged = (residual <= _CONVERGED * -values[:, :k]).all(axis=1).tolist()
+        converged = (residual <= -_CONVERGED * values[:, :k] - _ROUNDING * values[:, :1]).all(axis=1).tolist()
         for i, task in enumerate(now):
             if LANES * task.done < k:
                 continue
@@ -140,11 +150,11 @@ def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tupl
 
 
 def _prepare(
-    operator: Entries, ptr: Ints, edges: Ints, k: int, known: KnownModes, mode: Floats, graph: int
+    operator: Entries, ptr: Ints, edges: Ints, k: int, known: KnownModes, mode: Floats, graph: int, basis: Floats
 ) -> _Task | None:
     """Factors and room; None where the factors fill up or the complement of the known modes is too small."""
     start, stop = int(ptr[graph]), int(ptr[graph + 1])
-    size, parts, top = stop - start, mode.shape[1], float(known.shift[graph])
+    size, top = stop - start, float(known.shift[graph])
     matrix = SparseRows(*_rows(*operator, start, stop, edges[graph], edges[graph + 1]))
     structure = eliminate(matrix, int(_FILL * size * size))
     if structure is None:
@@ -158,7 +168,6 @@ def _prepare(
     blocks = min(_first_blocks(k), most)
     if LANES * blocks < k:
         return None
-    basis = empty_lanes(size * parts * (blocks + 1 + 2 * _columns(k)))
     projected = np.zeros((LANES * blocks, LANES * blocks), operator.value.dtype)
     return _Task(graph, matrix, top, structure, invert(structure, factors), modes, basis, projected, blocks, most)
 

@@ -84,6 +84,13 @@ def test_magnetic_vectors_of_random_digraphs(seed: int) -> None:
     check(matrix, np.zeros((300, 0)), k=10)
 
 
+@pytest.mark.parametrize("q", [1e-3, 1e-5, 1e-7])
+def test_eigenvalues_of_all_magnitudes(q: float) -> None:
+    # Almost balanced: the first eigenvalue is as good as zero, and the powers of the inverse are far apart.
+    graph = random_tree_with_chords(130, 1)
+    check(as_scipy(magnetic_laplacian(edges_of(graph), 130, q, relative_q=False)), np.zeros((130, 0)), k=8)
+
+
 def test_the_known_null_vectors_are_left_out() -> None:
     graph = nx.disjoint_union(nx.grid_2d_graph(12, 15), nx.path_graph(120))
     edge_index = edges_of(graph)
