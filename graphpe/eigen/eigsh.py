@@ -118,10 +118,11 @@ def _problem(
         raise GraphPEValueError(f"k must be at most the size of the operator, {size}{rest}, got {k}")
     known = None if num_known == 0 else known
     eps = torch.finfo(operator.dtype).eps
-    norm = spectral_bounds(operator, seed).norm
+    bounds = spectral_bounds(operator, seed)
     if known is not None:
-        _check_known(known, operator, norm, eps)
-    return Problem(operator, k, which, max(tol, _LEAST_TOL * eps), norm, max_iterations, seed, start, known)
+        _check_known(known, operator, bounds.norm, eps)
+    tol = max(tol, _LEAST_TOL * eps)
+    return Problem(operator, k, which, tol, bounds.norm, max_iterations, seed, start, known, bounds)
 
 
 def _check_block(name: str, block: Any, operator: Operator) -> None:

@@ -80,7 +80,9 @@ def as_operator(operator: Any) -> Operator:
             with _quiet():
                 operator = operator.to_sparse_csr()
         _check_entries(operator)
-        return MatrixOperator(operator)
+        matrix = MatrixOperator(operator)
+        _check_hermitian(matrix)
+        return matrix
     if not isinstance(operator, Operator):
         raise GraphPETypeError(
             "operator must be a torch tensor (CSR, COO or dense), a SciPy sparse matrix, a NumPy array, or an object "
@@ -88,6 +90,7 @@ def as_operator(operator: Any) -> Operator:
         )
     _check_dtype(operator.dtype)
     _check_square(tuple(operator.shape))
+    _check_hermitian(operator)
     return operator
 
 
@@ -105,16 +108,28 @@ def _check_entries(matrix: Tensor) -> None:
     values = matrix.values() if matrix.layout == torch.sparse_csr else matrix
     if not bool(values.abs().isfinite().all()):  # not of `values`: torch fails on views of a complex CSR's values
         raise GraphPEValueError("operator holds nan or inf: its entries must be finite")
-    # x^H A y = (A x)^H y for random vectors, which no operator but a Hermitian one has (but for a set of measure 0).
+
+
+def _check_hermitian(operator: Operator) -> None:
+    """Raise unless x^H A y = (A x)^H y for random vectors, as of no other operator but for a set of measure 0."""
+    if operator.shape[0] == 0:
+        return
     generator = torch.Generator().manual_seed(0)
-    x, y = (torch.randn(matrix.shape[0], 1, generator=generator, dtype=torch.float64).to(matrix) for _ in range(2))
-    if matrix.dtype.is_complex:
-        x, y = x * (1 + 0.5j), y * (0.3 - 1j)
-    ax, ay = matrix @ x, matrix @ y
-    left, right = (x.mH @ ay).item() if len(x) else 0, (ax.mH @ y).item() if len(x) else 0
+    block = torch.randn(operator.shape[0], 2, generator=generator, dtype=torch.float64)
+    block = block.to(operator.device, operator.dtype)
+    if operator.dtype.is_complex:
+        block = block * torch.tensor([1 + 0.5j, 0.3 - 1j], dtype=operator.dtype, device=operator.device)
+    image = operator.matmul(block)
+    if not isinstance(image, Tensor) or image.shape != block.shape:
+        given = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise GraphPEValueError(f"operator.matmul must map {list(block.shape)} to the same shape, got {given}")
+    (x, y), (ax, ay) = block.T, image.T
     size = float(ax.norm() * y.norm() + ay.norm() * x.norm())
-    if abs(left - right) > 1e3 * torch.finfo(matrix.dtype).eps * size:
-        raise GraphPEValueError("operator is not Hermitian (symmetric, if real): x^H A y differs from (A x)^H y")
+    difference = float(abs(torch.vdot(x, ay) - torch.vdot(ax, y)))
+    if not difference <= 1e3 * torch.finfo(operator.dtype).eps * size:  # nan compares false
+        raise GraphPEValueError(
+            "operator is not Hermitian (symmetric, if real), or gives nan: x^H A y differs from (A x)^H y"
+        )
 
 
 def _from_scipy(matrix: Any) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from graphpe.eigen.bounds import Bounds
 from graphpe.eigen.operators import Operator
 
 Which = Literal["smallest", "largest"]
@@ -50,6 +51,7 @@ class Problem:
         seed: Of all randomness.
         start: `[n, m]`: vectors to start from, or None.
         known: `[n, c]` orthonormal eigenvectors to leave out (dense, or sparse with few entries a row), or None.
+        bounds: Of the operator's spectrum, where they are known.
     """
 
     operator: Operator
@@ -61,6 +63,7 @@ class Problem:
     seed: int
     start: Tensor | None = None
     known: Tensor | None = None
+    bounds: Bounds | None = None
 
     @property
     def size(self) -> int:

@@ -12,16 +12,21 @@ from scipy.sparse import csc_matrix, csr_matrix, identity
 from scipy.sparse.linalg import splu
 
 from graphpe.eigen.bounds import spectral_bounds
+from graphpe.eigen.dense import KnownModes
 from graphpe.eigen.krylov import Block, Krylov, largest
 from graphpe.eigen.operators import MatrixOperator
 from graphpe.eigen.problem import Found, Problem
+from graphpe.eigen.shift_invert import lowest_by_shift_invert
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.laplacian import Entries
 
 # In units of the norm: how far below the spectrum the shift stays, and from which distance on a better one is sought.
 _DISTANCE = 1e-8
 _FAR = 0.02
 _PROBE = 10
+# Between these sizes the compiled solver for the graphs of a batch takes a third of the time.
+_LEAST_SMALL, _MOST_SMALL = 100, 5000
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,9 @@ class ShiftInvert:
         matrix = _double(operator.matrix)
         if problem.which == "largest":
             matrix = -matrix
+        elif problem.known is None and _LEAST_SMALL <= problem.size <= _MOST_SMALL:
+            if (found := _lowest_of_small(matrix, problem)) is not None:
+                return found
         inverse = _invert_below(matrix, problem)
         known = [] if problem.known is None else [_array(problem.known)]
         found = largest(inverse.solve, problem, matrix.dtype, known, self.block)
@@ -69,6 +77,24 @@ class ShiftInvert:
         vectors = torch.from_numpy(found.vectors @ rotation).to(operator.dtype)
         note = f"sigma = {inverse.shift:.3g}, {inverse.entries / problem.size:.0f} entries of the factors a row"
         return Found(torch.from_numpy(values).to(vectors.dtype.to_real()), vectors, found.steps, inverse.solves, note)
+
+
+def _lowest_of_small(matrix: csc_matrix, problem: Problem) -> Found | None:
+    """By the solver of `graphpe.eigen.shift_invert`; None where it could not verify, e.g. of an indefinite matrix."""
+    size = problem.size
+    if problem.k * 8 > size:
+        return None
+    by_entry = matrix.tocsr().tocoo()
+    off = by_entry.row != by_entry.col
+    row, col = (part[off].astype(np.int64) for part in (by_entry.row, by_entry.col))
+    entries = Entries(row, col, by_entry.data[off], matrix.diagonal())
+    nothing = np.zeros(size, matrix.dtype)
+    known = KnownModes(nothing, np.zeros(size, np.int64), np.zeros(1, np.int64), np.array([problem.norm]))
+    found = lowest_by_shift_invert(entries, np.array([0, size]), problem.k, known, np.array([0]))
+    if 0 not in found:
+        return None
+    vectors = torch.from_numpy(np.ascontiguousarray(found[0][1])).to(problem.operator.dtype)
+    return Found(torch.from_numpy(found[0][0]).to(vectors.dtype.to_real()), vectors, 0, 0, "compiled, as it is small")
 
 
 class _Inverse:
@@ -118,7 +144,7 @@ def _is_definite(matrix: csc_matrix, factors: Any, image: Block) -> bool:
 def _invert_below(matrix: csc_matrix, problem: Problem) -> _Inverse:
     """The inverse for a shift below the spectrum and close to it."""
     norm = problem.norm
-    bounds = spectral_bounds(problem.operator, problem.seed)
+    bounds = problem.bounds or spectral_bounds(problem.operator, problem.seed)
     low, least = (bounds.low, bounds.least) if problem.which == "smallest" else (-bounds.high, -bounds.greatest)
     inverse = None
     # Most operators on graphs begin at zero.
