@@ -1,0 +1,62 @@
+"""A function in a process of its own, with a limit of time and of memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+# What the server of processes has imported costs its children nothing.
+_IMPORTED = ["torch", "scipy.sparse.linalg", "numba", "pyamg", "threadpoolctl", "graphpe"]
+
+
+class Stopped(Exception):
+    """The function did not return: the message says why."""
+
+
+def call_limited(function: Callable[..., Result], *arguments: Any, seconds: float, gigabytes: float = 0) -> Result:
+    """What the function returns, or `Stopped`: out of time, out of memory, or an error of its own.
+
+    Args:
+        function: A function of a module.
+        *arguments: What it is called with.
+        seconds: Wall time that it may take; the start of its process is not counted.
+        gigabytes: Address space that it may take; 0 for no limit.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run, args=(theirs, function, arguments, gigabytes), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        ours.recv()  # it has begun
+        if not ours.poll(seconds):
+            raise Stopped(f"> {seconds:g} s")
+        worked, result = ours.recv()
+    except (EOFError, ConnectionError):
+        raise Stopped("killed") from None
+    finally:
+        process.kill()
+        process.join()
+    if not worked:
+        raise Stopped(result)
+    return result
+
+
+def _run(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], gigabytes: float) -> None:
+    if gigabytes > 0:
+        limit = int(gigabytes * 1e9)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    connection.send(None)
+    try:
+        answer = (True, function(*arguments))
+    except MemoryError:
+        answer = (False, "out of memory")
+    except Exception as error:
+        answer = (False, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
+    connection.send(answer)
