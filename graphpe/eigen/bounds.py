@@ -10,6 +10,7 @@ from torch import Tensor
 from graphpe.eigen.operators import MatrixOperator, Operator
 
 _STEPS = 12
+_RANK = 100
 
 
 class Bounds(NamedTuple):
@@ -73,7 +74,7 @@ def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float, float]:
     real = torch.float64 if operator.dtype in (torch.float64, torch.complex128) else torch.float32
     vector = torch.randn(size, 1, generator=generator, dtype=real).to(operator.device, operator.dtype)
     vector = vector / vector.norm()
-    steps = min(_STEPS, size)
+    steps, rank = min(_STEPS, size), _RANK * torch.finfo(operator.dtype).eps
     basis = torch.zeros(size, steps, dtype=operator.dtype, device=operator.device)
     projected = torch.zeros(steps, steps, dtype=torch.float64)
     for j in range(steps):
@@ -83,7 +84,7 @@ def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float, float]:
         for _ in range(2):
             image = image - basis[:, : j + 1] @ (basis[:, : j + 1].mH @ image)
         beta = float(image.norm())
-        if j + 1 == steps or beta <= 0:
+        if j + 1 == steps or beta <= rank * float(projected.abs().max()):
             steps = j + 1
             break
         projected[j, j + 1] = projected[j + 1, j] = beta

@@ -12,7 +12,9 @@ from graphpe.adjacency import Floats
 from graphpe.eigen.problem import Problem
 
 Block = NDArray[Any]
+# Columns of less than this share of a product are rounding. A block is orthogonal when nothing is left to take off.
 _RANK = 1e-13
+_PASSES = 4
 
 
 class Largest(NamedTuple):
@@ -131,11 +133,14 @@ class Krylov:
         basis = self._basis[:, :end]
         image = self._without_known(self._apply(self._basis[:, begin:end]))
         scale = np.linalg.norm(image, axis=0).max()
-        for _ in range(2):
-            part = basis.conj().T @ image
-            image -= basis @ part
-            self._projected[:end, begin:end] += part
-        new, last = np.linalg.qr(self._without_known(image))
+        new, last = image, np.eye(self._block)
+        for _ in range(_PASSES):
+            part = basis.conj().T @ new
+            self._projected[:end, begin:end] += part @ last
+            new, rest = np.linalg.qr(self._without_known(new - basis @ part))
+            last = rest @ last
+            if np.abs(np.diagonal(rest)).min() > 0.5:
+                break
         for i in np.flatnonzero(np.abs(np.diagonal(last)) <= _RANK * scale):
             new[:, i] = self._fresh(np.concatenate([basis, np.delete(new, i, axis=1)], axis=1))
             last[i] = 0
