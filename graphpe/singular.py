@@ -20,7 +20,7 @@ from graphpe.plan import Plan
 from graphpe.threads import one_blas_thread
 
 # Up to this size the eigenvectors of A^T A are quicker than the singular vectors of A: 14 against 110 us at 20 nodes.
-_SQUARED_BELOW = 300
+_SQUARED_BELOW = 512
 _ZERO, _COARSE = 1e-7, 1e-3
 _LEAST_ROWS_PER_VECTOR = 8
 # A singular value below this share of the largest is rounding: its vectors are left out.
@@ -50,7 +50,7 @@ def singular_triplets(graphs: PackedGraphs | Plan, k: int) -> SingularTriplets:
 
     u sums up what a node points to, v what points to it; on an undirected graph v = +-u. The sign of a pair (u, v) is
     free, and so is the basis within a repeated singular value. Singular values below 1e-7 of a graph's largest count as
-    zero. O(n^3) time a graph; from 300 nodes on by block Lanczos from a fixed start, O(n k) memory, if k is at most
+    zero. O(n^3) time a graph; from 512 nodes on by block Lanczos from a fixed start, O(n k) memory, if k is at most
     n / 8.
 
     Args:
