@@ -48,25 +48,28 @@ def extend(
         for e in range(LANES * block):
             state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
             basis[e] = float(state >> np.uint64(11)) * 2.0**-52 - 1.0
-        set_identity(coupling)
-        if not orthonormalise(basis, 0, first, size, modes, sums, small):
-            return 0
-    done = first
+    done = first if first > 0 else -1  # the block that is drawn is no result yet
     while True:
         new = (done + 1) * block
         # Where eigenvalues of the power are too far apart for one block, it is kept well conditioned on the way.
         for careful in range(2):
-            for e in range(block):
-                store(basis, new + e, load(basis, new - block + e))
-            set_identity(coupling)
             independent = True
-            for solve in range(_POWER):
-                solve_lanes(inverse, basis, new)
-                if careful == 1 and solve % 2 == 1:
-                    independent = independent and whiten(basis, new, size, modes, sums, small)
-            independent = independent and orthonormalise(basis, 0, done + 1, size, modes, sums, small)
+            set_identity(coupling)
+            if done >= 0:
+                for e in range(block):
+                    store(basis, new + e, load(basis, new - block + e))
+                for solve in range(_POWER):
+                    solve_lanes(inverse, basis, new)
+                    if careful == 1 and solve % 2 == 1:
+                        independent = independent and whiten(basis, new, size, modes, sums, small)
+            independent = independent and orthonormalise(basis, done + 1, size, modes, sums, small)
             if independent:
                 break
+        if done < 0:
+            if not independent:
+                return 0
+            done = 0
+            continue
         at = LANES * done
         for i in range(LANES):
             for m in range(i + 1):

@@ -1,8 +1,8 @@
 """Blocks of eight vectors in the lanes of the vector registers: products, and keeping them orthonormal.
 
 A block starts at an element of an array of lanes (see `graphpe.eigen.lanes`): entry j of its eight vectors is element
-`at + parts j`, and the imaginary parts the next one. Matrices of eight rows and columns come as rows of numbers
-`[8, 8 parts]`, for the loops over long vectors, and as the same memory in the dtype of the problem, for the algebra.
+`at + parts j`, and the imaginary parts the next one. Matrices of eight rows and columns are complex, also for real
+problems, so that one compiled function does for both; the loops over long vectors see the same memory as numbers.
 """
 
 from __future__ import annotations
@@ -40,31 +40,30 @@ class Small(NamedTuple):
     Attributes:
         matrices: `[4, 8, 8]`: the triangle R of the last block that was made orthonormal, its coefficients along the
             block before, and two that are overwritten.
-        numbers: `[4, 8, 8 parts]`: the same memory.
+        numbers: `[4, 8, 16]`: the same memory; imaginary parts of real problems stay 0.
         lanes: Rows as lanes, `[24]`, overwritten.
     """
 
-    matrices: NDArray[Any]
+    matrices: NDArray[np.complex128]
     numbers: Floats
     lanes: Floats
 
 
-def small_matrices(dtype: Any) -> Small:
+def small_matrices() -> Small:
     """Room for them."""
-    matrices = np.zeros((4, LANES, LANES), dtype)
+    matrices = np.zeros((4, LANES, LANES), np.complex128)
     return Small(matrices, matrices.view(np.float64), empty_lanes(3 * LANES))
 
 
 @compiled
-def orthonormalise(x: Floats, first: int, before: int, size: int, modes: Modes, sums: Floats, small: Small) -> bool:
+def orthonormalise(x: Floats, before: int, size: int, modes: Modes, sums: Floats, small: Small) -> bool:
     """Make a block orthonormal and orthogonal to the modes and to the blocks before it; False where it is dependent.
 
     Twice: at first only against the last two of the blocks before, along which nearly all is that Lanczos has to take
     off, then against all of them.
 
     Args:
-        x: Lanes.
-        first: Where the blocks start: they are next to each other.
+        x: Lanes: the blocks, one after the other.
         before: How many there are before the one that is changed.
         size: Entries of a vector.
         modes: See `Modes`.
@@ -74,13 +73,13 @@ def orthonormalise(x: Floats, first: int, before: int, size: int, modes: Modes, 
     """
     parts = modes.vector.shape[1]
     block = parts * size
-    new = first + before * block
+    new = before * block
     triangle, beside, product = small.matrices[0], small.matrices[1], small.matrices[2]
     beside[:] = 0
     for sweep in range(2):
         for a in range(max(0, before - 2) if sweep == 0 else 0, before):
-            gram(x, first + a * block, new, size, parts, small.lanes, small.numbers[2])
-            accumulate(x, first + a * block, new, size, parts, -1.0, small.lanes, small.numbers[2])
+            gram(x, a * block, new, size, parts, small.lanes, small.numbers[2])
+            accumulate(x, a * block, new, size, parts, -1.0, small.lanes, small.numbers[2])
             if a == before - 1:
                 _add_product(product, triangle, beside)
         if not whiten(x, new, size, modes, sums, small):
@@ -186,7 +185,7 @@ def gram(x: Floats, a: int, b: int, size: int, parts: int, lanes: Floats, out: F
         for i in range(4):
             for m in range(LANES):
                 for part in range(parts):
-                    out[r + i, parts * m + part] = lanes[LANES * (4 * part + i) + m]
+                    out[r + i, 2 * m + part] = lanes[LANES * (4 * part + i) + m]
 
 
 @compiled
@@ -195,14 +194,14 @@ def _as_lanes(h: Floats, sign: float, parts: int, lanes: Floats) -> None:
     for r in range(LANES):
         for m in range(LANES):
             for part in range(parts):
-                number = sign * h[r, parts * m + part]
+                number = sign * h[r, 2 * m + part]
                 lanes[LANES * (LANES * part + r) + m] = number
                 lanes[LANES * (2 * LANES + r) + m] = -number  # the imaginary part comes last
 
 
 @compiled
 def accumulate(x: Floats, a: int, b: int, size: int, parts: int, sign: float, lanes: Floats, h: Floats) -> None:
-    """B <- B + sign A h for the blocks at a and b, with h `[8, 8 parts]`."""
+    """B <- B + sign A h for the blocks at a and b, with h `[8, 16]`."""
     _as_lanes(h, sign, parts, lanes)
     for r in range(0, LANES, 4):
         r_0, r_1, r_2, r_3 = load(lanes, r), load(lanes, r + 1), load(lanes, r + 2), load(lanes, r + 3)
@@ -296,20 +295,20 @@ def _invert(gram: NDArray[Any], inverse: NDArray[Any]) -> bool:
         if not rest > _DEPENDENT * whole:
             return False
         gram[i, i] = np.sqrt(rest)
+        inverse[i, i] = 1 / np.sqrt(rest)
         for m in range(i + 1, LANES):
             entry = gram[i, m]
             for p in range(i):
                 entry -= np.conj(gram[p, i]) * gram[p, m]
-            gram[i, m] = entry / gram[i, i].real
+            gram[i, m] = entry * inverse[i, i].real
         for m in range(i):
             gram[i, m] = 0
     for m in range(LANES):
         for i in range(m + 1, LANES):
             inverse[i, m] = 0
-        inverse[m, m] = 1 / gram[m, m].real
         for i in range(m - 1, -1, -1):
             entry = gram[i, i] * 0
             for p in range(i + 1, m + 1):
                 entry -= gram[i, p] * inverse[p, m]
-            inverse[i, m] = entry / gram[i, i].real
+            inverse[i, m] = entry * inverse[i, i].real
     return True

@@ -53,14 +53,14 @@ def polish(
     size, parts = modes.vector.shape
     block = parts * size
     blocks = coefficients.shape[1] // LANES
-    sums = empty_lanes(2 * modes.count)
+    sums, here, basis = empty_lanes(2 * modes.count), x[LANES * first :], first - first  # a literal 0 compiles apart
     for b in range(blocks):
         new = first + b * block
-        _lift(x, 0, new, size, parts, coefficients, b, small)
+        _lift(x, basis, new, size, parts, coefficients, b, small)
         for _ in range(_SOLVES):
             solve_lanes(inverse, x, new)
         set_identity(small.matrices[0])
-        if not orthonormalise(x, first, b, size, modes, sums, small):
+        if not orthonormalise(here, b, size, modes, sums, small):
             return False
     image = first + blocks * block
     for b in range(blocks):

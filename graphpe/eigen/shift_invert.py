@@ -95,7 +95,7 @@ def lowest_by_shift_invert(
     Returns:
         Values `[k]` and orthonormal vectors `[n, k]` of the blocks whose pairs could be found and verified.
     """
-    small = small_matrices(operator.value.dtype)
+    small = small_matrices()
     edges = np.searchsorted(operator.row, ptr)
     mode = _numbers(known.vector.astype(operator.value.dtype), operator.value.itemsize // 8)
     found = {}
@@ -114,6 +114,7 @@ def lowest_by_shift_invert(
 
 def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tuple[Floats, NDArray[Any]]]]:
     polished = []
+    is_complex = any(np.iscomplexobj(task.matrix.data) for task in tasks)
     while tasks:
         blocks = min(task.blocks for task in tasks)
         now, tasks = [t for t in tasks if t.blocks == blocks], [t for t in tasks if t.blocks != blocks]
@@ -121,16 +122,17 @@ def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tupl
         for task in now:
             task.done = extend(task.basis, task.projected, small, task.inverse, task.modes, task.done, blocks)
             couplings.append(small.matrices[0].copy())
-        values, vectors = _lowest(-np.stack([task.projected for task in now]), LANES * _columns(k), 1)
+        projected = -np.stack([task.projected for task in now])
+        values, vectors = _lowest(projected if is_complex else projected.real, LANES * _columns(k), 1)
         residual = np.linalg.norm(np.stack(couplings) @ vectors[:, -LANES:, :k], axis=1)
         converged = (residual <= -_CONVERGED * values[:, :k] - _ROUNDING * values[:, :1]).all(axis=1).tolist()
         for i, task in enumerate(now):
             if LANES * task.done < k:
                 continue
             if converged[i]:
-                out = np.empty((LANES * _columns(k),) * 2, vectors.dtype)
+                out = np.empty((LANES * _columns(k),) * 2, np.complex128)
                 first = (blocks + 1) * len(task.modes.label) * task.number_of_parts
-                coefficients = vectors[i, : LANES * task.done]
+                coefficients = vectors[i, : LANES * task.done].astype(np.complex128)
                 rows = task.structure.place, task.matrix.indptr, task.matrix.indices, task.entries()
                 if polish(task.basis, first, coefficients, small, task.inverse, task.modes, *rows, out):
                     polished.append((task, first, out))
@@ -138,12 +140,14 @@ def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tupl
                 _widen(task, min(blocks + _MORE_BLOCKS, task.most), _columns(k), couplings[i])
                 tasks.append(task)
     if polished:
-        values, rotations = _lowest(np.stack([out for _, _, out in polished]), LANES * _columns(k), _columns(k))
+        projected = np.stack([out for _, _, out in polished])
+        projected = projected if is_complex else projected.real
+        values, rotations = _lowest(projected, LANES * _columns(k), _columns(k))
         for (task, first, _), level, rotation in zip(polished, values[:, :k], rotations, strict=True):
-            vectors = np.empty((len(task.modes.label), k), rotation.dtype)
+            vectors = np.empty((len(task.modes.label), k), task.matrix.data.dtype)
             flat = vectors.view(np.float64).reshape(*vectors.shape, -1)
             rows = task.structure.place, task.matrix.indptr, task.matrix.indices, task.entries()
-            residual, skew = rotate(task.basis, first, rotation, level, small, *rows, flat)
+            residual, skew = rotate(task.basis, first, rotation.astype(np.complex128), level, small, *rows, flat)
             good = residual <= _RESIDUAL * task.top and skew <= _SKEW
             if good and _complete(task.matrix, task.structure, level, task.modes.count, task.top):
                 yield task.graph, (level, vectors)
@@ -168,7 +172,7 @@ def _prepare(
     blocks = min(_first_blocks(k), most)
     if LANES * blocks < k:
         return None
-    projected = np.zeros((LANES * blocks, LANES * blocks), operator.value.dtype)
+    projected = np.zeros((LANES * blocks, LANES * blocks), np.complex128)
     return _Task(graph, matrix, top, structure, invert(structure, factors), modes, basis, projected, blocks, most)
 
 
@@ -176,7 +180,7 @@ def _widen(task: _Task, blocks: int, columns: int, coupling: NDArray[Any]) -> No
     """Room for more blocks."""
     basis = empty_lanes(len(task.modes.label) * task.number_of_parts * (blocks + 1 + 2 * columns))
     basis[: len(task.basis)] = task.basis
-    projected = np.zeros((LANES * blocks, LANES * blocks), task.projected.dtype)
+    projected = np.zeros((LANES * blocks, LANES * blocks), np.complex128)
     projected[: len(task.projected), : len(task.projected)] = task.projected
     couple(projected, coupling, task.done)
     task.basis, task.projected, task.blocks = basis, projected, blocks
