@@ -215,7 +215,8 @@ def _means(rows: Sequence[Row], limit: float) -> list[str]:
     ]
     if bounds:
         lines.append(
-            f"On {len(bounds)} further graphs SciPy SA did not end within the limit, {min(bounds):.1f} times auto's time."
+            f"On {len(bounds)} further graphs SciPy SA did not end within the limit, {min(bounds):.1f} times what auto "
+            "took at least."
         )
     return lines
 
