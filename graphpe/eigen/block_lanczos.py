@@ -41,7 +41,7 @@ def extend(
     """
     size, parts = modes.vector.shape
     block = parts * size
-    sums = empty_lanes(2 * modes.count)
+    sums = empty_lanes(2 * modes.supports)
     coupling, within = small.matrices[0], small.matrices[1]
     if first == 0:
         state = np.uint64(size)

@@ -26,12 +26,12 @@ class Modes(NamedTuple):
     Attributes:
         vector: `[n, parts]`: the entries of all of them.
         label: `[n]`: the support of each entry, numbered from 0, -1 for none.
-        count: How many there are.
+        supports: How many there are.
     """
 
     vector: Floats
     label: Ints
-    count: int
+    supports: int
 
 
 class Small(NamedTuple):

@@ -2,13 +2,14 @@
 
 Measured on one core with AVX-512, syntax trees with token edges, microseconds per graph: k = 8 real, k = 15 complex.
 
-| nodes | interleaved, many graphs | interleaved, one graph | LAPACK | shift-invert |
-|---|---|---|---|---|
-| 25 | 7, 15 | 74, 113 | 57, 102 | |
-| 100 | 80, 205 | 560, 1430 | 500, 1070 | 670, 1470 |
-| 200 | 430, 1310 | 3200, 11600 | 1640, 4490 | 880, 2160 |
-| 300 | 1630, 4560 | 11000, 33900 | 3640, 10300 | 1100, 2800 |
-| 500 | 6030, 21900 | 48500, 198000 | 9640, 37700 | 1640, 3660 |
+| nodes | interleaved, many graphs | one graph | LAPACK | shift-invert, many graphs | one graph |
+|---|---|---|---|---|---|
+| 25 | 7, 15 | 74, 113 | 57, 102 | | |
+| 100 | 80, 226 | 500, 1430 | 510, 1070 | 200 | 460, 1040 |
+| 150 | 205, 590 | 1530 | 900 | 225, 630 | 490 |
+| 200 | 430, 1310 | 3000, 11600 | 1300, 4490 | 270, 790 | 510, 1310 |
+| 300 | 1350, 4560 | 9900, 33900 | 2700, 10300 | 350, 1050 | 600, 1450 |
+| 500 | 6030, 21900 | 48500, 198000 | 9300, 37700 | 550 | 760, 2020 |
 
 One graph alone costs the interleaved solver what eight do. Dense graphs fill up when they are factored, which the
 number of their edges tells before anything is done. The choice depends on the graph alone, never on the batch, so that

@@ -53,7 +53,7 @@ def polish(
     size, parts = modes.vector.shape
     block = parts * size
     blocks = coefficients.shape[1] // LANES
-    sums, here, basis = empty_lanes(2 * modes.count), x[LANES * first :], first - first  # a literal 0 compiles apart
+    sums, here, basis = empty_lanes(2 * modes.supports), x[LANES * first :], first - first  # a literal 0 compiles apart
     for b in range(blocks):
         new = first + b * block
         _lift(x, basis, new, size, parts, coefficients, b, small)

@@ -98,7 +98,7 @@ def lowest_by_shift_invert(
     small = small_matrices()
     edges = np.searchsorted(operator.row, ptr)
     mode = _numbers(known.vector.astype(operator.value.dtype), operator.value.itemsize // 8)
-    found = {}
+    found: dict[int, tuple[Floats, NDArray[Any]]] = {}
     elements = np.diff(ptr)[graphs] * mode.shape[1] * (_first_blocks(k) + 1 + 2 * _columns(k))
     room = empty_lanes(max(int(elements.max()), min(int(elements.sum()), _CHUNK)))
     for chunk in _chunks(elements):
@@ -149,7 +149,7 @@ def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tupl
             rows = task.structure.place, task.matrix.indptr, task.matrix.indices, task.entries()
             residual, skew = rotate(task.basis, first, rotation.astype(np.complex128), level, small, *rows, flat)
             good = residual <= _RESIDUAL * task.top and skew <= _SKEW
-            if good and _complete(task.matrix, task.structure, level, task.modes.count, task.top):
+            if good and _complete(task.matrix, task.structure, level, task.modes.supports, task.top):
                 yield task.graph, (level, vectors)
 
 
@@ -168,7 +168,7 @@ def _prepare(
         return None
     modes = Modes(*_modes(mode, known.component, start, structure.order))
     # Nothing is left to find when the blocks span the complement of what is known.
-    most = min(_MOST_BLOCKS + k // 2, (size - modes.count) // LANES)
+    most = min(_MOST_BLOCKS + k // 2, (size - modes.supports) // LANES)
     blocks = min(_first_blocks(k), most)
     if LANES * blocks < k:
         return None
