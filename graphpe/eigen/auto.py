@@ -30,6 +30,8 @@ from graphpe.eigen.solvers.shift_invert import ShiftInvert
 _MOST_DENSE = 10_000
 # Of entries a row, where they are not known.
 _ENTRIES = 10
+# From this tolerance on, the filter works in single precision.
+_SINGLE_FROM = 1e-7
 
 
 def choose(problem: Problem) -> tuple[Solver, str]:
@@ -49,7 +51,7 @@ def choose(problem: Problem) -> tuple[Solver, str]:
             dimension = _dimension(size, fill)
             front = f", whose factors would end in a dense block of about {fill.front} rows"
     if 4 * problem.k <= size:
-        times[ChebyshevFilter()] = _filter_time(size, problem.k, entries, dimension)
+        times[ChebyshevFilter()] = _filter_time(size, problem.k, entries, dimension, problem.tol)
     solver = min(times, key=lambda solver: times[solver])
     estimates = ", ".join(f"{type(solver).__name__} {seconds:.2g} s" for solver, seconds in times.items())
     return solver, f"of least estimated time for {size} rows{front} ({estimates})"
@@ -60,9 +62,9 @@ def _dense_time(size: int) -> float:
 
 
 def _factor_time(size: int, k: int, fill: Fill) -> float:
-    """Factors, and some solves with each entry of them for each eigenpair; long rows are costly to order."""
+    """Factors, and some solves with each entry of them for each eigenpair."""
     per_row = (0.5 + k / 32) * (4e-6 * size + 2e-5 * fill.core)
-    return 1e-3 + per_row + 5e-9 * fill.front**3 + 1e-9 * fill.longest**2 + 1e-9 * size * k**2
+    return 1e-3 + per_row + 5e-9 * fill.front**3 + 1e-9 * size * k**2
 
 
 def _dimension(size: int, fill: Fill) -> float:
@@ -70,7 +72,8 @@ def _dimension(size: int, fill: Fill) -> float:
     return 1 / max(1 - math.log(max(fill.front, 1)) / math.log(size), 0.05)
 
 
-def _filter_time(size: int, k: int, entries: int, dimension: float) -> float:
+def _filter_time(size: int, k: int, entries: int, dimension: float, tol: float) -> float:
     """About 20 k (n / k)^(1 / d) products: the k-th eigenvalue of a d-dimensional mesh is as (k / n)^(2 / d)."""
-    products = 20 * k * (size / k) ** (1 / dimension)
-    return 0.015 + 2.5e-10 * products * entries + 1e-9 * size * k**2
+    products = 20 * k * (size / k) ** (1 / dimension) * math.log(1 / tol) / math.log(1e6)
+    per_entry = 4e-10 if tol >= _SINGLE_FROM else 1e-9
+    return 0.015 + per_entry * products * entries + 1e-9 * size * k**2

@@ -26,19 +26,17 @@ class Fill(NamedTuple):
     Attributes:
         core: Rows that are left when those of few entries are eliminated.
         front: Rows of the last, dense block.
-        longest: Entries of the longest row of the matrix.
     """
 
     core: int
     front: int
-    longest: int
 
 
 def estimate_fill(indptr: Ints, indices: Ints) -> Fill:
     """Estimate the fill of a matrix of symmetric structure; O(nnz) time and memory."""
     pool, begin, length, gone, hubs = _eliminate_low(indptr, indices, _DEGREE, _HUB)
     core = int(len(gone) - np.count_nonzero(gone))
-    return Fill(core, _widest_level(pool, begin, length, gone) + hubs, int(np.diff(indptr).max(initial=0)))
+    return Fill(core, _widest_level(pool, begin, length, gone) + hubs)
 
 
 @compiled

@@ -70,7 +70,7 @@ def as_operator(operator: Any) -> Operator:
         GraphPEValueError: It is not square, holds nan or inf, or is not Hermitian.
     """
     if hasattr(operator, "tocsr") and not isinstance(operator, Tensor):
-        operator = _from_scipy(operator)
+        operator = csr_tensor(operator)
     if isinstance(operator, np.ndarray):
         operator = torch.from_numpy(operator)
     if isinstance(operator, Tensor):
@@ -132,11 +132,12 @@ def _check_hermitian(operator: Operator) -> None:
         )
 
 
-def _from_scipy(matrix: Any) -> Tensor:
+def csr_tensor(matrix: Any) -> Tensor:
+    """A SciPy sparse matrix as a torch CSR tensor."""
     csr = matrix.tocsr()
+    csr.sum_duplicates()
     if csr.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
         csr = csr.astype(np.float64)
-    csr.sum_duplicates()
     with _quiet():
         return torch.sparse_csr_tensor(
             torch.from_numpy(csr.indptr.astype(np.int64)),

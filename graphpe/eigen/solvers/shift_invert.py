@@ -25,6 +25,8 @@ from graphpe.laplacian import Entries
 _DISTANCE = 1e-8
 _FAR = 0.02
 _PROBE = 10
+# Minimum degree takes time as the square of the longest row; COLAMD, which fills up more, sets long rows aside.
+_LONG = 2000
 # Between these sizes the compiled solver for the graphs of a batch takes a third of the time.
 _LEAST_SMALL, _MOST_SMALL = 100, 5000
 
@@ -113,7 +115,7 @@ class _Inverse:
         size = matrix.shape[0]
         self._factors = splu(
             (matrix - shift * identity(size, dtype=matrix.dtype, format="csc")).tocsc(),
-            permc_spec="MMD_AT_PLUS_A",
+            permc_spec="MMD_AT_PLUS_A" if np.diff(matrix.indptr).max() < _LONG else "COLAMD",
             diag_pivot_thresh=0.0,
             options={"SymmetricMode": True},
         )
