@@ -31,7 +31,7 @@ def test_out_of_memory():
 
 
 def test_an_error_is_told():
-    with pytest.raises(Stopped, match="^ValueError: "):
+    with pytest.raises(Stopped, match=r"^ValueError: "):
         call_limited(math.sqrt, -1, seconds=10)
 
 
