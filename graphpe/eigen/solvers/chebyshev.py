@@ -8,23 +8,22 @@ allows, filters are applied in single precision as long as that is enough, and o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 import torch
 from torch import Tensor
 
 from graphpe.eigen.problem import Found, Problem
-from graphpe.eigen.products import Products, multiply, products_of
+from graphpe.eigen.products import multiply, products_of
+from graphpe.eigen.solvers.filters import LANCZOS_STEPS, Filter, lowest_known, spectrum_bounds
 from graphpe.eigen.solvers.orthogonalize import orthonormalize, remove
 from graphpe.eigen.solvers.rayleigh_ritz import rayleigh_ritz
 
 _SINGLE = {torch.float64: torch.float32, torch.complex128: torch.complex64}
 _SINGLE_FROM = 1e-8  # tolerances below are for double precision alone
 _LEAST_DEGREE = 10  # orthonormalising a block costs about as much as ten products
-_LANCZOS_STEPS = 12
 _GAP = 1e-3  # of the norm: the least width of the interval that is damped
-_LARGE = 64  # known vectors whose eigenvalues are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -64,31 +63,13 @@ class ChebyshevFilter:
 
 
 @dataclass
-class _Filter:
-    """T_degree on [cut, high], scaled to 1 at low, the lowest eigenvalue of all."""
-
-    degree: int
-    low: float
-    cut: float
-    high: float
-
-    def angle(self, x: float) -> float:
-        """The growth per degree, as an exponent, of what has eigenvalue x."""
-        return _angle(x, self.cut, self.high)
-
-
-def _angle(x: float, cut: float, high: float) -> float:
-    return math.acosh(max(1 + 2 * (cut - x) / (high - cut), 1.0))
-
-
-@dataclass
 class _Run:
     """The state of an iteration. `sign` turns "largest" into "smallest": everything below is of sign A."""
 
     problem: Problem
     degree: int
     extra: int
-    filters: list[_Filter] = field(default_factory=list)
+    filters: list[Filter] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         problem, dtype = self.problem, self.problem.operator.dtype
@@ -98,9 +79,9 @@ class _Run:
         self.quick = self.exact
         if dtype in _SINGLE and problem.tol >= _SINGLE_FROM:
             self.quick = products_of(problem.operator, _SINGLE[dtype])
-        self.low, self.high = _bounds(problem, self.sign)
-        self.outlier = _lowest_known(problem, self.sign)
-        self.matvecs = _LANCZOS_STEPS
+        self.low, self.high = spectrum_bounds(problem, self.sign)
+        self.outlier = lowest_known(problem, self.sign)
+        self.matvecs = LANCZOS_STEPS
         room = problem.size - problem.num_known
         width = min(room, -(-(problem.k + self.extra) // self.exact.width) * self.exact.width)
         block = problem.random(width, 1)
@@ -110,6 +91,7 @@ class _Run:
         self.block = orthonormalize(block, problem)
         self.locked = self.block[:, :0]
         self.before = math.inf
+        self.margin = 0.0  # least distance of the cut from the wanted eigenvalues
 
     @property
     def wanted(self) -> int:
@@ -135,7 +117,7 @@ class _Run:
         done = sum(
             1
             for _ in takewhile(
-                lambda j: self.residual[j] <= goal and self._seen(self.theta[j]),
+                lambda j: self.residual[j] <= goal and self._is_lowest(j),
                 range(self.wanted),
             )
         )
@@ -153,17 +135,21 @@ class _Run:
         first = not self.filters
         low = min(self.low, self.theta[0]) if first else self.theta[0]
         floor = _GAP * self.norm * (1 if first else 1e-6)
-        cut = min(self.theta[-1], self.high - _GAP * self.norm)
+        # Where an eigenvalue fills the block from the k-th vector on, nothing would grow: the cut is put above it.
+        worst, edge_value = max(self.residual[: self.wanted]), self.theta[self.wanted - 1]
+        self.margin = max(0.1 * (self.theta[-1] - self.theta[0]), worst * self.norm, 0.3 * self.margin)
+        cut = min(max(self.theta[-1], edge_value + self.margin), self.high - _GAP * self.norm)
         low = min(low, cut - floor)
         single = self.quick is not self.exact or self.block.dtype in (torch.float32, torch.complex64)
         # What the lowest columns hold of the others' errors grows with them: columns stay independent up to here.
         most = 1e4 / max(self.residual[0], 1e-3) if single else 1e7 / max(self.residual[0], 1e-5)
-        allowed = math.acosh(most if not first else 1e4) / _angle(low, cut, self.high)
-        need = 3 * max(self.residual[: self.wanted]) / max(0.5 * self.problem.tol, 1e-16)
-        edge = _angle(self.theta[self.wanted - 1], cut, self.high)
+        chosen = Filter(1, low, cut, self.high)
+        allowed = math.acosh(most if not first else 1e4) / chosen.angle(low)
+        need = 3 * worst / max(0.5 * self.problem.tol, 1e-16)
+        edge = chosen.angle(edge_value)
         enough = math.acosh(max(need, 2.0)) / max(edge, 1e-9)
         degree = min(max(int(min(allowed, enough)), _LEAST_DEGREE), self.degree)
-        chosen = _Filter(degree, low, cut, self.high)
+        chosen = replace(chosen, degree=degree)
         self.filters.append(chosen)
         self.matvecs += degree * self.block.shape[1]
         block = self._apply(chosen, 1e5 if single else 1e10)
@@ -176,10 +162,16 @@ class _Run:
         ritz = rayleigh_ritz(vectors, multiply(self.exact, vectors).mul_(self.sign))
         return Found(self.sign * ritz.values, ritz.vectors, iterations, self.matvecs)
 
-    def _seen(self, value: float) -> bool:
-        """Whether a random vector's part along an eigenvector, n^-1/2, would have grown to be seen."""
-        gain = sum(each.degree * each.angle(value) - math.log(2) for each in self.filters)
-        return bool(self.filters) and gain > math.log(10 * self.problem.size**0.5)
+    def _is_lowest(self, j: int) -> bool:
+        """Whether the block has looked at what is not below the j-th Ritz value.
+
+        Start vectors may lack a low eigenvector, which then rises out of the random ones. It has done so when one of
+        the later Ritz vectors belongs to an eigenvalue that is not below.
+        """
+        least = 10 * self.problem.tol
+        later = zip(self.theta[j + 1 :], self.residual[j + 1 :], strict=True)
+        above = any(residual <= max(0.5 * (theta - self.theta[j]) / self.norm, least) for theta, residual in later)
+        return len(self.filters) > 0 and (above or j + 1 == len(self.theta))
 
     def _choose_precision(self) -> None:
         """On to double precision, if the last filter should have gained far more than it did."""
@@ -191,59 +183,13 @@ class _Run:
                 self.quick = self.exact
         self.before = worst
 
-    def _apply(self, chosen: _Filter, growth: float) -> Tensor:
+    def _apply(self, chosen: Filter, growth: float) -> Tensor:
         """The polynomial times the block.
 
         Known and set-aside vectors below the block's spectrum grow from rounding errors; they are taken off before
         they outgrow it by `growth`.
         """
-        products, center, half = self.quick, (chosen.high + chosen.cut) / 2, (chosen.high - chosen.cut) / 2
-        angle = max(chosen.angle(self.outlier), 1e-12) if self.outlier < math.inf else 1e-12
-        every = max(1, int(math.log(growth) / angle))
-        scale = first = half / (chosen.low - center)
-        x = products.pack(self.block)
-        z = products.step(self.sign * first / half, x, -center * first / half, 0.0, torch.zeros_like(x))
-        for t in range(1, chosen.degree):
-            if t % every == 0:
-                x, z = self._purge(products, x), self._purge(products, z)
-            then = 1 / (2 / first - scale)
-            factor = 2 * then / half
-            x, z = z, products.step(self.sign * factor, z, -center * factor, -scale * then, x)
-            scale = then
-        return products.unpack(z, self.block)
-
-    def _purge(self, products: Products, packed: Tensor) -> Tensor:
-        return products.pack(remove(products.unpack(packed, self.block), self.problem, self.locked))
-
-
-def _bounds(problem: Problem, sign: float) -> tuple[float, float]:
-    """About the lowest eigenvalue, and a bound of the highest, by Lanczos from one random vector."""
-    steps = min(_LANCZOS_STEPS, problem.size - problem.num_known)
-    vector = problem.without_known(problem.random(1, 0))
-    basis = vector / torch.linalg.vector_norm(vector)
-    columns = []
-    for j in range(steps):
-        image = sign * problem.without_known(problem.operator.matmul(basis[:, j:].contiguous()))
-        product = basis.mH @ image
-        rest = image - basis @ product
-        rest = rest - basis @ (basis.mH @ rest)
-        length = torch.linalg.vector_norm(rest)
-        columns.append(torch.nn.functional.pad(product[:, 0].real, (0, steps - j - 1)))
-        basis = torch.cat([basis, rest / length.clamp(min=torch.finfo(length.dtype).tiny)], 1)
-    projected = torch.stack(columns, 1)
-    ritz = torch.linalg.eigvalsh((projected + projected.mT) / 2 if steps == 1 else projected, UPLO="U").tolist()
-    bound = ritz[-1] + float(length)  # Zhou, Li: Bounding the spectrum of large Hermitian matrices. LAA 435, 2011
-    return ritz[0], bound if ritz[-1] > problem.norm else min(bound, problem.norm)
-
-
-def _lowest_known(problem: Problem, sign: float) -> float:
-    """The lowest eigenvalue of the known vectors; of very many, about."""
-    known = problem.known
-    if known is None or problem.num_known == 0:
-        return math.inf
-    if known.layout != torch.strided or known.shape[1] > _LARGE:
-        generator = torch.Generator().manual_seed(problem.seed)
-        known = known @ torch.randn(known.shape[1], 8, generator=generator, dtype=torch.float64).to(known)
-    known = known / torch.linalg.vector_norm(known, dim=0)
-    quotients = (known.conj() * problem.operator.matmul(known)).sum(0).real
-    return float((sign * quotients).min())
+        every = chosen.span(self.outlier, growth)
+        return chosen.apply(
+            self.quick, self.block, self.sign, every, lambda block: remove(block, self.problem, self.locked)
+        )
