@@ -134,12 +134,12 @@ class Krylov:
         image = self._without_known(self._apply(self._basis[:, begin:end]))
         scale = np.linalg.norm(image, axis=0).max()
         new, last = image, np.eye(self._block)
-        for _ in range(_PASSES):
+        for attempt in range(_PASSES):
             part = basis.conj().T @ new
             self._projected[:end, begin:end] += part @ last
             new, rest = np.linalg.qr(self._without_known(new - basis @ part))
             last = rest @ last
-            if np.abs(np.diagonal(rest)).min() > 0.5:
+            if attempt and np.abs(np.diagonal(rest)).min() > 0.5:
                 break
         for i in np.flatnonzero(np.abs(np.diagonal(last)) <= _RANK * scale):
             new[:, i] = self._fresh(np.concatenate([basis, np.delete(new, i, axis=1)], axis=1))

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from graphpe.compiled import compiled
 from graphpe.eigen.dense import KnownModes, Solved, dense_eigenpairs, dense_spectrum
 from graphpe.eigen.interleaved import interleaved_eigenpairs, interleaved_spectrum
+from graphpe.eigen.large import lowest_by_eigsh
 from graphpe.eigen.shift_invert import lowest_by_shift_invert
 from graphpe.laplacian import Entries, Floats, Ints
 
@@ -35,6 +36,10 @@ _INTERLEAVED_BELOW = 300
 _INTERLEAVED_BELOW_FOR_ALL = 120  # all eigenvectors: 78 against 245 us at 50 nodes, 461 against 764 at 100
 _MOST_ENTRIES_PER_ROW = 8
 _LEAST_ROWS_PER_VECTOR = 8
+# From here on `eigsh` takes over: elimination in exact order of minimum degree takes longer than SuperLU's, and dense
+# matrices take seconds.
+_LARGE_FROM = 5000
+_DENSE_BELOW = 2000
 
 
 def lowest_eigenpairs(
@@ -48,26 +53,30 @@ def lowest_eigenpairs(
     """The k lowest eigenpairs of each diagonal block, the known modes apart.
 
     Arguments and result as in `graphpe.eigen.dense.dense_eigenpairs`. What the other solvers cannot verify is solved
-    densely by LAPACK.
+    densely by LAPACK, or, from 2000 nodes on, by `graphpe.eigsh`.
+
+    Raises:
+        EigenError: An eigenpair of a large graph did not converge.
     """
     sizes = np.diff(ptr)
     chosen = np.arange(len(sizes)) if graphs is None else graphs
-    if device is not None and device.type != "cpu":
-        return dense_eigenpairs(operator, ptr, k, known, chosen, device)
+    on_cpu = device is None or device.type == "cpu"
     entries = np.diff(np.searchsorted(operator.row, ptr))[chosen]
     n = sizes[chosen]
-    suits = (n >= _SPARSE_FROM) & (entries <= _MOST_ENTRIES_PER_ROW * n)
+    suits = on_cpu & (n >= _SPARSE_FROM) & (n < _LARGE_FROM) & (entries <= _MOST_ENTRIES_PER_ROW * n)
     suits &= n - known.count[chosen] >= _LEAST_ROWS_PER_VECTOR * k
     found = lowest_by_shift_invert(operator, ptr, k, known, chosen[suits]) if suits.any() else {}
-    small = ~suits & (n < _INTERLEAVED_BELOW)
+    small = on_cpu & ~suits & (n < _INTERLEAVED_BELOW)
     solved = interleaved_eigenpairs(operator, ptr, k, known, chosen[small])
-    others = chosen[~small & ~np.isin(chosen, list(found))]
-    if len(others):
-        dense = dense_eigenpairs(operator, ptr, k, known, others)
+    others = ~small & ~np.isin(chosen, list(found))
+    if (medium := others & (n < _DENSE_BELOW)).any():
+        dense = dense_eigenpairs(operator, ptr, k, known, chosen[medium], device)
         solved = Solved(*(a + b for a, b in zip(solved, dense, strict=True)))
+    for graph in chosen[others & ~medium].tolist():
+        found[graph] = lowest_by_eigsh(operator, ptr, k, known, graph, device)
     for graph, (values, vectors) in found.items():
-        solved.values[graph], solved.mask[graph] = values, True
-        solved.vectors[ptr[graph] : ptr[graph + 1]] = vectors
+        solved.values[graph, : len(values)], solved.mask[graph, : len(values)] = values, True
+        solved.vectors[ptr[graph] : ptr[graph + 1], : len(values)] = vectors
     return solved
 
 
