@@ -150,11 +150,12 @@ class _Run:
         while True:
             while held <= size:
                 at = held - block
-                image = self._apply(rows[at:held].T, chosen, against)
-                image = remove(image, problem, against).T.contiguous()
+                image = self._apply(rows[at:held].T, chosen, against).T.contiguous()
                 # All that it can have a part in by construction: after a restart the Ritz vectors, later two blocks.
                 near = 0 if at == kept else at - block
                 coupling = _subtract(image, rows[near:held])
+                # After what is large: the basis holds rounding errors along known vectors, which would add up.
+                image = remove(image.T, problem, against).T.contiguous()
                 _subtract(image, rows[:held])
                 projected[near:held, at:held] = coupling.T
                 rows[held : held + block] = _normalize(image, rows[:held], norm, problem, against, self.matvecs)
