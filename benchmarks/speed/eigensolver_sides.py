@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 import warnings
 from collections.abc import Callable
@@ -82,8 +83,7 @@ def scipy_lobpcg(matrix: Tensor, k: int, tol: float) -> Pairs:
 
 def scipy_lobpcg_amg(matrix: Tensor, k: int, tol: float) -> Pairs:
     """SciPy's LOBPCG with PyAMG's smoothed aggregation."""
-    import pyamg
-
+    pyamg = importlib.import_module("pyamg")
     csr = to_scipy(matrix)
     shifted = (csr + _AMG_SHIFT * scipy.sparse.eye_array(csr.shape[0], dtype=csr.dtype)).tocsr()
     kind = "hermitian" if np.iscomplexobj(csr) else "symmetric"
@@ -150,17 +150,18 @@ def measure(side: str, path: Path, k: int, tol: float, threads: int) -> Outcome:
 
 def save(matrix: Tensor, path: Path) -> None:
     """Write an operator for `measure`."""
-    np.savez(path, **{name: part.numpy() for name, part in zip(_PARTS, _parts(matrix), strict=True)})
+    arrays: dict[str, Any] = {name: part.numpy() for name, part in zip(_PARTS, _parts(matrix), strict=True)}
+    np.savez(path, **arrays)
 
 
 def load(path: Path) -> Tensor:
     """Read an operator."""
     with np.load(path) as arrays:
-        parts = [torch.from_numpy(arrays[name]) for name in _PARTS]
-    size = len(parts[0]) - 1
+        indptr, indices, data = (torch.from_numpy(arrays[name]) for name in _PARTS)
+    size = len(indptr) - 1
     with warnings.catch_warnings():  # torch says once per process that its CSR layout is young
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(*parts, (size, size), check_invariants=False)
+        return torch.sparse_csr_tensor(indptr, indices, data, (size, size), check_invariants=False)
 
 
 def to_scipy(matrix: Tensor) -> Any:

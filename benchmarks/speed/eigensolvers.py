@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import geometric_mean, median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
@@ -255,7 +255,9 @@ def plot(rows: Sequence[Row], path: Path) -> None:
                 if row.graph.name == name and _seconds(row, side) > 0
             ]
             if points:
-                style = {"linewidth": 3, "color": "black", "zorder": 3} if side == "auto" else {"linewidth": 1}
+                style: dict[str, Any] = {"linewidth": 1}
+                if side == "auto":
+                    style = {"linewidth": 3, "color": "black", "zorder": 3}
                 style["linestyle"] = "-" if side in OURS else "--"
                 panel.loglog(*zip(*points, strict=True), marker=".", label=side, **style)
         panel.set(title=name, xlabel="nodes")

@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from graphpe.benchmarks.speed.graphs import molecules
 from graphpe.benchmarks.speed.large_graphs import Graph, families
 from graphpe.benchmarks.speed.limited import Stopped, call_limited
 from graphpe.eigen.eigsh import eigsh
+from graphpe.eigen.problem import Solver
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.lanczos import Lanczos
@@ -41,7 +43,7 @@ Record = dict[str, Any]
 K = 16
 TOL = 1e-6
 _MOLECULES = 41_127
-_ITERATIVE = {
+_ITERATIVE: dict[str, Solver] = {
     "ChebyshevFilter": ChebyshevFilter(),
     "Lanczos": Lanczos(),
     "LOBPCG": LOBPCG(),
@@ -150,10 +152,10 @@ def check_solvers(run: Run) -> None:
             for label, solver in {"Dense": Dense(), **_ITERATIVE}.items():
                 what = f"{label}, {name}, {str(dtype).removeprefix('torch.')}"
                 matrix = exact.to(dtype).to(run.device)
-                run.add("check", what, lambda a=matrix, s=solver, e=expected: _check(a, s, e))
+                run.add("check", what, partial(_check, matrix, solver, expected))
 
 
-def _check(matrix: Tensor, solver: Any, expected: Tensor) -> Record:
+def _check(matrix: Tensor, solver: Solver, expected: Tensor) -> Record:
     tol = TOL if matrix.dtype in (torch.float64, torch.complex128) else 2e-5
     result = eigsh(matrix, K, solver=solver, tol=tol, max_iterations=3000, throw=False)
     vectors = result.vectors.cpu().to(torch.complex128)
@@ -203,7 +205,7 @@ def time_dense(run: Run) -> None:
             batch = batch + batch.mH
             for name, eigh in kinds.items():
                 what = f"{name} eigh, {count} x {size}, {str(dtype).removeprefix('torch.')}"
-                run.add("dense", what, lambda b=batch, f=eigh: _time_dense(run.device, b, f))
+                run.add("dense", what, partial(_time_dense, run.device, batch, eigh))
 
 
 def _time_dense(device: torch.device, batch: Tensor, eigh: Callable[[Tensor], Any]) -> Record:
@@ -238,7 +240,7 @@ def _time_graph(run: Run, graph: Graph) -> None:
         run.add(
             "iterative",
             f"{name}, {graph.name}, {graph.num_nodes:,} nodes",
-            lambda f=function, a=arguments: call_limited(f, *a, seconds=min(run.limit, run.left)),
+            partial(call_limited, function, *arguments, seconds=min(run.limit, run.left)),
             needs=10,
         )
     path.unlink()
