@@ -23,6 +23,7 @@ from graphpe.laplacian import Entries
 
 # In units of the norm: how far below the spectrum the shift stays, and from which distance on a better one is sought.
 _DISTANCE = 1e-8
+_ROUNDING = 1e-14
 _FAR = 0.02
 _PROBE = 10
 # Of the tolerance, for the inverse: rounding in the solves takes the rest.
@@ -150,10 +151,12 @@ def _invert_below(matrix: csc_matrix, problem: Problem) -> _Inverse:
     norm = problem.norm
     bounds = problem.bounds or spectral_bounds(problem.operator, problem.seed)
     low, least = (bounds.low, bounds.least) if problem.which == "smallest" else (-bounds.high, -bounds.greatest)
+    # The largest eigenvalue of the inverse, times rounding, is the error of all others.
+    distance = max(_DISTANCE, _ROUNDING / problem.tol)
     inverse = None
     # Most operators on graphs begin at zero.
     for bound in (0.0 if low < 0 <= least else low, low, -norm, -2 * norm):
-        inverse = _Inverse(matrix, bound - _DISTANCE * norm)
+        inverse = _Inverse(matrix, bound - distance * norm)
         if inverse.is_below:
             break
     assert inverse is not None
@@ -164,9 +167,9 @@ def _invert_below(matrix: csc_matrix, problem: Problem) -> _Inverse:
     for _ in range(_PROBE):
         krylov.extend()
     theta, residual = krylov.ritz()
-    distance = 1 / (theta[0] + residual[0])
-    if distance > _FAR * norm:
-        closer = _Inverse(matrix, inverse.shift + (1 - 1e-3) * distance)
+    gap = 1 / (theta[0] + residual[0])
+    if gap > _FAR * norm:
+        closer = _Inverse(matrix, inverse.shift + (1 - 1e-3) * gap)
         if closer.is_below:
             closer.solves += inverse.solves
             return closer
