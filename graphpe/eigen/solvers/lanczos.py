@@ -22,6 +22,7 @@ from graphpe.eigen.solvers.rayleigh_ritz import Ritz, rayleigh_ritz
 
 _CHUNK = 1 << 22  # numbers of the basis that are rotated at a time
 _GROWTH = 1e4  # of the lowest eigenvalue over the unwanted ones, by one polynomial
+_LOOK = 30  # degree that is enough to find missing copies, where polynomials are not wanted otherwise
 _SUNK = 0.2  # when the wanted interval has shrunk to this, a new polynomial is worth the old basis
 _GAP = 1e-3  # of the norm: the least width of the interval that is damped
 
@@ -59,8 +60,8 @@ class Lanczos:
         size = max(4 * k, k + 6 * self.block) if self.basis is None else max(self.basis, k + 3 * self.block)
         run = _Run(problem, self.block, size)
         found = run.lowest(k, None, None, problem.start, 0 if self.degree > 1 else problem.max_iterations)
-        while not found.converged and run.iterations < problem.max_iterations:
-            chosen = self._filter(problem, found.values.tolist(), *run.bounds)
+        while not found.converged and run.iterations < problem.max_iterations and self.degree > 1:
+            chosen = self._filter(problem, found.values.tolist(), *run.bounds, most=self.degree)
             found = run.lowest(k, chosen, None, found.vectors, problem.max_iterations)
         values, vectors = found.values, found.vectors
         goal = problem.tol * problem.norm
@@ -68,8 +69,8 @@ class Lanczos:
             rest = min(self.block, problem.size - problem.num_known - k)
             if rest == 0:
                 break
-            chosen = None if self.degree == 1 else self._filter(problem, values.tolist(), *run.bounds)
-            # What is missing is below the cut, and shows in one basis.
+            # What is missing is below the cut, and shows in one basis of a polynomial.
+            chosen = self._filter(problem, values.tolist(), *run.bounds, most=max(self.degree, _LOOK))
             look = run.lowest(rest, chosen, vectors, None, 0)
             missing = int((look.values < values[-1] - goal).sum())
             if missing == 0:
@@ -79,7 +80,7 @@ class Lanczos:
             values, vectors = ritz.values[:k], ritz.vectors[:, :k]
         return Found(run.sign * values, vectors.contiguous(), run.iterations, run.matvecs)
 
-    def _filter(self, problem: Problem, theta: list[float], low: float, high: float) -> Filter | None:
+    def _filter(self, problem: Problem, theta: list[float], low: float, high: float, most: int) -> Filter | None:
         """A polynomial for eigenvalues of which there are upper bounds; None where they fill the spectrum."""
         low = min(low, theta[0])
         cut = theta[-1] + 0.1 * (theta[-1] - theta[0]) + 1e-6 * problem.norm
@@ -87,7 +88,7 @@ class Lanczos:
             return None
         growth = _GROWTH if torch.finfo(problem.operator.dtype).eps < 1e-10 else _GROWTH**0.5
         chosen = Filter(1, low, cut, high)
-        return replace(chosen, degree=max(1, min(self.degree, math.ceil(math.log(growth) / chosen.angle(low)))))
+        return replace(chosen, degree=max(1, min(most, math.ceil(math.log(growth) / chosen.angle(low)))))
 
     def _may_repeat(self, values: Tensor, same: float) -> bool:
         """Whether some eigenvalue was found in as many copies as a block can show."""
@@ -109,7 +110,7 @@ class _Run:
         self.sign = 1.0 if problem.which == "smallest" else -1.0
         self.products = products_of(problem.operator, problem.operator.dtype)
         self.outlier = lowest_known(problem, self.sign)
-        self.iterations = self.matvecs = 0
+        self.iterations = self.matvecs = self.starts = 0
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
@@ -143,7 +144,7 @@ class _Run:
         # Vectors are rows, each on its own in memory: the basis grows without leaving gaps.
         rows = torch.empty(size + block, n, dtype=dtype, device=problem.operator.device)
         projected = torch.zeros(size + block, size + block, dtype=dtype, device=rows.device)
-        rows[:block] = orthonormalize(_start(problem, block, start), problem, against, stream=2).T
+        rows[:block] = orthonormalize(self._start(start), problem, against, stream=2).T
         kept, held = 0, block  # Ritz vectors at the front; vectors in all, the last block among them
         # Of what `projected` is made of: the largest eigenvalue of the polynomial is 1.
         norm = problem.norm if chosen is None else 1.0
@@ -187,6 +188,18 @@ class _Run:
             projected[:keep, :keep] = torch.diag(values[:keep]).to(dtype)
             kept, held = keep, keep + block
 
+    def _start(self, start: Tensor | None) -> Tensor:
+        """Random vectors, others each time; of start vectors, random combinations and a little of everything else."""
+        self.starts += 1
+        drawn = self.problem.random(self.block, self.starts)
+        if start is None or start.shape[1] == 0:
+            return drawn
+        generator = torch.Generator().manual_seed(self.problem.seed)
+        mix = torch.randn(start.shape[1], self.block, generator=generator, dtype=torch.float64).to(drawn)
+        mixed = start.to(drawn) @ mix
+        lengths = torch.linalg.vector_norm(mixed, dim=0).clamp(min=torch.finfo(drawn.dtype).tiny)
+        return mixed / lengths + 0.01 * drawn / torch.linalg.vector_norm(drawn, dim=0)
+
     def _converged(self, ritz: Ritz) -> bool:
         return bool((ritz.residuals <= 0.9 * self.problem.tol * self.problem.norm).all())
 
@@ -198,18 +211,6 @@ class _Run:
         every = chosen.span(self.outlier, 1e6 if torch.finfo(block.dtype).eps < 1e-10 else 1e2)
         purge = partial(remove, problem=self.problem, against=against)
         return -chosen.apply(self.products, block, self.sign, every, purge)
-
-
-def _start(problem: Problem, block: int, start: Tensor | None) -> Tensor:
-    """Random vectors; where there are start vectors, random combinations of them and a little of everything else."""
-    drawn = problem.random(block, 1)
-    if start is None or start.shape[1] == 0:
-        return drawn
-    generator = torch.Generator().manual_seed(problem.seed)
-    mix = torch.randn(start.shape[1], block, generator=generator, dtype=torch.float64).to(drawn)
-    mixed = start.to(drawn) @ mix
-    lengths = torch.linalg.vector_norm(mixed, dim=0).clamp(min=torch.finfo(drawn.dtype).tiny)
-    return mixed / lengths + 0.01 * drawn / torch.linalg.vector_norm(drawn, dim=0)
 
 
 def _subtract(image: Tensor, rows: Tensor) -> Tensor:
