@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+import torch
+from torch import Tensor
+
+import graphpe
+from graphpe.eigen.problem import Found, Problem
+from graphpe.eigen.solvers.dense import Dense
+
+
+def ring(size: int = 12) -> Tensor:
+    node = torch.arange(size)
+    return graphpe.laplacian(torch.stack([node, (node + 1) % size]), size)
+
+
+@dataclass(frozen=True)
+class Tired:
+    """Gives up at once."""
+
+    def solve(self, problem: Problem) -> Found:
+        vectors = torch.eye(problem.size, problem.k, dtype=problem.operator.dtype)
+        return Found(torch.zeros(problem.k, dtype=torch.float64), vectors, 1, 0, "tired")
+
+
+def test_every_form_of_a_matrix_gives_the_same() -> None:
+    csr = ring()
+    dense = csr.to_dense()
+    by_scipy = sparse.csr_matrix(dense.numpy())
+    expected = 1 - np.sort(np.cos(2 * np.pi * np.arange(12) / 12))[::-1]
+    for operator in (csr, csr.to_sparse_coo(), dense, dense.numpy(), by_scipy, by_scipy.tocoo()):
+        result = graphpe.eigsh(operator, 5)
+        np.testing.assert_allclose(result.values, expected[:5], atol=1e-12)
+        assert result.seconds > 0
+
+
+def test_the_result_says_who_found_it() -> None:
+    assert graphpe.eigsh(ring(), 2).solver.startswith("Dense(): of least estimated time for 12 rows")
+    assert graphpe.eigsh(ring(), 2, solver=Dense()).solver == "Dense()"
+
+
+def test_integers_are_numbers() -> None:
+    values = graphpe.eigsh(sparse.diags_array([3, 1, 2]), 3).values
+    assert values.dtype == torch.float64
+    torch.testing.assert_close(values, torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+
+
+def test_not_converged_raises_with_what_there_is() -> None:
+    with pytest.raises(
+        graphpe.EigenError, match=r"2 of 2 eigenpairs did not converge .* tired: residuals up to"
+    ) as caught:
+        graphpe.eigsh(ring(), 2, solver=Tired())
+    assert not caught.value.result.converged.any()
+    torch.testing.assert_close(caught.value.result.residuals, torch.full((2,), 1.5**0.5, dtype=torch.float64))
+
+
+def test_not_converged_warns_on_request() -> None:
+    with pytest.warns(graphpe.EigenWarning, match="did not converge"):
+        result = graphpe.eigsh(ring(), 2, solver=Tired(), throw=False)
+    assert result.iterations == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"k": 0}, "k must be at least 1, got 0"),
+        ({"k": 13}, "k must be at most the size of the operator, 12, got 13"),
+        ({"k": 2.0}, "k must be an integer, got float"),
+        ({"k": True}, "k must be an integer, got bool"),
+        ({"which": "SA"}, "which must be 'smallest' or 'largest', got 'SA'"),
+        ({"solver": "arpack"}, "solver must be 'auto' or a solver"),
+        ({"solver": Dense}, "solver must be 'auto' or a solver"),
+        ({"tol": 0.0}, "tol must be between 0 and 1, got 0.0"),
+        ({"tol": float("nan")}, "tol must be between 0 and 1, got nan"),
+        ({"max_iterations": 0}, "max_iterations must be at least 1"),
+        ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"X0": torch.zeros(5, 2)}, "X0 must be [12, columns], got [5, 2]"),
+        ({"X0": torch.zeros(12)}, "X0 must be [12, columns], got [12]"),
+        ({"X0": np.zeros((12, 2))}, "X0 must be a tensor, got ndarray"),
+        ({"X0": torch.zeros(12, 2)}, "X0 must be of the operator's dtype torch.float64, got torch.float32"),
+        (
+            {"X0": torch.zeros(12, 2, dtype=torch.float64, device="meta")},
+            "X0 must be on the operator's device cpu, got meta",
+        ),
+        ({"X0": torch.full((12, 2), torch.nan, dtype=torch.float64)}, "X0 holds nan or inf"),
+        ({"deflate": torch.ones(12, 1, dtype=torch.float64)}, "deflate must have orthonormal columns"),
+        ({"deflate": torch.eye(12, 2, dtype=torch.float64)}, "deflate must hold eigenvectors of the operator"),
+        ({"deflate": torch.eye(12, 2, dtype=torch.complex128)}, "deflate must be of the operator's dtype"),
+        (
+            {"deflate": torch.eye(12, dtype=torch.float64)},
+            "k must be at most the size of the operator, 12, less 12 of deflate",
+        ),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(graphpe.GraphPEError, match=re.escape(message)) as caught:
+        graphpe.eigsh(ring(), **({"k": 2} | arguments))
+    assert "\n" not in str(caught.value)
+
+
+def test_many_components() -> None:
+    """A multiplicity of zero far above the block of every solver."""
+    graph = nx.disjoint_union_all([nx.cycle_graph(4 + i) for i in range(60)])
+    operator = graphpe.laplacian(torch.tensor(list(graph.edges)).T, len(graph))
+    result = graphpe.eigsh(operator, 62)
+    assert int((result.values < 1e-10).sum()) == 60
+    np.testing.assert_allclose(result.values[60:], 1 - np.cos(2 * np.pi / 63), atol=1e-9)
+
+
+def test_no_known_vectors_are_as_none() -> None:
+    empty = torch.zeros(12, 0, dtype=torch.float64)
+    torch.testing.assert_close(graphpe.eigsh(ring(), 3, deflate=empty).values, graphpe.eigsh(ring(), 3).values)
