@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 # What the server of processes has imported costs its children nothing.
-_IMPORTED = ["torch", "scipy.sparse.linalg", "numba", "pyamg", "threadpoolctl", "graphpe"]
+_IMPORTED = [
+    "torch",
+    "torch_geometric",
+    "scipy.sparse.linalg",
+    "numba",
+    "pyamg",
+    "threadpoolctl",
+    "graphpe.eigen.eigsh",
+]
 
 
 class Stopped(Exception):
