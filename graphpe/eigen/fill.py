@@ -49,7 +49,7 @@ def _eliminate_low(indptr: Ints, indices: Ints, most: int, hub: int) -> tuple[In
     size = len(indptr) - 1
     begin, length, room = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
     gone = np.diff(indptr) > hub
-    hubs = np.count_nonzero(gone)
+    hubs = int(np.count_nonzero(gone))
     pool = np.empty(3 * len(indices) + 16, np.int64)
     end = 0
     for u in range(size):

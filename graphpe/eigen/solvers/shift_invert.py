@@ -69,8 +69,8 @@ class ShiftInvert:
         if problem.which == "largest":
             matrix = -matrix
         elif problem.known is None and _LEAST_SMALL <= problem.size <= _MOST_SMALL:
-            if (found := _lowest_of_small(matrix, problem)) is not None:
-                return found
+            if (small := _lowest_of_small(matrix, problem)) is not None:
+                return small
         inverse = _invert_below(matrix, problem)
         known = [] if problem.known is None else [_array(problem.known)]
         found = largest(inverse.solve, replace(problem, tol=_SHARE * problem.tol), matrix.dtype, known, self.block)
