@@ -1,6 +1,7 @@
 """Which solver for which graph: by its size and number of edges.
 
-Interleaved for small ones, sparse shift-invert for larger ones, LAPACK for what fills up, `graphpe.eigsh` for large ones.
+Interleaved for small ones, sparse shift-invert for larger ones, LAPACK for what fills up, and `graphpe.eigsh` for the
+large ones.
 
 Measured on one core with AVX-512, syntax trees with token edges, microseconds per graph: k = 8 real, k = 15 complex.
 
