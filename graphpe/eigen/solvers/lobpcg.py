@@ -17,6 +17,7 @@ from graphpe.errors import GraphPEValueError
 _REFRESH_EVERY = 30
 # With fewer rows than this for each vector of the block, the basis [X, P, W] is a good part of the space.
 _LEAST_ROWS_PER_VECTOR = 5
+_CHECK = 5  # vectors of the block that checks a start's result: one alone may settle on a higher eigenvalue
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class LOBPCG:
         """Find the eigenpairs; small problems are solved densely."""
         extra = max(4, problem.k // 4) if self.extra is None else self.extra
         width = problem.k + extra
-        if problem.size - problem.num_known < _LEAST_ROWS_PER_VECTOR * width:
+        if problem.size - problem.num_known < _LEAST_ROWS_PER_VECTOR * max(width, _CHECK):
             found = Dense().solve(problem)
             return found._replace(note=f"solved densely: n < {_LEAST_ROWS_PER_VECTOR} (k + extra)")
         prepared = (
@@ -71,7 +72,7 @@ class LOBPCG:
         # Each round finds what the start's subspace does not hold; the last one finds nothing.
         while found.iterations < problem.max_iterations:
             one = replace(problem, k=1, max_iterations=problem.max_iterations - found.iterations)
-            other = _iterate(one, prepared, problem.random(1 + extra, stream=2), found.vectors)
+            other = _iterate(one, prepared, problem.random(max(1 + extra, _CHECK), stream=2), found.vectors)
             found = _counted(found, other)
             sign = 1 if problem.which == "smallest" else -1
             if not bool(sign * other.values[0] < sign * found.values[-1] - problem.tol * problem.norm):
