@@ -4,7 +4,7 @@ An architecture is a public class whose constructor takes a `node_encoder`; its 
 `edge_encoder`, `encodings` and `head`, are literals.
 """
 
-from graphpe.models.encoders import EigenvectorEncoding, EmbeddingEncoding, LinearEncoding
+from graphpe.models.encoders import EigenvectorEncoding, EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
 from graphpe.models.graph_transformer import GraphTransformer
 from graphpe.models.heads import MLPReadout, SubtokenHead
 from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
@@ -19,5 +19,7 @@ __all__ = [
     "LinearEdges",
     "LinearEncoding",
     "MLPReadout",
+    "PairEmbedding",
+    "PairLinear",
     "SubtokenHead",
 ]

@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention import PaddedLayout, dense_attention, edge_attention, padded_layout, pair_list
+from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
 from graphpe.models.heads import Readout, pool
 from graphpe.models.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.membership import membership
@@ -169,8 +169,9 @@ class GraphTransformer(nn.Module):
         if self.attention_layout == "padded":
             pairs = padded_layout(members, edge_index, self.heads)
         elif self.attention_layout == "pair list":
-            complete = pair_list(members, edge_index)
-            pairs, edges = complete.edge_index, complete.spread(_rows(edges), _given(self.plain_pair))
+            complete = all_pairs(members, edge_index)
+            pairs = torch.stack([complete.source, complete.target])
+            edges = complete.scatter(_rows(edges), _given(self.plain_pair))
         for layer in self.layers:
             x, edges = layer(x, edges, pairs, self.plain_pair)
         return self.head(pool(x, members, self.readout))

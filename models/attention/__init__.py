@@ -2,14 +2,16 @@
 
 from graphpe.models.attention.dense import dense_attention
 from graphpe.models.attention.edge_list import edge_attention, edge_attention_reference
-from graphpe.models.attention.layout import PaddedLayout, PairList, padded_layout, pair_list
+from graphpe.models.attention.layout import PaddedLayout, padded_layout
+from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 
 __all__ = [
     "PaddedLayout",
-    "PairList",
+    "PairSet",
+    "all_pairs",
     "dense_attention",
     "edge_attention",
     "edge_attention_reference",
+    "edge_pairs",
     "padded_layout",
-    "pair_list",
 ]

@@ -38,7 +38,7 @@ def dense_attention(
     """Attention of each node over all nodes of its graph, itself included. Returns `[N, D]`.
 
     Costs O(sum of b n^2 D) time and about four tensors `[b, H, n, n]` a block. Its reference is
-    `edge_attention_reference` over a `PairList`.
+    `edge_attention_reference` over `all_pairs`.
 
     Args:
         query: `[N, D]`.

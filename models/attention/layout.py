@@ -1,7 +1,7 @@
-"""Layouts of all ordered node pairs of each graph: a flat list, and padded blocks.
+"""All ordered node pairs of each graph as padded blocks.
 
-Both are built once a batch and shared by the layers, without a Python loop over graphs. They wait for a GPU only if the
-batch does not say how large it is (`Membership.max_size`, `Membership.num_pairs`).
+The layout is built once a batch and shared by the layers, without a Python loop over graphs. It waits for a GPU only if
+the batch does not say how large it is (`Membership.max_size`).
 """
 
 from __future__ import annotations
@@ -12,43 +12,6 @@ import torch
 from torch import Tensor
 
 from graphpe.models.membership import Membership
-
-
-@dataclass(frozen=True)
-class PairList:
-    """All ordered node pairs (j -> i) of each graph, self-pairs included, as edges.
-
-    Attributes:
-        edge_index: Pairs (source j, target i), `[2, P]` with P the sum of squared graph sizes; ordered by graph, then
-            target, then source: the row-major order (query i, key j) of pair values.
-        slot: The pair that each real edge joins, `[E]`.
-    """
-
-    edge_index: Tensor
-    slot: Tensor
-
-    def spread(self, edge: Tensor, absent: Tensor) -> Tensor:
-        """Features of edges `[E, D]` as features of pairs `[P, D]`.
-
-        Parallel edges are summed; a pair without an edge gets `absent` `[D]`.
-        """
-        empty = torch.ones(self.edge_index.shape[1], 1, dtype=edge.dtype, device=edge.device)
-        empty = empty.index_fill(0, self.slot, 0)
-        return (empty * absent).to(edge.dtype).index_add(0, self.slot, edge)
-
-
-def pair_list(members: Membership, edge_index: Tensor) -> PairList:
-    """The pair list of a batch. O(P) time and memory."""
-    sizes = members.sizes
-    row = sizes.index_select(0, members.graph)  # pairs that end in each node
-    count = members.num_pairs if members.num_pairs is not None else int(row.sum())
-    first = row.cumsum(0) - row
-    target = torch.arange(row.numel(), device=row.device).repeat_interleave(row, output_size=count)
-    start = members.ptr.index_select(0, members.graph)  # first node of each node's graph
-    source = torch.arange(count, device=row.device) + (start - first).index_select(0, target)
-    j, i = edge_index[0], edge_index[1]
-    slot = (first - start).index_select(0, i) + j
-    return PairList(torch.stack([source, target]), slot)
 
 
 @dataclass(frozen=True)

@@ -3,5 +3,6 @@
 from graphpe.models.encoders.eigenvectors import EigenvectorEncoding
 from graphpe.models.encoders.embedding import EmbeddingEncoding
 from graphpe.models.encoders.node_encoding import LinearEncoding
+from graphpe.models.encoders.pair_encoding import PairEmbedding, PairLinear
 
-__all__ = ["EigenvectorEncoding", "EmbeddingEncoding", "LinearEncoding"]
+__all__ = ["EigenvectorEncoding", "EmbeddingEncoding", "LinearEncoding", "PairEmbedding", "PairLinear"]

@@ -11,11 +11,31 @@ from graphpe.errors import GraphPEValueError
 # The transform that writes each key by default, with the number of its columns filled in. The keys are the contract
 # between transforms and models, which do not import each other.
 _WRITERS = {
+    "commute_time": "T.CommuteTimePE()",
+    "cycle_pe": "T.CyclePE(max_length=...)",
+    "degree_pe": "T.DegreePE(max_degree=...)",
+    "depth_pe": "T.DepthPE(max_depth=...)",
+    "diffusion_pe": "T.DiffusionPE(k={})",
+    "directed_random_walk_pe": "T.DirectedRandomWalkPE(walk_length=...)",
+    "electrostatic_pe": "T.ElectrostaticPE()",
+    "gpse_pe": "T.GPSEPE()",
+    "heat_kernel_pe": "T.HeatKernelPE(times=...)",
+    "laplacian_eigenvalues": "T.LaplacianPE(k={})",
     "laplacian_eigenvector_pe": "T.LaplacianPE(k={})",
     "laplacian_mask": "T.LaplacianPE(k={})",
+    "magnetic_eigenvalues": "T.MagneticLaplacianPE(k={})",
     "magnetic_eigenvector_pe": "T.MagneticLaplacianPE(k={})",
     "magnetic_mask": "T.MagneticLaplacianPE(k={})",
+    "path_types": "T.EdgePathPE(max_distance=...)",
+    "personalized_page_rank": "T.PersonalizedPageRankPE()",
     "random_walk_pe": "T.RandomWalkPE(walk_length={})",
+    "reachability": "T.ReachabilityPE()",
+    "resistance": "T.ResistancePE()",
+    "rrwp": "T.RelativeRandomWalkPE(walk_length={})",
+    "shortest_path": "T.ShortestPathPE(max_distance=...)",
+    "spectral_coordinates": "T.SpectralCoordinates(k={})",
+    "svd_pe": "T.SVDPE(k=...)",
+    "weisfeiler_lehman_pe": "T.WeisfeilerLehmanPE(iterations=...)",
 }
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from graphpe.models.attention import layout as layouts
 from graphpe.models.attention.dense import dense_attention
 from graphpe.models.attention.edge_list import edge_attention_reference
-from graphpe.models.attention.layout import padded_layout, pair_list
+from graphpe.models.attention.layout import padded_layout
+from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.membership import Membership
 
 
@@ -37,9 +38,9 @@ def test_equals_the_reference_over_all_pairs(sizes: list[int], heads: int, chann
     if with_edges:
         inputs += [torch.randn(edge_index.shape[1], width).double(), torch.randn(width).double()]
     inputs = [x.requires_grad_() for x in inputs]
-    pairs = pair_list(members, edge_index)
-    factor = pairs.spread(inputs[3], inputs[4]) if with_edges else None
-    expected, _ = edge_attention_reference(*inputs[:3], pairs.edge_index, factor, heads=heads)
+    pairs = all_pairs(members, edge_index)
+    factor = pairs.scatter(inputs[3], inputs[4]) if with_edges else None
+    expected, _ = edge_attention_reference(*inputs[:3], torch.stack([pairs.source, pairs.target]), factor, heads=heads)
     out = dense_attention(*inputs[:3], padded_layout(members, edge_index, heads), *inputs[3:], heads=heads)
     torch.testing.assert_close(out, expected)
     cotangent = torch.randn_like(out)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphpe.models.attention.layout import padded_layout, pair_list
+from graphpe.models.attention.layout import padded_layout
 from graphpe.models.membership import Membership
 
 SIZES = st.lists(st.integers(0, 20), min_size=1, max_size=8)
@@ -18,32 +18,6 @@ def members_of(sizes: list[int]) -> Membership:
 def random_edges(sizes: list[int], members: Membership) -> torch.Tensor:
     parts = [torch.randint(0, n, (2, 2 * n)) + members.ptr[g] for g, n in enumerate(sizes) if n]
     return torch.cat(parts, dim=1) if parts else torch.zeros(2, 0, dtype=torch.long)
-
-
-@settings(deadline=None, max_examples=25)
-@given(sizes=SIZES)
-def test_pair_list_is_every_ordered_pair_once(sizes: list[int]) -> None:
-    members = members_of(sizes)
-    edge_index = random_edges(sizes, members)
-    pairs = pair_list(members, edge_index)
-    expected = [
-        (int(members.ptr[g]) + j, int(members.ptr[g]) + i)
-        for g, n in enumerate(sizes)
-        for i in range(n)
-        for j in range(n)
-    ]
-    assert pairs.edge_index.t().tolist() == [list(pair) for pair in expected]
-    assert torch.equal(pairs.edge_index[:, pairs.slot], edge_index)
-
-
-def test_pair_features_sum_parallel_edges_and_fill_the_rest() -> None:
-    members = members_of([2, 1])
-    edge_index = torch.tensor([[0, 0, 1, 2], [1, 1, 1, 2]])
-    edge = torch.randn(4, 3)
-    absent = torch.randn(3)
-    features = pair_list(members, edge_index).spread(edge, absent)
-    # Pairs (j -> i) in the order 0->0, 1->0, 0->1, 1->1, 2->2.
-    torch.testing.assert_close(features, torch.stack([absent, absent, edge[0] + edge[1], edge[2], edge[3]]))
 
 
 @settings(deadline=None, max_examples=25)

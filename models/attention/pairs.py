@@ -1,0 +1,111 @@
+"""Sets of node pairs that a model attends over: all pairs of each graph, or its edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from graphpe.models.membership import Membership
+
+
+@dataclass(frozen=True, eq=False)
+class PairSet:
+    """Ordered pairs (j -> i) of nodes of one graph, each once: query (target) i, key (source) j.
+
+    Pairs are sorted by target, then source: those that end in node i stand at `ptr[i]` to `ptr[i + 1]`. If they are
+    all pairs of each graph, this is the row-major order in which encodings of pairs are stored.
+
+    N nodes, P pairs, E edges of the batch.
+
+    Attributes:
+        source: Node j of each pair, `[P]`.
+        target: Node i of each pair, `[P]`.
+        ptr: First pair that ends in each node and, last, P: `[N + 1]`.
+        slot: The pair that each edge of the batch joins, `[E]`; parallel edges share one.
+        row: Row of each pair among all pairs of each graph, `[P]`; None if the set is all pairs.
+    """
+
+    source: Tensor
+    target: Tensor
+    ptr: Tensor
+    slot: Tensor
+    row: Tensor | None
+
+    @property
+    def num_pairs(self) -> int:
+        """P."""
+        return self.source.numel()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the set is all pairs of each graph."""
+        return self.row is None
+
+    def take(self, values: Tensor) -> Tensor:
+        """Of values of all pairs `[sum n^2, ...]`, those of this set `[P, ...]`."""
+        return values if self.row is None else values.index_select(0, self.row)
+
+    def scatter(self, edge: Tensor, absent: Tensor | None = None) -> Tensor:
+        """Values of edges `[E, D]` as values of pairs `[P, D]`.
+
+        Parallel edges are summed; a pair without an edge gets `absent` `[D]`, or zero.
+        """
+        if absent is None:
+            return edge.new_zeros(self.num_pairs, *edge.shape[1:]).index_add(0, self.slot, edge)
+        empty = torch.ones(self.num_pairs, 1, dtype=edge.dtype, device=edge.device).index_fill(0, self.slot, 0)
+        return (empty * absent).to(edge.dtype).index_add(0, self.slot, edge)
+
+    @cached_property
+    def reverse(self) -> Tensor:
+        """The pair (i -> j) of each pair (j -> i), `[P]`; -1 where it is not in the set. Computed once."""
+        key, mirrored = self.target * self._nodes + self.source, self.source * self._nodes + self.target
+        found = torch.searchsorted(key, mirrored).clamp(max=max(self.num_pairs - 1, 0))
+        return torch.where(key[found] == mirrored, found, -1) if self.num_pairs else found
+
+    @property
+    def _nodes(self) -> int:
+        return self.ptr.numel() - 1
+
+
+def all_pairs(members: Membership, edge_index: Tensor) -> PairSet:
+    """All ordered pairs of nodes of each graph, self-pairs included. O(P) time and memory.
+
+    Waits for a GPU only if the batch does not say how many pairs it has (`Membership.num_pairs`).
+    """
+    sizes = members.sizes
+    length = sizes.index_select(0, members.graph)  # pairs that end in each node
+    count = members.num_pairs if members.num_pairs is not None else int(length.sum())
+    ptr = torch.cat([length.new_zeros(1), length.cumsum(0)])
+    target = torch.arange(length.numel(), device=length.device).repeat_interleave(length, output_size=count)
+    shift = members.ptr.index_select(0, members.graph) - ptr[:-1]  # from a pair's number to its source
+    source = torch.arange(count, device=length.device) + shift.index_select(0, target)
+    slot = edge_index[0] - shift.index_select(0, edge_index[1])
+    return PairSet(source, target, ptr, slot, None)
+
+
+def edge_pairs(members: Membership, edge_index: Tensor, *, self_pairs: bool = True) -> PairSet:
+    """The pairs that edges join and, if asked for, each node with itself. O(E log E) time.
+
+    Waits for a GPU once, since parallel edges make the number of pairs unknown.
+    """
+    nodes = members.graph.numel()
+    joined = edge_index[1] * nodes + edge_index[0]
+    loops = torch.arange(nodes if self_pairs else 0, device=edge_index.device) * (nodes + 1)
+    key, inverse = torch.cat([joined, loops]).unique(return_inverse=True)
+    return pairs_of_keys(members, key, inverse[: joined.numel()])
+
+
+def pairs_of_keys(members: Membership, key: Tensor, slot: Tensor) -> PairSet:
+    """The set of the pairs with numbers `key` = target * N + source, sorted and each once; `slot` as in `PairSet`."""
+    nodes = members.graph.numel()
+    target, source = key.div(max(nodes, 1), rounding_mode="floor"), key.remainder(max(nodes, 1))
+    ptr = torch.searchsorted(target, torch.arange(nodes + 1, device=key.device))
+    sizes = members.sizes
+    pair_ptr = torch.cat([sizes.new_zeros(1), (sizes * sizes).cumsum(0)])
+    graph = members.graph.index_select(0, target)
+    first = members.ptr.index_select(0, graph)
+    row = (target - first) * sizes.index_select(0, graph) + source - first + pair_ptr.index_select(0, graph)
+    return PairSet(source, target, ptr, slot, row)

@@ -1,0 +1,104 @@
+"""Encodings of pairs of nodes at a model's width, as features of the pairs that it attends over."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.pairs import PairSet
+from graphpe.models.encoders.reading import read_encoding
+
+
+class PairLinear(nn.Module):
+    """A linear map without bias of the real pair encoding `batch[key]` `[sum n_b^2, channels]`.
+
+    Zero stays zero: a pair that the encoding does not reach gets nothing from it. Weights are drawn as in Glorot &
+    Bengio 2010, as GRIT does for RRWP.
+
+    Args:
+        key: Name of the encoding in the batch.
+        channels: Its number of columns.
+        width: Width of the result.
+        node_width: Width of a second map, of the pairs (i, i), as features of nodes (`nodes`); None for none.
+
+    Raises:
+        GraphPEValueError: If a size is not positive; in `forward` if the batch has no such encoding.
+    """
+
+    def __init__(self, key: str, channels: int, width: int, node_width: int | None = None) -> None:
+        super().__init__()
+        if channels < 1 or width < 1 or (node_width is not None and node_width < 1):
+            sizes = f"channels={channels}, width={width}, node_width={node_width}"
+            raise GraphPEValueError(f"PairLinear needs positive sizes (got {sizes})")
+        self.key = key
+        self.channels = channels
+        self.linear = nn.Linear(channels, width, bias=False)
+        self.node_linear = nn.Linear(channels, node_width, bias=False) if node_width is not None else None
+        for linear in (self.linear, self.node_linear):
+            if linear is not None:
+                nn.init.xavier_uniform_(linear.weight)
+
+    def forward(self, batch: Data, pairs: PairSet) -> Tensor:
+        """Features of the pairs, `[P, width]`."""
+        return self.linear(pairs.take(self._values(batch)).to(self.linear.weight.dtype))
+
+    def nodes(self, batch: Data, diagonal: Tensor) -> Tensor | None:
+        """Features of nodes `[N, node_width]`, or None; `diagonal` `[N]` is the row of (i, i) among all pairs."""
+        if self.node_linear is None:
+            return None
+        return self.node_linear(self._values(batch).index_select(0, diagonal).to(self.linear.weight.dtype))
+
+    def _values(self, batch: Data) -> Tensor:
+        value = read_encoding(batch, self.key, self.channels)
+        if value.is_complex():
+            raise GraphPEValueError(f"batch.{self.key} is complex: PairLinear takes real values")
+        return value
+
+
+class PairEmbedding(nn.Module):
+    """The sum over columns of a learned vector for each value of the integers `batch[key]` `[sum n_b^2, columns]`.
+
+    Args:
+        key: Name of the encoding in the batch.
+        columns: Its number of columns; each has a table of its own.
+        vocabulary: Values are from 0 to `vocabulary` - 1.
+        width: Width of the result.
+        node_width: Width of a second table, for the pairs (i, i), as features of nodes (`nodes`); None for none.
+
+    Raises:
+        GraphPEValueError: If a size is not positive; in `forward` if the batch has no such encoding of integers.
+    """
+
+    offset: Tensor
+
+    def __init__(self, key: str, columns: int, vocabulary: int, width: int, node_width: int | None = None) -> None:
+        super().__init__()
+        if min(columns, vocabulary, width, 1 if node_width is None else node_width) < 1:
+            sizes = f"columns={columns}, vocabulary={vocabulary}, width={width}, node_width={node_width}"
+            raise GraphPEValueError(f"PairEmbedding needs positive sizes (got {sizes})")
+        self.key = key
+        self.columns = columns
+        self.table = nn.Embedding(columns * vocabulary, width)
+        self.node_table = nn.Embedding(columns * vocabulary, node_width) if node_width is not None else None
+        self.register_buffer("offset", torch.arange(columns) * vocabulary, persistent=False)
+
+    def forward(self, batch: Data, pairs: PairSet) -> Tensor:
+        """Features of the pairs, `[P, width]`."""
+        return self._look_up(self.table, pairs.take(self._values(batch)))
+
+    def nodes(self, batch: Data, diagonal: Tensor) -> Tensor | None:
+        """Features of nodes `[N, node_width]`, or None; `diagonal` `[N]` is the row of (i, i) among all pairs."""
+        if self.node_table is None:
+            return None
+        return self._look_up(self.node_table, self._values(batch).index_select(0, diagonal))
+
+    def _look_up(self, table: nn.Embedding, value: Tensor) -> Tensor:
+        return table(value.squeeze(1)) if self.columns == 1 else table(value + self.offset).sum(1)
+
+    def _values(self, batch: Data) -> Tensor:
+        value = read_encoding(batch, self.key, self.columns)
+        if value.is_floating_point() or value.is_complex():
+            raise GraphPEValueError(f"batch.{self.key} holds {value.dtype}, not integers: use PairLinear")
+        return value
