@@ -39,7 +39,8 @@ def test_values_are_what_the_formulas_say(batch: Batch) -> None:
     linear, embedding = PairLinear("rrwp", 4, 6), PairEmbedding("shortest_path", 1, 5, 6)
     torch.testing.assert_close(linear(batch, pairs), batch.rrwp @ linear.linear.weight.t())
     assert torch.equal(embedding(batch, pairs), embedding.table.weight[batch.shortest_path[:, 0]])
-    assert linear.nodes(batch, torch.arange(2)) is None and embedding.nodes(batch, torch.arange(2)) is None
+    assert linear.nodes(batch, torch.arange(2)) is None
+    assert embedding.nodes(batch, torch.arange(2)) is None
 
 
 def test_columns_of_integers_have_tables_of_their_own(batch: Batch) -> None:
