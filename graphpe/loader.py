@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphpe.compiled import compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
 
@@ -36,6 +38,10 @@ class PackedLoader:
         seed: Seed of that order, not negative.
         drop_last: Whether to leave out a last batch that is smaller (with `shuffle`, other graphs each epoch).
         indices: Ids of the graphs to load, or a mask; by default all.
+        max_nodes: Most nodes of a batch: it is closed before the graph that would pass this. None for no limit.
+        max_pairs: Most pairs of nodes (the sum of squared sizes) of a batch, likewise: what bounds the memory of
+            attention over all pairs. A graph that alone passes a limit is a batch of its own. With a limit, epochs
+            differ in their number of batches.
         bucket_by_size: Whether graphs of similar size share a batch, so that dense layers pad less. With `shuffle`,
             graphs are sorted within random pools of 64 batches and the batches shuffled; without, batches go from
             the smallest graphs to the largest.
@@ -45,7 +51,8 @@ class PackedLoader:
 
     Raises:
         GraphPETypeError: `graphs` is no `PackedGraphs`, or a number is no integer.
-        GraphPEValueError: `batch_size` is not positive, `seed` is negative, or an id is out of range.
+        GraphPEValueError: `batch_size` or a limit is not positive, `seed` is negative, an id is out of range, or
+            `drop_last` is asked for together with a limit, where no batch is smaller than it should be.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class PackedLoader:
         seed: int = 0,
         drop_last: bool = False,
         indices: Tensor | NDArray[Any] | Sequence[int] | None = None,
+        max_nodes: int | None = None,
+        max_pairs: int | None = None,
         bucket_by_size: bool = False,
         transform: Callable[[PackedGraphs], PackedGraphs] | None = None,
         device: torch.device | str | None = None,
@@ -70,6 +79,10 @@ class PackedLoader:
         self.shuffle = shuffle
         self.seed = _integer("seed", seed, lowest=0)
         self.drop_last = drop_last
+        self.max_nodes = None if max_nodes is None else _integer("max_nodes", max_nodes, lowest=1)
+        self.max_pairs = None if max_pairs is None else _integer("max_pairs", max_pairs, lowest=1)
+        if drop_last and self.limited:
+            raise GraphPEValueError("drop_last has no meaning with max_nodes or max_pairs: leave it out")
         self.bucket_by_size = bucket_by_size
         self.transform = transform
         self.device = None if device is None else torch.device(device)
@@ -77,7 +90,9 @@ class PackedLoader:
         self._ids = graphs.resolve(slice(None) if indices is None else indices).numpy().copy()
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Batches in the epoch that `set_epoch` chose."""
+        if self.limited:
+            return len(self.batch_indices(self.epoch))
         if self.drop_last:
             return len(self._ids) // self.batch_size
         return -(-len(self._ids) // self.batch_size)
@@ -88,8 +103,14 @@ class PackedLoader:
     def __repr__(self) -> str:
         return (
             f"PackedLoader({len(self._ids)} graphs, batch_size={self.batch_size}, shuffle={self.shuffle}, "
-            f"seed={self.seed}, drop_last={self.drop_last}, bucket_by_size={self.bucket_by_size})"
+            f"seed={self.seed}, drop_last={self.drop_last}, max_nodes={self.max_nodes}, max_pairs={self.max_pairs}, "
+            f"bucket_by_size={self.bucket_by_size})"
         )
+
+    @property
+    def limited(self) -> bool:
+        """Whether batches have a limit of nodes or pairs."""
+        return self.max_nodes is not None or self.max_pairs is not None
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order iteration follows."""
@@ -108,11 +129,23 @@ class PackedLoader:
             ids = ids[: len(self) * self.batch_size]
         if self.bucket_by_size:
             pool = _POOL_BATCHES * self.batch_size if self.shuffle else max(len(ids), 1)
-            ids = ids[np.lexsort((self.graphs.sizes.numpy(force=True)[ids], np.arange(len(ids)) // pool))]
-        batches = list(torch.from_numpy(ids).split(self.batch_size)) if len(ids) else []
+            ids = ids[np.lexsort((self._sizes[ids], np.arange(len(ids)) // pool))]
+        batches = list(torch.from_numpy(ids).split(self._lengths(ids))) if len(ids) else []
         if self.bucket_by_size and self.shuffle:
             return [batches[i] for i in batch_order.permutation(len(batches))]
         return batches
+
+    def _lengths(self, ids: NDArray[Any]) -> int | list[int]:
+        """Graphs in each batch of `ids` as `split` takes them."""
+        if not self.limited:
+            return self.batch_size
+        unlimited = np.iinfo(np.int64).max
+        nodes, pairs = self.max_nodes or unlimited, self.max_pairs or unlimited
+        return _fill_batches(self._sizes[ids], self.batch_size, nodes, pairs).tolist()
+
+    @cached_property
+    def _sizes(self) -> NDArray[np.int64]:
+        return self.graphs.sizes.numpy(force=True)
 
     def batches(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[Batch]:
         """The batches of `epoch`, from number `start` on, every `stride`-th of them.
@@ -138,6 +171,19 @@ class PackedLoader:
                 yield selected.to_batch()
             else:
                 yield from selected.to_batches([len(ids) for ids in chunk])
+
+
+@compiled
+def _fill_batches(sizes: Any, max_graphs: int, max_nodes: int, max_pairs: int) -> Any:
+    """Graphs in each batch, filled in order up to the limits; a graph too large for any is a batch of its own."""
+    lengths = np.empty(len(sizes), np.int64)
+    batch, graphs, nodes, pairs = -1, max_graphs, 0, 0
+    for n in sizes:
+        if graphs == max_graphs or nodes + n > max_nodes or pairs + n * n > max_pairs:
+            batch, graphs, nodes, pairs = batch + 1, 0, 0, 0
+        graphs, nodes, pairs = graphs + 1, nodes + n, pairs + n * n
+        lengths[batch] = graphs
+    return lengths[: batch + 1]
 
 
 def _integer(name: str, value: Any, lowest: int) -> int:

@@ -28,7 +28,7 @@ MAX_COLUMNS = 4096
 # PyG reads meaning into parts of a name: it shifts what is named *index* or *batch*, stacks *adj*, counts *node* and
 # *edge*.
 _MEANINGFUL = ("index", "batch", "adj", "node", "edge")
-_TAKEN = ("x", "y", "pos", "face", "time", "ptr", "max_size", "norm", "num_classes", "keys")
+_TAKEN = ("x", "y", "pos", "face", "time", "ptr", "max_size", "num_pairs", "norm", "num_classes", "keys")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ Room = Literal["node", "edge", "graph", "pair"]
 Kind = Literal["node", "edge", "graph", "pair", "object"]
 
 # Names with a place of their own in a `PackedGraphs` or in a PyG `Batch`.
-RESERVED = frozenset({"edge_index", "edge_weight", "num_nodes", "ptr", "batch", "max_size"})
+RESERVED = frozenset({"edge_index", "edge_weight", "num_nodes", "ptr", "batch", "max_size", "num_pairs"})
 
 # Only consulted for a key whose lengths fit several rooms (a directed cycle has as many edges as nodes).
 _PAIR_NAMES = (

@@ -26,8 +26,9 @@ _EMPTY_DATA = Data()
 def to_batch(graphs: PackedGraphs) -> Batch:
     """A PyG `Batch` whose tensors are those of `graphs`, and from which PyG can separate the graphs again.
 
-    Beside the values it has `edge_index`, `batch`, `ptr` and the number `max_size` of nodes of the largest graph, so
-    that dense layers need not ask the device for it. `num_nodes` is written out where no node value tells it.
+    Beside the values it has `edge_index`, `batch`, `ptr` and two numbers, so that layers over pairs of nodes need not
+    ask the device for them: `max_size`, nodes of the largest graph, and `num_pairs`, the sum of squared sizes.
+    `num_nodes` is written out where no node value tells it.
     A constant number of calls, whatever the number of graphs.
     """
     on_cpu = graphs.device.type == "cpu"
@@ -35,7 +36,7 @@ def to_batch(graphs: PackedGraphs) -> Batch:
     if graphs.edge_weight is not None:
         values["edge_weight"] = graphs.edge_weight
     values |= graphs.edge | graphs.graph | graphs.pair | graphs.objects
-    values |= {"batch": graphs.batch, "ptr": graphs.ptr, "max_size": graphs.max_size}
+    values |= {"batch": graphs.batch, "ptr": graphs.ptr, "max_size": graphs.max_size, "num_pairs": graphs.num_pairs}
     # What PyG needs to separate the graphs again stays on the CPU, as in `Batch.from_data_list`.
     slices = {
         "node": graphs.ptr if on_cpu else torch.from_numpy(graphs._host_ptr),
@@ -72,7 +73,9 @@ def to_batches(graphs: PackedGraphs, counts: Sequence[int]) -> list[Batch]:
         slices["pair"] = _cut_pointers(graphs._host_pair_ptr, first, graph_counts)
     columns["ptr"] = [ptr.to(graphs.device, non_blocking=True) for ptr in slices["node"]]
     sizes = np.diff(graphs._host_ptr)
-    columns["max_size"] = [int(each.max(initial=0)) for each in np.split(sizes, first[1:])] if len(first) else []
+    pieces = np.split(sizes, first[1:]) if len(first) else []
+    columns["max_size"] = [int(each.max(initial=0)) for each in pieces]
+    columns["num_pairs"] = [int(each @ each) for each in pieces]
     rooms, untold = _room_of_keys(graphs), not _tells_num_nodes(graphs)
     return [
         _assemble(

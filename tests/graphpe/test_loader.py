@@ -36,7 +36,7 @@ def test_batches_are_those_of_pyg(graphs, monkeypatch, batch_size, drop_last, to
     expected = DataLoader(graphs, batch_size, drop_last=drop_last)
     assert len(loader) == len(expected)
     for mine, theirs in itertools.zip_longest(loader, expected):
-        assert set(mine.keys()) == {*theirs.keys(), "max_size"}
+        assert set(mine.keys()) == {*theirs.keys(), "max_size", "num_pairs"}
         for key in theirs.keys():
             if isinstance(theirs[key], torch.Tensor):
                 assert torch.equal(mine[key], theirs[key]), key
@@ -168,7 +168,8 @@ def test_drop_last_does_not_favour_small_graphs():
 
 def test_repr(packed):
     assert repr(PackedLoader(packed, 4, shuffle=True, seed=2)) == (
-        "PackedLoader(23 graphs, batch_size=4, shuffle=True, seed=2, drop_last=False, bucket_by_size=False)"
+        "PackedLoader(23 graphs, batch_size=4, shuffle=True, seed=2, drop_last=False, max_nodes=None, "
+        "max_pairs=None, bucket_by_size=False)"
     )
 
 
@@ -178,6 +179,8 @@ def test_repr(packed):
         ({"batch_size": 0}, GraphPEValueError, "batch_size must be at least 1, got 0"),
         ({"batch_size": 2.0}, GraphPETypeError, "batch_size must be an integer, got float"),
         ({"batch_size": True}, GraphPETypeError, "batch_size must be an integer, got bool"),
+        ({"max_pairs": 0}, GraphPEValueError, "max_pairs must be at least 1, got 0"),
+        ({"max_nodes": 5, "drop_last": True}, GraphPEValueError, "drop_last has no meaning with max_nodes"),
         ({"seed": -1}, GraphPEValueError, "seed must be at least 0"),
         ({"seed": None}, GraphPETypeError, "seed must be an integer"),
         ({"indices": [23]}, GraphPEValueError, "no graph 23"),
@@ -196,6 +199,34 @@ def test_wrong_epoch(packed):
         loader.set_epoch(-1)
     with pytest.raises(GraphPETypeError, match="epoch"):
         loader.batch_indices(0.5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.integers(0, 9), max_size=30),
+    batch_size=st.integers(1, 8),
+    max_nodes=st.none() | st.integers(1, 30),
+    max_pairs=st.none() | st.integers(1, 200),
+    bucket=st.booleans(),
+)
+def test_limits_of_nodes_and_pairs(sizes, batch_size, max_nodes, max_pairs, bucket):
+    """No batch passes a limit unless it is one graph, none could take the next graph too, and no graph is lost."""
+    ptr = torch.from_numpy(np.cumsum([0, *sizes]))
+    packed = PackedGraphs(torch.zeros(2, 0, dtype=torch.long), ptr, torch.zeros_like(ptr))
+    limits = {"max_nodes": max_nodes, "max_pairs": max_pairs}
+    loader = PackedLoader(packed, batch_size, shuffle=not bucket, bucket_by_size=bucket, **limits)
+    batches = loader.batch_indices(3)
+    assert sorted(i for ids in batches for i in ids.tolist()) == list(range(len(sizes)))
+
+    def fits(graphs):
+        nodes, pairs = sum(graphs), sum(n * n for n in graphs)
+        return len(graphs) <= batch_size and nodes <= (max_nodes or nodes) and pairs <= (max_pairs or pairs)
+
+    found = [[sizes[i] for i in ids.tolist()] for ids in batches]
+    assert all(fits(batch) or len(batch) == 1 for batch in found)
+    assert not any(fits([*batch, following[0]]) for batch, following in itertools.pairwise(found))
+    loader.set_epoch(3)
+    assert len(loader) == len(batches) == sum(1 for _ in loader)
 
 
 def test_transform_is_applied_to_each_batch_on_its_device():

@@ -25,7 +25,9 @@ def test_ties_go_by_pyg_names():
     assert (set(packed.node), set(packed.graph), set(packed.pair)) == ({"x"}, {"y", "laplacian_mask"}, {"rrwp"})
 
 
-@pytest.mark.parametrize("key", ["edge_index", "edge_weight", "num_nodes", "ptr", "batch", "max_size", "_slice_dict"])
+@pytest.mark.parametrize(
+    "key", ["edge_index", "edge_weight", "num_nodes", "ptr", "batch", "max_size", "num_pairs", "_slice_dict"]
+)
 @pytest.mark.parametrize("room", ["node", "edge", "graph", "pair", "object"])
 def test_reserved_names(key, room):
     with pytest.raises(GraphPEValueError, match=f"{room} value '{key}' has a reserved name: rename it"):

@@ -17,8 +17,8 @@ KINDS = {"x": "node", "mask": "node", "edge_attr": "edge", "y": "graph", "rrwp":
 
 
 def assert_same_batch(actual: Batch, expected: Batch) -> None:
-    """Equal in every key (ours has `max_size` on top), and separated into equal graphs."""
-    assert set(actual.keys()) == {*expected.keys(), "max_size"}
+    """Equal in every key (ours has `max_size` and `num_pairs` on top), and separated into equal graphs."""
+    assert set(actual.keys()) == {*expected.keys(), "max_size", "num_pairs"}
     for key in expected.keys():
         if isinstance(expected[key], torch.Tensor):
             assert actual[key].dtype == expected[key].dtype, key
@@ -28,7 +28,9 @@ def assert_same_batch(actual: Batch, expected: Batch) -> None:
     assert type(actual) is type(expected)
     assert actual.num_graphs == len(actual) == expected.num_graphs
     assert actual.num_nodes == expected.num_nodes
-    assert actual.max_size == max((data.num_nodes for data in expected.to_data_list()), default=0)
+    sizes = [data.num_nodes for data in expected.to_data_list()]
+    assert actual.max_size == max(sizes, default=0)
+    assert actual.num_pairs == sum(n * n for n in sizes)
 
 
 @settings(deadline=None, max_examples=30)
@@ -98,7 +100,7 @@ def test_number_of_graphs_does_not_hang_on_ptr(make_graphs):
 
 def test_no_graphs(make_graphs):
     batch = PackedGraphs.from_data_list(make_graphs([2, 3], 0)).select([]).to_batch()
-    assert (batch.num_graphs, batch.num_nodes, batch.max_size) == (0, 0, 0)
+    assert (batch.num_graphs, batch.num_nodes, batch.max_size, batch.num_pairs) == (0, 0, 0, 0)
     assert batch.x.shape == (0, 3)
     assert batch.to_data_list() == []
     assert PackedGraphs.from_data(batch).num_graphs == 0
