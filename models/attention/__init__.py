@@ -2,16 +2,52 @@
 
 from graphpe.models.attention.dense import dense_attention
 from graphpe.models.attention.edge_list import edge_attention, edge_attention_reference
-from graphpe.models.attention.layout import PaddedLayout, padded_layout
+from graphpe.models.attention.layout import PaddedLayout, PaddedNodes, padded_layout, padded_nodes
+from graphpe.models.attention.linear import Mask, PairMask, linear_attention
+from graphpe.models.attention.named_biases import (
+    RelationKeys,
+    alibi_bias,
+    fire_bias,
+    graphormer_bias,
+    graphormer_gd_bias,
+    kerple_bias,
+    t5_bias,
+    urpe_bias,
+)
+from graphpe.models.attention.pair_bias import PairBias, PairFactors, combine
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
+from graphpe.models.attention.rotary import RotaryAttention, rotate
+from graphpe.models.attention.softmax import PaddedFactors, pad_factors, softmax_attention, softmax_attention_reference
 
 __all__ = [
+    "Mask",
+    "PaddedFactors",
     "PaddedLayout",
+    "PaddedNodes",
+    "PairBias",
+    "PairFactors",
+    "PairMask",
     "PairSet",
+    "RelationKeys",
+    "RotaryAttention",
+    "alibi_bias",
     "all_pairs",
+    "combine",
     "dense_attention",
     "edge_attention",
     "edge_attention_reference",
     "edge_pairs",
+    "fire_bias",
+    "graphormer_bias",
+    "graphormer_gd_bias",
+    "kerple_bias",
+    "linear_attention",
+    "pad_factors",
     "padded_layout",
+    "padded_nodes",
+    "rotate",
+    "softmax_attention",
+    "softmax_attention_reference",
+    "t5_bias",
+    "urpe_bias",
 ]

@@ -96,6 +96,54 @@ def padded_layout(members: Membership, edge_index: Tensor, heads: int) -> Padded
     )
 
 
+@dataclass(frozen=True)
+class PaddedNodes:
+    """The nodes of each graph as padded blocks `[b, n]`, for attention that needs nothing of the edges.
+
+    Attributes:
+        blocks: The blocks; each graph with nodes is in one.
+        node: Node at each place of the blocks, `[sum of b n]`; padding places hold some valid node.
+        place: Place of each node in `node`, `[N]`.
+        graph: Graph at each row of the blocks, `[sum of b]`.
+    """
+
+    blocks: list[Block]
+    node: Tensor
+    place: Tensor
+    graph: Tensor
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        """Rows of nodes `[N, D]` as the blocks `[b, n, D]`."""
+        lengths = [block.graphs * block.size for block in self.blocks]
+        parts = x.index_select(0, self.node).split(lengths)
+        return [part.view(block.graphs, block.size, -1) for part, block in zip(parts, self.blocks, strict=True)]
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        """The blocks `[b, n, D]` as rows of nodes `[N, D]`; needs at least one block."""
+        return torch.cat([part.flatten(0, 1) for part in parts]).index_select(0, self.place)
+
+
+def padded_nodes(members: Membership) -> PaddedNodes:
+    """The nodes of a batch as padded blocks, grouped as in `padded_layout`. O(N) memory, padding included."""
+    sizes, ptr, device = members.sizes, members.ptr, members.ptr.device
+    place_of_graph = torch.zeros_like(sizes)
+    blocks, nodes, ids, num_nodes = [], [sizes.new_empty(0)], [sizes.new_empty(0)], 0
+    last = max(members.graph.numel() - 1, 0)
+    for graphs, size in _size_groups(members):
+        count, column = graphs.numel(), torch.arange(size, device=device)
+        lengths = sizes.index_select(0, graphs).unsqueeze(1)
+        nodes.append((ptr.index_select(0, graphs).unsqueeze(1) + column).clamp(max=last).flatten())
+        padding = (column >= lengths) & (lengths > 0)
+        key_mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
+        blocks.append(Block(count, size, key_mask.view(count, 1, 1, size)))
+        place_of_graph[graphs] = num_nodes + torch.arange(count, device=device) * size
+        ids.append(graphs)
+        num_nodes += count * size
+    local = torch.arange(members.graph.numel(), device=device) - ptr.index_select(0, members.graph)
+    place = place_of_graph.index_select(0, members.graph) + local
+    return PaddedNodes(blocks, torch.cat(nodes), place, torch.cat(ids))
+
+
 def _size_groups(members: Membership) -> list[tuple[Tensor, int]]:
     """Graph ids of each group and the size to pad them to; graphs without nodes may be left out."""
     sizes = members.sizes
