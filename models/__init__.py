@@ -8,6 +8,7 @@ from graphpe.models.encoders import EigenvectorEncoding, EmbeddingEncoding, Line
 from graphpe.models.graph_transformer import GraphTransformer
 from graphpe.models.heads import MLPReadout, SubtokenHead
 from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
+from graphpe.models.relational_transformer import RelationalTransformer
 
 __all__ = [
     "ASTNodeEncoder",
@@ -21,5 +22,6 @@ __all__ = [
     "MLPReadout",
     "PairEmbedding",
     "PairLinear",
+    "RelationalTransformer",
     "SubtokenHead",
 ]
