@@ -11,14 +11,23 @@ from torch import nn
 import graphpe.benchmarks.tasks as tasks
 import graphpe.models as models
 import graphpe.transforms as transforms
-from graphpe.benchmarks.calls import bind, build, find_class, parse_call, public_classes
+from graphpe.benchmarks.calls import Call, bind, build, find_class, parse_call, public_classes
 from graphpe.benchmarks.tasks.task import ModelEnds, Task
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders import EigenvectorEncoding, EmbeddingEncoding, LinearEncoding
+from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding, SpectralEncoding
 
-SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "head")
+SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "head")
 """Parameters of an architecture that come from the task and its encodings, never from a text."""
+
+ENCODER_SUPPLIED = ("key", "k", "width", "eigenvalues_key", "mask_key", "complex", "potentials")
+"""Parameters of an encoder of eigenvectors that come from the encoding and the architecture."""
+
+BIAS_SUPPLIED = ("key", "heads", "channels", "unreachable")
+"""Parameters of a `PairBias` that come from the encoding and the architecture."""
+
+DEFAULT_ENCODER = "EigenvectorEncoding"
+AUTO_BIAS = "auto"
 
 
 def encoding_classes() -> dict[str, type]:
@@ -88,40 +97,156 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
     return built
 
 
-def build_model(text: str, ends: ModelEnds, encodings: Sequence[Encoding]) -> nn.Module:
-    """A model for a task: its ends and the encoders of its encodings, around the architecture the text names."""
+def encoder_classes() -> dict[str, type]:
+    """Every encoder of eigenvectors, by name: the public modules that are told whether vectors are complex."""
+    return {
+        name: member
+        for name, member in public_classes(models, nn.Module).items()
+        if {"k", "complex"} <= inspect.signature(member).parameters.keys()
+    }
+
+
+def canonical_encoder(text: str) -> str:
+    """The text of an encoder of eigenvectors, checked by building it once."""
+    call = parse_call(text)
+    constructor = find_class(call.name, encoder_classes(), "encoder")
+    literals = bind(call, constructor, without=ENCODER_SUPPLIED)
+    _build_encoder(constructor, literals, build_encodings(["LaplacianPE(k=4)"])[0], width=16)
+    return str(Call(constructor.__name__, (), literals))
+
+
+def canonical_bias(text: str) -> str:
+    """The text of a bias of attention, checked by building it once; `auto` stays."""
+    if text == AUTO_BIAS:
+        return text
+    arguments = _bias_literals(text)
+    models.PairBias("distance", 1, **arguments)
+    return str(Call("PairBias", (), arguments))
+
+
+def default_encodings(model: str, task: str) -> tuple[str, ...]:
+    """What a run takes that names no encodings: what its model is published with, else what suits its task."""
+    constructor, _ = _architecture(model)
+    preferred = getattr(constructor, "default_encodings", None)
+    return preferred if preferred is not None else type(build_task(task)).default_encodings
+
+
+def build_model(
+    text: str,
+    ends: ModelEnds,
+    encodings: Sequence[Encoding],
+    *,
+    encoder: str = DEFAULT_ENCODER,
+    bias: str = AUTO_BIAS,
+) -> nn.Module:
+    """A model for a task: its ends and the encoders of its encodings, around the architecture the text names.
+
+    Args:
+        text: The architecture.
+        ends: The task's ends.
+        encodings: Encodings of nodes and of pairs.
+        encoder: What brings eigenvectors to the model's width.
+        bias: What turns encodings of pairs into biases, for architectures that take those; `auto` for a choice by the
+            kind of encoding.
+
+    Raises:
+        GraphPEValueError: For an unknown name, a bad argument, or an encoding that the architecture does not take.
+    """
     constructor, arguments = _architecture(text)
-    width = constructor(**arguments, node_encoder=nn.Identity()).width
+    bare = constructor(**arguments, node_encoder=nn.Identity())
+    nodes, pairs = split_encodings(encodings)
+    if pairs:
+        if not takes_pairs(constructor):
+            takers = ", ".join(name for name, member in model_classes().items() if takes_pairs(member))
+            raise GraphPEValueError(
+                f"{constructor.__name__} takes no encoding of pairs such as {pairs[0]!r}: choose {takers}, or an "
+                "encoding of nodes"
+            )
+        arguments["pair_encodings"] = [pair_module(encoding, bare, bias) for encoding in pairs]
     return constructor(
         **arguments,
-        node_encoder=ends.node_encoder(width),
-        edge_encoder=ends.edge_encoder(width),
-        encodings=[encoding_module(encoding, width) for encoding in encodings],
-        head=ends.head(width),
+        node_encoder=ends.node_encoder(bare.width),
+        edge_encoder=ends.edge_encoder(bare.width),
+        encodings=[encoding_module(encoding, bare.width, encoder) for encoding in nodes],
+        head=ends.head(bare.width),
     )
 
 
-def encoding_module(encoding: Encoding, width: int) -> nn.Module:
-    """The module that brings an encoding's values to the model's width.
+def split_encodings(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list[Encoding]]:
+    """Encodings of nodes, which are computed once, and encodings of pairs, which are computed for each batch."""
+    return [each for each in encodings if not each.pair_keys], [each for each in encodings if each.pair_keys]
 
-    Raises:
-        GraphPEValueError: The encoding is of pairs, which no model here takes.
-    """
-    if encoding.pair_keys and not encoding.keys:
-        raise GraphPEValueError(
-            f"{encoding!r} is of pairs of nodes: no model here takes it, choose an encoding of nodes"
-        )
+
+def takes_pairs(architecture: type) -> bool:
+    """Whether an architecture takes encodings of pairs."""
+    return "pair_encodings" in inspect.signature(architecture).parameters
+
+
+def encoding_module(encoding: Encoding, width: int, encoder: str = DEFAULT_ENCODER) -> nn.Module:
+    """The module that brings an encoding of nodes to the model's width; `encoder` is for eigenvectors."""
     if isinstance(encoding, SpectralEncoding):
-        return EigenvectorEncoding(
-            encoding.attr_name,
-            encoding.columns,
-            width,
-            mask_key=encoding.mask_name,
-            complex=isinstance(encoding, transforms.MagneticLaplacianPE),
-        )
+        call = parse_call(encoder)
+        constructor = find_class(call.name, encoder_classes(), "encoder")
+        return _build_encoder(constructor, bind(call, constructor, without=ENCODER_SUPPLIED), encoding, width)
     if encoding.vocabulary is not None:
         return EmbeddingEncoding(encoding.attr_name, encoding.columns, encoding.vocabulary, width)
     return LinearEncoding(encoding.attr_name, encoding.columns, width)
+
+
+def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) -> nn.Module:
+    """The module that brings an encoding of pairs into an architecture, as features of pairs or as a bias.
+
+    Raises:
+        GraphPEValueError: The encoding's numbers have no bound where a table of them is needed.
+    """
+    key, columns, vocabulary = encoding.attr_name, encoding.columns, encoding.vocabulary
+    if architecture.pair_input == "biases":
+        return _pair_bias(encoding, architecture.heads, bias)
+    node_width = architecture.width if architecture.pair_diagonals else None
+    if vocabulary is not None:
+        return PairEmbedding(key, columns, vocabulary, architecture.pair_width, node_width)
+    if isinstance(encoding, transforms.ShortestPathPE):
+        raise GraphPEValueError(f"{encoding!r} has no largest distance: give max_distance, so that hops have a table")
+    return PairLinear(key, columns, architecture.pair_width, node_width)
+
+
+def _pair_bias(encoding: Encoding, heads: int, bias: str) -> nn.Module:
+    arguments = _bias_literals(bias)
+    vocabulary, columns = encoding.vocabulary, encoding.columns
+    if bias == AUTO_BIAS:
+        if isinstance(encoding, transforms.EdgePathPE):
+            arguments = {"head": "path"}
+        elif columns > 1:
+            arguments = {"head": "mlp"}
+        elif vocabulary is not None:
+            arguments = {"head": "table", "size": vocabulary}
+        else:
+            arguments = {"head": "table" if isinstance(encoding, transforms.ShortestPathPE) else "gaussian"}
+    # The last hop of a bounded distance stands for "further, or no path": a distance like any other to a table.
+    return models.PairBias(encoding.attr_name, heads, channels=columns, **arguments)
+
+
+def _bias_literals(text: str) -> dict[str, Any]:
+    if text == AUTO_BIAS:
+        return {}
+    call = parse_call(text)
+    constructor = find_class(call.name, {"PairBias": models.PairBias}, "bias")
+    return bind(call, constructor, without=BIAS_SUPPLIED)
+
+
+def _build_encoder(constructor: type, literals: dict[str, Any], encoding: Encoding, width: int) -> nn.Module:
+    assert isinstance(encoding, SpectralEncoding)
+    supplied = {
+        "key": encoding.attr_name,
+        "k": encoding.columns,
+        "width": width,
+        "eigenvalues_key": encoding.eigenvalues_name,
+        "mask_key": encoding.mask_name,
+        "complex": isinstance(encoding, transforms.MagneticLaplacianPE),
+        "potentials": getattr(encoding, "potentials", 1),
+    }
+    known = inspect.signature(constructor).parameters
+    return constructor(**{name: value for name, value in supplied.items() if name in known}, **literals)
 
 
 def _architecture(text: str) -> tuple[type, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Encoding a task's graphs before training, with a progress bar."""
+"""Encoding a task's graphs: those of nodes before training, with a progress bar, those of pairs batch by batch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from graphpe.benchmarks.tasks.task import ModelEnds
 from graphpe.chunks import encode_in_chunks
 from graphpe.estimate import check_pair_limit, encoded_columns
 from graphpe.packed import PackedGraphs
@@ -35,3 +36,23 @@ def encode_graphs(
         check_pair_limit(graphs, encoded_columns(graphs, transform), pair_limit)
     with tqdm(total=graphs.num_graphs, desc="encode", unit="graph", leave=False, disable=not progress) as bar:
         return encode_in_chunks(graphs, transform, progress=bar.update)
+
+
+class BatchTransform:
+    """What is done to the graphs of a batch before a model sees them.
+
+    Encodings of pairs, which would take too much memory for all graphs at once, are computed from the edges as the task
+    has them; then come the task's own changes, such as inverse edges.
+
+    Args:
+        encodings: Encodings of pairs.
+        ends: The task's ends.
+    """
+
+    def __init__(self, encodings: Sequence[Encoding], ends: ModelEnds) -> None:
+        self.encode = Compose(encodings) if encodings else None
+        self.ends = ends
+
+    def __call__(self, graphs: PackedGraphs) -> PackedGraphs:
+        """The graphs as the model sees them."""
+        return self.ends.model_graphs(graphs if self.encode is None else self.encode(graphs))

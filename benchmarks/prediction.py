@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from graphpe.benchmarks.assembly import build_encodings, build_model, build_task
-from graphpe.benchmarks.encoding import encode_graphs
+from graphpe.benchmarks.assembly import build_encodings, build_model, build_task, split_encodings
+from graphpe.benchmarks.encoding import BatchTransform, encode_graphs
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.benchmarks.training.checkpoint import load_checkpoint
 from graphpe.benchmarks.training.loop import check_same_model
@@ -51,19 +51,27 @@ def name_functions(run: RunFolder, paths: Sequence[Path], *, batch_size: int) ->
             f"{run.path} was trained on {config.task}; names are predicted by runs of python-source"
         )
     ends = task.ends(run.read_task()[0])
-    transforms = build_encodings(config.encodings)
-    model = build_model(config.model, ends, transforms)
+    transforms = build_encodings(config.encodings or ())
+    of_nodes, of_pairs = split_encodings(transforms)
+    model = build_model(config.model, ends, transforms, encoder=config.encoder, bias=config.bias)
     content = load_checkpoint(run.best)
     check_same_model(content, repr(model), str(run.best))
     model.load_state_dict(content["model"])
     model.eval()
 
     functions, notes = task.functions(paths, ends)
-    graphs = ends.model_graphs(encode_graphs(functions, transforms, progress=False))
-    loader = PackedLoader(graphs, batch_size, bucket_by_size=True)
+    graphs = encode_graphs(functions, of_nodes, progress=False)
+    transform = BatchTransform(of_pairs, ends)
+    loader = PackedLoader(
+        graphs,
+        batch_size,
+        max_nodes=config.max_nodes or None,
+        max_pairs=config.max_pairs or None,
+        bucket_by_size=True,
+    )
     named: dict[int, NamedFunction] = {}
     for indices in loader.batch_indices(epoch=0):
-        guesses = ends.decode(model(graphs.select(indices).to_batch()))
+        guesses = ends.decode(model(transform(graphs.select(indices)).to_batch()))
         for index, guess in zip(indices.tolist(), guesses, strict=True):
             named[index] = NamedFunction(graphs.objects["where"][index], graphs.objects["name"][index], guess)
     return [named[index] for index in range(len(named))], notes

@@ -57,6 +57,13 @@ def evaluator(name: str) -> Any:
     return Evaluator(name)
 
 
+def molecule_categories() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Categories of each feature of atoms, and of bonds, in OGB's molecule sets."""
+    with _quiet_import():
+        from ogb.utils.features import get_atom_feature_dims, get_bond_feature_dims
+    return tuple(get_atom_feature_dims()), tuple(get_bond_feature_dims())
+
+
 def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress: bool = True) -> OGBDataset:
     """Load a graph property dataset through OGB's own PyG loader.
 
@@ -105,6 +112,8 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
             for module in (read_pyg, read_raw, url_tools):
                 stack.enter_context(_names(module, **quiet_bar))
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            if not progress:  # PyG says there that it is processing
+                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # it is copied at once
             stack.enter_context(torch.serialization.safe_globals(saved_types()))

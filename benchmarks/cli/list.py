@@ -5,11 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
-from graphpe.benchmarks.assembly import SUPPLIED, encoding_classes, model_classes, task_classes
+from graphpe.benchmarks.assembly import (
+    ENCODER_SUPPLIED,
+    SUPPLIED,
+    encoder_classes,
+    encoding_classes,
+    model_classes,
+    task_classes,
+)
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
 from graphpe.benchmarks.tasks.task import Task
 
-KINDS = {"encodings": encoding_classes, "models": model_classes, "tasks": task_classes}
+KINDS = {
+    "encodings": encoding_classes,
+    "encoders": encoder_classes,
+    "models": model_classes,
+    "tasks": task_classes,
+}
 
 
 def add_list(parser: CommandParser) -> None:
@@ -36,9 +48,10 @@ def _first_line(member: type) -> str:
 
 
 def _call(member: type) -> str:
+    encoders = encoder_classes().values()
     parameters = [
         name if parameter.default is inspect.Parameter.empty else f"{name}={parameter.default!r}"
         for name, parameter in inspect.signature(member).parameters.items()
-        if name not in SUPPLIED
+        if name not in SUPPLIED and not (member in encoders and name in ENCODER_SUPPLIED)
     ]
     return f"{member.__name__}({', '.join(parameters)})"

@@ -39,8 +39,9 @@ def add_train(parser: CommandParser) -> None:
         "--encodings",
         nargs="*",
         type=str,
-        default=list(TrainConfig().encodings),
-        help='encodings, as calls: "LaplacianPE(k=8)" "RandomWalkPE(walk_length=8)"; nothing after the option: none',
+        default=None,
+        help='encodings, as calls: "LaplacianPE(k=8)" "RandomWalkPE(walk_length=8)"; nothing after the option: none; '
+        "without the option: what the model is published with, or else suits the task",
     )
 
 

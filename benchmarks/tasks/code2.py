@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from graphpe.benchmarks.tasks.code.data import GRAPHS, CodeData, Graph, fingerprint, label_graphs
+from graphpe.benchmarks.tasks.code.data import GRAPHS, CodeData, Graph, code_fingerprint, label_graphs
 from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import token_vocabulary
@@ -87,7 +87,7 @@ class Code2(Task):
         )
         notes.insert(0, f"ogbg-code2 from {ogb.folder}: {len(graphs):,} functions")
         ends = CodeEnds(types, attributes, tokens, self.decoding)
-        return CodeData(graphs, ogb.split, ends, fingerprint(graphs, ogb.split), notes)
+        return CodeData(graphs, ogb.split, ends, code_fingerprint(graphs, ogb.split), notes)
 
     def ends(self, state: Mapping[str, Any]) -> CodeEnds:
         """The ends with a run's vocabularies.

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphpe.benchmarks.tasks.code.corpus import Corpus
-from graphpe.benchmarks.tasks.code.data import GRAPHS, CodeData, Graph, fingerprint, label_graphs
+from graphpe.benchmarks.tasks.code.data import GRAPHS, CodeData, Graph, code_fingerprint, label_graphs
 from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.files import SourceTree, find_sources, shown_path, standard_library
@@ -109,7 +109,7 @@ class PythonSource(Task):
             f"{part}: {len(functions):,} functions of {len(split.units[part])} packages and modules"
             for part, functions in split.functions.items()
         ]
-        return CodeData(graphs, split.functions, ends, fingerprint(graphs, split.functions), notes)
+        return CodeData(graphs, split.functions, ends, code_fingerprint(graphs, split.functions), notes)
 
     def ends(self, state: Mapping[str, Any]) -> CodeEnds:
         """The ends with a run's vocabularies.

@@ -82,10 +82,14 @@ class TaskData(ABC):
 
 
 class Task(ABC):
-    """Parameters of a task. Subclasses are frozen dataclasses of literals."""
+    """Parameters of a task. Subclasses are frozen dataclasses of literals.
+
+    `default_encodings` are what a run takes that names no encodings, with a model that prefers none.
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    default_encodings: ClassVar[tuple[str, ...]] = ("MagneticLaplacianPE(k=8)",)
 
     @abstractmethod
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> TaskData:

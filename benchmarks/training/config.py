@@ -20,9 +20,17 @@ class TrainConfig:
         task: The task, as a call: "python-source", "python-source(graph='ast')", "code2"; see `graphpe list tasks`.
         root: Folder with the task's data; for python-source a source tree (default: the interpreter's own library).
         model: The model, as a call: "GraphTransformer(width=64, layers=4)"; see `graphpe list models`.
-        encodings: Encodings, as calls: "LaplacianPE(k=8)"; see `graphpe list encodings`.
+        encodings: Encodings, as calls: "LaplacianPE(k=8)"; see `graphpe list encodings`. Those of nodes are computed
+            once, those of pairs for each batch. None for what the model is published with, or else suits the task.
+        encoder: What brings eigenvectors to the model, as a call: "SignNet", "SPE(hidden=16)"; see `graphpe list
+            encoders`.
+        bias: For models whose attention takes encodings of pairs as biases, how: "PairBias(head='kerple_log')";
+            "auto" for a choice by the kind of encoding.
         epochs: Passes over the training part.
         batch_size: Graphs in a batch, on each device.
+        max_nodes: Most nodes in a batch, 0 for no limit; a larger graph is a batch of its own.
+        max_pairs: Most pairs of nodes (the sum of squared sizes) in a batch, likewise; it bounds the memory of models
+            over all pairs.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
         warmup_steps: Steps of linear warm-up, before the cosine decay to zero.
@@ -42,9 +50,13 @@ class TrainConfig:
     task: str = "python-source"
     root: str | None = None
     model: str = "GraphTransformer(width=64, layers=2, heads=8, dropout=0.1, readout='max')"
-    encodings: tuple[str, ...] = ("MagneticLaplacianPE(k=8)",)
+    encodings: tuple[str, ...] | None = None
+    encoder: str = "EigenvectorEncoding"
+    bias: str = "auto"
     epochs: int = 14
     batch_size: int = 32
+    max_nodes: int = 0
+    max_pairs: int = 0
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
     warmup_steps: int = 100
@@ -60,10 +72,11 @@ class TrainConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "encodings", tuple(self.encodings))
+        if self.encodings is not None:
+            object.__setattr__(self, "encodings", tuple(self.encodings))
         for name in ("epochs", "batch_size", "devices", "nodes", "threads"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("warmup_steps", "patience", "max_steps", "seed", "weight_decay", "clip"):
+        for name in ("warmup_steps", "patience", "max_steps", "max_nodes", "max_pairs", "seed", "weight_decay", "clip"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "checkpoint_minutes"):
             self._check(name, getattr(self, name) > 0, "more than 0")
@@ -76,14 +89,14 @@ class TrainConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """The options as plain values for YAML and JSON."""
-        return asdict(self) | {"encodings": list(self.encodings)}
+        return asdict(self) | {"encodings": None if self.encodings is None else list(self.encodings)}
 
     def differences(self, given: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """The options in `given` whose value is not this config's: name -> (this config's, given)."""
         known = {field.name for field in fields(self)}
         mine = self.as_dict()
         pairs = {
-            key: (mine[key], list(value) if key == "encodings" else value)
+            key: (mine[key], list(value) if key == "encodings" and value is not None else value)
             for key, value in given.items()
             if key in known
         }

@@ -8,6 +8,7 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from graphpe.benchmarks.encoding import BatchTransform
 from graphpe.benchmarks.tasks.task import ModelEnds
 from graphpe.loader import PackedLoader
 from graphpe.packed import PackedGraphs
@@ -19,9 +20,12 @@ def collect_predictions(
     model: nn.Module,
     ends: ModelEnds,
     graphs: PackedGraphs,
+    transform: BatchTransform,
     indices: Tensor,
     *,
     batch_size: int,
+    max_nodes: int | None = None,
+    max_pairs: int | None = None,
     label: str,
     progress: bool,
 ) -> tuple[Tensor, float]:
@@ -36,7 +40,9 @@ def collect_predictions(
     model.eval()
     # Without the wrapper for several devices: it waits for all of them at every batch, and their numbers may differ.
     bare = model.module if isinstance(model, _FabricModule) else model
-    batches = PackedLoader(graphs, batch_size, indices=indices, bucket_by_size=True).batch_indices(epoch=0)
+    batches = PackedLoader(
+        graphs, batch_size, indices=indices, max_nodes=max_nodes, max_pairs=max_pairs, bucket_by_size=True
+    ).batch_indices(epoch=0)
     if fabric.world_size > 1:
         for buffer in bare.buffers():  # running statistics differ between devices; those of the first are saved
             torch.distributed.broadcast(buffer, 0)
@@ -48,7 +54,7 @@ def collect_predictions(
     for batch_graphs in tqdm(
         batches[:1] if idle else mine, desc=label, leave=False, disable=not progress, unit="batch"
     ):
-        batch = graphs.select(batch_graphs).to_batch().to(fabric.device)
+        batch = transform(graphs.select(batch_graphs).to(fabric.device)).to_batch()
         with fabric.autocast():
             output = bare(batch)
         rows.append(ends.predict(output).cpu())

@@ -14,11 +14,15 @@ from graphpe.benchmarks.assembly import (
     build_encodings,
     build_model,
     build_task,
+    canonical_bias,
+    canonical_encoder,
     canonical_encodings,
     canonical_model,
     canonical_task,
+    default_encodings,
+    split_encodings,
 )
-from graphpe.benchmarks.encoding import encode_graphs
+from graphpe.benchmarks.encoding import BatchTransform, encode_graphs
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.config import TrainConfig
@@ -35,12 +39,16 @@ def resolve(config: TrainConfig) -> TrainConfig:
     Raises:
         GraphPEValueError: For an unknown task, model or encoding, or an argument it does not take.
     """
+    task, model = canonical_task(config.task, config.root), canonical_model(config.model)
+    encodings = default_encodings(model, task) if config.encodings is None else config.encodings
     return replace(
         config,
-        task=canonical_task(config.task, config.root),
+        task=task,
         root=None,  # it is in the task's text now
-        model=canonical_model(config.model),
-        encodings=canonical_encodings(config.encodings),
+        model=model,
+        encodings=canonical_encodings(encodings),
+        encoder=canonical_encoder(config.encoder),
+        bias=canonical_bias(config.bias),
     )
 
 
@@ -151,7 +159,8 @@ def _train_in(
     keep_freed_memory()
     torch.set_num_threads(config.threads)
     say = _Say(progress)
-    transforms = build_encodings(config.encodings)
+    transforms = build_encodings(config.encodings or ())
+    of_nodes, of_pairs = split_encodings(transforms)
     with fabric.rank_zero_first():
         data = task.load(workers=workers, cache=cache, progress=progress)
     for note in data.notes:
@@ -159,14 +168,15 @@ def _train_in(
     parts = ", ".join(f"{name} {len(ids):,}" for name, ids in data.split.items())
     say(f"{data.graphs.num_graphs:,} graphs, {data.graphs.num_nodes:,} nodes ({parts})")
     loaded = time.perf_counter()
-    encoded = encode_graphs(data.graphs, transforms, progress=progress)
-    graphs = data.ends.model_graphs(encoded)
+    graphs = encode_graphs(data.graphs, of_nodes, progress=progress)
     encode_seconds = time.perf_counter() - loaded
-    if transforms:
-        say(f"encoded with {', '.join(map(repr, transforms))} in {encode_seconds:.1f} s")
+    if of_nodes:
+        say(f"encoded with {', '.join(map(repr, of_nodes))} in {encode_seconds:.1f} s")
+    if of_pairs:
+        say(f"encoding each batch with {', '.join(map(repr, of_pairs))}")
 
     torch.manual_seed(config.seed)  # the initial weights
-    bare_model = build_model(config.model, data.ends, transforms)
+    bare_model = build_model(config.model, data.ends, transforms, encoder=config.encoder, bias=config.bias)
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
@@ -177,7 +187,10 @@ def _train_in(
         fused=config.precision != "16-mixed",  # gradients scaled for float16 cannot be clipped before a fused step
     )
     model, optimizer = fabric.setup(bare_model, optimizer)
-    training = Training(fabric, model, optimizer, data, graphs, config, run, TrainState(), description, progress)
+    transform = BatchTransform(of_pairs, data.ends)
+    training = Training(
+        fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress
+    )
 
     if resumed:
         _, fingerprint = run.read_task() if (run.path / "task.json").exists() else (None, data.fingerprint)

@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from tqdm import tqdm
 
+from graphpe.benchmarks.encoding import BatchTransform
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.checkpoint import load_checkpoint, save_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
@@ -37,7 +38,8 @@ class Training:
         model: The model, set up by `fabric`.
         optimizer: Its optimizer, set up by `fabric`.
         data: The task's data.
-        graphs: The graphs as the model sees them, encoded.
+        graphs: The graphs, encoded.
+        transform: What is done to the graphs of each batch.
         config: The options.
         run: The folder of the run.
         state: Where the run is.
@@ -50,6 +52,7 @@ class Training:
     optimizer: _FabricOptimizer
     data: TaskData
     graphs: PackedGraphs
+    transform: BatchTransform
     config: TrainConfig
     run: RunFolder
     state: TrainState
@@ -65,18 +68,26 @@ class Training:
             shuffle=True,
             seed=config.seed,
             indices=train,
+            max_nodes=config.max_nodes or None,
+            max_pairs=config.max_pairs or None,
             # A last batch of a few graphs would give BatchNorm poor statistics; a small task has no other batch.
-            drop_last=len(train) >= config.batch_size,
+            drop_last=len(train) >= config.batch_size and not (config.max_nodes or config.max_pairs),
+            transform=self.transform,
+            device=self.fabric.device,
         )
-        self.epoch_steps = len(self.loader.batch_indices(epoch=0)) // self.fabric.world_size
-        if self.epoch_steps == 0:
+        first = self._epoch_steps(0)
+        if first == 0:
             raise GraphPEValueError(
                 f"{len(train)} training graphs give no batch of {config.batch_size} for each of "
                 f"{self.fabric.world_size} devices; use a smaller batch_size"
             )
-        steps = config.epochs * self.epoch_steps
+        # With limits, epochs differ in their number of batches.
+        steps = sum(map(self._epoch_steps, range(config.epochs))) if self.loader.limited else config.epochs * first
         self.planned_steps = min(steps, config.max_steps) if config.max_steps else steps
         self._last_save = time.monotonic()
+
+    def _epoch_steps(self, epoch: int) -> int:
+        return len(self.loader.batch_indices(epoch)) // self.fabric.world_size
 
     @property
     def finished(self) -> bool:
@@ -105,7 +116,7 @@ class Training:
         self.model.train()
         world, rank = self.fabric.world_size, self.fabric.global_rank
         batches = self.loader.batches(state.epoch, start=state.step * world + rank, stride=world)
-        end = min(self.epoch_steps, state.step + self.planned_steps - state.total_steps)
+        end = min(self._epoch_steps(state.epoch), state.step + self.planned_steps - state.total_steps)
         bar = tqdm(
             total=end,
             initial=state.step,
@@ -119,7 +130,7 @@ class Training:
         with bar:
             while state.step < end:
                 started = time.perf_counter()
-                batch = next(batches).to(self.fabric.device)
+                batch = next(batches)
                 loaded = time.perf_counter()
                 loss_sum += self._step(batch).double() * batch.num_graphs
                 state.step += 1
@@ -175,8 +186,11 @@ class Training:
             self.model,
             self.data.ends,
             self.graphs,
+            self.transform,
             indices,
             batch_size=2 * self.config.batch_size,
+            max_nodes=self.config.max_nodes or None,
+            max_pairs=self.config.max_pairs or None,
             label=part,
             progress=self.progress,
         )

@@ -6,7 +6,8 @@ from torch_geometric.data import Data
 
 from graphpe import chunks
 from graphpe import transforms as T
-from graphpe.benchmarks.encoding import encode_graphs
+from graphpe.benchmarks.encoding import BatchTransform, encode_graphs
+from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.errors import GraphPEValueError
 from graphpe.packed import PackedGraphs
 
@@ -49,3 +50,19 @@ def test_pair_values_are_encoded_up_to_a_limit() -> None:
     torch.testing.assert_close(encoded.pair[key], transform(graphs).pair[key])
     with pytest.raises(GraphPEValueError, match="986 pairs"):
         encode_graphs(graphs, [transform], progress=False, pair_limit=size - 1)
+
+
+def test_a_batch_gets_encodings_of_pairs_of_the_tasks_own_edges_then_the_tasks_changes() -> None:
+    class Turned(CodeEnds):
+        def __init__(self) -> None:
+            pass
+
+        def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
+            return graphs.with_edges(graphs.edge_index.flip(0), graphs.edge_ptr, dict(graphs.edge))
+
+    graphs = PackedGraphs.from_data_list([Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3)] * 2)
+    encoding = T.ShortestPathPE(undirected=False)
+    batch = BatchTransform([encoding], Turned())(graphs)
+    assert torch.equal(batch.edge_index, graphs.edge_index.flip(0))
+    assert torch.equal(batch.pair["shortest_path"], encoding(graphs).pair["shortest_path"])
+    assert BatchTransform([], Turned())(graphs).pair == {}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.code.baseline import best_constant
@@ -15,6 +13,7 @@ from graphpe.benchmarks.tasks.code.edges import add_token_edges, flag_syntax_edg
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, decode_names, encode_names
 from graphpe.benchmarks.tasks.code.vocabulary import Vocabulary
+from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.ogb_compat import evaluator
@@ -101,13 +100,6 @@ def label_graphs(
     )
 
 
-def fingerprint(graphs: PackedGraphs, split: dict[str, Tensor]) -> str:
-    """A digest of everything that training and evaluation read."""
-    digest = hashlib.blake2b(digest_size=16)
-    tensors = {"edge_index": graphs.edge_index, "ptr": graphs.ptr, "edge_ptr": graphs.edge_ptr}
-    tensors |= graphs.node | graphs.edge | graphs.graph | split
-    for key, value in sorted(tensors.items()):
-        digest.update(f"{key} {value.dtype} {list(value.shape)}".encode())
-        digest.update(np.ascontiguousarray(value.numpy()).data)
-    digest.update("\n".join(" ".join(name) for name in graphs.objects["name_tokens"]).encode())
-    return digest.hexdigest()
+def code_fingerprint(graphs: PackedGraphs, split: dict[str, Tensor]) -> str:
+    """A digest of the graphs, the split and the names."""
+    return fingerprint(graphs, split, [" ".join(name) for name in graphs.objects["name_tokens"]])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from graphpe.benchmarks.tasks import PythonSource
-from graphpe.benchmarks.tasks.code.data import CodeData, fingerprint
+from graphpe.benchmarks.tasks.code.data import CodeData, code_fingerprint
 from graphpe.errors import GraphPEValueError
 
 
@@ -53,9 +53,9 @@ def test_the_constant_is_chosen_on_the_training_part_and_scored_elsewhere(data):
 
 def test_the_fingerprint_sees_every_change(data):
     graphs, split = data.graphs, data.split
-    assert fingerprint(graphs, split) == data.fingerprint
+    assert code_fingerprint(graphs, split) == data.fingerprint
     x = graphs.node["x"].clone()
     x[-1, 1] += 1
     swapped = {"train": split["train"].flip(0), "valid": split["valid"], "test": split["test"]}
     changed = [(graphs.with_values(node={"x": x}), split), (graphs, swapped), (graphs.select(slice(1, None)), split)]
-    assert len({fingerprint(*pair) for pair in changed} | {data.fingerprint}) == 4
+    assert len({code_fingerprint(*pair) for pair in changed} | {data.fingerprint}) == 4

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import gzip
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from graphpe.benchmarks.assembly import build_task, task_classes
+from graphpe.benchmarks.tasks.ogb_molecules import Molesol, Molfreesolv, Molhiv, Moltox21, OGBMolecules
+from graphpe.errors import GraphPERuntimeError
+from graphpe.ogb_compat import evaluator, molecule_categories
+
+
+def write_rows(path: Path, rows: list[list[object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt") as file:
+        file.writelines(",".join(map(str, row)) + "\n" for row in rows)
+
+
+def write_molecules(
+    folder: Path, count: int, targets: list[list[float]]
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Random graphs in OGB's raw layout; each edge stands there once."""
+    rng = np.random.default_rng()
+    atoms, bonds = molecule_categories()
+    graphs = []
+    for _ in range(count):
+        n = int(rng.integers(1, 9))
+        tail, head = np.triu_indices(n, 1)
+        kept = rng.random(len(tail)) < 0.5
+        edges = np.stack([tail[kept], head[kept]])
+        graphs.append((edges, rng.integers(0, atoms, (n, 9)), rng.integers(0, bonds, (edges.shape[1], 3))))
+    raw = folder / "raw"
+    write_rows(raw / "edge.csv.gz", [list(pair) for edges, _, _ in graphs for pair in edges.T.tolist()])
+    write_rows(raw / "node-feat.csv.gz", [row for _, x, _ in graphs for row in x.tolist()])
+    write_rows(raw / "edge-feat.csv.gz", [row for _, _, e in graphs for row in e.tolist()])
+    write_rows(raw / "num-node-list.csv.gz", [[len(x)] for _, x, _ in graphs])
+    write_rows(raw / "num-edge-list.csv.gz", [[len(e)] for _, _, e in graphs])
+    write_rows(raw / "graph-label.csv.gz", targets)  # type: ignore[arg-type]
+    order = rng.permutation(count)
+    for part, ids in zip(("train", "valid", "test"), np.split(order, [count // 2, 3 * count // 4]), strict=True):
+        write_rows(folder / "split" / "scaffold" / f"{part}.csv.gz", [[i] for i in ids.tolist()])
+    (folder / "RELEASE_v1.txt").write_text("")
+    return graphs
+
+
+def test_files_in_the_layout_of_ogb(tmp_path: Path) -> None:
+    target = np.random.default_rng().normal(size=(12, 1))
+    graphs = write_molecules(tmp_path / "ogbg_molesol", 12, target.tolist())
+    for _ in range(2):  # from raw files, then from OGB's processed copy
+        data = Molesol(root=str(tmp_path), download=False).load(progress=False)
+        assert sorted(torch.cat(list(data.split.values())).tolist()) == list(range(12))
+        torch.testing.assert_close(data.graphs.graph["y"], torch.from_numpy(target).float())
+        for index, (edges, x, features) in enumerate(graphs):
+            found = data.graphs[index]
+            assert torch.equal(found.x, torch.from_numpy(x))
+            both = torch.from_numpy(np.stack([edges, edges[::-1]], axis=2).reshape(2, -1))
+            assert torch.equal(found.edge_index, both)
+            assert torch.equal(found.edge_attr, torch.from_numpy(features).repeat_interleave(2, dim=0))
+    guess = torch.randn(len(data.split["test"]), 1)
+    expected = (guess - data.graphs.graph["y"][data.split["test"]]).pow(2).mean().sqrt()
+    assert data.evaluate(guess, data.split["test"]) == pytest.approx(float(expected))
+
+
+def test_unknown_answers_stay_unknown(tmp_path: Path) -> None:
+    target = np.random.default_rng().integers(0, 2, (12, 12)).astype(float)
+    target[np.random.default_rng().random((12, 12)) < 0.4] = np.nan
+    write_molecules(tmp_path / "ogbg_moltox21", 12, target.tolist())
+    data = Moltox21(root=str(tmp_path), download=False).load(progress=False)
+    np.testing.assert_array_equal(data.graphs.graph["y"].numpy(), target.astype(np.float32))
+    assert data.ends.targets == 12
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    with pytest.raises(GraphPERuntimeError, match=r"ogbg-molhiv is not in .*ogbg_molhiv: put OGB's files there"):
+        Molhiv(root=str(tmp_path), download=False).load(progress=False)
+    folder = tmp_path / "ogbg_molesol"
+    write_molecules(folder, 8, [[np.nan]] * 8)
+    with pytest.raises(GraphPERuntimeError, match="targets that are not finite"):
+        Molesol(root=str(tmp_path), download=False).load(progress=False)
+    shutil.rmtree(folder)
+    write_molecules(folder, 8, [[0.0]] * 8)
+    nodes = sum(int(row) for row in gzip.open(folder / "raw" / "num-node-list.csv.gz", "rt"))
+    write_rows(folder / "raw" / "node-feat.csv.gz", [[500] * 9] * nodes)
+    with pytest.raises(GraphPERuntimeError, match=r"x\[0, 0\] is 500: column 0 has 119 categories"):
+        Molesol(root=str(tmp_path), download=False).load(progress=False)
+
+
+def test_every_set_has_the_metric_of_ogb() -> None:
+    sets = {name: member for name, member in task_classes().items() if issubclass(member, OGBMolecules)}
+    assert len(sets) == 12
+    for member in sets.values():
+        official = evaluator(f"ogbg-{member.name}").eval_metric
+        assert {"rocauc": "ROC-AUC", "ap": "AP", "rmse": "RMSE"}[official] == member.data_class.metric
+        assert member.name in member.summary
+
+
+def test_real_files(shared_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(shared_data / "ogbg_molfreesolv", tmp_path / "ogbg_molfreesolv")
+    data = Molfreesolv(root=str(tmp_path), download=False).load(progress=False)
+    assert {part: len(ids) for part, ids in data.split.items()} == {"train": 513, "valid": 64, "test": 65}
+    assert data.graphs.num_nodes == pytest.approx(8.7 * 642, rel=0.02)  # as published
+    assert build_task(repr(Molfreesolv())) == Molfreesolv()
