@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders.reading import num_graphs, per_graph, read_encoding
+from graphpe.models.encoders.random_phases import random_phases
+from graphpe.models.encoders.reading import per_graph, read_encoding
 
 
 class EigenvectorEncoding(nn.Module):
@@ -52,22 +51,12 @@ class EigenvectorEncoding(nn.Module):
         if vectors.is_complex() != self.complex:
             kind, wanted = ("complex", "complex=True") if vectors.is_complex() else ("real", "complex=False")
             raise GraphPEValueError(f"batch.{self.key} is {kind}: build EigenvectorEncoding with {wanted}")
-        # Real and imaginary part apart from here on: [N, 1 or 2, k].
-        parts = torch.stack([vectors.real, vectors.imag], dim=1) if self.complex else vectors.unsqueeze(1)
+        # Real and imaginary part apart from here on: [N, k, 1 or 2].
+        parts = torch.stack([vectors.real, vectors.imag], dim=2) if self.complex else vectors.unsqueeze(2)
         parts = parts.to(self.linear.weight.dtype)
         if self.mask_key is not None:
             mask = per_graph(batch, read_encoding(batch, self.mask_key, self.k).bool())
-            parts = torch.where(mask.unsqueeze(1), parts, 0)
+            parts = torch.where(mask.unsqueeze(2), parts, 0)
         if self.training:
-            parts = self._randomise(parts, batch)
-        return self.linear(parts.flatten(1))
-
-    def _randomise(self, parts: Tensor, batch: Data) -> Tensor:
-        shape = (num_graphs(batch), self.k)
-        if not self.complex:
-            sign = torch.randint(0, 2, shape, device=parts.device).to(parts.dtype) * 2 - 1
-            return parts * per_graph(batch, sign).unsqueeze(1)
-        angle = per_graph(batch, torch.rand(shape, device=parts.device, dtype=parts.dtype) * (2 * math.pi))
-        cos, sin = angle.cos(), angle.sin()
-        real, imag = parts[:, 0], parts[:, 1]
-        return torch.stack([real * cos - imag * sin, real * sin + imag * cos], dim=1)
+            parts = random_phases(parts, batch)
+        return self.linear(parts.transpose(1, 2).flatten(1))

@@ -39,23 +39,28 @@ _WRITERS = {
 }
 
 
-def read_encoding(batch: Data, key: str, channels: int) -> Tensor:
+def read_encoding(batch: Data, key: str, channels: int, potentials: int = 1) -> Tensor:
     """`batch[key]`, `[rows, channels]`; an encoding `[rows, a, b]` has a b channels.
+
+    An encoding at several potentials, `[rows, potentials, channels]`, comes back as `[rows, potentials * channels]`.
 
     Raises:
         GraphPEValueError: If the batch has no tensor of that name, or one with another number of columns.
     """
     value = getattr(batch, key, None)
-    writer = _WRITERS.get(key, "the transform that writes it").format(channels)
+    size = channels if potentials == 1 else f"{channels}, potentials={potentials}"
+    writer = _WRITERS.get(key, "the transform that writes it").format(size)
     if not isinstance(value, Tensor):
         raise GraphPEValueError(f"batch has no `{key}`: add {writer} to the transforms")
-    value = value.flatten(1) if value.dim() > 2 else value
-    if value.dim() != 2 or value.shape[1] != channels:
+    flat = value.flatten(1) if value.dim() > 2 else value
+    other_split = potentials > 1 and value.dim() > 2 and value.shape[1] != potentials
+    if flat.dim() != 2 or flat.shape[1] != potentials * channels or other_split:
+        wanted = f"{channels} columns" if potentials == 1 else f"{potentials} potentials of {channels} columns"
         raise GraphPEValueError(
-            f"batch.{key} has shape {list(value.shape)}, but the model was built for {channels} columns: "
+            f"batch.{key} has shape {list(value.shape)}, but the model was built for {wanted}: "
             f"use {writer}, or build the model for what the transform writes"
         )
-    return value
+    return flat
 
 
 def per_graph(batch: Data, value: Tensor) -> Tensor:
