@@ -17,6 +17,7 @@ from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.lanczos import Lanczos
 from graphpe.eigen.solvers.lobpcg import LOBPCG
+from graphpe.eigen.solvers.partial_lanczos import PartialLanczos
 from graphpe.eigen.solvers.shift_invert import ShiftInvert
 
 SOLVERS: dict[str, Solver] = {
@@ -24,6 +25,7 @@ SOLVERS: dict[str, Solver] = {
     "shift_invert": ShiftInvert(),
     "chebyshev": ChebyshevFilter(),
     "lanczos": Lanczos(),
+    "partial_lanczos": PartialLanczos(),
     "lobpcg": LOBPCG(),
 }
 TOL = 1e-9

@@ -1,4 +1,4 @@
-"""What `ChebyshevFilter` and `Lanczos` have in common, against dense float64."""
+"""What `ChebyshevFilter`, `Lanczos` and `PartialLanczos` have in common, against dense float64."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from graphpe.eigen.operators import as_operator
 from graphpe.eigen.problem import Found, Problem
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.lanczos import Lanczos
+from graphpe.eigen.solvers.partial_lanczos import PartialLanczos
 from graphpe.laplacian import laplacian, magnetic_laplacian
 
 K = 12
@@ -45,6 +46,8 @@ SOLVERS = {
     "chebyshev, low degree": ChebyshevFilter(degree=30, extra=4),
     "lanczos": Lanczos(),
     "lanczos, no polynomial": Lanczos(block=4, basis=60, degree=1),
+    "partial lanczos": PartialLanczos(),
+    "partial lanczos, small basis": PartialLanczos(basis=24),
 }
 solvers = pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 
