@@ -204,10 +204,10 @@ def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) ->
         return _pair_bias(encoding, architecture.heads, bias)
     node_width = architecture.width if architecture.pair_diagonals else None
     if vocabulary is not None:
-        return PairEmbedding(key, columns, vocabulary, architecture.pair_width, node_width)
+        return PairEmbedding(key, columns, vocabulary, architecture.width, node_width)
     if isinstance(encoding, transforms.ShortestPathPE):
         raise GraphPEValueError(f"{encoding!r} has no largest distance: give max_distance, so that hops have a table")
-    return PairLinear(key, columns, architecture.pair_width, node_width)
+    return PairLinear(key, columns, architecture.width, node_width)
 
 
 def _pair_bias(encoding: Encoding, heads: int, bias: str) -> nn.Module:
@@ -236,16 +236,17 @@ def _bias_literals(text: str) -> dict[str, Any]:
 
 def _build_encoder(constructor: type, literals: dict[str, Any], encoding: Encoding, width: int) -> nn.Module:
     assert isinstance(encoding, SpectralEncoding)
+    known = inspect.signature(constructor).parameters
+    potentials = getattr(encoding, "potentials", 1)
     supplied = {
         "key": encoding.attr_name,
-        "k": encoding.columns,
+        "k": encoding.columns // potentials if "potentials" in known else encoding.columns,
         "width": width,
         "eigenvalues_key": encoding.eigenvalues_name,
         "mask_key": encoding.mask_name,
         "complex": isinstance(encoding, transforms.MagneticLaplacianPE),
-        "potentials": getattr(encoding, "potentials", 1),
+        "potentials": potentials,
     }
-    known = inspect.signature(constructor).parameters
     return constructor(**{name: value for name, value in supplied.items() if name in known}, **literals)
 
 

@@ -1,0 +1,132 @@
+"""Every architecture with every encoding, and every encoder of eigenvectors: a short training, without NaN."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from graphpe.benchmarks.assembly import (
+    build_encodings,
+    build_model,
+    encoder_classes,
+    encoding_classes,
+    model_classes,
+    split_encodings,
+    takes_pairs,
+)
+from graphpe.benchmarks.encoding import BatchTransform, encode_graphs
+from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.errors import GraphPEValueError
+from graphpe.loader import PackedLoader
+from graphpe.packed import PackedGraphs
+
+ENDS = GraphEnds((6, 3), (4,), 2, "squared")
+SIZES = [7, 1, 12, 3, 9, 2, 5, 8, 6, 10, 4, 11]
+SMALL = {"width": 8, "layers": 2, "heads": 2}
+
+# What an encoding needs beside its defaults.
+ARGUMENTS = {
+    "CyclePE": "max_length=5",
+    "DiffusionPE": "k=4",
+    "EdgePathPE": "max_distance=3, num_types=4",
+    "HeatKernelPE": "times=[1.0, 2.0]",
+    "WeisfeilerLehmanPE": "iterations=2, num_colours=32",
+    "ShortestPathPE": "max_distance=4",
+}
+
+
+def random_graphs() -> PackedGraphs:
+    """Molecule-like graphs, a single node and a pair among them."""
+    rng = np.random.default_rng()
+    sources, targets, counts, start = [], [], [], 0
+    for n in SIZES:
+        tail, head = np.triu_indices(n, 1)
+        kept = (rng.random(len(tail)) < 3 / n) | (head == tail + 1)
+        sources += [tail[kept] + start, head[kept] + start]
+        targets += [head[kept] + start, tail[kept] + start]
+        counts.append(2 * int(kept.sum()))
+        start += n
+    edges = np.stack([np.concatenate(sources), np.concatenate(targets)])
+    nodes, arcs = sum(SIZES), edges.shape[1]
+    return PackedGraphs(
+        edge_index=torch.from_numpy(edges),
+        ptr=torch.tensor([0, *SIZES]).cumsum(0),
+        edge_ptr=torch.tensor([0, *counts]).cumsum(0),
+        node={"x": torch.stack([torch.randint(0, 6, (nodes,)), torch.randint(0, 3, (nodes,))], 1)},
+        edge={"edge_attr": torch.randint(0, 4, (arcs, 1))},
+        graph={"y": torch.randn(len(SIZES), 2)},
+    )
+
+
+def model_text(name: str) -> str:
+    known = inspect.signature(model_classes()[name]).parameters
+    return f"{name}({', '.join(f'{key}={value}' for key, value in SMALL.items() if key in known)})"
+
+
+def encoding_text(name: str) -> str:
+    if name in ARGUMENTS:
+        return f"{name}({ARGUMENTS[name]})"
+    first, *_ = inspect.signature(encoding_classes()[name]).parameters.values()
+    return f"{name}(4)" if first.default is inspect.Parameter.empty else f"{name}()"
+
+
+def train(model: str, encodings: list[str], precision: torch.dtype, **options: str) -> nn.Module:
+    """One epoch of three batches; fails where a loss or a weight is not a number."""
+    built = build_encodings(encodings)
+    of_nodes, of_pairs = split_encodings(built)
+    graphs = encode_graphs(random_graphs(), of_nodes, progress=False)
+    module = build_model(model, ENDS, built, **options)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
+    for batch in PackedLoader(graphs, 4, shuffle=True, transform=BatchTransform(of_pairs, ENDS)):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+            output = module(batch)
+        loss = ENDS.loss(output, batch)
+        assert torch.isfinite(loss), (model, encodings, precision)
+        loss.backward()
+        optimizer.step()
+    assert all(bool(torch.isfinite(weight).all()) for weight in module.parameters()), (model, encodings, precision)
+    return module
+
+
+NAMES = sorted(set(encoding_classes()) - {"GPSEPE"})  # which needs weights from a network
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("model", sorted(model_classes()))
+def test_every_model_trains(model: str, precision: torch.dtype) -> None:
+    pairs = ["RelativeRandomWalkPE(4)", "ShortestPathPE(4)"] if takes_pairs(model_classes()[model]) else []
+    train(model_text(model), ["LaplacianPE(4)", "MagneticLaplacianPE(3)", "RandomWalkPE(4)", *pairs], precision)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("encoding", NAMES)
+@pytest.mark.parametrize("model", sorted(model_classes()))
+def test_every_model_trains_with_every_encoding(model: str, encoding: str, precision: torch.dtype) -> None:
+    (built,) = build_encodings([encoding_text(encoding)])
+    if built.pair_keys and not takes_pairs(model_classes()[model]):
+        with pytest.raises(GraphPEValueError, match="takes no encoding of pairs"):
+            build_model(model_text(model), ENDS, [built])
+        return
+    train(model_text(model), [encoding_text(encoding)], precision)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("encoder", sorted(encoder_classes()))
+def test_every_encoder_of_eigenvectors_trains(encoder: str, precision: torch.dtype) -> None:
+    for encoding in ("LaplacianPE(4)", "MagneticLaplacianPE(3)", "MagneticLaplacianPE(3, potentials=2)"):
+        train("GraphTransformer(width=8, layers=2, heads=2)", [encoding], precision, encoder=encoder)
+
+
+BIASES = ["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussian", "mlp"]
+
+
+@pytest.mark.parametrize("head", BIASES)
+def test_every_bias_trains(head: str) -> None:
+    for encoding in ("ShortestPathPE(4)", "ResistancePE()"):
+        train(model_text("Graphormer"), [encoding], torch.float32, bias=f"PairBias(head={head!r})")
