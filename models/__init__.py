@@ -4,6 +4,7 @@ An architecture is a public class whose constructor takes a `node_encoder`; its 
 `edge_encoder`, `encodings` and `head`, are literals.
 """
 
+from graphpe.models.attention import PairBias, RotaryAttention
 from graphpe.models.encoders import (
     SPE,
     BasisNet,
@@ -19,12 +20,21 @@ from graphpe.models.encoders import (
     PairLinear,
     SignNet,
 )
+from graphpe.models.exphormer import Exphormer
+from graphpe.models.gps import GPS
 from graphpe.models.graph_transformer import GraphTransformer
+from graphpe.models.graphormer import Graphormer
 from graphpe.models.heads import MLPReadout, SubtokenHead
 from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
+from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.relational_transformer import RelationalTransformer
+from graphpe.models.sat import SAT
 
 __all__ = [
+    "GCN",
+    "GINE",
+    "GPS",
+    "SAT",
     "SPE",
     "ASTNodeEncoder",
     "BasisNet",
@@ -35,15 +45,20 @@ __all__ = [
     "EigenvectorMLP",
     "EigenvectorTransformer",
     "EmbeddingEncoding",
+    "Exphormer",
+    "GatedGCN",
     "GraphTransformer",
+    "Graphormer",
     "LinearEdges",
     "LinearEncoding",
     "MLPEncoding",
     "MLPReadout",
     "MagLapNet",
+    "PairBias",
     "PairEmbedding",
     "PairLinear",
     "RelationalTransformer",
+    "RotaryAttention",
     "SignNet",
     "SubtokenHead",
 ]

@@ -1,0 +1,230 @@
+"""Graphormer: Ying et al., "Do Transformers Really Perform Badly for Graph Representation?" (NeurIPS 2021).
+
+Design choices: a plain Transformer encoder with normalisation before each block; structure enters through embeddings of
+degrees, through biases of attention, made once a batch and shared by all layers, and through a virtual node that is
+joined to every node and read out.
+
+Shape legend: N nodes, E edges, B graphs, D width, H heads; P ordered pairs of nodes of one graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.arguments import (
+    call_text,
+    check_bools,
+    check_choice,
+    check_counts,
+    check_heads,
+    check_probabilities,
+)
+from graphpe.models.full_attention import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
+from graphpe.models.heads import Readout, pool
+from graphpe.models.membership import membership
+from graphpe.models.virtual_nodes import extend
+
+GraphormerReadout = Literal["virtual", "mean", "sum", "max", "none"]
+
+
+class Graphormer(nn.Module):
+    """Graphormer (Ying et al. 2021, arXiv:2106.05234).
+
+        h_i^0   = node embedding + encodings + z_in[indegree_i] + z_out[outdegree_i]
+        logit_ij = q_i k_j / sqrt(C) + sum of pair biases(i, j) + sum over edges e: j -> i of <w_h, e>
+        h <- h + MHA(LN(h)),  h <- h + FFN(LN(h))
+
+    and a last LN. With `virtual_node` every graph has one more node, a learned vector, whose pairs have a bias of their
+    own, the same for all; `readout="virtual"` takes its embedding. Pair encodings are `PairBias` modules for `heads`
+    heads, made once a batch: of hops with `head="table"` the paper's spatial encoding, of `EdgePathPE` with
+    `head="path"` its edge encoding, of resistances with `mode="both"` Graphormer-GD. Biases go through PyTorch's
+    `scaled_dot_product_attention`, multiplied factors do not.
+
+    The published slim configuration for ZINC is the default: 39,200 parameters a layer, 470,400 of its 489,321; the
+    rest are embeddings, which differ (see below).
+
+    Costs per layer (multiply-adds): (4 + 2 expansion) N D^2 for nodes and 2 P D for attention; P H numbers for biases,
+    once.
+
+    Differs from the released code (microsoft/Graphormer v1):
+
+    * Edge features also enter directly, through the edges' own pairs, where there is an `edge_encoder`. In the released
+      code they enter along shortest paths only, which `EdgePathPE` gives here: as a mean over all shortest paths, not
+      the first that a search finds, and with one weight for each step and type (no embedding of types in between).
+    * Degrees are counted in the batch, parallel edges each, instead of stored with the graph.
+    * A pair without a path has a bias of its own; the released code has distance 510 there.
+    * No dropout inside the feed-forward network apart from `dropout`; padding is masked and has no embedding.
+    * Readout by mean, sum or max, and graphs without a virtual node, are added.
+
+    Args:
+        width: Width D of node embeddings.
+        layers: Number of layers.
+        heads: Number of attention heads; divides `width`.
+        expansion: Width of the feed-forward network in units of `width`.
+        dropout: Probability of dropout after attention, inside and after the feed-forward network.
+        attention_dropout: Probability of dropout of attention weights.
+        max_degree: Greatest in- and out-degree with an embedding of its own; 0 for no embeddings of degrees.
+        virtual_node: Whether every graph has a virtual node.
+        readout: `virtual`: the virtual node; `mean`, `sum`, `max` over the others; `none` for node-level output.
+        node_encoder: From a batch to node embeddings `[N, width]`.
+        edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
+        encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
+        pair_encodings: `PairBias` modules for `heads` heads.
+        head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
+
+    Raises:
+        GraphPEValueError: If a number is out of range, `heads` does not divide `width`, an option is unknown, or the
+            virtual node is to be read out where there is none.
+    """
+
+    pair_input: ClassVar[Literal["features", "biases"]] = "biases"
+    pair_diagonals: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        width: int = 80,
+        layers: int = 12,
+        heads: int = 8,
+        expansion: int = 1,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        max_degree: int = 63,
+        virtual_node: bool = True,
+        readout: GraphormerReadout = "virtual",
+        node_encoder: nn.Module,
+        edge_encoder: nn.Module | None = None,
+        encodings: Sequence[nn.Module] = (),
+        pair_encodings: Sequence[nn.Module] = (),
+        head: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        check_counts(width=width, layers=layers, heads=heads, expansion=expansion)
+        check_heads(width, heads)
+        check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
+        check_bools(virtual_node=virtual_node)
+        check_choice("readout", readout, get_args(GraphormerReadout))
+        if not isinstance(max_degree, int) or isinstance(max_degree, bool) or max_degree < 0:
+            raise GraphPEValueError(f"max_degree must be an integer of at least 0 (got {max_degree!r})")
+        if readout == "virtual" and not virtual_node:
+            raise GraphPEValueError("readout='virtual' needs virtual_node=True (got False)")
+        self.width = width
+        self.heads = heads
+        self.expansion = expansion
+        self.dropout = float(dropout)
+        self.attention_dropout = float(attention_dropout)
+        self.max_degree = max_degree
+        self.virtual_node = virtual_node
+        self.readout = readout
+
+        self.node_encoder = node_encoder
+        self.edge_encoder = edge_encoder
+        self.encodings = nn.ModuleList(encodings)
+        self.pair_encodings = nn.ModuleList(pair_encodings)
+        self.in_degree, self.out_degree = (
+            nn.Embedding(max_degree + 1, width) if max_degree else None for _ in range(2)
+        )
+        self.edge_bias = nn.Linear(width, heads, bias=False) if edge_encoder is not None else None
+        self.virtual = nn.Parameter(torch.empty(width)) if virtual_node else None
+        self.virtual_bias = nn.Parameter(torch.empty(heads)) if virtual_node else None
+        self.layers = nn.ModuleList(
+            GraphormerLayer(width, heads, expansion * width, dropout=dropout, attention_dropout=attention_dropout)
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = head if head is not None else nn.Identity()
+        self._reset()
+
+    def _reset(self) -> None:
+        """As in the released code: N(0, 0.02^2) for embeddings."""
+        for table in (self.in_degree, self.out_degree):
+            if table is not None:
+                nn.init.normal_(table.weight, std=0.02)
+        for vector in (self.virtual, self.virtual_bias):
+            if vector is not None:
+                nn.init.normal_(vector, std=0.02)
+
+    @property
+    def attention_layout(self) -> Literal["padded"]:
+        """What the attention of every layer runs over: all pairs in padded blocks."""
+        return "padded"
+
+    @property
+    def attends_to_all_pairs(self) -> bool:
+        """True: every node attends to every node of its graph."""
+        return True
+
+    def forward(self, batch: Data) -> Tensor:
+        """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
+
+        Raises:
+            GraphPEValueError: If the batch lacks what an encoder or a pair encoding reads; the message says what to
+                add.
+        """
+        members = membership(batch)
+        x = self.node_encoder(batch)  # [N, D]
+        for encoding in self.encodings:
+            x = x + encoding(batch)
+        x = x + self._degrees(batch, x)
+        edge = self.edge_bias(self.edge_encoder(batch)) if self.edge_encoder is not None else None
+        extended = extend(members) if self.virtual_node else None
+        pairs = all_pairs_of(batch, members, list(self.pair_encodings), edge, extended, self.virtual_bias)
+        if extended is not None:
+            x = extended.join(x, self.virtual)
+        x = functional.dropout(x, self.dropout, self.training)
+        for layer in self.layers:
+            x = layer(x, pairs)
+        x = self.norm(x)
+        if self.readout == "virtual":
+            return self.head(x.index_select(0, extended.virtual))
+        if extended is not None:
+            x = x.index_select(0, extended.real)
+        readout: Readout = self.readout
+        return self.head(pool(x, members, readout))
+
+    def _degrees(self, batch: Data, x: Tensor) -> Tensor:
+        """Embeddings of in- and out-degrees, `[N, D]`."""
+        if self.in_degree is None or self.out_degree is None:
+            return torch.zeros_like(x[:1])
+        source, target = batch.edge_index[0], batch.edge_index[1]
+        ones = torch.ones_like(source)
+        count = ones.new_zeros(x.shape[0])
+        degrees = (count.index_add(0, end, ones).clamp(max=self.max_degree) for end in (target, source))
+        entering, leaving = degrees
+        return self.in_degree(entering) + self.out_degree(leaving)
+
+    def __repr__(self) -> str:
+        names = ("width", "layers", "heads", "expansion", "dropout", "attention_dropout", "max_degree")
+        return call_text(self, (*names, "virtual_node", "readout"))
+
+
+class GraphormerLayer(nn.Module):
+    """One layer: attention, then a feed-forward network, each after a layer norm and added to its input.
+
+    Args:
+        width: Width D.
+        heads: Number of heads; divides `width`.
+        hidden: Width of the feed-forward network.
+        dropout: Probability of dropout.
+        attention_dropout: Probability of dropout of attention weights.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, *, dropout: float, attention_dropout: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = MultiHeadAttention(width, heads, dropout=attention_dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = FeedForward(width, hidden, activation="gelu", dropout=dropout)
+
+    def forward(self, x: Tensor, pairs: AllPairs) -> Tensor:
+        """Node embeddings `[N, D]` after the layer."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), pairs))
+        return x + self.feed_forward(self.feed_forward_norm(x))
