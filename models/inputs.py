@@ -124,6 +124,63 @@ class CategoricalNodes(nn.Module):
         return self.table(self.table.ids(batch, "x"))
 
 
+class LinearNodes(nn.Module):
+    """A linear map (with bias) of numeric node features `batch.x` `[num_nodes, channels]`.
+
+    Args:
+        channels: Columns of `x`.
+        width: Width of the embeddings.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        _check_positive(channels=channels, width=width)
+        self.linear = nn.Linear(channels, width)
+
+    def forward(self, batch: Data) -> Tensor:
+        """Node embeddings `[num_nodes, width]`.
+
+        Raises:
+            GraphPEValueError: If the batch has no `x` with that many columns.
+        """
+        return self.linear(_columns(batch, "x", self.linear.in_features).to(self.linear.weight.dtype))
+
+
+class SinusoidalNodes(nn.Module):
+    """A linear map of sines and cosines of integers `batch.x`, which also has a meaning for numbers not seen before.
+
+    Number p of a column becomes sin(p / t_f) and cos(p / t_f) for time scales t_f from 1 to `largest`, evenly spaced
+    in their logarithm.
+
+    Args:
+        width: Width of the embeddings.
+        columns: Columns of `x`.
+        largest: The largest time scale.
+        frequencies: Number of time scales.
+    """
+
+    scale: Tensor
+
+    def __init__(self, width: int, columns: int, largest: float, frequencies: int = 16) -> None:
+        super().__init__()
+        _check_positive(width=width, columns=columns, frequencies=frequencies)
+        if not largest >= 1:
+            raise GraphPEValueError(f"largest must be at least 1 (got {largest})")
+        self.columns = columns
+        scale = largest ** -torch.linspace(0, 1, frequencies)
+        self.register_buffer("scale", scale, persistent=False)
+        self.linear = nn.Linear(2 * frequencies * columns, width)
+
+    def forward(self, batch: Data) -> Tensor:
+        """Node embeddings `[num_nodes, width]`.
+
+        Raises:
+            GraphPEValueError: If the batch has no `x` with that many columns.
+        """
+        angle = _columns(batch, "x", self.columns).unsqueeze(2) * self.scale
+        return self.linear(torch.cat([angle.sin(), angle.cos()], dim=2).flatten(1).to(self.linear.weight.dtype))
+
+
 class ASTNodeEncoder(nn.Module):
     """Embeddings of syntax nodes in the format of ogbg-code2: type + attribute + depth.
 

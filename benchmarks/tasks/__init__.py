@@ -1,5 +1,6 @@
 """Tasks: data with a split, a loss and a metric."""
 
+from graphpe.benchmarks.tasks.circuits import Circuits
 from graphpe.benchmarks.tasks.code2 import Code2
 from graphpe.benchmarks.tasks.ogb_molecules import (
     Molbace,
@@ -16,9 +17,11 @@ from graphpe.benchmarks.tasks.ogb_molecules import (
     Moltoxcast,
 )
 from graphpe.benchmarks.tasks.python_source import PythonSource
+from graphpe.benchmarks.tasks.sorting_networks import SortingNetworks
 from graphpe.benchmarks.tasks.zinc import Zinc
 
 __all__ = [
+    "Circuits",
     "Code2",
     "Molbace",
     "Molbbbp",
@@ -33,5 +36,6 @@ __all__ = [
     "Moltox21",
     "Moltoxcast",
     "PythonSource",
+    "SortingNetworks",
     "Zinc",
 ]

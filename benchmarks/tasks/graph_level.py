@@ -1,11 +1,11 @@
-"""Tasks with a few numbers or yes/no answers a graph: model ends, data, metrics."""
+"""Tasks with a few numbers, yes/no answers or a class a graph: model ends, data, metrics."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -16,29 +16,38 @@ from torch_geometric.data import Batch
 from graphpe.benchmarks.tasks.task import ModelEnds, TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.models.heads import MLPReadout
-from graphpe.models.inputs import CategoricalEdges, CategoricalNodes
+from graphpe.models.inputs import CategoricalEdges, CategoricalNodes, LinearEdges, LinearNodes
 from graphpe.ogb_compat import evaluator
 from graphpe.packed import PackedGraphs
 
-Loss = Literal["binary", "absolute", "squared"]
+Loss = Literal["binary", "absolute", "squared", "classes", "balanced"]
 
 
 @dataclass(frozen=True)
 class GraphEnds(ModelEnds):
-    """Ends for graphs with categorical features, and targets `batch.y` `[B, targets]`.
+    """Ends for graphs with categorical or numeric features, and targets `batch.y` `[B, targets]`.
 
     Attributes:
-        node_categories: Categories of each column of `x`.
-        edge_categories: Categories of each column of `edge_attr`; empty where edges carry nothing.
-        targets: Number of targets of a graph.
+        node_categories: Categories of each column of `x`; empty where `x` is numeric.
+        edge_categories: Categories of each column of `edge_attr`; empty where edges carry numbers or nothing.
+        targets: Number of targets of a graph; for `classes` and `balanced` the number of classes.
         loss_name: `binary`: cross-entropy of yes/no answers, NaN where one is not known; `absolute` or `squared`:
-            error of numbers.
+            error of numbers; `classes`: cross-entropy of one class, `batch.y` `[B]` or `[B, 1]`; `balanced`: the same
+            with class c weighted by 1 - (its share of the batch), as Dwivedi et al. (2020) do.
+        node_channels: Columns of a numeric `x`; 0 where it is categorical.
+        edge_channels: Columns of a numeric `edge_attr`; 0 where it is categorical or there is none.
+        shift: Subtracted from the targets for the loss, one for each, and added to outputs; empty for nothing.
+        scale: What the targets are divided by after that; empty for nothing.
     """
 
     node_categories: tuple[int, ...]
     edge_categories: tuple[int, ...]
     targets: int
     loss_name: Loss
+    node_channels: int = 0
+    edge_channels: int = 0
+    shift: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
 
     def state(self) -> dict[str, Any]:
         """The attributes."""
@@ -47,10 +56,14 @@ class GraphEnds(ModelEnds):
             "edge_categories": list(self.edge_categories),
             "targets": self.targets,
             "loss_name": self.loss_name,
+            "node_channels": self.node_channels,
+            "edge_channels": self.edge_channels,
+            "shift": list(self.shift),
+            "scale": list(self.scale),
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> GraphEnds:
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The ends that `state` describes.
 
         Raises:
@@ -62,6 +75,10 @@ class GraphEnds(ModelEnds):
                 tuple(int(size) for size in state["edge_categories"]),
                 int(state["targets"]),
                 state["loss_name"],
+                int(state.get("node_channels", 0)),
+                int(state.get("edge_channels", 0)),
+                tuple(float(value) for value in state.get("shift", ())),
+                tuple(float(value) for value in state.get("scale", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise GraphPEValueError(f"expected the ends of a graph-level task, but {error} is wrong") from None
@@ -74,11 +91,15 @@ class GraphEnds(ModelEnds):
         return graphs
 
     def node_encoder(self, width: int) -> nn.Module:
-        """Embeddings of the columns of `x`, summed."""
+        """Embeddings of the columns of `x`, summed; a linear map where they are numbers."""
+        if self.node_channels:
+            return LinearNodes(self.node_channels, width)
         return CategoricalNodes(width, self.node_categories)
 
     def edge_encoder(self, width: int) -> nn.Module | None:
-        """Embeddings of the columns of `edge_attr`, summed."""
+        """Embeddings of the columns of `edge_attr`, summed; a linear map where they are numbers."""
+        if self.edge_channels:
+            return LinearEdges(self.edge_channels, width)
         return CategoricalEdges(width, self.edge_categories) if self.edge_categories else None
 
     def head(self, width: int) -> nn.Module:
@@ -88,7 +109,11 @@ class GraphEnds(ModelEnds):
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean loss over the targets that are known, in float32 whatever the precision of training."""
+        if self.loss_name in ("classes", "balanced"):
+            return self._class_loss(output.float(), batch.y.flatten().long())
         output, target = output.float(), batch.y.view(output.shape).float()
+        if self.scale:
+            target = (target - output.new_tensor(self.shift)) / output.new_tensor(self.scale)
         if self.loss_name == "absolute":
             return functional.l1_loss(output, target)
         if self.loss_name == "squared":
@@ -97,9 +122,21 @@ class GraphEnds(ModelEnds):
         each = functional.binary_cross_entropy_with_logits(output, target.nan_to_num(), reduction="none")
         return (each * known).sum() / known.sum().clamp(min=1)
 
+    def _class_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        if self.loss_name == "classes":
+            return functional.cross_entropy(output, target)
+        counts = torch.zeros(self.targets, device=target.device).index_add(0, target, torch.ones_like(output[:, 0]))
+        # A class that is not there has no say, and a batch of one class counts as it is.
+        weight = (1 - counts / counts.sum().clamp(min=1)) * (counts > 0)
+        weight = torch.where(weight.sum() > 0, weight, torch.ones_like(weight))
+        return functional.cross_entropy(output, target, weight=weight)
+
     def predict(self, output: Tensor) -> Tensor:
-        """The outputs: numbers, or logits of yes."""
-        return output.float()
+        """The outputs: numbers in the targets' own units, logits of yes, or logits of classes."""
+        output = output.float()
+        if self.scale:
+            output = output * output.new_tensor(self.scale) + output.new_tensor(self.shift)
+        return output
 
 
 @dataclass
@@ -115,10 +152,9 @@ class GraphTargets(TaskData):
         target = self.graphs.graph["y"][indices]
         if not len(indices):
             raise GraphPEValueError(f"{self.metric} of no graph at all is not defined: give at least one index")
-        if predictions.shape != target.shape:
-            raise GraphPEValueError(
-                f"predictions must be {list(target.shape)}, one row a graph, got {list(predictions.shape)}"
-            )
+        expected = [len(target), self._columns(target)]
+        if list(predictions.shape) != expected:
+            raise GraphPEValueError(f"predictions must be {expected}, one row a graph, got {list(predictions.shape)}")
         return self._score(predictions, target)
 
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
@@ -129,6 +165,9 @@ class GraphTargets(TaskData):
 
     @abstractmethod
     def _score(self, predictions: Tensor, target: Tensor) -> float: ...
+
+    def _columns(self, target: Tensor) -> int:
+        return target.shape[1]
 
     def _constant(self, target: Tensor) -> Tensor:
         return target.nanmean(0)

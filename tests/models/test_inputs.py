@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
+from graphpe.models.inputs import (
+    ASTNodeEncoder,
+    CategoricalEdges,
+    CategoricalNodes,
+    LinearEdges,
+    LinearNodes,
+    SinusoidalNodes,
+)
 
 
 def test_linear_edges(make_batch) -> None:
@@ -89,3 +98,25 @@ def test_attribute_dropout_replaces_attributes_by_unknown_in_training_only() -> 
 def test_impossible_attribute_dropout(options: dict[str, float]) -> None:
     with pytest.raises(GraphPEValueError, match=next(iter(options))):
         ASTNodeEncoder(6, 7, 9, **options)  # type: ignore[arg-type]
+
+
+def test_numeric_nodes_are_a_linear_map() -> None:
+    encoder = LinearNodes(3, 5)
+    x = torch.randn(7, 3, dtype=torch.float64)
+    expected = x.float() @ encoder.linear.weight.t() + encoder.linear.bias
+    torch.testing.assert_close(encoder(Data(x=x)), expected)
+    with pytest.raises(GraphPEValueError, match=r"batch.x has shape \[7, 2\]"):
+        encoder(Data(x=torch.zeros(7, 2)))
+
+
+def test_sinusoidal_nodes() -> None:
+    encoder = SinusoidalNodes(4, columns=2, largest=26.0, frequencies=3)
+    x = torch.tensor([[0, 5], [17, 2]])
+    scales = [1.0, 26**0.5, 26.0]
+    rows = [
+        [function(number / scale) for number in row for function in (math.sin, math.cos) for scale in scales]
+        for row in x.tolist()
+    ]
+    torch.testing.assert_close(encoder(Data(x=x)), encoder.linear(torch.tensor(rows)))
+    with pytest.raises(GraphPEValueError, match="largest must be at least 1"):
+        SinusoidalNodes(4, 2, 0.5)
