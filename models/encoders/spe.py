@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.models.attention.layout import PaddedLayout, padded_layout
+from graphpe.models.attention.layout import PaddedNodes, padded_nodes
 from graphpe.models.encoders.eigenpairs import EigenpairEncoder, Eigenpairs
 from graphpe.models.encoders.feed_forward import check_option, check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.relu_sums import relu_sums
 from graphpe.models.membership import membership
 
 Reduction = Literal["pairs", "rows"]
@@ -38,8 +39,9 @@ class SPE(EigenpairEncoder):
     unit norm (`scaling="L2"`).
 
     The last linear map of rho starts at zero: training starts from the model without the encoding. With K pairs
-    (2 K in place of K if complex), "pairs" costs O(sum_b n_b^2 K M) time, as one batched product for each size of
-    padded blocks, and keeps sum_b n_b^2 M numbers for the backward pass; "rows" costs O(N K M) time and memory.
+    (2 K in place of K if complex), "pairs" costs O(sum_b n_b^2 K M) time in batched products over padded blocks of
+    graphs of similar size; memory is O(N K M) for both, since the pairs are computed again in the backward pass (under
+    `torch.compile`, sum_b n_b^2 M numbers are kept); "rows" costs O(N K M) time.
     Products of eigenvectors are in float32 under autocast. "pairs" waits for a GPU once if the batch does not say how
     large its largest graph is (`max_size`).
 
@@ -116,8 +118,7 @@ class SPE(EigenpairEncoder):
                 mean = eigen.graph_mean(right).index_select(0, eigen.graph)
                 features = torch.cat([(left * right.unsqueeze(1)).sum(2), (left * mean.unsqueeze(1)).sum(2)], dim=1)
             else:
-                layout = padded_layout(membership(batch), eigen.graph.new_empty(2, 0), 1)
-                total = sum_over_sources(left, self.bias, right, layout)
+                total = sum_over_sources(left, self.bias, right, padded_nodes(membership(batch)))
                 features = total / eigen.sizes.index_select(0, eigen.graph).unsqueeze(1)
         return self.rho(features)
 
@@ -132,24 +133,22 @@ class SPE(EigenpairEncoder):
         return torch.stack([a * real + c * imag, a * imag - c * real], dim=2).permute(0, 3, 1, 2).flatten(2)
 
 
-def sum_over_sources(left: Tensor, bias: Tensor, right: Tensor, layout: PaddedLayout) -> Tensor:
+def sum_over_sources(left: Tensor, bias: Tensor, right: Tensor, layout: PaddedNodes) -> Tensor:
     """sum_j relu(left_i right_j + bias) over the nodes j of node i's graph, `[N, M]`.
 
     Args:
         left: `[N, M, R]`.
         bias: `[M]`.
         right: `[N, R]`.
-        layout: Blocks of the batch; its edges are not read.
+        layout: Blocks of the batch.
     """
-    # The bias is one more column, which is 0 for padding: padding adds relu(0).
+    kernels = left.shape[1]
+    # The bias is one more column of the product, with a 0 for padding, which so adds relu(0).
     left = torch.cat([left, bias.view(1, -1, 1).expand(left.shape[0], -1, 1)], dim=2)
     right = torch.cat([right, right.new_ones(right.shape[0], 1)], dim=1)
-    lengths = [block.graphs * block.size for block in layout.blocks]
-    lefts, rights = left.index_select(0, layout.node).split(lengths), right.index_select(0, layout.node).split(lengths)
-    outputs = [left.new_empty(0, left.shape[1])]
-    for block, queries, keys in zip(layout.blocks, lefts, rights, strict=True):
+    outputs = [left.new_empty(0, kernels)]
+    for block, queries, keys in zip(layout.blocks, layout.split(left.flatten(1)), layout.split(right), strict=True):
         b, n = block.graphs, block.size
-        keys = keys.view(b, n, -1) * (block.key_mask.view(b, n, 1) == 0)
-        z = torch.bmm(queries.reshape(b, n * left.shape[1], -1), keys.transpose(1, 2))  # [b, n M, n]
-        outputs.append(z.relu_().sum(2).view(b * n, -1))
+        keys = keys.masked_fill(block.key_mask.view(b, n, 1) != 0, 0)
+        outputs.append(relu_sums(queries.reshape(b, n * kernels, -1), keys).view(b * n, kernels))
     return torch.cat(outputs).index_select(0, layout.place)
