@@ -24,6 +24,7 @@ from graphpe.models.exphormer import Exphormer
 from graphpe.models.gps import GPS
 from graphpe.models.graph_transformer import GraphTransformer
 from graphpe.models.graphormer import Graphormer
+from graphpe.models.grit import GRIT
 from graphpe.models.heads import MLPReadout, SubtokenHead
 from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
@@ -34,6 +35,7 @@ __all__ = [
     "GCN",
     "GINE",
     "GPS",
+    "GRIT",
     "SAT",
     "SPE",
     "ASTNodeEncoder",

@@ -1,0 +1,227 @@
+"""Short vectors of numbers for compiled loops: the channels of one head side by side.
+
+A loop over channels that reads and writes several arrays is not vectorised by the compiler: it cannot know that the
+arrays do not overlap. Here the loads, the sums and the stores say so themselves. Products and sums that follow each
+other may be fused into one instruction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+ir = cgutils.ir  # llvmlite's builder of instructions
+
+_FUSED = ("contract",)
+_APPROXIMATE = ("reassoc", "contract", "arcp", "afn", "nnan", "ninf")
+
+
+class _LanesType(types.Type):
+    """Numba's type of a few numbers side by side."""
+
+    def __init__(self, number: types.Float, length: int) -> None:
+        self.number = number
+        self.length = length
+        super().__init__(name=f"lanes({number} x {length})")
+
+    @property
+    def scalar(self) -> Any:
+        return ir.DoubleType() if self.number == types.float64 else ir.FloatType()
+
+    @property
+    def vector(self) -> Any:
+        return ir.VectorType(self.scalar, self.length)
+
+    def constant(self, value: float) -> Any:
+        return ir.Constant(self.vector, [value] * self.length)
+
+
+@register_model(_LanesType)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: _LanesType) -> None:
+        super().__init__(manager, kind, kind.vector)
+
+
+def _inline(function: Callable[..., Any]) -> Any:
+    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it."""
+    return intrinsic(function)
+
+
+def _call(builder: Any, name: str, kind: _LanesType, *arguments: Any, flags: tuple[str, ...] = ()) -> Any:
+    full = f"llvm.{name}.v{kind.length}f{kind.number.bitwidth}"
+    signature = ir.FunctionType(kind.vector, [kind.vector] * len(arguments))
+    function = cgutils.get_or_insert_function(builder.module, signature, full)
+    return builder.call(function, arguments, fastmath=flags)
+
+
+def _spread(builder: Any, number: Any, kind: _LanesType) -> Any:
+    first = builder.insert_element(ir.Constant(kind.vector, ir.Undefined), number, ir.IntType(32)(0))
+    return builder.shuffle_vector(
+        first, first, ir.Constant(ir.VectorType(ir.IntType(32), kind.length), [0] * kind.length)
+    )
+
+
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, lanes: _LanesType) -> Any:
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), lanes.vector.as_pointer())
+
+
+@_inline
+def load(context, array, index, length):  # type: ignore[no-untyped-def]
+    """Numbers of a flat array from an index on; as many as the tuple `length` is long."""
+    lanes = _LanesType(array.dtype, len(length))
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], lanes)
+        return builder.load(place, align=lanes.number.bitwidth // 8)
+
+    return lanes(array, types.int64, length), emit
+
+
+@_inline
+def store(context, array, index, value):  # type: ignore[no-untyped-def]
+    """Write them to a flat array from an index on."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], value)
+        builder.store(arguments[2], place, align=value.number.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, value), emit
+
+
+@_inline
+def spread(context, number, length):  # type: ignore[no-untyped-def]
+    """One number in every lane."""
+    lanes = _LanesType(number, len(length))
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _spread(builder, arguments[0], lanes)
+
+    return lanes(number, length), emit
+
+
+@_inline
+def plus(context, a, b):  # type: ignore[no-untyped-def]
+    """The sum a + b."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fadd(*arguments, flags=_FUSED)
+
+    return a(a, b), emit
+
+
+@_inline
+def minus(context, a, b):  # type: ignore[no-untyped-def]
+    """The difference a - b."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fsub(*arguments, flags=_FUSED)
+
+    return a(a, b), emit
+
+
+@_inline
+def times(context, a, b):  # type: ignore[no-untyped-def]
+    """The product a b, lane by lane."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fmul(*arguments, flags=_FUSED)
+
+    return a(a, b), emit
+
+
+@_inline
+def total(context, a):  # type: ignore[no-untyped-def]
+    """The sum over lanes, a number."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        name = f"llvm.vector.reduce.fadd.v{a.length}f{a.number.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(a.scalar, [a.scalar, a.vector]), name)
+        return builder.call(function, [ir.Constant(a.scalar, -0.0), arguments[0]], fastmath=("reassoc",))
+
+    return a.number(a), emit
+
+
+@_inline
+def positive(context, a):  # type: ignore[no-untyped-def]
+    """The larger of a and 0; what is not a number stays."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        below = builder.fcmp_ordered("<=", arguments[0], a.constant(0.0))
+        return builder.select(below, a.constant(0.0), arguments[0])
+
+    return a(a), emit
+
+
+@_inline
+def where_positive(context, a, value):  # type: ignore[no-untyped-def]
+    """0 where a <= 0, else `value`."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        below = builder.fcmp_ordered("<=", arguments[0], a.constant(0.0))
+        return builder.select(below, a.constant(0.0), arguments[1])
+
+    return a(a, value), emit
+
+
+@_inline
+def signed_root(context, a):  # type: ignore[no-untyped-def]
+    """The root of |a| with the sign of a."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        root = _call(builder, "sqrt", a, _call(builder, "fabs", a, arguments[0]))
+        return _call(builder, "copysign", a, root, arguments[0])
+
+    return a(a), emit
+
+
+@_inline
+def signed_root_slope(context, a, smallest):  # type: ignore[no-untyped-def]
+    """The derivative of `signed_root` with |a| at least `smallest`; 0 where a is 0."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size = _call(builder, "fabs", a, arguments[0])
+        least = _spread(builder, arguments[1], a)
+        size = builder.select(builder.fcmp_ordered(">", size, least), size, least)
+        root = _call(builder, "sqrt", a, size, flags=_APPROXIMATE)
+        slope = builder.fdiv(a.constant(0.5), root, flags=_APPROXIMATE)
+        return builder.select(builder.fcmp_unordered("!=", arguments[0], a.constant(0.0)), slope, a.constant(0.0))
+
+    return a(a, a.number), emit
+
+
+@_inline
+def exponential(context, a, bound):  # type: ignore[no-untyped-def]
+    """The exponential of a clamped to [-bound, bound] (bound < 80).
+
+    2^n times a Taylor polynomial of the rest, which is at most log(2) / 2: to a few units in the last place.
+    """
+    bits = a.number.bitwidth
+    degree, mantissa, bias = (7, 23, 127) if bits == 32 else (13, 52, 1023)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        least, most = (_spread(builder, b, a) for b in (builder.fneg(arguments[1]), arguments[1]))
+        x = builder.select(builder.fcmp_ordered("<", arguments[0], least), least, arguments[0])
+        x = builder.select(builder.fcmp_ordered(">", x, most), most, x)
+        scaled = builder.fmul(x, a.constant(1 / math.log(2)))
+        n = _call(builder, "rint", a, scaled)
+        # log(2) in two parts, the first with so few bits that n times it is exact.
+        high = math.ldexp(math.floor(math.ldexp(math.log(2), 15)), -15)
+        for part in (high, math.log(2) - high):
+            x = builder.fsub(x, builder.fmul(n, a.constant(part), flags=_FUSED), flags=_FUSED)
+        result = a.constant(1 / math.factorial(degree))
+        for power in reversed(range(degree)):
+            term = a.constant(1 / math.factorial(power))
+            result = builder.fadd(builder.fmul(result, x, flags=_FUSED), term, flags=_FUSED)
+        whole = ir.VectorType(ir.IntType(bits), a.length)
+        exponent = builder.add(builder.fptosi(n, whole), ir.Constant(whole, [bias] * a.length))
+        power_of_two = builder.bitcast(builder.shl(exponent, ir.Constant(whole, [mantissa] * a.length)), a.vector)
+        return builder.fmul(result, power_of_two)
+
+    return a(a, a.number), emit
