@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,43 +12,12 @@ import torch
 from graphpe.benchmarks.assembly import build_task, task_classes
 from graphpe.benchmarks.tasks.ogb_molecules import Molesol, Molfreesolv, Molhiv, Moltox21, OGBMolecules
 from graphpe.errors import GraphPERuntimeError
-from graphpe.ogb_compat import evaluator, molecule_categories
+from graphpe.ogb_compat import evaluator
+
+Molecule = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def write_rows(path: Path, rows: list[list[object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt") as file:
-        file.writelines(",".join(map(str, row)) + "\n" for row in rows)
-
-
-def write_molecules(
-    folder: Path, count: int, targets: list[list[float]]
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Random graphs in OGB's raw layout; each edge stands there once."""
-    rng = np.random.default_rng()
-    atoms, bonds = molecule_categories()
-    graphs = []
-    for _ in range(count):
-        n = int(rng.integers(1, 9))
-        tail, head = np.triu_indices(n, 1)
-        kept = rng.random(len(tail)) < 0.5
-        edges = np.stack([tail[kept], head[kept]])
-        graphs.append((edges, rng.integers(0, atoms, (n, 9)), rng.integers(0, bonds, (edges.shape[1], 3))))
-    raw = folder / "raw"
-    write_rows(raw / "edge.csv.gz", [list(pair) for edges, _, _ in graphs for pair in edges.T.tolist()])
-    write_rows(raw / "node-feat.csv.gz", [row for _, x, _ in graphs for row in x.tolist()])
-    write_rows(raw / "edge-feat.csv.gz", [row for _, _, e in graphs for row in e.tolist()])
-    write_rows(raw / "num-node-list.csv.gz", [[len(x)] for _, x, _ in graphs])
-    write_rows(raw / "num-edge-list.csv.gz", [[len(e)] for _, _, e in graphs])
-    write_rows(raw / "graph-label.csv.gz", targets)  # type: ignore[arg-type]
-    order = rng.permutation(count)
-    for part, ids in zip(("train", "valid", "test"), np.split(order, [count // 2, 3 * count // 4]), strict=True):
-        write_rows(folder / "split" / "scaffold" / f"{part}.csv.gz", [[i] for i in ids.tolist()])
-    (folder / "RELEASE_v1.txt").write_text("")
-    return graphs
-
-
-def test_files_in_the_layout_of_ogb(tmp_path: Path) -> None:
+def test_files_in_the_layout_of_ogb(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
     target = np.random.default_rng().normal(size=(12, 1))
     graphs = write_molecules(tmp_path / "ogbg_molesol", 12, target.tolist())
     for _ in range(2):  # from raw files, then from OGB's processed copy
@@ -65,7 +35,7 @@ def test_files_in_the_layout_of_ogb(tmp_path: Path) -> None:
     assert data.evaluate(guess, data.split["test"]) == pytest.approx(float(expected))
 
 
-def test_unknown_answers_stay_unknown(tmp_path: Path) -> None:
+def test_unknown_answers_stay_unknown(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
     target = np.random.default_rng().integers(0, 2, (12, 12)).astype(float)
     target[np.random.default_rng().random((12, 12)) < 0.4] = np.nan
     write_molecules(tmp_path / "ogbg_moltox21", 12, target.tolist())
@@ -74,7 +44,7 @@ def test_unknown_answers_stay_unknown(tmp_path: Path) -> None:
     assert data.ends.targets == 12
 
 
-def test_bad_files(tmp_path: Path) -> None:
+def test_bad_files(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
     with pytest.raises(GraphPERuntimeError, match=r"ogbg-molhiv is not in .*ogbg_molhiv: put OGB's files there"):
         Molhiv(root=str(tmp_path), download=False).load(progress=False)
     folder = tmp_path / "ogbg_molesol"
@@ -84,7 +54,8 @@ def test_bad_files(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     write_molecules(folder, 8, [[0.0]] * 8)
     nodes = sum(int(row) for row in gzip.open(folder / "raw" / "num-node-list.csv.gz", "rt"))
-    write_rows(folder / "raw" / "node-feat.csv.gz", [[500] * 9] * nodes)
+    with gzip.open(folder / "raw" / "node-feat.csv.gz", "wt") as file:
+        file.write(f"{','.join(['500'] * 9)}\n" * nodes)
     with pytest.raises(GraphPERuntimeError, match=r"x\[0, 0\] is 500: column 0 has 119 categories"):
         Molesol(root=str(tmp_path), download=False).load(progress=False)
 
