@@ -147,6 +147,18 @@ def test_bfloat16_autocast(encoder: Encoder, complex: bool, build: Build, eigen_
     assert error < 0.1 * exact.abs().max()
 
 
+@pytest.mark.slow
+@EACH
+def test_compiled(encoder: Encoder, build: Build, eigen_batch: Callable[..., Batch]) -> None:
+    module, batch = build(encoder[0], **encoder[1], complex=True).eval(), eigen_batch([6, 3], complex=True)
+    out, eager = torch.compile(module, backend="aot_eager")(batch), module(batch)
+    torch.testing.assert_close(out, eager)
+    parameters = list(module.parameters())
+    gradients = zip(*(torch.autograd.grad(x.square().sum(), parameters) for x in (out, eager)), strict=True)
+    for compiled, expected in gradients:
+        torch.testing.assert_close(compiled, expected)
+
+
 INVARIANT = {"signs": (SignNet, SPE, BasisNet, MagLapNet), "phases": (SPE, BasisNet), "bases": (SPE, BasisNet)}
 
 

@@ -66,15 +66,3 @@ def test_it_is_invariant_in_single_precision_too(build: Build, eigen_batch: Call
     out = module(batch)
     batch.vectors = batch.vectors.to(torch.cfloat) * torch.polar(torch.ones(4), torch.rand(4) * 7)
     torch.testing.assert_close(module(batch), out, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("reduction", ["pairs", "rows"])
-def test_compiled(reduction: str, build: Build, eigen_batch: Callable[..., Batch]) -> None:
-    module, batch = build(SPE, reduction=reduction).float(), eigen_batch()
-    out = torch.compile(module)(batch)
-    torch.testing.assert_close(out, module(batch))
-    compiled = torch.autograd.grad(out.square().sum(), list(module.parameters()))
-    eager = torch.autograd.grad(module(batch).square().sum(), list(module.parameters()))
-    for a, b in zip(compiled, eager, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
