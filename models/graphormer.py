@@ -86,6 +86,7 @@ class Graphormer(nn.Module):
 
     pair_input: ClassVar[Literal["features", "biases"]] = "biases"
     pair_diagonals: ClassVar[bool] = False
+    default_encodings: ClassVar[tuple[str, ...]] = ("ShortestPathPE(max_distance=20)",)
 
     def __init__(
         self,
@@ -173,16 +174,18 @@ class Graphormer(nn.Module):
         for encoding in self.encodings:
             x = x + encoding(batch)
         x = x + self._degrees(batch, x)
-        edge = self.edge_bias(self.edge_encoder(batch)) if self.edge_encoder is not None else None
+        edge = None
+        if self.edge_encoder is not None and self.edge_bias is not None:
+            edge = self.edge_bias(self.edge_encoder(batch))
         extended = extend(members) if self.virtual_node else None
         pairs = all_pairs_of(batch, members, list(self.pair_encodings), edge, extended, self.virtual_bias)
-        if extended is not None:
+        if extended is not None and self.virtual is not None:
             x = extended.join(x, self.virtual)
         x = functional.dropout(x, self.dropout, self.training)
         for layer in self.layers:
             x = layer(x, pairs)
         x = self.norm(x)
-        if self.readout == "virtual":
+        if self.readout == "virtual" and extended is not None:
             return self.head(x.index_select(0, extended.virtual))
         if extended is not None:
             x = x.index_select(0, extended.real)

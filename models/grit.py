@@ -110,6 +110,7 @@ class GRIT(nn.Module):
 
     pair_input: ClassVar[Literal["features", "biases"]] = "features"
     pair_diagonals: ClassVar[bool] = True
+    default_encodings: ClassVar[tuple[str, ...]] = ("RelativeRandomWalkPE(walk_length=21)",)
 
     def __init__(
         self,
