@@ -16,6 +16,7 @@ from graphpe.benchmarks.tasks.ogb_molecules import (
     Moltox21,
     Moltoxcast,
 )
+from graphpe.benchmarks.tasks.playground import Playground
 from graphpe.benchmarks.tasks.python_source import PythonSource
 from graphpe.benchmarks.tasks.sorting_networks import SortingNetworks
 from graphpe.benchmarks.tasks.zinc import Zinc
@@ -35,6 +36,7 @@ __all__ = [
     "Molsider",
     "Moltox21",
     "Moltoxcast",
+    "Playground",
     "PythonSource",
     "SortingNetworks",
     "Zinc",

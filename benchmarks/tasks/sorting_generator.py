@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphpe.benchmarks.tasks.splitmix import random_below, start_stream
 from graphpe.compiled import compiled
 
 MAX_WIRES = 20
@@ -93,22 +94,6 @@ def sorting(networks: Networks, *, reverse: bool = False, workers: int = 1) -> N
 
 
 @compiled
-def _random(state: Any) -> Any:
-    """Next 64 random bits (splitmix64); `state` is one uint64 in an array."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@compiled
-def _below(state: Any, bound: int) -> Any:
-    """A random integer in [0, bound); the bias is below 2^-50."""
-    return np.int64((_random(state) >> np.uint64(11)) % np.uint64(bound))
-
-
-@compiled
 def _apply(vectors: Any, size: int, stamp: Any, mark: int, i: int, j: int) -> Any:
     """Apply an operator to `vectors[:size]` and drop repeats; the new size. `stamp` tells what is in the list."""
     bit_i, bit_j = 1 << i, 1 << j
@@ -145,10 +130,8 @@ def _generate(ids: Any, least: int, most: int, seed: Any) -> Any:
     state = np.empty(1, np.uint64)
     total, mark = 0, 0
     for place in range(len(ids)):
-        state[0] = seed
-        state[0] = _random(state) ^ np.uint64(ids[place])
-        _random(state)
-        wires = least + _below(state, most - least + 1)
+        start_stream(state, seed, ids[place])
+        wires = least + random_below(state, most - least + 1)
         goal = _sorted_vectors(wires)
         length = 512
         while length == 512:  # discarded: draw another
@@ -166,8 +149,8 @@ def _generate(ids: Any, least: int, most: int, seed: Any) -> Any:
                     if wrong & (1 << wire):
                         unsorted[number] = wire
                         number += 1
-                a = _below(state, number)
-                b = _below(state, number - 1)
+                a = random_below(state, number)
+                b = random_below(state, number - 1)
                 if b >= a:
                     b += 1
                 i, j = min(unsorted[a], unsorted[b]), max(unsorted[a], unsorted[b])
