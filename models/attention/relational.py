@@ -16,11 +16,27 @@ q_ij k_ij has the term e_ij^T E_q^T E_k e_ij, of rank C in each head, and D prod
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.relational_kernels import LANES, backward_rows, forward_rows
+from graphpe.models.attention.relational_parts import (
+    array,
+    compiled_runs,
+    flat,
+    new_rows,
+    pad_heads,
+    parts_of,
+    run_parts,
+    unpad_heads,
+)
+
+_BOUND = 80.0  # exp(-80) is no part of a softmax in float64, and exp(80) no infinity in float32
 
 
 def relational_attention_reference(
@@ -79,6 +95,8 @@ def relational_attention(
     if torch.compiler.is_compiling():
         attend = relational_attention_reference
         return attend(query, key, value, pair, pair_query, pair_key, pair_value, pairs, heads=heads)
+    if compiled_runs(pair, query, key, value, pair_query, pair_key, pair_value):
+        return _RelationalAttention.apply(query, key, value, pair, pair_query, pair_key, pair_value, pairs, heads)
     return checkpoint(
         relational_attention_reference,
         *(query, key, value, pair, pair_query, pair_key, pair_value, pairs),
@@ -86,6 +104,103 @@ def relational_attention(
         use_reentrant=False,
         preserve_rng_state=False,
     )
+
+
+class _RelationalAttention(torch.autograd.Function):
+    """The compiled passes and what they need; see `relational_attention`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        pair: Tensor,
+        pair_query: Tensor,
+        pair_key: Tensor,
+        pair_value: Tensor,
+        pairs: PairSet,
+        heads: int,
+    ) -> Tensor:
+        pair = pair.contiguous()
+        (nodes, width), channels = query.shape, query.shape[1] // heads
+        q, k, v = (pad_heads(x, heads).contiguous() for x in (query, key, value))
+        maps = _maps(pair_query, pair_key, heads)
+        number = array(pair).dtype.type
+        weight = new_rows(pairs.num_pairs, heads, pair)
+        message, gathered = torch.zeros_like(q), pair.new_zeros(nodes, heads, width)
+        parts = parts_of(pairs)
+
+        def run(part: int) -> None:
+            forward_rows(
+                *parts[part],
+                array(pairs.source),
+                array(pairs.ptr),
+                array(pair),
+                *(flat(x) for x in (q, k, v)),
+                array(maps),
+                number(channels**-0.5),
+                number(_BOUND),
+                *(flat(x) for x in (weight, message, gathered)),
+                (0,) * LANES,
+            )
+
+        run_parts(run, len(parts))
+        out = torch.bmm(gathered.transpose(0, 1), pair_value.view(heads, channels, width).transpose(1, 2))  # [H, N, C]
+        out = out.transpose(0, 1).reshape(nodes, width) + unpad_heads(message, heads, channels)
+        ctx.save_for_backward(query, key, value, pair, pair_query, pair_key, pair_value, weight, out)
+        ctx.pairs, ctx.heads = pairs, heads
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, pair, pair_query, pair_key, pair_value, weight, out = ctx.saved_tensors
+        pairs, heads = ctx.pairs, ctx.heads
+        (nodes, width), channels = query.shape, query.shape[1] // heads
+        q, k, v, grad_message = (pad_heads(x, heads).contiguous() for x in (query, key, value, grad))
+        maps = _maps(pair_query, pair_key, heads)
+        number = array(pair).dtype.type
+        by_head = grad.reshape(nodes, heads, channels)
+        mean_slope = (by_head * out.view(nodes, heads, channels)).sum(-1)
+        by_head = by_head.transpose(0, 1)  # [H, N, C]
+        grad_gathered = torch.bmm(by_head, pair_value.view(heads, channels, width)).transpose(0, 1).contiguous()
+        parts = parts_of(pairs)
+        count = len(parts)
+        gathered = torch.zeros_like(grad_gathered)
+        grad_pair = new_rows(pairs.num_pairs, width, pair)
+        grad_query = torch.zeros_like(q)
+        grad_key, grad_value = (q.new_zeros(count, *q.shape) for _ in range(2))
+        grad_maps = maps.new_zeros(count, *maps.shape)
+
+        def run(part: int) -> None:
+            backward_rows(
+                *parts[part],
+                array(pairs.source),
+                array(pairs.ptr),
+                array(pair),
+                *(flat(x) for x in (q, k, v)),
+                array(maps),
+                number(channels**-0.5),
+                *(flat(x) for x in (weight, grad_message, grad_gathered, mean_slope, grad_query)),
+                flat(grad_key[part]),
+                flat(grad_value[part]),
+                array(grad_pair),
+                array(grad_maps[part]),
+                flat(gathered),
+                (0,) * LANES,
+            )
+
+        run_parts(run, count)
+        grad_nodes = (unpad_heads(x, heads, channels) for x in (grad_query, grad_key.sum(0), grad_value.sum(0)))
+        of_query, of_key = (unpad_heads(x, heads, channels).t() for x in grad_maps.sum(0).chunk(2, dim=1))
+        of_value = torch.bmm(by_head.transpose(1, 2), gathered.transpose(0, 1)).view(width, width)
+        return (*grad_nodes, grad_pair, of_query, of_key, of_value, None, None)
+
+
+def _maps(pair_query: Tensor, pair_key: Tensor, heads: int) -> Tensor:
+    """The maps of a pair to its query and its key side by side, `[D, 2 H C]`."""
+    return torch.cat([pad_heads(x.t(), heads) for x in (pair_query, pair_key)], dim=1)
 
 
 def _segment_softmax(logit: Tensor, target: Tensor, nodes: int) -> Tensor:
