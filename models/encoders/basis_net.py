@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.eigenpairs import EigenpairEncoder, Eigenpairs, masked_sum
-from graphpe.models.encoders.feed_forward import check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.feed_forward import check_not_negative, check_sizes, feed_forward, starts_at_zero
 
 
 class BasisNet(EigenpairEncoder):
@@ -32,7 +31,8 @@ class BasisNet(EigenpairEncoder):
     Symmetry: exactly invariant (up to rounding) to the sign or phase of every eigenvector and to the basis of every
     eigenspace that lies among the k eigenvectors as a whole, in training and evaluation; reordering the nodes reorders
     the result. It is *not* stable: where a gap between eigenvalues passes the tolerance, the result jumps (`SPE` does
-    not). This holds for vectors of unit norm (`scaling="L2"`).
+    not). This holds for vectors of unit norm (`scaling="L2"`). The eigenspace of the k-th eigenvalue may be cut, and
+    its vectors are then arbitrary; with `taper` it does not count.
 
     The last linear map of rho starts at zero: training starts from the model without the encoding. No matrix P is
     formed: time and memory are O(N K hidden) with O(N K hidden^2) for the layers' products.
@@ -55,6 +55,8 @@ class BasisNet(EigenpairEncoder):
         layers: Number of maps of vectors with their means.
         post_layers: Number of linear maps of rho.
         tolerance: Greatest distance of two eigenvalues of one eigenspace, relative to max(1, |lambda|).
+        taper: With a width above 0, eigenpairs weigh min(1, (lambda_k - lambda) / taper) in every graph that has k of
+            them: the last eigenspace, which k may cut, then does not count.
 
     Raises:
         GraphPEValueError: If a parameter is out of range; in `forward` if the batch has no tensors of those names, or
@@ -80,6 +82,7 @@ class BasisNet(EigenpairEncoder):
         layers: int = 2,
         post_layers: int = 2,
         tolerance: float = 1e-5,
+        taper: float = 0.0,
     ) -> None:
         super().__init__(
             key,
@@ -91,12 +94,12 @@ class BasisNet(EigenpairEncoder):
             potentials=potentials,
         )
         check_sizes("BasisNet", hidden=hidden, layers=layers, post_layers=post_layers)
-        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < float("inf"):
-            raise GraphPEValueError(f"BasisNet: tolerance must be a number from 0 on (got {tolerance!r})")
+        check_not_negative("BasisNet", tolerance=tolerance, taper=taper)
         self.hidden = hidden
         self.layers = layers
         self.post_layers = post_layers
         self.tolerance = float(tolerance)
+        self.taper = float(taper)
         widths = [self.parts + 3 + self.value_width, *[hidden] * layers]
         self.own = nn.ModuleList(nn.Linear(widths[i], hidden) for i in range(layers))
         self.mean = nn.ModuleList(nn.Linear(widths[i], hidden, bias=False) for i in range(layers))
@@ -109,8 +112,9 @@ class BasisNet(EigenpairEncoder):
         x = projector_features(eigen, spaces)
         for own, mean in zip(self.own, self.mean, strict=True):
             x = (own(x) + mean(eigen.graph_mean(x)).index_select(0, eigen.graph)).relu()
+        weight = spaces.sum(eigen.taper(self.taper)) / spaces.dimension.clamp(min=1)
         present = (spaces.dimension > 0).index_select(0, eigen.graph)
-        return self.rho(masked_sum(x, present))
+        return self.rho(masked_sum(x * weight.index_select(0, eigen.graph).unsqueeze(2), present))
 
 
 @dataclass(frozen=True)

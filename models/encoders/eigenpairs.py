@@ -66,6 +66,19 @@ class Eigenpairs:
         ones = torch.ones_like(self.graph, dtype=self.values.dtype)
         return self.values.new_zeros(self.values.shape[0]).index_add(0, self.graph, ones).clamp(min=1)
 
+    def taper(self, width: float) -> Tensor:
+        """A weight of each eigenpair that falls to 0 at the last one, `[B, K]`: min(1, (lambda_k - lambda) / width).
+
+        The k-th eigenpair may be one of several with its eigenvalue, an arbitrary part of an eigenspace that k cuts.
+        The weight removes that eigenspace, and continuously so. It is 1 where a graph has fewer than k eigenpairs, and
+        everywhere for a width of 0; for padding it is 0.
+        """
+        if width == 0:
+            return self.mask.to(self.values.dtype)
+        value, mask = (x.view(x.shape[0], self.potentials, -1) for x in (self.values, self.mask))
+        weight = ((value[:, :, -1:] - value) / width).clamp(0, 1)
+        return torch.where(mask.all(2, keepdim=True), weight, 1).flatten(1) * self.mask
+
     def scaled(self) -> Eigenpairs:
         """The same with vectors times the square root of the graph's size.
 

@@ -60,6 +60,17 @@ def check_dropout(owner: str, dropout: Any) -> float:
     return float(dropout)
 
 
+def check_not_negative(owner: str, **numbers: Any) -> None:
+    """Each number is finite and not negative.
+
+    Raises:
+        GraphPEValueError: If one is not.
+    """
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < float("inf"):
+            raise GraphPEValueError(f"{owner}: {name} must be a number from 0 on (got {number!r})")
+
+
 def check_option(owner: str, name: str, option: Any, known: tuple[str, ...]) -> None:
     """An option is one of the known ones.
 

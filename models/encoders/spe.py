@@ -10,7 +10,13 @@ from torch_geometric.data import Data
 
 from graphpe.models.attention.layout import PaddedNodes, padded_nodes
 from graphpe.models.encoders.eigenpairs import EigenpairEncoder, Eigenpairs
-from graphpe.models.encoders.feed_forward import check_option, check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.feed_forward import (
+    check_not_negative,
+    check_option,
+    check_sizes,
+    feed_forward,
+    starts_at_zero,
+)
 from graphpe.models.encoders.relu_sums import relu_sums
 from graphpe.models.membership import membership
 
@@ -35,8 +41,9 @@ class SPE(EigenpairEncoder):
     Symmetry: exactly invariant (up to rounding) to the sign or phase of every eigenvector and to the basis of every
     eigenspace that lies among the k eigenvectors as a whole, in training and evaluation; reordering the nodes reorders
     the result. It is stable: vectors whose eigenvalues are nearly equal have nearly equal weights, so that the result
-    is continuous where eigenvalues meet (except at the k-th, where an eigenspace may be cut). This holds for vectors of
-    unit norm (`scaling="L2"`).
+    is continuous where eigenvalues meet. This holds for vectors of unit norm (`scaling="L2"`). The eigenspace of the
+    k-th eigenvalue may be cut (with k = 8 it is in one of seven molecules of ogbg-molhiv), and its vectors are then
+    arbitrary; with `taper` it does not count, and the two statements hold for every graph.
 
     The last linear map of rho starts at zero: training starts from the model without the encoding. With K pairs
     (2 K in place of K if complex), "pairs" costs O(sum_b n_b^2 K M) time in batched products over padded blocks of
@@ -63,6 +70,8 @@ class SPE(EigenpairEncoder):
         layers: Number of linear maps of psi; with 1, psi is linear in the eigenvalue.
         reduction: `pairs` or `rows`.
         post_layers: Number of linear maps of rho.
+        taper: With a width above 0, eigenpairs weigh min(1, (lambda_k - lambda) / taper) in every graph that has k of
+            them: the last eigenspace, which k may cut, then does not count.
 
     Raises:
         GraphPEValueError: If a parameter is out of range; in `forward` if the batch has no tensors of those names, or
@@ -88,6 +97,7 @@ class SPE(EigenpairEncoder):
         layers: int = 3,
         reduction: Reduction = "pairs",
         post_layers: int = 2,
+        taper: float = 0.0,
     ) -> None:
         super().__init__(
             key,
@@ -99,11 +109,13 @@ class SPE(EigenpairEncoder):
             potentials=potentials,
         )
         check_sizes("SPE", hidden=hidden, layers=layers, post_layers=post_layers)
+        check_not_negative("SPE", taper=taper)
         check_option("SPE", "reduction", reduction, get_args(Reduction))
         self.hidden = hidden
         self.layers = layers
         self.reduction = reduction
         self.post_layers = post_layers
+        self.taper = float(taper)
         self.psi = feed_forward(self.value_width, hidden, self.parts * hidden, layers)
         self.bias = nn.Parameter(torch.empty(hidden).uniform_(-1, 1)) if reduction == "pairs" else None
         features = hidden if reduction == "pairs" else 2 * hidden
@@ -124,7 +136,8 @@ class SPE(EigenpairEncoder):
 
     def _weighted(self, eigen: Eigenpairs) -> Tensor:
         """The left factor of z: z_ij = sum_r left[i, m, r] vectors[j, r], `[N, M, K * parts]`."""
-        weight = self.psi(eigen.labelled_values).index_select(0, eigen.graph)  # [N, K, parts * M]
+        weight = self.psi(eigen.labelled_values) * eigen.taper(self.taper).unsqueeze(2)
+        weight = weight.index_select(0, eigen.graph)  # [N, K, parts * M]
         if not self.complex:
             return (eigen.vectors * weight).transpose(1, 2)
         real, imag = eigen.vectors[:, :, :1], eigen.vectors[:, :, 1:]

@@ -178,6 +178,28 @@ def test_symmetries_of_eigenvectors(case: Case, encoder: Encoder, change: str, c
         assert (changed - out).abs().max() > 1e-6  # in float64
 
 
+@pytest.mark.parametrize("constructor", [SPE, BasisNet])
+@pytest.mark.parametrize("complex", [False, True])
+def test_a_taper_removes_an_eigenspace_that_k_cuts(
+    constructor: type[nn.Module], complex: bool, build: Build, eigen_batch: Callable[..., Batch]
+) -> None:
+    outputs: dict[float, list[torch.Tensor]] = {0.0: [], 0.3: []}
+    modules = {taper: build(constructor, complex=complex, taper=taper) for taper in outputs}
+    modules[0.3].load_state_dict(modules[0.0].state_dict())
+    hop = torch.roll(torch.eye(8, dtype=torch.cdouble if complex else torch.double), 1, 0)
+    values, vectors = torch.linalg.eigh(2 * torch.eye(8) - hop - hop.mH)  # 0, a, a, b, b, ...
+    for _ in range(2):
+        batch = eigen_batch([8, 3], complex=complex)
+        mix = torch.linalg.qr(torch.randn(2, 2, dtype=vectors.dtype))[0]
+        batch.vectors[:8] = torch.cat([vectors[:, :3], (vectors[:, 3:5] @ mix)[:, :1]], dim=1)
+        batch.eigenvalues[0] = values[:4]
+        for taper, module in modules.items():
+            outputs[taper].append(module(batch))
+    torch.testing.assert_close(*outputs[0.3])
+    assert not torch.allclose(*outputs[0.0])
+    torch.testing.assert_close(outputs[0.3][0][8:], outputs[0.0][0][8:])  # 3 nodes: nothing is cut
+
+
 @pytest.mark.parametrize("change", ["signs", "bases"])
 def test_a_test_graph_has_repeated_eigenvalues(
     change: str, eigen_batch: Callable[..., Batch], changes: Changes
@@ -254,6 +276,7 @@ def test_errors(encoder: Encoder, build: Build, eigen_batch: Callable[..., Batch
         (SignNet, {"phi": "gcn"}, "phi must be one of 'gin', 'mlp' (got 'gcn')"),
         (SignNet, {"rho": 3}, "rho must be one of 'mlp', 'deepset' (got 3)"),
         (SPE, {"reduction": "sum"}, "reduction must be one of 'pairs', 'rows' (got 'sum')"),
+        (SPE, {"taper": float("nan")}, "taper must be a number from 0 on (got nan)"),
         (BasisNet, {"tolerance": -1.0}, "tolerance must be a number from 0 on (got -1.0)"),
         (MagLapNet, {"phi": None}, "phi must be one of 'gin', 'mlp' (got None)"),
     ],
