@@ -24,6 +24,7 @@ from graphpe.loader import PackedLoader
 from graphpe.packed import PackedGraphs
 from graphpe.plotting import plot_encoding
 from graphpe.precompute import precompute
+from graphpe.trees.integrator import TreeIntegrator
 
 __version__ = _version("graphpe")
 
@@ -38,6 +39,7 @@ __all__ = [
     "GraphPEValueError",
     "PackedGraphs",
     "PackedLoader",
+    "TreeIntegrator",
     "eigsh",
     "laplacian",
     "magnetic_laplacian",
