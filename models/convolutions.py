@@ -6,6 +6,7 @@ Shape legend: N nodes, E edges (j -> i), D width. A layer maps (x `[N, D]`, edge
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Literal
 
@@ -124,15 +125,17 @@ class GATLayer(nn.Module):
 
 
 class CustomLayer(nn.Module):
-    """Any PyG layer that is called with (x, edge_index, edge_attr), or (x, edge_index) where there are no features."""
+    """Any PyG layer that is called with x and `edge_index`, and with `edge_attr` if it has an argument of that name."""
 
     def __init__(self, conv: nn.Module) -> None:
         super().__init__()
         self.conv = conv
+        self.takes_edges = "edge_attr" in inspect.signature(conv.forward).parameters
 
     def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Nodes after the layer, and the edges as they are."""
-        return (self.conv(x, edge_index) if edge is None else self.conv(x, edge_index, edge)), edge
+        features = {"edge_attr": edge} if self.takes_edges and edge is not None else {}
+        return self.conv(x, edge_index, **features), edge
 
 
 def build_local(

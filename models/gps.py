@@ -37,9 +37,10 @@ class GPS(nn.Module):
         x <- Norm(x + FFN(x))                                hidden width 2 D
 
     Local layers: `GatedGCN` (with an edge stream), `GINE`, `GCN`, `GAT`, or from Python a function of the width that
-    makes any PyG layer called with (x, edge_index, edge_attr). Attention: `softmax` over all pairs with biases of pairs
-    where there are pair encodings (`PairBias` modules, made once a batch and shared by the layers); `linear` (kernel
-    elu + 1, O(N)); `rotary`: softmax with queries and keys rotated by the coordinates `batch[rotary_key]`.
+    makes any PyG layer called with x, `edge_index` and, if it has that argument, `edge_attr` (`repr` is a literal for
+    names only). Attention: `softmax` over all pairs with biases of pairs where there are pair encodings (`PairBias`
+    modules, made once a batch and shared by the layers); `linear` (kernel elu + 1, O(N)); `rotary`: softmax with
+    queries and keys rotated by the coordinates `batch[rotary_key]`.
 
     Published configurations: molhiv `GPS(heads=4)` with 16 steps of random walks: 54,656 parameters a layer, 558,625 in
     all; ZINC `GPS(heads=4, local="GINE")`: 41,920 a layer, 423,717 in all.

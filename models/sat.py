@@ -177,7 +177,7 @@ class SAT(nn.Module):
         edge = self.edge_encoder(batch) if self.edge_encoder is not None else None
         extended = extend(members) if self.readout == "cls" else None
         pairs = all_pairs_of(batch, members, list(self.pair_encodings), extended=extended)
-        if extended is not None:
+        if extended is not None and self.token is not None:
             x = extended.join(x, self.token)
             edge_index = extended.real[edge_index]
         exact = torch.promote_types(x.dtype, torch.float32)
@@ -188,7 +188,7 @@ class SAT(nn.Module):
         around = Neighbourhood(edge_index, entering.clamp(min=1).reciprocal(), leaving.clamp(min=1).reciprocal())
         for layer in self.layers:
             x = layer(x, edge, around, pairs, scale)
-        if self.readout == "cls":
+        if extended is not None:
             return self.head(x.index_select(0, extended.virtual))
         readout: Readout = self.readout
         return self.head(pool(x, members, readout))

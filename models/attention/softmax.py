@@ -173,55 +173,60 @@ class _ListAttention(torch.autograd.Function):
         multiply: Tensor | None,
         heads: int,
     ) -> Tensor:
-        (nodes, width), pairs = query.shape, source.numel()
-        q, k, v = (_exact(x).view(nodes, heads, width // heads) for x in (query, key, value))
-        scale = q.shape[2] ** -0.5
-        parts = _parts(pairs, width, q)
+        (nodes, width), pairs, channels = query.shape, source.numel(), query.shape[1] // heads
+        q, k, v = (_exact(x) for x in (query, key, value))
+        parts, (first, second) = _parts(pairs, q)
         logit = q.new_empty(pairs, heads)
         for part in parts:
-            logit[part] = (q.index_select(0, target[part]) * k.index_select(0, source[part])).sum(-1)
-        logit *= scale
+            a, b = _gather(q, target[part], first), _gather(k, source[part], second)
+            _head_sums(a.mul_(b), logit[part])
+        logit *= channels**-0.5
         if add is not None:
             logit += add
         weight = _segment_softmax(logit, target, nodes)
         factor = weight if multiply is None else weight * multiply
-        out = q.new_zeros(nodes, heads, q.shape[2])
+        out = q.new_zeros(nodes, width)
         for part in parts:
-            out.index_add_(0, target[part], v.index_select(0, source[part]).mul_(factor[part].unsqueeze(-1)))
+            a = _gather(v, source[part], first)
+            a.view(-1, heads, channels).mul_(factor[part].unsqueeze(-1))
+            out.index_add_(0, target[part], a)
         ctx.save_for_backward(query, key, value, source, target, add, multiply, weight)
         ctx.heads = heads
-        return out.view(nodes, width).to(query.dtype)
+        return out.to(query.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, source, target, add, multiply, weight = ctx.saved_tensors
         heads: int = ctx.heads
-        (nodes, width), pairs = query.shape, source.numel()
-        q, k, v, g = (_exact(x).reshape(nodes, heads, width // heads) for x in (query, key, value, grad_out))
-        scale = q.shape[2] ** -0.5
+        pairs, channels = source.numel(), query.shape[1] // heads
+        q, k, v, g = (_exact(x).contiguous() for x in (query, key, value, grad_out))
         factor = weight if multiply is None else weight * multiply
         grad_q, grad_k, grad_v = (torch.zeros_like(x) for x in (q, k, v))
-        parts = _parts(pairs, width, q)
+        parts, (first, second) = _parts(pairs, q)
         grad_factor = torch.empty_like(weight)
         for part in parts:
             i, j = target[part], source[part]
-            rows = g.index_select(0, i)
-            grad_factor[part] = (rows * v.index_select(0, j)).sum(-1)
-            grad_v.index_add_(0, j, rows.mul_(factor[part].unsqueeze(-1)))
+            a, b = _gather(g, i, first), _gather(v, j, second)
+            _head_sums(b.mul_(a), grad_factor[part])
+            a.view(-1, heads, channels).mul_(factor[part].unsqueeze(-1))
+            grad_v.index_add_(0, j, a)
         grad_weight = grad_factor if multiply is None else grad_factor * multiply
         # Softmax: w (g - sum of w g over the pairs of a query).
         grad_logit = weight * grad_weight
-        mean = torch.zeros_like(q[:, :, 0]).index_add_(0, target, grad_logit)
+        mean = weight.new_zeros(q.shape[0], heads).index_add_(0, target, grad_logit)
         grad_logit = grad_logit.addcmul(weight, mean.index_select(0, target), value=-1)
         for part in parts:
-            i, j, rows = target[part], source[part], (grad_logit[part] * scale).unsqueeze(-1)
-            grad_q.index_add_(0, i, k.index_select(0, j).mul_(rows))
-            grad_k.index_add_(0, j, q.index_select(0, i).mul_(rows))
+            i, j, rows = target[part], source[part], (grad_logit[part] * channels**-0.5).unsqueeze(-1)
+            a, b = _gather(k, j, first), _gather(q, i, second)
+            for x in (a, b):
+                x.view(-1, heads, channels).mul_(rows)
+            grad_q.index_add_(0, i, a)
+            grad_k.index_add_(0, j, b)
         return (
-            grad_q.view(nodes, width).to(query.dtype),
-            grad_k.view(nodes, width).to(key.dtype),
-            grad_v.view(nodes, width).to(value.dtype),
+            grad_q.to(query.dtype),
+            grad_k.to(key.dtype),
+            grad_v.to(value.dtype),
             None,
             None,
             None if add is None else grad_logit.to(add.dtype),
@@ -239,13 +244,25 @@ def _segment_softmax(logit: Tensor, target: Tensor, nodes: int) -> Tensor:
     return weight / total.index_select(0, target)
 
 
+def _gather(x: Tensor, index: Tensor, block: Tensor) -> Tensor:
+    """Rows of `x`, written to the start of `block`: fresh memory for every block of rows costs more than the gather."""
+    out = block[: index.numel()]
+    return torch.index_select(x, 0, index, out=out)
+
+
+def _head_sums(x: Tensor, out: Tensor) -> None:
+    """Sums over each head's channels, from `[rows, D]` into `[rows, H]`; a product with ones beats `sum`."""
+    channels = x.shape[1] // out.shape[1]
+    torch.mv(x.view(-1, channels), x.new_ones(channels), out=out.view(-1))
+
+
 def _exact(x: Tensor) -> Tensor:
     """`x` in at least float32."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _parts(pairs: int, width: int, like: Tensor) -> list[slice]:
-    """The list in blocks of rows that stay in cache."""
+def _parts(pairs: int, like: Tensor) -> tuple[list[slice], Tensor]:
+    """The list in blocks of rows that stay in cache, and room for two such blocks `[2, rows, D]`."""
     size = _BLOCK_BYTES.get(like.device.type, 1 << 26)
-    step = max(1, size // max(width * like.element_size(), 1))
-    return [slice(start, start + step) for start in range(0, pairs, step)]
+    step = max(1, min(pairs, size // max(like.shape[1] * like.element_size(), 1)))
+    return [slice(start, start + step) for start in range(0, pairs, step)], like.new_empty(2, step, like.shape[1])

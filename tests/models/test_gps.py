@@ -102,10 +102,16 @@ def test_a_layer_is_that_of_pyg(norm: str) -> None:
         torch.testing.assert_close(model(batch), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_layers_of_pyg_without_edge_features() -> None:
+@pytest.mark.parametrize("edge_encoder", [None, LinearEdges(3, 8)])
+def test_layers_of_pyg_that_take_no_edge_features(edge_encoder) -> None:
     batch = graphs(5, 2)
     model = GPS(
-        width=8, layers=2, heads=2, local=lambda width: SAGEConv(width, width), node_encoder=Fixed(torch.randn(7, 8))
+        width=8,
+        layers=2,
+        heads=2,
+        local=lambda width: SAGEConv(width, width),
+        node_encoder=Fixed(torch.randn(7, 8)),
+        edge_encoder=edge_encoder,
     )
     assert model(batch).shape == (2, 8)
 

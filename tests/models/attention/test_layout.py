@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphpe.models.attention.layout import padded_layout
+from graphpe.models.attention.layout import padded_layout, padded_nodes
 from graphpe.models.membership import Membership
 
 SIZES = st.lists(st.integers(0, 20), min_size=1, max_size=8)
@@ -67,3 +67,24 @@ def test_padding_follows_graphs_of_similar_size() -> None:
     layout = padded_layout(members, torch.zeros(2, 0, dtype=torch.long), heads=1)
     assert [(block.graphs, block.size) for block in layout.blocks] == [(63, 10), (1, 1000)]
     assert layout.num_places == 1000**2 + 63 * 100
+
+
+@settings(deadline=None, max_examples=25)
+@given(sizes=SIZES)
+def test_padded_nodes_are_those_of_the_layout(sizes: list[int]) -> None:
+    members = members_of(sizes)
+    nodes, layout = padded_nodes(members), padded_layout(members, torch.zeros(2, 0, dtype=torch.long), heads=1)
+    assert torch.equal(nodes.node, layout.node)
+    assert torch.equal(nodes.place, layout.place)
+    for ours, theirs in zip(nodes.blocks, layout.blocks, strict=True):
+        assert (ours.graphs, ours.size) == (theirs.graphs, theirs.size)
+        assert torch.equal(ours.key_mask, theirs.key_mask)
+    x = torch.randn(sum(sizes), 3)
+    parts = nodes.split(x)
+    assert [part.shape[:2] for part in parts] == [(block.graphs, block.size) for block in nodes.blocks]
+    assert not parts or torch.equal(nodes.join(parts), x)
+    # Each row of the blocks starts with the first node of its graph.
+    first = [row[0] for part in parts for row in part]
+    for graph, row in zip(nodes.graph.tolist(), first, strict=True):
+        if sizes[graph]:
+            assert torch.equal(row, x[members.ptr[graph]])
