@@ -27,7 +27,7 @@ from graphpe.models.arguments import (
     check_probabilities,
 )
 from graphpe.models.full_attention import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.heads import Readout, pool
+from graphpe.models.heads import pool
 from graphpe.models.membership import membership
 from graphpe.models.virtual_nodes import extend
 
@@ -185,12 +185,12 @@ class Graphormer(nn.Module):
         for layer in self.layers:
             x = layer(x, pairs)
         x = self.norm(x)
-        if self.readout == "virtual" and extended is not None:
+        if self.readout == "virtual":
+            assert extended is not None, "checked when the model is built"
             return self.head(x.index_select(0, extended.virtual))
         if extended is not None:
             x = x.index_select(0, extended.real)
-        readout: Readout = self.readout
-        return self.head(pool(x, members, readout))
+        return self.head(pool(x, members, self.readout))
 
     def _degrees(self, batch: Data, x: Tensor) -> Tensor:
         """Embeddings of in- and out-degrees, `[N, D]`."""

@@ -27,7 +27,7 @@ from graphpe.models.arguments import (
     check_probabilities,
 )
 from graphpe.models.full_attention import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.heads import Readout, pool
+from graphpe.models.heads import pool
 from graphpe.models.membership import membership
 from graphpe.models.normalization import Norm, build_norm
 from graphpe.models.structure_extractor import Neighbourhood, StructureExtractor
@@ -188,10 +188,10 @@ class SAT(nn.Module):
         around = Neighbourhood(edge_index, entering.clamp(min=1).reciprocal(), leaving.clamp(min=1).reciprocal())
         for layer in self.layers:
             x = layer(x, edge, around, pairs, scale)
-        if extended is not None:
+        if self.readout == "cls":
+            assert extended is not None, "a class token is a node of its own"
             return self.head(x.index_select(0, extended.virtual))
-        readout: Readout = self.readout
-        return self.head(pool(x, members, readout))
+        return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:
         names = ("width", "layers", "heads", "hops", "bidirectional", "expansion", "activation", "norm", "dropout")
