@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.lanczos import Lanczos
 from graphpe.eigen.solvers.lobpcg import LOBPCG
+from graphpe.eigen.solvers.partial_lanczos import PartialLanczos
 from graphpe.eigen.solvers.preconditioners import AMG, ChebyshevPolynomial
 from graphpe.eigen.solvers.shift_invert import ShiftInvert
 
@@ -31,6 +33,7 @@ _SHIFT = 1e-3  # of singular Laplacians, for factorisations; for multigrid as sc
 _AMG_SHIFT = 1e-5
 _MANY = 5000  # iterations: LOBPCG's defaults end long before it converges
 _SHORT = 3.0  # seconds
+_ENOUGH, _MOST_CALLS = 1.0, 9  # seconds and calls that a median is of
 
 Pairs = tuple[NDArray[np.float64], NDArray[Any], str]
 
@@ -105,6 +108,7 @@ OURS: dict[str, Callable[[Tensor, int, float], Pairs]] = {
     "Dense": ours(Dense()),
     "ChebyshevFilter": ours(ChebyshevFilter()),
     "Lanczos": ours(Lanczos()),
+    "PartialLanczos": ours(PartialLanczos()),
     "LOBPCG, Chebyshev": ours(LOBPCG(ChebyshevPolynomial(20))),
     "LOBPCG, AMG": ours(LOBPCG(AMG())),
     "ShiftInvert": ours(ShiftInvert()),
@@ -130,18 +134,20 @@ def sides(size: int, directed: bool) -> list[str]:
 
 
 def measure(side: str, path: Path, k: int, tol: float, threads: int) -> Outcome:
-    """One call of a side on the operator in a file; a short one is called once before, to warm up."""
+    """The median call of a side on the operator in a file: a long one alone, others after one to warm up."""
     torch.set_num_threads(threads)
     solve = (OURS | PEERS)[side]
     matrix = load(path)
     with threadpool_limits(threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for _ in range(2):
+        taken: list[float] = []
+        while len(taken) < 2 or (taken[0] < _SHORT and sum(taken[1:]) < _ENOUGH and len(taken) <= _MOST_CALLS):
             begin = time.perf_counter()
             values, vectors, how = solve(matrix, k, tol)
-            seconds = time.perf_counter() - begin
-            if seconds > _SHORT:
+            taken.append(time.perf_counter() - begin)
+            if taken[0] >= _SHORT:
                 break
+        seconds = median(taken[1:] or taken)
     order = np.argsort(values)
     values, vectors = np.asarray(values)[order].astype(np.float64), np.asarray(vectors)[:, order]
     residual = np.linalg.norm(to_scipy(matrix) @ vectors - vectors * values, axis=0) / np.linalg.norm(vectors, axis=0)

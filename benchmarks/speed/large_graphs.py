@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,6 +128,7 @@ def real_graphs(folder: Path) -> Iterator[Graph | str]:
         ("mesh spot", "meshes/spot.obj", _obj_faces, False),
         ("mesh stanford-bunny", "meshes/stanford-bunny.obj", _obj_faces, False),
         ("mesh horse", "meshes/horse.zip", _ply_faces, False),
+        ("PubMed", "graphs/pubmed_topology/ind.pubmed.graph", _pickled_lists, False),
         ("chameleon", "graphs/directed/chameleon.out1_graph_edges.txt", _edge_list, True),
         ("citeseer", "graphs/directed/citeseer_npz.npz", _npz, True),
         ("EVA", "graphs/suitesparse/EVA.mtx.gz", _matrix_market, True),
@@ -163,6 +165,13 @@ def _edge_list(path: Path) -> Edges:
     opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
     with opened as file:
         return np.loadtxt(file, dtype=np.int64, skiprows=1).T
+
+
+def _pickled_lists(path: Path) -> Edges:
+    """Neighbours by node, as the Planetoid files have them."""
+    with path.open("rb") as file:
+        lists = pickle.load(file, encoding="latin1")
+    return np.array([(node, other) for node, others in lists.items() for other in others]).T
 
 
 def _npz(path: Path) -> Edges:

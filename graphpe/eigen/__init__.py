@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from graphpe.eigen.result import Eigenpairs
+from graphpe.eigen.eigsh import eigsh
+from graphpe.eigen.result import Eigenpairs, EigenResult
 
-__all__ = ["Eigenpairs"]
+__all__ = ["EigenResult", "Eigenpairs", "eigsh"]

@@ -1,18 +1,21 @@
 """Which solver for which operator: the one of the least estimated time.
 
-The estimates were fitted to measurements on one core with k = 16 (real operators; complex ones take about three times
-as long with each solver), seconds:
+The estimates were fitted to measurements on one core with k = 16, seconds:
 
-| graph | front | Dense | ShiftInvert | ChebyshevFilter | Lanczos |
+| graph | front | Dense | ShiftInvert | ChebyshevFilter | PartialLanczos |
 |---|---|---|---|---|---|
 | ring, n = 1e3 | 0 | 0.28 | 0.003 | | |
-| grid, 1e3 | 47 | 0.4 | 0.009 | 0.030 | 0.17 |
-| grid, 1e4 | 149 | | 0.075 | 0.082 | 2.7 |
-| grid, 1e5 | 471 | | 1.5 | 2.0 | |
-| nearest neighbours in the plane, 1e5 | 650 | | 1.5 | 4.8 | |
-| grid in space, 3e4 | 733 | | 2.7 | 0.27 | 2.8 |
-| Barabasi-Albert, 3e3 | 1209 | | 1.0 | 0.033 | 0.14 |
-| Barabasi-Albert, 1e4 | 3408 | | | 0.25 | 1.6 |
+| grid, 1e3 | 46 | 0.4 | 0.009 | 0.011 | 0.019 |
+| grid, 1e4 | 149 | | 0.091 | 0.11 | 0.19 |
+| grid, 1e5 | 471 | | 2.0 | 3.9 | |
+| nearest neighbours in the plane, 1e5 | 865 | | 2.2 | 7.0 | 6.4 |
+| grid in space, 1e4 | 409 | | 0.45 | 0.095 | 0.18 |
+| grid in space, 1e5 | 1669 | | | 1.6 | 4.3 |
+| Barabasi-Albert, 1e3 | 320 | | 0.089 | 0.013 | 0.013 |
+| Barabasi-Albert, 1e4 | 2892 | | | 0.15 | 0.14 |
+| Barabasi-Albert, 1e5 | 38294 | | | 5.9 | 4.1 |
+| random digraph (complex), 1e4 | 4173 | | | 0.42 | 0.30 |
+| random digraph (complex), 1e5 | 37742 | | | 12 | 4.5 |
 """
 
 from __future__ import annotations
@@ -24,34 +27,41 @@ from graphpe.eigen.operators import MatrixOperator
 from graphpe.eigen.problem import Problem, Solver
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
-from graphpe.eigen.solvers.shift_invert import ShiftInvert
+from graphpe.eigen.solvers.partial_lanczos import PartialLanczos
+from graphpe.eigen.solvers.shift_invert import MOST_SMALL, ShiftInvert
 
 # Dense matrices take their memory, too.
 _MOST_DENSE = 10_000
 # Of entries a row, where they are not known.
 _ENTRIES = 10
 # From this tolerance on, the filter works in single precision.
-_SINGLE_FROM = 1e-7
+_SINGLE_FROM = 1e-8
+# Expanders end where grids in space do: at the edge of their spectrum, eigenvalues are as dense.
+_MOST_DIMENSIONS = 3.0
+_COMPLEX = 2.5  # products of complex numbers, in those of real ones
 
 
 def choose(problem: Problem) -> tuple[Solver, str]:
     """A solver, and why in one sentence."""
-    operator, size = problem.operator, problem.size
+    operator, size, k = problem.operator, problem.size, problem.k
     on_cpu = operator.device.type == "cpu"
+    factor = _COMPLEX if operator.dtype.is_complex else 1.0
     times: dict[Solver, float] = {}
-    if size <= _MOST_DENSE or 2 * problem.k > size:
-        times[Dense()] = _dense_time(size) if on_cpu else 0.1 * _dense_time(size)
+    if size <= _MOST_DENSE or 2 * k > size:
+        times[Dense()] = factor * (_dense_time(size) if on_cpu else 0.1 * _dense_time(size))
     entries, dimension, front = _ENTRIES * size, 2.0, ""
     if isinstance(operator, MatrixOperator):
         matrix = operator.matrix
         entries = matrix.values().numel() if operator.is_sparse else size * size
         if operator.is_sparse and on_cpu and size > 1:
             fill = estimate_fill(matrix.crow_indices().numpy(), matrix.col_indices().numpy())
-            times[ShiftInvert()] = _factor_time(size, problem.k, fill)
+            times[ShiftInvert()] = factor * _factor_time(size, k, fill)
             dimension = _dimension(size, fill)
             front = f", whose factors would end in a dense block of about {fill.front} rows"
-    if 4 * problem.k <= size:
-        times[ChebyshevFilter()] = _filter_time(size, problem.k, entries, dimension, problem.tol)
+    if 4 * k <= size:
+        times[ChebyshevFilter()] = factor * _filter_time(size, k, entries, dimension, problem.tol)
+        if on_cpu:
+            times[PartialLanczos()] = factor * _lanczos_time(size, k, entries, dimension, problem.tol)
     solver = min(times, key=lambda solver: times[solver])
     estimates = ", ".join(f"{type(solver).__name__} {seconds:.2g} s" for solver, seconds in times.items())
     return solver, f"of least estimated time for {size} rows{front} ({estimates})"
@@ -63,8 +73,9 @@ def _dense_time(size: int) -> float:
 
 def _factor_time(size: int, k: int, fill: Fill) -> float:
     """Factors, and some solves with each entry of them for each eigenpair."""
-    per_row = (0.5 + k / 32) * (4e-6 * size + 2e-5 * fill.core)
-    return 1e-3 + per_row + 5e-9 * fill.front**3 + 1e-9 * size * k**2
+    per_row, per_core, per_front = (3e-6, 4e-6, 6e-9) if size <= MOST_SMALL else (5.5e-6, 7e-6, 3e-9)
+    solves = (0.5 + k / 32) * (per_row * size + per_core * fill.core)
+    return 1e-3 + solves + per_front * fill.front**3 + 1e-9 * size * k**2
 
 
 def _dimension(size: int, fill: Fill) -> float:
@@ -73,7 +84,24 @@ def _dimension(size: int, fill: Fill) -> float:
 
 
 def _filter_time(size: int, k: int, entries: int, dimension: float, tol: float) -> float:
-    """About 20 k (n / k)^(1 / d) products: the k-th eigenvalue of a d-dimensional mesh is as (k / n)^(2 / d)."""
-    products = 20 * k * (size / k) ** (1 / dimension) * math.log(1 / tol) / math.log(1e6)
-    per_entry = 4e-10 if tol >= _SINGLE_FROM else 1e-9
-    return 0.015 + per_entry * products * entries + 1e-9 * size * k**2
+    """Products as k (n / k)^(1 / d): the k-th eigenvalue of a d-dimensional mesh is as (k / n)^(2 / d)."""
+    factor = 10 * min(max(dimension, 2.0), 4.0)
+    products = factor * k * (size / k) ** (1 / min(dimension, _MOST_DIMENSIONS)) * _digits(tol)
+    per_entry = (2.8e-10 if tol >= _SINGLE_FROM else 6e-10) * (1 + _far(size, dimension))
+    return 0.01 + per_entry * products * entries + 1e-9 * size * k**2
+
+
+def _lanczos_time(size: int, k: int, entries: int, dimension: float, tol: float) -> float:
+    """Products as n^(1 / d), each with a few passes over the basis of 5 k vectors."""
+    factor = 14 + 28 * max(dimension - 2, 0) if dimension <= _MOST_DIMENSIONS else 34
+    products = factor * (k / 16) ** 0.5 * size ** (1 / min(dimension, _MOST_DIMENSIONS)) * _digits(tol)
+    return 0.004 + products * (2e-5 + 6e-10 * (1 + 2 * _far(size, dimension)) * entries + 6e-10 * size * k)
+
+
+def _digits(tol: float) -> float:
+    return math.log(1 / tol) / math.log(1e6)
+
+
+def _far(size: int, dimension: float) -> float:
+    """How much longer an entry takes where neighbours are far apart in memory, and vectors fit in no cache."""
+    return min(size / 1e5, 3.0) * (1.2 if dimension > _MOST_DIMENSIONS else 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,21 +74,23 @@ def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float, float]:
     generator = torch.Generator().manual_seed(seed)
     real = torch.float64 if operator.dtype in (torch.float64, torch.complex128) else torch.float32
     vector = torch.randn(size, 1, generator=generator, dtype=real).to(operator.device, operator.dtype)
-    vector = vector / vector.norm()
+    vector = vector / torch.linalg.vector_norm(vector)
     steps, rank = min(_STEPS, size), _RANK * torch.finfo(operator.dtype).eps
-    basis = torch.zeros(size, steps, dtype=operator.dtype, device=operator.device)
-    projected = torch.zeros(steps, steps, dtype=torch.float64)
+    rows = torch.zeros(steps, size, dtype=operator.dtype, device=operator.device)
+    projected = np.zeros((steps, steps))
     for j in range(steps):
-        basis[:, j : j + 1] = vector
+        rows[j] = vector[:, 0]
         image = operator.matmul(vector)
-        projected[j, j] = float((vector.mH @ image).real)
-        for _ in range(2):
-            image = image - basis[:, : j + 1] @ (basis[:, : j + 1].mH @ image)
-        beta = float(image.norm())
-        if j + 1 == steps or beta <= rank * float(projected.abs().max()):
+        before = rows[: j + 1]
+        parts = before.conj() @ image
+        image = torch.addmm(image, before.T, parts, alpha=-1)
+        image = torch.addmm(image, before.T, before.conj() @ image, alpha=-1)
+        projected[j, j] = float(parts[j].real)
+        beta = float(torch.linalg.vector_norm(image))
+        if j + 1 == steps or beta <= rank * np.abs(projected).max():
             steps = j + 1
             break
         projected[j, j + 1] = projected[j + 1, j] = beta
         vector = image / beta
-    ritz = torch.linalg.eigvalsh(projected[:steps, :steps])
+    ritz = np.linalg.eigvalsh(projected[:steps, :steps])
     return float(ritz[0]), float(ritz[-1]), beta

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from graphpe.eigen.auto import choose
 from graphpe.eigen.bounds import spectral_bounds
+from graphpe.eigen.missed import with_missed
 from graphpe.eigen.operators import Operator, as_operator
 from graphpe.eigen.problem import Found, Problem, Solver, Which
 from graphpe.eigen.result import EigenResult
@@ -77,6 +78,8 @@ def eigsh(
     else:
         reason = ""
     found = solver.solve(problem)
+    if not found.is_complete:
+        found = with_missed(problem, solver, found)
     result = _measure(problem, found, _describe(solver, reason, found.note), begin)
     if not bool(result.converged.all()):
         _complain(result, problem, throw)

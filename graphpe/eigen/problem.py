@@ -28,6 +28,7 @@ class Found(NamedTuple):
         iterations: Outer iterations, in the solver's own sense; 0 for direct solvers.
         matvecs: Products of the operator with one vector (a block of m counts m).
         note: What a caller should know, or "".
+        is_complete: Whether the solver made sure that no eigenpair below the k-th is missing; else `eigsh` looks.
     """
 
     values: Tensor
@@ -35,6 +36,7 @@ class Found(NamedTuple):
     iterations: int
     matvecs: int
     note: str = ""
+    is_complete: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import eigh, eigh_tridiagonal
 
 from graphpe.adjacency import Floats
 from graphpe.compiled import compiled
@@ -68,11 +67,12 @@ class _CompiledProduct:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def __call__(self, x: Vector, beta: float, y: Vector, out: Vector) -> float:
+        if self._pool is None:
+            return _multiply(self._start, self._col, self._value, x, beta, y, out, 0, len(x))
+
         def rows(first: int, last: int) -> float:
             return _multiply(self._start, self._col, self._value, x, beta, y, out, first, last)
 
-        if self._pool is None:
-            return rows(self._cuts[0], self._cuts[-1])
         return sum(self._pool.map(rows, self._cuts[:-1], self._cuts[1:]))
 
 
@@ -91,7 +91,7 @@ class Space:
         start: Vector,
         most: int,
         norm: float,
-        without_known: Callable[[Vector], Vector] | None,
+        take_off_known: Callable[[Vector], None],
         room: int,
         threshold: float,
         rng: np.random.Generator,
@@ -103,12 +103,12 @@ class Space:
             start: `[n]`, not zero.
             most: Vectors at most, more than those a restart keeps.
             norm: Of the operator, about.
-            without_known: Takes known vectors off a vector.
+            take_off_known: Takes known vectors off a vector, in place.
             room: Dimension of the complement.
             threshold: How far from orthogonal vectors may become; 0 for orthogonal to rounding.
             rng: Of vectors that are drawn when an invariant subspace is found.
         """
-        self._product, self._norm, self._without_known, self._rng = product, norm, without_known, rng
+        self._product, self._norm, self._take_off_known, self._rng = product, norm, take_off_known, rng
         self._room, self._most = room, min(most, room)
         self._rows = np.empty((self._most + 1, len(start)), start.dtype)
         self._alpha, self._beta, self._border = (np.zeros(self._most + 1) for _ in range(3))
@@ -119,9 +119,9 @@ class Space:
         self._now[0] = 1
         self._span: tuple[int, int] | None = None
         self.size, self.products, self._kept = 0, 0, 0
-        if without_known is not None:
-            start = without_known(start)
-        self._rows[0] = start / np.linalg.norm(start)
+        self._rows[0] = start
+        take_off_known(self._rows[0])
+        self._rows[0] /= _norm(self._rows[0])
 
     @property
     def is_full(self) -> bool:
@@ -147,15 +147,14 @@ class Space:
         self.products += 1
         self.size = j + 1
         self._alpha[j] = alpha
-        beta = _subtract(z, x, alpha) ** 0.5
-        if self._without_known is not None:
-            z[:] = self._without_known(z)
-            beta = float(np.linalg.norm(z))
+        _subtract(z, x, alpha)
+        self._take_off_known(z)
+        beta = _norm(z)
         now, new = self._now, self._before  # of the next vector: written over those of the last but one
         if self._in_full or after_restart or beta <= _SHORT * self._norm:
             self._remove(0, j + 1)
             self._remove(0, j + 1)
-            beta = float(np.linalg.norm(z))
+            beta = _norm(z)
             new[: j + 1] = self._level
             self._span = None if self._in_full else (0, j + 1)
         else:
@@ -166,7 +165,7 @@ class Space:
                 self._span = span = _exceeding(new, j + 1, max(1e-4 * self._threshold, 2 * self._level))
             if span is not None:
                 self._remove(*span)
-                beta = float(np.linalg.norm(z))
+                beta = _norm(z)
                 new[slice(*span)] = self._level
         new[j + 1] = 1
         self._now, self._before = new, now
@@ -181,17 +180,13 @@ class Space:
     def ritz(self, count: int) -> tuple[Floats, Floats]:
         """The lowest Ritz values, ascending, and their residuals; at most `count`."""
         j, kept = self.size, self._kept
-        count = min(count, j)
-        if kept == 0 and j > 1:
-            alpha, beta = self._alpha[:j], self._beta[: j - 1]
-            values, self._small = eigh_tridiagonal(alpha, beta, select="i", select_range=(0, count - 1))
-        else:
-            projected = np.diag(self._alpha[:j])
-            at = np.arange(kept, j - 1)
-            projected[at + 1, at] = self._beta[kept : j - 1]
-            if j > kept:
-                projected[kept, :kept] = self._border[:kept]
-            values, self._small = eigh(projected, subset_by_index=(0, count - 1), driver="evr")
+        projected = np.diag(self._alpha[:j])
+        at = np.arange(kept, j - 1)
+        projected[at + 1, at] = self._beta[kept : j - 1]
+        if j > kept:
+            projected[kept, :kept] = self._border[:kept]
+        values, vectors = np.linalg.eigh(projected)
+        values, self._small = values[:count], vectors[:, :count]
         self._values = values
         return values, np.abs(self._beta[j - 1] * self._small[-1])
 
@@ -213,18 +208,16 @@ class Space:
 
     def _remove(self, first: int, last: int) -> None:
         """Take vectors off the next one."""
-        rows, z = self._rows[first:last], self._rows[self.size]
-        z -= (rows @ z.conj()).conj() @ rows
+        subtract_rows(self._rows[self.size], self._rows[first:last])
 
     def _draw(self) -> None:
         """The space is invariant: go on from a random vector that is orthogonal to it."""
         z = self._rows[self.size]
         z[:] = self._rng.standard_normal(len(z))
         for _ in range(3):
-            if self._without_known is not None:
-                z[:] = self._without_known(z)
+            self._take_off_known(z)
             self._remove(0, self.size)
-            z /= np.linalg.norm(z)
+            z /= _norm(z)
         self._now[: self.size] = self._level
         self._span = (0, self.size)
 
@@ -243,15 +236,20 @@ def _multiply(
     return total
 
 
+def subtract_rows(vector: Vector, rows: NDArray[Any]) -> None:
+    """Take orthonormal rows off a vector, in place."""
+    vector -= (rows @ vector.conj()).conj() @ rows
+
+
+def _norm(vector: Vector) -> float:
+    return float(np.vdot(vector, vector).real) ** 0.5
+
+
 @compiled
-def _subtract(z: Vector, x: Vector, alpha: float) -> float:
-    """z <- z - alpha x; its squared norm."""
-    total = 0.0
+def _subtract(z: Vector, x: Vector, alpha: float) -> None:
+    """Write z - alpha x over z."""
     for i in range(len(z)):
-        s = z[i] - alpha * x[i]
-        z[i] = s
-        total += s.real * s.real + s.imag * s.imag
-    return total
+        z[i] -= alpha * x[i]
 
 
 @compiled
@@ -282,8 +280,8 @@ def _overlaps(
         out: Those of vector j - 1, overwritten by those of j + 1.
     """
     coupled = 0.0
-    for l in range(kept):
-        coupled += border[l] * now[l]
+    for i in range(kept):
+        coupled += border[i] * now[i]
     worst = 0.0
     for i in range(j):
         s = (alpha[i] - alpha[j]) * now[i]

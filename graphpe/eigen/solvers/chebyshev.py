@@ -16,7 +16,7 @@ from torch import Tensor
 
 from graphpe.eigen.problem import Found, Problem
 from graphpe.eigen.products import multiply, products_of
-from graphpe.eigen.solvers.filters import LANCZOS_STEPS, Filter, lowest_known, spectrum_bounds
+from graphpe.eigen.solvers.filters import Filter, lowest_known, spectrum_bounds
 from graphpe.eigen.solvers.orthogonalize import orthonormalize, remove
 from graphpe.eigen.solvers.rayleigh_ritz import rayleigh_ritz
 
@@ -45,7 +45,7 @@ class ChebyshevFilter:
     Attributes:
         degree: Highest degree of a filter, at least 1. Lower ones are taken where rounding asks for it: the columns
             of a filtered block must not all become the lowest eigenvector.
-        extra: Vectors beside the k wanted ones; None for k, at least 8, with which the sum of all work is least on
+        extra: Vectors beside the k wanted ones; None for the larger of 8 and k: the sum of all work is least then on
             graphs whose number of low eigenvalues grows linearly, such as grids.
     """
 
@@ -79,9 +79,8 @@ class _Run:
         self.quick = self.exact
         if dtype in _SINGLE and problem.tol >= _SINGLE_FROM:
             self.quick = products_of(problem.operator, _SINGLE[dtype])
-        self.low, self.high = spectrum_bounds(problem, self.sign)
+        self.low, self.high, self.matvecs = spectrum_bounds(problem, self.sign)
         self.outlier = lowest_known(problem, self.sign)
-        self.matvecs = LANCZOS_STEPS
         room = problem.size - problem.num_known
         width = min(room, -(-(problem.k + self.extra) // self.exact.width) * self.exact.width)
         block = problem.random(width, 1)
@@ -160,7 +159,7 @@ class _Run:
         vectors = torch.cat([self.locked, self.block[:, : self.wanted]], 1)
         self.matvecs += vectors.shape[1]
         ritz = rayleigh_ritz(vectors, multiply(self.exact, vectors).mul_(self.sign))
-        return Found(self.sign * ritz.values, ritz.vectors, iterations, self.matvecs)
+        return Found(self.sign * ritz.values, ritz.vectors, iterations, self.matvecs, is_complete=True)
 
     def _is_lowest(self, j: int) -> bool:
         """Whether the block has looked at what is not below the j-th Ritz value.

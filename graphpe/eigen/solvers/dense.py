@@ -39,7 +39,9 @@ class Dense:
         if sign < 0:
             values, vectors = values.flip(0), vectors.flip(1)
         k = problem.k
-        return Found(values[:k].to(dtype.to_real()), vectors[:, :k].to(dtype).contiguous(), 0, matvecs)
+        return Found(
+            values[:k].to(dtype.to_real()), vectors[:, :k].to(dtype).contiguous(), 0, matvecs, is_complete=True
+        )
 
 
 def _dense(problem: Problem) -> tuple[Tensor, int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from graphpe.eigen.problem import Problem
 from graphpe.eigen.products import Products
 
-LANCZOS_STEPS = 12
+_STEPS = 12
 _MANY = 64  # known vectors whose eigenvalues are not looked at one by one
 
 
@@ -75,9 +75,14 @@ class Filter:
         return products.unpack(z, block)
 
 
-def spectrum_bounds(problem: Problem, sign: float) -> tuple[float, float]:
-    """About the lowest eigenvalue, and a bound of the highest, by Lanczos from one random vector."""
-    steps = min(LANCZOS_STEPS, problem.size - problem.num_known)
+def spectrum_bounds(problem: Problem, sign: float) -> tuple[float, float, int]:
+    """About the lowest eigenvalue, a bound of the highest, and the products that took.
+
+    Those of the problem; where some eigenvectors are known, of the complement, by Lanczos from one random vector.
+    """
+    if problem.known is None and (bounds := problem.bounds) is not None:
+        return (bounds.least, bounds.high, 0) if sign > 0 else (-bounds.greatest, -bounds.low, 0)
+    steps = min(_STEPS, problem.size - problem.num_known)
     vector = problem.without_known(problem.random(1, 0))
     basis = vector / torch.linalg.vector_norm(vector)
     columns = []
@@ -92,7 +97,7 @@ def spectrum_bounds(problem: Problem, sign: float) -> tuple[float, float]:
     projected = torch.stack(columns, 1)
     ritz = torch.linalg.eigvalsh((projected + projected.mT) / 2 if steps == 1 else projected, UPLO="U").tolist()
     bound = ritz[-1] + float(length)  # Zhou, Li: Bounding the spectrum of large Hermitian matrices. LAA 435, 2011
-    return ritz[0], bound if ritz[-1] > problem.norm else min(bound, problem.norm)
+    return ritz[0], bound if ritz[-1] > problem.norm else min(bound, problem.norm), steps
 
 
 def lowest_known(problem: Problem, sign: float) -> float:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from graphpe.eigen.problem import Found, Problem
 from graphpe.eigen.products import multiply, products_of
-from graphpe.eigen.solvers.filters import LANCZOS_STEPS, Filter, lowest_known, spectrum_bounds
+from graphpe.eigen.solvers.filters import Filter, lowest_known, spectrum_bounds
 from graphpe.eigen.solvers.orthogonalize import orthonormalize, remove
 from graphpe.eigen.solvers.rayleigh_ritz import Ritz, rayleigh_ritz
 
@@ -47,7 +47,8 @@ class Lanczos:
         block: Vectors of a block, at least 1.
         basis: Vectors of the basis, more than k + 2 block; None for the larger of 4 k and k + 6 block.
         degree: Highest degree of a polynomial; 1 for the operator itself: the fewest products, where these are
-            expensive. Lower ones are taken as long as the wanted eigenvalues are known badly.
+            expensive. Lower ones are taken as long as the wanted eigenvalues are known badly. Without a polynomial,
+            operators of few distinct eigenvalues (hypercubes) hardly converge, which is then reported.
     """
 
     block: int = 8
@@ -78,7 +79,7 @@ class Lanczos:
             found = run.lowest(missing, chosen, vectors, look.vectors, problem.max_iterations)
             ritz = run.ritz(torch.cat([vectors, found.vectors], 1))
             values, vectors = ritz.values[:k], ritz.vectors[:, :k]
-        return Found(run.sign * values, vectors.contiguous(), run.iterations, run.matvecs)
+        return Found(run.sign * values, vectors.contiguous(), run.iterations, run.matvecs, is_complete=True)
 
     def _filter(self, problem: Problem, theta: list[float], low: float, high: float, most: int) -> Filter | None:
         """A polynomial for eigenvalues of which there are upper bounds; None where they fill the spectrum."""
@@ -115,8 +116,9 @@ class _Run:
     @cached_property
     def bounds(self) -> tuple[float, float]:
         """About the lowest eigenvalue, and a bound of the highest."""
-        self.matvecs += LANCZOS_STEPS
-        return spectrum_bounds(self.problem, self.sign)
+        low, high, products = spectrum_bounds(self.problem, self.sign)
+        self.matvecs += products
+        return low, high
 
     def ritz(self, basis: Tensor) -> Ritz:
         """Ritz pairs of the operator in the span of an orthonormal basis."""

@@ -170,7 +170,7 @@ def _iterate(problem: Problem, prepared: Prepared, start: Tensor, found: Tensor 
     if problem.which == "largest":
         values = -values
     order = values[:k].argsort(descending=problem.which == "largest", stable=True)
-    return Found(values[:k][order], basis[:, :k][:, order].contiguous(), iterations, matvecs)
+    return Found(values[:k][order], basis[:, :k][:, order].contiguous(), iterations, matvecs, is_complete=True)
 
 
 def _without(block: Tensor, basis: Tensor) -> Tensor:

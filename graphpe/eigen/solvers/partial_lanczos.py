@@ -7,7 +7,6 @@ Wu, Simon: Thick-restart Lanczos method for large symmetric eigenvalue problems.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from graphpe.eigen.problem import Found, Problem
 from graphpe.eigen.products import multiply, products_of
-from graphpe.eigen.semiorthogonal import Space, Vector, product_of
+from graphpe.eigen.semiorthogonal import Space, Vector, product_of, subtract_rows
 from graphpe.eigen.solvers.orthogonalize import orthonormalize
 from graphpe.eigen.solvers.rayleigh_ritz import Ritz, rayleigh_ritz
 from graphpe.errors import GraphPETypeError, GraphPEValueError
@@ -26,6 +25,7 @@ _LEAST_BASIS = 40
 _KEPT = 0.2  # of the Ritz vectors that are not wanted, at a restart
 _SHARE = 0.7  # of the tolerance, for the estimated residuals
 _THRESHOLD = 0.01  # of the tolerance: how far from orthogonal the basis may become
+_FEW = 16  # known vectors that are kept dense
 _LOOK = 20  # steps between two looks for what was missed
 
 
@@ -71,7 +71,7 @@ class PartialLanczos:
                 break
             ritz = run.ritz(torch.cat([vectors, found.vectors], 1))
             values, vectors = ritz.values[:k], ritz.vectors[:, :k]
-        return Found(run.sign * values, vectors.contiguous(), run.restarts, run.matvecs)
+        return Found(run.sign * values, vectors.contiguous(), run.restarts, run.matvecs, is_complete=True)
 
 
 class _Lowest(NamedTuple):
@@ -111,8 +111,9 @@ class _Run:
             keep = k + int(_KEPT * (space.size - k)) if space.is_full else k
             values, residuals = space.ritz(keep)
             wanted = int(np.count_nonzero(values[:k] < level))
-            # The error of a Ritz value is as the square of its residual.
-            sharp = residuals[0] <= problem.tol**0.5 * problem.norm or values[0] - residuals[0] >= level
+            # The error of a Ritz value is as the square of its residual over the gap to the next.
+            error = min(residuals[0], residuals[0] ** 2 / max(values[1] - values[0], goal)) if len(values) > 1 else 0.0
+            sharp = values[0] - error >= level
             worst = float(residuals[:wanted].max(initial=0.0))
             missing = against is None and wanted < k
             converged = space.is_whole or (worst <= goal and not missing and (wanted > 0 or bool(sharp)))
@@ -133,12 +134,16 @@ class _Run:
     def _space(self, against: Tensor | None) -> Space:
         problem = self.problem
         parts = [part.to(self.dtype) for part in (problem.known, against) if part is not None]
+        parts = [part.to_dense() if part.shape[1] <= _FEW else part for part in parts]
+        sparse = [part for part in parts if part.layout != torch.strided]
+        dense = [part.T.contiguous().numpy() for part in parts if part.layout == torch.strided]
 
-        def purge(vector: Vector) -> Vector:
-            block = torch.from_numpy(vector)[:, None]
-            for part in parts:
-                block = block - part @ (part.mH @ block)
-            return block[:, 0].numpy()
+        def purge(vector: Vector) -> None:
+            for columns in sparse:
+                block = torch.from_numpy(vector)[:, None]
+                block -= columns @ (columns.mH @ block)
+            for rows in dense:
+                subtract_rows(vector, rows)
 
         is_double = problem.operator.dtype == self.dtype
         return Space(
@@ -146,7 +151,7 @@ class _Run:
             self._start(None if against is not None else problem.start),
             self.basis,
             problem.norm,
-            purge if parts else None,
+            purge,
             problem.size - sum(part.shape[1] for part in parts),
             min(_THRESHOLD * problem.tol, 1e-8) if is_double else 0.0,
             self.rng,

@@ -31,7 +31,7 @@ _SHARE = 0.25
 # Minimum degree takes time as the square of the longest row; COLAMD, which fills up more, sets long rows aside.
 _LONG = 2000
 # Between these sizes the compiled solver for the graphs of a batch takes a third of the time.
-_LEAST_SMALL, _MOST_SMALL = 100, 5000
+_LEAST_SMALL, MOST_SMALL = 100, 5000
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ShiftInvert:
         matrix = _double(operator.matrix)
         if problem.which == "largest":
             matrix = -matrix
-        elif problem.known is None and _LEAST_SMALL <= problem.size <= _MOST_SMALL:
+        elif problem.known is None and _LEAST_SMALL <= problem.size <= MOST_SMALL:
             if (small := _lowest_of_small(matrix, problem)) is not None:
                 return small
         inverse = _invert_below(matrix, problem)
@@ -81,7 +81,9 @@ class ShiftInvert:
             values = -values
         vectors = torch.from_numpy(found.vectors @ rotation).to(operator.dtype)
         note = f"sigma = {inverse.shift:.3g}, {inverse.entries / problem.size:.0f} entries of the factors a row"
-        return Found(torch.from_numpy(values).to(vectors.dtype.to_real()), vectors, found.steps, inverse.solves, note)
+        return Found(
+            torch.from_numpy(values).to(vectors.dtype.to_real()), vectors, found.steps, inverse.solves, note, True
+        )
 
 
 def _lowest_of_small(matrix: csc_matrix, problem: Problem) -> Found | None:
@@ -99,7 +101,9 @@ def _lowest_of_small(matrix: csc_matrix, problem: Problem) -> Found | None:
     if 0 not in found:
         return None
     vectors = torch.from_numpy(np.ascontiguousarray(found[0][1])).to(problem.operator.dtype)
-    return Found(torch.from_numpy(found[0][0]).to(vectors.dtype.to_real()), vectors, 0, 0, "compiled, as it is small")
+    return Found(
+        torch.from_numpy(found[0][0]).to(vectors.dtype.to_real()), vectors, 0, 0, "compiled, as it is small", True
+    )
 
 
 class _Inverse:

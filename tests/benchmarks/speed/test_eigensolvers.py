@@ -84,7 +84,7 @@ def test_tables_and_plot_are_written(tmp_path, monkeypatch, capsys):
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| Barabasi")]
     assert [row[2].strip() for row in rows] == ["60", "120"] * 2
     for row in rows[:2]:
-        auto, plain, ratio = float(row[4]), float(row[11]), float(row[-2])
+        auto, plain, ratio = float(row[4]), float(row[12]), float(row[-2])
         assert ratio == pytest.approx(plain / auto, rel=0.4)
     assert "Dense" in rows[2][3]
     assert "in the geometric mean over 2 of 2 graphs" in text
