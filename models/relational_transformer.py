@@ -20,6 +20,14 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
+from graphpe.models.arguments import (
+    call_text,
+    check_bools,
+    check_choice,
+    check_counts,
+    check_heads,
+    check_probabilities,
+)
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational import relational_attention
 from graphpe.models.attention.relational_update import EPSILON, PairWeights, update_pairs
@@ -51,10 +59,17 @@ class RelationalTransformer(nn.Module):
     vector, with pairs to and from all nodes that start from zero; it takes part in all layers and is left out of their
     result.
 
-    A layer costs about 2 P (4 D^2 + ...) flops: 4 D^2 P for the queries and keys of pairs, 2 D (3 F + 2 G) P for their
-    update (F = `edge_hidden_1`, G = `edge_hidden_2`), 6 D P for weights and sums, 2 H D^2 N for the values. Queries,
-    keys and values of pairs are never stored: kept for the backward pass are the pairs' vectors, D numbers a pair, and
-    H + F + G more.
+    A layer's cost for a pair, with F = `edge_hidden_1`, G = `edge_hidden_2` (nodes cost 10 D^2 more each, and little):
+
+        flops, forward       4 D^2 for q_ij and k_ij, 2 (H + 2) D for weights and sums, (6 F + 4 G) D for the update:
+                             26,000 at D = 64 and 8 heads, where mapping values and joining vectors cost 37,000
+        flops, backward      twice as many; with `checkpoint` 4 D^2 more
+        kept for backward    e_ij, E_q e_ij and E_k e_ij, weights and hidden layers: 3 D + H + F + G numbers;
+                             with `checkpoint` D + H + F + G
+        read and written     e_ij twice and e_ji, two products and the result forward: 6 D numbers; 13 D backward
+
+    That is of the compiled passes, which run in float32 and float64 on a CPU, for widths of multiples of eight, without
+    dropout of pairs. Elsewhere the formulas run as they stand and again in the backward pass: D numbers are kept.
 
     Differs from the released code (CameronDiao/relational-transformer):
 
@@ -79,6 +94,7 @@ class RelationalTransformer(nn.Module):
         dropout: Probability of dropout on every update before it is added.
         global_vector: `cat`, `node`, or None.
         pair_output: Whether `vectors` is called: whether the last layer updates pairs.
+        checkpoint: Keep less memory for the backward pass and compute more in it: about a tenth more time.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`; None: one learned vector for each edge.
@@ -106,6 +122,7 @@ class RelationalTransformer(nn.Module):
         dropout: float = 0.0,
         global_vector: GlobalVector | None = None,
         pair_output: bool = False,
+        checkpoint: bool = False,
         readout: Readout = "mean",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
@@ -114,23 +131,14 @@ class RelationalTransformer(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"width": width, "layers": layers, "heads": heads, "node_hidden": node_hidden}
-        for name, number in {**sizes, "edge_hidden_1": edge_hidden_1, "edge_hidden_2": edge_hidden_2}.items():
-            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-                raise GraphPEValueError(f"{name} must be a positive integer (got {number!r})")
-        if width % heads:
-            raise GraphPEValueError(f"width must be a multiple of heads (got width={width}, heads={heads})")
-        if not isinstance(dropout, int | float) or not 0.0 <= dropout < 1.0:
-            raise GraphPEValueError(f"dropout must be a number in [0, 1) (got {dropout!r})")
-        if not isinstance(pair_output, bool):
-            raise GraphPEValueError(f"pair_output must be True or False (got {pair_output!r})")
-        for name, option, known in (
-            ("attention", attention, get_args(Attention)),
-            ("global_vector", global_vector, (None, *get_args(GlobalVector))),
-            ("readout", readout, get_args(Readout)),
-        ):
-            if option not in known:
-                raise GraphPEValueError(f"{name} must be one of {', '.join(map(repr, known))} (got {option!r})")
+        hidden = {"node_hidden": node_hidden, "edge_hidden_1": edge_hidden_1, "edge_hidden_2": edge_hidden_2}
+        check_counts(width=width, layers=layers, heads=heads, **hidden)
+        check_heads(width, heads)
+        check_probabilities(dropout=dropout)
+        check_bools(pair_output=pair_output, checkpoint=checkpoint)
+        check_choice("attention", attention, get_args(Attention))
+        check_choice("global_vector", global_vector, (None, *get_args(GlobalVector)))
+        check_choice("readout", readout, get_args(Readout))
         self.width = width
         self.heads = heads
         self.attention = attention
@@ -140,6 +148,7 @@ class RelationalTransformer(nn.Module):
         self.dropout = float(dropout)
         self.global_vector = global_vector
         self.pair_output = pair_output
+        self.checkpoint = checkpoint
         self.readout = readout
 
         self.node_encoder = node_encoder
@@ -152,8 +161,9 @@ class RelationalTransformer(nn.Module):
         self.node_input = nn.Linear(2 * width, width) if global_vector == "cat" else None
         self.pair_input_map = nn.Linear(2 * width, width) if global_vector == "cat" else None
         self.global_node = nn.Parameter(torch.randn(width)) if global_vector == "node" else None
-        hidden = {"node_hidden": node_hidden, "edge_hidden_1": edge_hidden_1, "edge_hidden_2": edge_hidden_2}
-        stack = [RelationalLayer(width, heads, dropout=dropout, **hidden) for _ in range(layers)]
+        stack = [
+            RelationalLayer(width, heads, dropout=self.dropout, checkpoint=checkpoint, **hidden) for _ in range(layers)
+        ]
         if not pair_output:
             stack[-1].skip_pair_update()
         self.layers = nn.ModuleList(stack)
@@ -222,12 +232,8 @@ class RelationalTransformer(nn.Module):
         return self.present.expand(batch.edge_index.shape[1], self.width)
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(width={self.width}, layers={len(self.layers)}, heads={self.heads}, "
-            f"attention={self.attention!r}, node_hidden={self.node_hidden}, edge_hidden_1={self.edge_hidden_1}, "
-            f"edge_hidden_2={self.edge_hidden_2}, dropout={self.dropout!r}, global_vector={self.global_vector!r}, "
-            f"pair_output={self.pair_output!r}, readout={self.readout!r})"
-        )
+        names = ["width", "layers", "heads", "attention", "node_hidden", "edge_hidden_1", "edge_hidden_2", "dropout"]
+        return call_text(self, [*names, "global_vector", "pair_output", "checkpoint", "readout"])
 
 
 class RelationalLayer(nn.Module):
@@ -240,13 +246,23 @@ class RelationalLayer(nn.Module):
         edge_hidden_1: Hidden width of the pairs' first network.
         edge_hidden_2: Hidden width of their second.
         dropout: Probability of dropout on updates.
+        checkpoint: Whether to compute products of pairs again in the backward pass.
     """
 
     def __init__(
-        self, width: int, heads: int, *, node_hidden: int, edge_hidden_1: int, edge_hidden_2: int, dropout: float
+        self,
+        width: int,
+        heads: int,
+        *,
+        node_hidden: int,
+        edge_hidden_1: int,
+        edge_hidden_2: int,
+        dropout: float = 0.0,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         self.heads = heads
+        self.checkpoint = checkpoint
         self.dropout = dropout
         self.updates_pairs = True
         self.node_query, self.node_key, self.node_value = (nn.Linear(width, width) for _ in range(3))
@@ -267,7 +283,8 @@ class RelationalLayer(nn.Module):
         key = self.node_key(x) + self.pair_key.bias
         value = self.node_value(x) + self.pair_value.bias
         maps = (self.pair_query.weight, self.pair_key.weight, self.pair_value.weight)
-        message = relational_attention(query, key, value, pair, *maps, pairs, heads=self.heads)
+        options = {"heads": self.heads, "checkpoint": self.checkpoint}
+        message = relational_attention(query, key, value, pair, *maps, pairs, **options)
         x = self.node_norm_1(x + self._drop(self.out(message)))
         x = self.node_norm_2(x + self._drop(self.node_2(torch.relu(self.node_1(x)))))
         return x, self.pair_update(pair, x, pairs) if self.updates_pairs else pair

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational_kernels import LANES, backward_rows, forward_rows
@@ -50,6 +50,7 @@ def relational_attention_reference(
     pairs: PairSet,
     *,
     heads: int,
+    checkpoint: bool = False,
 ) -> Tensor:
     """The formulas of this module, one line each; the signature of `relational_attention`.
 
@@ -78,6 +79,7 @@ def relational_attention(
     pairs: PairSet,
     *,
     heads: int,
+    checkpoint: bool = False,
 ) -> Tensor:
     """Relational attention of each node over the pairs that end in it, `[N, D]`.
 
@@ -91,13 +93,18 @@ def relational_attention(
         pair_value: E_v.
         pairs: The pairs.
         heads: Number of heads; divides D.
+        checkpoint: Compute E_q e_ij and E_k e_ij again in the backward pass instead of keeping them. The reference does
+            not, and where the compiled passes do not run everything is computed again.
     """
     if torch.compiler.is_compiling():
         attend = relational_attention_reference
         return attend(query, key, value, pair, pair_query, pair_key, pair_value, pairs, heads=heads)
     if compiled_runs(pair, query, key, value, pair_query, pair_key, pair_value):
-        return _RelationalAttention.apply(query, key, value, pair, pair_query, pair_key, pair_value, pairs, heads)
-    return checkpoint(
+        stored = torch.is_grad_enabled() and not checkpoint
+        return _RelationalAttention.apply(
+            query, key, value, pair, pair_query, pair_key, pair_value, pairs, heads, stored
+        )
+    return recomputed(
         relational_attention_reference,
         *(query, key, value, pair, pair_query, pair_key, pair_value, pairs),
         heads=heads,
@@ -121,12 +128,14 @@ class _RelationalAttention(torch.autograd.Function):
         pair_value: Tensor,
         pairs: PairSet,
         heads: int,
+        stored: bool,
     ) -> Tensor:
         pair = pair.contiguous()
         (nodes, width), channels = query.shape, query.shape[1] // heads
         q, k, v = (pad_heads(x, heads).contiguous() for x in (query, key, value))
         maps = _maps(pair_query, pair_key, heads)
         number = array(pair).dtype.type
+        mapped = new_rows(pairs.num_pairs if stored else 0, maps.shape[1], pair)
         weight = new_rows(pairs.num_pairs, heads, pair)
         message, gathered = torch.zeros_like(q), pair.new_zeros(nodes, heads, width)
         parts = parts_of(pairs)
@@ -141,6 +150,8 @@ class _RelationalAttention(torch.autograd.Function):
                 array(maps),
                 number(channels**-0.5),
                 number(_BOUND),
+                stored,
+                array(mapped),
                 *(flat(x) for x in (weight, message, gathered)),
                 (0,) * LANES,
             )
@@ -148,14 +159,14 @@ class _RelationalAttention(torch.autograd.Function):
         run_parts(run, len(parts))
         out = torch.bmm(gathered.transpose(0, 1), pair_value.view(heads, channels, width).transpose(1, 2))  # [H, N, C]
         out = out.transpose(0, 1).reshape(nodes, width) + unpad_heads(message, heads, channels)
-        ctx.save_for_backward(query, key, value, pair, pair_query, pair_key, pair_value, weight, out)
-        ctx.pairs, ctx.heads = pairs, heads
+        ctx.save_for_backward(query, key, value, pair, pair_query, pair_key, pair_value, mapped, weight, out)
+        ctx.pairs, ctx.heads, ctx.stored = pairs, heads, stored
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, pair, pair_query, pair_key, pair_value, weight, out = ctx.saved_tensors
+        query, key, value, pair, pair_query, pair_key, pair_value, mapped, weight, out = ctx.saved_tensors
         pairs, heads = ctx.pairs, ctx.heads
         (nodes, width), channels = query.shape, query.shape[1] // heads
         q, k, v, grad_message = (pad_heads(x, heads).contiguous() for x in (query, key, value, grad))
@@ -182,6 +193,8 @@ class _RelationalAttention(torch.autograd.Function):
                 *(flat(x) for x in (q, k, v)),
                 array(maps),
                 number(channels**-0.5),
+                ctx.stored,
+                array(mapped),
                 *(flat(x) for x in (weight, grad_message, grad_gathered, mean_slope, grad_query)),
                 flat(grad_key[part]),
                 flat(grad_value[part]),
@@ -195,7 +208,7 @@ class _RelationalAttention(torch.autograd.Function):
         grad_nodes = (unpad_heads(x, heads, channels) for x in (grad_query, grad_key.sum(0), grad_value.sum(0)))
         of_query, of_key = (unpad_heads(x, heads, channels).t() for x in grad_maps.sum(0).chunk(2, dim=1))
         of_value = torch.bmm(by_head.transpose(1, 2), gathered.transpose(0, 1)).view(width, width)
-        return (*grad_nodes, grad_pair, of_query, of_key, of_value, None, None)
+        return (*grad_nodes, grad_pair, of_query, of_key, of_value, None, None, None)
 
 
 def _maps(pair_query: Tensor, pair_key: Tensor, heads: int) -> Tensor:

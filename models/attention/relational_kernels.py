@@ -107,6 +107,8 @@ def forward_rows(
     maps: Any,
     scale: Any,
     bound: Any,
+    stored: Any,
+    mapped: Any,
     weight: Any,
     message: Any,
     gathered: Any,
@@ -114,22 +116,23 @@ def forward_rows(
 ) -> None:
     """Weights `[P, H]`, sums of weight times value `[N, H C]` and of weight times pair `[N, H, D]`.
 
-    `maps` `[D, 2 H C]` holds the maps to queries and keys.
+    `maps` `[D, 2 H C]` holds the maps to queries and keys, `mapped` `[P, 2 H C]` the pairs' if they are `stored`.
     """
     width, across = pair.shape[1], maps.shape[1] // 2
     nodes = len(ptr) - 1
     heads = len(gathered) // max(nodes * width, 1)
     channels = across // max(heads, 1)
     most = longest_block(first, last, ptr)
-    mapped = np.empty((most, 2 * across), pair.dtype)
+    room = mapped if stored else np.empty((most, 2 * across), pair.dtype)
     scratch = np.zeros(most * heads + LANES, pair.dtype)
     top = np.empty(heads, pair.dtype)
-    x, rows = mapped.reshape(-1), pair.reshape(-1)
+    x, rows = room.reshape(-1), pair.reshape(-1)
     one = scale / scale
     while first < last:
         end = block_end(first, last, ptr)
         start, stop = ptr[first], ptr[end]
-        np.dot(pair[start:stop], maps, mapped[: stop - start])
+        base = 0 if stored else start
+        np.dot(pair[start:stop], maps, room[start - base : stop - base])
         for i in range(first, end):
             p, q = ptr[i], ptr[i + 1]
             if p == q:
@@ -138,7 +141,7 @@ def forward_rows(
                 for number in range(p, q):
                     sum_h = scale - scale
                     for c in range(h * channels, (h + 1) * channels, LANES):
-                        at = (number - start) * 2 * across + c
+                        at = (number - base) * 2 * across + c
                         q_ij = plus(load(query, i * across + c, eight), load(x, at, eight))
                         k_ij = plus(load(key, source[number] * across + c, eight), load(x, at + across, eight))
                         sum_h += total(times(q_ij, k_ij))
@@ -167,6 +170,8 @@ def backward_rows(
     value: Any,
     maps: Any,
     scale: Any,
+    stored: Any,
+    mapped: Any,
     weight: Any,
     grad_message: Any,
     grad_gathered: Any,
@@ -189,11 +194,12 @@ def backward_rows(
     heads = len(gathered) // max(nodes * width, 1)
     channels = across // max(heads, 1)
     most = longest_block(first, last, ptr)
-    mapped = np.empty((most, 2 * across), pair.dtype)
+    room = mapped if stored else np.empty((most, 2 * across), pair.dtype)
+    grad_mapped = np.empty((most, 2 * across), pair.dtype)
     slope = np.empty(most * heads, pair.dtype)
     block_maps = np.empty((width, 2 * across), pair.dtype)
     back = np.ascontiguousarray(maps.T)
-    x, rows, grad_rows = mapped.reshape(-1), pair.reshape(-1), grad_pair.reshape(-1)
+    x, grad_x, rows, grad_rows = room.reshape(-1), grad_mapped.reshape(-1), pair.reshape(-1), grad_pair.reshape(-1)
     zero = spread(scale - scale, eight)
     while first < last:
         end = block_end(first, last, ptr)
@@ -201,17 +207,19 @@ def backward_rows(
         if start == stop:
             first = end
             continue
-        np.dot(pair[start:stop], maps, mapped[: stop - start])
+        base = 0 if stored else start
+        if not stored:
+            np.dot(pair[start:stop], maps, room[: stop - start])
         for i in range(first, end):
             p, q = ptr[i], ptr[i + 1]
             if p == q:
                 continue
             for h in range(heads):
-                base = (i * heads + h) * width
+                own = (i * heads + h) * width
                 for number in range(p, q):
                     s = zero
                     for c in range(0, width, LANES):
-                        s = plus(s, times(load(grad_gathered, base + c, eight), load(rows, number * width + c, eight)))
+                        s = plus(s, times(load(grad_gathered, own + c, eight), load(rows, number * width + c, eight)))
                     sum_h = total(s)
                     j = source[number] * across
                     for c in range(h * channels, (h + 1) * channels, LANES):
@@ -222,20 +230,21 @@ def backward_rows(
                     q_i, grad_i = load(query, i * across + c, eight), load(grad_message, i * across + c, eight)
                     grad_q = zero
                     for number in range(p, q):
-                        at, j = (number - start) * 2 * across + c, source[number] * across + c
+                        at, j = (number - base) * 2 * across + c, source[number] * across + c
                         wide = spread(slope[(number - start) * heads + h], eight)
                         of_query = times(wide, plus(load(key, j, eight), load(x, at + across, eight)))
                         of_key = times(wide, plus(q_i, load(x, at, eight)))
-                        store(x, at, of_query)
-                        store(x, at + across, of_key)
+                        at = (number - start) * 2 * across + c
+                        store(grad_x, at, of_query)
+                        store(grad_x, at + across, of_key)
                         grad_q = plus(grad_q, of_query)
                         store(grad_key, j, plus(load(grad_key, j, eight), of_key))
                         w = spread(weight[number * heads + h], eight)
                         store(grad_value, j, plus(load(grad_value, j, eight), times(w, grad_i)))
                     store(grad_query, i * across + c, grad_q)
             sum_rows(p, q, rows, width, weight, heads, gathered, i * heads * width, eight)
-        np.dot(mapped[: stop - start], back, grad_pair[start:stop])
-        np.dot(pair[start:stop].T, mapped[: stop - start], block_maps)
+        np.dot(grad_mapped[: stop - start], back, grad_pair[start:stop])
+        np.dot(pair[start:stop].T, grad_mapped[: stop - start], block_maps)
         grad_maps += block_maps
         for i in range(first, end):
             for c in range(0, width, LANES):

@@ -321,6 +321,20 @@ def test_bfloat16_autocast_and_float64(make_batch, attention, vector, edges) -> 
     torch.testing.assert_close(model.double()(batch).float(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("attention", ["full", "sparse"])
+def test_checkpointing_changes_nothing(make_batch, attention: str) -> None:
+    batch = make_batch([6, 1, 4])
+    plain, checkpointed = (build(attention, checkpoint=value) for value in (False, True))
+    checkpointed.load_state_dict(plain.state_dict())
+    outputs = []
+    for model in (plain, checkpointed):
+        out = model(batch)
+        out.square().sum().backward()
+        outputs.append([out, *[p.grad for p in model.parameters() if p.grad is not None]])
+    for one, other in zip(*outputs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_dropout_is_of_training_only(make_batch) -> None:
     batch = make_batch([6, 4])
     model = build(dropout=0.5)
@@ -346,6 +360,7 @@ def test_errors_say_what_to_do(make_batch) -> None:
         ({"global_vector": "att"}, "global_vector must be one of None, 'cat', 'node'"),
         ({"readout": "first"}, "readout must be one of"),
         ({"pair_output": 1}, "pair_output must be True or False"),
+        ({"checkpoint": None}, "checkpoint must be True or False"),
     ):
         with pytest.raises(GraphPEValueError, match=message):
             build(**options)
@@ -356,7 +371,7 @@ def test_errors_say_what_to_do(make_batch) -> None:
 
 
 def test_repr_holds_every_literal() -> None:
-    model = build("sparse", "cat", dropout=0.25, readout="sum", pair_output=True)
+    model = build("sparse", "cat", dropout=0.25, readout="sum", pair_output=True, checkpoint=True)
     call = ast.parse(repr(model), mode="eval").body
     arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     supplied = {"node_encoder", "edge_encoder", "encodings", "pair_encodings", "head"}

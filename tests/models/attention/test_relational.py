@@ -56,14 +56,16 @@ def test_equals_the_published_formulas(function, complete: bool) -> None:
 
 
 def both(inputs: list[Tensor], pairs: PairSet, heads: int, **options: Any) -> None:
-    """The two paths give the same values and gradients."""
+    """The paths give the same values and gradients."""
     cotangent = torch.randn_like(inputs[0])
     results = []
-    for function in (relational_attention, relational_attention_reference):
-        out = function(*inputs, pairs, heads=heads)
+    fast, reference = relational_attention, relational_attention_reference
+    for function, checkpoint in ((reference, False), (fast, False), (fast, True)):
+        out = function(*inputs, pairs, heads=heads, checkpoint=checkpoint)
         results.append((out, *torch.autograd.grad(out, inputs, cotangent)))
-    for fast, reference in zip(*results, strict=True):
-        torch.testing.assert_close(fast, reference, **options)
+    for expected, plain, checkpointed in zip(*results, strict=True):
+        torch.testing.assert_close(plain, expected, **options)
+        torch.testing.assert_close(checkpointed, expected, **options)
 
 
 @settings(deadline=None, max_examples=20)
@@ -115,9 +117,14 @@ def test_compiled_passes_run_where_they_should(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_gradcheck(complete: bool) -> None:
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_gradcheck(complete: bool, checkpoint: bool) -> None:
     pairs = make_pairs([3, 2], complete=complete)
-    assert torch.autograd.gradcheck(lambda *x: relational_attention(*x, pairs, heads=2), random_inputs(pairs, 8))
+
+    def function(*inputs: Tensor) -> Tensor:
+        return relational_attention(*inputs, pairs, heads=2, checkpoint=checkpoint)
+
+    assert torch.autograd.gradcheck(function, random_inputs(pairs, 8))
 
 
 def test_a_node_without_pairs_gets_zero() -> None:
@@ -150,8 +157,9 @@ def test_large_logits_are_a_choice_of_the_largest(dtype: torch.dtype) -> None:
     assert all(bool(grad.isfinite().all()) for grad in torch.autograd.grad(out.sum(), inputs))
 
 
-def test_what_is_kept_for_the_backward_pass() -> None:
-    """Beyond the inputs, weights of pairs; nothing of D numbers a pair."""
+@pytest.mark.parametrize(("checkpoint", "numbers"), [(False, 2 * 64 + 8), (True, 8)])
+def test_what_is_kept_for_the_backward_pass(checkpoint: bool, numbers: int) -> None:
+    """Beyond the inputs, products and weights of pairs, or weights alone."""
     pairs = make_pairs([40], complete=True)
     inputs = random_inputs(pairs, 64, torch.float32)
     given_storages = {x.untyped_storage().data_ptr() for x in inputs}
@@ -164,5 +172,5 @@ def test_what_is_kept_for_the_backward_pass() -> None:
         return x
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        out = relational_attention(*inputs, pairs, heads=8)
-    assert sum(kept.values()) <= pairs.num_pairs * 8 + 3 * out.numel()
+        out = relational_attention(*inputs, pairs, heads=8, checkpoint=checkpoint)
+    assert sum(kept.values()) <= pairs.num_pairs * numbers + 3 * out.numel()
