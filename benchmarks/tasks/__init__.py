@@ -2,6 +2,7 @@
 
 from graphpe.benchmarks.tasks.circuits import Circuits
 from graphpe.benchmarks.tasks.code2 import Code2
+from graphpe.benchmarks.tasks.gnn_benchmark import Cifar10, Cluster, Mnist, Pattern
 from graphpe.benchmarks.tasks.ogb_molecules import (
     Molbace,
     Molbbbp,
@@ -16,14 +17,19 @@ from graphpe.benchmarks.tasks.ogb_molecules import (
     Moltox21,
     Moltoxcast,
 )
+from graphpe.benchmarks.tasks.peptides import PeptidesFunc, PeptidesStruct
 from graphpe.benchmarks.tasks.playground import Playground
+from graphpe.benchmarks.tasks.ppa import Ppa
 from graphpe.benchmarks.tasks.python_source import PythonSource
 from graphpe.benchmarks.tasks.sorting_networks import SortingNetworks
 from graphpe.benchmarks.tasks.zinc import Zinc
 
 __all__ = [
+    "Cifar10",
     "Circuits",
+    "Cluster",
     "Code2",
+    "Mnist",
     "Molbace",
     "Molbbbp",
     "Molclintox",
@@ -36,7 +42,11 @@ __all__ = [
     "Molsider",
     "Moltox21",
     "Moltoxcast",
+    "Pattern",
+    "PeptidesFunc",
+    "PeptidesStruct",
     "Playground",
+    "Ppa",
     "PythonSource",
     "SortingNetworks",
     "Zinc",
