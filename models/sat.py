@@ -49,7 +49,7 @@ class SAT(nn.Module):
     norm="layer", dropout=0.18, readout="cls")` with `ASTNodeEncoder`, which encodes depth, and `MagLapNet` as encoding.
 
     Costs per layer (multiply-adds): (4 + 2 expansion) N D^2, 2 P D for attention over P pairs, and for the extractor
-    about hops (1/2 + directions / 4) N D^2 + (1 + hops / 2) N D^2 with its width of D / 2.
+    (3 / 2 + hops (3 + directions) / 4) N D^2, and E D^2 / 2 with edge features.
 
     Differs from the released code (BorgwardtLab/SAT; google-deepmind/digraph_transformer):
 
