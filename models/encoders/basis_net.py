@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.models.encoders.eigenpairs import EigenpairEncoder, Eigenpairs, masked_sum
+from graphpe.models.encoders.eigenpairs import EigenpairEncoder, Eigenpairs
 from graphpe.models.encoders.feed_forward import check_not_negative, check_sizes, feed_forward, starts_at_zero
 
 
@@ -112,9 +112,9 @@ class BasisNet(EigenpairEncoder):
         x = projector_features(eigen, spaces)
         for own, mean in zip(self.own, self.mean, strict=True):
             x = (own(x) + mean(eigen.graph_mean(x)).index_select(0, eigen.graph)).relu()
+        # 1 for an eigenspace unless it is tapered off, 0 where there is none
         weight = spaces.sum(eigen.taper(self.taper)) / spaces.dimension.clamp(min=1)
-        present = (spaces.dimension > 0).index_select(0, eigen.graph)
-        return self.rho(masked_sum(x * weight.index_select(0, eigen.graph).unsqueeze(2), present))
+        return self.rho((x * weight.index_select(0, eigen.graph).unsqueeze(2)).sum(1))
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ Build = Callable[..., nn.Module]
 Changes = dict[str, Callable[[Batch], Batch]]
 
 ENCODERS: list[tuple[type[nn.Module], dict[str, Any]]] = [
-    (EigenvectorMLP, {"hidden": 8, "layers": 3}),
-    (EigenvectorDeepSet, {"hidden": 4, "post_layers": 2}),
+    (EigenvectorMLP, {"hidden": 32, "layers": 3}),
+    (EigenvectorDeepSet, {"hidden": 32, "post_layers": 2}),
     (EigenvectorTransformer, {"hidden": 8, "heads": 2}),
     (SignNet, {"hidden": 32, "phi": "gin"}),
     (SignNet, {"hidden": 32, "phi": "mlp", "rho": "deepset"}),

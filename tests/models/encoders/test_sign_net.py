@@ -15,7 +15,7 @@ Build = Callable[..., nn.Module]
 @pytest.mark.parametrize("rho", ["mlp", "deepset"])
 @pytest.mark.parametrize("phi", ["gin", "mlp"])
 def test_it_is_the_formula(phi: str, rho: str, build: Build, eigen_batch: Callable[..., Batch]) -> None:
-    batch = eigen_batch([6, 9])
+    batch = eigen_batch([6, 3, 9])
     module = build(SignNet, phi=phi, rho=rho)
     results = []
     for data in batch.to_data_list():
@@ -24,7 +24,7 @@ def test_it_is_the_formula(phi: str, rho: str, build: Build, eigen_batch: Callab
             value = data.eigenvalues[0, k].expand(data.num_nodes)
             vector = data.vectors[:, k] * data.num_nodes**0.5
             both = [torch.stack([sign * vector, value], dim=1).unsqueeze(1) for sign in (1, -1)]
-            of_pairs.append(sum(module.element(x, data.edge_index) for x in both).squeeze(1))
+            of_pairs.append(sum(module.element(x, data.edge_index) for x in both).squeeze(1) * data.eigenmask[0, k])
         joined = sum(of_pairs) if rho == "deepset" else torch.cat(of_pairs, dim=1)
         results.append(module.join(joined))
     torch.testing.assert_close(module(batch), torch.cat(results))
