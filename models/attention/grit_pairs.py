@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from graphpe.models.attention.grit_kernels import BLOCK, backward_rows, forward_rows
+from graphpe.models.attention.grit_kernels import backward_rows, block_rows, forward_rows
 from graphpe.models.attention.grit_reference import (
     CLAMP,
     SMALLEST,
@@ -175,15 +175,15 @@ class _PairAttention(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         z, query, key, value = (x.contiguous() for x in (z, query, key, value))
         (num_pairs, width), num_nodes = z.shape, query.shape[0]
-        number = z.numpy().dtype.type
+        number, block_size = z.numpy().dtype.type, block_rows(width)
         parts = _parts(pairs)
         w_scale, w_feature = (part.t().contiguous() for part in weight.chunk(2))
         w_out = z.new_empty(0, 0) if out_weight is None else out_weight.t().contiguous()
         updates = out_weight is not None
         empty = z.new_empty(0)
 
-        scale, feature = _new_rows(num_pairs if stored else 0, z), _new_rows(num_pairs if stored else 0, z)
-        out = _new_rows(num_pairs if updates else 0, z)
+        scale, feature = (z.new_empty(num_pairs if stored else 0, width) for _ in range(2))
+        out = z.new_empty(num_pairs if updates else 0, width)
         logit = z.new_empty(num_pairs * heads + width // heads)
         message, edge_message = z.new_zeros(num_nodes, width), z.new_zeros(num_nodes, width)
         total = z.new_zeros(num_nodes, heads)
@@ -203,13 +203,14 @@ class _PairAttention(torch.autograd.Function):
             _flat(empty if out_shift is None else out_shift),
             *_mask(feature_dropout, number),
             number(CLAMP),
+            block_size,
         ]
         kept = [scale.numpy(), feature.numpy()]
         outputs = [logit.numpy(), *map(_flat, (total, message, edge_message)), out.numpy()]
         head = (0,) * (width // heads)
 
         def run(part: int) -> None:
-            products = kept if stored else [np.empty((BLOCK, width), number) for _ in range(2)]
+            products = kept if stored else [np.empty((block_size, width), number) for _ in range(2)]
             forward_rows(*parts[part], *inputs, *products, stored, *outputs, means[part], squares[part], head)
 
         _run_parts(run, len(parts))
@@ -263,7 +264,7 @@ class _PairAttention(torch.autograd.Function):
             for keep, factor in zip((attention_keep, feature_keep), ctx.dropout_scales, strict=True)
         )
         (num_pairs, width), num_nodes = z.shape, query.shape[0]
-        number = z.numpy().dtype.type
+        number, block_size = z.numpy().dtype.type, block_rows(width)
         parts = _parts(pairs)
         w_scale, w_feature = (part.t().contiguous() for part in weight.chunk(2))
         empty, no_rows = z.new_empty(0), z.new_empty(0, 0)
@@ -277,7 +278,7 @@ class _PairAttention(torch.autograd.Function):
         mean_grad = (
             (grad_message * message + grad_edge_message * edge_message).view(num_nodes, heads, width // heads).sum(-1)
         )
-        grad_z = _new_rows(num_pairs, z)
+        grad_z = torch.empty_like(z)
         grad_out = grad_out.contiguous() if grad_out is not None else no_rows
         grad_query = torch.zeros_like(query)
         count = len(parts)
@@ -304,6 +305,7 @@ class _PairAttention(torch.autograd.Function):
             *_mask(feature_dropout, number),
             number(CLAMP),
             number(SMALLEST),
+            block_size,
         ]
         kept = [scale.numpy(), feature.numpy()]
         gradients = [
@@ -321,7 +323,7 @@ class _PairAttention(torch.autograd.Function):
         head = (0,) * (width // heads)
 
         def run(part: int) -> None:
-            products = kept if stored else [np.empty((BLOCK, width), number) for _ in range(2)]
+            products = kept if stored else [np.empty((block_size, width), number) for _ in range(2)]
             backward_rows(*parts[part], *inputs, *products, stored, *gradients, *(x[part] for x in sums), head)
 
         _run_parts(run, count)
@@ -340,11 +342,6 @@ def _mask(dropped: Dropped | None, number: Any) -> tuple[np.ndarray, Any]:
     if dropped is None:
         return np.empty(0, np.bool_), number(1)
     return _flat(dropped.keep), number(dropped.scale)
-
-
-def _new_rows(rows: int, like: Tensor) -> Tensor:
-    """An uninitialised `[rows, D]`, from NumPy: it asks Linux for large pages, which are cheaper to touch first."""
-    return torch.from_numpy(np.empty((rows, like.shape[1]), like.numpy().dtype))
 
 
 def _parts(pairs: PairSet) -> list[tuple[int, int]]:
