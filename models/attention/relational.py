@@ -29,6 +29,7 @@ from graphpe.models.attention.relational_parts import (
     array,
     compiled_runs,
     flat,
+    lanes_of,
     new_rows,
     pad_heads,
     parts_of,
@@ -154,6 +155,7 @@ class _RelationalAttention(torch.autograd.Function):
                 array(mapped),
                 *(flat(x) for x in (weight, message, gathered)),
                 (0,) * LANES,
+                lanes_of(width),
             )
 
         run_parts(run, len(parts))
@@ -202,6 +204,7 @@ class _RelationalAttention(torch.autograd.Function):
                 array(grad_maps[part]),
                 flat(gathered),
                 (0,) * LANES,
+                lanes_of(width),
             )
 
         run_parts(run, count)

@@ -41,31 +41,60 @@ def longest_block(first: Any, last: Any, ptr: Any) -> Any:
 
 
 @compiled
-def sum_rows(p: Any, q: Any, rows: Any, width: Any, weight: Any, heads: Any, out: Any, at: Any, eight: Any) -> None:
+def _sum_rows(p: Any, q: Any, rows: Any, width: Any, weight: Any, heads: Any, out: Any, at: Any, wide: Any) -> None:
     """Of pairs p to q, for each head, the sum of weight times row: `[H, D]` in `out` from `at` on."""
-    zero = spread(weight[0] - weight[0], eight)
+    step, zero = len(wide), spread(weight[0] - weight[0], wide)
     for h in range(heads):
         c = 0
-        while c + 4 * LANES <= width:  # four registers at a time
+        while c + 4 * step <= width:  # four registers at a time
             s0, s1, s2, s3 = zero, zero, zero, zero
             for pair in range(p, q):
-                w, o = spread(weight[pair * heads + h], eight), pair * width + c
-                s0 = plus(s0, times(w, load(rows, o, eight)))
-                s1 = plus(s1, times(w, load(rows, o + LANES, eight)))
-                s2 = plus(s2, times(w, load(rows, o + 2 * LANES, eight)))
-                s3 = plus(s3, times(w, load(rows, o + 3 * LANES, eight)))
+                w, o = spread(weight[pair * heads + h], wide), pair * width + c
+                s0 = plus(s0, times(w, load(rows, o, wide)))
+                s1 = plus(s1, times(w, load(rows, o + step, wide)))
+                s2 = plus(s2, times(w, load(rows, o + 2 * step, wide)))
+                s3 = plus(s3, times(w, load(rows, o + 3 * step, wide)))
             o = at + h * width + c
             store(out, o, s0)
-            store(out, o + LANES, s1)
-            store(out, o + 2 * LANES, s2)
-            store(out, o + 3 * LANES, s3)
-            c += 4 * LANES
+            store(out, o + step, s1)
+            store(out, o + 2 * step, s2)
+            store(out, o + 3 * step, s3)
+            c += 4 * step
         while c < width:
             s0 = zero
             for pair in range(p, q):
-                s0 = plus(s0, times(spread(weight[pair * heads + h], eight), load(rows, pair * width + c, eight)))
+                s0 = plus(s0, times(spread(weight[pair * heads + h], wide), load(rows, pair * width + c, wide)))
             store(out, at + h * width + c, s0)
-            c += LANES
+            c += step
+
+
+@compiled
+def _add_sums(p: Any, q: Any, rows: Any, width: Any, weight: Any, heads: Any, of: Any, at: Any, wide: Any) -> None:
+    """To pairs p to q is added the sum over heads of weight times a row of `[H, D]` in `of` from `at` on."""
+    step = len(wide)
+    for pair in range(p, q):
+        c = 0
+        while c + 4 * step <= width:  # four registers at a time
+            o = pair * width + c
+            s0, s1 = load(rows, o, wide), load(rows, o + step, wide)
+            s2, s3 = load(rows, o + 2 * step, wide), load(rows, o + 3 * step, wide)
+            for h in range(heads):
+                w, place = spread(weight[pair * heads + h], wide), at + h * width + c
+                s0 = plus(s0, times(w, load(of, place, wide)))
+                s1 = plus(s1, times(w, load(of, place + step, wide)))
+                s2 = plus(s2, times(w, load(of, place + 2 * step, wide)))
+                s3 = plus(s3, times(w, load(of, place + 3 * step, wide)))
+            store(rows, o, s0)
+            store(rows, o + step, s1)
+            store(rows, o + 2 * step, s2)
+            store(rows, o + 3 * step, s3)
+            c += 4 * step
+        while c < width:
+            s0 = load(rows, pair * width + c, wide)
+            for h in range(heads):
+                s0 = plus(s0, times(spread(weight[pair * heads + h], wide), load(of, at + h * width + c, wide)))
+            store(rows, pair * width + c, s0)
+            c += step
 
 
 @compiled
@@ -113,6 +142,7 @@ def forward_rows(
     message: Any,
     gathered: Any,
     eight: Any,
+    wide: Any,
 ) -> None:
     """Weights `[P, H]`, sums of weight times value `[N, H C]` and of weight times pair `[N, H, D]`.
 
@@ -154,7 +184,7 @@ def forward_rows(
                         w = spread(weight[number * heads + h], eight)
                         s = plus(s, times(w, load(value, source[number] * across + c, eight)))
                     store(message, i * across + c, s)
-            sum_rows(p, q, rows, width, weight, heads, gathered, i * heads * width, eight)
+            _sum_rows(p, q, rows, width, weight, heads, gathered, i * heads * width, wide)
         first = end
 
 
@@ -183,6 +213,7 @@ def backward_rows(
     grad_maps: Any,
     gathered: Any,
     eight: Any,
+    wide: Any,
 ) -> None:
     """Gradients, and `gathered` as in the forward pass.
 
@@ -200,7 +231,7 @@ def backward_rows(
     block_maps = np.empty((width, 2 * across), pair.dtype)
     back = np.ascontiguousarray(maps.T)
     x, grad_x, rows, grad_rows = room.reshape(-1), grad_mapped.reshape(-1), pair.reshape(-1), grad_pair.reshape(-1)
-    zero = spread(scale - scale, eight)
+    zero, wide_zero = spread(scale - scale, eight), spread(scale - scale, wide)
     while first < last:
         end = block_end(first, last, ptr)
         start, stop = ptr[first], ptr[end]
@@ -217,9 +248,9 @@ def backward_rows(
             for h in range(heads):
                 own = (i * heads + h) * width
                 for number in range(p, q):
-                    s = zero
-                    for c in range(0, width, LANES):
-                        s = plus(s, times(load(grad_gathered, own + c, eight), load(rows, number * width + c, eight)))
+                    s = wide_zero
+                    for c in range(0, width, len(wide)):
+                        s = plus(s, times(load(grad_gathered, own + c, wide), load(rows, number * width + c, wide)))
                     sum_h = total(s)
                     j = source[number] * across
                     for c in range(h * channels, (h + 1) * channels, LANES):
@@ -231,9 +262,9 @@ def backward_rows(
                     grad_q = zero
                     for number in range(p, q):
                         at, j = (number - base) * 2 * across + c, source[number] * across + c
-                        wide = spread(slope[(number - start) * heads + h], eight)
-                        of_query = times(wide, plus(load(key, j, eight), load(x, at + across, eight)))
-                        of_key = times(wide, plus(q_i, load(x, at, eight)))
+                        change = spread(slope[(number - start) * heads + h], eight)
+                        of_query = times(change, plus(load(key, j, eight), load(x, at + across, eight)))
+                        of_key = times(change, plus(q_i, load(x, at, eight)))
                         at = (number - start) * 2 * across + c
                         store(grad_x, at, of_query)
                         store(grad_x, at + across, of_key)
@@ -242,17 +273,10 @@ def backward_rows(
                         w = spread(weight[number * heads + h], eight)
                         store(grad_value, j, plus(load(grad_value, j, eight), times(w, grad_i)))
                     store(grad_query, i * across + c, grad_q)
-            sum_rows(p, q, rows, width, weight, heads, gathered, i * heads * width, eight)
+            _sum_rows(p, q, rows, width, weight, heads, gathered, i * heads * width, wide)
         np.dot(grad_mapped[: stop - start], back, grad_pair[start:stop])
         np.dot(pair[start:stop].T, grad_mapped[: stop - start], block_maps)
         grad_maps += block_maps
         for i in range(first, end):
-            for c in range(0, width, LANES):
-                for number in range(ptr[i], ptr[i + 1]):
-                    at = number * width + c
-                    s = load(grad_rows, at, eight)
-                    for h in range(heads):
-                        w = spread(weight[number * heads + h], eight)
-                        s = plus(s, times(w, load(grad_gathered, (i * heads + h) * width + c, eight)))
-                    store(grad_rows, at, s)
+            _add_sums(ptr[i], ptr[i + 1], grad_rows, width, weight, heads, grad_gathered, i * heads * width, wide)
         first = end

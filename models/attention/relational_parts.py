@@ -33,7 +33,9 @@ def compiled_runs(*tensors: Tensor) -> bool:
 def parts_of(pairs: PairSet) -> list[tuple[int, int]]:
     """First and last node of each thread's part; of about equally many pairs."""
     threads = max(1, min(torch.get_num_threads(), pairs.num_pairs // _PAIRS_PER_THREAD))
-    ptr = pairs.ptr.numpy()
+    if threads == 1:
+        return [(0, pairs.ptr.numel() - 1)]
+    ptr = array(pairs.ptr)
     cuts = np.searchsorted(ptr[1:-1], np.linspace(0, pairs.num_pairs, threads + 1)[1:-1]).tolist()
     cuts = [0, *cuts, len(ptr) - 1]
     return list(pairwise(cuts))
