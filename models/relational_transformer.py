@@ -283,8 +283,9 @@ class RelationalLayer(nn.Module):
         key = self.node_key(x) + self.pair_key.bias
         value = self.node_value(x) + self.pair_value.bias
         maps = (self.pair_query.weight, self.pair_key.weight, self.pair_value.weight)
-        options = {"heads": self.heads, "checkpoint": self.checkpoint}
-        message = relational_attention(query, key, value, pair, *maps, pairs, **options)
+        message = relational_attention(
+            query, key, value, pair, *maps, pairs, heads=self.heads, checkpoint=self.checkpoint
+        )
         x = self.node_norm_1(x + self._drop(self.out(message)))
         x = self.node_norm_2(x + self._drop(self.node_2(torch.relu(self.node_1(x)))))
         return x, self.pair_update(pair, x, pairs) if self.updates_pairs else pair

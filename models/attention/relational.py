@@ -142,7 +142,7 @@ class _RelationalAttention(torch.autograd.Function):
         parts = parts_of(pairs)
 
         def run(part: int) -> None:
-            forward_rows(
+            arguments: tuple[Any, ...] = (
                 *parts[part],
                 array(pairs.source),
                 array(pairs.ptr),
@@ -157,6 +157,7 @@ class _RelationalAttention(torch.autograd.Function):
                 (0,) * LANES,
                 lanes_of(width),
             )
+            forward_rows(*arguments)
 
         run_parts(run, len(parts))
         out = torch.bmm(gathered.transpose(0, 1), pair_value.view(heads, channels, width).transpose(1, 2))  # [H, N, C]
@@ -187,7 +188,7 @@ class _RelationalAttention(torch.autograd.Function):
         grad_maps = maps.new_zeros(count, *maps.shape)
 
         def run(part: int) -> None:
-            backward_rows(
+            arguments: tuple[Any, ...] = (
                 *parts[part],
                 array(pairs.source),
                 array(pairs.ptr),
@@ -206,6 +207,7 @@ class _RelationalAttention(torch.autograd.Function):
                 (0,) * LANES,
                 lanes_of(width),
             )
+            backward_rows(*arguments)
 
         run_parts(run, count)
         grad_nodes = (unpad_heads(x, heads, channels) for x in (grad_query, grad_key.sum(0), grad_value.sum(0)))

@@ -134,13 +134,13 @@ class _PairUpdate(torch.autograd.Function):
         padded = _Padded(weights)
         number = array(pair).dtype.type
         hidden_1, hidden_2 = (new_rows(pairs.num_pairs, size, pair) for size in (padded.narrow, padded.narrower))
-        out = new_rows(*pair.shape, pair)
+        out = new_rows(pair.shape[0], pair.shape[1], pair)
         parts = parts_of(pairs)
         ptr = array(pairs.ptr)
 
         def run(part: int) -> None:
             first, last = parts[part]
-            update_rows(
+            arguments: tuple[Any, ...] = (
                 ptr[first],
                 ptr[last],
                 *(array(x) for x in (pairs.source, pairs.target, pairs.reverse, pair)),
@@ -157,6 +157,7 @@ class _PairUpdate(torch.autograd.Function):
                 *(array(x) for x in (hidden_1, hidden_2, out)),
                 padded.lanes,
             )
+            update_rows(*arguments)
 
         run_parts(run, len(parts))
         ctx.save_for_backward(pair, hidden_1, hidden_2, *parameters)
@@ -171,7 +172,7 @@ class _PairUpdate(torch.autograd.Function):
         padded, width = _Padded(weights), pair.shape[1]
         number = array(pair).dtype.type
         grad = grad.contiguous()
-        grad_pair, grad_hidden = new_rows(*pair.shape, pair), new_rows(*hidden_1.shape, pair)
+        grad_pair, grad_hidden = (new_rows(pair.shape[0], size, pair) for size in (width, padded.narrow))
         parts = parts_of(pairs)
         count, ptr = len(parts), array(pairs.ptr)
         grad_nodes = pair.new_zeros(2, count, nodes, padded.narrow)
@@ -183,7 +184,7 @@ class _PairUpdate(torch.autograd.Function):
 
         def run(part: int) -> None:
             first, last = parts[part]
-            update_back_rows(
+            arguments: tuple[Any, ...] = (
                 ptr[first],
                 ptr[last],
                 *(array(x) for x in (pairs.source, pairs.target, pair)),
@@ -199,15 +200,17 @@ class _PairUpdate(torch.autograd.Function):
                 *(array(x[part]) for x in (grad_out_1, grad_vectors, grad_hidden_map, grad_hidden_bias, grad_out_2)),
                 padded.lanes,
             )
+            update_back_rows(*arguments)
 
         def mix(part: int) -> None:
             first, last = parts[part]
-            mix_back_rows(
+            arguments: tuple[Any, ...] = (
                 ptr[first],
                 ptr[last],
                 *(array(x) for x in (pairs.reverse, pair, padded.mix_back(), grad_hidden, grad_pair, grad_mix[part])),
                 padded.lanes,
             )
+            mix_back_rows(*arguments)
 
         run_parts(run, count)
         run_parts(mix, count)
