@@ -16,6 +16,7 @@ from graphpe.models.attention.named_biases import (
 )
 from graphpe.models.attention.pair_bias import PairBias, PairFactors, combine
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
+from graphpe.models.attention.relational import relational_attention, relational_attention_reference
 from graphpe.models.attention.rotary import RotaryAttention, rotate
 from graphpe.models.attention.softmax import PaddedFactors, pad_factors, softmax_attention, softmax_attention_reference
 
@@ -45,6 +46,8 @@ __all__ = [
     "pad_factors",
     "padded_layout",
     "padded_nodes",
+    "relational_attention",
+    "relational_attention_reference",
     "rotate",
     "softmax_attention",
     "softmax_attention_reference",
