@@ -13,7 +13,7 @@ import graphpe.models as models
 import graphpe.transforms as transforms
 from graphpe.benchmarks.calls import Call, bind, build, find_class, parse_call, public_classes
 from graphpe.benchmarks.tasks.task import ModelEnds, Task
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding, SpectralEncoding
 
@@ -170,6 +170,27 @@ def build_model(
         encodings=[encoding_module(encoding, bare.width, encoder) for encoding in nodes],
         head=ends.head(bare.width),
     )
+
+
+def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> None:
+    """Check that a model is the one its text names, and reads the encodings that it was built for.
+
+    Raises:
+        GraphPERuntimeError: It is not: a mistake in this library, never in the user's input.
+    """
+    constructor, arguments = _architecture(text)
+    wrong = [name for name, value in arguments.items() if getattr(model, name, value) != value and name != "layers"]
+    if type(model) is not constructor or wrong:
+        raise GraphPERuntimeError(f"{text} was asked for, but {model!r} was built (differs in {wrong})")
+    if "layers" in arguments and len(model.layers) != arguments["layers"]:  # type: ignore[arg-type]
+        raise GraphPERuntimeError(f"{text} was asked for, but it has {len(model.layers)} layers")  # type: ignore[arg-type]
+    reach = {"full": True, "sparse": False}.get(arguments.get("attention", ""))
+    if reach is not None and getattr(model, "attends_to_all_pairs", reach) != reach:
+        raise GraphPERuntimeError(f"{text} was asked for, but attention runs over {model.attention_layout}")
+    read = [module.key for name in ("encodings", "pair_encodings") for module in getattr(model, name, [])]
+    asked = [encoding.attr_name for group in split_encodings(encodings) for encoding in group]
+    if read != asked:
+        raise GraphPERuntimeError(f"encodings {asked} were asked for, but the model reads {read}")
 
 
 def split_encodings(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list[Encoding]]:

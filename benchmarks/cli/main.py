@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from graphpe.benchmarks.cli.encode import add_encode, run_encode
+from graphpe.benchmarks.cli.grid import add_grid, run_grid
 from graphpe.benchmarks.cli.list import add_list, run_list
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError, dashes_to_underscores
 from graphpe.benchmarks.cli.predict import add_predict, run_predict
+from graphpe.benchmarks.cli.report import add_report, run_report
 from graphpe.benchmarks.cli.show import add_show, run_show
 from graphpe.benchmarks.cli.train import add_train, run_train
 from graphpe.errors import GraphPEError
@@ -18,6 +20,8 @@ COMMANDS = {
     "predict": (add_predict, run_predict, "name the functions of Python files with a trained model"),
     "encode": (add_encode, run_encode, "encode a dataset once, onto disk"),
     "show": (add_show, run_show, "draw an encoding on its graph"),
+    "grid": (add_grid, run_grid, "train every encoding with every model, over seeds"),
+    "report": (add_report, run_report, "tables, statistics and pictures of a grid"),
     "list": (add_list, run_list, "list encodings, models and tasks"),
 }
 

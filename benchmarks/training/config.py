@@ -37,6 +37,8 @@ class TrainConfig:
         clip: Largest norm of the gradient; 0 clips nothing.
         patience: Stop after so many epochs without a better validation metric; 0 never stops early.
         max_steps: Stop after so many steps in all, evaluate and finish; 0 means no limit.
+        max_minutes: Stop after so many minutes of training, at the end of an epoch, and finish; 0 means no limit. The
+            learning rate falls as for all epochs.
         checkpoint_minutes: Save within an epoch, too, whenever so many minutes have passed.
         precision: Number format of the computation, as in Lightning Fabric.
         accelerator: Kind of device, as in Lightning Fabric.
@@ -63,6 +65,7 @@ class TrainConfig:
     clip: float = 1.0
     patience: int = 5
     max_steps: int = 0
+    max_minutes: float = 0.0
     checkpoint_minutes: float = 5.0
     precision: Precision = "32-true"
     accelerator: Accelerator = "auto"
@@ -76,11 +79,21 @@ class TrainConfig:
             object.__setattr__(self, "encodings", tuple(self.encodings))
         for name in ("epochs", "batch_size", "devices", "nodes", "threads"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("warmup_steps", "patience", "max_steps", "max_nodes", "max_pairs", "seed", "weight_decay", "clip"):
+        for name in (
+            "warmup_steps",
+            "patience",
+            "max_steps",
+            "max_nodes",
+            "max_pairs",
+            "seed",
+            "weight_decay",
+            "clip",
+            "max_minutes",
+        ):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "checkpoint_minutes"):
             self._check(name, getattr(self, name) > 0, "more than 0")
-        for name in ("learning_rate", "weight_decay", "clip", "checkpoint_minutes"):
+        for name in ("learning_rate", "weight_decay", "clip", "max_minutes", "checkpoint_minutes"):
             self._check(name, math.isfinite(getattr(self, name)), "finite")
 
     def _check(self, name: str, holds: bool, expected: str) -> None:

@@ -19,6 +19,7 @@ from graphpe.benchmarks.assembly import (
     canonical_encodings,
     canonical_model,
     canonical_task,
+    check_built,
     default_encodings,
     split_encodings,
 )
@@ -177,6 +178,7 @@ def _train_in(
 
     torch.manual_seed(config.seed)  # the initial weights
     bare_model = build_model(config.model, data.ends, transforms, encoder=config.encoder, bias=config.bias)
+    check_built(bare_model, config.model, transforms)
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")

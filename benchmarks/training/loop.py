@@ -91,10 +91,12 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to train: all steps made, or no progress for `patience` epochs."""
+        """Whether nothing is left to train: all steps or minutes made, or no progress for `patience` epochs."""
         state, patience = self.state, self.config.patience
         stale = patience > 0 and state.best_metric is not None and state.epoch - 1 - state.best_epoch >= patience
-        return state.total_steps >= self.planned_steps or stale
+        spent = sum(sum(record["seconds"].values()) for record in state.history) / 60
+        late = self.config.max_minutes > 0 and spent >= self.config.max_minutes
+        return state.total_steps >= self.planned_steps or stale or late
 
     def fit(self) -> None:
         """Train until finished.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from graphpe.benchmarks.training.loop import Training
 
@@ -27,6 +31,7 @@ def summarise(training: Training, *, test: float, parameters: int, seconds: Mapp
         "encodings": list(config.encodings),
         "model": training.description,
         "metric": data.metric,
+        "maximize": data.maximize,
         "valid": state.best_metric,
         "test": test,
         "best_epoch": state.best_epoch + 1,
@@ -37,8 +42,17 @@ def summarise(training: Training, *, test: float, parameters: int, seconds: Mapp
         "parameters": parameters,
         "seconds_per_epoch": {**spent, "total": sum(spent.values())},
         "seconds_before": dict(seconds),
+        "peak_bytes": peak_memory(),
         "run": str(training.run.path),
     }
+
+
+def peak_memory() -> int:
+    """Most memory that this process had at once: of the GPU where it used one, else of the machine."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def summary_lines(summary: Mapping[str, Any]) -> list[str]:

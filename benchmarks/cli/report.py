@@ -1,0 +1,60 @@
+"""`graphpe report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphpe.benchmarks.cli.parser import CommandParser
+from graphpe.benchmarks.grid.cell import Cell
+from graphpe.benchmarks.grid.report import write_report
+from graphpe.benchmarks.grid.results import combine, grid_folders, read_run
+from graphpe.errors import GraphPEValueError
+
+EXAMPLES = """
+examples:
+  graphpe report grids/esol                   tables and pictures in grids/esol/report
+  graphpe report grids/esol --out results
+"""
+
+
+def add_report(parser: CommandParser) -> None:
+    """Add the options of `graphpe report`."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("grid", type=str, help="folder of a `graphpe grid`, also while that runs")
+    parser.add_argument("--out", type=str, default=None, help="folder of the report (default: report, in the grid's)")
+
+
+def run_report(parser: CommandParser, arguments: Sequence[str]) -> int:
+    """Write the report of a grid's finished cells, and print where it is."""
+    values = parser.values(arguments)
+    root = Path(values["grid"])
+    print("\n".join(report_lines(root, root / "report" if values["out"] is None else Path(values["out"]))))
+    return 0
+
+
+def report_lines(root: Path, out: Path) -> list[str]:
+    """Write the report of the finished cells of a grid; what to tell the user of it.
+
+    Raises:
+        GraphPEValueError: No cell is finished.
+    """
+    listed = root / "cells.txt"
+    cells = grid_folders(root)
+    if listed.is_file():  # the newest grid's cells, in its order; others are of a grid that was changed
+        order = {name: number for number, name in enumerate(listed.read_text(encoding="utf-8").split())}
+        cells = sorted((cell for cell in cells if cell.folder.name in order), key=lambda cell: order[cell.folder.name])
+    finished = [cell for cell in cells if cell.status == "done"]
+    if not finished:
+        raise GraphPEValueError(f"no cell of {root} is finished yet: {len(cells)} were started")
+    notes = [_note(cell) for cell in cells if cell.status != "done"]
+    skipped = root / "skipped.txt"
+    notes += skipped.read_text(encoding="utf-8").splitlines() if skipped.is_file() else []
+    keys = list(dict.fromkeys((cell.task, cell.encoding, cell.model) for cell in cells))
+    files = write_report(combine([read_run(cell) for cell in finished], keys), out, notes)
+    return [f"{len(finished)} finished cells of {len(cells)}", *(str(path) for path in files)]
+
+
+def _note(cell: Cell) -> str:
+    name = f"{cell.task}, {cell.encoding}, {cell.model}, seed {cell.config.seed}"
+    return f"failed {name}: {cell.error}" if cell.status == "failed" else f"not finished: {name}"

@@ -1,0 +1,48 @@
+"""The width at which a model meets a budget of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from graphpe.benchmarks.calls import parse_call
+from graphpe.errors import GraphPEValueError
+
+_LARGEST = 4096
+
+
+def widest(text: str, build: Callable[[str], Any], budget: int) -> str:
+    """The call of a model with the largest width that stays within a budget of parameters.
+
+    Widths are multiples of four times the number of heads, so that heads and readouts divide them.
+
+    Args:
+        text: The model as a call, with its heads where it has any.
+        build: Builds the model of a call, with the ends of its task and its encodings.
+        budget: Most parameters that it may have.
+
+    Raises:
+        GraphPEValueError: If even the narrowest model has more.
+    """
+    call = parse_call(text)
+    unit = 4 * int(call.kwargs.get("heads", 1))
+
+    def of_width(number: int) -> str:
+        return str(replace(call, kwargs=call.kwargs | {"width": number * unit}))
+
+    def parameters(number: int) -> int:
+        return sum(weight.numel() for weight in build(of_width(number)).parameters())
+
+    least = parameters(1)
+    if least > budget:
+        raise GraphPEValueError(
+            f"{call.name} has {least:,} parameters at its smallest width {unit}: the budget of {budget:,} is too small"
+        )
+    low, high = 1, 2  # low fits
+    while high * unit <= _LARGEST and parameters(high) <= budget:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if parameters(middle) <= budget else (low, middle)
+    return of_width(low)

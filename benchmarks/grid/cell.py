@@ -1,0 +1,142 @@
+"""One cell of a grid: a training run in a folder of its own, and what became of it.
+
+cell.json    what the cell is: task, encoding, model and seed as the grid names them, and the options of its run
+run/         the run folder, as `graphpe train` writes it
+log.txt      what the run printed
+error.txt    one line, if the run failed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.errors import GraphPEError, GraphPERuntimeError
+from graphpe.files import write_atomically
+
+Status = Literal["new", "started", "failed", "done"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a grid.
+
+    Attributes:
+        folder: Its folder.
+        task: The task as the grid names it.
+        encoding: The column as the grid names it.
+        model: The model as the grid names it.
+        config: The options of its run, resolved.
+    """
+
+    folder: Path
+    task: str
+    encoding: str
+    model: str
+    config: TrainConfig
+
+    @classmethod
+    def of(cls, root: Path, task: str, encoding: str, model: str, config: TrainConfig) -> Cell:
+        """A cell below `root`, in a folder that is named after what it is: equal options, equal folder."""
+        content = json.dumps(config.as_dict(), sort_keys=True)
+        digest = hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
+        readable = [re.sub(r"[^\w.=]+", "-", text).strip("-")[:40] for text in (task, encoding, model)]
+        return cls(root / "cells" / f"{'--'.join(readable)}--{config.seed}--{digest}", task, encoding, model, config)
+
+    @classmethod
+    def open(cls, folder: Path) -> Cell:
+        """The cell whose folder this is.
+
+        Raises:
+            GraphPERuntimeError: If `cell.json` cannot be read.
+        """
+        try:
+            content = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+            config = TrainConfig(**content["config"])
+            return cls(folder, content["task"], content["encoding"], content["model"], config)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise GraphPERuntimeError(f"{folder / 'cell.json'} cannot be read ({error}): delete {folder}") from None
+
+    @property
+    def run(self) -> Path:
+        """The folder of its run."""
+        return self.folder / "run"
+
+    @property
+    def status(self) -> Status:
+        """Whether it is done, failed, or was started."""
+        if (self.run / "summary.json").is_file():
+            return "done"
+        if (self.folder / "error.txt").is_file():
+            return "failed"
+        return "started" if self.folder.is_dir() else "new"
+
+    @property
+    def error(self) -> str:
+        """Why it failed."""
+        return (self.folder / "error.txt").read_text(encoding="utf-8").strip()
+
+    def summary(self) -> dict[str, Any]:
+        """The summary of its run, once it is done."""
+        return json.loads((self.run / "summary.json").read_text(encoding="utf-8"))
+
+    def write(self) -> None:
+        """Make the folder, and forget an earlier failure."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "error.txt").unlink(missing_ok=True)
+        content = {"task": self.task, "encoding": self.encoding, "model": self.model, "config": self.config.as_dict()}
+        write_atomically(self.folder / "cell.json", json.dumps(content, indent=2) + "\n")
+
+    def fail(self, reason: str) -> None:
+        """Note why it failed."""
+        write_atomically(self.folder / "error.txt", " ".join(reason.split()) + "\n")
+
+
+def run_cell(folder: Path, device: str | None = None) -> None:
+    """Run a cell, or go on with it, in this process, which should be its own; never raises for a cell that fails.
+
+    Args:
+        folder: Its folder.
+        device: Numbers of the GPUs that it sees, as `CUDA_VISIBLE_DEVICES`; None to leave them.
+    """
+    cell = Cell.open(folder)
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    os.environ["OMP_NUM_THREADS"] = str(cell.config.threads)
+    with (
+        open(folder / "log.txt", "a", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        try:
+            _train(cell)
+        except GraphPEError as error:
+            if not hasattr(error, "exit_code"):  # interrupted, not failed: it goes on another time
+                cell.fail(str(error))
+        except Exception as error:  # whatever a cell does, the others go on
+            traceback.print_exc(file=log)
+            cell.fail(f"{type(error).__name__}: {error} (see {folder / 'log.txt'})")
+        finally:
+            sys.stdout.flush()
+
+
+def _train(cell: Cell) -> None:
+    from graphpe.benchmarks.training.experiment import run_experiment
+    from graphpe.benchmarks.training.run_folder import RunFolder
+
+    resume = None
+    if (cell.run / "config.yaml").is_file():
+        resume = RunFolder.open(cell.run)
+    elif cell.run.exists():  # killed before there was anything to go on with
+        shutil.rmtree(cell.run)
+    run_experiment(cell.config, run_path=cell.run, resume=resume, progress=False, workers=1)

@@ -1,0 +1,94 @@
+"""The cells of a grid: every task, encoding, model and seed, checked by building each model once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from graphpe.benchmarks.assembly import build_encodings, build_model, build_task, check_built
+from graphpe.benchmarks.grid.budget import widest
+from graphpe.benchmarks.grid.cell import Cell
+from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
+from graphpe.benchmarks.tasks.task import ModelEnds
+from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.experiment import resolve
+from graphpe.errors import GraphPEError
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A combination that cannot be.
+
+    Attributes:
+        task: The task.
+        encoding: The column.
+        model: The model.
+        reason: Why not.
+    """
+
+    task: str
+    encoding: str
+    model: str
+    reason: str
+
+
+def grid_cells(
+    grid: GridConfig, common: TrainConfig, root: Path, *, workers: int, cache: Path | None, progress: bool
+) -> Iterator[Cell | Skipped]:
+    """Every cell of a grid, seeds innermost, and every combination that cannot be.
+
+    Reads each task once, so that its processed copy is there before many cells want it, and builds each model once.
+
+    Args:
+        grid: The grid.
+        common: The options of training that all cells share.
+        root: The grid's folder.
+        workers: Processes that read data; 0 means as many as there are cores.
+        cache: Folder for data worth keeping; None means the user's cache folder.
+        progress: Whether reading shows progress.
+
+    Raises:
+        GraphPEError: A task, encoding or model is not known or cannot be read: no part of the grid could be run.
+    """
+    budget = parse_budget(grid.params)
+    columns = {text: Column.parse(text) for text in grid.encodings}
+    for task in grid.tasks:
+        config = resolve(replace(common, task=task, model=grid.models[0], encodings=()))
+        ends = build_task(config.task).load(workers=workers, cache=cache, progress=progress).ends
+        for (text, column), model in product(columns.items(), grid.models):
+            try:
+                cell_config = _config(common, task, model, column, ends, budget)
+            except GraphPEError as error:
+                yield Skipped(task, text, model, str(error))
+                continue
+            for seed in range(grid.seeds):
+                yield Cell.of(root, task, text, model, replace(cell_config, seed=seed))
+
+
+def _config(
+    common: TrainConfig, task: str, model: str, column: Column, ends: ModelEnds, budget: int | None
+) -> TrainConfig:
+    """The options of a cell, resolved; its model can be built and is what the options name."""
+    config = resolve(
+        replace(
+            common,
+            task=task,
+            model=model,
+            encodings=column.encodings,
+            encoder=column.encoder or common.encoder,
+            bias=column.bias or common.bias,
+        )
+    )
+    encodings = build_encodings(config.encodings or ())
+
+    def build(text: str) -> object:
+        return build_model(text, ends, encodings, encoder=config.encoder, bias=config.bias)
+
+    if budget is not None:
+        config = replace(config, model=widest(config.model, build, budget))
+    check_built(
+        build_model(config.model, ends, encodings, encoder=config.encoder, bias=config.bias), config.model, encodings
+    )
+    return config

@@ -1,0 +1,108 @@
+"""The options of a grid."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from graphpe.errors import GraphPEValueError
+
+Engine = Literal["local", "ray"]
+
+NONE = "none"
+"""The column without an encoding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridConfig:
+    """Which cells a grid has, and how they are run.
+
+    Args:
+        tasks: Tasks, as calls: "zinc", "molesol(root='dataset')".
+        encodings: Columns. Each is an encoding as a call, several joined by " + ", "none", or "published" for what the
+            model is published with (else what suits the task); " with SPE(hidden=16)" names what brings eigenvectors to
+            the model, " as PairBias(head='fire')" what makes a bias of an encoding of pairs.
+        models: Models, as calls.
+        seeds: Number of seeds, 0 to `seeds` - 1.
+        params: Budget of parameters, as "500k", "1.5M" or a number: every model gets the largest width that stays
+            within it, instead of the width its call names. Empty for no budget.
+        jobs: Cells that run at once.
+        gpus: GPUs that cells share; 0 for the CPU. A cell has one, or a part if there are more jobs than GPUs.
+        engine: `local`, or `ray` for the nodes of a Ray cluster (which must see the same folder).
+    """
+
+    tasks: tuple[str, ...]
+    encodings: tuple[str, ...]
+    models: tuple[str, ...]
+    seeds: int = 3
+    params: str = ""
+    jobs: int = 1
+    gpus: int = 0
+    engine: Engine = "local"
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "encodings", "models"):
+            values = tuple(getattr(self, name))
+            object.__setattr__(self, name, values)
+            if not values:
+                raise GraphPEValueError(f"{name} is empty: name at least one")
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise GraphPEValueError(f"{name} names {twice[0]!r} twice")
+        for name, lowest in (("seeds", 1), ("jobs", 1), ("gpus", 0)):
+            if getattr(self, name) < lowest:
+                raise GraphPEValueError(f"{name} is {getattr(self, name)!r}; it must be at least {lowest}")
+        if self.engine not in get_args(Engine):
+            raise GraphPEValueError(f"engine is {self.engine!r}; it must be one of {', '.join(get_args(Engine))}")
+        parse_budget(self.params)
+
+
+def parse_budget(text: str) -> int | None:
+    """A number of parameters: "500k", "1.5M", "250000"; None for an empty text.
+
+    Raises:
+        GraphPEValueError: It is something else.
+    """
+    if not text:
+        return None
+    match = re.fullmatch(r"\s*([0-9_]+(?:\.[0-9]+)?)\s*([kKmM]?)\s*", text)
+    number = float(match[1].replace("_", "")) * {"": 1, "k": 1e3, "m": 1e6}[match[2].lower()] if match else 0
+    if not math.isfinite(number) or number < 1:
+        raise GraphPEValueError(f'params is {text!r}; write a number of parameters such as "500k" or "1.5M"')
+    return int(number)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column of a grid stands for.
+
+    Attributes:
+        encodings: Encodings as calls; None for those that the model is published with.
+        encoder: What brings eigenvectors to the model, or None for the default.
+        bias: What makes a bias of an encoding of pairs, or None for the default.
+    """
+
+    encodings: tuple[str, ...] | None
+    encoder: str | None = None
+    bias: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Column:
+        """Read `encoding [+ encoding] [with encoder] [as bias]`.
+
+        Raises:
+            GraphPEValueError: If an encoding, encoder or bias is missing around a joining word.
+        """
+        rest, _, bias = text.partition(" as ")
+        rest, _, encoder = rest.partition(" with ")
+        parts = tuple(part.strip() for part in rest.split(" + "))
+        if not all(parts) or (" as " in text and not bias.strip()) or (" with " in text and not encoder.strip()):
+            raise GraphPEValueError(f'cannot read the column {text!r}: write "LaplacianPE(k=8) + DegreePE() with SPE"')
+        encodings: tuple[str, ...] | None = parts
+        if parts == (NONE,):
+            encodings = ()
+        elif parts == ("published",):
+            encodings = None
+        return cls(encodings, encoder.strip() or None, bias.strip() or None)

@@ -1,0 +1,130 @@
+"""Running cells: each in a process of its own, several at once, here or on Ray."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from graphpe.benchmarks.grid.cell import Cell, run_cell
+from graphpe.errors import GraphPERuntimeError
+
+_PAUSE = 0.05
+_GRACE = 30.0  # seconds in which an interrupted cell saves its state
+
+
+def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, done: Callable[[Cell], None]) -> None:
+    """Run cells in processes on this machine, `jobs` at once.
+
+    A process is forked from one that has imported everything and done nothing: it starts at once, and what one cell
+    does to its process touches no other. If a process dies its cell has failed, and the others go on.
+
+    Args:
+        cells: The cells.
+        jobs: Processes at once.
+        gpus: GPUs that they take turns on.
+        done: Called with each cell as it ends.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["graphpe.benchmarks.training.experiment"])
+    waiting = list(reversed(cells))
+    running: dict[int, tuple[Cell, BaseProcess]] = {}
+    with _one_thread_while_importing():
+        try:
+            while waiting or running:
+                for slot in range(jobs):
+                    if slot not in running and waiting:
+                        cell = waiting.pop()
+                        cell.write()
+                        device = str(slot % gpus) if gpus else None
+                        process = context.Process(target=run_cell, args=(cell.folder, device), name=cell.folder.name)
+                        process.start()
+                        running[slot] = cell, process
+                for slot, (cell, process) in list(running.items()):
+                    if process.exitcode is not None:
+                        process.join()
+                        _note_death(cell, process.exitcode)
+                        del running[slot]
+                        done(cell)
+                time.sleep(_PAUSE)
+        finally:
+            _stop([process for _, process in running.values()])
+
+
+def run_cells_on_ray(cells: Sequence[Cell], *, gpus: int, jobs: int, done: Callable[[Cell], None]) -> None:
+    """Run cells as tasks of a Ray cluster whose nodes all see the cells' folders.
+
+    Args:
+        cells: The cells.
+        gpus: GPUs that all cells share.
+        jobs: Cells at once.
+        done: Called with each cell as it ends.
+
+    Raises:
+        GraphPERuntimeError: Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise GraphPERuntimeError("engine='ray' needs Ray: pip install 'graphpe[ray]', or use local") from None
+    started = not ray.is_initialized()
+    if started:
+        ray.init(log_to_driver=False, include_dashboard=False)
+    try:
+        # One process a cell: `max_calls=1` ends a worker after it.
+        remote = ray.remote(max_calls=1, max_retries=0)(run_cell)
+        waiting, running = list(reversed(cells)), {}
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                cell = waiting.pop()
+                cell.write()
+                share = {"num_cpus": cell.config.threads, "num_gpus": min(1.0, gpus / jobs)}
+                running[remote.options(**share).remote(cell.folder.absolute())] = cell
+            (first, *_), _ = ray.wait(list(running), num_returns=1)
+            cell = running.pop(first)
+            try:
+                ray.get(first)
+            except ray.exceptions.RayError as error:
+                cell.fail(f"its process died ({type(error).__name__})")
+            else:
+                _note_death(cell, 0)
+            done(cell)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _note_death(cell: Cell, exit_code: int) -> None:
+    """A process that ended without a result or a reason was killed, or ran out of memory."""
+    if cell.status not in ("done", "failed"):
+        cell.fail(f"its process ended with code {exit_code} (out of memory?); see {Path(cell.folder) / 'log.txt'}")
+
+
+def _stop(processes: Sequence[BaseProcess]) -> None:
+    """Ask processes to save their state and end; end those that do not."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + _GRACE
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def _one_thread_while_importing() -> Iterator[None]:
+    """The process that cells are forked from must not start threads of BLAS: they would not survive the fork."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphpe.benchmarks.grid.report import encoding_results, significance, task_section, write_report
+from graphpe.benchmarks.grid.results import Combination, Run, combine
+
+
+def runs(effects: dict[str, float], *, maximize: bool = True, seeds: int = 3, noise: float = 0.01) -> list[Run]:
+    rng = np.random.default_rng(0)
+    return [
+        Run(
+            task="zinc",
+            encoding=encoding,
+            model=model,
+            seed=seed,
+            metric="AP",
+            maximize=maximize,
+            valid=0.5,
+            test=0.5 + effect + 0.1 * number + float(rng.normal(0, noise)),
+            parameters=1000,
+            encode_seconds=1.0,
+            epoch_seconds=2.0,
+            train_seconds=20.0,
+            peak_bytes=10**9,
+            epochs=10,
+        )
+        for encoding, effect in effects.items()
+        for number, model in enumerate(("GRIT()", "GPS()", "GCN()"))
+        for seed in range(seeds)
+    ]
+
+
+def combinations(effects: dict[str, float], **options: object) -> list[Combination]:
+    found = runs(effects, **options)  # type: ignore[arg-type]
+    return combine(found, [(run.task, run.encoding, run.model) for run in found])
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_the_better_encoding_ranks_first_and_is_significant(maximize: bool) -> None:
+    sign = 1 if maximize else -1
+    found = combinations({"none": 0.0, "good": 0.2 * sign, "useless": 0.0, "bad": -0.2 * sign}, maximize=maximize)
+    results = {result.encoding: result for result in encoding_results(found)}
+    assert results["good"].rank == 1
+    assert results["bad"].rank == 4
+    assert results["good"].better == results["good"].models == 3
+    assert results["bad"].better == 0
+    assert results["good"].p_value < 0.05
+    assert results["bad"].p_value < 0.05
+    assert results["useless"].p_value > 0.1
+    assert np.isnan(results["none"].p_value)
+    assert significance(found)["good", "GRIT()"] < 0.05
+
+
+def test_a_grid_without_the_empty_column_has_ranks_and_no_tests() -> None:
+    found = combinations({"good": 0.2, "bad": -0.2})
+    assert significance(found) == {}
+    assert [(result.rank, result.models) for result in encoding_results(found)] == [(1.0, 0), (2.0, 0)]
+    assert "| good | 1.00 |  |  |" in task_section(found)
+
+
+def test_one_seed_has_no_deviation_and_no_significance() -> None:
+    found = combinations({"none": 0.0, "good": 0.2}, seeds=1)
+    assert "±" not in task_section(found).split("Mean and")[0]
+    assert set(significance(found).values()) == {1.0}
+
+
+def test_files(tmp_path: Path) -> None:
+    found = combinations({"none": 0.0, "good": 0.2})
+    files = write_report(found, tmp_path / "report", ["skipped something"])
+    assert [path.name for path in files] == ["runs.csv", "report.md", "zinc-heat.png", "zinc-cost.png"]
+    assert all(path.stat().st_size > 500 for path in files)
+    rows = list(csv.DictReader(files[0].open()))
+    assert len(rows) == 18
+    assert float(rows[0]["test"]) == found[0].runs[0].test
+    text = files[1].read_text()
+    mean = np.mean([run.test for run in found[0].runs])
+    deviation = np.std([run.test for run in found[0].runs], ddof=1)
+    assert f"| none | GRIT() | {mean:.4f} ± {deviation:.4f} |" in text
+    assert "- skipped something" in text

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from graphpe.benchmarks.grid.statistics import holm, mean_ranks, paired_t, sign_flips
+
+
+def test_paired_t_is_the_paired_test_of_scipy() -> None:
+    first, second = np.random.default_rng().normal(size=(2, 6))
+    assert paired_t(first - second) == pytest.approx(stats.ttest_rel(first, second).pvalue)
+    assert paired_t([0.3]) == 1.0
+    assert paired_t([]) == 1.0
+    assert paired_t([0.0, 0.0]) == 1.0
+    assert paired_t([0.1, 0.1]) == 0.0
+
+
+def test_sign_flips_count_every_pattern() -> None:
+    values = np.random.default_rng().normal(0.5, 1, size=7)
+    patterns = [abs(np.dot(signs, values)) for signs in itertools.product((-1, 1), repeat=7)]
+    expected = np.mean([total >= abs(values.sum()) - 1e-12 for total in patterns])
+    assert sign_flips([values]) == pytest.approx(expected)
+    assert sign_flips([list(values)], draws=100) == pytest.approx(expected, abs=0.2)
+    assert sign_flips([[1.0, 1.0, 1.0], [0.01, 0.01, 0.01]]) == pytest.approx(2 / 2**6)  # scales do not matter
+    assert sign_flips([]) == sign_flips([[0.0, 0.0]]) == 1.0
+
+
+def test_no_effect_is_seldom_significant() -> None:
+    rng = np.random.default_rng(0)
+    found = [sign_flips(rng.normal(size=(3, 3)).tolist()) < 0.05 for _ in range(400)]
+    assert np.mean(found) < 0.08
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_ranks_leave_out_what_is_missing() -> None:
+    assert mean_ranks([[3.0, 1.0, 2.0], [1.0, 2.0, math.nan]]) == pytest.approx([1.5, 2.0, 2.0])
+    assert mean_ranks([[1.0, 1.0]]) == [1.5, 1.5]
