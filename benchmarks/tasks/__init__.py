@@ -2,7 +2,10 @@
 
 from graphpe.benchmarks.tasks.circuits import Circuits
 from graphpe.benchmarks.tasks.code2 import Code2
+from graphpe.benchmarks.tasks.data_file import DataFile
+from graphpe.benchmarks.tasks.edge_list_folder import EdgeListFolder
 from graphpe.benchmarks.tasks.gnn_benchmark import Cifar10, Cluster, Mnist, Pattern
+from graphpe.benchmarks.tasks.networkx_list import NetworkxList
 from graphpe.benchmarks.tasks.ogb_molecules import (
     Molbace,
     Molbbbp,
@@ -21,6 +24,7 @@ from graphpe.benchmarks.tasks.peptides import PeptidesFunc, PeptidesStruct
 from graphpe.benchmarks.tasks.playground import Playground
 from graphpe.benchmarks.tasks.ppa import Ppa
 from graphpe.benchmarks.tasks.python_source import PythonSource
+from graphpe.benchmarks.tasks.smiles_table import SmilesTable
 from graphpe.benchmarks.tasks.sorting_networks import SortingNetworks
 from graphpe.benchmarks.tasks.zinc import Zinc
 
@@ -29,6 +33,8 @@ __all__ = [
     "Circuits",
     "Cluster",
     "Code2",
+    "DataFile",
+    "EdgeListFolder",
     "Mnist",
     "Molbace",
     "Molbbbp",
@@ -42,12 +48,14 @@ __all__ = [
     "Molsider",
     "Moltox21",
     "Moltoxcast",
+    "NetworkxList",
     "Pattern",
     "PeptidesFunc",
     "PeptidesStruct",
     "Playground",
     "Ppa",
     "PythonSource",
+    "SmilesTable",
     "SortingNetworks",
     "Zinc",
 ]

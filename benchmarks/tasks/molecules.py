@@ -110,6 +110,19 @@ def scaffolds(smiles: Sequence[str]) -> list[str]:
         return [MurckoScaffoldSmiles(text, includeChirality=False) for text in smiles]
 
 
+def canonical_smiles(smiles: Sequence[str]) -> list[str]:
+    """One text for each molecule, however it was written.
+
+    Raises:
+        GraphPERuntimeError: If rdkit is not installed.
+    """
+    require_rdkit()
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        return [Chem.MolToSmiles(Chem.MolFromSmiles(text)) for text in smiles]
+
+
 def _read_all(smiles: Sequence[str], workers: int, progress: bool) -> Arrays:
     molecule_categories()  # imports OGB without its question to the network
     starts = range(0, len(smiles), _CHUNK)

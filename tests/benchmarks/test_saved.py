@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Data, InMemoryDataset
 
 from graphpe.benchmarks.saved import load_graphs
 from graphpe.errors import GraphPERuntimeError
@@ -44,6 +44,19 @@ def test_nothing_in_the_file_is_executed(tmp_path: Path, monkeypatch: pytest.Mon
     assert not Path("executed").exists()
     with pytest.raises(GraphPERuntimeError, match=r"\(it holds posix.mkdir\)"):
         load_graphs(Path("torch.pt"))
+
+
+def test_what_datasets_of_pyg_save(tmp_path: Path) -> None:
+    expected = graphs()
+    InMemoryDataset.save(expected, str(tmp_path / "several.pt"))
+    InMemoryDataset.save(expected[:1], str(tmp_path / "one.pt"))
+    torch.save(InMemoryDataset.collate(expected), tmp_path / "old.pt")
+    for name, count in (("several.pt", 3), ("one.pt", 1), ("old.pt", 3)):
+        found = load_graphs(tmp_path / name).to_data_list()
+        assert [graph.name for graph in found] == [graph.name for graph in expected[:count]]
+        for a, b in zip(found, expected, strict=False):
+            assert torch.equal(a.x, b.x)
+            assert torch.equal(a.edge_index, b.edge_index)
 
 
 def test_what_holds_no_graphs(tmp_path: Path) -> None:

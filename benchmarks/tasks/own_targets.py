@@ -1,0 +1,224 @@
+"""Targets of users' own data: from cells of a table to classes, yes/no answers or numbers, and how they are scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphpe.benchmarks.tasks.answers import PreciseLabels, RankedLabels
+from graphpe.benchmarks.tasks.class_answers import ClassAnswers
+from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphTargets, Loss
+from graphpe.benchmarks.tasks.regression import RootSquaredErrors
+from graphpe.errors import GraphPERuntimeError
+
+Metric = Literal["auto", "accuracy", "ROC-AUC", "AP", "RMSE", "MAE"]
+METRICS: tuple[str, ...] = get_args(Metric)
+
+Where = Callable[[int], str]
+"""The name of a graph in messages, from its position: its file and line."""
+
+_MISSING = {"", "nan", "na", "n/a", "null", "none"}
+_FEW_CLASSES = 20
+
+_DATA_CLASSES: dict[str, type[GraphTargets]] = {
+    "accuracy": ClassAnswers,
+    "ROC-AUC": RankedLabels,
+    "AP": PreciseLabels,
+    "RMSE": RootSquaredErrors,
+    "MAE": AbsoluteErrors,
+}
+_LOSSES: dict[str, Loss] = {
+    "accuracy": "classes",
+    "ROC-AUC": "binary",
+    "AP": "binary",
+    "RMSE": "squared",
+    "MAE": "absolute",
+}
+
+
+@dataclass(frozen=True)
+class OwnTargets:
+    """Targets that were read and checked.
+
+    Attributes:
+        values: `[B, T]`: numbers, or answers 0, 1 and NaN, in float32; or class ids `[B, 1]`.
+        metric: How they are scored.
+        classes: Names of the classes; empty for others.
+        note: A line that says what was read.
+    """
+
+    values: Tensor
+    metric: str
+    classes: tuple[str, ...]
+    note: str
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a model."""
+        return len(self.classes) or self.values.shape[1]
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that goes with the metric."""
+        return _LOSSES[self.metric]
+
+    @property
+    def data_class(self) -> type[GraphTargets]:
+        """The kind of data that goes with the metric."""
+        return _DATA_CLASSES[self.metric]
+
+
+def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where) -> OwnTargets:
+    """Targets from cells: numbers, bools, texts, None.
+
+    With `metric="auto"`: one column of texts, or of at most 20 whole numbers, each five times on average, is classes
+    (`accuracy`); columns of 0 and 1 (empty where not known) are answers (`ROC-AUC`); everything else is numbers
+    (`RMSE`).
+
+    Args:
+        columns: The cells of each target, by name.
+        metric: `auto` or a metric, which says what the targets are.
+        where: Names a row in messages.
+
+    Raises:
+        GraphPERuntimeError: For a cell of the wrong kind, a missing one among classes or numbers, or targets that are
+            all the same class.
+    """
+    numbers = {name: np.array([_number(cell) for cell in cells], dtype=np.float64) for name, cells in columns.items()}
+    texts = {name: [_is_text(cell) for cell in cells] for name, cells in columns.items()}
+    if metric == "auto":
+        metric = _choose_metric(numbers, texts)
+    named = ", ".join(columns) if len(columns) <= 3 else f"{len(columns)} targets"
+    hint = f"give metric=... to say what {'it is' if len(columns) == 1 else 'they are'}"
+    if metric == "accuracy":
+        values, classes = _classes(columns, numbers, texts, where)
+        return OwnTargets(values, metric, classes, f"target {named}: {len(classes)} classes, accuracy ({hint})")
+    for name, cells in columns.items():
+        wrong = _first(texts[name])
+        if wrong is not None:
+            raise GraphPERuntimeError(
+                f"{where(wrong)}: {name} is {cells[wrong]!r}, not a number; correct it, or give metric='accuracy' for "
+                "classes"
+            )
+        _check_numbers(name, numbers[name], metric, where)
+    values = torch.from_numpy(np.stack(list(numbers.values()), axis=1)).float()
+    what = "numbers" if metric in ("RMSE", "MAE") else "answers"
+    return OwnTargets(values, metric, (), f"target {named}: {what}, {metric} ({hint})")
+
+
+def check_parts(targets: OwnTargets, split: Mapping[str, Tensor], what: str) -> None:
+    """Reject a split with a part on which the metric is not defined.
+
+    Raises:
+        GraphPERuntimeError: A part is empty, or no target has both answers in it.
+    """
+    for part, ids in split.items():
+        if not len(ids):
+            raise GraphPERuntimeError(f"{what}: the {part} part of the split is empty; give it at least one graph")
+        if targets.metric in ("ROC-AUC", "AP") and part != "train":
+            answers = targets.values[ids]
+            both = (answers == 0).any(0) & (answers == 1).any(0)
+            if not bool(both.any()):
+                raise GraphPERuntimeError(
+                    f"{what}: {targets.metric} is not defined on the {part} part of {len(ids)} graphs, which has only "
+                    "one answer; give another split or seed, or metric='accuracy'"
+                )
+
+
+def _choose_metric(numbers: Mapping[str, np.ndarray], texts: Mapping[str, Sequence[bool]]) -> str:
+    known = [values[~np.isnan(values)] for values in numbers.values()]
+    if len(numbers) == 1:
+        (values,), (text,) = known, texts.values()
+        if any(text) and not len(values):
+            return "accuracy"
+        if len(values) and np.isin(values, (0, 1)).all():
+            return "ROC-AUC"
+        distinct = np.unique(values)
+        whole = len(values) > 0 and bool((values == np.floor(values)).all())
+        few = 2 <= len(distinct) <= _FEW_CLASSES and 5 * len(distinct) <= len(values)
+        return "accuracy" if whole and few else "RMSE"
+    return "ROC-AUC" if all(np.isin(values, (0, 1)).all() for values in known) else "RMSE"
+
+
+def _classes(
+    columns: Mapping[str, Sequence[Any]],
+    numbers: Mapping[str, np.ndarray],
+    texts: Mapping[str, Sequence[bool]],
+    where: Where,
+) -> tuple[Tensor, tuple[str, ...]]:
+    if len(columns) != 1:
+        raise GraphPERuntimeError(f"accuracy takes one target, a class, got {len(columns)}: {', '.join(columns)}")
+    ((name, cells),) = columns.items()
+    values, text = numbers[name], texts[name]
+    missing = _first(np.isnan(values) & ~np.array(text, dtype=bool))
+    if missing is not None:
+        raise GraphPERuntimeError(f"{where(missing)}: {name} is missing; a class is needed for every graph")
+    if any(text):
+        words = [str(cell).strip() for cell in cells]
+    else:
+        odd = _first(values != np.floor(values))
+        if odd is not None:
+            raise GraphPERuntimeError(
+                f"{where(odd)}: {name} is {cells[odd]!r}, no class; classes are whole numbers or words (metric='RMSE' "
+                "for numbers)"
+            )
+        words = [str(int(value)) for value in values]
+    classes = sorted(
+        set(words), key=(lambda word: (0, int(word), "")) if not any(text) else (lambda word: (1, 0, word))
+    )
+    if len(classes) < 2:
+        raise GraphPERuntimeError(f"{name} is {classes[0]!r} for every graph: there is nothing to learn")
+    index = {word: number for number, word in enumerate(classes)}
+    return torch.tensor([[index[word]] for word in words]), tuple(classes)
+
+
+def _check_numbers(name: str, values: np.ndarray, metric: str, where: Where) -> None:
+    missing = np.isnan(values)
+    if metric in ("ROC-AUC", "AP"):
+        odd = _first(~missing & ~np.isin(values, (0, 1)))
+        if odd is not None:
+            raise GraphPERuntimeError(
+                f"{where(odd)}: {name} is {values[odd]:g}; {metric} takes 0, 1, or nothing where it is not known"
+            )
+        if missing.all():
+            raise GraphPERuntimeError(f"{name} is not known for any graph: leave it out")
+        return
+    at = _first(missing)
+    if at is not None:
+        raise GraphPERuntimeError(f"{where(at)}: {name} is missing; {metric} needs a number for every graph")
+    at = _first(np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max))
+    if at is not None:
+        raise GraphPERuntimeError(f"{where(at)}: {name} is {values[at]:g}, which is not a finite number in float32")
+
+
+def _number(cell: Any) -> float:
+    """A cell as a number; NaN where it is missing or text."""
+    if cell is None:
+        return math.nan
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _is_text(cell: Any) -> bool:
+    if not isinstance(cell, str):
+        return not (cell is None or isinstance(cell, bool | int | float | np.number | np.bool_))
+    if cell.strip().lower() in _MISSING:
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return True
+    return False
+
+
+def _first(wrong: Any) -> int | None:
+    positions = np.flatnonzero(wrong)
+    return int(positions[0]) if len(positions) else None
