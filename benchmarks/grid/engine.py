@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from graphpe.benchmarks.grid.cell import Cell, run_cell
 from graphpe.errors import GraphPERuntimeError
@@ -44,10 +45,10 @@ def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, done: Callable[[Ce
                         process = context.Process(target=run_cell, args=(cell.folder, device), name=cell.folder.name)
                         process.start()
                         running[slot] = cell, process
-                for slot, (cell, process) in list(running.items()):
-                    if process.exitcode is not None:
-                        process.join()
-                        _note_death(cell, process.exitcode)
+                for slot, (cell, child) in list(running.items()):
+                    if child.exitcode is not None:
+                        child.join()
+                        _note_death(cell, child.exitcode)
                         del running[slot]
                         done(cell)
                 time.sleep(_PAUSE)
@@ -77,7 +78,8 @@ def run_cells_on_ray(cells: Sequence[Cell], *, gpus: int, jobs: int, done: Calla
     try:
         # One process a cell: `max_calls=1` ends a worker after it.
         remote = ray.remote(max_calls=1, max_retries=0)(run_cell)
-        waiting, running = list(reversed(cells)), {}
+        waiting = list(reversed(cells))
+        running: dict[Any, Cell] = {}
         while waiting or running:
             while waiting and len(running) < jobs:
                 cell = waiting.pop()

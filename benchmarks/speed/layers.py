@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from graphpe.models.relational_transformer import RelationalLayer
 from graphpe.packed import PackedGraphs
 
 LAYERS = 3
-RELATIONAL = {"node_hidden": 32, "edge_hidden_1": 16, "edge_hidden_2": 8}
+RELATIONAL: dict[str, Any] = {"node_hidden": 32, "edge_hidden_1": 16, "edge_hidden_2": 8}
 
 Stack = Callable[[], list[Tensor]]
 
@@ -172,9 +173,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, graphs in batches(options.graphs, options.data, generator):
         inputs = inputs_of(graphs, options.width)
         for layer, builders in SIDES.items():
-            lines.append(
-                f"| {layer} | {name} | {_row(graphs, inputs, builders, options.width, options.heads, options)} |"
-            )
+            row = _row(graphs, inputs, builders, options.width, options.heads, options.repeats)
+            lines.append(f"| {layer} | {name} | {row} |")
             print(lines[-1], flush=True)
     lines += [
         "",

@@ -15,7 +15,7 @@ def fingerprint(graphs: PackedGraphs, split: Mapping[str, Tensor], lines: Sequen
     """A digest of everything that training and evaluation read: edges, values, split and `lines` of text."""
     digest = hashlib.blake2b(digest_size=16)
     tensors = {"edge_index": graphs.edge_index, "ptr": graphs.ptr, "edge_ptr": graphs.edge_ptr}
-    tensors |= graphs.node | graphs.edge | graphs.graph | split
+    tensors |= graphs.node | graphs.edge | graphs.graph | dict(split)
     for key, value in sorted(tensors.items()):
         digest.update(f"{key} {value.dtype} {list(value.shape)}".encode())
         digest.update(np.ascontiguousarray(value.numpy()).data)

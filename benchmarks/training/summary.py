@@ -28,7 +28,7 @@ def summarise(training: Training, *, test: float, parameters: int, seconds: Mapp
     constant_test, _ = data.constant_baseline(data.split["test"])
     return {
         "task": config.task,
-        "encodings": list(config.encodings),
+        "encodings": list(config.encodings or ()),
         "model": training.description,
         "metric": data.metric,
         "maximize": data.maximize,

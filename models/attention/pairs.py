@@ -61,6 +61,9 @@ class PairSet:
     @cached_property
     def reverse(self) -> Tensor:
         """The pair (i -> j) of each pair (j -> i), `[P]`; -1 where it is not in the set. Computed once."""
+        if self.complete:  # row by row: (i, j) stands where row j begins, at the place of i in its graph
+            first = self.source.index_select(0, self.ptr.index_select(0, self.target))
+            return self.ptr.index_select(0, self.source) + self.target - first
         key, mirrored = self.target * self._nodes + self.source, self.source * self._nodes + self.target
         found = torch.searchsorted(key, mirrored).clamp(max=max(self.num_pairs - 1, 0))
         return torch.where(key[found] == mirrored, found, -1) if self.num_pairs else found
