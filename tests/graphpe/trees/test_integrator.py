@@ -21,6 +21,7 @@ from graphpe.trees import (
     Rational,
     Table,
     TreeIntegrator,
+    hankel,
     sweeps,
 )
 from graphpe.trees.levels import sum_terms_by_levels
@@ -100,6 +101,16 @@ def test_tables_are_the_dense_sum(make_tree, distances, dense, kind, size) -> No
     for f in TABLES.values():
         assert f.exact
         assert_close(tree.integrate(f, field), f, distance, field, dense)
+
+
+def test_rows_are_added_alike_on_every_device() -> None:
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(9, 3, generator=generator)
+    place, chosen = (torch.randint(0, 9, (40,), generator=generator).int() for _ in range(2))
+    compiled, expected = torch.zeros(2, 9, 3, dtype=torch.float64)
+    hankel.add_rows(compiled, place, rows, chosen)
+    expected.index_add_(0, place, rows.index_select(0, chosen).double())
+    torch.testing.assert_close(compiled, expected)
 
 
 def test_tables_of_another_unit(make_tree, distances, dense) -> None:
