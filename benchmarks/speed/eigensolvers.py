@@ -39,7 +39,7 @@ class Cell(NamedTuple):
         seconds: Median; the time limit for a side that did not end; nan where there is none.
         text: For the table.
         valid: Whether its residuals and values are right.
-        how: What the side says of its way.
+        how: What the side says of its way, with its largest residual and the memory of its process.
     """
 
     seconds: float
@@ -160,8 +160,13 @@ def measure_graph(graph: Graph, options: argparse.Namespace, given_up: set[tuple
         elif max(float((one.values - lowest).max()) for one in found) > NORM * options.tol:
             cells[name] = Cell(seconds, f"{_digits(seconds)}, missed one", False)
         else:
-            cells[name] = Cell(seconds, _digits(seconds), True, found[0].how)
+            cells[name] = Cell(seconds, _digits(seconds), True, _how(found))
     return Row(graph, len(matrix.values()), cells)
+
+
+def _how(found: list[Outcome]) -> str:
+    residual = max(one.residual for one in found)
+    return f"{residual:.1e} | {max(one.gigabytes for one in found):.1f} | {found[0].how}"
 
 
 def _right(outcomes: dict[str, list[Outcome]], tol: float) -> Iterator[Outcome]:
@@ -223,8 +228,8 @@ def _means(rows: Sequence[Row], limit: float) -> list[str]:
 
 def _choices(rows: Sequence[Row]) -> list[str]:
     chosen = [(row, row.cells["auto"].how) for row in rows if "auto" in row.cells]
-    return ["| graph | n | auto |", "|---|---|---|"] + [
-        f"| {row.graph.name} | {row.graph.num_nodes:,} | {how} |" for row, how in chosen
+    return ["| graph | n | residual | GB | auto |", "|---|---|---|---|---|"] + [
+        f"| {row.graph.name} | {row.graph.num_nodes:,} | {how or ' | |'} |" for row, how in chosen
     ]
 
 

@@ -28,7 +28,7 @@ from graphpe.eigen.problem import Problem, Solver
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.partial_lanczos import PartialLanczos
-from graphpe.eigen.solvers.shift_invert import MOST_SMALL, ShiftInvert
+from graphpe.eigen.solvers.shift_invert import ShiftInvert
 
 # Dense matrices take their memory, too.
 _MOST_DENSE = 10_000
@@ -73,9 +73,8 @@ def _dense_time(size: int) -> float:
 
 def _factor_time(size: int, k: int, fill: Fill) -> float:
     """Factors, and some solves with each entry of them for each eigenpair."""
-    per_row, per_core, per_front = (3e-6, 4e-6, 6e-9) if size <= MOST_SMALL else (5.5e-6, 7e-6, 3e-9)
-    solves = (0.5 + k / 32) * (per_row * size + per_core * fill.core)
-    return 1e-3 + solves + per_front * fill.front**3 + 1e-9 * size * k**2
+    solves = (0.5 + k / 32) * 4e-6 * (size + fill.core)
+    return 1e-3 + solves + 2e-9 * fill.front**3 + 1e-9 * size * k**2
 
 
 def _dimension(size: int, fill: Fill) -> float:
@@ -87,15 +86,15 @@ def _filter_time(size: int, k: int, entries: int, dimension: float, tol: float) 
     """Products as k (n / k)^(1 / d): the k-th eigenvalue of a d-dimensional mesh is as (k / n)^(2 / d)."""
     factor = 10 * min(max(dimension, 2.0), 4.0)
     products = factor * k * (size / k) ** (1 / min(dimension, _MOST_DIMENSIONS)) * _digits(tol)
-    per_entry = (2.8e-10 if tol >= _SINGLE_FROM else 6e-10) * (1 + _far(size, dimension))
-    return 0.01 + per_entry * products * entries + 1e-9 * size * k**2
+    per_entry = (3.2e-10 if tol >= _SINGLE_FROM else 6e-10) * (1 + _far(size, dimension))
+    return 0.012 + per_entry * products * entries + 1e-9 * size * k**2
 
 
 def _lanczos_time(size: int, k: int, entries: int, dimension: float, tol: float) -> float:
     """Products as n^(1 / d), each with a few passes over the basis of 5 k vectors."""
-    factor = 14 + 28 * max(dimension - 2, 0) if dimension <= _MOST_DIMENSIONS else 34
+    factor = 14 + 32 * max(dimension - 2, 0) if dimension <= _MOST_DIMENSIONS else 34
     products = factor * (k / 16) ** 0.5 * size ** (1 / min(dimension, _MOST_DIMENSIONS)) * _digits(tol)
-    return 0.004 + products * (2e-5 + 6e-10 * (1 + 2 * _far(size, dimension)) * entries + 6e-10 * size * k)
+    return 0.004 + products * (2e-5 + 6e-10 * (1 + 2 * _far(size, dimension)) * entries + 4e-10 * size * k)
 
 
 def _digits(tol: float) -> float:

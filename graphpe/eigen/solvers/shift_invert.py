@@ -30,8 +30,10 @@ _PROBE = 10
 _SHARE = 0.25
 # Minimum degree takes time as the square of the longest row; COLAMD, which fills up more, sets long rows aside.
 _LONG = 2000
-# Between these sizes the compiled solver for the graphs of a batch takes a third of the time.
-_LEAST_SMALL, MOST_SMALL = 100, 5000
+# Between these sizes the compiled solver for the graphs of a batch takes half of the time; with more entries a row than
+# trees and roads have, to another size.
+_LEAST_SMALL, _MOST_SMALL = 100, 5000
+_DENSE_ROW, _MOST_SMALL_DENSE = 6, 2000
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class ShiftInvert:
         Ericsson, Ruhe: The spectral transformation Lanczos method. Mathematics of Computation 35 (1980).
     """
 
-    block: int = 4
+    block: int = 2
 
     def __post_init__(self) -> None:
         if self.block < 1:
@@ -68,7 +70,7 @@ class ShiftInvert:
         matrix = _double(operator.matrix)
         if problem.which == "largest":
             matrix = -matrix
-        elif problem.known is None and _LEAST_SMALL <= problem.size <= MOST_SMALL:
+        elif problem.known is None and _LEAST_SMALL <= problem.size <= _most_small(matrix):
             if (small := _lowest_of_small(matrix, problem)) is not None:
                 return small
         inverse = _invert_below(matrix, problem)
@@ -84,6 +86,10 @@ class ShiftInvert:
         return Found(
             torch.from_numpy(values).to(vectors.dtype.to_real()), vectors, found.steps, inverse.solves, note, True
         )
+
+
+def _most_small(matrix: csc_matrix) -> int:
+    return _MOST_SMALL if matrix.nnz <= _DENSE_ROW * matrix.shape[0] else _MOST_SMALL_DENSE
 
 
 def _lowest_of_small(matrix: csc_matrix, problem: Problem) -> Found | None:

@@ -86,7 +86,7 @@ def test_tables_and_plot_are_written(tmp_path, monkeypatch, capsys):
     for row in rows[:2]:
         auto, plain, ratio = float(row[4]), float(row[12]), float(row[-2])
         assert ratio == pytest.approx(plain / auto, rel=0.4)
-    assert "Dense" in rows[2][3]
+    assert "Dense" in rows[2][5]
     assert "in the geometric mean over 2 of 2 graphs" in text
     assert all(line in printed for line in text.splitlines())
     assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
