@@ -23,6 +23,8 @@ from graphpe.transforms.resistance_pe import ResistancePE
 from graphpe.transforms.shortest_path_pe import ShortestPathPE
 from graphpe.transforms.spectral_coordinates import SpectralCoordinates
 from graphpe.transforms.svd_pe import SVDPE
+from graphpe.transforms.tree_distance_pe import TreeDistancePE
+from graphpe.transforms.tree_field_pe import TreeFieldPE
 from graphpe.transforms.weisfeiler_lehman_pe import WeisfeilerLehmanPE
 
 __all__ = [
@@ -47,5 +49,7 @@ __all__ = [
     "ResistancePE",
     "ShortestPathPE",
     "SpectralCoordinates",
+    "TreeDistancePE",
+    "TreeFieldPE",
     "WeisfeilerLehmanPE",
 ]

@@ -16,6 +16,7 @@ from graphpe.trees.functions import (
 )
 from graphpe.trees.integrator import TreeIntegrator
 from graphpe.trees.smooth import Gaussian, InversePower, Rational
+from graphpe.trees.text import parse_function
 
 __all__ = [
     "Cosine",
@@ -30,4 +31,5 @@ __all__ = [
     "Table",
     "TreeFunction",
     "TreeIntegrator",
+    "parse_function",
 ]

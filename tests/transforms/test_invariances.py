@@ -171,6 +171,11 @@ CASES = {
     "CommuteTimePE": Case(lambda: T.CommuteTimePE(), pairs, True, same, same),
     "ReachabilityPE": Case(lambda: T.ReachabilityPE(), pairs, True, transposed, same),
     "DepthPE": Case(lambda: T.DepthPE(), plain, True, None, same),
+    "TreeFieldPE": Case(
+        lambda: T.TreeFieldPE(fields=["ones", "degree"], shape=True, weighted=True), plain, True, same, None
+    ),
+    "TreeFieldPE shortest": Case(lambda: T.TreeFieldPE(tree="shortest", weighted=True), plain, True, same, None),
+    "TreeDistancePE": Case(lambda: T.TreeDistancePE(weighted=True), pairs, True, same, scale_distances),
     "RandomWalkPE": Case(lambda: T.RandomWalkPE(5), plain, True, None, same),
     "RandomWalkPE undirected": Case(lambda: T.RandomWalkPE(5, undirected=True), plain, True, same, same),
 }

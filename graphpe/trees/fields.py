@@ -1,0 +1,215 @@
+"""Encodings of nodes and pairs from the distances along trees that stand for graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphpe.adjacency import Adjacency, Floats, Ints, rows_of
+from graphpe.compiled import compiled
+from graphpe.errors import GraphPEValueError
+from graphpe.packed import PackedGraphs
+from graphpe.plan import Plan
+from graphpe.trees.forest import measure
+from graphpe.trees.functions import TreeFunction
+from graphpe.trees.hierarchical import hierarchical_trees
+from graphpe.trees.spanning import (
+    SpanningTree,
+    _matrix,
+    minimum_spanning_trees,
+    random_spanning_trees,
+    shortest_path_trees,
+)
+
+TreeKind = Literal["minimum", "shortest", "random", "hierarchical"]
+Field = Literal["ones", "degree"]
+
+
+def trees_of(plan: Plan, kind: TreeKind, weighted: bool, count: int, seed: int) -> list[SpanningTree]:
+    """The trees of some graphs (a part of a plan): `count` draws of random kinds, one of others."""
+    if kind == "minimum":
+        return [minimum_spanning_trees(plan, weighted)]
+    if kind == "shortest":
+        return [shortest_path_trees(plan, weighted=weighted)]
+    if kind == "random":
+        return random_spanning_trees(plan, count, seed, weighted)
+    return [hierarchical_trees(plan, seed * count + draw, weighted) for draw in range(count)]
+
+
+def tree_fields(
+    graphs: PackedGraphs | Plan,
+    functions: Sequence[TreeFunction],
+    fields: Sequence[Field] = ("ones",),
+    *,
+    random_fields: int = 0,
+    tree: TreeKind = "minimum",
+    weighted: bool = False,
+    num_trees: int = 1,
+    seed: int = 0,
+) -> Tensor:
+    """Sums of functions of tree distances times fields: column (f, x) is sum_j f(d(i, j)) x_j, functions outermost.
+
+    Args:
+        graphs: The graphs, or a plan that shares their work.
+        functions: F functions.
+        fields: `"ones"`; `"degree"`: of the symmetrised graph without loops, the sum of lengths if weighted.
+        random_fields: Fields of standard normal numbers, drawn by `seed` and the number of the node in its graph.
+        tree: Trees, see `graphpe.trees.spanning` and `graphpe.trees.hierarchical`.
+        weighted: Take `edge_weight` as lengths; otherwise all edges have length 1.
+        num_trees: Draws of `"random"` and `"hierarchical"` trees, over which results are averaged.
+        seed: Of the draws, and of the random fields.
+
+    Returns:
+        `[N, F * (fields + random_fields)]` float64, on the device of the graphs.
+
+    Raises:
+        GraphPEValueError: A name is unknown; weights are negative or not finite; a table's unit divides a distance not.
+    """
+    plan = Plan.of(graphs)
+    check_tree(tree)
+    trees: list[SpanningTree] = plan.once(trees_of, tree, weighted, num_trees, seed)
+    x = torch.cat([_fields(plan, fields, weighted), _random_fields(plan, random_fields, seed)], dim=1)
+    columns = [sum(one.integrate(f, x) for one in trees) / len(trees) for f in functions]
+    return torch.cat([torch.as_tensor(column) for column in columns], dim=1).to(plan.graphs.device)
+
+
+def tree_shape(
+    graphs: PackedGraphs | Plan,
+    *,
+    tree: TreeKind = "minimum",
+    weighted: bool = False,
+    num_trees: int = 1,
+    seed: int = 0,
+) -> Tensor:
+    """Each node's place in its tree: its eccentricity, and its distance to the nearest centroid; averaged over draws.
+
+    Centroids split the nodes of the graph in halves at most; a tree has one, or two that are neighbours. O(N) a tree.
+    Arguments and errors as those of `tree_fields`.
+
+    Returns:
+        `[N, 2]` float64, on the device of the graphs.
+    """
+    plan = Plan.of(graphs)
+    check_tree(tree)
+    trees: list[SpanningTree] = plan.once(trees_of, tree, weighted, num_trees, seed)
+    size = plan.graphs.num_nodes
+    total = np.zeros((size, 2))
+    for one in trees:
+        forest = one.integrator.forest
+        inside = forest.order < size
+        columns = measure(forest)[2], _to_centroid(forest.parent, forest.length, inside)
+        total[forest.order[inside]] += np.stack(columns, axis=1)[inside]
+    return torch.from_numpy(total / len(trees)).to(plan.graphs.device)
+
+
+def tree_distances(
+    graphs: PackedGraphs | Plan, *, tree: TreeKind = "minimum", weighted: bool = False, seed: int = 0
+) -> Tensor:
+    """Distances along a tree of all ordered pairs of nodes of one graph; -1 where there is no path. O(n^2) a graph.
+
+    Arguments and errors as those of `tree_fields`.
+
+    Returns:
+        `[sum n_b^2]` float64, row-major in each graph, on the device of the graphs.
+    """
+    plan = Plan.of(graphs)
+    check_tree(tree)
+    (one,) = plan.once(trees_of, tree, weighted, 1, seed)
+    forest, ptr = one.integrator.forest, plan.graphs.ptr.numpy(force=True)
+    owner = np.full(forest.num_nodes, -1)
+    owner[: plan.graphs.num_nodes] = plan.graphs.batch.numpy(force=True)
+    out = _all_pairs(forest.order, forest.parent, forest.length, owner, ptr, plan.graphs.pair_ptr.numpy(force=True))
+    return torch.from_numpy(out).to(plan.graphs.device)
+
+
+def check_tree(tree: str) -> None:
+    """Raise unless `tree` is one of the four names."""
+    known = get_args(TreeKind)
+    if tree not in known:
+        raise GraphPEValueError(f"tree must be one of {', '.join(map(repr, known))}, got {tree!r}")
+
+
+def check_fields(fields: Sequence[str]) -> None:
+    """Raise unless these are names of fields."""
+    for name in fields:
+        if name not in get_args(Field):
+            raise GraphPEValueError(f"fields must be of {', '.join(map(repr, get_args(Field)))}, got {name!r}")
+
+
+def _fields(plan: Plan, fields: Sequence[Field], weighted: bool) -> Tensor:
+    check_fields(fields)
+    matrix: Adjacency = _matrix(plan, weighted)
+    size = plan.graphs.num_nodes
+    columns = [
+        np.ones(size) if name == "ones" else np.bincount(rows_of(matrix), matrix.weight, size).astype(np.float64)
+        for name in fields
+    ]
+    return torch.from_numpy(np.stack(columns, axis=1) if columns else np.zeros((size, 0)))
+
+
+def _random_fields(plan: Plan, count: int, seed: int) -> Tensor:
+    """The first rows of one table for every graph."""
+    table = np.random.default_rng([seed, count]).standard_normal((plan.graphs.max_size, count))
+    ptr = plan.graphs.ptr.numpy(force=True)
+    within = np.arange(plan.graphs.num_nodes) - np.repeat(ptr[:-1], np.diff(ptr))
+    return torch.from_numpy(table[within])
+
+
+@compiled
+def _to_centroid(parent: Ints, length: Floats, inside: np.ndarray) -> Floats:
+    """Distances to the nearest centroid, of places that count or not."""
+    size = len(parent)
+    count, largest = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for v in range(size - 1, -1, -1):
+        count[v] += inside[v]
+        if parent[v] >= 0:
+            count[parent[v]] += count[v]
+            largest[parent[v]] = max(largest[parent[v]], count[v])
+    total = count.copy()
+    out = np.full(size, np.inf)
+    for v in range(size):
+        if parent[v] >= 0:
+            total[v] = total[parent[v]]
+        if 2 * max(largest[v], total[v] - count[v]) <= total[v]:
+            out[v] = 0.0
+    for v in range(size - 1, -1, -1):
+        if parent[v] >= 0:
+            out[parent[v]] = min(out[parent[v]], out[v] + length[v])
+    for v in range(size):
+        if parent[v] >= 0:
+            out[v] = min(out[v], out[parent[v]] + length[v])
+    return out
+
+
+@compiled
+def _all_pairs(order: Ints, parent: Ints, length: Floats, owner: Ints, ptr: Ints, pair_ptr: Ints) -> Floats:
+    """Distances between all nodes that graphs own, tree by tree."""
+    out = np.full(pair_ptr[-1], -1.0)
+    size = len(order)
+    root = 0
+    while root < size:
+        last = root + 1
+        while last < size and parent[last] >= 0:
+            last += 1
+        n = last - root
+        table = np.zeros((n, n))
+        for v in range(1, n):
+            p, step = parent[root + v] - root, length[root + v]
+            for u in range(v):
+                table[v, u] = table[u, v] = table[p, u] + step
+        for v in range(n):
+            i = order[root + v]
+            b = owner[i]
+            if b < 0:
+                continue
+            nodes = ptr[b + 1] - ptr[b]
+            start = pair_ptr[b] + (i - ptr[b]) * nodes - ptr[b]
+            for u in range(n):
+                if owner[order[root + u]] >= 0:
+                    out[start + order[root + u]] = table[v, u]
+        root = last
+    return out

@@ -1,0 +1,142 @@
+"""Sums over the distances in a tree of each graph as a transform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.plan import Need, Plan
+from graphpe.transforms.base import (
+    Encoding,
+    Values,
+    check_attr_name,
+    check_bool,
+    check_count,
+    check_integer,
+    check_seed,
+)
+from graphpe.trees.fields import Field, TreeKind, check_fields, check_tree, tree_fields, tree_shape, trees_of
+from graphpe.trees.functions import TreeFunction
+from graphpe.trees.text import parse_function
+
+
+class TreeFieldPE(Encoding):
+    """How a function of distance, summed over all other nodes, looks from each node: on a tree that stands for it.
+
+    Column (f, x) of node i is sum_j f(d(i, j)) x_j over the nodes j of its connected component, i itself included, with
+    d the distance along a tree: exact for every f that says so (`graphpe.trees`), without the n x n matrix. For f(d) =
+    exp(-rate d) and x = 1 that is the decay centrality of i, plus 1. With `shape`, two columns more: i's eccentricity
+    in the tree, and its distance to the tree's centroid.
+
+    A graph that is a tree is its own; others are replaced, edges symmetrised by max(A, A^T), parallel ones counted once
+    without `edge_weight` and added with it, weight 0 being no edge:
+
+    | `tree` | | |
+    |---|---|---|
+    | `"minimum"` | least total length | ties by colour refinement, then by numbers of nodes |
+    | `"shortest"` | distances from the node of largest degree kept | ties likewise |
+    | `"random"` | mean over `num_trees` uniformly random spanning trees | equivariant in distribution |
+    | `"hierarchical"` | mean over `num_trees` random trees of low distortion | equivariant in distribution |
+
+    Where ties are left to the numbers of nodes (as among the edges of a cycle without weights), another numbering may
+    give the values of another tree of the same kind. Random fields are those of the numbers of nodes.
+
+    Writes `tree_field_pe`: `[N, C]` float32 (cut at the largest float32), C = functions times fields, functions
+    outermost, and 2 with `shape`. O(N) a column for exponentials, polynomials and cosines, after O(E log E) for the
+    tree, on the CPU. A `Compose` shares the trees.
+
+    Args:
+        functions: Functions as text, `"Exponential(0.5) * Cosine(1.0)"`, or as objects of `graphpe.trees`.
+        fields: `"ones"` and `"degree"`, or one of them, or none.
+        random_fields: Number of fields of standard normal numbers.
+        tree: Which tree.
+        weighted: Take `edge_weight` as lengths; otherwise all edges have length 1.
+        shape: Append eccentricity and distance to the centroid.
+        num_trees: Trees that are drawn, of the kinds that are.
+        seed: Of random trees and fields.
+        attr_name: Key of the encoding.
+
+    Raises:
+        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, `edge_weight` is negative
+            or not finite, or a distance is no multiple of a `Table`'s unit.
+
+    References:
+        Choromanski, Sehanobish, Basu Roy Chowdhury, Lin, Dubey, Sarlos, Chaturvedi: Fast Tree-Field Integrators.
+        NeurIPS 2024.
+
+    Example:
+        >>> path = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=4)
+        >>> T.TreeFieldPE(["Polynomial([0, 1])", "Table([0, 1])"], shape=True)(path).tree_field_pe
+        tensor([[3., 1., 2., 1.],
+                [2., 2., 1., 0.],
+                [3., 1., 2., 1.],
+                [0., 0., 0., 0.]])
+    """
+
+    def __init__(
+        self,
+        functions: Sequence[str | TreeFunction] = ("Exponential(0.25)", "Exponential(1.0)"),
+        *,
+        fields: Sequence[Field] = ("ones",),
+        random_fields: int = 0,
+        tree: TreeKind = "minimum",
+        weighted: bool = False,
+        shape: bool = False,
+        num_trees: int = 1,
+        seed: int = 0,
+        attr_name: str = "tree_field_pe",
+    ) -> None:
+        for name, value in (("functions", functions), ("fields", fields)):
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise GraphPETypeError(f"{name} must be a list, got {value!r}")
+        self.functions = tuple(repr(f) if isinstance(f, TreeFunction) else f for f in functions)
+        self._parsed = [parse_function(text) for text in self.functions]
+        self.fields: tuple[Field, ...] = tuple(fields)
+        check_fields(self.fields)
+        self.random_fields = check_integer("random_fields", random_fields)
+        if self.random_fields < 0:
+            raise GraphPEValueError(f"random_fields must not be negative, got {self.random_fields}")
+        check_tree(tree)
+        self.tree: TreeKind = tree
+        self.weighted = check_bool("weighted", weighted)
+        self.shape = check_bool("shape", shape)
+        self.num_trees = check_count("num_trees", num_trees)
+        self.seed = check_seed(seed)
+        self.attr_name = check_attr_name(attr_name)
+        check_count("the number of columns", self.columns)
+
+    @property
+    def columns(self) -> int:
+        """Functions times fields, and the two of the shape."""
+        return len(self.functions) * (len(self.fields) + self.random_fields) + 2 * self.shape
+
+    @property
+    def needs(self) -> list[Need]:
+        """The trees."""
+        return [Need(trees_of, 0, (self.tree, self.weighted, self.num_trees, self.seed))]
+
+    def encode(self, plan: Plan) -> Values:
+        """Sums of each node."""
+        columns = []
+        if self.columns > 2 * self.shape:
+            columns.append(
+                tree_fields(
+                    plan,
+                    self._parsed,
+                    self.fields,
+                    random_fields=self.random_fields,
+                    tree=self.tree,
+                    weighted=self.weighted,
+                    num_trees=self.num_trees,
+                    seed=self.seed,
+                )
+            )
+        if self.shape:
+            columns.append(
+                tree_shape(plan, tree=self.tree, weighted=self.weighted, num_trees=self.num_trees, seed=self.seed)
+            )
+        limit = torch.finfo(torch.float32).max
+        return Values(node={self.attr_name: torch.cat(columns, dim=1).clamp(-limit, limit).float()})
