@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from graphpe.benchmarks.cli.encode import add_encode, run_encode
+from graphpe.benchmarks.cli.expressivity import add_expressivity, run_expressivity
 from graphpe.benchmarks.cli.grid import add_grid, run_grid
 from graphpe.benchmarks.cli.list import add_list, run_list
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError, dashes_to_underscores
@@ -19,6 +20,7 @@ COMMANDS = {
     "train": (add_train, run_train, "train a model on a task"),
     "predict": (add_predict, run_predict, "name the functions of Python files with a trained model"),
     "encode": (add_encode, run_encode, "encode a dataset once, onto disk"),
+    "expressivity": (add_expressivity, run_expressivity, "count the pairs of graphs that encodings tell apart"),
     "show": (add_show, run_show, "draw an encoding on its graph"),
     "grid": (add_grid, run_grid, "train every encoding with every model, over seeds"),
     "report": (add_report, run_report, "tables, statistics and pictures of a grid"),
@@ -69,7 +71,7 @@ def _fail(program: str, message: str, status: int) -> int:
 
 
 def _help() -> str:
-    lines = [f"  graphpe {name:<8} {description}" for name, (_, _, description) in COMMANDS.items()]
+    lines = [f"  graphpe {name:<12} {description}" for name, (_, _, description) in COMMANDS.items()]
     return "\n".join(
         [
             "graphpe: graph transformers with structural encodings",

@@ -1,0 +1,316 @@
+"""How many non-isomorphic pairs of graphs an encoding tells apart, before any training.
+
+Two graphs are compared through numbers that a renumbering of nodes cannot change. The values x_i of nodes give
+
+    g = sum_i cos(W x_i + b)
+
+with random W and b: as many such numbers as needed tell any two multisets of rows apart, and they change smoothly, so
+that rounding in x moves them as little. Pairs of nodes give a row of each node first, h_i = (sum_j cos(W p_ij + b),
+cos(W' p_ii + b')), and those the numbers of the graph. Eigenvectors, whose signs and bases mean nothing, come in as
+pairs, sum_k phi(lambda_k) v_ik conj(v_jk) with random smooth phi: what a model can see that respects signs and bases.
+
+What a random renumbering of the nodes changes nevertheless is rounding. Two graphs are told apart if they differ by
+more than ten times the largest such change; an encoding that a renumbering changes a lot (signs, random numbers) is no
+function of the graph, and left out.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.packed import PackedGraphs
+from graphpe.transforms.base import Encoding, SpectralEncoding
+
+Floats = NDArray[np.float64]
+
+DATASETS = {
+    "graph8c": "graph8c.g6",
+    "sr25": "sr251256.g6",
+    "EXP": "EXP.GRAPHSAT.txt.gz",
+    "CEXP": "CEXP.GRAPHSAT.txt.gz",
+}
+"""Sets of graphs, and their files."""
+
+DEFAULT_ENCODINGS = (
+    "DegreePE()",
+    "WeisfeilerLehmanPE(iterations=8, num_colours=1048576)",
+    "RandomWalkPE(walk_length=16)",
+    "HeatKernelPE(times=(0.5, 1.0, 2.0, 4.0))",
+    "ElectrostaticPE()",
+    "CyclePE(max_length=6)",
+    "LaplacianPE(k=8)",
+    "ShortestPathPE()",
+    "ResistancePE()",
+    "PersonalizedPageRankPE()",
+    "RelativeRandomWalkPE(walk_length=8)",
+    "SVDPE(k=8)",
+)
+
+FEATURES = 24
+MARGIN = 10.0
+NOT_INVARIANT = 1e-2
+"""A change under renumbering that is no rounding any more."""
+
+_CHUNK_PAIRS = 1 << 18
+_COPIES = 300
+_SAME_EIGENVALUE = 1e-4
+
+
+@dataclass(frozen=True)
+class GraphSet:
+    """Graphs that are to be told apart.
+
+    Attributes:
+        name: The set.
+        graphs: The graphs, with a type of each node as `x` `[N, 1]`.
+        consecutive: Whether only graphs 2 i and 2 i + 1 are compared; otherwise all pairs.
+    """
+
+    name: str
+    graphs: PackedGraphs
+    consecutive: bool
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that are compared."""
+        count = len(self.graphs)
+        return count // 2 if self.consecutive else count * (count - 1) // 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an encoding tells apart in a set.
+
+    Attributes:
+        encoding: The encoding's text; `(none)` for the types of nodes alone.
+        dataset: The set.
+        pairs: Pairs that were compared.
+        apart: Pairs that are told apart; None where the encoding is no function of the graph.
+        change: Largest change under a renumbering of the nodes.
+        nearest: How much two graphs that are told apart differ at least.
+    """
+
+    encoding: str
+    dataset: str
+    pairs: int
+    apart: int | None
+    change: float
+    nearest: float
+
+
+def read_sets(folder: Path, names: Sequence[str]) -> list[GraphSet]:
+    """Sets of graphs from a folder.
+
+    Raises:
+        GraphPEValueError: For a set that is not known.
+        GraphPERuntimeError: If a file is missing or damaged.
+    """
+    out = []
+    for name in names:
+        if name not in DATASETS:
+            raise GraphPEValueError(f"unknown set {name!r}; known: {', '.join(DATASETS)}")
+        path = folder / DATASETS[name]
+        if not path.is_file():
+            raise GraphPERuntimeError(f"{path.name} is not in {folder}: put it there (graph6, or the text of EXP)")
+        try:
+            if path.suffix == ".g6":
+                graphs = PackedGraphs.from_networkx(nx.read_graph6(path), weight=None)
+                types = torch.zeros(graphs.num_nodes, 1, dtype=torch.long)
+                out.append(GraphSet(name, graphs.with_values(node={"x": types}), consecutive=False))
+            else:
+                out.append(GraphSet(name, _read_text(path), consecutive=True))
+        except (OSError, EOFError, ValueError, IndexError, nx.NetworkXError) as error:
+            raise GraphPERuntimeError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
+    return out
+
+
+def _read_text(path: Path) -> PackedGraphs:
+    """Graphs as Abboud et al. write them: N, then for each graph `n label` and, a node a line, type and neighbours."""
+    with gzip.open(path, "rt") as file:
+        lines = file.read().splitlines()
+    lines.reverse()
+    sizes, types, tails, heads, edges = [], [], [], [], []
+    first = 0
+    for _ in range(int(lines.pop())):
+        size = int(lines.pop().split()[0])
+        count = 0
+        for node in range(size):
+            numbers = [int(word) for word in lines.pop().split()]
+            types.append(numbers[0])
+            tails += [first + node] * (len(numbers) - 1)
+            heads += [first + number for number in numbers[1:]]
+            count += len(numbers) - 1
+        sizes.append(size)
+        edges.append(count)
+        first += size
+    ptr, edge_ptr = (torch.tensor([0, *np.cumsum(counts).tolist()]) for counts in (sizes, edges))
+    index = torch.tensor([tails, heads])
+    return PackedGraphs(edge_index=index, ptr=ptr, edge_ptr=edge_ptr, node={"x": torch.tensor(types)[:, None]})
+
+
+def compare(encoding: Encoding | None, data: GraphSet, *, seed: int = 0) -> Verdict:
+    """How many pairs of a set an encoding tells apart, beside the types of nodes.
+
+    Args:
+        encoding: The encoding; None for the types alone.
+        data: The set.
+        seed: Of the random numbers.
+    """
+    measure = _Measure(encoding, data.graphs, seed)
+    found = measure(data.graphs)
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(data.graphs))[:_COPIES])
+    change = float(np.abs(measure(renumbered(data.graphs.select(chosen), rng)) - found[chosen]).max(initial=0.0))
+    text = "(none)" if encoding is None else repr(encoding)
+    if change > NOT_INVARIANT:
+        return Verdict(text, data.name, data.pairs, None, change, np.nan)
+    radius = MARGIN * max(change, 1e-12)
+    if data.consecutive:
+        differences = np.abs(found[0::2] - found[1::2]).max(1)
+        apart = differences > radius
+        nearest = float(differences[apart].min(initial=np.inf))
+        return Verdict(text, data.name, data.pairs, int(apart.sum()), change, nearest)
+    tree = cKDTree(found)
+    alike = (int(tree.count_neighbors(tree, radius, p=np.inf)) - len(found)) // 2
+    return Verdict(text, data.name, data.pairs, data.pairs - alike, change, _nearest(found, radius))
+
+
+def renumbered(graphs: PackedGraphs, rng: np.random.Generator) -> PackedGraphs:
+    """The graphs with the nodes of each in another, random order."""
+    keys = rng.random(graphs.num_nodes)
+    order = torch.from_numpy(np.lexsort((keys, graphs.batch.numpy())))  # new place -> old node
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    return PackedGraphs(
+        edge_index=place[graphs.edge_index],
+        ptr=graphs.ptr,
+        edge_ptr=graphs.edge_ptr,
+        node={key: value[order] for key, value in graphs.node.items()},
+    )
+
+
+def _nearest(found: Floats, radius: float) -> float:
+    """The least difference above the radius, looked for among neighbours in one of the numbers."""
+    order = np.argsort(found[:, 0])
+    steps = np.abs(np.diff(found[order], axis=0)).max(1)
+    return float(steps[steps > radius].min(initial=np.inf))
+
+
+class _Measure:
+    """Numbers of graphs that no renumbering of nodes changes, `[B, FEATURES]`, from an encoding and types of nodes."""
+
+    def __init__(self, encoding: Encoding | None, graphs: PackedGraphs, seed: int) -> None:
+        self.encoding = encoding
+        self.seed = seed
+        self.scale: Floats | None = None
+        if encoding is not None:  # columns of all graphs on one scale
+            sample = np.sort(np.random.default_rng(seed).permutation(len(graphs))[:_COPIES])
+            rows = np.concatenate([_table(encoding, chunk, seed)[0] for chunk in _chunks(graphs.select(sample))])
+            deviation = rows.std(0)
+            self.scale = np.where(deviation > 1e-6, deviation, 1.0)
+
+    def __call__(self, graphs: PackedGraphs) -> Floats:
+        return np.concatenate([self._chunk(chunk) for chunk in _chunks(graphs)])
+
+    def _chunk(self, graphs: PackedGraphs) -> Floats:
+        types = _codes(graphs.node["x"].numpy(), self.seed + 1)
+        rows = types
+        if self.encoding is not None:
+            table, pairs = _table(self.encoding, graphs, self.seed)
+            table = table / self.scale
+            rows = np.concatenate([types, self._of_pairs(table, graphs) if pairs else table], axis=1)
+        return _sum_by(_waves(rows, self.seed + 2), graphs.batch.numpy(), len(graphs))
+
+    def _of_pairs(self, table: Floats, graphs: PackedGraphs) -> Floats:
+        """h_i from the rows of the pairs (i, j), as they are and the other way round."""
+        sizes, pair_ptr = graphs.sizes.numpy(), graphs.pair_ptr.numpy()
+        length = np.repeat(sizes, sizes)  # pairs that begin with each node
+        query = np.repeat(np.arange(graphs.num_nodes), length)
+        graph = np.repeat(np.arange(len(graphs)), sizes**2)
+        i, j = np.divmod(np.arange(len(table)) - pair_ptr[graph], sizes[graph])
+        mirrored = table[pair_ptr[graph] + j * sizes[graph] + i]
+        around = _sum_by(_waves(np.concatenate([table, mirrored], axis=1), self.seed + 3), query, graphs.num_nodes)
+        return np.concatenate([around / np.sqrt(length)[:, None], _waves(table[i == j], self.seed + 4)], axis=1)
+
+
+def _table(encoding: Encoding, graphs: PackedGraphs, seed: int) -> tuple[Floats, bool]:
+    """An encoding's values as rows of numbers, and whether they are of pairs."""
+    encoded = encoding(graphs.structure())
+    if isinstance(encoding, SpectralEncoding):
+        return _projections(encoding, encoded, seed), True
+    room = encoded.pair if encoding.pair_keys else encoded.node
+    values = torch.cat([_flat(room[key]) for key in encoding.pair_keys or encoding.keys], dim=1)
+    rows = values.numpy()
+    rows = rows.astype(np.float64) if values.is_floating_point() else _codes(rows, seed)
+    return rows, bool(encoding.pair_keys)
+
+
+def _flat(values: Tensor) -> Tensor:
+    values = values.reshape(len(values), -1)
+    return torch.view_as_real(values).flatten(1) if values.is_complex() else values
+
+
+def _projections(encoding: SpectralEncoding, encoded: PackedGraphs, seed: int) -> Floats:
+    """sum_k phi(lambda_k) v_ik conj(v_jk) for each pair, real and imaginary parts, for several phi.
+
+    Eigenvectors that belong to the last eigenvalue are left out where there may be more of them: of a basis that was
+    cut nothing is defined.
+    """
+    n = len(encoded)
+    vectors = encoded.node[encoding.attr_name].numpy()
+    potentials = vectors.shape[1] if vectors.ndim == 3 else 1
+    vectors = vectors.reshape(len(vectors), potentials, -1).astype(np.complex128)
+    values = encoded.graph[encoding.eigenvalues_name].numpy().reshape(n, potentials, -1).astype(np.float64)
+    mask = encoded.graph[encoding.mask_name].numpy().reshape(n, potentials, -1)
+    whole = ~mask.all(2, keepdims=True)
+    used = mask & (whole | (values < values[:, :, -1:] - _SAME_EIGENVALUE))
+    phi = _waves(values.reshape(-1, 1), seed + 5, width=4).reshape(*values.shape, -1) * used[..., None]
+    out = []
+    ptr = encoded.ptr.numpy()
+    for b in range(n):
+        v, f = vectors[ptr[b] : ptr[b + 1]], phi[b]
+        pairs = np.einsum("iqk,qkc,jqk->ijqc", v, f, v.conj(), optimize=True).reshape(v.shape[0] ** 2, -1)
+        out.append(np.concatenate([pairs.real, pairs.imag], axis=1))
+    return np.concatenate(out)
+
+
+def _waves(rows: Floats, seed: int, width: int = FEATURES) -> Floats:
+    """cos(W x + b) of each row, `[rows, width]`, with W and b that depend on the seed and the columns alone."""
+    rng = np.random.default_rng([seed, rows.shape[1]])
+    weight = rng.normal(size=(rows.shape[1], width)) / np.sqrt(max(rows.shape[1], 1))
+    return np.cos(rows @ weight + rng.uniform(0, 2 * np.pi, width))
+
+
+def _codes(values: NDArray[np.integer], seed: int) -> Floats:
+    """A random number of variance 1 for each integer of each column (splitmix64 of it)."""
+    with np.errstate(over="ignore"):
+        columns = np.arange(values.shape[1], dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
+        z = values.astype(np.int64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + columns + np.uint64(seed + 1)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) * 2.0**-64 - 0.5) * np.sqrt(12)
+
+
+def _sum_by(rows: Floats, group: NDArray[np.int64], count: int) -> Floats:
+    out = np.zeros((count, rows.shape[1]))
+    np.add.at(out, group, rows)
+    return out
+
+
+def _chunks(graphs: PackedGraphs) -> list[PackedGraphs]:
+    """Consecutive graphs with a limited number of pairs."""
+    cuts = np.searchsorted(graphs.pair_ptr.numpy(), np.arange(_CHUNK_PAIRS, graphs.num_pairs, _CHUNK_PAIRS))
+    bounds = np.unique([0, *cuts.tolist(), len(graphs)])
+    return [graphs.select(slice(a, b)) for a, b in pairwise(bounds.tolist())]
