@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.plan import Need, Plan
@@ -19,6 +20,7 @@ from graphpe.transforms.base import (
 )
 from graphpe.trees.fields import Field, TreeKind, check_fields, check_tree, tree_fields, tree_shape, trees_of
 from graphpe.trees.functions import TreeFunction
+from graphpe.trees.spectrum import tree_spectra
 from graphpe.trees.text import parse_function
 
 
@@ -47,6 +49,10 @@ class TreeFieldPE(Encoding):
     outermost, and 2 with `shape`. O(N) a column for exponentials, polynomials and cosines, after O(E log E) for the
     tree, on the CPU. A `Compose` shares the trees.
 
+    With `eigenvalues` k also `tree_field_eigenvalues` (`{attr_name}_eigenvalues` beside another name), `[1, F k]` a
+    graph: of the matrix f(d(i, j)) of each of F functions the k largest, descending, 0 where there are fewer; along one
+    tree where trees are drawn. Dense in O(n^3) up to 1000 nodes, by products in O(n) above.
+
     Args:
         functions: Functions as text, `"Exponential(0.5) * Cosine(1.0)"`, or as objects of `graphpe.trees`.
         fields: `"ones"` and `"degree"`, or one of them, or none.
@@ -54,6 +60,7 @@ class TreeFieldPE(Encoding):
         tree: Which tree.
         weighted: Take `edge_weight` as lengths; otherwise all edges have length 1.
         shape: Append eccentricity and distance to the centroid.
+        eigenvalues: k, or 0 for none.
         num_trees: Trees that are drawn, of the kinds that are.
         seed: Of random trees and fields.
         attr_name: Key of the encoding.
@@ -85,6 +92,7 @@ class TreeFieldPE(Encoding):
         tree: TreeKind = "minimum",
         weighted: bool = False,
         shape: bool = False,
+        eigenvalues: int = 0,
         num_trees: int = 1,
         seed: int = 0,
         attr_name: str = "tree_field_pe",
@@ -103,10 +111,17 @@ class TreeFieldPE(Encoding):
         self.tree: TreeKind = tree
         self.weighted = check_bool("weighted", weighted)
         self.shape = check_bool("shape", shape)
+        self.eigenvalues = check_count("eigenvalues", eigenvalues) if eigenvalues != 0 else 0
         self.num_trees = check_count("num_trees", num_trees)
         self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)
         check_count("the number of columns", self.columns)
+
+    @property
+    def graph_keys(self) -> list[str]:
+        """The key of the eigenvalues."""
+        stem = "tree_field" if self.attr_name == "tree_field_pe" else self.attr_name
+        return [f"{stem}_eigenvalues"] if self.eigenvalues else []
 
     @property
     def columns(self) -> int:
@@ -139,4 +154,14 @@ class TreeFieldPE(Encoding):
                 tree_shape(plan, tree=self.tree, weighted=self.weighted, num_trees=self.num_trees, seed=self.seed)
             )
         limit = torch.finfo(torch.float32).max
-        return Values(node={self.attr_name: torch.cat(columns, dim=1).clamp(-limit, limit).float()})
+        return Values(
+            node={self.attr_name: torch.cat(columns, dim=1).clamp(-limit, limit).float()},
+            graph={key: self._spectra(plan).clamp(-limit, limit).float() for key in self.graph_keys},
+        )
+
+    def _spectra(self, plan: Plan) -> Tensor:
+        spectra = [
+            tree_spectra(plan, f, self.eigenvalues, tree=self.tree, weighted=self.weighted, seed=self.seed)
+            for f in self._parsed
+        ]
+        return torch.cat([torch.zeros(plan.graphs.num_graphs, 0, device=plan.graphs.device), *spectra], dim=1)

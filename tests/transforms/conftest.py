@@ -68,7 +68,7 @@ TRANSFORMS = {
     "reachability": lambda: T.ReachabilityPE(),
     "depth": lambda: T.DepthPE(),
     "depth, cut": lambda: T.DepthPE(2, path="shortest"),
-    "tree fields": lambda: T.TreeFieldPE(fields=["ones", "degree"], random_fields=2, shape=True),
+    "tree fields": lambda: T.TreeFieldPE(fields=["ones", "degree"], random_fields=2, eigenvalues=3),
     "tree fields, weighted": lambda: T.TreeFieldPE(["Gaussian(2.0) * Cosine(0.5)"], weighted=True, attr_name="near"),
     "tree fields, random": lambda: T.TreeFieldPE(["Table([0, 1])"], tree="random", num_trees=3, attr_name="drawn"),
     "tree fields, hierarchical": lambda: T.TreeFieldPE(tree="hierarchical", shape=True, attr_name="clusters"),

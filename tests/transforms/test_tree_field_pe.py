@@ -83,6 +83,19 @@ def test_objects_and_texts_are_the_same_encoding() -> None:
     torch.testing.assert_close(same, by_text(data).tree_field_pe)
 
 
+def test_eigenvalues() -> None:
+    graph, data = tree_of(6, 12)
+    encoding = T.TreeFieldPE(["Polynomial([0, 1])", "Exponential(1.0)"], eigenvalues=20)
+    assert encoding.graph_keys == ["tree_field_eigenvalues"]
+    out = encoding(Batch.from_data_list([data, Data(edge_index=data.edge_index[:, :0], num_nodes=1)]))
+    distance = np.array(nx.floyd_warshall_numpy(graph))
+    for matrix, found in zip((distance, np.exp(-distance)), out.tree_field_eigenvalues[0].split(20), strict=True):
+        np.testing.assert_allclose(found[:12], np.linalg.eigvalsh(matrix)[::-1], rtol=1e-5, atol=1e-5)
+        assert found[12:].tolist() == [0.0] * 8
+    assert out.tree_field_eigenvalues[1].tolist() == [0.0] * 20 + [1.0] + [0.0] * 19
+    assert T.TreeFieldPE(eigenvalues=2, attr_name="mine").graph_keys == ["mine_eigenvalues"]
+
+
 def test_trees_are_shared() -> None:
     graphs = PackedGraphs.from_data(tree_of(2)[1])
     field, distance = T.TreeFieldPE(), T.TreeDistancePE()
@@ -114,6 +127,8 @@ def test_huge_values_are_cut() -> None:
         ({"random_fields": -1}, GraphPEValueError, "random_fields must not be negative"),
         ({"tree": "oak"}, GraphPEValueError, "tree must be one of 'minimum'"),
         ({"num_trees": 0}, GraphPEValueError, "num_trees must be from 1"),
+        ({"eigenvalues": -1}, GraphPEValueError, "eigenvalues must be from 1"),
+        ({"eigenvalues": 1.0}, GraphPETypeError, "eigenvalues must be an integer"),
         ({"seed": -1}, GraphPEValueError, "seed must not be negative"),
         ({"weighted": 1}, GraphPETypeError, "weighted must be True or False"),
     ],
