@@ -160,15 +160,17 @@ def _read_text(path: Path) -> PackedGraphs:
     return PackedGraphs(edge_index=index, ptr=ptr, edge_ptr=edge_ptr, node={"x": torch.tensor(types)[:, None]})
 
 
-def compare(encoding: Encoding | None, data: GraphSet, *, seed: int = 0) -> Verdict:
+def compare(encoding: Encoding | None, data: GraphSet, *, rounds: int = 0, seed: int = 0) -> Verdict:
     """How many pairs of a set an encoding tells apart, beside the types of nodes.
 
     Args:
         encoding: The encoding; None for the types alone.
         data: The set.
+        rounds: Rounds of message passing over the edges after the encoding, h_i <- (h_i, sum_j cos(W h_j + b)): what
+            a network of so many layers can see.
         seed: Of the random numbers.
     """
-    measure = _Measure(encoding, data.graphs, seed)
+    measure = _Measure(encoding, data.graphs, rounds, seed)
     found = measure(data.graphs)
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(data.graphs))[:_COPIES])
@@ -211,10 +213,11 @@ def _nearest(found: Floats, radius: float) -> float:
 class _Measure:
     """Numbers of graphs that no renumbering of nodes changes, `[B, FEATURES]`, from an encoding and types of nodes."""
 
-    def __init__(self, encoding: Encoding | None, graphs: PackedGraphs, seed: int) -> None:
+    def __init__(self, encoding: Encoding | None, graphs: PackedGraphs, rounds: int, seed: int) -> None:
         self.encoding = encoding
+        self.rounds = rounds
         self.seed = seed
-        self.scale: Floats | None = None
+        self.scale: Floats = np.ones(1)
         if encoding is not None:  # columns of all graphs on one scale
             sample = np.sort(np.random.default_rng(seed).permutation(len(graphs))[:_COPIES])
             rows = np.concatenate([_table(encoding, chunk, seed)[0] for chunk in _chunks(graphs.select(sample))])
@@ -231,6 +234,10 @@ class _Measure:
             table, pairs = _table(self.encoding, graphs, self.seed)
             table = table / self.scale
             rows = np.concatenate([types, self._of_pairs(table, graphs) if pairs else table], axis=1)
+        source, target = graphs.edge_index.numpy()
+        for number in range(self.rounds):
+            messages = _waves(rows, self.seed + 10 + number)
+            rows = np.concatenate([messages, _sum_by(messages[source], target, len(rows))], axis=1)
         return _sum_by(_waves(rows, self.seed + 2), graphs.batch.numpy(), len(graphs))
 
     def _of_pairs(self, table: Floats, graphs: PackedGraphs) -> Floats:

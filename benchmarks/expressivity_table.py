@@ -9,14 +9,21 @@ from collections.abc import Sequence
 from graphpe.benchmarks.expressivity import Verdict
 
 
-def as_markdown(verdicts: Sequence[Verdict], command: str) -> str:
-    """One row an encoding, one column a set; pairs told apart, and those that are not."""
+def as_markdown(verdicts: Sequence[Verdict], command: str, *, rounds: int = 0) -> str:
+    """One row an encoding, one column a set; pairs told apart, and those that are not.
+
+    Args:
+        verdicts: The verdicts.
+        command: The command that made them.
+        rounds: Rounds of message passing after the encoding.
+    """
+    alone = f"an encoding and {rounds} rounds of message passing" if rounds else "an encoding alone"
     sets = list(dict.fromkeys(verdict.dataset for verdict in verdicts))
     pairs = {verdict.dataset: verdict.pairs for verdict in verdicts}
     lines = [
         "# What encodings tell apart",
         "",
-        "Pairs of graphs that are not isomorphic, told apart by an encoding alone, before any training; in brackets "
+        f"Pairs of graphs that are not isomorphic, told apart by {alone}, before any training; in brackets "
         "the pairs that are not. Two graphs are told apart if they differ by more than ten times what a renumbering of "
         "the nodes changes. Eigenvectors count as what a model sees that respects signs and bases; `signs` marks an "
         "encoding that is no function of the graph. For graph8c and sr25 all pairs are compared, for EXP and CEXP each "

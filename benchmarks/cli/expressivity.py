@@ -29,6 +29,7 @@ def add_expressivity(parser: CommandParser) -> None:
     parser.add_argument("--sets", nargs="+", type=str, help=f"any of {', '.join(DATASETS)} (default: all)")
     parser.add_argument("--encodings", nargs="+", type=str, help="encodings, as calls (default: a dozen)")
     parser.add_argument("--out", type=str, default=None, help="file of the table, .md or .csv (default: printed)")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of message passing after the encoding")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers of the comparison")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -43,8 +44,9 @@ def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
         raise UsageError(f"--out is {out}; it must end in .md or .csv")
     if out is not None and not out.absolute().parent.is_dir():
         raise GraphPERuntimeError(f"{out.absolute().parent} is no folder: {out.name} cannot be written there")
-    if values["seed"] < 0:
-        raise GraphPEValueError(f"--seed must not be negative, got {values['seed']}")
+    for name in ("seed", "rounds"):
+        if values[name] < 0:
+            raise GraphPEValueError(f"--{name} must not be negative, got {values[name]}")
     texts = values["encodings"] or list(DEFAULT_ENCODINGS)
     encodings = [None, *(build_encodings([text])[0] for text in texts)]
     sets = read_sets(Path(values["data"]).expanduser(), values["sets"] or list(DATASETS))
@@ -53,10 +55,11 @@ def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
         for encoding in encodings:
             for data in sets:
                 bar.set_description(f"{type(encoding).__name__ if encoding else 'none'}, {data.name}")
-                verdicts.append(compare(encoding, data, seed=values["seed"]))
+                verdicts.append(compare(encoding, data, rounds=values["rounds"], seed=values["seed"]))
                 bar.update()
     command = shlex.join(["graphpe", "expressivity", *arguments])
-    table = as_csv(verdicts) if out is not None and out.suffix == ".csv" else as_markdown(verdicts, command)
+    as_text = out is None or out.suffix == ".md"
+    table = as_markdown(verdicts, command, rounds=values["rounds"]) if as_text else as_csv(verdicts)
     if out is None:
         print(table, end="")
         return 0

@@ -26,7 +26,7 @@ _NAMES = {
 
 
 def check_fractions(fractions: object) -> None:
-    """Reject anything but two or three positive numbers up to 1: shares of training and validation (and test).
+    """Reject anything but three positive numbers that add up to 1.
 
     Raises:
         GraphPEValueError: They are not.
@@ -35,8 +35,9 @@ def check_fractions(fractions: object) -> None:
         isinstance(fractions, tuple | list)
         and len(fractions) == 3
         and all(isinstance(each, int | float) and not isinstance(each, bool) and each > 0 for each in fractions)
+        and abs(sum(fractions) - 1) < 1e-6
     )
-    if not good or abs(sum(fractions) - 1) > 1e-6:  # type: ignore[arg-type]
+    if not good:
         raise GraphPEValueError(
             f"fractions must be three positive numbers that add up to 1, for train, valid and test, got {fractions!r}"
         )

@@ -116,7 +116,8 @@ class Playground(Task):
 
         recipe = f"playground {_VERSION}: {count} graphs of {nodes}, {degrees}, acyclic {self.acyclic}, seed {seed}"
         arrays, notes = generated_once(self.name, recipe, cache, generate)
-        graphs = PackedGraphs(**{key: torch.from_numpy(arrays[key]) for key in ("edge_index", "ptr", "edge_ptr")})
+        edge_index, ptr, edge_ptr = (torch.from_numpy(arrays[key]) for key in ("edge_index", "ptr", "edge_ptr"))
+        graphs = PackedGraphs(edge_index=edge_index, ptr=ptr, edge_ptr=edge_ptr)
         answers = []
         starts = range(0, count, _CHUNK)
         for start in tqdm(starts, desc=f"{part} answers", leave=False, disable=not progress):
