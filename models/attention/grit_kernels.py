@@ -2,7 +2,8 @@
 
 Pairs are worked on in blocks that stay in cache: a product of the block with a matrix, then a pass over the block, and
 so on. A pass goes through segments, pairs that end in one node, head by head, so that what belongs to the node and
-sums over pairs are in registers. Memory is passed through once in each direction.
+sums over pairs are in registers. Memory is passed through once in each direction, and the rows of the next block are
+asked for while one is worked on.
 
 N nodes, P pairs, D channels, H heads, C = D / H: the length of the tuple `head`, which the compiler therefore knows.
 Arrays of nodes `[N D]` or `[N H]` and masks are flat; those of pairs `[P, D]`.
@@ -21,6 +22,7 @@ from graphpe.models.attention.grit_lanes import (
     minus,
     plus,
     positive,
+    prefetch,
     signed_root,
     signed_root_slope,
     spread,
@@ -117,6 +119,8 @@ def forward_rows(
     weights = np.empty(SEGMENT * heads + channels, z.dtype)
     dropped = np.empty((block_size if drop.size else 0, width), z.dtype)
     z_flat, out_flat = z.reshape(-1), out.reshape(-1)
+    scales, features = scale.reshape(-1), feature.reshape(-1)
+    has_out = w_out.size > 0
     sums = np.empty(2 * width, z.dtype)
     pivot = np.empty(width, z.dtype)
     count = 0
@@ -133,7 +137,6 @@ def forward_rows(
                 i += 1
             q = min(ptr[i + 1], end, p + SEGMENT)
             _features(p, q, base, i, source, query, key, scale, feature, bias, head)
-            features = feature.reshape(-1)
             for h in range(heads):
                 a = load(score, h * channels, head)
                 for pair in range(p, q):
@@ -147,6 +150,13 @@ def forward_rows(
                 message_i, edge_i = load(message, node, head), load(edge_message, node, head)
                 sum_i = weight_sum[i * heads + h]
                 for pair in range(p, q):
+                    ahead = (pair + block_size) * width + c
+                    prefetch(z_flat, ahead)
+                    if has_out:
+                        prefetch(out_flat, ahead)
+                    if stored:
+                        prefetch(scales, ahead)
+                        prefetch(features, ahead)
                     w = weights[(pair - p) * heads + h]
                     sum_i += w
                     if keep.size:
@@ -158,7 +168,7 @@ def forward_rows(
                 store(edge_message, node, edge_i)
                 weight_sum[i * heads + h] = sum_i
             p = q
-        if w_out.size == 0:
+        if not has_out:
             continue
         if drop.size:
             _drop(at_feature, drop, drop_scale, dropped, block)
@@ -333,6 +343,15 @@ def backward_rows(
                 s_score = load(sums, 4 * width + c, head)
                 for pair in range(p, q):
                     at, j = (pair - base) * width + c, source[pair] * width + c
+                    ahead = (pair + block_size) * width + c
+                    prefetch(z_flat, ahead)
+                    prefetch(grad_z_flat, ahead)
+                    if has_out:
+                        prefetch(out_flat, ahead)
+                        prefetch(grad_out_flat, ahead)
+                    if stored:
+                        prefetch(scales, ahead)
+                        prefetch(features, ahead)
                     f = load(features, at, head)
                     attention = weights[(pair - p) * heads + h] * inverse
                     slope = total(plus(times(grad_i, load(value, j, head)), times(grad_edge_i, f)))

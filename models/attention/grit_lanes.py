@@ -225,3 +225,19 @@ def exponential(context, a, bound):  # type: ignore[no-untyped-def]
         return builder.fmul(result, power_of_two)
 
     return a(a, a.number), emit
+
+
+@_inline
+def prefetch(context, array, index):  # type: ignore[no-untyped-def]
+    """Ask for the number of a flat array at an index, which need not be in it, to be in the second-level cache soon."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, integer, integer, integer])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [place, integer(0), integer(2), integer(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), emit

@@ -12,6 +12,7 @@ from graphpe.models.attention.grit_lanes import (
     minus,
     plus,
     positive,
+    prefetch,
     signed_root,
     signed_root_slope,
     spread,
@@ -25,6 +26,7 @@ from graphpe.models.attention.grit_lanes import (
 @compiled
 def _every_function(x: Any, y: Any, out: Any, sums: Any, bound: Any, smallest: Any, length: Any) -> None:
     for at in range(0, len(x), len(length)):
+        prefetch(x, at + 1_000_000)
         a, b = load(x, at, length), load(y, at, length)
         store(out[0], at, plus(a, b))
         store(out[1], at, minus(a, b))
