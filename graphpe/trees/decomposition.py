@@ -46,7 +46,8 @@ class Level(NamedTuple):
 
     def to(self, device: torch.device) -> Level:
         """The level on a device."""
-        return Level(*(part.to(device) if isinstance(part, Tensor) else part for part in self))
+        node, distance, group, branch = (part.to(device) for part in self[:4])
+        return Level(node, distance, group, branch, self.num_groups, self.num_branches)
 
 
 def decompose(forest: Forest) -> list[Level]:
@@ -67,15 +68,14 @@ def decompose(forest: Forest) -> list[Level]:
         group,
         branch,
     )
-    return [
-        Level(
-            *(torch.from_numpy(part[i, : filled[i]].copy()) for part in (node, distance, group, branch)),
-            int(groups[i]),
-            int(branches[i]),
-        )
-        for i in range(most)
-        if filled[i]
-    ]
+    levels = []
+    for i in range(most):
+        if filled[i]:
+            nodes, distances, owners, sides = (
+                torch.from_numpy(part[i, : filled[i]].copy()) for part in (node, distance, group, branch)
+            )
+            levels.append(Level(nodes, distances, owners, sides, int(groups[i]), int(branches[i])))
+    return levels
 
 
 @compiled

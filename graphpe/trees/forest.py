@@ -62,10 +62,10 @@ def read_forest(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int, 
     starts = np.empty(0, np.int64) if roots is None else roots.long().numpy(force=True)
     if len(starts) and not (starts.min() >= 0 and starts.max() < num_nodes):
         raise GraphPEValueError(f"roots must be nodes from 0 to {num_nodes - 1}, got {starts.tolist()[:8]}")
-    *forest, problem, u, v = _breadth_first(tail, head, length, num_nodes, starts)
+    order, parent, children, to_parent, problem, u, v = _breadth_first(tail, head, length, num_nodes, starts)
     if problem:
         raise GraphPEValueError(_PROBLEMS[problem - 1].format(u=u, v=v))
-    return Forest(*forest)
+    return Forest(order, parent, children, to_parent)
 
 
 _PROBLEMS = (

@@ -108,7 +108,11 @@ class TreeFunction(ABC):
         distance = torch.cat([torch.zeros(1, dtype=torch.float64), near, torch.linspace(0, longest, points // 2)])
         with torch.no_grad():
             terms, tables = self.expand(longest)
-            value = sum((part(distance) for part in [*terms, *tables]), torch.zeros_like(distance))
+            value = torch.zeros_like(distance)
+            for term in terms:
+                value += term(distance)
+            for table in tables:
+                value += table(distance)
             return float((value - self(distance)).abs().max())
 
     def __add__(self, other: TreeFunction | Parameter) -> TreeFunction:
@@ -228,11 +232,7 @@ class Table(TreeFunction):
 
     def __init__(self, values: Parameters, unit: float = 1.0) -> None:
         self.values = vector("values", values)
-        if not isinstance(unit, Real) or isinstance(unit, bool):
-            raise GraphPETypeError(f"unit must be a number, got {unit!r}")
-        if not (math.isfinite(unit) and unit > 0):
-            raise GraphPEValueError(f"unit must be positive and finite, got {unit}")
-        self.unit = float(unit)
+        self.unit: float = _check_unit(unit)
 
     def __call__(self, distance: Tensor) -> Tensor:
         """The value at the nearest multiple of the unit."""
@@ -292,7 +292,8 @@ class Product(TreeFunction):
         left, right = self.left.expand(longest), self.right.expand(longest)
         terms = [term for a in left.terms for b in right.terms for term in a * b]
         tables = [table.times(term) for table in left.tables for term in right.terms]
-        tables += [table.times(other) for table in right.tables for other in [*left.terms, *left.tables]]
+        tables += [table.times(other) for table in right.tables for other in left.terms]
+        tables += [a.times(b) for a in left.tables for b in right.tables]
         return Expansion(terms, tables)
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
@@ -354,6 +355,14 @@ def _real_tensor(name: str, value: Parameter | Parameters) -> Tensor:
     if out.device.type == "cpu" and not bool(out.detach().isfinite().all()):
         raise GraphPEValueError(f"{name} must be finite, got {out.tolist()}")
     return out
+
+
+def _check_unit(unit: float) -> float:
+    if not isinstance(unit, Real) or isinstance(unit, bool):
+        raise GraphPETypeError(f"unit must be a number, got {unit!r}")
+    if not (math.isfinite(unit) and unit > 0):
+        raise GraphPEValueError(f"unit must be positive and finite, got {unit}")
+    return float(unit)
 
 
 def _convolve(a: Tensor, b: Tensor) -> Tensor:

@@ -27,14 +27,14 @@ class Segments(NamedTuple):
 
     Attributes:
         depth: L.
-        count: Segments.
+        total: Segments.
         sign: 1 of groups, -1 of branches.
         node: `[M]`: the nodes.
         row: `[M]`: the segment of each, times L, plus its distance from the centroid.
     """
 
     depth: int
-    count: int
+    total: int
     sign: int
     node: Tensor
     row: Tensor
@@ -51,7 +51,7 @@ def segments_by_depth(levels: list[Level], unit: float, limit: int) -> list[Segm
     Raises:
         GraphPEValueError: A distance is no multiple of the unit.
     """
-    out = []
+    out: list[Segments] = []
     for level in levels:
         ratio = level.distance / unit
         hops = ratio.round()
@@ -152,9 +152,9 @@ def _pair(segments: list[Segments], left: Tensor, right: Tensor, count: int) -> 
 
 def _collect(part: Segments, field: Tensor) -> Tensor:
     """The sums at each distance of each segment, `[segments, L, C]`; for a transform, with as many zeros again."""
-    sums = torch.zeros(part.count * part.depth, field.size(1), dtype=torch.float64, device=field.device)
+    sums = torch.zeros(part.total * part.depth, field.size(1), dtype=torch.float64, device=field.device)
     add_rows(sums, part.row, field, part.node)
-    sums = sums.view(part.count, part.depth, -1)
+    sums = sums.view(part.total, part.depth, -1)
     if part.depth <= _DENSE:
         return sums
     return torch.nn.functional.pad(sums, (0, 0, 0, part.depth))
@@ -177,7 +177,7 @@ def _add_rows(out: Any, place: Any, rows: Any, chosen: Any) -> None:
 
 
 def _chunks(part: Segments, columns: int) -> Iterator[slice]:
-    width = max(_CHUNK_ROWS // max(part.count * part.depth, 1), 1)
+    width = max(_CHUNK_ROWS // max(part.total * part.depth, 1), 1)
     for first in range(0, columns, width):
         yield slice(first, min(first + width, columns))
 

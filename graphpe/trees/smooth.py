@@ -146,11 +146,11 @@ class Rational(TreeFunction):
         exponents, coefficients = [np.zeros(0, np.complex128)], [np.zeros(0, np.complex128)]
         for pole, residues in fractions:
             for order, residue in enumerate(residues, start=1):
-                rates, weights = _inverse_power(-pole, order, longest, self.tolerance)
+                rates, heights = _inverse_power(-pole, order, longest, self.tolerance)
                 exponents.append(-rates)
-                coefficients.append(residue * weights)
-        sums = (_to(self.numerator, np.concatenate(part)) for part in (exponents, coefficients))
-        terms = _expansion(*sums, longest, self.tolerance).terms
+                coefficients.append(residue * heights)
+        lambdas, weights = (_to(self.numerator, np.concatenate(part)) for part in (exponents, coefficients))
+        terms = _expansion(lambdas, weights, longest, self.tolerance).terms
         if len(polynomial):
             whole = torch.from_numpy(polynomial).to(self.numerator.device)
             terms.append(Term(whole.new_zeros(()), whole))
@@ -174,7 +174,7 @@ class Rational(TreeFunction):
             raise GraphPEValueError("denominator must not be zero")
         quotient, rest = np.polydiv(top[::-1], bottom[::-1]) if len(top) >= len(bottom) else (np.zeros(0), top[::-1])
         fractions = []
-        for pole, count in _clusters(np.roots(bottom[::-1])):
+        for pole, count in _clusters(np.roots(bottom[::-1]).astype(np.complex128)):
             if pole.imag < 0:
                 continue
             if pole.real >= 0 and abs(pole.imag) <= 1e-9 * abs(pole):
@@ -207,9 +207,10 @@ def _damped_series(tolerance: float) -> tuple[Complexes, Complexes]:
     damping = depth / period
     step = 2.0 * math.pi / period
     count = math.ceil(math.sqrt(2.0 * depth + damping**2 + 2.0 * math.log(4.0 + depth)) / step)
-    m = np.arange(count + 1)
+    m = np.arange(count + 1, dtype=np.float64)
     coefficient = step / math.sqrt(2.0 * math.pi) * np.exp(-0.5 * (m * step + 1j * damping) ** 2)
-    return -damping + 1j * step * m, np.where(m > 0, 2.0, 1.0) * coefficient
+    exponents: Complexes = (-damping + 1j * step * m).astype(np.complex128)
+    return exponents, np.where(m > 0, 2.0, 1.0) * coefficient
 
 
 def _trapezoid(longest: float, power: float, angle: float, tolerance: float) -> tuple[NDArray[np.float64], float]:
@@ -224,7 +225,7 @@ def _trapezoid(longest: float, power: float, angle: float, tolerance: float) -> 
     step = 2.0 * math.pi / frequency
     low = -(depth + max(-math.lgamma(power + 1.0), 0.0)) / power - math.log(1.0 + longest)
     high = math.log((depth + power * math.log(1.0 + depth + power)) / math.cos(angle)) + 0.5
-    return np.arange(math.floor(low / step), math.ceil(high / step) + 1) * step, step
+    return np.arange(math.floor(low / step), math.ceil(high / step) + 1).astype(np.float64) * step, step
 
 
 def _inverse_power(c: complex, order: int, longest: float, tolerance: float) -> tuple[Complexes, Complexes]:
