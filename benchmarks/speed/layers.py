@@ -148,12 +148,12 @@ def batches(count: int, folder: Path | None, generator: np.random.Generator) -> 
     source, pool = molecules(40 * count, folder, generator)
     similar = PackedLoader(pool, count, shuffle=True, bucket_by_size=True).batch_indices(0)[0]
     functions = python_functions(400, generator)
-    functions = functions.select((functions.sizes <= 200).nonzero().flatten())[:16]
+    functions = functions.select((functions.sizes <= 120).nonzero().flatten())[:8]  # padded, they must fit in memory
     return [
         (f"{source}, {count}", pool[:count]),
         (f"{source}, {4 * count}", pool[: 4 * count]),
         (f"{source}, {count} of similar size", pool.select(similar)),
-        ("functions of at most 200 nodes, 16", functions),
+        ("functions of at most 120 nodes, 8", functions),
     ]
 
 
