@@ -30,6 +30,7 @@ from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalN
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.relational_transformer import RelationalTransformer
 from graphpe.models.sat import SAT
+from graphpe.models.topological_transformer import TopologicalTransformer
 
 __all__ = [
     "GCN",
@@ -63,4 +64,5 @@ __all__ = [
     "RotaryAttention",
     "SignNet",
     "SubtokenHead",
+    "TopologicalTransformer",
 ]

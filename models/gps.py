@@ -19,6 +19,7 @@ from torch_geometric.data import Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
 from graphpe.models.attention.rotary import RotaryAttention
+from graphpe.models.attention.tree_mask import TreeAttention, TreeNodes, tree_nodes
 from graphpe.models.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.full_attention import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.heads import READOUTS, Readout, pool
@@ -26,7 +27,7 @@ from graphpe.models.membership import membership
 from graphpe.models.message_passing import edge_rows
 from graphpe.models.normalization import Norm, build_norm
 
-GPSAttention = Literal["softmax", "linear", "rotary", "none"]
+GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
 
 
 class GPS(nn.Module):
@@ -40,7 +41,9 @@ class GPS(nn.Module):
     makes any PyG layer called with x, `edge_index` and, if it has that argument, `edge_attr` (`repr` is a literal for
     names only). Attention: `softmax` over all pairs with biases of pairs where there are pair encodings (`PairBias`
     modules, made once a batch and shared by the layers); `linear` (kernel elu + 1, O(N)); `rotary`: softmax with
-    queries and keys rotated by the coordinates `batch[rotary_key]`.
+    queries and keys rotated by the coordinates `batch[rotary_key]`; `tree`: linear attention within each connected
+    component, weighted by learned functions of distances along trees of shortest paths (`TreeAttention`, O(N) on the
+    CPU).
 
     Published configurations: molhiv `GPS(heads=4)` with 16 steps of random walks: 54,656 parameters a layer, 558,625 in
     all; ZINC `GPS(heads=4, local="GINE")`: 41,920 a layer, 423,717 in all.
@@ -63,7 +66,7 @@ class GPS(nn.Module):
         layers: Number of layers.
         heads: Number of attention heads; divides `width`.
         local: `GatedGCN`, `GINE`, `GCN`, `GAT`, `none`, or a function from the width to a PyG layer.
-        attention: `softmax`, `linear`, `rotary` or `none`.
+        attention: `softmax`, `linear`, `rotary`, `tree` or `none`.
         norm: `batch` or `layer` normalisation.
         dropout: Probability of dropout of both branches and inside the feed-forward network.
         attention_dropout: Probability of dropout of attention weights (of softmax).
@@ -118,7 +121,7 @@ class GPS(nn.Module):
             raise GraphPEValueError(f"rotary_key must be a string (got {rotary_key!r})")
         if local == "none" and attention == "none":
             raise GraphPEValueError("local='none' and attention='none' leave nothing in a layer: choose one")
-        if pair_encodings and attention in ("linear", "none"):
+        if pair_encodings and attention in ("linear", "tree", "none"):
             raise GraphPEValueError(f"attention={attention!r} takes no pair encodings: use 'softmax' or 'rotary'")
         self.width = width
         self.heads = heads
@@ -157,16 +160,19 @@ class GPS(nn.Module):
         self.head = head if head is not None else nn.Identity()
 
     @property
-    def attention_layout(self) -> Literal["padded", "linear", "edges"]:
-        """What the attention of every layer runs over: all pairs in padded blocks, sums over nodes, or edges only."""
-        if self.attention == "none":
-            return "edges"
-        return "linear" if self.attention == "linear" else "padded"
+    def attention_layout(self) -> Literal["padded", "linear", "trees", "edges"]:
+        """What attention runs over: all pairs in padded blocks, sums over nodes or along trees, or edges only."""
+        layouts: dict[str, Literal["linear", "trees", "edges"]]
+        layouts = {"linear": "linear", "tree": "trees", "none": "edges"}
+        return layouts.get(self.attention, "padded")
 
     @property
     def attends_to_all_pairs(self) -> bool:
-        """Whether every node attends to every node of its graph; False if only messages along edges pass."""
-        return self.attention != "none"
+        """Whether every node attends to every node of its graph.
+
+        False if only to those of its connected component (`tree`), or if only messages along edges pass.
+        """
+        return self.attention not in ("tree", "none")
 
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
@@ -180,8 +186,11 @@ class GPS(nn.Module):
         for encoding in self.encodings:
             x = x + encoding(batch)
         edge = edge_rows(batch, self.edge_encoder, self.plain_edge)
-        pairs, angles = None, None
-        if self.attention != "none":
+        pairs: AllPairs | TreeNodes | None = None
+        angles = None
+        if self.attention == "tree":
+            pairs = tree_nodes(batch, members, "shortest")
+        elif self.attention != "none":
             pairs = all_pairs_of(batch, members, list(self.pair_encodings))
         if self.rotary is not None:
             angles = self.rotary.angles(batch)
@@ -221,10 +230,14 @@ class GPSLayer(nn.Module):
         super().__init__()
         self.local = local
         self.local_norm = build_norm(norm, width) if local is not None else None
-        self.attention: MultiHeadAttention | None = None
+        self.attention: MultiHeadAttention | TreeAttention | None = None
         self.attention_norm: nn.Module | None = None
         if attention != "none":
-            self.attention = MultiHeadAttention(width, heads, dropout=attention_dropout, linear=attention == "linear")
+            self.attention = (
+                TreeAttention(width, heads)
+                if attention == "tree"
+                else MultiHeadAttention(width, heads, dropout=attention_dropout, linear=attention == "linear")
+            )
             self.attention_norm = build_norm(norm, width)
         self.dropout = nn.Dropout(dropout)
         self.feed_forward = FeedForward(width, 2 * width, dropout=dropout)
@@ -235,7 +248,7 @@ class GPSLayer(nn.Module):
         x: Tensor,
         edge: Tensor | None,
         edge_index: Tensor,
-        pairs: AllPairs | None,
+        pairs: AllPairs | TreeNodes | None,
         angles: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Node and edge embeddings after the layer."""
@@ -248,6 +261,7 @@ class GPSLayer(nn.Module):
                 message = x + self.dropout(message)
             branches.append(self.local_norm(message))
         if self.attention is not None and self.attention_norm is not None and pairs is not None:
-            branches.append(self.attention_norm(x + self.dropout(self.attention(x, pairs, angles=angles))))
+            message = self.attention(x, pairs) if angles is None else self.attention(x, pairs, angles=angles)
+            branches.append(self.attention_norm(x + self.dropout(message)))
         x = branches[0] + branches[1] if len(branches) == 2 else branches[0]
         return self.norm(x + self.feed_forward(x)), edge

@@ -19,6 +19,7 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational import relational_attention, relational_attention_reference
 from graphpe.models.attention.rotary import RotaryAttention, rotate
 from graphpe.models.attention.softmax import PaddedFactors, pad_factors, softmax_attention, softmax_attention_reference
+from graphpe.models.attention.tree_mask import TreeAttention, TreeMask
 
 __all__ = [
     "Mask",
@@ -31,6 +32,8 @@ __all__ = [
     "PairSet",
     "RelationKeys",
     "RotaryAttention",
+    "TreeAttention",
+    "TreeMask",
     "alibi_bias",
     "all_pairs",
     "combine",

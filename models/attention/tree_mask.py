@@ -1,0 +1,148 @@
+"""Linear attention masked by a function of the distance along a spanning tree: O(N D C) for all pairs of each graph.
+
+Shape legend: N nodes, D width, H heads, C = D / H.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.data import Data
+
+from graphpe.models.attention.layout import PaddedNodes, padded_nodes
+from graphpe.models.attention.linear import linear_attention
+from graphpe.models.membership import Membership
+from graphpe.packed import PackedGraphs
+from graphpe.plan import Plan
+from graphpe.trees.functions import Exponential, TreeFunction
+from graphpe.trees.spanning import SpanningTree, minimum_spanning_trees, shortest_path_trees
+
+TreeChoice = Literal["minimum", "shortest"]
+MaskSharing = Literal["heads", "synced", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class TreeMask:
+    """The mask with entries f(d(i, j)), d along trees, and 0 between connected components.
+
+    Products are those of `SpanningTree.integrate`: O(N) a column on the CPU, O(N log N) elsewhere, without the matrix.
+    """
+
+    tree: SpanningTree
+    f: TreeFunction
+
+    @torch.compiler.disable
+    def apply(self, x: Tensor) -> Tensor:
+        """M X."""
+        return self.tree.integrate(self.f, x)
+
+
+@dataclass(frozen=True, eq=False)
+class TreeNodes:
+    """The nodes of a batch and its spanning trees: made once a batch, for all layers.
+
+    Attributes:
+        nodes: The nodes of each graph in padded blocks.
+        tree: A spanning tree of each connected component, of edges of length 1; None where nothing reads it.
+    """
+
+    nodes: PaddedNodes
+    tree: SpanningTree | None
+
+
+def tree_nodes(batch: Data, members: Membership, tree: TreeChoice | None) -> TreeNodes:
+    """The nodes and spanning trees of a batch. O(E log E), on the CPU: trees of a batch on a GPU wait for it.
+
+    Edges count both ways and once, self-loops do nothing; the tree depends on the numbering of nodes only where
+    `graphpe.trees.spanning` says so.
+
+    Args:
+        batch: The batch.
+        members: Its partition into graphs.
+        tree: `minimum` or `shortest` (`minimum_spanning_trees`, `shortest_path_trees`); None for none.
+    """
+    nodes = padded_nodes(members)
+    return TreeNodes(nodes, None if tree is None else spanning_trees(batch.edge_index, members, tree))
+
+
+@torch.compiler.disable
+def spanning_trees(edge_index: Tensor, members: Membership, tree: TreeChoice) -> SpanningTree:
+    """A spanning tree of each connected component; see `tree_nodes`."""
+    owner = members.graph.index_select(0, edge_index[0])
+    counts = torch.zeros_like(members.sizes).index_add(0, owner, torch.ones_like(owner))
+    edge_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    order = torch.argsort(owner, stable=True)  # edges of a batch stand together; those of other input may not
+    plan = Plan(PackedGraphs(edge_index.index_select(1, order), members.ptr, edge_ptr))
+    if tree == "minimum":
+        return minimum_spanning_trees(plan, weighted=False)
+    return shortest_path_trees(plan, weighted=False)
+
+
+class TreeDecay(nn.Module):
+    """Learned functions of a distance, each a mixture of two exponentials.
+
+        f(d) = exp(-r_1 d) + w exp(-r_2 d),    r_k = softplus(a_k),  w = exp(a_0)
+
+    Three parameters a function. It is positive and decreases, its largest value is at d = 0, and no distance overflows;
+    r_1 = r_2 = 0 leaves no mask. Sums over trees are exact: two terms of one coefficient.
+
+    At first w = 1, and r_1 = 1, 1/2, 1/4, ... over the functions, r_2 = r_1 / 8: near and far neighbours.
+
+    Args:
+        functions: Their number.
+    """
+
+    def __init__(self, functions: int) -> None:
+        super().__init__()
+        near = 0.5 ** torch.arange(functions)
+        rate = torch.stack([near, near / 8])
+        self.rate = nn.Parameter(rate + torch.log(-torch.expm1(-rate)))  # the inverse of softplus
+        self.log_weight = nn.Parameter(torch.zeros(functions))
+
+    def functions(self) -> list[TreeFunction]:
+        """As functions of `graphpe.trees`, differentiable in the parameters."""
+        rate, weight = functional.softplus(self.rate), torch.exp(self.log_weight)
+        return [Exponential(near) + w * Exponential(far) for near, far, w in zip(*rate, weight, strict=True)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.log_weight.numel()})"
+
+
+class TreeAttention(nn.Module):
+    """Linear attention of each node over its connected component, weighted by functions of tree distances.
+
+        out_i = sum_j f(d(i, j)) (phi(q_i) . phi(k_j)) v_j / sum_j f(d(i, j)) (phi(q_i) . phi(k_j))
+
+    in every head, phi = elu + 1 and d in hops along a spanning tree; then an output projection. The sums over j are
+    products of the mask with the fields phi(k) v^T and phi(k), C (C + 1) columns a head. 4 (D^2 + D) parameters and
+    three for each function.
+
+    Args:
+        width: Width D.
+        heads: Number of heads; divides `width`.
+        mask: A function f for each head (`heads`), one for all (`synced`), or 1 (`none`): then nodes attend to their
+            whole graph, whatever its components.
+    """
+
+    def __init__(self, width: int, heads: int, *, mask: MaskSharing = "heads") -> None:
+        super().__init__()
+        self.heads = heads
+        self.mask = mask
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.decay = None if mask == "none" else TreeDecay(heads if mask == "heads" else 1)
+
+    def forward(self, x: Tensor, where: TreeNodes) -> Tensor:
+        """From node embeddings `[N, D]` to `[N, D]`."""
+        parts = self.query_key_value(x).chunk(3, dim=1)  # queries, keys, values
+        if self.decay is None or where.tree is None:
+            return self.out(linear_attention(*parts, where.nodes, heads=self.heads))
+        masks = [TreeMask(where.tree, f) for f in self.decay.functions()]
+        each = self.heads // len(masks)  # heads that share a function
+        groups = zip(*(part.chunk(len(masks), dim=1) for part in parts), masks, strict=True)
+        messages = [linear_attention(q, k, v, where.nodes, heads=each, mask=mask) for q, k, v, mask in groups]
+        return self.out(torch.cat(messages, dim=1))
