@@ -73,9 +73,14 @@ def canonical_encodings(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(repr(encoding) for encoding in build_encodings(texts))
 
 
-def canonical_model(text: str) -> str:
-    """A model's text with every parameter. Builds the model once without a task, so that a bad value shows at once."""
+def canonical_model(text: str, task: Task | None = None) -> str:
+    """A model's text with every parameter, and the readout that a task needs.
+
+    Builds the model once without a task, so that a bad value shows at once.
+    """
     constructor, arguments = _architecture(text)
+    if task is not None and task.readout is not None:
+        arguments["readout"] = task.readout
     return repr(constructor(**arguments, node_encoder=nn.Identity()))
 
 

@@ -139,6 +139,8 @@ class BlockModels(GNNBenchmark):
     The model needs `readout='none'`, for its output is of nodes.
     """
 
+    readout: ClassVar[str | None] = "none"
+
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> BalancedNodes:
         """Read the graphs; PyG keeps a processed copy beside the raw file.
 

@@ -61,6 +61,7 @@ class Playground(Task):
     name: ClassVar[str] = "playground"
     summary: ClassVar[str] = "edge, path or distance between nodes of random directed graphs, F1 or RMSE"
     default_encodings: ClassVar[tuple[str, ...]] = ("MagneticLaplacianPE(k=16)",)
+    readout: ClassVar[str | None] = "none"
 
     question: Question = "connectivity"
     acyclic: bool = False

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
@@ -50,6 +51,10 @@ class ModelEnds(ABC):
     def predict(self, output: Tensor) -> Tensor:
         """What the metric needs of an output: one row a prediction, on the output's device."""
 
+    def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
+        """Rows of `predict` for each of `graphs`, `[B]`: 1, unless a task asks about nodes."""
+        return torch.ones(graphs.num_graphs, dtype=torch.long)
+
 
 @dataclass
 class TaskData(ABC):
@@ -74,7 +79,7 @@ class TaskData(ABC):
 
     @abstractmethod
     def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
-        """The metric of `predictions` (rows as `ModelEnds.predict` makes them) for the graphs `indices`."""
+        """The metric of `predictions` (rows as `ModelEnds.predict` makes them) for the graphs `indices`, in order."""
 
     @abstractmethod
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
@@ -84,12 +89,14 @@ class TaskData(ABC):
 class Task(ABC):
     """Parameters of a task. Subclasses are frozen dataclasses of literals.
 
-    `default_encodings` are what a run takes that names no encodings, with a model that prefers none.
+    `default_encodings` are what a run takes that names no encodings, with a model that prefers none. `readout` is the
+    model's, where the task leaves no choice: `none` for answers about nodes.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     default_encodings: ClassVar[tuple[str, ...]] = ("MagneticLaplacianPE(k=8)",)
+    readout: ClassVar[str | None] = None
 
     @abstractmethod
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> TaskData:

@@ -35,7 +35,7 @@ def collect_predictions(
     `world_size`-th batch; all devices return the whole result.
 
     Returns:
-        The predictions, one row a graph in the order of `indices`, on the CPU; and the mean loss over the graphs.
+        The predictions, each graph's rows in the order of `indices`, on the CPU; and the mean loss over the graphs.
     """
     model.eval()
     # Without the wrapper for several devices: it waits for all of them at every batch, and their numbers may differ.
@@ -60,13 +60,24 @@ def collect_predictions(
         rows.append(ends.predict(output).cpu())
         loss += ends.loss(output, batch).double() * (0 if idle else len(batch_graphs))
     graph_ids = torch.zeros(0, dtype=torch.long) if idle else torch.cat(mine)
-    predictions = torch.cat(rows)[: len(graph_ids)] if rows else torch.zeros(0)
+    counts = ends.prediction_rows(graphs).cpu()
+    predictions = torch.cat(rows)[: int(counts[graph_ids].sum())] if rows else torch.zeros(0)
     if fabric.world_size > 1:
         graph_ids, predictions = _gather(fabric, graph_ids), _gather(fabric, predictions)
         loss = fabric.all_reduce(loss, reduce_op="sum")  # type: ignore[assignment]
     # Graph ids may stand in any order, and in `indices` too: place each row where its graph is asked for.
     position = torch.argsort(graph_ids)[torch.argsort(torch.argsort(indices))]
-    return predictions[position], float(loss) / max(len(indices), 1)
+    return _rows_of(predictions, counts[graph_ids], position), float(loss) / max(len(indices), 1)
+
+
+def _rows_of(rows: Tensor, counts: Tensor, order: Tensor) -> Tensor:
+    """Runs of `counts` rows, put in another order."""
+    if bool((counts == 1).all()):
+        return rows[order]
+    start = (counts.cumsum(0) - counts)[order]
+    counts = counts[order]
+    within = torch.arange(int(counts.sum())) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return rows[start.repeat_interleave(counts) + within]
 
 
 def _gather(fabric: Fabric, rows: Tensor) -> Tensor:

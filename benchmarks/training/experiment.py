@@ -40,7 +40,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
     Raises:
         GraphPEValueError: For an unknown task, model or encoding, or an argument it does not take.
     """
-    task, model = canonical_task(config.task, config.root), canonical_model(config.model)
+    task = canonical_task(config.task, config.root)
+    model = canonical_model(config.model, build_task(task))
     encodings = default_encodings(model, task) if config.encodings is None else config.encodings
     return replace(
         config,
