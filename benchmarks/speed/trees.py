@@ -80,13 +80,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     times: dict[tuple[str, int, int], float] = {}
     for tree in trees(options):
+        matrices: list[Tensor] = []
+        build = math.nan
+        if tree.size <= options.dense_nodes:
+            (build,) = take_turns([lambda: matrices.append(dense_matrix(tree))], 1, warm_up=tree.size <= 2000)  # noqa: B023
         for width in options.widths:
-            row, times[tree.name, tree.size, width] = compare(tree, width, options)
+            dense = (matrices[-1], build) if matrices else None
+            row, times[tree.name, tree.size, width] = compare(tree, width, dense, options)
             lines.append(row)
             print(row, flush=True)
     lines += ["", *growth(times), "", *functions(options), ""]
     lines.append(
-        f"f(d) = exp(-d / 2) unless said; {options.repeats} turns, medians (dense and search above 2,000 nodes: one); "
+        f"f(d) = exp(-d / 2) unless said; {options.repeats} turns, medians (search above 2,000 nodes, and building dense matrices: one); "
         f"{machine()}."
     )
     print("\n".join(lines))
@@ -154,8 +159,10 @@ def mesh_trees(folder: Path) -> Iterator[Tree]:
             yield Tree(f"spanning tree of {graph.name}", spanning.edge_index, spanning.length, graph.num_nodes)
 
 
-def compare(tree: Tree, width: int, options: argparse.Namespace) -> tuple[str, float]:
-    """A row of the table, and the seconds of integrating again."""
+def compare(
+    tree: Tree, width: int, dense: tuple[Tensor, float] | None, options: argparse.Namespace
+) -> tuple[str, float]:
+    """A row of the table, and the seconds of integrating again; `dense` is the matrix, and what it took to build."""
     field = torch.randn(tree.size, width, generator=torch.Generator().manual_seed(options.seed))
     kept = TreeIntegrator(tree.edges, tree.length, tree.size)
     small = tree.size <= 2000
@@ -163,20 +170,20 @@ def compare(tree: Tree, width: int, options: argparse.Namespace) -> tuple[str, f
         lambda: TreeIntegrator(tree.edges, tree.length, tree.size).integrate(F, field),
         lambda: kept.integrate(F, field),
     ]
-    dense, dense_again = math.nan, math.nan
-    if tree.size <= options.dense_nodes:
-        matrix = dense_matrix(tree)
+    dense_whole, dense_again = math.nan, math.nan
+    if dense is not None:
+        matrix, build = dense
         assert_equal(kept.integrate(F, field), matrix @ field)
         whole, again, dense_again = take_turns([*sides, lambda: matrix @ field], options.repeats)
-        (dense,) = take_turns([lambda: dense_matrix(tree) @ field], 3 if small else 1, warm_up=small)
+        dense_whole = build + dense_again
     else:
         whole, again = take_turns(sides, options.repeats)
     sources = tree.size if tree.size <= 10_000 else _SOURCES
     (search,) = take_turns([lambda: search_from(kept, field, sources)], 3 if small else 1, warm_up=small)
     search *= tree.size / sources
     cells = [tree.name, f"{tree.size:,}", str(width)]
-    cells += [_milliseconds(t) for t in (whole, again, dense, dense_again, search)]
-    cells += [_ratio(dense / whole), _ratio(dense_again / again), _ratio(search / whole)]
+    cells += [_milliseconds(t) for t in (whole, again, dense_whole, dense_again, search)]
+    cells += [_ratio(dense_whole / whole), _ratio(dense_again / again), _ratio(search / whole)]
     return f"| {' | '.join(cells)} |", again
 
 

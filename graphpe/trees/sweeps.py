@@ -31,7 +31,7 @@ from graphpe.trees.functions import Term
 Numbers = NDArray[Any]  # float64 or complex128
 
 # Bytes of the moments in one direction; two are kept.
-_CHUNK_BYTES = 1 << 26
+_CHUNK_BYTES = 1 << 25
 
 
 def sum_terms(forest: Forest, field: Tensor, terms: list[Term]) -> Tensor:
@@ -88,11 +88,14 @@ def _numbers(parts: Any) -> list[tuple[Any, Numbers]]:
 
 def _apply(forest: Forest, field: Numbers, terms: list[tuple[Any, Numbers]]) -> Numbers:
     out = np.empty_like(field)
+    work = _Work()
     for first, last in _chunks(field, terms, extra=0):
-        x = _gather(field, forest.order, first, last)
-        y = np.zeros_like(x)
+        x = work.array("x", (len(field), last - first))
+        y = work.array("y", x.shape)
+        _gather(field, forest.order, first, x)
+        y.fill(0.0)
         for exponent, coefficients in terms:
-            _read_out(_moments(forest, exponent, len(coefficients), x), coefficients, y)
+            _read_out(_moments(forest, exponent, len(coefficients), x, work), coefficients, y)
         _scatter(y, forest.order, first, out)
     return out
 
@@ -100,11 +103,14 @@ def _apply(forest: Forest, field: Numbers, terms: list[tuple[Any, Numbers]]) -> 
 def _pair(forest: Forest, left: Numbers, right: Numbers, terms: list[tuple[Any, Numbers]]) -> list[Numbers]:
     """sum_ij <left_i, right_j> d^k exp(lambda d) for k = 0, ..., K of each term of K coefficients."""
     sums = [np.zeros(len(coefficients) + 1, coefficients.dtype) for _, coefficients in terms]
+    work = _Work()
     for first, last in _chunks(left, terms, extra=1):
-        g = _gather(left, forest.order, first, last)
-        x = _gather(right, forest.order, first, last)
+        g = work.array("g", (len(left), last - first))
+        x = work.array("x", g.shape)
+        _gather(left, forest.order, first, g)
+        _gather(right, forest.order, first, x)
         for (exponent, coefficients), total in zip(terms, sums, strict=True):
-            _pair_up(_moments(forest, exponent, len(coefficients) + 1, x), g, total)
+            _pair_up(_moments(forest, exponent, len(coefficients) + 1, x, work), g, total)
     return sums
 
 
@@ -116,23 +122,39 @@ def _chunks(field: Numbers, terms: list[tuple[Any, Numbers]], extra: int) -> Ite
         yield first, min(first + width, columns)
 
 
-def _moments(forest: Forest, exponent: Any, count: int, x: Floats) -> Numbers:
+class _Work:
+    """Arrays that are used again for the next term and chunk: fresh memory costs more than the sums in it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, Any], Numbers] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Numbers:
+        """An array of this shape, with anything in it."""
+        key, size = (name, np.dtype(dtype)), math.prod(shape)
+        if key not in self._kept or len(self._kept[key]) < size:
+            self._kept[key] = np.empty(size, dtype)
+        return self._kept[key][:size].reshape(shape)
+
+
+def _moments(forest: Forest, exponent: Any, count: int, x: Floats, work: _Work) -> Numbers:
     """The first moments of each place over its tree: `[N, C]` if there is one, `[N, C, K]` of more."""
     factor = np.exp(exponent * forest.length)
+    shape = x.shape if count == 1 else (*x.shape, count)
+    below, above = (work.array(name, shape, factor.dtype) for name in ("below", "above"))
     if count == 1:
-        return _sweep(forest.parent, forest.children, factor, x)
-    binomial = np.array([[math.comb(k, i) for i in range(count)] for k in range(count)], dtype=np.float64)
-    return _sweep_moments(forest.parent, forest.children, forest.length, factor, binomial, x)
+        _sweep(forest.parent, forest.children, factor, x, below, above)
+    else:
+        binomial = np.array([[math.comb(k, i) for i in range(count)] for k in range(count)], dtype=np.float64)
+        _sweep_moments(forest.parent, forest.children, forest.length, factor, binomial, x, below, above)
+    return below
 
 
 @compiled
-def _gather(field: Floats, order: Ints, first: int, last: int) -> Floats:
-    out = np.empty((len(order), last - first))
+def _gather(field: Floats, order: Ints, first: int, out: Floats) -> None:
     for v in range(len(order)):
         row = field[order[v]]
-        for c in range(last - first):
+        for c in range(out.shape[1]):
             out[v, c] = row[first + c]
-    return out
 
 
 @compiled
@@ -144,10 +166,9 @@ def _scatter(value: Floats, order: Ints, first: int, out: Floats) -> None:
 
 
 @compiled
-def _sweep(parent: Ints, children: Ints, factor: Numbers, x: Floats) -> Numbers:
+def _sweep(parent: Ints, children: Ints, factor: Numbers, x: Floats, below: Numbers, above: Numbers) -> None:
+    """Fills `below`, in the end with the sums over all of the tree; what is in `above` is of no use."""
     size, columns = x.shape
-    below = np.empty((size, columns), factor.dtype)
-    above = np.zeros((size, columns), factor.dtype)
     running = np.empty(columns, factor.dtype)
     for v in range(size):
         for c in range(columns):
@@ -159,6 +180,8 @@ def _sweep(parent: Ints, children: Ints, factor: Numbers, x: Floats) -> Numbers:
                 below[p, c] += t * below[v, c]
     for v in range(size):
         start, end = children[v]
+        if parent[v] < 0:
+            above[v] = 0.0
         if end > start:
             for c in range(columns):
                 running[c] = above[v, c] + x[v, c]
@@ -176,17 +199,23 @@ def _sweep(parent: Ints, children: Ints, factor: Numbers, x: Floats) -> Numbers:
                     running[c] += t * below[u, c]
         for c in range(columns):
             below[v, c] += above[v, c]
-    return below
 
 
 @compiled
 def _sweep_moments(
-    parent: Ints, children: Ints, length: Floats, factor: Numbers, binomial: Floats, x: Floats
-) -> Numbers:
+    parent: Ints,
+    children: Ints,
+    length: Floats,
+    factor: Numbers,
+    binomial: Floats,
+    x: Floats,
+    below: Numbers,
+    above: Numbers,
+) -> None:
+    """As `_sweep`."""
     size, columns = x.shape
     count = len(binomial)
-    below = np.zeros((size, columns, count), factor.dtype)
-    above = np.zeros((size, columns, count), factor.dtype)
+    below[:] = 0.0
     running = np.empty((columns, count), factor.dtype)
     turn = np.zeros((count, count), factor.dtype)
     for v in range(size):
@@ -204,6 +233,8 @@ def _sweep_moments(
                     below[p, c, k] = total
     for v in range(size):
         start, end = children[v]
+        if parent[v] < 0:
+            above[v] = 0.0
         if end > start:
             running[:] = above[v]
             for c in range(columns):
@@ -230,7 +261,6 @@ def _sweep_moments(
         for c in range(columns):
             for k in range(count):
                 below[v, c, k] += above[v, c, k]
-    return below
 
 
 @compiled
