@@ -90,10 +90,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             lines.append(row)
             print(row, flush=True)
     lines += ["", *growth(times), "", *functions(options), ""]
-    lines.append(
-        f"f(d) = exp(-d / 2) unless said; {options.repeats} turns, medians (search above 2,000 nodes, and building dense matrices: one); "
-        f"{machine()}."
-    )
+    lines += [
+        "`python -m graphpe.benchmarks.speed.trees`. f(d) = exp(-d / 2) unless said; other functions on fields of width "
+        f"1. {options.repeats} turns, medians (search above 2,000 nodes, building dense matrices, and the "
+        f"functions' table: one); {machine()}.",
+    ]
     print("\n".join(lines))
     if options.out is not None:
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
