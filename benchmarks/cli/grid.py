@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -66,6 +67,7 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
         print("\n".join(notes))
         print(f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(skipped) * grid.seeds} skipped")
     root.mkdir(parents=True, exist_ok=True)
+    write_atomically(root / "command.txt", f"graphpe grid {shlex.join(arguments)}\n")
     write_atomically(root / "skipped.txt", "".join(note + "\n" for note in notes))
     write_atomically(root / "cells.txt", "".join(f"{cell.folder.name}\n" for cell in cells))
     with tqdm(total=len(todo), desc="grid", unit="cell", disable=quiet) as bar:

@@ -51,7 +51,9 @@ def report_lines(root: Path, out: Path) -> list[str]:
     skipped = root / "skipped.txt"
     notes += skipped.read_text(encoding="utf-8").splitlines() if skipped.is_file() else []
     keys = list(dict.fromkeys((cell.task, cell.encoding, cell.model) for cell in cells))
-    files = write_report(combine([read_run(cell) for cell in finished], keys), out, notes)
+    command = root / "command.txt"
+    made_by = command.read_text(encoding="utf-8").strip() if command.is_file() else ""
+    files = write_report(combine([read_run(cell) for cell in finished], keys), out, notes, made_by)
     return [f"{len(finished)} finished cells of {len(cells)}", *(str(path) for path in files)]
 
 

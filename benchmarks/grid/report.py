@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import count
 from pathlib import Path
 
 from graphpe.benchmarks.grid.config import NONE
@@ -37,13 +38,16 @@ class EncodingResult:
     p_value: float
 
 
-def write_report(combinations: Sequence[Combination], folder: Path, notes: Sequence[str] = ()) -> list[Path]:
+def write_report(
+    combinations: Sequence[Combination], folder: Path, notes: Sequence[str] = (), command: str = ""
+) -> list[Path]:
     """Write `runs.csv`, `report.md`, and for each task a heat map and a picture of metric against cost.
 
     Args:
         combinations: Of finished cells; at least one.
         folder: Where.
         notes: Lines for the end of the report, such as what was skipped or failed.
+        command: The command that made the grid.
 
     Returns:
         The files.
@@ -52,9 +56,14 @@ def write_report(combinations: Sequence[Combination], folder: Path, notes: Seque
     files = [folder / "runs.csv", folder / "report.md"]
     write_atomically(files[0], runs_csv([run for each in combinations for run in each.runs]))
     parts = ["# Grid", ""]
+    if command:
+        parts += [f"    {command}", ""]
+    names: set[str] = set()
     for task in dict.fromkeys(each.task for each in combinations):
         mine = [each for each in combinations if each.task == task]
-        name = re.sub(r"\W+", "-", task).strip("-")
+        short = re.sub(r"\W+", "-", task.split("(")[0]).strip("-")
+        name = next(each for each in (short, *(f"{short}-{number}" for number in count(2))) if each not in names)
+        names.add(name)
         heat, cost = folder / f"{name}-heat.png", folder / f"{name}-cost.png"
         draw_heat_map(mine, significance(mine), heat)
         draw_cost(mine, cost)

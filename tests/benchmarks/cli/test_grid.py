@@ -66,6 +66,8 @@ def test_a_grid_is_killed_goes_on_and_grows(options: list[str], tmp_path: Path) 
     assert main(["report", str(tmp_path / "grid"), "--out", str(tmp_path / "elsewhere")]) == 0
     text = (tmp_path / "elsewhere" / "report.md").read_text()
     assert text.count("| DegreePE() | GRIT") == 1
+    assert "    graphpe grid --tasks" in text
+    assert (tmp_path / "elsewhere" / "molesol-heat.png").is_file()
     assert "| 2 |" in text
 
 
