@@ -51,7 +51,7 @@ def run_models(config: TrainConfig, folder: Path) -> dict[str, dict[str, Any]]:
     return summaries
 
 
-def table(summaries: Mapping[str, Mapping[str, Any]], command: str) -> str:
+def table(summaries: Mapping[str, Mapping[str, Any]], task: str, command: str) -> str:
     """The summaries as Markdown, with the command and the machine."""
     first = next(iter(summaries.values()))
     metric, constant = first["metric"], f"{first['constant_valid']:.4f} | {first['constant_test']:.4f}"
@@ -60,14 +60,15 @@ def table(summaries: Mapping[str, Mapping[str, Any]], command: str) -> str:
         "|---|---|---|---|---|---|",
         f"| (always {first['constant_prediction']}) | | {constant} | | |",
     ]
-    for row in summaries.values():
+    for name, row in summaries.items():
+        model, encodings = MODELS[name]
         lines.append(
-            f"| `{row['model']}` with {', '.join(f'`{text}`' for text in row['encodings'])} | {row['parameters']:,} "
+            f"| `{model}` with {', '.join(f'`{text}`' for text in encodings)} | {row['parameters']:,} "
             f"| {row['valid']:.4f} | {row['test']:.4f} | {row['best_epoch']} of {row['epochs']} "
             f"| {row['seconds_per_epoch']['total']:.1f} |"
         )
     about = (
-        f"{first['task']}, one seed; {date.today()}, Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{task}, one seed; {date.today()}, Python {platform.python_version()}, torch {torch.__version__}, "
         f"{torch.get_num_threads()} CPU thread(s)."
     )
     return "\n".join([*lines, "", about, "", f"    {command}", ""])
@@ -119,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     summaries = run_models(config, options.folder)
     command = f"python -m graphpe.benchmarks.model_curves --task {options.task} --epochs {options.epochs}"
     command += f" --batch-size {options.batch_size} --learning-rate {options.learning_rate} --threads {options.threads}"
-    text = table(summaries, command)
+    text = table(summaries, options.task, command)
     print(text)
     write_atomically(options.out.with_suffix(".md"), text)
     plot(summaries, options.out.with_suffix(".png"))
