@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import count
 from pathlib import Path
 
 from graphpe.benchmarks.grid.config import NONE
@@ -58,12 +57,13 @@ def write_report(
     parts = ["# Grid", ""]
     if command:
         parts += [f"    {command}", ""]
-    names: set[str] = set()
+    names: list[str] = []
     for task in dict.fromkeys(each.task for each in combinations):
         mine = [each for each in combinations if each.task == task]
         short = re.sub(r"\W+", "-", task.split("(")[0]).strip("-")
-        name = next(each for each in (short, *(f"{short}-{number}" for number in count(2))) if each not in names)
-        names.add(name)
+        number = sum(each == short for each in names) + 1
+        names.append(short)
+        name = short if number == 1 else f"{short}-{number}"
         heat, cost = folder / f"{name}-heat.png", folder / f"{name}-cost.png"
         draw_heat_map(mine, significance(mine), heat)
         draw_cost(mine, cost)

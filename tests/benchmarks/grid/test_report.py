@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,13 @@ def test_files(tmp_path: Path) -> None:
     deviation = np.std([run.test for run in found[0].runs], ddof=1)
     assert f"| none | GRIT() | {mean:.4f} ± {deviation:.4f} |" in text
     assert "- skipped something" in text
+
+
+def test_two_tasks_of_one_name_have_pictures_of_their_own(tmp_path: Path) -> None:
+    first = runs({"none": 0.0, "good": 0.2}, seeds=1)
+    second = [replace(run, task="zinc(subset=False)") for run in first]
+    both = [run for part in (first, second) for run in part]
+    found = combine(both, [(run.task, run.encoding, run.model) for run in both])
+    names = [path.name for path in write_report(found, tmp_path, command="graphpe grid")]
+    assert names == ["runs.csv", "report.md", "zinc-heat.png", "zinc-cost.png", "zinc-2-heat.png", "zinc-2-cost.png"]
+    assert "    graphpe grid" in (tmp_path / "report.md").read_text()
