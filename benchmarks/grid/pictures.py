@@ -111,4 +111,4 @@ def _column_means(value: np.ndarray) -> np.ndarray:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 34 else text[:33] + "…"
+    return text if len(text) <= 48 else text[:47] + "…"

@@ -35,6 +35,8 @@ _WRITERS = {
     "shortest_path": "T.ShortestPathPE(max_distance=...)",
     "spectral_coordinates": "T.SpectralCoordinates(k={})",
     "svd_pe": "T.SVDPE(k=...)",
+    "tree_distance": "T.TreeDistancePE()",
+    "tree_field_pe": "T.TreeFieldPE()",
     "weisfeiler_lehman_pe": "T.WeisfeilerLehmanPE(iterations=...)",
 }
 
