@@ -5,7 +5,8 @@ arXiv:2406.15881), after Choromanski et al., "From block-Toeplitz matrices to di
 2022, arXiv:2107.07999).
 
 Design choices: kernel attention over all nodes, whose weights are multiplied by a learned function of the tree
-distance; the sums over pairs are integrated over the tree, so that nothing of the size of the pairs is computed.
+distance; the sums over pairs are integrated over the tree, so that nothing of the size of the pairs is computed (but
+for small graphs, where that is faster).
 Pre-norm layers. The tree is made once a batch.
 
 Shape legend: N nodes, E edges, B graphs, D width, H heads, C = D / H.
@@ -47,8 +48,9 @@ class TopologicalTransformer(nn.Module):
     (`graphpe.trees.spanning`), and on such graphs the model is equivariant only up to that choice.
 
     Costs per layer (multiply-adds): 8 N D^2 for projections and the feed-forward network, about 8 N D (C + 1) for the
-    attention on the CPU (times log N elsewhere); memory N C (C + 1) numbers of 8 bytes a head. Every batch needs its
-    trees once, O(E log E) on the CPU.
+    attention on the CPU (times log N elsewhere); memory N C (C + 1) numbers of 8 bytes a head. Batches of graphs of at
+    most 256 nodes are faster with matrices of all pairs, 2 P D for P pairs, and get them. Every batch needs its trees
+    once, O(E log E) on the CPU.
 
     Differs from the paper:
 

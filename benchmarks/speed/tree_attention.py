@@ -4,7 +4,7 @@
 
 One layer on one graph, float32, with random trees as graphs; time of a forward pass, and of one with its backward pass.
 
-* tree: `TreeAttention(mask="heads")`, the tree and its mask made once.
+* tree: `TreeAttention(mask="heads")` by sums over the tree, which is made once.
 * dense: the same weights as a matrix a head, of distances that are held in memory: f(D) * phi(Q) phi(K)^T, normalised.
 * softmax: `MultiHeadAttention`, without a mask.
 * linear: `TreeAttention(mask="none")`: what the mask costs.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -90,7 +91,7 @@ def make_case(size: int, channels: int, heads: int, seed: int) -> Case:
     """A random tree of some size, and layers with the same parameters where they have them."""
     tree = make_tree("random", size, seed)
     data = Data(edge_index=tree.edges, num_nodes=size)
-    where = tree_nodes(data, membership(data), "shortest")
+    where = replace(tree_nodes(data, membership(data), "shortest"), hops=None)
     distance = tree_distances(PackedGraphs.from_data(data)).float().view(size, size)
     width = channels * heads
     masked, plain = TreeAttention(width, heads), TreeAttention(width, heads, mask="none")

@@ -1,6 +1,8 @@
 """Linear attention masked by a function of the distance along a spanning tree: O(N D C) for all pairs of each graph.
 
-Shape legend: N nodes, D width, H heads, C = D / H.
+Small graphs are faster with their matrices of pairs, which is what they get.
+
+Shape legend: N nodes, D width, H heads, C = D / H; a block holds b graphs padded to n nodes.
 """
 
 from __future__ import annotations
@@ -18,11 +20,15 @@ from graphpe.models.attention.linear import linear_attention
 from graphpe.models.membership import Membership
 from graphpe.packed import PackedGraphs
 from graphpe.plan import Plan
+from graphpe.trees.fields import tree_distances, trees_of
 from graphpe.trees.functions import Exponential, TreeFunction
-from graphpe.trees.spanning import SpanningTree, minimum_spanning_trees, shortest_path_trees
+from graphpe.trees.spanning import SpanningTree
 
 TreeChoice = Literal["minimum", "shortest"]
 MaskSharing = Literal["heads", "synced", "none"]
+
+DENSE_NODES = 256
+"""Batches of graphs of at most as many nodes use matrices of all pairs; see `benchmarks.speed.tree_attention`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +54,19 @@ class TreeNodes:
     Attributes:
         nodes: The nodes of each graph in padded blocks.
         tree: A spanning tree of each connected component, of edges of length 1; None where nothing reads it.
+        hops: Distances along the trees in each block, `[b, 1, n, n]`, -1 between components and at padding; None for
+            sums over trees instead.
     """
 
     nodes: PaddedNodes
     tree: SpanningTree | None
+    hops: list[Tensor] | None = None
 
 
 def tree_nodes(batch: Data, members: Membership, tree: TreeChoice | None) -> TreeNodes:
-    """The nodes and spanning trees of a batch. O(E log E), on the CPU: trees of a batch on a GPU wait for it.
+    """The nodes and spanning trees of a batch, and their distances where graphs are small (`DENSE_NODES`).
+
+    O(E log E), on the CPU: trees of a batch on a GPU wait for it.
 
     Edges count both ways and once, self-loops do nothing; the tree depends on the numbering of nodes only where
     `graphpe.trees.spanning` says so.
@@ -66,20 +77,40 @@ def tree_nodes(batch: Data, members: Membership, tree: TreeChoice | None) -> Tre
         tree: `minimum` or `shortest` (`minimum_spanning_trees`, `shortest_path_trees`); None for none.
     """
     nodes = padded_nodes(members)
-    return TreeNodes(nodes, None if tree is None else spanning_trees(batch.edge_index, members, tree))
+    if tree is None:
+        return TreeNodes(nodes, None)
+    plan = _plan(batch.edge_index, members)
+    (spanning,) = _spanning_trees(plan, tree)
+    if max((block.size for block in nodes.blocks), default=0) > DENSE_NODES:
+        return TreeNodes(nodes, spanning)
+    return TreeNodes(nodes, spanning, _hops_in_blocks(plan, tree, nodes))
 
 
 @torch.compiler.disable
-def spanning_trees(edge_index: Tensor, members: Membership, tree: TreeChoice) -> SpanningTree:
-    """A spanning tree of each connected component; see `tree_nodes`."""
+def _plan(edge_index: Tensor, members: Membership) -> Plan:
     owner = members.graph.index_select(0, edge_index[0])
     counts = torch.zeros_like(members.sizes).index_add(0, owner, torch.ones_like(owner))
     edge_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     order = torch.argsort(owner, stable=True)  # edges of a batch stand together; those of other input may not
-    plan = Plan(PackedGraphs(edge_index.index_select(1, order), members.ptr, edge_ptr))
-    if tree == "minimum":
-        return minimum_spanning_trees(plan, weighted=False)
-    return shortest_path_trees(plan, weighted=False)
+    return Plan(PackedGraphs(edge_index.index_select(1, order), members.ptr, edge_ptr))
+
+
+@torch.compiler.disable
+def _spanning_trees(plan: Plan, tree: TreeChoice) -> list[SpanningTree]:
+    return plan.once(trees_of, tree, False, 1, 0)
+
+
+@torch.compiler.disable
+def _hops_in_blocks(plan: Plan, tree: TreeChoice, nodes: PaddedNodes) -> list[Tensor]:
+    flat = torch.cat([tree_distances(plan, tree=tree).float(), plan.graphs.ptr.new_full((1,), -1).float()])
+    out = []
+    for block, graphs in zip(nodes.blocks, nodes.graph.split([b.graphs for b in nodes.blocks]), strict=True):
+        size = plan.graphs.sizes[graphs].view(-1, 1, 1)
+        i = torch.arange(block.size, device=flat.device).unsqueeze(1)
+        row = plan.graphs.pair_ptr[graphs].view(-1, 1, 1) + i * size + i.T
+        row = torch.where((i < size) & (i.T < size), row, len(flat) - 1)
+        out.append(flat[row].unsqueeze(1))
+    return out
 
 
 class TreeDecay(nn.Module):
@@ -107,6 +138,13 @@ class TreeDecay(nn.Module):
         """As functions of `graphpe.trees`, differentiable in the parameters."""
         rate, weight = functional.softplus(self.rate), torch.exp(self.log_weight)
         return [Exponential(near) + w * Exponential(far) for near, far, w in zip(*rate, weight, strict=True)]
+
+    def of_hops(self, hops: Tensor) -> Tensor:
+        """Values `[b, functions, n, n]` at distances `[b, 1, n, n]`; 0 where these are negative."""
+        near, far = functional.softplus(self.rate)[:, :, None, None]
+        weight = torch.exp(self.log_weight)[:, None, None]
+        distance = hops.clamp(min=0)
+        return torch.where(hops < 0, 0.0, torch.exp(-near * distance) + weight * torch.exp(-far * distance))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.log_weight.numel()})"
@@ -141,8 +179,25 @@ class TreeAttention(nn.Module):
         parts = self.query_key_value(x).chunk(3, dim=1)  # queries, keys, values
         if self.decay is None or where.tree is None:
             return self.out(linear_attention(*parts, where.nodes, heads=self.heads))
+        if where.hops is not None:
+            return self.out(self._over_pairs(*parts, where.nodes, where.hops))
         masks = [TreeMask(where.tree, f) for f in self.decay.functions()]
         each = self.heads // len(masks)  # heads that share a function
         groups = zip(*(part.chunk(len(masks), dim=1) for part in parts), masks, strict=True)
         messages = [linear_attention(q, k, v, where.nodes, heads=each, mask=mask) for q, k, v, mask in groups]
         return self.out(torch.cat(messages, dim=1))
+
+    def _over_pairs(self, query: Tensor, key: Tensor, value: Tensor, nodes: PaddedNodes, hops: list[Tensor]) -> Tensor:
+        """The same by matrices of all pairs."""
+        if not nodes.blocks or self.decay is None:  # not one node
+            return value
+        exact = torch.promote_types(query.dtype, torch.float32)
+        query, key = (functional.elu(x.to(exact)) + 1 for x in (query, key))
+        outputs = []
+        for distance, *rows in zip(hops, *(nodes.split(x) for x in (query, key, value.to(exact))), strict=True):
+            q, k, v = (x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in rows)  # [b, H, n, C]
+            weight = torch.matmul(q, k.transpose(2, 3)) * self.decay.of_hops(distance.to(exact))
+            total = weight.sum(3, keepdim=True)
+            message = torch.matmul(weight, v) / torch.where(total == 0, 1.0, total)
+            outputs.append(message.transpose(1, 2).flatten(2))
+        return nodes.join(outputs).to(value.dtype)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import networkx as nx
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphpe.models.attention.linear import linear_attention
-from graphpe.models.attention.tree_mask import TreeAttention, TreeDecay, TreeMask, TreeNodes, tree_nodes
+from graphpe.models.attention.tree_mask import DENSE_NODES, TreeAttention, TreeDecay, TreeMask, TreeNodes, tree_nodes
 from graphpe.models.membership import membership
 
 
@@ -50,9 +52,12 @@ def dense_attention(layer: TreeAttention, x: Tensor, distance: Tensor) -> Tensor
 
 @pytest.mark.parametrize("tree", ["minimum", "shortest"])
 @pytest.mark.parametrize("mask", ["heads", "synced"])
-def test_equals_the_dense_masked_form(make_batch, mask: str, tree: str) -> None:
+@pytest.mark.parametrize("small", [True, False])
+def test_equals_the_dense_masked_form(make_batch, mask: str, tree: str, small: bool) -> None:
     batch = make_batch([9, 1, 0, 30, 4, 6], degree=1)  # several components, single nodes, loops, parallel edges
     nodes = tree_nodes(batch, membership(batch), tree)
+    assert nodes.hops is not None
+    nodes = nodes if small else replace(nodes, hops=None)
     distance = distances(nodes, 50)
     layer = TreeAttention(12, 3, mask=mask)
     torch.nn.init.normal_(layer.decay.rate)
@@ -115,7 +120,16 @@ def test_long_paths_do_not_overflow() -> None:
         assert all(bool(grad.isfinite().all()) for grad in grads)
 
 
-def test_without_decay_it_is_plain_linear_attention(make_batch) -> None:
+def test_large_graphs_are_summed_over_trees(make_batch) -> None:
+    batch = make_batch([3, DENSE_NODES + 1])
+    assert tree_nodes(batch, membership(batch), "shortest").hops is None
+    batch = make_batch([3, DENSE_NODES])
+    nodes = tree_nodes(batch, membership(batch), "shortest")
+    layer, x = TreeAttention(8, 2), torch.randn(DENSE_NODES + 3, 8)
+    torch.testing.assert_close(layer(x, nodes), layer(x, replace(nodes, hops=None)), rtol=1e-5, atol=1e-5)
+
+
+def test_without_decay_it_is_plain_linear_attention() -> None:
     data = Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]]), num_nodes=5)
     nodes = tree_nodes(data, membership(data), "minimum")
     masked, plain = TreeAttention(8, 2), TreeAttention(8, 2, mask="none")
