@@ -135,8 +135,10 @@ def fit_graph(graph: PackedGraphs, kind: TreeKind, pairs: int, steps: int, seed:
     (tree,) = trees_of(plan, kind, weighted, 1, 0)
     product = approximate @ field
     difference = float((tree.integrate(unscaled, field) - product).norm() / product.norm())
-    errors = [float((guess - exact).norm() / exact.norm()) for guess in (along, multiple * along, approximate)]
-    return Fit(*errors, f, difference), along, exact
+    alone, scaled, rational = (
+        float((guess - exact).norm() / exact.norm()) for guess in (along, multiple * along, approximate)
+    )
+    return Fit(alone, scaled, rational, f, difference), along, exact
 
 
 def fit_rational(x: Tensor, y: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -156,7 +158,7 @@ def fit_rational(x: Tensor, y: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         value.backward()
         return value
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     return top.detach() * scale, denominator().detach()
 
 

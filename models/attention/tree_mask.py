@@ -176,14 +176,14 @@ class TreeAttention(nn.Module):
 
     def forward(self, x: Tensor, where: TreeNodes) -> Tensor:
         """From node embeddings `[N, D]` to `[N, D]`."""
-        parts = self.query_key_value(x).chunk(3, dim=1)  # queries, keys, values
+        query, key, value = self.query_key_value(x).chunk(3, dim=1)
         if self.decay is None or where.tree is None:
-            return self.out(linear_attention(*parts, where.nodes, heads=self.heads))
+            return self.out(linear_attention(query, key, value, where.nodes, heads=self.heads))
         if where.hops is not None:
-            return self.out(self._over_pairs(*parts, where.nodes, where.hops))
+            return self.out(self._over_pairs(query, key, value, where.nodes, where.hops))
         masks = [TreeMask(where.tree, f) for f in self.decay.functions()]
         each = self.heads // len(masks)  # heads that share a function
-        groups = zip(*(part.chunk(len(masks), dim=1) for part in parts), masks, strict=True)
+        groups = zip(*(part.chunk(len(masks), dim=1) for part in (query, key, value)), masks, strict=True)
         messages = [linear_attention(q, k, v, where.nodes, heads=each, mask=mask) for q, k, v, mask in groups]
         return self.out(torch.cat(messages, dim=1))
 
