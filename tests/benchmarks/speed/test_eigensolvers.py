@@ -85,7 +85,8 @@ def test_tables_and_plot_are_written(tmp_path, monkeypatch, capsys):
     assert [row[2].strip() for row in rows] == ["60", "120"] * 2
     for row in rows[:2]:
         auto, plain, ratio = float(row[4]), float(row[12]), float(row[-2])
-        assert ratio == pytest.approx(plain / auto, rel=0.4)
+        half = 0.0005  # seconds are printed to a millisecond, the ratio is of what they were
+        assert (plain - half) / (auto + half) - 0.1 <= ratio <= (plain + half) / max(auto - half, 1e-9) + 0.1
     assert "Dense" in rows[2][5]
     assert "in the geometric mean over 2 of 2 graphs" in text
     assert all(line in printed for line in text.splitlines())
