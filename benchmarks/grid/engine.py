@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import time
@@ -69,7 +70,7 @@ def run_cells_on_ray(cells: Sequence[Cell], *, gpus: int, jobs: int, done: Calla
         GraphPERuntimeError: Ray is not installed.
     """
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")  # not `import`: type checkers need not have it
     except ImportError:
         raise GraphPERuntimeError("engine='ray' needs Ray: pip install 'graphpe[ray]', or use local") from None
     started = not ray.is_initialized()
