@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphpe.compiled import compiled
-from graphpe.models.attention.grit_lanes import (
+from graphpe.models.attention.lanes import (
     exponential,
     load,
     minus,

@@ -21,11 +21,6 @@ alone: D numbers a pair. `torch.compile` traces the reference.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,9 +39,7 @@ from graphpe.models.attention.grit_reference import (
     grit_attention_reference,
 )
 from graphpe.models.attention.pairs import PairSet
-from graphpe.threads import one_blas_thread
-
-_PAIRS_PER_THREAD = 2000  # handing work to a thread costs what about a hundred pairs do
+from graphpe.models.attention.parts import flat, parts_of, run_parts
 
 
 def grit_attention(
@@ -191,7 +184,7 @@ class _PairAttention(torch.autograd.Function):
         z, query, key, value = (x.contiguous() for x in (z, query, key, value))
         (num_pairs, width), num_nodes = z.shape, query.shape[0]
         number, block_size = z.numpy().dtype.type, block_rows(width)
-        parts = _parts(pairs)
+        parts = parts_of(pairs)
         w_scale, w_feature = (part.t().contiguous() for part in weight.chunk(2))
         w_out = z.new_empty(0, 0) if out_weight is None else out_weight.t().contiguous()
         updates = out_weight is not None
@@ -208,20 +201,20 @@ class _PairAttention(torch.autograd.Function):
             pairs.source.numpy(),
             pairs.ptr.numpy(),
             z.numpy(),
-            *map(_flat, (query, key, value)),
+            *map(flat, (query, key, value)),
             w_scale.numpy(),
             w_feature.numpy(),
-            *map(_flat, (bias, score)),
+            *map(flat, (bias, score)),
             *_mask(attention_dropout, number),
             w_out.numpy(),
-            _flat(empty if out_scale is None else out_scale),
-            _flat(empty if out_shift is None else out_shift),
+            flat(empty if out_scale is None else out_scale),
+            flat(empty if out_shift is None else out_shift),
             *_mask(feature_dropout, number),
             number(CLAMP),
             block_size,
         ]
         kept = [scale.numpy(), feature.numpy()]
-        results = [logit.numpy(), *map(_flat, (total, message, edge_message)), out.numpy()]
+        results = [logit.numpy(), *map(flat, (total, message, edge_message)), out.numpy()]
         head = (0,) * (width // heads)
 
         def run(part: int) -> None:
@@ -229,7 +222,7 @@ class _PairAttention(torch.autograd.Function):
             outputs = [*results, means[part], squares[part]]
             forward_rows(*[*parts[part], *inputs, *products, stored, *outputs, head])
 
-        _run_parts(run, len(parts))
+        run_parts(run, len(parts))
         inverse = torch.where(total == 0, 0, total.reciprocal())
         for x in (message, edge_message):
             x.view(num_nodes, heads, width // heads).mul_(inverse.unsqueeze(-1))
@@ -281,7 +274,7 @@ class _PairAttention(torch.autograd.Function):
         )
         (num_pairs, width), num_nodes = z.shape, query.shape[0]
         number, block_size = z.numpy().dtype.type, block_rows(width)
-        parts = _parts(pairs)
+        parts = parts_of(pairs)
         w_scale, w_feature = (part.t().contiguous() for part in weight.chunk(2))
         empty, no_rows = z.new_empty(0), z.new_empty(0, 0)
         slope, offset = empty, empty
@@ -309,15 +302,15 @@ class _PairAttention(torch.autograd.Function):
             pairs.source.numpy(),
             pairs.ptr.numpy(),
             z.numpy(),
-            *map(_flat, (query, key, value)),
+            *map(flat, (query, key, value)),
             w_scale.numpy(),
             w_feature.numpy(),
-            _flat(bias),
+            flat(bias),
             weight.contiguous().numpy(),
-            _flat(score),
+            flat(score),
             *_mask(attention_dropout, number),
             (no_rows if out_weight is None else out_weight.contiguous()).numpy(),
-            _flat(empty if out_scale is None else out_scale),
+            flat(empty if out_scale is None else out_scale),
             *_mask(feature_dropout, number),
             number(CLAMP),
             number(SMALLEST),
@@ -326,13 +319,13 @@ class _PairAttention(torch.autograd.Function):
         kept = [scale.numpy(), feature.numpy()]
         gradients = [
             logit.numpy(),
-            *map(_flat, (inverse, grad_message, grad_edge_message, mean_grad)),
+            *map(flat, (inverse, grad_message, grad_edge_message, mean_grad)),
             grad_out.numpy(),
             (no_rows if out is None else out).numpy(),
-            _flat(slope),
-            _flat(offset),
+            flat(slope),
+            flat(offset),
             grad_z.numpy(),
-            _flat(grad_query),
+            flat(grad_query),
         ]
         sums = [x.view(count, -1).numpy() for x in (grad_key, grad_value)]
         sums += [grad_weight.numpy(), grad_out_weight.numpy(), grad_bias, grad_score, grad_scale, grad_shift]
@@ -343,7 +336,7 @@ class _PairAttention(torch.autograd.Function):
             outputs = [*gradients, *(x[part] for x in sums)]
             backward_rows(*[*parts[part], *inputs, *products, stored, *outputs, head])
 
-        _run_parts(run, count)
+        run_parts(run, count)
         vectors = (torch.from_numpy(x.sum(0)).to(z.dtype) for x in (grad_bias, grad_score, grad_scale, grad_shift))
         bias_grad, score_grad, scale_grad, shift_grad = vectors
         updates = (grad_out_weight.sum(0), scale_grad, shift_grad) if out_weight is not None else (None,) * 3
@@ -351,39 +344,10 @@ class _PairAttention(torch.autograd.Function):
         return (grad_z, *nodes, grad_weight.sum(0), bias_grad, score_grad, *updates, *(None,) * 5)
 
 
-def _flat(x: Tensor) -> np.ndarray:
-    return x.detach().reshape(-1).numpy()
-
-
 def _mask(dropped: Dropped | None, number: Any) -> tuple[np.ndarray, Any]:
     if dropped is None:
         return np.empty(0, np.bool_), number(1)
-    return _flat(dropped.keep), number(dropped.scale)
-
-
-def _parts(pairs: PairSet) -> list[tuple[int, int]]:
-    """First and last node of each thread's part; of about equally many pairs."""
-    threads = max(1, min(torch.get_num_threads(), pairs.num_pairs // _PAIRS_PER_THREAD))
-    ptr = pairs.ptr.numpy()
-    cuts = np.searchsorted(ptr[1:-1], np.linspace(0, pairs.num_pairs, threads + 1)[1:-1]).tolist()
-    cuts = [0, *cuts, len(ptr) - 1]
-    return list(pairwise(cuts))
-
-
-def _run_parts(run: Callable[[int], None], count: int) -> None:
-    with one_blas_thread():
-        if count == 1:
-            run(0)
-        else:
-            list(_pool(count).map(run, range(count)))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "grit")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not live on in a forked process
+    return flat(dropped.keep), number(dropped.scale)
 
 
 def _joined(

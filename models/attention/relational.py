@@ -24,8 +24,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.attention.relational_kernels import LANES, backward_rows, forward_rows
-from graphpe.models.attention.relational_parts import (
+from graphpe.models.attention.parts import (
     array,
     compiled_runs,
     flat,
@@ -36,6 +35,7 @@ from graphpe.models.attention.relational_parts import (
     run_parts,
     unpad_heads,
 )
+from graphpe.models.attention.relational_kernels import LANES, backward_rows, forward_rows
 
 _BOUND = 80.0  # exp(-80) is no part of a softmax in float64, and exp(80) no infinity in float32
 

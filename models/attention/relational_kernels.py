@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphpe.compiled import compiled
-from graphpe.models.attention.grit_lanes import exponential, load, plus, spread, store, times, total
+from graphpe.models.attention.lanes import exponential, load, plus, spread, store, times, total
 
 LANES = 8
 BLOCK = 256  # pairs: a few arrays of D numbers each fit the second-level cache

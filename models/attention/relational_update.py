@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.attention.relational_parts import (
+from graphpe.models.attention.parts import (
     array,
     compiled_runs,
     flat,

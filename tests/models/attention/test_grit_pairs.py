@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphpe.models.attention import grit_pairs
+from graphpe.models.attention import parts
 from graphpe.models.attention.grit_pairs import grit_attention
 from graphpe.models.attention.grit_reference import (
     Dropped,
@@ -191,7 +191,7 @@ def test_statistics_far_from_zero() -> None:
 
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_threads_give_the_same(monkeypatch: pytest.MonkeyPatch, checkpoint: bool) -> None:
-    monkeypatch.setattr(grit_pairs, "_PAIRS_PER_THREAD", 100)
+    monkeypatch.setattr(parts, "_PAIRS_PER_THREAD", 100)
     pairs = pairs_of([30, 3, 0, 20])
     inputs = random_inputs(pairs, 8)
     before = torch.get_num_threads()
@@ -199,7 +199,7 @@ def test_threads_give_the_same(monkeypatch: pytest.MonkeyPatch, checkpoint: bool
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            assert len(grit_pairs._parts(pairs)) == threads
+            assert len(parts.parts_of(pairs)) == threads
             found = call(grit_attention, inputs, pairs, heads=2, checkpoint=checkpoint)
             loss = sum(x.square().sum() for x in found)
             results.append([*found, *torch.autograd.grad(loss, inputs)])
@@ -210,15 +210,15 @@ def test_threads_give_the_same(monkeypatch: pytest.MonkeyPatch, checkpoint: bool
 
 
 def test_parts_are_whole_nodes_of_about_equally_many_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grit_pairs, "_PAIRS_PER_THREAD", 1)
+    monkeypatch.setattr(parts, "_PAIRS_PER_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     for sizes in ([40], [1, 2, 3, 40, 0], [1], [0], [1, 1]):
         pairs = pairs_of(sizes)
-        parts = grit_pairs._parts(pairs)
+        found = parts.parts_of(pairs)
         nodes = sum(sizes)
-        assert [parts[0][0], *(last for _, last in parts)] == [0, *(first for first, _ in parts[1:]), nodes]
+        assert [found[0][0], *(last for _, last in parts)] == [0, *(first for first, _ in found[1:]), nodes]
         if nodes >= 40:
-            lengths = [int(pairs.ptr[last] - pairs.ptr[first]) for first, last in parts]
+            lengths = [int(pairs.ptr[last] - pairs.ptr[first]) for first, last in found]
             assert max(lengths) - min(lengths) <= 40 * 2
 
 

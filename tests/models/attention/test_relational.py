@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from graphpe.models.attention import relational, relational_kernels, relational_parts
+from graphpe.models.attention import parts, relational, relational_kernels
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs, pairs_of_keys
 from graphpe.models.attention.relational import relational_attention, relational_attention_reference
 from graphpe.models.membership import Membership
@@ -80,7 +80,7 @@ def test_fast_path_and_reference_agree(sizes, heads, channels, complete, threads
     pairs = make_pairs(sizes, complete=complete)
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relational_parts, "_PAIRS_PER_THREAD", 5)
+        patch.setattr(parts, "_PAIRS_PER_THREAD", 5)
         torch.set_num_threads(threads)
         try:
             both(random_inputs(pairs, heads * channels), pairs, heads)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from graphpe.models.attention import relational_parts, relational_update, relational_update_kernels
+from graphpe.models.attention import parts, relational_update, relational_update_kernels
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational_update import PairWeights, update_pairs, update_pairs_reference
 from graphpe.models.membership import Membership
@@ -80,7 +80,7 @@ def test_fast_path_and_reference_agree(sizes, width, narrow, narrower, complete,
     pairs = make_pairs(sizes, complete=complete)
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relational_parts, "_PAIRS_PER_THREAD", 5)
+        patch.setattr(parts, "_PAIRS_PER_THREAD", 5)
         torch.set_num_threads(threads)
         try:
             both(random_inputs(pairs, width, narrow, narrower), pairs)

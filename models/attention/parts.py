@@ -89,7 +89,7 @@ def unpad_heads(x: Tensor, heads: int, channels: int) -> Tensor:
 
 @cache
 def _pool(threads: int) -> Any:
-    return ThreadPoolExecutor(threads, "relational")
+    return ThreadPoolExecutor(threads, "pairs")
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not live on in a forked process

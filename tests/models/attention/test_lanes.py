@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphpe.compiled import compiled
-from graphpe.models.attention.grit_lanes import (
+from graphpe.models.attention.lanes import (
     exponential,
     load,
     minus,
