@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import lcm
 from typing import Any
 
 from graphpe.benchmarks.calls import parse_call
@@ -15,7 +16,8 @@ _LARGEST = 4096
 def widest(text: str, build: Callable[[str], Any], budget: int) -> str:
     """The call of a model with the largest width that stays within a budget of parameters.
 
-    Widths are multiples of four times the number of heads, so that heads and readouts divide them.
+    Widths are multiples of eight, for whole vector registers, and of twice the number of heads, for heads of an even
+    width, which rotary attention needs. Finer steps come closer to the budget.
 
     Args:
         text: The model as a call, with its heads where it has any.
@@ -26,7 +28,7 @@ def widest(text: str, build: Callable[[str], Any], budget: int) -> str:
         GraphPEValueError: If even the narrowest model has more.
     """
     call = parse_call(text)
-    unit = 4 * int(call.kwargs.get("heads", 1))
+    unit = lcm(8, 2 * int(call.kwargs.get("heads", 1)))
 
     def of_width(number: int) -> str:
         return str(replace(call, kwargs=call.kwargs | {"width": number * unit}))
