@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.models.arguments import (
+    call_text,
+    check_bools,
+    check_choice,
+    check_counts,
+    check_heads,
+    check_probabilities,
+)
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
 from graphpe.models.heads import Readout, pool
 from graphpe.models.inputs import FactoredEdges, FactoredFeatures
@@ -100,22 +107,13 @@ class GraphTransformer(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        for name, number in (("width", width), ("layers", layers), ("heads", heads)):
-            if not isinstance(number, int) or number < 1:
-                raise GraphPEValueError(f"{name} must be a positive integer (got {number!r})")
-        if width % heads:
-            raise GraphPEValueError(f"width must be a multiple of heads (got width={width}, heads={heads})")
-        if not isinstance(dropout, int | float) or not 0.0 <= dropout < 1.0:
-            raise GraphPEValueError(f"dropout must be a number in [0, 1) (got {dropout!r})")
-        if not isinstance(update_edges, bool):
-            raise GraphPEValueError(f"update_edges must be True or False (got {update_edges!r})")
-        for name, option, known in (
-            ("attention", attention, get_args(Attention)),
-            ("norm", norm, get_args(Norm)),
-            ("readout", readout, get_args(Readout)),
-        ):
-            if option not in known:
-                raise GraphPEValueError(f"{name} must be one of {', '.join(map(repr, known))} (got {option!r})")
+        check_counts(width=width, layers=layers, heads=heads)
+        check_heads(width, heads)
+        check_probabilities(dropout=dropout)
+        check_bools(update_edges=update_edges)
+        check_choice("attention", attention, get_args(Attention))
+        check_choice("norm", norm, get_args(Norm))
+        check_choice("readout", readout, get_args(Readout))
         self.width = width
         self.heads = heads
         self.attention = attention
@@ -187,11 +185,8 @@ class GraphTransformer(nn.Module):
         return None
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(width={self.width}, layers={len(self.layers)}, heads={self.heads}, "
-            f"attention={self.attention!r}, norm={self.norm!r}, dropout={self.dropout!r}, "
-            f"update_edges={self.update_edges!r}, readout={self.readout!r})"
-        )
+        names = ("width", "layers", "heads", "attention", "norm", "dropout", "update_edges", "readout")
+        return call_text(self, names)
 
 
 class GraphTransformerLayer(nn.Module):
