@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
@@ -15,7 +16,9 @@ from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.cells import Skipped, grid_cells
 from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.grid.engine import run_cells, run_cells_on_ray
+from graphpe.benchmarks.grid.locking import locked
 from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.errors import GraphPERuntimeError
 from graphpe.files import write_atomically
 
 EXAMPLES = """
@@ -26,7 +29,7 @@ examples:
 the same command goes on after Ctrl-C, a crash or a kill; finished cells are kept, also when the grid grows
 """
 
-_OF_A_CELL = {"task", "model", "encodings", "seed", "root"}
+_OF_A_CELL = {"task", "model", "encodings", "seed", "root", "devices", "nodes"}
 
 
 def add_grid(parser: CommandParser) -> None:
@@ -56,34 +59,100 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     of_grid = {field.name for field in fields(GridConfig)}
     grid = GridConfig(**{key: value for key, value in values.items() if key in of_grid})
     common = TrainConfig(**{key: value for key, value in values.items() if key not in of_grid}, encodings=())
-    root, cache_path = Path(out), None if cache is None else Path(cache)
+    _check_devices(grid, common)
+    root, cache_path = Path(out), None if cache is None else Path(cache).absolute()
+    _make_folder(root)
+    try:
+        with locked(root, f"another `graphpe grid` is at work in {root}: wait for it, stop it, or name another folder"):
+            return _run(grid, common, root, arguments, workers=workers, cache=cache_path, quiet=quiet)
+    except KeyboardInterrupt:
+        raise Stopped("stopped; what cells have done so far is saved, the same command goes on") from None
+    except OSError as error:
+        raise GraphPERuntimeError(
+            f"cannot write in {root}: {error.strerror or error}; mend that, the same command goes on"
+        ) from None
+    finally:
+        if not any(root.iterdir()):
+            root.rmdir()
 
-    listed = list(grid_cells(grid, common, root, workers=workers, cache=cache_path, progress=not quiet))
+
+class Stopped(GraphPERuntimeError):
+    """The user stopped a grid."""
+
+    exit_code = 130
+
+
+def _run(
+    grid: GridConfig,
+    common: TrainConfig,
+    root: Path,
+    arguments: Sequence[str],
+    *,
+    workers: int,
+    cache: Path | None,
+    quiet: bool,
+) -> int:
+    listed = list(grid_cells(grid, common, root, workers=workers, cache=cache, progress=not quiet))
     cells = [each for each in listed if isinstance(each, Cell)]
-    skipped = [each for each in listed if isinstance(each, Skipped)]
-    notes = [f"skipped {each.task}, {each.encoding}, {each.model}: {each.reason}" for each in skipped]
+    notes = [
+        f"skipped {each.task}, {each.encoding}, {each.model}: {each.reason}"
+        for each in listed
+        if isinstance(each, Skipped)
+    ]
+    if not cells:
+        raise GraphPERuntimeError(f"no cell of this grid can be run: {notes[0]}")
     todo = [cell for cell in cells if cell.status != "done"]
     if not quiet:
-        print("\n".join(notes))
-        print(f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(skipped) * grid.seeds} skipped")
-    root.mkdir(parents=True, exist_ok=True)
-    write_atomically(root / "command.txt", f"graphpe grid {shlex.join(arguments)}\n")
+        for note in notes:
+            print(note)
+        print(
+            f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(notes) * grid.seeds} skipped", flush=True
+        )
+    write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(_quoted, arguments))}\n")
     write_atomically(root / "skipped.txt", "".join(note + "\n" for note in notes))
     write_atomically(root / "cells.txt", "".join(f"{cell.folder.name}\n" for cell in cells))
-    with tqdm(total=len(todo), desc="grid", unit="cell", disable=quiet) as bar:
+    with tqdm(total=len(todo), desc="grid", unit="cell", disable=quiet or not todo) as bar:
 
         def done(cell: Cell) -> None:
             if cell.status == "failed" and not quiet:
                 bar.write(f"failed: {cell.task}, {cell.encoding}, {cell.model}, seed {cell.config.seed}: {cell.error}")
             bar.update()
 
-        if grid.engine == "ray":
-            run_cells_on_ray(todo, gpus=grid.gpus, jobs=grid.jobs, done=done)
-        else:
-            run_cells(todo, jobs=grid.jobs, gpus=grid.gpus, done=done)
+        run = run_cells_on_ray if grid.engine == "ray" else run_cells
+        run(todo, jobs=grid.jobs, gpus=grid.gpus, cache=cache, done=done)
     failed = [cell for cell in cells if cell.status == "failed"]
     if len(failed) < len(cells):
         print("\n".join(report_lines(root, root / "report")))
     if failed:
         print(f"{len(failed)} of {len(cells)} cells failed; the same command tries them again")
     return 1 if failed else 0
+
+
+def _check_devices(grid: GridConfig, common: TrainConfig) -> None:
+    if common.accelerator == "cuda" and not grid.gpus:
+        raise UsageError("--accelerator cuda needs --gpus, the number of GPUs that cells share")
+    if grid.engine == "local" and grid.gpus > torch.cuda.device_count():
+        raise UsageError(f"--gpus is {grid.gpus}, but this machine has {torch.cuda.device_count()}")
+
+
+def _make_folder(root: Path) -> None:
+    """The grid's folder: new, empty, or a grid's.
+
+    Raises:
+        GraphPERuntimeError: It holds something else, or cannot be made.
+    """
+    try:
+        of_a_grid = any((root / name).exists() for name in ("command.txt", "cells"))
+        if root.is_dir() and any(root.iterdir()) and not of_a_grid:
+            raise GraphPERuntimeError(f"{root} holds files that are no grid's: name another folder with --out")
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GraphPERuntimeError(
+            f"cannot make the folder {root}: {error.strerror or error}; name another with --out"
+        ) from None
+
+
+def _quoted(argument: str) -> str:
+    """For a shell; in double quotes where that is plainer than what `shlex` makes of single ones."""
+    plain = shlex.quote(argument)
+    return f'"{argument}"' if "'" in argument and not set(argument) & set('"$`\\!') else plain

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from math import lcm
 from typing import Any
 
-from graphpe.benchmarks.calls import parse_call
+from graphpe.benchmarks.assembly import SUPPLIED, model_classes
+from graphpe.benchmarks.calls import Call, bind, find_class, parse_call
 from graphpe.errors import GraphPEValueError
 
 _LARGEST = 4096
+
+
+def narrowest(text: str) -> str:
+    """The call of a model with the smallest width that `widest` tries, whatever width the call names.
+
+    Raises:
+        GraphPEValueError: For an unknown model, or an argument that it does not take.
+    """
+    call = parse_call(text)
+    constructor = find_class(call.name, model_classes(), "model")
+    arguments = bind(call, constructor, without=SUPPLIED)
+    heads = inspect.signature(constructor).parameters.get("heads")
+    width = _unit(arguments.get("heads", 1 if heads is None else heads.default))
+    return str(Call(call.name, (), arguments | {"width": width}))
 
 
 def widest(text: str, build: Callable[[str], Any], budget: int) -> str:
@@ -28,7 +44,7 @@ def widest(text: str, build: Callable[[str], Any], budget: int) -> str:
         GraphPEValueError: If even the narrowest model has more.
     """
     call = parse_call(text)
-    unit = lcm(8, 2 * int(call.kwargs.get("heads", 1)))
+    unit = _unit(call.kwargs.get("heads", 1))
 
     def of_width(number: int) -> str:
         return str(replace(call, kwargs=call.kwargs | {"width": number * unit}))
@@ -48,3 +64,7 @@ def widest(text: str, build: Callable[[str], Any], budget: int) -> str:
         middle = (low + high) // 2
         low, high = (middle, high) if parameters(middle) <= budget else (low, middle)
     return of_width(low)
+
+
+def _unit(heads: Any) -> int:
+    return lcm(8, 2 * heads) if isinstance(heads, int) and heads > 0 else 8

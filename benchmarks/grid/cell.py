@@ -11,20 +11,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from graphpe.benchmarks.grid.locking import locked
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.files import write_atomically
 
 Status = Literal["new", "started", "failed", "done"]
+
+_GRACE = 60.0  # seconds in which the process of a grid that was killed saves its state
 
 
 @dataclass(frozen=True)
@@ -102,13 +108,17 @@ class Cell:
         write_atomically(self.folder / "error.txt", " ".join(reason.split()) + "\n")
 
 
-def run_cell(folder: Path, device: str | None = None) -> None:
+def run_cell(folder: Path, device: str | None = None, cache: Path | None = None) -> None:
     """Run a cell, or go on with it, in this process, which should be its own; never raises for a cell that fails.
+
+    It ends, with its state saved, when the process that started it does. Ctrl-C in the terminal is for that one alone.
 
     Args:
         folder: Its folder.
         device: Numbers of the GPUs that it sees, as `CUDA_VISIBLE_DEVICES`; None to leave them.
+        cache: Folder for data worth keeping; None means the user's cache folder.
     """
+    _stop_with_parent()
     cell = Cell.open(folder)
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
@@ -119,7 +129,8 @@ def run_cell(folder: Path, device: str | None = None) -> None:
         contextlib.redirect_stderr(log),
     ):
         try:
-            _train(cell)
+            with locked(folder, "another process is at it; wait for it, or stop it", wait=_GRACE):
+                _train(cell, cache)
         except GraphPEError as error:
             if not hasattr(error, "exit_code"):  # interrupted, not failed: it goes on another time
                 cell.fail(str(error))
@@ -130,7 +141,21 @@ def run_cell(folder: Path, device: str | None = None) -> None:
             sys.stdout.flush()
 
 
-def _train(cell: Cell) -> None:
+def _stop_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _train(cell: Cell, cache: Path | None) -> None:
     from graphpe.benchmarks.training.experiment import run_experiment
     from graphpe.benchmarks.training.run_folder import RunFolder
 
@@ -139,4 +164,4 @@ def _train(cell: Cell) -> None:
         resume = RunFolder.open(cell.run)
     elif cell.run.exists():  # killed before there was anything to go on with
         shutil.rmtree(cell.run)
-    run_experiment(cell.config, run_path=cell.run, resume=resume, progress=False, workers=1)
+    run_experiment(cell.config, run_path=cell.run, resume=resume, progress=False, workers=1, cache=cache)

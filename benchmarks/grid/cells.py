@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from graphpe.benchmarks.assembly import build_encodings, build_model, build_task, check_built
-from graphpe.benchmarks.grid.budget import widest
+from graphpe.benchmarks.assembly import (
+    build_encodings,
+    build_model,
+    build_task,
+    canonical_bias,
+    canonical_encoder,
+    canonical_task,
+    check_built,
+)
+from graphpe.benchmarks.grid.budget import narrowest, widest
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
 from graphpe.benchmarks.tasks.task import ModelEnds
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve
-from graphpe.errors import GraphPEError
+from graphpe.errors import GraphPEError, GraphPEValueError
 
 
 @dataclass(frozen=True)
@@ -50,21 +59,48 @@ def grid_cells(
         progress: Whether reading shows progress.
 
     Raises:
-        GraphPEError: A task, encoding or model is not known or cannot be read: no part of the grid could be run.
+        GraphPEError: A task, encoding or model is not known, has an argument that it does not take, or cannot be read:
+            a word that is wrong would be wrong in every cell.
     """
     budget = parse_budget(grid.params)
-    columns = {text: Column.parse(text) for text in grid.encodings}
-    for task in grid.tasks:
-        config = resolve(replace(common, task=task, model=grid.models[0], encodings=()))
-        ends = build_task(config.task).load(workers=workers, cache=cache, progress=progress).ends
+    columns = {text: _checked_column(text) for text in grid.encodings}
+    canonical_encoder(common.encoder)
+    canonical_bias(common.bias)
+    for model in grid.models:
+        narrowest(model)
+    tasks = {task: build_task(canonical_task(task)) for task in grid.tasks}
+    for task, built in tasks.items():
+        ends = built.load(workers=workers, cache=cache, progress=progress).ends
         for (text, column), model in product(columns.items(), grid.models):
             try:
-                cell_config = _config(common, task, model, column, ends, budget)
+                with _memory_errors(model):
+                    cell_config = _config(common, task, model, column, ends, budget)
             except GraphPEError as error:
                 yield Skipped(task, text, model, str(error))
                 continue
             for seed in range(grid.seeds):
                 yield Cell.of(root, task, text, model, replace(cell_config, seed=seed))
+
+
+def _checked_column(text: str) -> Column:
+    """A column whose every word is known."""
+    column = Column.parse(text)
+    build_encodings(column.encodings or ())
+    if column.encoder is not None:
+        canonical_encoder(column.encoder)
+    if column.bias is not None:
+        canonical_bias(column.bias)
+    return column
+
+
+@contextmanager
+def _memory_errors(model: str) -> Iterator[None]:
+    try:
+        yield
+    except GraphPEError:
+        raise
+    except (MemoryError, RuntimeError) as error:  # torch's allocator raises RuntimeError
+        raise GraphPEValueError(f"{model} cannot be built ({' '.join(str(error).split())})") from None
 
 
 def _config(
@@ -75,7 +111,7 @@ def _config(
         replace(
             common,
             task=task,
-            model=model,
+            model=model if budget is None else narrowest(model),
             encodings=column.encodings,
             encoder=column.encoder or common.encoder,
             bias=column.bias or common.bias,

@@ -29,7 +29,7 @@ class GridConfig:
         params: Budget of parameters, as "500k", "1.5M" or a number: every model gets the largest width that stays
             within it, instead of the width its call names. Empty for no budget.
         jobs: Cells that run at once.
-        gpus: GPUs that cells share; 0 for the CPU. A cell has one, or a part if there are more jobs than GPUs.
+        gpus: GPUs that cells share; with 0 cells see none. A cell has one, or a part if there are more jobs than GPUs.
         engine: `local`, or `ray` for the nodes of a Ray cluster (which must see the same folder).
     """
 
@@ -37,7 +37,7 @@ class GridConfig:
     encodings: tuple[str, ...]
     models: tuple[str, ...]
     seeds: int = 3
-    params: str = ""
+    params: str | int = ""
     jobs: int = 1
     gpus: int = 0
     engine: Engine = "local"
@@ -59,15 +59,15 @@ class GridConfig:
         parse_budget(self.params)
 
 
-def parse_budget(text: str) -> int | None:
-    """A number of parameters: "500k", "1.5M", "250000"; None for an empty text.
+def parse_budget(text: str | int) -> int | None:
+    """A number of parameters: "500k", "1.5M", 250000; None for an empty text.
 
     Raises:
         GraphPEValueError: It is something else.
     """
-    if not text:
+    if text == "":
         return None
-    match = re.fullmatch(r"\s*([0-9_]+(?:\.[0-9]+)?)\s*([kKmM]?)\s*", text)
+    match = re.fullmatch(r"\s*([0-9_]+(?:\.[0-9]+)?)\s*([kKmM]?)\s*", str(text))
     number = float(match[1].replace("_", "")) * {"": 1, "k": 1e3, "m": 1e6}[match[2].lower()] if match else 0
     if not math.isfinite(number) or number < 1:
         raise GraphPEValueError(f'params is {text!r}; write a number of parameters such as "500k" or "1.5M"')

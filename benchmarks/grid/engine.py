@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 import os
 import time
@@ -19,7 +20,7 @@ _PAUSE = 0.05
 _GRACE = 30.0  # seconds in which an interrupted cell saves its state
 
 
-def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, done: Callable[[Cell], None]) -> None:
+def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, cache: Path | None, done: Callable[[Cell], None]) -> None:
     """Run cells in processes on this machine, `jobs` at once.
 
     A process is forked from one that has imported everything and done nothing: it starts at once, and what one cell
@@ -29,6 +30,7 @@ def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, done: Callable[[Ce
         cells: The cells.
         jobs: Processes at once.
         gpus: GPUs that they take turns on.
+        cache: Folder for data worth keeping; None means the user's cache folder.
         done: Called with each cell as it ends.
     """
     context = multiprocessing.get_context("forkserver")
@@ -42,8 +44,8 @@ def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, done: Callable[[Ce
                     if slot not in running and waiting:
                         cell = waiting.pop()
                         cell.write()
-                        device = str(slot % gpus) if gpus else None
-                        process = context.Process(target=run_cell, args=(cell.folder, device), name=cell.folder.name)
+                        device = str(slot % gpus) if gpus else ""
+                        process = context.Process(target=run_cell, args=(cell.folder, device, cache))
                         process.start()
                         running[slot] = cell, process
                 for slot, (cell, child) in list(running.items()):
@@ -57,13 +59,16 @@ def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, done: Callable[[Ce
             _stop([process for _, process in running.values()])
 
 
-def run_cells_on_ray(cells: Sequence[Cell], *, gpus: int, jobs: int, done: Callable[[Cell], None]) -> None:
+def run_cells_on_ray(
+    cells: Sequence[Cell], *, jobs: int, gpus: int, cache: Path | None, done: Callable[[Cell], None]
+) -> None:
     """Run cells as tasks of a Ray cluster whose nodes all see the cells' folders.
 
     Args:
         cells: The cells.
-        gpus: GPUs that all cells share.
         jobs: Cells at once.
+        gpus: GPUs that all cells share.
+        cache: Folder for data worth keeping; None means the user's cache folder.
         done: Called with each cell as it ends.
 
     Raises:
@@ -75,36 +80,64 @@ def run_cells_on_ray(cells: Sequence[Cell], *, gpus: int, jobs: int, done: Calla
         raise GraphPERuntimeError("engine='ray' needs Ray: pip install 'graphpe[ray]', or use local") from None
     started = not ray.is_initialized()
     if started:
-        ray.init(log_to_driver=False, include_dashboard=False)
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise GraphPERuntimeError(f"no connection to a Ray cluster ({' '.join(str(error).split())})") from None
+    running: dict[Any, Cell] = {}
     try:
+        _check_resources(ray, cells, jobs=jobs, gpus=gpus)
         # One process a cell: `max_calls=1` ends a worker after it.
-        remote = ray.remote(max_calls=1, max_retries=0)(run_cell)
+        remote = ray.remote(max_calls=1, max_retries=0)(_run_in)
         waiting = list(reversed(cells))
-        running: dict[Any, Cell] = {}
         while waiting or running:
             while waiting and len(running) < jobs:
                 cell = waiting.pop()
                 cell.write()
                 share = {"num_cpus": cell.config.threads, "num_gpus": min(1.0, gpus / jobs)}
-                running[remote.options(**share).remote(cell.folder.absolute())] = cell
+                task = remote.options(**share).remote(Path.cwd(), cell.folder, None if gpus else "", cache)
+                running[task] = cell
             (first, *_), _ = ray.wait(list(running), num_returns=1)
             cell = running.pop(first)
             try:
                 ray.get(first)
             except ray.exceptions.RayError as error:
-                cell.fail(f"its process died ({type(error).__name__})")
+                cell.fail(f"its process died ({type(error).__name__}); see {cell.folder / 'log.txt'}")
             else:
                 _note_death(cell, 0)
             done(cell)
     finally:
+        for task in running:
+            ray.cancel(task, force=True)
         if started:
             ray.shutdown()
+
+
+def _run_in(working_folder: Path, folder: Path, device: str | None, cache: Path | None) -> None:
+    """A cell on a node of a cluster: paths that are not absolute are the user's."""
+    os.chdir(working_folder)
+    run_cell(folder, device, cache)
+
+
+def _check_resources(ray: Any, cells: Sequence[Cell], *, jobs: int, gpus: int) -> None:
+    """Refuse what Ray would wait for without end."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for name, needed in (
+        ("CPU", max((cell.config.threads for cell in cells), default=0)),
+        ("GPU", min(1.0, gpus / jobs)),
+    ):
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if most < needed:
+            raise GraphPERuntimeError(
+                f"a cell takes {needed:g} {name}, but no node of the Ray cluster has more than {most:g}"
+            )
 
 
 def _note_death(cell: Cell, exit_code: int) -> None:
     """A process that ended without a result or a reason was killed, or ran out of memory."""
     if cell.status not in ("done", "failed"):
-        cell.fail(f"its process ended with code {exit_code} (out of memory?); see {Path(cell.folder) / 'log.txt'}")
+        why = "was stopped" if exit_code == 0 else f"ended with code {exit_code} (out of memory?)"
+        cell.fail(f"its process {why}; see {cell.folder / 'log.txt'}")
 
 
 def _stop(processes: Sequence[BaseProcess]) -> None:
