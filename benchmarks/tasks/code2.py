@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from graphpe.benchmarks.tasks.code.data import GRAPHS, CodeData, Graph, code_fingerprint, label_graphs
+from graphpe.benchmarks.tasks.code.data import CodeData, code_fingerprint, label_graphs
 from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
+from graphpe.benchmarks.tasks.code.edges import SYNTAX_GRAPHS, SyntaxGraph, syntax_edges
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import token_vocabulary
 from graphpe.benchmarks.tasks.code.vocabulary import NONE, UNKNOWN, Vocabulary
@@ -30,7 +31,7 @@ class Code2(Task):
     Attributes:
         root: The folder that holds OGB's folder `ogbg_code2`, or will.
         graph: `"ast"`, or `"ast+tokens"` with edges between consecutive attributed nodes. Inverse edges are added for
-            the model.
+            the model. (Data-flow graphs need the source, which the dataset leaves out: see `python-source`.)
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
         decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or
             `"argmax"`, the most probable class at each position, as in OGB's example.
@@ -44,13 +45,13 @@ class Code2(Task):
     summary: ClassVar[str] = "ogbg-code2: name the functions of GitHub projects; OGB's data, split and F1"
 
     root: str = "dataset"
-    graph: Graph = "ast+tokens"
+    graph: SyntaxGraph = "ast+tokens"
     tokens: int = 5_000
     decoding: Decoding = "expected-f1"
     download: bool = True
 
     def __post_init__(self) -> None:
-        check_choice("graph", self.graph, GRAPHS)
+        check_choice("graph", self.graph, SYNTAX_GRAPHS)
         check_size("tokens", self.tokens)
         check_choice("decoding", self.decoding, DECODINGS)
 
@@ -78,9 +79,8 @@ class Code2(Task):
         attributes = _mapping(ogb.folder, "attridx2attr", graphs.node["x"][:, 1], [NONE, UNKNOWN], notes)
         tokens = token_vocabulary([name_tokens[index] for index in ogb.split["train"].tolist()], self.tokens)
         graphs = label_graphs(
-            graphs,
+            syntax_edges(graphs, self.graph),
             tokens,
-            graph=self.graph,
             name_tokens=name_tokens,
             names=["_".join(name) for name in name_tokens],
             where=[f"ogbg-code2:{index}" for index in range(len(graphs))],

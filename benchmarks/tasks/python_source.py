@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphpe.benchmarks.tasks.code.corpus import Corpus
-from graphpe.benchmarks.tasks.code.data import GRAPHS, CodeData, Graph, code_fingerprint, label_graphs
+from graphpe.benchmarks.tasks.code.data import CodeData, code_fingerprint, label_graphs
 from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
+from graphpe.benchmarks.tasks.code.edges import GRAPHS, Graph, flow_edges, syntax_edges
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.files import SourceTree, find_sources, shown_path, standard_library
 from graphpe.benchmarks.tasks.code.graphs import MASKS, FunctionNodes, Mask, function_nodes
@@ -33,8 +34,10 @@ class PythonSource(Task):
 
     Attributes:
         root: Folder of the source; None means the standard library of the running Python.
-        graph: `"ast"`, or `"ast+tokens"` with edges between consecutive attributed nodes. Inverse edges are added for
-            the model.
+        graph: `"ast"`; `"ast+tokens"` with edges between consecutive attributed nodes; or `"dataflow"` with edges from
+            writes of variables to reads, from calls to definitions, between values and what is computed from them, and
+            between statements as far as their order matters, each type embedded on its own: see
+            `graphpe.benchmarks.tasks.code.dataflow`. Inverse edges are added for the model.
         mask: Where the function's own name is hidden: `"everywhere"` in its graph, or `"definition"`, OGB's rule,
             which leaves the label in recursive calls, `self.name` and `super().name`.
         tests: Whether folders of tests are read too.
@@ -82,7 +85,9 @@ class PythonSource(Task):
         """
         root = str(standard_library()) if self.root is None else self.root
         tree = find_sources(root, tests=self.tests)
-        corpus, notes = read_corpus(tree, workers=workers, cache=cache or user_cache(), progress=progress)
+        corpus, notes = read_corpus(
+            tree, dataflow=self._dataflow, workers=workers, cache=cache or user_cache(), progress=progress
+        )
         _require_functions(corpus, root)
         tokens_of = _tokens(corpus)
         chosen = np.flatnonzero([bool(tokens) for tokens in tokens_of])
@@ -97,7 +102,7 @@ class PythonSource(Task):
         nodes = nodes.masked(self.mask)
         types, attributes = nodes.vocabularies(train, self.attributes)
         tokens = token_vocabulary([name_tokens[index] for index in train], self.tokens)
-        ends = CodeEnds(types, attributes, tokens, self.decoding)
+        ends = CodeEnds(types, attributes, tokens, self.decoding, self._dataflow)
         graphs = self._graphs(corpus, chosen, nodes, name_tokens, ends)
 
         what = f"standard library of Python {platform.python_version()}" if self.root is None else root
@@ -117,7 +122,7 @@ class PythonSource(Task):
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return CodeEnds.from_state(state, self.decoding)
+        return CodeEnds.from_state(state, self.decoding, dataflow=self._dataflow)
 
     def functions(
         self, paths: Iterable[str | os.PathLike[str]], ends: CodeEnds, *, workers: int = 0
@@ -143,11 +148,15 @@ class PythonSource(Task):
             for file in below.files:
                 tree.files.append(replace(file, shown=f"{top}/{file.shown}" if path.is_dir() else top))
             tree.unreadable += [(f"{top}/{shown}", reason) for shown, reason in below.unreadable]
-        corpus, notes = read_corpus(tree, workers=workers, progress=False)
+        corpus, notes = read_corpus(tree, dataflow=self._dataflow, workers=workers, progress=False)
         _require_functions(corpus, ", ".join(map(str, roots)))
         chosen = np.arange(corpus.num_functions)
         nodes = function_nodes(corpus, chosen).masked(self.mask)
         return self._graphs(corpus, chosen, nodes, _tokens(corpus), ends), notes
+
+    @property
+    def _dataflow(self) -> bool:
+        return self.graph == "dataflow"
 
     def _graphs(
         self,
@@ -157,11 +166,11 @@ class PythonSource(Task):
         name_tokens: list[list[str]],
         ends: CodeEnds,
     ) -> PackedGraphs:
+        trees = nodes.pack(ends.types, ends.attributes)
         names, lines, files = corpus.names, corpus.line.tolist(), corpus.file.tolist()
         return label_graphs(
-            nodes.pack(ends.types, ends.attributes),
+            flow_edges(trees, nodes) if self._dataflow else syntax_edges(trees, self.graph),
             ends.tokens,
-            graph=self.graph,
             name_tokens=name_tokens,
             names=[names[index] for index in chosen],
             where=[f"{corpus.files[files[index]]}:{lines[index]}" for index in chosen],

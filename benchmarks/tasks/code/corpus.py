@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graphpe.benchmarks.tasks.code.parse import TYPE_NAMES, ParsedFile
 
-ARRAYS = ("type", "attribute", "parent", "depth", "start", "stop", "line", "file")
+ARRAYS = ("type", "attribute", "parent", "field", "depth", "start", "stop", "line", "file", "edge", "edge_type")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +29,14 @@ class Corpus:
     type: NDArray[np.int16]
     attribute: NDArray[np.int32]
     parent: NDArray[np.int64]
+    field: NDArray[np.int16]
     depth: NDArray[np.int32]
     start: NDArray[np.int64]
     stop: NDArray[np.int64]
     line: NDArray[np.int32]
     file: NDArray[np.int32]
+    edge: NDArray[np.int64]
+    edge_type: NDArray[np.int8]
     strings: list[str]
     type_names: list[str]
     files: list[str]
@@ -82,11 +85,15 @@ def merge_files(files: Sequence[tuple[str, ParsedFile]], skipped: Sequence[tuple
         type=_concatenate([parsed.type for _, parsed in files], np.int16),
         attribute=_concatenate(attributes, np.int32),
         parent=np.where(parents < 0, -1, parents + np.repeat(first, nodes)),
+        field=_concatenate([parsed.field for _, parsed in files], np.int16),
         depth=_concatenate([parsed.depth for _, parsed in files], np.int32),
         start=_concatenate([parsed.start for _, parsed in files], np.int64) + np.repeat(first, functions),
         stop=_concatenate([parsed.stop for _, parsed in files], np.int64) + np.repeat(first, functions),
         line=_concatenate([parsed.line for _, parsed in files], np.int32),
         file=np.repeat(np.arange(len(files), dtype=np.int32), functions),
+        edge=np.concatenate([np.empty((2, 0), np.int64), *(parsed.edge for _, parsed in files)], axis=1)
+        + np.repeat(first, [parsed.edge.shape[1] for _, parsed in files]),
+        edge_type=_concatenate([parsed.edge_type for _, parsed in files], np.int8),
         strings=list(index_of),
         type_names=list(TYPE_NAMES),
         files=[path for path, _ in files],

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.code.baseline import best_constant
-from graphpe.benchmarks.tasks.code.edges import add_token_edges, flag_syntax_edges
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, decode_names, encode_names
 from graphpe.benchmarks.tasks.code.vocabulary import Vocabulary
@@ -18,9 +17,6 @@ from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.ogb_compat import evaluator
 from graphpe.packed import PackedGraphs
-
-Graph = Literal["ast", "ast+tokens"]
-GRAPHS: tuple[Graph, ...] = ("ast", "ast+tokens")
 
 
 @dataclass
@@ -71,24 +67,19 @@ def label_graphs(
     graphs: PackedGraphs,
     tokens: Vocabulary,
     *,
-    graph: Graph,
     name_tokens: Sequence[list[str]],
     names: Sequence[str],
     where: Sequence[str],
 ) -> PackedGraphs:
-    """Syntax trees as a task's graphs: with edge flags, next-token edges if wanted, labels and names.
+    """Graphs of functions as a task's graphs: with labels and names.
 
     Args:
-        graphs: Trees in the form of ogbg-code2.
+        graphs: The graphs, with their edges.
         tokens: The classes.
-        graph: `"ast"` or `"ast+tokens"`.
         name_tokens: Sub-tokens of each function's name.
         names: Each function's name.
         where: Where each function stands.
     """
-    graphs = flag_syntax_edges(graphs)
-    if graph == "ast+tokens":
-        graphs = add_token_edges(graphs)
     return PackedGraphs(
         edge_index=graphs.edge_index,
         ptr=graphs.ptr,

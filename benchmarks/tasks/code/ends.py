@@ -11,13 +11,13 @@ from torch.nn import functional
 from torch_geometric.data import Batch
 
 from graphpe.benchmarks.tasks.code.decoding import DecodedNames, Decoding, argmax_names, expected_f1_names
-from graphpe.benchmarks.tasks.code.edges import add_inverse_edges
+from graphpe.benchmarks.tasks.code.edges import RELATIONS, add_inverse_edges, relations
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, spoken
 from graphpe.benchmarks.tasks.code.vocabulary import END, NONE, Vocabulary
 from graphpe.benchmarks.tasks.task import ModelEnds
 from graphpe.errors import GraphPEValueError
 from graphpe.models.heads import SubtokenHead
-from graphpe.models.inputs import ASTNodeEncoder, LinearEdges
+from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, LinearEdges
 from graphpe.packed import PackedGraphs
 
 ATTRIBUTE_DROPOUT = 0.15
@@ -36,19 +36,23 @@ class CodeEnds(ModelEnds):
         attributes: Attributes; column 1 of `x`.
         tokens: Sub-tokens of names, `__UNK__` and `__EOS__` last; the classes.
         decoding: How class scores become words; see `graphpe.benchmarks.tasks.code.decoding`.
+        dataflow: Whether the graphs are those of data flow, with types of edges instead of flags.
     """
 
     types: Vocabulary
     attributes: Vocabulary
     tokens: Vocabulary
     decoding: Decoding = "expected-f1"
+    dataflow: bool = False
 
     def state(self) -> dict[str, Any]:
         """The three vocabularies as lists."""
         return {"types": self.types.words, "attributes": self.attributes.words, "tokens": self.tokens.words}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], decoding: Decoding = "expected-f1") -> CodeEnds:
+    def from_state(
+        cls, state: Mapping[str, Any], decoding: Decoding = "expected-f1", *, dataflow: bool = False
+    ) -> CodeEnds:
         """The ends that `state` describes.
 
         Raises:
@@ -62,11 +66,12 @@ class CodeEnds(ModelEnds):
             ) from None
         if NONE not in attributes.index_of or tokens.words[-1] != END:
             raise GraphPEValueError(f"a saved vocabulary lacks {NONE} or {END}: it is damaged, or not one of code")
-        return cls(types, attributes, tokens, decoding)
+        return cls(types, attributes, tokens, decoding, dataflow)
 
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
-        """With the inverse of every edge, flagged in `edge_attr`."""
-        return add_inverse_edges(graphs)
+        """With the inverse of every edge: flagged in `edge_attr`, or a relation of its own."""
+        graphs = add_inverse_edges(graphs)
+        return relations(graphs) if self.dataflow else graphs
 
     def node_encoder(self, width: int) -> nn.Module:
         """Embeddings of type, attribute and depth, summed."""
@@ -80,8 +85,8 @@ class CodeEnds(ModelEnds):
         )
 
     def edge_encoder(self, width: int) -> nn.Module:
-        """A linear map of the two edge flags."""
-        return LinearEdges(2, width)
+        """A linear map of the two edge flags, or a vector for each relation and each inverse one."""
+        return CategoricalEdges(width, 2 * RELATIONS) if self.dataflow else LinearEdges(2, width)
 
     def head(self, width: int) -> nn.Module:
         """Five classifiers over sub-tokens: `[B, 5, classes]`."""

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from graphpe.benchmarks.tasks.code.corpus import Corpus
-from graphpe.benchmarks.tasks.code.parse import FUNCTION_TYPES
+from graphpe.benchmarks.tasks.code.parse import FIELD_NAMES, FUNCTION_TYPES
 from graphpe.benchmarks.tasks.code.vocabulary import MASK, NONE, UNKNOWN, Vocabulary, count_words
 from graphpe.packed import PackedGraphs
 
@@ -34,6 +34,9 @@ class FunctionNodes:
         attribute: Index into `strings`, or -1, `[N]`.
         depth: 0 for the root, `[N]`.
         parent: Node number of the parent, or -1 for a root, `[N]`.
+        field: Index into `FIELD_NAMES` of the parent's field that a node stands in, or -1, `[N]`.
+        edge: Source and target of edges of data flow, in order of the functions, `[2, E]`; none unless they were found.
+        edge_type: Index into `EDGE_TYPES`, `[E]`.
         ptr: Function b owns nodes `ptr[b]` to `ptr[b + 1]`, `[B + 1]`.
         strings: Attributes.
         type_names: Node types.
@@ -43,6 +46,9 @@ class FunctionNodes:
     attribute: Ints
     depth: Ints
     parent: Ints
+    field: Ints
+    edge: Ints
+    edge_type: Ints
     ptr: Ints
     strings: list[str]
     type_names: list[str]
@@ -137,12 +143,32 @@ def function_nodes(corpus: Corpus, functions: Ints) -> FunctionNodes:
     depth = corpus.depth[source] - np.repeat(corpus.depth[start], sizes) + 1
     parent = corpus.parent[source] - shift + first
     parent[position == 1] = ptr[:-1]
+    field = np.where(is_root, -1, corpus.field[source]).astype(np.int64)
+    field[position == 1] = FIELD_NAMES.index("body")
+    edge, edge_type = _flow_edges(corpus, functions, ptr)
     return FunctionNodes(
         type=np.where(is_root, corpus.type_names.index("Module"), corpus.type[source]),
         attribute=np.where(is_root, -1, corpus.attribute[source]).astype(np.int64),
         depth=np.where(is_root, 0, depth).astype(np.int64),
         parent=np.where(is_root, -1, parent),
+        field=field,
+        edge=edge,
+        edge_type=edge_type,
         ptr=ptr,
         strings=corpus.strings,
         type_names=corpus.type_names,
     )
+
+
+def _flow_edges(corpus: Corpus, functions: Ints, ptr: Ints) -> tuple[Ints, Ints]:
+    """Edges with both ends in a function, for each function, as node numbers of `FunctionNodes`, and their types."""
+    start, stop = corpus.start[functions], corpus.stop[functions]
+    # Edges are in order of the source: those that start in a function are a stretch.
+    low, high = np.searchsorted(corpus.edge[0], [start, stop])
+    counts = high - low
+    of = np.repeat(np.arange(len(functions)), counts)
+    chosen = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(low, counts)
+    target = corpus.edge[1, chosen]
+    inside = (target >= start[of]) & (target < stop[of])
+    chosen, of = chosen[inside], of[inside]
+    return corpus.edge[:, chosen] + (ptr[:-1] + 1 - start)[of], corpus.edge_type[chosen].astype(np.int64)

@@ -1,7 +1,8 @@
 """One source file as flat arrays: the syntax nodes of its functions in depth-first order.
 
 Each outermost function is walked once. A function inside it is a contiguous stretch of the same arrays, so methods
-and nested functions cost nothing more.
+and nested functions cost nothing more. With `dataflow`, the edges of `graphpe.benchmarks.tasks.code.dataflow` are found
+in the same pass.
 
 The attribute of a node is the first of its `name`, `arg`, constant value, `id` and `attr` that is not None, as text.
 That is what OGB's converter reads through `name, arg, s, n, id, attr` on Python 3.8 to 3.13, where `s` and `n` are
@@ -25,7 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PARSER_VERSION = 1
+from graphpe.benchmarks.tasks.code.dataflow.graph import function_edges
+
+PARSER_VERSION = 2
 """Part of the key of everything kept on disk; to be raised with any change of what this file produces."""
 
 LONGEST_ATTRIBUTE = 256
@@ -36,12 +39,24 @@ TYPE_NAMES: tuple[str, ...] = tuple(
 )
 """Names of the node types of the running Python; `ParsedFile.type` holds indices into it."""
 
+FIELD_NAMES: tuple[str, ...] = tuple(
+    """
+    annotation arg args argtypes asname attr bases body bound cases cause cls comparators context_expr conversion ctx
+    decorator_list default_value defaults elt elts exc finalbody format_spec func generators guard handlers ifs is_async
+    items iter key keys keywords kind kw_defaults kwarg kwd_attrs kwd_patterns kwonlyargs left level lower module msg
+    name names op operand ops optional_vars orelse pattern patterns posonlyargs rest returns right simple slice step
+    str subject tag target targets test type type_comment type_ignores type_params upper value values vararg
+    """.split()
+)
+"""Names of the fields of syntax nodes, Python 3.8 to 3.14: fixed, so that a model fits whatever Python reads source."""
+
 FUNCTION_TYPES = ("FunctionDef", "AsyncFunctionDef")
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 _ATTRIBUTE_FIELDS = ("name", "arg", "id", "attr")
 _DIGEST_CHARACTERS = 32
+_FIELD_NUMBER = {name: index for index, name in enumerate(FIELD_NAMES)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,28 +67,36 @@ class ParsedFile:
         type: Index into `TYPE_NAMES`, `[M]`.
         attribute: Index into `strings`, or -1, `[M]`.
         parent: Index of the parent, or -1 for an outermost function, `[M]`.
+        field: Index into `FIELD_NAMES` of the parent's field that a node stands in (`body` for an outermost function),
+            or -1 for a field without a name there, `[M]`.
         depth: Depth below the outermost function, which has 0, `[M]`.
         start: First node of a function: its definition, `[F]`.
         stop: One past the last node of a function, `[F]`.
         line: Line of a function's `def`, `[F]`.
+        edge: Source and target of the edges of data flow, in order of the source, `[2, E]`; none unless asked for.
+        edge_type: Index into `EDGE_TYPES`, `[E]`.
         strings: The attributes that occur.
     """
 
     type: NDArray[np.int16]
     attribute: NDArray[np.int32]
     parent: NDArray[np.int32]
+    field: NDArray[np.int16]
     depth: NDArray[np.int32]
     start: NDArray[np.int32]
     stop: NDArray[np.int32]
     line: NDArray[np.int32]
+    edge: NDArray[np.int32]
+    edge_type: NDArray[np.int8]
     strings: list[str]
 
 
-def parse_source(source: bytes) -> ParsedFile:
+def parse_source(source: bytes, *, dataflow: bool = False) -> ParsedFile:
     """Parse one file.
 
     Args:
         source: The bytes of the file; a byte order mark and a coding line are honoured.
+        dataflow: Whether to find the edges of data flow.
 
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: Whatever `ast.parse` raises for source that is not
@@ -81,8 +104,10 @@ def parse_source(source: bytes) -> ParsedFile:
     """
     with _quiet(), _no_collection():
         walk = _Walk()
-        for function in outermost_functions(ast.parse(source)):
+        for function, is_method in _outermost_functions(ast.parse(source)):
             walk.add(function)
+            if dataflow:
+                walk.add_flow(function, is_method)
         return walk.result()
 
 
@@ -91,13 +116,20 @@ def outermost_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFu
 
     Only statements hold functions: expressions are not looked into.
     """
-    stack = [tree]
+    return (function for function, _ in _outermost_functions(tree))
+
+
+def _outermost_functions(tree: ast.AST) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, bool]]:
+    """Outermost functions, and whether they stand in a class."""
+    stack = [(tree, False)]
     while stack:
-        node = stack.pop()
+        node, in_class = stack.pop()
         if isinstance(node, _FUNCTIONS):
-            yield node
+            yield node, in_class
         else:
-            stack.extend(reversed([child for child in ast.iter_child_nodes(node) if isinstance(child, _BLOCKS)]))
+            in_class = in_class or isinstance(node, ast.ClassDef)
+            children = [(child, in_class) for child in ast.iter_child_nodes(node) if isinstance(child, _BLOCKS)]
+            stack.extend(reversed(children))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +138,8 @@ class _Plan:
 
     type_index: int
     attribute: str | None
-    children: tuple[str, ...]
-    """Fields that may hold nodes, last first: the order in which a stack takes them."""
+    children: tuple[tuple[str, int], ...]
+    """Fields that may hold nodes, and their indices, last first: the order in which a stack takes them."""
     is_function: bool
 
 
@@ -122,7 +154,8 @@ class _Plans(dict[type, _Plan]):
             attribute, children = "value", ()
         elif cls.__name__ == "TypeAlias":  # its `name` is a node (Python 3.12)
             attribute, children = None, tuple(reversed(fields))
-        plan = _Plan(TYPE_NAMES.index(cls.__name__), attribute, children, issubclass(cls, _FUNCTIONS))
+        numbered = tuple((field, _FIELD_NUMBER.get(field, -1)) for field in children)
+        plan = _Plan(TYPE_NAMES.index(cls.__name__), attribute, numbered, issubclass(cls, _FUNCTIONS))
         self[cls] = plan
         return plan
 
@@ -137,21 +170,27 @@ class _Walk:
         self.type = array("h")
         self.attribute = array("i")
         self.parent = array("i")
+        self.field = array("h")
         self.depth = array("i")
         self.start = array("i")
         self.stop = array("i")
         self.line = array("i")
+        self.nodes: list[ast.AST] = []
+        """The nodes of the function that was added last."""
+        self.edges: list[tuple[int, int, int]] = []
         self.strings: dict[str, int] = {}
 
     def add(self, function: ast.AST) -> None:
         plans, strings, node_class = _plans, self.strings, ast.AST
         add_type, add_attribute = self.type.append, self.attribute.append
-        add_parent, add_depth = self.parent.append, self.depth.append
+        add_parent, add_depth, add_field = self.parent.append, self.depth.append, self.field.append
+        self.nodes = []
+        add_node = self.nodes.append
         index = len(self.type)
-        stack: list[tuple[Any, int, int]] = [(function, -1, 0)]
+        stack: list[tuple[Any, int, int, int]] = [(function, -1, 0, _FIELD_NUMBER["body"])]
         push, pop = stack.append, stack.pop
         while stack:
-            node, parent, depth = pop()
+            node, parent, depth, field = pop()
             if node is None:  # everything below a function has been taken: `parent` is its number
                 self.stop[parent] = index
                 continue
@@ -159,36 +198,48 @@ class _Walk:
             add_type(plan.type_index)
             add_parent(parent)
             add_depth(depth)
+            add_field(field)
+            add_node(node)
             value = None if plan.attribute is None else getattr(node, plan.attribute, None)
             if value is None:
                 add_attribute(-1)
             else:
                 add_attribute(strings.setdefault(value if value.__class__ is str else _text(value), len(strings)))
             if plan.is_function:
-                push((None, len(self.start), 0))
+                push((None, len(self.start), 0, 0))
                 self.start.append(index)
                 self.stop.append(-1)
                 self.line.append(node.lineno)
             depth += 1
-            for field in plan.children:
-                child = getattr(node, field, None)
+            for name, field in plan.children:
+                child = getattr(node, name, None)
                 if child.__class__ is list:
                     for item in reversed(child):
                         if isinstance(item, node_class):
-                            push((item, index, depth))
+                            push((item, index, depth, field))
                 elif isinstance(child, node_class):
-                    push((child, index, depth))
+                    push((child, index, depth, field))
             index += 1
 
+    def add_flow(self, function: ast.FunctionDef | ast.AsyncFunctionDef, is_method: bool) -> None:
+        """The edges of the function that was added last."""
+        first = len(self.type) - len(self.nodes)
+        number = dict(zip(map(id, self.nodes), range(first, len(self.type)), strict=True))
+        self.edges += sorted(set(function_edges(function, number, is_method=is_method)))
+
     def result(self) -> ParsedFile:
+        edges = np.array(self.edges, dtype=np.int32).reshape(-1, 3)
         return ParsedFile(
             type=np.array(self.type, dtype=np.int16),
             attribute=np.array(self.attribute, dtype=np.int32),
             parent=np.array(self.parent, dtype=np.int32),
+            field=np.array(self.field, dtype=np.int16),
             depth=np.array(self.depth, dtype=np.int32),
             start=np.array(self.start, dtype=np.int32),
             stop=np.array(self.stop, dtype=np.int32),
             line=np.array(self.line, dtype=np.int32),
+            edge=edges[:, :2].T,
+            edge_type=edges[:, 2].astype(np.int8),
             strings=[_storable(text) for text in self.strings],
         )
 

@@ -10,10 +10,11 @@ import platform
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,7 +30,12 @@ SMALL = 500_000
 
 
 def read_corpus(
-    tree: SourceTree, *, workers: int = 0, cache: Path | None = None, progress: bool = True
+    tree: SourceTree,
+    *,
+    dataflow: bool = False,
+    workers: int = 0,
+    cache: Path | None = None,
+    progress: bool = True,
 ) -> tuple[Corpus, list[str]]:
     """Parse every file of a source tree, or take the result from the cache.
 
@@ -37,9 +43,10 @@ def read_corpus(
 
     Args:
         tree: What `find_sources` found.
+        dataflow: Whether to find the edges of data flow.
         workers: Processes; 0 means as many as there are cores.
         cache: Folder in which the result is kept, under a key made of the files' paths and contents, the Python
-            version and the parser's version; None means that nothing is kept.
+            version, the parser's version and `dataflow`; None means that nothing is kept.
         progress: Whether to show a bar.
 
     Returns:
@@ -49,7 +56,7 @@ def read_corpus(
         GraphPERuntimeError: If a process dies while parsing.
     """
     digests, size = digest_files(tree.files)
-    key = _key(tree, digests)
+    key = _key(tree, digests, dataflow)
     notes: list[str] = []
     if cache is not None:
         try:
@@ -65,7 +72,7 @@ def read_corpus(
         workers = 1
     files: list[tuple[str, ParsedFile]] = []
     skipped = list(tree.unreadable)
-    results = _parse_all([file.path for file in tree.files], workers)
+    results = _parse_all([file.path for file in tree.files], partial(parse_file, dataflow=dataflow), workers)
     bar = tqdm(results, total=len(tree.files), desc="parse", unit="file", leave=False, disable=not progress)
     for file, result in zip(tree.files, bar, strict=True):
         if isinstance(result, ParsedFile):
@@ -82,10 +89,10 @@ def read_corpus(
     return corpus, notes + describe_skipped(corpus.skipped)
 
 
-def parse_file(path: Path) -> ParsedFile | str:
+def parse_file(path: Path, *, dataflow: bool = False) -> ParsedFile | str:
     """Parse a file; where it cannot be read or parsed, the reason."""
     try:
-        return parse_source(path.read_bytes())
+        return parse_source(path.read_bytes(), dataflow=dataflow)
     except OSError as error:
         return error.strerror or type(error).__name__
     except SyntaxError as error:
@@ -105,20 +112,22 @@ def describe_skipped(skipped: list[tuple[str, str]]) -> list[str]:
     return [f"skipped {len(skipped)} broken or unreadable {'path' if len(skipped) == 1 else 'paths'}: {named}{more}"]
 
 
-def _parse_all(paths: list[Path], workers: int) -> Iterator[ParsedFile | str]:
+def _parse_all(
+    paths: list[Path], parse: Callable[[Path], ParsedFile | str], workers: int
+) -> Iterator[ParsedFile | str]:
     """Parsed files in order."""
     if workers == 1 or len(paths) < 2:
-        yield from map(parse_file, paths)
+        yield from map(parse, paths)
         return
     pool = None
     try:
         pool = ProcessPoolExecutor(min(workers, len(paths)), mp_context=_context(), initializer=_ignore_interrupts)
         with _without_fork_warning():
-            results = pool.map(parse_file, paths, chunksize=4)
+            results = pool.map(parse, paths, chunksize=4)
     except OSError:  # no semaphores or no more processes to be had here
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
-        yield from map(parse_file, paths)
+        yield from map(parse, paths)
         return
     try:
         yield from results
@@ -155,9 +164,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _key(tree: SourceTree, digests: list[str]) -> str:
+def _key(tree: SourceTree, digests: list[str], dataflow: bool) -> str:
     about = {
         "parser": PARSER_VERSION,
+        "dataflow": dataflow,
         "python": [platform.python_implementation(), *sys.version_info[:3]],
         "files": [[file.shown, digest] for file, digest in zip(tree.files, digests, strict=True)],
         "unreadable": tree.unreadable,

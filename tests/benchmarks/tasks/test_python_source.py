@@ -144,7 +144,7 @@ def test_source_that_cannot_be_used(tree, files, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"graph": "cfg"}, "graph must be one of 'ast', 'ast\\+tokens', got 'cfg'"),
+        ({"graph": "cfg"}, "graph must be one of 'ast', 'ast\\+tokens', 'dataflow', got 'cfg'"),
         ({"mask": "never"}, "mask must be one of"),
         ({"tokens": 0}, "tokens must be a positive integer"),
         ({"attributes": 1.5}, "attributes must be a positive integer"),

@@ -67,7 +67,7 @@ def test_deep_source_is_read_or_skipped(tmp_path, source):
     "error", [RecursionError(), MemoryError(), ValueError("odd"), OverflowError(), OSError(5, "io")]
 )
 def test_whatever_the_parser_raises_is_a_reason(tmp_path, monkeypatch, error):
-    def fail(_: bytes) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     (tmp_path / "a.py").write_text("")
