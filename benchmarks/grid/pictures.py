@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,15 +12,17 @@ import numpy as np
 
 from graphpe.benchmarks.grid.config import NONE
 from graphpe.benchmarks.grid.results import Combination
+from graphpe.benchmarks.grid.statistics import mean_ranks
 
 _MARKERS = "osD^vP*XhH<>pd"
 
 
 def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[str, str], float], path: Path) -> None:
-    """Test metric of every encoding (row) and model (column) of one task.
+    """Test metric of every encoding (row) and model (column) of one task, and the mean rank and cost of each encoding.
 
-    Colour is the gain over no encoding in the same model (over the column's mean where that row is missing), in units
-    of the largest in the picture; the best of each model is framed; a star marks p < 0.05.
+    Colour is the gain over no encoding in the same model (over the column's mean where that row is missing); the best
+    of each model is framed; a star marks p < 0.05. The cost of an encoding is the median over models of its seconds of
+    encoding and training, divided by those of no encoding where there is that row.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -27,54 +31,94 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
     sign = 1 if first.maximize else -1
     encodings = list(dict.fromkeys(each.encoding for each in combinations))
     models = list(dict.fromkeys(each.model for each in combinations))
+    found = {(encodings.index(each.encoding), models.index(each.model)): each for each in combinations}
     value = np.full((len(encodings), len(models)), np.nan)
-    text = [["" for _ in models] for _ in encodings]
-    for each in combinations:
-        row, column = encodings.index(each.encoding), models.index(each.model)
-        value[row, column] = sign * each.mean()
-        star = "*" if p_values.get((each.encoding, each.model), 1.0) < 0.05 else ""
-        deviation = each.deviation()
-        text[row][column] = f"{each.mean():.4g}{star}" + ("" if math.isnan(deviation) else f"\n± {deviation:.2g}")
-    with np.errstate(all="ignore"):
-        base = value[encodings.index(NONE)] if NONE in encodings else np.full(len(models), np.nan)
-        base = np.where(np.isnan(base), _column_means(value), base)
-    gain = value - base
-    limit = np.nanmax(np.abs(gain)) if np.isfinite(gain).any() else 1.0
+    for place, each in found.items():
+        value[place] = sign * each.mean()
+    gain, over = _gains(value, encodings)
+    known = np.abs(gain[np.isfinite(gain)])
+    # One diverged run must not make all others white.
+    largest = known.max(initial=0.0)
+    limit = min(largest, 3 * float(np.quantile(known, 0.75))) if known.size else 1.0
+    limit = limit or largest or 1.0
 
-    size = (3.0 + 1.55 * len(models), 1.6 + 0.52 * len(encodings))
+    labels = [_wrapped(encoding, 34) for encoding in encodings]
+    size = (5.4 + 1.25 * len(models), 1.9 + 0.5 * len(encodings))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(gain, cmap="RdBu", vmin=-(limit or 1.0), vmax=limit or 1.0, aspect="auto")
-    for row in range(len(encodings)):
-        for column in range(len(models)):
+    axes.set_facecolor("0.93")
+    image = axes.imshow(np.ma.masked_invalid(gain), cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    digits = _digits(value)
+    for row, column in np.ndindex(value.shape):
+        cell = found.get((row, column))
+        text, dark = "–", False
+        if cell is not None:
+            star = "*" if p_values.get((cell.encoding, cell.model), math.nan) < 0.05 else ""
+            deviation = cell.deviation()
+            text = f"{cell.mean():.{digits}f}{star}"
+            text += "" if math.isnan(deviation) else f"\n± {deviation:.{digits}f}"
             dark = abs(gain[row, column]) > 0.65 * limit
-            axes.text(
-                column, row, text[row][column], ha="center", va="center", fontsize=8, color="white" if dark else "black"
-            )
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     for column in range(len(models)):
         if np.isfinite(value[:, column]).any():
             best = int(np.nanargmax(value[:, column]))
-            axes.add_patch(Rectangle((column - 0.49, best - 0.49), 0.98, 0.98, fill=False, linewidth=2))
-    axes.set_xticks(range(len(models)), [_short(model) for model in models], rotation=20, ha="right")
-    axes.set_yticks(range(len(encodings)), [_short(encoding) for encoding in encodings])
+            axes.add_patch(Rectangle((column - 0.48, best - 0.47), 0.96, 0.94, fill=False, linewidth=2))
+    axes.set_xticks(range(len(models)), [_wrapped(model, 18) for model in models], fontsize=8)
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(len(encodings)), labels, fontsize=8)
+    axes.tick_params(length=0)
+    edge = len(models) - 0.5
+    for offset, title, entries in (
+        (0.38, "mean\nrank", [f"{rank:.1f}" for rank in mean_ranks(value.T.tolist())]),
+        (1.0, "time" if NONE in encodings else "time, s", _costs(found, encodings, len(models))),
+    ):
+        axes.text(edge + offset, -0.62, title, ha="center", va="bottom", fontsize=8)
+        for row, entry in enumerate(entries):
+            axes.text(edge + offset, row, entry, ha="center", va="center", fontsize=8)
+    axes.set_xlim(-0.5, edge + 1.35)
+    axes.add_patch(Rectangle((edge, -0.5), 1.36, len(encodings), facecolor="white", zorder=0.5))
+    axes.spines[:].set_visible(False)
+    extend = "neither" if limit >= largest else "both"
+    figure.colorbar(image, label=f"gain in {first.metric} over {over}", extend=extend, pad=0.01)
     arrow = "higher" if first.maximize else "lower"
-    axes.set_title(f"{_short(first.task.split('(')[0])}: test {first.metric}, {arrow} is better", fontsize=10)
-    figure.colorbar(image, label="gain over none" if NONE in encodings else "gain over the mean")
+    figure.suptitle(f"{_short(first.task)}: test {first.metric}, {arrow} is better", fontsize=11)
+    seeds = sorted({len(each.runs) for each in combinations})
+    counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    notes = [f"± over {counted} seeds" if seeds[-1] > 1 else "one seed", "frame: best of its model"]
+    if any(p < 0.05 for p in p_values.values()):
+        notes.append("*: differs from none, p < 0.05 (corrected)")
+    if np.isnan(value).any():
+        notes.append("–: not possible, or not finished")
+    notes.append("time: of encoding and training by the clock" + (", relative to none" if NONE in encodings else ""))
+    figure.supxlabel("; ".join(notes), fontsize=8)
     figure.savefig(path, dpi=130)
 
 
 def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
-    """Test metric against seconds of encoding and training: a colour for each encoding, a marker for each model."""
+    """Test metric against seconds of encoding and training: a colour for each encoding, a marker for each model.
+
+    A line joins the combinations that none beats at less cost; they have numbers, and their names stand in the legend.
+    """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     first = combinations[0].runs[0]
     encodings = list(dict.fromkeys(each.encoding for each in combinations))
     models = list(dict.fromkeys(each.model for each in combinations))
     colours = colormaps["tab20" if len(encodings) > 10 else "tab10"].colors  # type: ignore[attr-defined]
-    figure = Figure(figsize=(9.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(10.5, 5.4), layout="constrained")
     axes = figure.subplots()
+    front = _front(combinations)
+    axes.step(
+        [each.mean("seconds") for each in front],
+        [each.mean() for each in front],
+        where="post",
+        color="0.6",
+        linewidth=1,
+        zorder=0,
+    )
     for each in combinations:
         deviation = each.deviation()
         axes.errorbar(
@@ -87,28 +131,95 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
             alpha=0.85,
             elinewidth=0.7,
         )
+    for number, each in enumerate(front, 1):
+        axes.annotate(
+            str(number),
+            (each.mean("seconds"), each.mean()),
+            xytext=(0, 8),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            fontweight="bold",
+        )
     axes.set(xscale="log", xlabel="seconds of encoding and training", ylabel=f"test {first.metric}")
-    axes.set_title(
-        f"{_short(first.task.split('(')[0])}: {'higher' if first.maximize else 'lower'} is better", fontsize=10
-    )
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    means = [each.mean() for each in combinations]
+    margin = 0.12 * (max(means) - min(means)) or 0.05 * abs(means[0]) or 1.0
+    axes.set_ylim(min(means) - margin, max(means) + margin)  # of the means: one wide error bar would squeeze the rest
+    better = "higher" if first.maximize else "lower"
     if not first.maximize:
         axes.invert_yaxis()  # better is up, as it is where more is better
+    figure.suptitle(f"{_short(first.task)}: test {first.metric} ({better} is better, up) against cost", fontsize=11)
     entries = [
-        Line2D([], [], color=colours[i % len(colours)], marker="s", linestyle="", label=_short(encoding))
+        Line2D([], [], color=colours[i % len(colours)], marker="s", linestyle="", label=_wrapped(encoding, 40))
         for i, encoding in enumerate(encodings)
     ]
     entries += [
-        Line2D([], [], color="black", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=_short(model))
+        Line2D([], [], color="black", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=_wrapped(model, 40))
         for i, model in enumerate(models)
     ]
+    entries += [
+        Line2D([], [], linestyle="", marker=f"${number}$", color="black", label=_wrapped(_name(each), 40))
+        for number, each in enumerate(front, 1)
+    ]
     axes.legend(handles=entries, fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure.supxlabel("numbers and line: no other combination is as good at less cost", fontsize=8)
     figure.savefig(path, dpi=130)
 
 
-def _column_means(value: np.ndarray) -> np.ndarray:
+def _gains(value: np.ndarray, encodings: Sequence[str]) -> tuple[np.ndarray, str]:
+    """Gains over no encoding, or over the mean of each column where that is missing; and what they are over."""
+    missing = np.full(value.shape[1], np.nan)
+    base = value[list(encodings).index(NONE)] if NONE in encodings else missing
     known = np.isfinite(value)
-    return np.where(known.any(0), np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+    means = np.where(known.any(0), np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+    return value - np.where(np.isnan(base), means, base), NONE if NONE in encodings else "the mean"
+
+
+def _costs(found: Mapping[tuple[int, int], Combination], encodings: Sequence[str], models: int) -> list[str]:
+    """Seconds of each encoding, median over models; as a multiple of no encoding where there is that row."""
+    seconds = np.full((len(encodings), models), np.nan)
+    for place, each in found.items():
+        seconds[place] = each.mean("seconds")
+    relative = NONE in encodings
+    if relative:
+        seconds = seconds / seconds[list(encodings).index(NONE)]
+    texts = []
+    for row in seconds:
+        known = row[np.isfinite(row)]
+        number = float(np.median(known)) if known.size else math.nan
+        texts.append("" if math.isnan(number) else f"{number:.2g}x" if relative else f"{number:.3g}")
+    return texts
+
+
+def _front(combinations: Sequence[Combination]) -> list[Combination]:
+    """The combinations that none beats at less cost, cheapest first."""
+    sign = 1 if combinations[0].runs[0].maximize else -1
+    front: list[Combination] = []
+    for each in sorted(combinations, key=lambda each: (each.mean("seconds"), -sign * each.mean())):
+        if not front or sign * each.mean() > sign * front[-1].mean():
+            front.append(each)
+    return front
+
+
+def _digits(value: np.ndarray) -> int:
+    """Decimals that show about four digits of the largest number."""
+    known = np.abs(value[np.isfinite(value)])
+    largest = float(np.median(known)) if known.size else 0.0
+    return 3 if largest == 0 else int(np.clip(3 - math.floor(math.log10(largest)), 0, 4))
+
+
+def _name(combination: Combination) -> str:
+    return f"{combination.encoding}, {combination.model}"
+
+
+def _wrapped(text: str, width: int) -> str:
+    """A label on several lines; broken at spaces, and after brackets and commas."""
+    lines = textwrap.wrap(re.sub(r",\s*", ", ", text).replace("(", "( "), width)
+    return "\n".join(line.replace("( ", "(").rstrip() for line in lines[:4]) + ("…" if len(lines) > 4 else "")
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 48 else text[:47] + "…"
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -26,8 +26,8 @@ class EncodingResult:
         rank: Mean rank over models, 1 for the best column.
         better: Models that it makes better than no encoding, in the mean over seeds.
         models: Models that have both.
-        p_value: That its differences from no encoding are chance, corrected for the number of encodings; nan without
-            that column.
+        p_value: That its differences from no encoding are chance, corrected for the number of encodings; nan where
+            fewer than two runs have a partner without an encoding.
     """
 
     encoding: str
@@ -101,19 +101,19 @@ def task_section(combinations: Sequence[Combination]) -> str:
         lines.append(
             f"| {each.encoding} | {each.model} | {spread(each.mean(), each.deviation())} "
             f"| {spread(each.mean('valid'), each.deviation('valid'))} | {len(each.runs)} "
-            f"| {'' if math.isnan(p_value) else f'{p_value:.3f}'} | {each.mean('parameters'):,.0f} "
+            f"| {_p_text(p_value)} | {each.mean('parameters'):,.0f} "
             f"| {each.mean('encode_seconds'):.1f} | {each.mean('epoch_seconds'):.1f} "
             f"| {each.mean('peak_bytes') / 1e9:.2f} |"
         )
     lines += ["", "| encoding | mean rank | better than none | p, all models |", "|---|---|---|---|"]
     for result in sorted(encoding_results(combinations), key=lambda result: result.rank):
-        p_text = "" if math.isnan(result.p_value) else f"{result.p_value:.3f}"
         better = f"{result.better} of {result.models} models" if result.models else ""
-        lines.append(f"| {result.encoding} | {result.rank:.2f} | {better} | {p_text} |")
+        lines.append(f"| {result.encoding} | {result.rank:.2f} | {better} | {_p_text(result.p_value)} |")
     lines += [
         "",
         "Mean and sample standard deviation over n seeds. p against none: paired t-test over seeds; p, all models: "
-        "sign flips of the paired differences of all models; both corrected for their number by Holm's method.",
+        "sign flips of the paired differences of all models; both corrected for their number by Holm's method, and "
+        "empty where fewer than two runs can be compared.",
     ]
     return "\n".join(lines)
 
@@ -124,7 +124,10 @@ def spread(mean: float, deviation: float) -> str:
 
 
 def significance(combinations: Sequence[Combination]) -> dict[tuple[str, str], float]:
-    """By encoding and model: the corrected p-value of its difference from the same model without an encoding."""
+    """By encoding and model: the corrected p-value of its difference from the same model without an encoding.
+
+    It is nan where fewer than two seeds can be compared.
+    """
     paired = {
         (each.encoding, each.model): paired_t(differences)
         for each in combinations
@@ -161,6 +164,12 @@ def encoding_results(combinations: Sequence[Combination]) -> list[EncodingResult
         )
         for encoding, rank in zip(encodings, mean_ranks(scores), strict=True)
     ]
+
+
+def _p_text(p_value: float) -> str:
+    if math.isnan(p_value):
+        return ""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def _differences(combination: Combination, combinations: Sequence[Combination]) -> list[float]:

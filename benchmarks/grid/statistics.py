@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,13 +10,13 @@ from scipy import stats
 
 
 def paired_t(differences: Sequence[float]) -> float:
-    """Two-sided p-value that paired differences have mean zero (Student's t); 1 for fewer than two.
+    """Two-sided p-value that paired differences have mean zero (Student's t); nan for fewer than two.
 
     Differences that are all equal have no spread to compare with: 1 if they are zero, else 0.
     """
     values = np.asarray(differences, dtype=float)
     if len(values) < 2:
-        return 1.0
+        return math.nan
     if np.ptp(values) == 0:
         return 1.0 if values[0] == 0 else 0.0
     return float(stats.ttest_1samp(values, 0.0).pvalue)
@@ -26,12 +27,15 @@ def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, s
 
     Differences of one block (a model) are on one scale, which may differ from that of another: each block is divided by
     the root of its mean square. Every sign pattern is tried where there are at most `draws`, else so many are drawn.
+    For fewer than two pairs it is nan.
 
     Args:
         differences: Paired differences of each block.
         draws: Patterns to draw.
         seed: Of the drawing.
     """
+    if sum(map(len, differences)) < 2:
+        return math.nan
     scaled = [np.asarray(block, dtype=float) for block in differences if len(block)]
     scaled = [block / scale for block in scaled if (scale := np.sqrt(np.mean(block**2))) > 0]
     if not scaled:
@@ -46,12 +50,16 @@ def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, s
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number (Holm 1979): the chance of any false positive stays below the level."""
-    order = np.argsort(p_values)
-    corrected = np.empty(len(p_values))
+    """P-values corrected for their number (Holm 1979): the chance of any false positive stays below the level.
+
+    Where there was nothing to test, nan stays nan and does not count.
+    """
+    values = np.asarray(p_values, dtype=float)
+    known = np.flatnonzero(~np.isnan(values))
+    corrected = np.full(len(values), np.nan)
     largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+    for rank, index in enumerate(known[np.argsort(values[known])]):
+        largest = max(largest, min(1.0, (len(known) - rank) * values[index]))
         corrected[index] = largest
     return corrected.tolist()
 
