@@ -74,13 +74,15 @@ def canonical_encodings(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def canonical_model(text: str, task: Task | None = None) -> str:
-    """A model's text with every parameter, and the readout that a task needs.
+    """A model's text with every parameter, the readout that a task needs, and vectors of pairs where it asks of them.
 
     Builds the model once without a task, so that a bad value shows at once.
     """
     constructor, arguments = _architecture(text)
     if task is not None and task.readout is not None:
         arguments["readout"] = task.readout
+    if task is not None and task.about_pairs and "pair_output" in inspect.signature(constructor).parameters:
+        arguments.setdefault("pair_output", True)
     return repr(constructor(**arguments, node_encoder=nn.Identity()))
 
 
@@ -168,12 +170,13 @@ def build_model(
                 "encoding of nodes"
             )
         arguments["pair_encodings"] = [pair_module(encoding, bare, bias) for encoding in pairs]
+    head = ends.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
     return constructor(
         **arguments,
         node_encoder=ends.node_encoder(bare.width),
         edge_encoder=ends.edge_encoder(bare.width),
         encodings=[encoding_module(encoding, bare.width, encoder) for encoding in nodes],
-        head=ends.head(bare.width),
+        head=ends.head(bare.width) if head is None else head,
     )
 
 

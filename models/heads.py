@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.pairs import PairSet
 from graphpe.models.membership import Membership
 
 Readout = Literal["mean", "sum", "max", "none"]
@@ -97,3 +99,11 @@ class SubtokenHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """From `[num_graphs, width]` to logits `[num_graphs, positions, classes]`."""
         return self.linear(x).view(x.shape[0], self.positions, self.classes)
+
+
+class PairHead(nn.Module, ABC):
+    """A head that reads vectors of pairs of nodes, too; for models with `pair_output`, and without pooling."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, pair: Tensor, pairs: PairSet) -> Any:
+        """The output, from vectors of nodes `[N, width]` and of pairs `[P, width]`, and which pairs these are."""

@@ -31,7 +31,7 @@ from graphpe.models.arguments import (
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational import relational_attention
 from graphpe.models.attention.relational_update import EPSILON, PairWeights, update_pairs
-from graphpe.models.heads import Readout, pool
+from graphpe.models.heads import PairHead, Readout, pool
 from graphpe.models.membership import Membership, membership
 
 Attention = Literal["full", "sparse"]
@@ -93,7 +93,7 @@ class RelationalTransformer(nn.Module):
         edge_hidden_2: Hidden width of their second.
         dropout: Probability of dropout on every update before it is added.
         global_vector: `cat`, `node`, or None.
-        pair_output: Whether `vectors` is called: whether the last layer updates pairs.
+        pair_output: Whether the last layer's pairs are read, by `vectors` or a `PairHead`: whether it updates them.
         checkpoint: Keep less memory for the backward pass and compute more in it: about a tenth more time.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
         node_encoder: From a batch to node embeddings `[N, width]`.
@@ -101,9 +101,11 @@ class RelationalTransformer(nn.Module):
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
         pair_encodings: Modules from a batch and a set of pairs to `[P, width]` (`PairLinear`, `PairEmbedding`).
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
+            A `PairHead` gets the vectors of nodes and of pairs instead.
 
     Raises:
-        GraphPEValueError: If a number is out of range, `heads` does not divide `width`, or an option is unknown.
+        GraphPEValueError: If a number is out of range, `heads` does not divide `width`, an option is unknown, or a
+            `PairHead` is given without `pair_output`.
     """
 
     pair_input: ClassVar[Literal["features", "biases"]] = "features"
@@ -139,6 +141,8 @@ class RelationalTransformer(nn.Module):
         check_choice("attention", attention, get_args(Attention))
         check_choice("global_vector", global_vector, (None, *get_args(GlobalVector)))
         check_choice("readout", readout, get_args(Readout))
+        if isinstance(head, PairHead) and not pair_output:
+            raise GraphPEValueError("a PairHead reads vectors of pairs: give pair_output=True")
         self.width = width
         self.heads = heads
         self.attention = attention
@@ -186,7 +190,9 @@ class RelationalTransformer(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
         members = membership(batch)
-        x, _, _ = self._run(batch, members)
+        x, pair, pairs = self._run(batch, members)
+        if isinstance(self.head, PairHead):
+            return self.head(x, pair, pairs)
         return self.head(pool(x, members, self.readout))
 
     def vectors(self, batch: Data) -> tuple[Tensor, Tensor, PairSet]:

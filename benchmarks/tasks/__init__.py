@@ -1,6 +1,7 @@
 """Tasks: data with a split, a loss and a metric."""
 
 from graphpe.benchmarks.tasks.circuits import Circuits
+from graphpe.benchmarks.tasks.clrs import Clrs
 from graphpe.benchmarks.tasks.code2 import Code2
 from graphpe.benchmarks.tasks.data_file import DataFile
 from graphpe.benchmarks.tasks.edge_list_folder import EdgeListFolder
@@ -31,6 +32,7 @@ from graphpe.benchmarks.tasks.zinc import Zinc
 __all__ = [
     "Cifar10",
     "Circuits",
+    "Clrs",
     "Cluster",
     "Code2",
     "DataFile",

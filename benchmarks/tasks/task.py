@@ -43,6 +43,10 @@ class ModelEnds(ABC):
     def head(self, width: int) -> nn.Module:
         """A module from graph (or node) embeddings to the output that `loss` takes."""
 
+    def pair_head(self, width: int) -> nn.Module | None:
+        """The head for a model that also gives vectors of pairs; None where the task asks nothing about pairs."""
+        return None
+
     @abstractmethod
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """The training loss: a scalar, the mean over the batch."""
@@ -50,6 +54,10 @@ class ModelEnds(ABC):
     @abstractmethod
     def predict(self, output: Tensor) -> Tensor:
         """What the metric needs of an output: one row a prediction, on the output's device."""
+
+    def predict_batch(self, output: Tensor, batch: Batch) -> Tensor:
+        """`predict`, for tasks whose answers depend on which nodes are in one graph."""
+        return self.predict(output)
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
         """Rows of `predict` for each of `graphs`, `[B]`: 1, unless a task asks about nodes."""
@@ -111,3 +119,8 @@ class Task(ABC):
     @abstractmethod
     def ends(self, state: Mapping[str, Any]) -> ModelEnds:
         """The model ends of a run, from the state saved with it."""
+
+    @property
+    def about_pairs(self) -> bool:
+        """Whether it asks about pairs of nodes, so that models which can give vectors of pairs do."""
+        return False

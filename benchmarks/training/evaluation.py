@@ -57,7 +57,7 @@ def collect_predictions(
         batch = transform(graphs.select(batch_graphs).to(fabric.device)).to_batch()
         with fabric.autocast():
             output = bare(batch)
-        rows.append(ends.predict(output).cpu())
+        rows.append(ends.predict_batch(output, batch).cpu())
         loss += ends.loss(output, batch).double() * (0 if idle else len(batch_graphs))
     graph_ids = torch.zeros(0, dtype=torch.long) if idle else torch.cat(mine)
     counts = ends.prediction_rows(graphs).cpu()
