@@ -8,7 +8,7 @@ import operator
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch_geometric.transforms import BaseTransform
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.laplacian import check_edges
 from graphpe.packed import PackedGraphs
+from graphpe.packing.rooms import Kind
 from graphpe.plan import Need, Plan
 
 MAX_COLUMNS = 4096
@@ -69,11 +70,16 @@ class Encoding(BaseTransform):
 
     @abstractmethod
     def encode(self, plan: Plan) -> Values:
-        """The values of the encoding, from the edges of `plan.graphs`, their weights and `edge_keys` alone."""
+        """The values of the encoding, from the edges of `plan.graphs`, weights, `node_keys` and `edge_keys` alone."""
 
     @property
     def needs(self) -> list[Need]:
         """The shared parts, and how much of them, that `encode` will ask the plan for."""
+        return []
+
+    @property
+    def node_keys(self) -> list[str]:
+        """Keys of the node values that it reads."""
         return []
 
     @property
@@ -185,21 +191,25 @@ class SpectralEncoding(RandomSigns):
 
 
 def read_packed(graphs: PackedGraphs, *readers: Encoding) -> PackedGraphs:
-    """The edges and weights of packed graphs, and the edge values that the readers read.
+    """The edges and weights of packed graphs, and the values of nodes and edges that the readers read.
 
     Raises:
-        GraphPEValueError: An edge value is missing.
+        GraphPEValueError: A value is missing.
     """
-    keys = _edge_keys(graphs.edge, readers)
-    return graphs.structure().with_values(edge={key: graphs.edge[key] for key in keys}) if keys else graphs.structure()
+    node, edge = _read_keys(graphs.node, readers, "node"), _read_keys(graphs.edge, readers, "edge")
+    if not node and not edge:
+        return graphs.structure()
+    return graphs.structure().with_values(
+        node={key: graphs.node[key] for key in node}, edge={key: graphs.edge[key] for key in edge}
+    )
 
 
 def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
-    """The edges and weights of a `Data` or `Batch`, and the edge values that the readers (at least one) read.
+    """The edges and weights of a `Data` or `Batch`, and the values that the readers (at least one) read.
 
     Raises:
         GraphPETypeError: It is something else.
-        GraphPEValueError: It has no `edge_index`, or lacks an edge value.
+        GraphPEValueError: It has no `edge_index`, or lacks a value of nodes or edges.
     """
     reader = readers[0]
     if isinstance(data, HeteroData):
@@ -209,19 +219,22 @@ def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
     if data.to_dict().get("edge_index") is None:
         hint = " (found 'adj_t': edges are read from edge_index only)" if "adj_t" in data else ""
         raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}{hint}")
-    keys = _edge_keys(data, readers)
+    node, edge = _read_keys(data, readers, "node"), _read_keys(data, readers, "edge")
     if isinstance(data, Batch) or "batch" in data or "ptr" in data:
-        return PackedGraphs.from_data(data, keys=keys, kinds=dict.fromkeys(keys, "edge"))
+        kinds: dict[str, Kind] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
+        return PackedGraphs.from_data(data, keys=[*node, *edge], kinds=kinds)
     graphs = _read_one(data, reader)
-    return graphs.with_values(edge={key: data[key] for key in keys}) if keys else graphs
+    if not node and not edge:
+        return graphs
+    return graphs.with_values(node={key: data[key] for key in node}, edge={key: data[key] for key in edge})
 
 
-def _edge_keys(available: Any, readers: Sequence[Encoding]) -> list[str]:
-    """The edge values that encodings read, each once."""
-    reader_of = {key: reader for reader in readers for key in reader.edge_keys}
+def _read_keys(available: Any, readers: Sequence[Encoding], room: Literal["node", "edge"]) -> list[str]:
+    """The values of nodes or edges that encodings read, each once."""
+    reader_of = {key: reader for reader in readers for key in getattr(reader, f"{room}_keys")}
     for key, reader in reader_of.items():
         if key not in available:
-            raise GraphPEValueError(f"{reader} reads the edge value {key!r}, which the graph does not have")
+            raise GraphPEValueError(f"{reader} reads the {room} value {key!r}, which the graph does not have")
     return list(reader_of)
 
 

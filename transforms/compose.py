@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import Any
 
 from torch_geometric.data import Data
@@ -21,8 +20,9 @@ class Compose(BaseTransform):
 
     Encodings that follow each other read the graph once and share their work: one decomposition, one set of walk
     powers, one distance matrix, of the largest size that any of them needs (see `graphpe.plan`). Vectors of a repeated
-    eigenvalue may then be another basis of its eigenspace than alone. Other transforms (PyG's own, functions) may stand
-    among them, unless the input is a `PackedGraphs`.
+    eigenvalue may then be another basis of its eigenspace than alone. An encoding of node values (`TreeFieldPE`) may
+    read those that an encoding before it writes. Other transforms (PyG's own, functions) may stand among them, unless
+    the input is a `PackedGraphs`.
 
     Args:
         transforms: The transforms, in order.
@@ -108,13 +108,26 @@ def _keys(transform: Any, name: str) -> list[str]:
 def _runs(transforms: Sequence[Any]) -> list[list[Any]]:
     """The transforms, those of a `Compose` among them one by one, in runs of encodings and of others.
 
-    Encodings add values and leave edges alone, so that all of a run see the same graphs.
+    Encodings add values and leave edges alone, so that all of a run see the same graphs: one that reads node values
+    which another writes begins a new run.
     """
     flat: list[Any] = []
     for transform in transforms:
         nested = _runs(transform.transforms) if isinstance(transform, Compose) else [[transform]]
         flat += [each for run in nested for each in run]
-    return [list(run) for _, run in groupby(flat, key=lambda each: isinstance(each, Encoding))]
+    runs: list[list[Any]] = []
+    for each in flat:
+        if runs and isinstance(each, Encoding) == isinstance(runs[-1][0], Encoding) and not _reads(each, runs[-1]):
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    return runs
+
+
+def _reads(transform: Any, run: Sequence[Any]) -> bool:
+    """Whether a transform reads what one of a run writes."""
+    read = set(transform.node_keys) if isinstance(transform, Encoding) else set()
+    return bool(read) and any(not read.isdisjoint(_keys(each, "keys")) for each in run)
 
 
 def _shared_plan(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> Plan:

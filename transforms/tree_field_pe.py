@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,16 @@ from graphpe.transforms.base import (
     check_integer,
     check_seed,
 )
-from graphpe.trees.fields import Field, TreeKind, check_fields, check_tree, tree_fields, tree_shape, trees_of
+from graphpe.trees.fields import (
+    Field,
+    TreeKind,
+    check_fields,
+    check_tree,
+    feature_fields,
+    tree_fields,
+    tree_shape,
+    trees_of,
+)
 from graphpe.trees.functions import TreeFunction
 from graphpe.trees.spectrum import tree_spectra
 from graphpe.trees.text import parse_function
@@ -45,9 +55,12 @@ class TreeFieldPE(Encoding):
     Where ties are left to the numbers of nodes (as among the edges of a cycle without weights), another numbering may
     give the values of another tree of the same kind. Random fields are those of the numbers of nodes.
 
+    Node values, as `x`, are fields as they are, integers as numbers: turn categories into one-hot vectors first. So are
+    those that an encoding before it in a `Compose` writes.
+
     Writes `tree_field_pe`: `[N, C]` float32 (cut at the largest float32), C = functions times fields, functions
-    outermost, and 2 with `shape`. O(N) a column for exponentials, polynomials and cosines, after O(E log E) for the
-    tree, on the CPU. A `Compose` shares the trees.
+    outermost, and 2 with `shape`; fields are `fields`, the columns of `features`, random ones. O(N) a column for
+    exponentials, polynomials and cosines, after O(E log E) for the tree, on the CPU. A `Compose` shares the trees.
 
     With `eigenvalues` k also `tree_field_eigenvalues` (`{attr_name}_eigenvalues` beside another name), `[1, F k]` a
     graph: of the matrix f(d(i, j)) of each of F functions the k largest, descending, 0 where there are fewer; along one
@@ -56,6 +69,7 @@ class TreeFieldPE(Encoding):
     Args:
         functions: Functions as text, `"Exponential(0.5) * Cosine(1.0)"`, or as objects of `graphpe.trees`.
         fields: `"ones"` and `"degree"`, or one of them, or none.
+        features: Keys of node values `[N]` or `[N, D]`, and how many columns each has: `{"x": 9}`.
         random_fields: Number of fields of standard normal numbers.
         tree: Which tree.
         weighted: Take `edge_weight` as lengths; otherwise all edges have length 1.
@@ -66,9 +80,11 @@ class TreeFieldPE(Encoding):
         attr_name: Key of the encoding.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
-        GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, `edge_weight` is negative
-            or not finite, or a distance is no multiple of a `Table`'s unit.
+        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph, or a
+            node value holds no real numbers.
+        GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, a node value is missing,
+            has another number of columns or is not finite, `edge_weight` is negative or not finite, or a distance is no
+            multiple of a `Table`'s unit.
 
     References:
         Choromanski, Sehanobish, Basu Roy Chowdhury, Lin, Dubey, Sarlos, Chaturvedi: Fast Tree-Field Integrators.
@@ -88,6 +104,7 @@ class TreeFieldPE(Encoding):
         functions: Sequence[str | TreeFunction] = ("Exponential(0.25)", "Exponential(1.0)"),
         *,
         fields: Sequence[Field] = ("ones",),
+        features: Mapping[str, int] | None = None,
         random_fields: int = 0,
         tree: TreeKind = "minimum",
         weighted: bool = False,
@@ -104,6 +121,7 @@ class TreeFieldPE(Encoding):
         self._parsed = [parse_function(text) for text in self.functions]
         self.fields: tuple[Field, ...] = tuple(fields)
         check_fields(self.fields)
+        self.features = _check_features(features)
         self.random_fields = check_integer("random_fields", random_fields)
         if self.random_fields < 0:
             raise GraphPEValueError(f"random_fields must not be negative, got {self.random_fields}")
@@ -124,9 +142,15 @@ class TreeFieldPE(Encoding):
         return [f"{stem}_eigenvalues"] if self.eigenvalues else []
 
     @property
+    def node_keys(self) -> list[str]:
+        """Keys of the features."""
+        return list(self.features or ())
+
+    @property
     def columns(self) -> int:
         """Functions times fields, and the two of the shape."""
-        return len(self.functions) * (len(self.fields) + self.random_fields) + 2 * self.shape
+        fields = len(self.fields) + sum((self.features or {}).values()) + self.random_fields
+        return len(self.functions) * fields + 2 * self.shape
 
     @property
     def needs(self) -> list[Need]:
@@ -142,6 +166,7 @@ class TreeFieldPE(Encoding):
                     plan,
                     self._parsed,
                     self.fields,
+                    features=self._read_features(plan),
                     random_fields=self.random_fields,
                     tree=self.tree,
                     weighted=self.weighted,
@@ -159,9 +184,27 @@ class TreeFieldPE(Encoding):
             graph={key: self._spectra(plan).clamp(-limit, limit).float() for key in self.graph_keys},
         )
 
+    def _read_features(self, plan: Plan) -> Tensor | None:
+        """The node values, side by side."""
+        parts = []
+        for key, width in (self.features or {}).items():
+            part = feature_fields(f"node value {key!r}", plan.graphs.node[key], plan.graphs.num_nodes)
+            if part.shape[1] != width:
+                raise GraphPEValueError(f"features says that {key!r} has {width} columns, but it has {part.shape[1]}")
+            parts.append(part)
+        return torch.cat(parts, dim=1) if parts else None
+
     def _spectra(self, plan: Plan) -> Tensor:
         spectra = [
             tree_spectra(plan, f, self.eigenvalues, tree=self.tree, weighted=self.weighted, seed=self.seed)
             for f in self._parsed
         ]
         return torch.cat([torch.zeros(plan.graphs.num_graphs, 0, device=plan.graphs.device), *spectra], dim=1)
+
+
+def _check_features(features: Any) -> dict[str, int] | None:
+    if features is None:
+        return None
+    if not isinstance(features, Mapping) or not all(isinstance(key, str) for key in features):
+        raise GraphPETypeError(f"features must be keys of node values with their columns, {{'x': 9}}, got {features!r}")
+    return {key: check_count(f"features[{key!r}]", width) for key, width in features.items()}

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from graphpe.adjacency import Adjacency, Floats, Ints, rows_of
 from graphpe.compiled import compiled
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
+from graphpe.packing.checks import describe
 from graphpe.plan import Plan
 from graphpe.trees.forest import measure
 from graphpe.trees.functions import TreeFunction
@@ -45,6 +46,7 @@ def tree_fields(
     functions: Sequence[TreeFunction],
     fields: Sequence[Field] = ("ones",),
     *,
+    features: Tensor | None = None,
     random_fields: int = 0,
     tree: TreeKind = "minimum",
     weighted: bool = False,
@@ -53,10 +55,13 @@ def tree_fields(
 ) -> Tensor:
     """Sums of functions of tree distances times fields: column (f, x) is sum_j f(d(i, j)) x_j, functions outermost.
 
+    Fields come in the order of the arguments.
+
     Args:
         graphs: The graphs, or a plan that shares their work.
         functions: F functions.
         fields: `"ones"`; `"degree"`: of the symmetrised graph without loops, the sum of lengths if weighted.
+        features: Further fields, `[N, D]` numbers.
         random_fields: Fields of standard normal numbers, drawn by `seed` and the number of the node in its graph.
         tree: Trees, see `graphpe.trees.spanning` and `graphpe.trees.hierarchical`.
         weighted: Take `edge_weight` as lengths; otherwise all edges have length 1.
@@ -64,15 +69,20 @@ def tree_fields(
         seed: Of the draws, and of the random fields.
 
     Returns:
-        `[N, F * (fields + random_fields)]` float64, on the device of the graphs.
+        `[N, F * (fields + D + random_fields)]` float64, on the device of the graphs.
 
     Raises:
-        GraphPEValueError: A name is unknown; weights are negative or not finite; a table's unit divides a distance not.
+        GraphPETypeError: Features are no real numbers.
+        GraphPEValueError: A name is unknown; features are of another length, or not finite in float32; weights are
+            negative or not finite; a table's unit divides a distance not.
     """
     plan = Plan.of(graphs)
     check_tree(tree)
     trees: list[SpanningTree] = plan.once(trees_of, tree, weighted, num_trees, seed)
-    x = torch.cat([_fields(plan, fields, weighted), _random_fields(plan, random_fields, seed)], dim=1)
+    parts = [_fields(plan, fields, weighted)]
+    if features is not None:
+        parts.append(feature_fields("features", features, plan.graphs.num_nodes))
+    x = torch.cat([*parts, _random_fields(plan, random_fields, seed)], dim=1)
     columns = [sum(one.integrate(f, x) for one in trees) / len(trees) for f in functions]
     return torch.cat([torch.as_tensor(column) for column in columns], dim=1).to(plan.graphs.device)
 
@@ -138,6 +148,26 @@ def check_fields(fields: Sequence[str]) -> None:
     for name in fields:
         if name not in get_args(Field):
             raise GraphPEValueError(f"fields must be of {', '.join(map(repr, get_args(Field)))}, got {name!r}")
+
+
+def feature_fields(name: str, value: Tensor, num_nodes: int) -> Tensor:
+    """Node values as fields `[N, D]` in float64 on the CPU; a vector is one field.
+
+    Raises:
+        GraphPETypeError: They are no real numbers.
+        GraphPEValueError: They are of another shape, or not finite in float32.
+    """
+    if not isinstance(value, Tensor) or value.is_complex():
+        raise GraphPETypeError(f"{name} must be a tensor of real numbers, got {describe(value)}")
+    if value.dim() not in (1, 2) or value.size(0) != num_nodes:
+        raise GraphPEValueError(f"{name} must be [{num_nodes}] or [{num_nodes}, D], got {list(value.shape)}")
+    out = value.detach().to("cpu", torch.float64)
+    out = out.unsqueeze(1) if out.dim() == 1 else out
+    wrong = ~out.float().isfinite()
+    if bool(wrong.any()):
+        first = int(wrong.any(dim=1).nonzero()[0])
+        raise GraphPEValueError(f"{name} must be finite in float32, got {out[first].tolist()[:8]} at node {first}")
+    return out
 
 
 def _fields(plan: Plan, fields: Sequence[Field], weighted: bool) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import from_networkx
 
+import graphpe
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.packed import PackedGraphs
@@ -49,6 +50,105 @@ def test_fields() -> None:
     assert out[:, 2:].std() == pytest.approx(1.0, abs=0.3)
     again = T.TreeFieldPE(["Table([1])"], random_fields=3, seed=5, fields=[])(data).tree_field_pe
     assert not torch.equal(out[:, 2:], again)
+
+
+FEATURES = {"x": 2, "height": 1, "lit": 1}
+
+
+def with_features(data: Data, seed: int = 0) -> Data:
+    """A copy with floats, integers and bools as node values."""
+    draw, out = torch.Generator().manual_seed(seed), data.clone()
+    n = int(data.num_nodes)
+    out.x = torch.randn(n, 2, generator=draw)
+    out.height = torch.randint(-5, 5, (n,), generator=draw)
+    out.lit = torch.rand(n, 1, generator=draw) < 0.5
+    return out
+
+
+@pytest.mark.parametrize("tree", ["minimum", "shortest", "random", "hierarchical"])
+def test_features_are_fields(tree, random_graph) -> None:
+    """f(D) X with the matrix, D from the distances of pairs."""
+    functions = [Exponential(0.7), Gaussian(2.0) + 1.0]
+    for seed in range(12):
+        data = with_features(random_graph(seed, weighted=True), seed)
+        n = data.num_nodes
+        encoding = T.TreeFieldPE(functions, fields=["degree"], features=FEATURES, random_fields=1, tree=tree, seed=3)
+        assert encoding.columns == 2 * (1 + 4 + 1)
+        value = encoding(data).tree_field_pe.view(n, 2, 6)
+        distance = T.TreeDistancePE(tree=tree, seed=3)(data).tree_distance.view(n, n).double()
+        x = torch.cat([data.x, data.height[:, None], data.lit], dim=1).double()
+        for column, f in enumerate(functions):
+            matrix = torch.where(distance < 0, 0.0, f(distance.clamp(min=0)))
+            torch.testing.assert_close(value[:, column, 1:5].double(), matrix @ x, rtol=1e-5, atol=1e-5)
+        plain = T.TreeFieldPE(functions, fields=["degree"], random_fields=1, tree=tree, seed=3)(data).tree_field_pe
+        torch.testing.assert_close(value[:, :, [0, 5]].flatten(1), plain)
+
+
+def test_features_in_every_form_of_graphs(random_graph, tmp_path) -> None:
+    graphs = [with_features(random_graph(seed), seed) for seed in range(12)]
+    encoding = T.TreeFieldPE(features=FEATURES, fields=[])
+    expected = [encoding(graph).tree_field_pe for graph in graphs]
+    packed = PackedGraphs.from_data_list(graphs)
+    for value in (
+        encoding(Batch.from_data_list(graphs)).tree_field_pe,
+        encoding(packed).node["tree_field_pe"],
+        T.Compose([T.RandomWalkPE(2), encoding])(packed).node["tree_field_pe"],
+        T.Compose([encoding, T.TreeDistancePE()])(Batch.from_data_list(graphs)).tree_field_pe,
+    ):
+        torch.testing.assert_close(value, torch.cat(expected))
+    stored = graphpe.precompute(graphs, encoding, tmp_path / "encoded", progress=False)
+    for data, value in zip(stored, expected, strict=True):
+        torch.testing.assert_close(data.tree_field_pe, value)
+    assert encoding.encode(Plan(packed)).node.keys() == {"tree_field_pe"}
+    assert repr(encoding) == repr(eval(repr(encoding), {"TreeFieldPE": T.TreeFieldPE}))
+
+
+def test_features_follow_their_nodes(random_graph) -> None:
+    encoding = T.TreeFieldPE(features=FEATURES, weighted=True)  # lengths without ties: one tree
+    for seed in range(12):
+        data = with_features(random_graph(seed, weighted=True), seed)
+        order = torch.randperm(data.num_nodes, generator=torch.Generator().manual_seed(seed))
+        moved = Data(
+            edge_index=order.argsort()[data.edge_index],
+            edge_weight=data.edge_weight,
+            **{key: data[key][order] for key in FEATURES},
+        )
+        torch.testing.assert_close(encoding(moved).tree_field_pe, encoding(data).tree_field_pe[order])
+
+
+def test_features_that_another_encoding_writes() -> None:
+    """As in PyG's Compose; also where the graph brings an older value of that name."""
+    _, data = tree_of(5)
+    steps = [T.TreeFieldPE(["Exponential(1.0)"]), T.TreeFieldPE(features={"tree_field_pe": 1}, attr_name="twice")]
+    expected = steps[1](steps[0](data)).twice
+    older = data.clone()
+    older.tree_field_pe = torch.zeros(40, 1)
+    for graph in (data, older, PackedGraphs.from_data(data), PackedGraphs.from_data(older)):
+        out = T.Compose(steps)(graph)
+        value = out.node["twice"] if isinstance(out, PackedGraphs) else out.twice
+        torch.testing.assert_close(value, expected)
+
+
+def test_wrong_features() -> None:
+    _, data = tree_of(1)
+    wrong = [
+        (None, GraphPEValueError, "reads the node value 'z', which the graph does not have"),
+        (torch.zeros(40, 3), GraphPEValueError, "features says that 'z' has 2 columns, but it has 3"),
+        (torch.zeros(40, 2, 2), GraphPEValueError, r"node value 'z' must be \[40\] or \[40, D\], got \[40, 2, 2\]"),
+        (torch.zeros(39, 2), GraphPEValueError, r"node value 'z' must be \[40, ...\], got torch.float32 \[39, 2\]"),
+        (torch.zeros(40, 2).log(), GraphPEValueError, "must be finite in float32, got .* at node 0"),
+        (torch.full((40, 2), 1e39, dtype=torch.float64), GraphPEValueError, "must be finite in float32"),
+        (torch.zeros(40, 2, dtype=torch.complex64), GraphPETypeError, "must be a tensor of real numbers"),
+        ([[0.0, 0.0]] * 40, GraphPETypeError, "node value 'z' must be a tensor, got list"),
+    ]
+    encoding = T.TreeFieldPE(features={"z": 2})
+    for value, error, message in wrong:
+        graph = data.clone()
+        if value is not None:
+            graph.z = value
+        with pytest.raises(error, match=message) as caught:
+            encoding(graph)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("tree", ["minimum", "shortest", "random", "hierarchical"])
@@ -123,6 +223,9 @@ def test_huge_values_are_cut() -> None:
         ({"functions": ["Gaussian(-1.0)"]}, GraphPEValueError, "scale must be positive"),
         ({"fields": ["x"]}, GraphPEValueError, "fields must be of 'ones', 'degree'"),
         ({"fields": "ones"}, GraphPETypeError, "fields must be a list"),
+        ({"features": ["x"]}, GraphPETypeError, "features must be keys of node values with their columns"),
+        ({"features": {3: 1}}, GraphPETypeError, "features must be keys of node values with their columns"),
+        ({"features": {"x": 0}}, GraphPEValueError, r"features\['x'\] must be from 1 to 4096, got 0"),
         ({"functions": []}, GraphPEValueError, "number of columns must be from 1"),
         ({"random_fields": -1}, GraphPEValueError, "random_fields must not be negative"),
         ({"tree": "oak"}, GraphPEValueError, "tree must be one of 'minimum'"),
