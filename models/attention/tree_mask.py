@@ -7,6 +7,7 @@ Shape legend: N nodes, D width, H heads, C = D / H; a block holds b graphs padde
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,7 +122,9 @@ class TreeDecay(nn.Module):
     Three parameters a function. It is positive and decreases, its largest value is at d = 0, and no distance overflows;
     r_1 = r_2 = 0 leaves no mask. Sums over trees are exact: two terms of one coefficient.
 
-    At first w = 1, and r_1 = 1, 1/2, 1/4, ... over the functions, r_2 = r_1 / 8: near and far neighbours.
+    At first r_1 = 2, 1, 1/2, ... over the functions, r_2 = r_1 / 8 and w = 1/8: near and far neighbours, which have the
+    same share of the sum over a path. They move slowly, so that where they begin matters: with w = 1 the many far nodes
+    outweigh the near ones, and a molecule's atoms see little but its mean.
 
     Args:
         functions: Their number.
@@ -129,10 +132,10 @@ class TreeDecay(nn.Module):
 
     def __init__(self, functions: int) -> None:
         super().__init__()
-        near = 0.5 ** torch.arange(functions)
+        near = 2 * 0.5 ** torch.arange(functions)
         rate = torch.stack([near, near / 8])
         self.rate = nn.Parameter(rate + torch.log(-torch.expm1(-rate)))  # the inverse of softplus
-        self.log_weight = nn.Parameter(torch.zeros(functions))
+        self.log_weight = nn.Parameter(torch.full((functions,), -math.log(8)))
 
     def functions(self) -> list[TreeFunction]:
         """As functions of `graphpe.trees`, differentiable in the parameters."""

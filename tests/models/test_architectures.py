@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +15,14 @@ from torch_geometric.data import Batch, Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models import ASTNodeEncoder, EigenvectorEncoding, LinearEdges, MLPReadout
 from graphpe.models.attention.named_biases import graphormer_bias, graphormer_gd_bias
+from graphpe.models.attention.tree_mask import tree_nodes
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.gps import GPS
 from graphpe.models.graphormer import Graphormer
+from graphpe.models.membership import membership
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.sat import SAT
+from graphpe.models.topological_transformer import TopologicalTransformer
 
 WIDTH, HEADS = 12, 3
 
@@ -40,6 +44,7 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any], str | None]] = {
         None,
     ),
     "GPS-none-GD": (GPS, {"heads": HEADS, "local": "none", "norm": "layer"}, "gd"),
+    "GPS-GCN-tree": (GPS, {"heads": HEADS, "local": "GCN", "attention": "tree", "norm": "layer"}, None),
     "GPS-GatedGCN-none": (GPS, {"heads": HEADS, "attention": "none"}, None),
     "SAT": (SAT, {"heads": HEADS}, None),
     "SAT++": (
@@ -47,6 +52,9 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any], str | None]] = {
     ),
     "SAT-plain": (SAT, {"heads": HEADS, "hops": 0, "degree_residual": False, "readout": "cls"}, None),
     "SAT-forward": (SAT, {"heads": HEADS, "hops": 2, "bidirectional": False, "norm": "layer"}, "gd"),
+    "Topological": (TopologicalTransformer, {"heads": HEADS}, None),
+    "Topological-synced": (TopologicalTransformer, {"heads": HEADS, "mask": "synced", "tree": "minimum"}, None),
+    "Topological-none": (TopologicalTransformer, {"heads": HEADS, "mask": "none", "readout": "sum"}, None),
     "Exphormer": (Exphormer, {"heads": HEADS}, None),
     "Exphormer-GINE-2": (Exphormer, {"heads": HEADS, "local": "GINE", "virtual_nodes": 2, "degree": 1}, None),
     "Exphormer-none": (Exphormer, {"heads": HEADS, "local": "none", "virtual_nodes": 0, "norm": "layer"}, None),
@@ -122,6 +130,8 @@ def test_a_batch_gives_what_its_graphs_give(make_batch, name: str, edges) -> Non
 @pytest.mark.parametrize("name", MODELS)
 def test_permutation_equivariance(make_batch, permute: Callable[[Data, Tensor], Data], name: str, edges) -> None:
     data = make_batch([9]).to_data_list()[0]
+    while not decides_its_tree(data, build(name)):
+        data = make_batch([9]).to_data_list()[0]
     order, edge_order = torch.randperm(9), torch.randperm(data.edge_index.shape[1])
     other = permute(data, order)
     other.edge_index, other.edge_attr = other.edge_index[:, edge_order], other.edge_attr[edge_order]
@@ -134,6 +144,13 @@ def test_permutation_equivariance(make_batch, permute: Callable[[Data, Tensor], 
         torch.testing.assert_close(model(other), expected, rtol=1e-4, atol=1e-5)
 
 
+def decides_its_tree(data: Data, model: nn.Module) -> bool:
+    """Whether a model uses no tree, or one that the structure of the graph alone decides."""
+    if "trees" not in model.attention_layout:
+        return True
+    return bool(tree_nodes(data, membership(data), getattr(model, "tree", "shortest")).tree.unique.all())
+
+
 def reach(name: str) -> Tensor:
     """Which nodes the output of one layer depends on, for two directed paths of 4 nodes (the last one isolated)."""
     path = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_attr=torch.rand(2, 2), num_nodes=4)
@@ -144,11 +161,8 @@ def reach(name: str) -> Tensor:
         def forward(self, batch: Data) -> Tensor:
             return self.x
 
-    model = (
-        build(name, layers=1, readout="none", norm="layer")
-        if "Graphormer" not in name
-        else build(name, layers=1, readout="none")
-    )
+    norm = {"norm": "layer"} if "norm" in inspect.signature(MODELS[name][0]).parameters else {}
+    model = build(name, layers=1, readout="none", **norm)
     model.eval()
     model.node_encoder = Fixed()
 
@@ -185,6 +199,10 @@ def test_layouts_say_what_runs() -> None:
         "GCN": ("edges", False),
         "GPS-GCN-linear": ("linear", True),
         "GPS-GatedGCN-none": ("edges", False),
+        "GPS-GCN-tree": ("trees", False),
+        "Topological": ("trees", False),
+        "Topological-synced": ("trees", False),
+        "Topological-none": ("linear", True),
         "Exphormer": ("expander and virtual nodes", False),
         "Exphormer-GINE-2": ("expander and virtual nodes", False),
         "Exphormer-none": ("expander", False),
@@ -248,7 +266,9 @@ def test_pair_encodings_reach_the_output(make_batch, name: str) -> None:
         model(batch)
 
 
-@pytest.mark.parametrize("name", quickly("GatedGCN", "GINE", "GCN", "Graphormer", "GPS-GatedGCN", "SAT++", "Exphormer"))
+@pytest.mark.parametrize(
+    "name", quickly("GatedGCN", "GINE", "GCN", "Graphormer", "GPS-GatedGCN", "SAT++", "Topological", "Exphormer")
+)
 def test_learns_one_small_batch(make_batch, name: str) -> None:
     torch.manual_seed(5)
     batch = batch_of(make_batch, [7, 5, 6, 8], seed=11)
@@ -336,12 +356,9 @@ def test_repr_is_the_call(name: str) -> None:
     ],
 )
 def test_bad_arguments(kind: type[nn.Module], options: dict[str, Any], message: str) -> None:
-    known = kind(node_encoder=nn.Identity())
-    options = dict(options)
-    if not hasattr(known, "heads") and ("heads" in options or "heads" in message):
+    known = inspect.signature(kind).parameters
+    if not known.keys() >= options.keys() or ("heads" in message and "heads" not in known):
         return
-    if any(not hasattr(known, key) for key in options) or (kind is Graphormer and "norm" in options):
-        return
-    base = {"width": 12, "heads": 3} if hasattr(known, "heads") else {"width": 12}
+    base = {"width": 12, "heads": 3} if "heads" in known else {"width": 12}
     with pytest.raises(GraphPEValueError, match=message):
         kind(**{**base, **options}, node_encoder=nn.Identity())

@@ -98,8 +98,8 @@ def test_edges_in_any_order() -> None:
 
 def test_decay_begins_as_documented() -> None:
     distance = torch.arange(5.0, dtype=torch.float64)
-    for near, f in zip((1.0, 0.5, 0.25), TreeDecay(3).functions(), strict=True):
-        expected = torch.exp(-near * distance) + torch.exp(-near / 8 * distance)
+    for near, f in zip((2.0, 1.0, 0.5), TreeDecay(3).functions(), strict=True):
+        expected = torch.exp(-near * distance) + torch.exp(-near / 8 * distance) / 8
         torch.testing.assert_close(f(distance), expected, rtol=1e-6, atol=1e-7)
     assert sum(p.numel() for p in TreeDecay(3).parameters()) == 9
     assert repr(TreeDecay(3)) == "TreeDecay(3)"
