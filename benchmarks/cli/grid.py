@@ -154,5 +154,7 @@ def _make_folder(root: Path) -> None:
 
 def _quoted(argument: str) -> str:
     """For a shell; in double quotes where that is plainer than what `shlex` makes of single ones."""
+    if argument.startswith("--"):
+        argument = argument.replace("_", "-")  # the parser has both
     plain = shlex.quote(argument)
     return f'"{argument}"' if "'" in argument and not set(argument) & set('"$`\\!') else plain

@@ -9,7 +9,7 @@ from graphpe.benchmarks.cli.parser import CommandParser
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.report import write_report
 from graphpe.benchmarks.grid.results import combine, grid_folders, read_run
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 EXAMPLES = """
 examples:
@@ -29,7 +29,12 @@ def run_report(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Write the report of a grid's finished cells, and print where it is."""
     values = parser.values(arguments)
     root = Path(values["grid"])
-    print("\n".join(report_lines(root, root / "report" if values["out"] is None else Path(values["out"]))))
+    out = root / "report" if values["out"] is None else Path(values["out"])
+    try:
+        lines = report_lines(root, out)
+    except OSError as error:
+        raise GraphPERuntimeError(f"cannot write the report in {out}: {error.strerror or error}") from None
+    print("\n".join(lines))
     return 0
 
 
@@ -40,7 +45,7 @@ def report_lines(root: Path, out: Path) -> list[str]:
         GraphPEValueError: No cell is finished.
     """
     listed = root / "cells.txt"
-    cells = grid_folders(root)
+    cells = everything = grid_folders(root)
     if listed.is_file():  # the newest grid's cells, in its order; others are of a grid that was changed
         order = {name: number for number, name in enumerate(listed.read_text(encoding="utf-8").split())}
         cells = sorted((cell for cell in cells if cell.folder.name in order), key=lambda cell: order[cell.folder.name])
@@ -54,7 +59,14 @@ def report_lines(root: Path, out: Path) -> list[str]:
     command = root / "command.txt"
     made_by = command.read_text(encoding="utf-8").strip() if command.is_file() else ""
     files = write_report(combine([read_run(cell) for cell in finished], keys), out, notes, made_by)
-    return [f"{len(finished)} finished cells of {len(cells)}", *(str(path) for path in files)]
+    lines = [f"{len(finished)} finished cells of {len(cells)}", *(str(path) for path in files)]
+    others = sum(cell.status == "done" for cell in everything) - len(finished)
+    if others:
+        lines.append(
+            f"{others} finished cells in {root} are not in the report: its newest `graphpe grid` has other options or "
+            "does not name them"
+        )
+    return lines
 
 
 def _note(cell: Cell) -> str:

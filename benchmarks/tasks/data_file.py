@@ -71,6 +71,8 @@ class DataFile(OwnData):
         def where(graph: int) -> str:
             return f"{path}, graph {graph}"
 
+        if not len(graphs):
+            raise GraphPERuntimeError(f"{path} holds no graph")
         columns = _target_columns(graphs, self.target, path)
         targets = read_targets(columns, self.metric, where)
         if given is None:

@@ -13,7 +13,7 @@ from graphpe.benchmarks.tasks.own_data import OwnData, assemble
 from graphpe.benchmarks.tasks.own_graphs import WrittenGraph, pack_written
 from graphpe.benchmarks.tasks.own_splits import choose_split
 from graphpe.benchmarks.tasks.own_targets import Metric, read_targets
-from graphpe.benchmarks.tasks.tables import read_frame
+from graphpe.benchmarks.tasks.tables import check_columns, read_frame
 from graphpe.errors import GraphPERuntimeError
 from graphpe.transforms.base import check_bool
 
@@ -78,19 +78,17 @@ class EdgeListFolder(OwnData):
         if not labels.is_file():
             raise GraphPERuntimeError(f"{LABELS} is not in {folder}: it names the graphs and their targets")
         frame = read_frame(labels, text=True)
-        for column in ("graph", *self.targets):
-            if column not in frame:
-                raise GraphPERuntimeError(f"{labels} has no column {column!r}, only {', '.join(map(str, frame))}")
+        check_columns(frame, ("graph", *self.targets), labels)
 
         def where(row: int) -> str:
-            return f"{labels}, line {row + 2}"
+            return f"{labels}, line {frame.index[row]}"
 
         names = [str(name).strip() for name in frame["graph"]]
         known: dict[str, int] = {}
         for row, name in enumerate(names):
             if known.setdefault(name, row) != row:
                 raise GraphPERuntimeError(
-                    f"{where(row)}: graph {name!r} is there twice, first in line {known[name] + 2}"
+                    f"{where(row)}: graph {name!r} is there twice, first in line {frame.index[known[name]]}"
                 )
         targets = read_targets({name: frame[name].tolist() for name in self.targets}, self.metric, where)
         split = choose_split(
@@ -142,7 +140,7 @@ def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:
 def _rows(path: Path, leading: int) -> tuple[list[str], list[list[str]]]:
     """Names of the columns after the first `leading`, and the rows."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise GraphPERuntimeError(f"{path} cannot be read ({error})") from None
     names: list[str] | None = None

@@ -71,7 +71,7 @@ class NetworkxList(OwnData):
         """
         path = Path(self.path).expanduser()
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise GraphPERuntimeError(f"{path} is not there: give the path of a JSON file") from None
         except (OSError, ValueError) as error:
@@ -84,6 +84,11 @@ class NetworkxList(OwnData):
 
         written = [self._graph(each, where(number)) for number, each in enumerate(content)]
         attributes = [each.get("graph") or {} for each in content]
+        odd = next((number for number, each in enumerate(attributes) if not isinstance(each, dict)), None)
+        if odd is not None:
+            raise GraphPERuntimeError(
+                f"{where(odd)}: its attributes ('graph') are {attributes[odd]!r}, not names and values"
+            )
         if not any(self.target in each for each in attributes):
             known = ", ".join(sorted({str(name) for each in attributes for name in each})) or "none"
             raise GraphPERuntimeError(f"{path}: no graph has the attribute {self.target!r}; there are {known}")

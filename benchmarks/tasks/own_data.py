@@ -37,6 +37,8 @@ class OwnData(Task):
             targets = (values["targets"],) if isinstance(values["targets"], str) else values["targets"]
             if not isinstance(targets, tuple | list) or not all(isinstance(name, str) for name in targets):
                 raise GraphPEValueError(f"targets must be names, such as ('y',), got {values['targets']!r}")
+            if not targets or len(set(targets)) < len(targets):
+                raise GraphPEValueError(f"targets must name one column or more, each once, got {values['targets']!r}")
             object.__setattr__(self, "targets", tuple(targets))
         check_choice("metric", values["metric"], METRICS)
         check_fractions(values["fractions"])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.tasks.own_targets import Where
+from graphpe.benchmarks.tasks.own_targets import Where, is_plain
 from graphpe.errors import GraphPERuntimeError
 
 MAX_CATEGORIES = 100_000
@@ -90,6 +90,11 @@ def column_features(columns: Mapping[str, Sequence[Any]], owner: Sequence[int], 
         missing = next((row for row, cell in enumerate(cells) if cell is None or cell == ""), None)
         if missing is not None:
             raise GraphPERuntimeError(f"{where(owner[missing])}: {name} is missing somewhere; every row needs a value")
+        odd = next((row for row, cell in enumerate(cells) if not is_plain(cell)), None)
+        if odd is not None:
+            raise GraphPERuntimeError(
+                f"{where(owner[odd])}: {name} is {str(cells[odd])[:60]}, neither a number nor a word"
+            )
         try:
             values = np.array([float(cell) for cell in cells])
         except (TypeError, ValueError):

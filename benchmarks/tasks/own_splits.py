@@ -90,7 +90,7 @@ def read_split(path: Path, count: int) -> dict[str, Tensor]:
         GraphPERuntimeError: If it is missing, holds something else, or names a graph twice or one that is not there.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise GraphPERuntimeError(f"{path} cannot be read as JSON ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict) or not set(content) <= set(_NAMES):

@@ -90,14 +90,25 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         GraphPERuntimeError: For a cell of the wrong kind, a missing one among classes or numbers, or targets that are
             all the same class.
     """
+    for name, cells in columns.items():
+        odd = next((row for row, cell in enumerate(cells) if not is_plain(cell)), None)
+        if odd is not None:
+            raise GraphPERuntimeError(f"{where(odd)}: {name} is {str(cells[odd])[:60]}, neither a number nor a word")
     numbers = {name: np.array([_number(cell) for cell in cells], dtype=np.float64) for name, cells in columns.items()}
     texts = {name: [_is_text(cell) for cell in cells] for name, cells in columns.items()}
-    if metric == "auto":
+    chosen = metric == "auto"
+    if chosen:
         metric = _choose_metric(numbers, texts)
     named = ", ".join(columns) if len(columns) <= 3 else f"{len(columns)} targets"
     hint = f"give metric=... to say what {'it is' if len(columns) == 1 else 'they are'}"
     if metric == "accuracy":
         values, classes = _classes(columns, numbers, texts, where)
+        if chosen and len(classes) > max(5, len(values) // 2):
+            odd = _first(next(iter(texts.values()))) or 0
+            raise GraphPERuntimeError(
+                f"{where(odd)}: {named} is {next(iter(columns.values()))[odd]!r}, which is no number, and as classes "
+                f"its {len(values)} values are {len(classes)} different ones; correct it, or give metric='accuracy'"
+            )
         return OwnTargets(values, metric, classes, f"target {named}: {len(classes)} classes, accuracy ({hint})")
     for name, cells in columns.items():
         wrong = _first(texts[name])
@@ -197,6 +208,11 @@ def _check_numbers(name: str, values: np.ndarray, metric: str, where: Where) -> 
         raise GraphPERuntimeError(f"{where(at)}: {name} is {values[at]:g}, which is not a finite number in float32")
 
 
+def is_plain(cell: Any) -> bool:
+    """Whether a cell is a number, a word, yes or no, or missing, and not a list or the like."""
+    return cell is None or isinstance(cell, str | bool | int | float | np.number | np.bool_)
+
+
 def _number(cell: Any) -> float:
     """A cell as a number; NaN where it is missing or text."""
     if cell is None:
@@ -209,7 +225,7 @@ def _number(cell: Any) -> float:
 
 def _is_text(cell: Any) -> bool:
     if not isinstance(cell, str):
-        return not (cell is None or isinstance(cell, bool | int | float | np.number | np.bool_))
+        return False
     if cell.strip().lower() in _MISSING:
         return False
     try:

@@ -16,7 +16,7 @@ from graphpe.benchmarks.tasks.own_data import OwnData, assemble
 from graphpe.benchmarks.tasks.own_features import Features
 from graphpe.benchmarks.tasks.own_splits import choose_split
 from graphpe.benchmarks.tasks.own_targets import Metric, read_targets
-from graphpe.benchmarks.tasks.tables import read_frame
+from graphpe.benchmarks.tasks.tables import check_columns, read_frame
 from graphpe.errors import GraphPERuntimeError
 from graphpe.ogb_compat import molecule_categories
 
@@ -66,11 +66,9 @@ class SmilesTable(OwnData):
         parquet = path.suffix in (".parquet", ".pq")
 
         def where(row: int) -> str:
-            return f"{path}, row {row}" if parquet else f"{path}, line {row + 2}"
+            return f"{path}, {'row' if parquet else 'line'} {frame.index[row]}"
 
-        for column in (self.smiles, *self.targets):
-            if column not in frame:
-                raise GraphPERuntimeError(f"{path} has no column {column!r}, only {', '.join(map(str, frame))}")
+        check_columns(frame, (self.smiles, *self.targets), path)
         if not len(frame):
             raise GraphPERuntimeError(f"{path} has no rows")
         texts = ["" if _missing(cell) else str(cell).strip() for cell in frame[self.smiles]]
@@ -88,7 +86,11 @@ class SmilesTable(OwnData):
             where=where,
             scaffolds=lambda: scaffolds(texts),
         )
-        notes = [f"{path}: {len(frame):,} molecules", *notes, *_repeats(canonical_smiles(texts), split, parquet)]
+        notes = [
+            f"{path}: {len(frame):,} molecules",
+            *notes,
+            *_repeats(canonical_smiles(texts), split, frame.index, parquet),
+        ]
         atoms, bonds = molecule_categories()
         return assemble(
             graphs.structure(),
@@ -110,7 +112,7 @@ def _cells(column: Any) -> list[Any]:
     return [None if _missing(cell) else cell for cell in column.tolist()]
 
 
-def _repeats(smiles: Sequence[str], split: dict[str, Tensor], parquet: bool) -> list[str]:
+def _repeats(smiles: Sequence[str], split: dict[str, Tensor], lines: Sequence[int], parquet: bool) -> list[str]:
     """A line about molecules that occur more than once, and whether the parts of the split share any."""
     rows: dict[str, list[int]] = {}
     for row, text in enumerate(smiles):
@@ -122,8 +124,8 @@ def _repeats(smiles: Sequence[str], split: dict[str, Tensor], parquet: bool) -> 
     for number, ids in enumerate(split.values()):
         part[ids.numpy()] = number
     shared = sum(len({part[row] for row in each} - {-1}) > 1 for each in repeated)
-    first = " and ".join(str(row if parquet else row + 2) for row in repeated[0][:2])
+    first = " and ".join(str(lines[row]) for row in repeated[0][:2])
     return [
-        f"{len(repeated)} molecules occur more than once (first: {'rows' if parquet else 'lines'} {first}); "
-        f"{shared} of them in more than one part of the split"
+        f"molecules that occur more than once: {len(repeated)} (first: {'rows' if parquet else 'lines'} {first}); "
+        f"in more than one part of the split: {shared}"
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +29,61 @@ def read_frame(path: Path, *, header: bool = True, text: bool = False) -> Any:
     Args:
         path: The file.
         header: Whether the first line of a CSV file names the columns.
-        text: Whether cells of a CSV file stay text as they are; an empty cell is then `""`, and `nan` a word.
+        text: Whether cells of a CSV file stay text as they are; an empty cell is then `""`, and `nan` a word. Lines
+            without anything are left out, and the index holds the line that each row begins in.
 
     Raises:
-        GraphPERuntimeError: If it is missing, empty or cannot be read.
+        GraphPERuntimeError: If it is missing, empty or cannot be read, or names a column twice.
     """
     import pandas
 
     if not path.is_file():
-        raise GraphPERuntimeError(f"{path} is not there: give the path of a CSV or Parquet file")
+        missing = "is a folder" if path.is_dir() else "is not there"
+        raise GraphPERuntimeError(f"{path} {missing}: give the path of a CSV or Parquet file")
     try:
         if path.suffix in (".parquet", ".pq"):
-            return pandas.read_parquet(path)
-        options: dict[str, Any] = {"dtype": str, "keep_default_na": False} if text else {}
-        return pandas.read_csv(path, header=0 if header else None, skip_blank_lines=not text, **options)
-    except ImportError as error:
-        raise GraphPERuntimeError(f"{path}: pandas reads Parquet through pyarrow, which is missing ({error})") from None
+            return pandas.read_parquet(path).reset_index(drop=True)
+        if not text:
+            return pandas.read_csv(path, header=0 if header else None)
+        # Without a header for pandas, which would rename a column that is there twice.
+        rows = pandas.read_csv(path, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False)
+    except ImportError:
+        raise GraphPERuntimeError(
+            f"{path}: Parquet is read by pyarrow, which is missing: pip install pyarrow"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise GraphPERuntimeError(f"{path} is not in UTF-8 ({error.reason}): save it in that encoding") from None
     except (OSError, EOFError, ValueError, zlib.error) as error:  # pandas' own errors are ValueErrors
         reason = " ".join(str(error).split())[:200]
         raise GraphPERuntimeError(f"{path} cannot be read ({type(error).__name__}: {reason})") from None
+    return _with_header(rows, path)
+
+
+def check_columns(frame: Any, names: Sequence[str], path: Path) -> None:
+    """Reject a table that lacks one of some columns.
+
+    Raises:
+        GraphPERuntimeError: It lacks one; the message names those it has.
+    """
+    for name in names:
+        if name not in frame:
+            there = list(map(str, frame))
+            hint = "; cells must be separated by commas" if len(there) == 1 and set(there[0]) & set(";\t|") else ""
+            raise GraphPERuntimeError(f"{path} has no column {name!r}, only {', '.join(map(repr, there))}{hint}")
+
+
+def _with_header(rows: Any, path: Path) -> Any:
+    """The first row as names, and the line of each row as its index."""
+    # A cell in quotes may go over several lines.
+    breaks = sum((rows[column].str.count("\n") for column in rows), start=rows.index * 0)
+    rows.index = 1 + rows.index + (breaks.cumsum() - breaks).to_numpy()
+    rows = rows[(rows != "").any(axis=1)]
+    if not len(rows):
+        raise GraphPERuntimeError(f"{path} is empty: its first line must name the columns")
+    names = rows.iloc[0].tolist()
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise GraphPERuntimeError(f"{path} has two columns {twice!r}: rename one")
+    frame = rows.iloc[1:]
+    frame.columns = names
+    return frame

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,22 +16,18 @@ from pathlib import Path
 import pytest
 
 from graphpe.benchmarks.cli.main import main
+from graphpe.benchmarks.grid.locking import locked
 
-MODELS = ["GraphTransformer(width=8, layers=1, heads=2)", "GRIT(width=8, layers=1, heads=2)"]
+MODELS = ["GINE(width=8, layers=1)", "GRIT(width=8, layers=1, heads=2)"]
+COLUMNS = ["--encodings", "none", "RelativeRandomWalkPE(walk_length=4)"]
 
 
 @pytest.fixture
 def options(write_molecules: Callable[..., object], tmp_path: Path) -> list[str]:
     write_molecules(tmp_path / "data" / "ogbg_molesol", 32, [[float(i % 5)] for i in range(32)])
     task = f"molesol(root={str(tmp_path / 'data')!r})"
-    chosen = ["--tasks", task, "--models", *MODELS, "--seeds", "2", "--epochs", "2", "--batch-size", "8"]
+    chosen = ["--tasks", task, "--models", *MODELS, "--seeds", "1", "--epochs", "2", "--batch-size", "8"]
     return [*chosen, "--warmup-steps", "1", "--out", str(tmp_path / "grid")]
-
-
-def run_graphpe(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "graphpe.benchmarks.cli.main", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def finished(tmp_path: Path) -> dict[str, float]:
@@ -37,78 +35,130 @@ def finished(tmp_path: Path) -> dict[str, float]:
     return {str(path): path.stat().st_mtime_ns for path in paths}
 
 
-def test_a_grid_is_killed_goes_on_and_grows(options: list[str], tmp_path: Path) -> None:
-    columns = ["--encodings", "none", "RandomWalkPE(walk_length=4)", "RelativeRandomWalkPE(walk_length=4)"]
-    first = run_graphpe("grid", *options, *columns)
+def wait_for(tmp_path: Path, pattern: str, running: Callable[[], bool]) -> Path:
     deadline = time.monotonic() + 240
-    while not finished(tmp_path):
-        assert first.poll() is None, first.communicate()
+    while not (found := list((tmp_path / "grid" / "cells").glob(pattern))):
+        assert running()
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
+    return found[0]
+
+
+def test_a_grid_is_killed_goes_on_and_grows(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-m", "graphpe.benchmarks.cli.main", "grid", *options, *COLUMNS, "--quiet"]
+    first = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    wait_for(tmp_path, "*/run/summary.json", lambda: first.poll() is None)
+    wait_for(tmp_path, "*RelativeRandomWalk*/run", lambda: first.poll() is None)  # the last cell runs
     first.send_signal(signal.SIGKILL)
     first.wait()
     kept = finished(tmp_path)
-    time.sleep(1)  # its processes notice
-    second = run_graphpe("grid", *options, *columns)
-    out, err = second.communicate()
-    assert second.returncode == 0, err
+    assert len(kept) == 2
+    assert main(["grid", *options, *COLUMNS]) == 0  # at once: the process of the last cell may still be there
+    out = capsys.readouterr().out
     results = finished(tmp_path)
-    assert len(results) == 10  # GraphTransformer takes no encoding of pairs
+    assert len(results) == 3
     assert kept.items() <= results.items()
-    assert "skipped" in out
-    assert "GraphTransformer takes no encoding of pairs" in out
+    assert "GINE takes no encoding of pairs" in out
+    assert "3 cells, 2 done before, 1 skipped" in out
     assert {"runs.csv", "report.md"} <= {path.name for path in (tmp_path / "grid" / "report").iterdir()}
 
-    third = run_graphpe("grid", *options, *columns, "DegreePE()")
-    assert third.wait() == 0
+    assert main(["grid", *options, *COLUMNS, "DegreePE()"]) == 0
     assert results.items() <= finished(tmp_path).items()
-    assert len(finished(tmp_path)) == 14
+    assert len(finished(tmp_path)) == 5
     assert main(["report", str(tmp_path / "grid"), "--out", str(tmp_path / "elsewhere")]) == 0
     text = (tmp_path / "elsewhere" / "report.md").read_text()
     assert text.count("| DegreePE() | GRIT") == 1
-    assert "    graphpe grid --tasks" in text
+    made_by = next(line for line in text.splitlines() if line.startswith("    graphpe grid --tasks"))
+    assert shlex.split(made_by)[2:] == [*options, *COLUMNS, "DegreePE()"]
     assert (tmp_path / "elsewhere" / "molesol-heat.png").is_file()
-    assert "| 2 |" in text
+    capsys.readouterr()
+    assert main(["report", str(tmp_path / "grid"), "--out", str(tmp_path / "grid" / "cells.txt")]) == 1
+    assert "cannot write the report" in capsys.readouterr().err
+
+
+def test_a_grid_that_is_stopped_saves_and_one_runs_at_a_time(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = [*options, "--models", MODELS[0], "--encodings", "none", "--epochs", "100000", "--patience", "0"]
+
+    def press() -> None:
+        cell = wait_for(tmp_path, "*/run/last.pt", lambda: True).parents[1]
+        for folder in (tmp_path / "grid", cell):
+            with pytest.raises(RuntimeError, match="busy"), locked(folder, "busy"):
+                pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    assert main(["grid", *long]) == 130
+    thread.join()
+    captured = capsys.readouterr()
+    assert "the same command goes on" in captured.err
+    assert "Traceback" not in captured.err
+    (cell,) = (tmp_path / "grid" / "cells").iterdir()
+    assert not (cell / "error.txt").exists()
+    with locked(cell, "busy"):  # its process has ended
+        pass
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["grid", *options, "--encodings", "none", "--seeds", "1", "--quiet"]) == 0
+    assert main(["grid", *options, "--models", MODELS[0], "--encodings", "none", "--quiet"]) == 0
     broken = next(iter((tmp_path / "grid" / "cells").iterdir()))
     (broken / "run" / "summary.json").unlink()
     weights = (broken / "run" / "last.pt").read_bytes()
     (broken / "run" / "last.pt").write_bytes(weights[:100])
     capsys.readouterr()
-    assert main(["grid", *options, "--encodings", "none", "DegreePE()", "--seeds", "1"]) == 1
+    more = ["grid", *options, "--models", MODELS[0], "GINE(width=1000000)", "--encodings", "none", "DegreePE()"]
+    assert main(more) == 1
     out = capsys.readouterr().out
-    assert "1 of 4 cells failed" in out
+    assert "1 of 2 cells failed" in out
+    assert "GINE(width=1000000) cannot be built" in out
     assert "failed molesol" in (tmp_path / "grid" / "report" / "report.md").read_text()
     assert "last.pt" in (broken / "error.txt").read_text()
     (broken / "run" / "last.pt").write_bytes(weights)
-    assert main(["grid", *options, "--encodings", "none", "DegreePE()", "--seeds", "1", "--quiet"]) == 0
+    assert main([*more, "--quiet"]) == 0
     assert not (broken / "error.txt").exists()
 
 
-def test_a_budget_of_parameters(options: list[str], tmp_path: Path) -> None:
-    assert main(["grid", *options, "--encodings", "none", "--seeds", "1", "--params", "9k", "--quiet"]) == 0
-    summaries = [json.loads(Path(path).read_text()) for path in finished(tmp_path)]
-    assert len(summaries) == 2
-    assert all(4_000 < summary["parameters"] <= 9_000 for summary in summaries)
+def test_a_budget_of_parameters_from_yaml(options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_text("encodings: [none]\nparams: 9000\nmodels: ['GINE(layers=1)', 'GPS(heads=6)']\n")
+    without_models = [*options[:2], *options[2 + 1 + len(MODELS) :]]
+    assert main(["grid", "--config", str(tmp_path / "grid.yaml"), *without_models, "--epochs", "1", "--quiet"]) == 1
+    assert main(["grid", "--config", str(tmp_path / "grid.yaml"), *without_models, "--params", "90k", "--quiet"]) == 0
+    parameters = [json.loads(Path(path).read_text())["parameters"] for path in finished(tmp_path)]
+    assert len(parameters) == 3
+    assert sorted(count <= 9_000 for count in parameters) == [False, False, True]
+    assert all(4_000 < count <= 90_000 for count in parameters)
 
 
 def test_errors_are_one_line(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
     for arguments, message in (
         ([*options], "encodings is empty"),
         ([*options, "--encodings", "none", "--params", "big"], "write a number of parameters"),
         ([*options, "--encodings", "none", "--engine", "slurm"], "engine"),
         ([*options[:-2], "--encodings", "none"], "--out is missing"),
-        ([*options, "--encodings", "none", "--models", "Gritty()"], "unknown model 'Gritty'"),
+        ([*options, "--encodings", "none", "--models", MODELS[0], "Gritty()"], "unknown model 'Gritty'"),
+        ([*options, "--encodings", "none", "--models", "GINE(wdth=3)"], "GINE has no argument 'wdth'"),
+        ([*options, "--encodings", "none", "non"], "unknown encoding 'non'"),
+        ([*options, "--encodings", "none", "LaplacianPE(k=4) with SPY"], "unknown encoder 'SPY'"),
+        ([*options, "--encodings", "none", "LaplacianPE(k=4) as Bias"], "unknown bias 'Bias'"),
+        ([*options, "--encodings", "none", "--encoder", "SPY"], "unknown encoder 'SPY'"),
         ([*options, "--encodings", "none", "--tasks", "nothing"], "unknown task 'nothing'"),
+        ([*options, "--encodings", "none", "--params", "9"], "no cell of this grid can be run"),
+        ([*options, "--encodings", "none", "--gpus", "99"], "--gpus is 99, but this machine has"),
+        ([*options, "--encodings", "none", "--accelerator", "cuda"], "needs --gpus"),
+        ([*options, "--encodings", "none", "--out", str(tmp_path / "file" / "grid")], "cannot make the folder"),
+        ([*options, "--encodings", "none", "--out", str(tmp_path)], "holds files that are no grid's"),
     ):
         assert main(["grid", *arguments]) in (1, 2)
         error = capsys.readouterr().err.strip()
         assert message in error
         assert "\n" not in error
+        assert not (tmp_path / "grid").exists()
     assert main(["report", str(tmp_path)]) == 1
     assert "holds no cell of a grid" in capsys.readouterr().err
