@@ -16,7 +16,7 @@ from torch_geometric.data import Batch, Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.encoders import PairEmbedding, PairLinear
-from graphpe.models.heads import MLPReadout
+from graphpe.models.heads import MLPReadout, PairHead
 from graphpe.models.inputs import ASTNodeEncoder, LinearEdges
 from graphpe.models.membership import membership
 from graphpe.models.relational_transformer import RelationalLayer, RelationalTransformer
@@ -228,6 +228,20 @@ def test_what_is_read_reaches_the_output(make_batch, attention: str) -> None:
     other.edge_index = batch.edge_index[:, 1:]
     for model in (build(attention, edges=None).eval(), build(attention, "cat", None).eval()):
         assert not torch.allclose(model(batch), model(other), atol=1e-4)
+
+
+class SumOfPairs(PairHead):
+    def forward(self, x: Tensor, pair: Tensor, pairs: PairSet) -> Tensor:
+        return x.index_add(0, pairs.target, pair)
+
+
+@pytest.mark.parametrize("attention", ["full", "sparse"])
+def test_a_pair_head_gets_the_vectors(make_batch, attention: str) -> None:
+    batch = make_batch([5, 1, 7])
+    model = build(attention, pair_output=True, head=SumOfPairs()).eval()
+    torch.testing.assert_close(model(batch), model.head(*model.vectors(batch)))
+    with pytest.raises(GraphPEValueError, match="a PairHead reads vectors of pairs: give pair_output=True"):
+        build(attention, head=SumOfPairs())
 
 
 @pytest.mark.parametrize("attention", ["full", "sparse"])

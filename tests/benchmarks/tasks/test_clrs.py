@@ -146,6 +146,8 @@ def test_training_through_the_command_line_path(sampler: list[Any], tmp_path: Pa
     other = resolve(
         dataclasses.replace(config, model="GPS(width=16, layers=1, heads=2)", encodings=("RandomWalkPE(4)",))
     )
+    low = dataclasses.replace(config, precision="bf16-mixed")
+    assert 0 <= run_experiment(low, run_path=tmp_path / "low", cache=tmp_path, progress=False)["test"] <= 1
     assert run_experiment(other, run_path=tmp_path / "other", cache=tmp_path, progress=False)["metric"] == "micro-F1"
 
 
