@@ -203,13 +203,13 @@ def assert_equal(actual: Tensor, expected: Tensor) -> None:
 def search_from(tree: TreeIntegrator, field: Tensor, sources: int) -> NDArray[np.float32]:
     """The first rows of Y."""
     forest = tree.forest
-    return _search(forest.parent, forest.children, forest.length, field.numpy()[forest.order], sources, 0.5)
+    return _search(forest.parent, forest.count, forest.length, field.numpy()[forest.order], sources, 0.5)
 
 
 @compiled
 def _search(
     parent: NDArray[np.int64],
-    children: NDArray[np.int64],
+    count: NDArray[np.int64],
     length: NDArray[np.float64],
     x: NDArray[np.float32],
     sources: int,
@@ -232,10 +232,12 @@ def _search(
             if parent[v] >= 0 and parent[v] != came[at]:
                 queue[filled], came[filled], distance[filled] = parent[v], v, distance[at] + length[v]
                 filled += 1
-            for u in range(children[v, 0], children[v, 1]):
+            u = v + 1
+            while u < v + count[v]:
                 if u != came[at]:
                     queue[filled], came[filled], distance[filled] = u, v, distance[at] + length[u]
                     filled += 1
+                u += count[u]
     return out
 
 

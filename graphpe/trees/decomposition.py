@@ -16,13 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.compiled import compiled
-from graphpe.trees.forest import Floats, Forest, Ints
-
-Shorts = NDArray[np.int32]
+from graphpe.trees.forest import Floats, Forest, Ints, Shorts
 
 
 class Level(NamedTuple):
@@ -55,151 +52,115 @@ def decompose(forest: Forest) -> list[Level]:
     size = forest.num_nodes
     if size == 0:
         return []
-    before = _preorder(forest.parent, forest.children)
     most = int(np.log2(size)) + 1
     # What is never written takes no memory.
     node, group, branch = (np.empty((most, size), np.int32) for _ in range(3))
     distance = np.empty((most, size))
-    filled, groups, branches = _decompose(
-        *_neighbours(forest.parent, forest.length, before),
-        forest.order[np.argsort(before)],
-        node,
-        distance,
-        group,
-        branch,
-    )
+    filled, groups, branches = _decompose(*forest, node, distance, group, branch)
     levels = []
     for i in range(most):
         if filled[i]:
-            nodes, distances, owners, sides = (
-                torch.from_numpy(part[i, : filled[i]].copy()) for part in (node, distance, group, branch)
-            )
-            levels.append(Level(nodes, distances, owners, sides, int(groups[i]), int(branches[i])))
+            parts = (torch.from_numpy(part[i, : filled[i]]) for part in (node, distance, group, branch))
+            levels.append(Level(*parts, int(groups[i]), int(branches[i])))
     return levels
 
 
 @compiled
-def _preorder(parent: Ints, children: Ints) -> Ints:
-    """The place of each place in depth-first order, where subtrees stand together: what is worked on stays in cache."""
-    count = np.ones(len(parent), np.int64)
-    for v in range(len(parent) - 1, -1, -1):
-        if parent[v] >= 0:
-            count[parent[v]] += count[v]
-    out = np.empty(len(parent), np.int64)
-    start = 0
-    for v in range(len(parent)):
-        if parent[v] < 0:
-            out[v] = start
-            start += count[v]
-        at = out[v] + 1
-        for u in range(children[v, 0], children[v, 1]):
-            out[u] = at
-            at += count[u]
-    return out
-
-
-@compiled
-def _neighbours(parent: Ints, length: Floats, before: Ints) -> tuple[Ints, Shorts, Floats, Shorts]:
-    """Pointers, neighbours and lengths of the tree, and parents, in depth-first order."""
-    size = len(parent)
-    above = np.empty(size, np.int32)
-    weight = np.empty(size)
-    ptr = np.zeros(size + 1, np.int64)
-    for v in range(size):
-        p = parent[v]
-        above[before[v]] = before[p] if p >= 0 else -1
-        weight[before[v]] = length[v]
-        if p >= 0:
-            ptr[before[v] + 1] += 1
-            ptr[before[p] + 1] += 1
-    for v in range(size):
-        ptr[v + 1] += ptr[v]
-    place = ptr[:-1].copy()
-    near = np.empty(ptr[size], np.int32)
-    apart = np.empty(ptr[size])
-    for v in range(size):
-        p = above[v]
-        if p >= 0:
-            near[place[v]], apart[place[v]] = p, weight[v]
-            near[place[p]], apart[place[p]] = v, weight[v]
-            place[v] += 1
-            place[p] += 1
-    return ptr, near, apart, above
-
-
-@compiled
 def _decompose(
-    ptr: Ints,
-    near: Shorts,
-    apart: Floats,
-    above: Shorts,
-    name: Ints,
+    order: Ints,
+    parent: Ints,
+    below: Ints,
+    to_parent: Floats,
     node: Shorts,
     distance: Floats,
     group: Shorts,
     branch: Shorts,
 ) -> tuple[Ints, Ints, Ints]:
-    size = len(above)
-    most = node.shape[0]
+    """Fills the entries of each level; how many these are, and how many groups and branches.
+
+    The nodes of a component stand in depth-first order from a root, and so do those of every branch: below the centroid
+    in runs, one for each child, and above it in what these leave, from the same root. All is read and written in order.
+    """
+    size, most = len(order), len(node)
     filled, groups, branches = np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(most, np.int64)
-    # Components stand in `queue`, parents first; `up` is the place of the parent, counted from the component's start.
-    queue, up, count = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
-    far = np.empty(size)
-    removed = np.zeros(size, np.bool_)
+    # Nodes, the steps back to their parents, and the lengths of these steps: of even levels, and of odd ones.
+    name, back, length = np.empty((2, size), np.int32), np.empty((2, size), np.int32), np.empty((2, size))
+    count, far = np.empty(size, np.int32), np.empty(size)
     begin, end, depth = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
     waiting = 0
-    for v in range(size - 1, -1, -1):
-        queue[v] = v
-        if above[v] < 0:
-            last = size if waiting == 0 else begin[waiting - 1]
-            begin[waiting], end[waiting], depth[waiting] = v, last, 0
+    for v in range(size):
+        name[0, v], back[0, v], length[0, v] = order[v], v - parent[v], to_parent[v]
+        if parent[v] < 0:
+            begin[waiting], end[waiting], depth[waiting] = v, v + below[v], 0
             waiting += 1
-            for u in range(v, last):
-                up[u] = above[u] - v if above[u] >= 0 else -1
     while waiting > 0:
         waiting -= 1
         first, last, level = begin[waiting], end[waiting], depth[waiting]
-        total = last - first
-        for i in range(first, last):
-            count[i] = 1
-        centre = -1
-        for i in range(last - 1, first - 1, -1):
-            if 2 * count[i] > total:  # the deepest with more than half of the nodes below: nothing around it has more
-                centre = queue[i]
-                break
-            count[first + up[i]] += count[i]
-        removed[centre] = True
-        out = filled[level]
-        here = groups[level]
-        node[level, out], distance[level, out], group[level, out], branch[level, out] = name[centre], 0.0, here, -1
+        old, new = level % 2, (level + 1) % 2
+        centre = _centroid(first, last, back[old], count)
+        after = centre + count[centre]
+        out, place, owner = filled[level], first, groups[level]
+        node[level, out], distance[level, out], group[level, out], branch[level, out] = (
+            name[old, centre],
+            0.0,
+            owner,
+            -1,
+        )
         out += 1
-        groups[level] += 1
-        place = first  # the centroid's place is left to the branches
-        for a in range(ptr[centre], ptr[centre + 1]):
-            if removed[near[a]]:
-                continue
-            start = place
-            queue[place], up[place], far[place] = near[a], -1, apart[a]
-            place += 1
-            i = start
-            while i < place:
-                u = queue[i]
-                node[level, out], distance[level, out] = name[u], far[i]
-                group[level, out], branch[level, out] = here, branches[level]
+        far[centre] = 0.0
+        if centre > first:
+            v = centre
+            while v > first:
+                p = v - back[old, v]
+                far[p] = far[v] + length[old, v]
+                count[p] = 0  # marks those whose distance is known
+                v = p
+            for v in range(first, last):
+                step = back[old, v]
+                if v >= after:
+                    if v - step < centre:
+                        step -= after - centre
+                elif v >= centre:
+                    continue
+                if count[v] > 0:
+                    far[v] = far[v - back[old, v]] + length[old, v]
+                node[level, out], distance[level, out] = name[old, v], far[v]
+                group[level, out], branch[level, out] = owner, branches[level]
+                name[new, place], back[new, place], length[new, place] = name[old, v], step, length[old, v]
                 out += 1
-                came = queue[start + up[i]] if up[i] >= 0 else centre
-                for b in range(ptr[u], ptr[u + 1]):
-                    w = near[b]
-                    if w != came and not removed[w]:
-                        queue[place], up[place], far[place] = w, i - start, far[i] + apart[b]
-                        place += 1
-                i += 1
-            branches[level] += 1
-            begin[waiting], end[waiting], depth[waiting] = start, place, level + 1
+                place += 1
+            begin[waiting], end[waiting], depth[waiting] = first, place, level + 1
             waiting += 1
+            branches[level] += 1
+        for v in range(centre + 1, after):
+            p = v - back[old, v]
+            if p == centre:
+                begin[waiting], depth[waiting] = place, level + 1
+                waiting += 1
+                branches[level] += 1
+            far[v] = far[p] + length[old, v]
+            node[level, out], distance[level, out] = name[old, v], far[v]
+            group[level, out], branch[level, out] = owner, branches[level] - 1
+            name[new, place], back[new, place], length[new, place] = name[old, v], back[old, v], length[old, v]
+            out += 1
+            place += 1
+            end[waiting - 1] = place
         filled[level] = out
+        groups[level] += 1
     for level in range(most):
         for i in range(filled[level]):
             if branch[level, i] < 0:
                 branch[level, i] = branches[level]
     return filled, groups, branches
+
+
+@compiled
+def _centroid(first: int, last: int, back: Shorts, count: Shorts) -> int:
+    """The deepest place with more than half of the component below it: nothing around it has more."""
+    for v in range(first, last):
+        count[v] = 1
+    for v in range(last - 1, first, -1):
+        if 2 * count[v] > last - first:
+            return v
+        count[v - back[v]] += count[v]
+    return first

@@ -1,4 +1,4 @@
-"""Forests: trees in breadth-first order, from a list of edges with lengths, and what linear passes over them find.
+"""Forests: trees in depth-first order, from a list of edges with lengths, and what linear passes over them find.
 
 A forest is given by undirected edges, each once or in both directions, with lengths that are finite and not negative.
 An edge of length 0 is an edge: it joins nodes that have no distance. (In graphs, where weights are strengths, weight 0
@@ -18,22 +18,25 @@ from graphpe.errors import GraphPEValueError
 from graphpe.laplacian import check_edges
 
 Ints = NDArray[np.int64]
+Shorts = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 
 class Forest(NamedTuple):
-    """Trees in breadth-first order, one after the other; places in that order are what everything counts in.
+    """Trees in depth-first order (parents first, each subtree together), one after the other.
+
+    Places in that order are what everything counts in. The root of a tree is any node of it.
 
     Attributes:
         order: `[N]`: the node at each place.
         parent: `[N]`: the place of its parent, before its own; -1 for roots.
-        children: `[N, 2]`: the children of place v are at `children[v, 0]` to `children[v, 1]`.
+        count: `[N]`: the nodes of its subtree, which are at places v to v + count[v] - 1.
         length: `[N]`: of the edge to the parent; 0 for roots.
     """
 
     order: Ints
     parent: Ints
-    children: Ints
+    count: Ints
     length: Floats
 
     @property
@@ -42,39 +45,34 @@ class Forest(NamedTuple):
         return len(self.order)
 
 
-def read_forest(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int, roots: Tensor | None = None) -> Forest:
-    """The forest with these edges. O(N + E), on the CPU.
+def read_forest(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> Forest:
+    """The forest with these edges. O(N + E) (where edges are given in both directions, E log E), on the CPU.
 
     Args:
         edge_index: `[2, E]` integers; each edge once, or in both directions.
         edge_weight: `[E]` lengths, finite and not negative; None for 1.
         num_nodes: N.
-        roots: Nodes that are roots of their trees; by default, and of trees without any, the smallest node.
 
     Raises:
         GraphPETypeError: An argument is of another type.
-        GraphPEValueError: A shape, node or length is not one that is accepted; there is a loop, a repeated edge, an
-            edge of two lengths or a cycle; or two roots are in one tree.
+        GraphPEValueError: A shape, node or length is not one that is accepted, or there is a loop, a repeated edge, an
+            edge of two lengths or a cycle.
     """
     check_edges(edge_index, num_nodes, edge_weight)
     tail, head = edge_index.numpy(force=True).astype(np.int64, copy=False)
     length = np.ones(len(tail)) if edge_weight is None else edge_weight.detach().double().numpy(force=True)
-    starts = np.empty(0, np.int64) if roots is None else roots.long().numpy(force=True)
-    if len(starts) and not (starts.min() >= 0 and starts.max() < num_nodes):
-        raise GraphPEValueError(f"roots must be nodes from 0 to {num_nodes - 1}, got {starts.tolist()[:8]}")
-    order, parent, children, to_parent, problem, u, v = _breadth_first(tail, head, length, num_nodes, starts)
-    if problem:
-        raise GraphPEValueError(_PROBLEMS[problem - 1].format(u=u, v=v))
-    return Forest(order, parent, children, to_parent)
-
-
-_PROBLEMS = (
-    "edge_index holds the loop ({u}, {u}): a forest has none, remove it",
-    "edge_index holds the edge ({u}, {v}) more than once: give each edge once, or once in each direction",
-    "edge_index holds the edge ({u}, {v}) in both directions with different lengths: give it one",
-    "edge_index holds a cycle through the edge ({u}, {v}): a forest has none, take a tree of graphpe.trees.spanning",
-    "roots holds {u} and {v}, which are in one tree: give one root for a tree",
-)
+    link, leaves, pruned = _prune(tail, head, num_nodes)
+    if pruned < len(tail):
+        once = _each_once(tail, head, length, num_nodes)
+        tail, head, length = tail[once], head[once], length[once]
+        link, leaves, pruned = _prune(tail, head, num_nodes)
+        if pruned < len(tail):
+            e = _closes_cycle(tail, head, num_nodes)
+            raise GraphPEValueError(
+                f"edge_index holds a cycle through the edge ({tail[e]}, {head[e]}): a forest has none, take a tree of "
+                "graphpe.trees.spanning"
+            )
+    return Forest(*_depth_first(link, leaves, pruned, length))
 
 
 def measure(forest: Forest) -> tuple[Ints, Floats, Floats]:
@@ -87,64 +85,109 @@ def diameter(forest: Forest) -> float:
     return float(measure(forest)[2].max(initial=0.0))
 
 
+def _each_once(tail: Ints, head: Ints, length: Floats, size: int) -> Ints:
+    """One entry of each edge."""
+    loops = tail == head
+    if loops.any():
+        u = tail[loops][0]
+        raise GraphPEValueError(f"edge_index holds the loop ({u}, {u}): a forest has none, remove it")
+    low, high = np.minimum(tail, head), np.maximum(tail, head)
+    order = np.argsort(low * size + high)
+    low, high, start, far = low[order], high[order], tail[order], length[order]
+    again = (low[1:] == low[:-1]) & (high[1:] == high[:-1])
+    repeated = again & (start[1:] == start[:-1])
+    repeated[1:] |= again[1:] & again[:-1]
+    different = again & (far[1:] != far[:-1])
+    if repeated.any():
+        i = np.argmax(repeated)
+        raise GraphPEValueError(
+            f"edge_index holds the edge ({low[i]}, {high[i]}) more than once: give each edge once, or once in each "
+            "direction"
+        )
+    if different.any():
+        i = np.argmax(different)
+        raise GraphPEValueError(
+            f"edge_index holds the edge ({low[i]}, {high[i]}) in both directions with different lengths: give it one"
+        )
+    return order[np.concatenate([[True], ~again])[: len(order)]]
+
+
+# Columns of what `_prune` keeps of a node, in one cache line: its edges that are left, the exclusive or of the nodes at
+# their other ends and that of their numbers (of a leaf: its parent and the edge to it), and the nodes pruned below it.
+_DEGREE, _PARENT, _EDGE, _COUNT = range(4)
+
+
 @compiled
-def _breadth_first(
-    tail: Ints, head: Ints, length: Floats, size: int, starts: Ints
-) -> tuple[Ints, Ints, Ints, Floats, int, int, int]:
-    """The forest; and a number of `_PROBLEMS` (0 for none) with two nodes."""
-    order, parent = np.empty(size, np.int64), np.empty(size, np.int64)
-    children, to_parent = np.empty((size, 2), np.int64), np.zeros(size)
+def _prune(tail: Ints, head: Ints, size: int) -> tuple[Shorts, Shorts, int]:
+    """Cut off leaves until none is left; which, in that order; how many, one for each edge if it is a forest."""
+    link = np.zeros((size, 4), np.int32)
+    link[:, _COUNT] = 1
     for e in range(len(tail)):
-        if tail[e] == head[e]:
-            return order, parent, children, to_parent, 1, tail[e], head[e]
-    ptr = np.zeros(size + 2, np.int64)
-    for e in range(len(tail)):
-        ptr[tail[e] + 2] += 1
-        ptr[head[e] + 2] += 1
-    for u in range(size):
-        ptr[u + 2] += ptr[u + 1]
-    edge_of = np.empty(2 * len(tail), np.int64)  # edges at each node, in the order in which they are given
-    for e in range(len(tail)):
-        for u in (tail[e], head[e]):
-            edge_of[ptr[u + 1]] = e
-            ptr[u + 1] += 1
-    via = np.full(size, -1, np.int64)  # the edge through which a node was found; -2 for roots
-    both = np.zeros(size, np.bool_)  # whether that edge is given in both directions
-    root = np.empty(size, np.int64)
+        u, v = tail[e], head[e]
+        link[u, _DEGREE] += 1
+        link[v, _DEGREE] += 1
+        link[u, _PARENT] ^= v
+        link[v, _PARENT] ^= u
+        link[u, _EDGE] ^= e
+        link[v, _EDGE] ^= e
+    leaves = np.empty(size, np.int32)
     filled = 0
-    for s in range(len(starts) + size):
-        start = starts[s] if s < len(starts) else s - len(starts)
-        if via[start] != -1:
-            if s < len(starts):
-                return order, parent, children, to_parent, 5, root[start], start
-            continue
-        via[start], root[start] = -2, start
-        order[filled], parent[filled] = start, -1
-        place = filled
-        filled += 1
-        while place < filled:
-            u = order[place]
-            children[place, 0] = filled
-            for a in range(ptr[u], ptr[u + 1]):
-                e = edge_of[a]
-                v = head[e] if tail[e] == u else tail[e]
-                if via[v] == -1:
-                    via[v], root[v] = e, start
-                    order[filled], parent[filled], to_parent[filled] = v, place, length[e]
-                    filled += 1
-                elif via[v] == e or via[u] == e:
-                    continue
-                elif via[v] >= 0 and (tail[via[v]] == u or head[via[v]] == u):  # a second edge to a child
-                    if both[v] or tail[e] == tail[via[v]]:
-                        return order, parent, children, to_parent, 2, u, v
-                    if length[e] != length[via[v]]:
-                        return order, parent, children, to_parent, 3, u, v
-                    both[v] = True
-                elif not (via[u] >= 0 and (tail[via[u]] == v or head[via[u]] == v)):
-                    return order, parent, children, to_parent, 4, u, v
-            children[place, 1] = filled
-            place += 1
-    return order, parent, children, to_parent, 0, 0, 0
+    for start in range(size):
+        v = start
+        while link[v, _DEGREE] == 1:
+            p = link[v, _PARENT]
+            leaves[filled] = v
+            filled += 1
+            link[v, _DEGREE] = 0
+            link[p, _DEGREE] -= 1
+            link[p, _PARENT] ^= v
+            link[p, _EDGE] ^= link[v, _EDGE]
+            link[p, _COUNT] += link[v, _COUNT]
+            v = p
+    return link, leaves, filled
+
+
+@compiled
+def _depth_first(link: Shorts, leaves: Shorts, pruned: int, length: Floats) -> tuple[Ints, Ints, Ints, Floats]:
+    size = len(link)
+    order, parent, count = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
+    to_parent = np.empty(size)
+    place, free = np.empty(size, np.int32), np.empty(size, np.int32)  # free: the place of the next child
+    place[:] = -1
+    for i in range(pruned):
+        place[leaves[i]] = 0
+    start = 0
+    for v in range(size):
+        if place[v] < 0:
+            order[start], parent[start], count[start], to_parent[start] = v, -1, link[v, _COUNT], 0.0
+            place[v], free[v] = start, start + 1
+            start += link[v, _COUNT]
+    for i in range(pruned - 1, -1, -1):
+        v = leaves[i]
+        p, below = link[v, _PARENT], link[v, _COUNT]
+        here = free[p]
+        free[p] += below
+        order[here], parent[here], count[here], to_parent[here] = v, place[p], below, length[link[v, _EDGE]]
+        place[v], free[v] = here, here + 1
+    return order, parent, count, to_parent
+
+
+@compiled
+def _closes_cycle(tail: Ints, head: Ints, size: int) -> int:
+    """The first edge between nodes that those before it join."""
+    up = np.arange(size)
+    for e in range(len(tail)):
+        u, v = tail[e], head[e]
+        while up[u] != u:
+            up[u] = up[up[u]]
+            u = up[u]
+        while up[v] != v:
+            up[v] = up[up[v]]
+            v = up[v]
+        if u == v:
+            return e
+        up[u] = v
+    return -1
 
 
 @compiled

@@ -1,20 +1,23 @@
 """Sums of terms p(d) exp(lambda d) over all nodes of a tree in two passes, on the CPU, with a written backward.
 
-Place v keeps the moments m_k = sum_j d(v, j)^k exp(lambda d(v, j)) X_j over a set of nodes j. Along an edge of length w
-they turn into
+Of a term c exp(lambda d) with |exp(lambda d)| <= 1, each place v first gets B_v, the sum over its subtree, from the
+leaves up, then Y_v, the sum over the whole tree, from the root down. With t_v = exp(lambda w_v), w_v the length of the
+edge to the parent p,
 
-    m'_k = exp(lambda w) sum_i binomial(k, i) w^(k - i) m_i
+    B_v = X_v + sum over the children u: t_u B_u
+    Y_v = t_v Y_p + (1 - t_v^2) B_v
 
-From the leaves up, each place gets the moments of its subtree; from the roots down, those of everything else: what its
-parent got from above, the parent's own value, and its siblings' subtrees, by running sums from either side. Nothing is
-subtracted, so that sums of positive values keep their relative accuracy, whatever the lengths.
+which, where t is real, adds what has one sign if X has. The places of a subtree stand together and are passed in order,
+so that what is read was mostly used shortly before: each pass reads or writes a row a node. Terms that grow, or with
+polynomials, go to `graphpe.trees.moments`.
 
-All sums are taken in float64 (complex128). Columns of the field are worked on in chunks that bound the memory.
+All sums are taken in float64 (complex128).
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,13 +28,20 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphpe.compiled import compiled
+from graphpe.trees import moments
 from graphpe.trees.forest import Floats, Forest, Ints
 from graphpe.trees.functions import Term
 
 Numbers = NDArray[Any]  # float64 or complex128
+Plain = tuple[Any, Numbers]  # exponent and coefficients of a term
 
-# Bytes of the moments in one direction; two are kept.
-_CHUNK_BYTES = 1 << 25
+# Numbers of a node that are worked on at a time: terms of fewer columns, or columns, as many as fit into a core's cache
+# but not fewer than a row that is worth the way to it.
+_TERMS = 8
+_COLUMNS = 64
+_CHUNK_BYTES = 1 << 19
+# Bytes that a thread keeps for its next sum: fresh memory costs more than the sums in it.
+_KEPT_BYTES = 1 << 25
 
 
 def sum_terms(forest: Forest, field: Tensor, terms: list[Term]) -> Tensor:
@@ -64,243 +74,216 @@ class _Sweeps(torch.autograd.Function):
         field, *parts = ctx.saved_tensors
         forest, terms = ctx.forest, _numbers(parts)
         gradient = _array(grad)
-        # The matrix is symmetric.
-        to_field = torch.from_numpy(_apply(forest, gradient, terms)) if ctx.needs_input_grad[0] else None
         to_parts: list[Tensor | None] = [None] * len(parts)
         if any(ctx.needs_input_grad[2:]):
-            for i, sums in enumerate(_pair(forest, gradient, _array(field), terms)):
-                coefficients = terms[i][1]
+            # The matrix is symmetric.
+            to_field, sums = _apply_and_pair(forest, gradient, _array(field), terms)
+            for i, ((_, coefficients), sums_of_term) in enumerate(zip(terms, sums, strict=True)):
                 # L = Re sum_k c_k S_k with S_k = sum_ij <G_i, X_j> d^k exp(lambda d), and dS_k / dlambda = S_(k+1).
-                for place, value in ((0, (coefficients * sums[1:]).sum()), (1, sums[:-1])):
+                for place, value in ((0, (coefficients * sums_of_term[1:]).sum()), (1, sums_of_term[:-1])):
                     part = parts[2 * i + place]
                     to_parts[2 * i + place] = torch.as_tensor(np.conj(value), dtype=part.dtype, device=part.device)
-        return to_field, None, *to_parts
+        else:
+            to_field = _apply(forest, gradient, terms)
+        return torch.from_numpy(to_field), None, *to_parts
 
 
 def _array(field: Tensor) -> Numbers:
     return field.detach().contiguous().numpy()
 
 
-def _numbers(parts: Any) -> list[tuple[Any, Numbers]]:
+def _numbers(parts: Any) -> list[Plain]:
     arrays = [part.detach().resolve_conj().numpy(force=True) for part in parts]
     return [(exponent[()], coefficients) for exponent, coefficients in zip(arrays[::2], arrays[1::2], strict=True)]
 
 
-def _apply(forest: Forest, field: Numbers, terms: list[tuple[Any, Numbers]]) -> Numbers:
-    out = np.empty_like(field)
-    work = _Work()
-    for first, last in _chunks(field, terms, extra=0):
-        x = work.array("x", (len(field), last - first))
-        y = work.array("y", x.shape)
-        _gather(field, forest.order, first, x)
-        y.fill(0.0)
-        for exponent, coefficients in terms:
-            _read_out(_moments(forest, exponent, len(coefficients), x, work), coefficients, y)
-        _scatter(y, forest.order, first, out)
-    return out
+def _apply(forest: Forest, field: Numbers, terms: list[Plain]) -> Numbers:
+    groups, rest = _grouped(terms, field.shape[1])
+    out = np.zeros(field.shape, field.dtype if len(terms) == 1 else np.float64)
+    for group in groups:
+        factor, coefficients = _stacked(forest, [terms[i] for i in group])
+        for (x,), y, (value,) in _chunks([field], out, factor):
+            _sweep(forest.order, forest.parent, factor, coefficients, x, value, y)
+    for i in rest:
+        moments.add_sums(forest, field, *terms[i], out)
+    return out.astype(field.dtype, copy=False)
 
 
-def _pair(forest: Forest, left: Numbers, right: Numbers, terms: list[tuple[Any, Numbers]]) -> list[Numbers]:
-    """sum_ij <left_i, right_j> d^k exp(lambda d) for k = 0, ..., K of each term of K coefficients."""
+def _apply_and_pair(forest: Forest, left: Numbers, right: Numbers, terms: list[Plain]) -> tuple[Numbers, list[Numbers]]:
+    """The sums over `left`; of each term, sum_ij <left_i, right_j> d^k exp(lambda d) for k = 0, ..., K."""
+    groups, rest = _grouped(terms, left.shape[1])
+    out = np.zeros(left.shape, left.dtype if len(terms) == 1 else np.float64)
     sums = [np.zeros(len(coefficients) + 1, coefficients.dtype) for _, coefficients in terms]
-    work = _Work()
-    for first, last in _chunks(left, terms, extra=1):
-        g = work.array("g", (len(left), last - first))
-        x = work.array("x", g.shape)
-        _gather(left, forest.order, first, g)
-        _gather(right, forest.order, first, x)
-        for (exponent, coefficients), total in zip(terms, sums, strict=True):
-            _pair_up(_moments(forest, exponent, len(coefficients) + 1, x, work), g, total)
-    return sums
+    for group in groups:
+        factor, coefficients = _stacked(forest, [terms[i] for i in group])
+        for fields, y, values in _chunks([left, right], out, factor):
+            total = np.zeros((2, *values.shape[2:]), factor.dtype)
+            _sweep_both(forest.order, forest.parent, forest.length, factor, coefficients, *fields, *values, y, total)
+            for i, part in zip(group, total.sum(2).T, strict=True):
+                sums[i] += part
+    for i in rest:
+        moments.add_sums(forest, left, *terms[i], out)
+        sums[i] += moments.pair(forest, left, right, terms[i][0], len(sums[i]))
+    return out.astype(left.dtype, copy=False), sums
 
 
-def _chunks(field: Numbers, terms: list[tuple[Any, Numbers]], extra: int) -> Iterator[tuple[int, int]]:
-    nodes, columns = field.shape
-    bytes_a_column = max(((len(c) + extra) * c.itemsize for _, c in terms), default=8) * max(nodes, 1)
-    width = max(_CHUNK_BYTES // bytes_a_column, 8)
+def _grouped(terms: list[Plain], columns: int) -> tuple[list[list[int]], list[int]]:
+    """The terms that are swept together, and those that `graphpe.trees.moments` sums."""
+    together = max(_TERMS // columns, 1)
+    groups: list[list[int]] = []
+    rest: list[int] = []
+    for dtype in (np.float64, np.complex128):
+        chosen = [i for i, (exponent, _) in enumerate(terms) if exponent.dtype == dtype]
+        fast = [i for i in chosen if terms[i][0].real <= 0 and len(terms[i][1]) == 1]
+        groups += [fast[at : at + together] for at in range(0, len(fast), together)]
+        rest += [i for i in chosen if i not in fast]
+    return groups, rest
+
+
+def _stacked(forest: Forest, terms: list[Plain]) -> tuple[Numbers, Numbers]:
+    """exp(lambda w) `[N, terms]`, or in one row where all edges are of one length, and the coefficients."""
+    exponents, coefficients = np.stack([t[0] for t in terms]), np.concatenate([t[1] for t in terms])
+    same = _one_length(forest.parent, forest.length)
+    length = forest.length if same < 0 else np.array([same])
+    factor = length[:, None] * exponents
+    return np.exp(factor, out=factor), coefficients
+
+
+@compiled
+def _one_length(parent: Ints, length: Floats) -> float:
+    """The length of all edges; 0 if there is none, and -1 if they differ."""
+    found = -1.0
+    for v in range(len(parent)):
+        if parent[v] >= 0 and length[v] != found:
+            if found >= 0:
+                return -1.0
+            found = length[v]
+    return max(found, 0.0)
+
+
+def _chunks(fields: list[Numbers], out: Numbers, factor: Numbers) -> Iterator[tuple[list[Numbers], Numbers, Numbers]]:
+    """Some columns of the fields and of what is summed, and memory for each field, `[N, terms, columns]`."""
+    nodes, columns = out.shape
+    terms, copies = factor.shape[1], len(fields)
+    most = max(_CHUNK_BYTES // (max(nodes, 1) * terms * copies * factor.itemsize), _COLUMNS)
+    width = math.ceil(columns / math.ceil(columns / most))
     for first in range(0, columns, width):
-        yield first, min(first + width, columns)
+        chunk = np.s_[:, first : first + width]
+        values = _memory.array((copies, nodes, terms, min(width, columns - first)), factor.dtype)
+        if width == columns:
+            yield fields, out, values
+        else:
+            part = out[chunk].copy()
+            yield [np.ascontiguousarray(x[chunk]) for x in fields], part, values
+            out[chunk] = part
 
 
-class _Work:
-    """Arrays that are used again for the next term and chunk: fresh memory costs more than the sums in it."""
-
+class _Memory(threading.local):
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, Any], Numbers] = {}
+        self._kept = np.empty(0, np.uint8)
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Numbers:
-        """An array of this shape, with anything in it."""
-        key, size = (name, np.dtype(dtype)), math.prod(shape)
-        if key not in self._kept or len(self._kept[key]) < size:
-            self._kept[key] = np.empty(size, dtype)
-        return self._kept[key][:size].reshape(shape)
+    def array(self, shape: tuple[int, ...], dtype: Any) -> Numbers:
+        """An array with anything in it, the same memory every time in a thread."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        memory = self._kept if size <= len(self._kept) else np.empty(size, np.uint8)
+        if size <= _KEPT_BYTES:
+            self._kept = memory
+        return memory[:size].view(dtype).reshape(shape)
 
 
-def _moments(forest: Forest, exponent: Any, count: int, x: Floats, work: _Work) -> Numbers:
-    """The first moments of each place over its tree: `[N, C]` if there is one, `[N, C, K]` of more."""
-    factor = np.exp(exponent * forest.length)
-    shape = x.shape if count == 1 else (*x.shape, count)
-    below, above = (work.array(name, shape, factor.dtype) for name in ("below", "above"))
-    if count == 1:
-        _sweep(forest.parent, forest.children, factor, x, below, above)
-    else:
-        binomial = np.array([[math.comb(k, i) for i in range(count)] for k in range(count)], dtype=np.float64)
-        _sweep_moments(forest.parent, forest.children, forest.length, factor, binomial, x, below, above)
-    return below
+_memory = _Memory()
+
+
+# In these loops the innermost index is a plain loop variable: numba then knows that it counts from the start, and that
+# numbers stand side by side.
 
 
 @compiled
-def _gather(field: Floats, order: Ints, first: int, out: Floats) -> None:
-    for v in range(len(order)):
-        row = field[order[v]]
-        for c in range(out.shape[1]):
-            out[v, c] = row[first + c]
-
-
-@compiled
-def _scatter(value: Floats, order: Ints, first: int, out: Floats) -> None:
-    for v in range(len(order)):
-        row = out[order[v]]
-        for c in range(value.shape[1]):
-            row[first + c] = value[v, c]
-
-
-@compiled
-def _sweep(parent: Ints, children: Ints, factor: Numbers, x: Floats, below: Numbers, above: Numbers) -> None:
-    """Fills `below`, in the end with the sums over all of the tree; what is in `above` is of no use."""
-    size, columns = x.shape
-    running = np.empty(columns, factor.dtype)
-    for v in range(size):
-        for c in range(columns):
-            below[v, c] = x[v, c]
-    for v in range(size - 1, -1, -1):
-        p, t = parent[v], factor[v]
-        if p >= 0:
-            for c in range(columns):
-                below[p, c] += t * below[v, c]
-    for v in range(size):
-        start, end = children[v]
-        if parent[v] < 0:
-            above[v] = 0.0
-        if end > start:
-            for c in range(columns):
-                running[c] = above[v, c] + x[v, c]
-            for u in range(start, end):
-                t = factor[u]
-                for c in range(columns):
-                    above[u, c] = running[c]
-                    running[c] += t * below[u, c]
-            for c in range(columns):
-                running[c] = 0.0
-            for u in range(end - 1, start - 1, -1):
-                t = factor[u]
-                for c in range(columns):
-                    above[u, c] = t * (above[u, c] + running[c])
-                    running[c] += t * below[u, c]
-        for c in range(columns):
-            below[v, c] += above[v, c]
-
-
-@compiled
-def _sweep_moments(
+def _sweep(
+    order: Ints,
     parent: Ints,
-    children: Ints,
-    length: Floats,
     factor: Numbers,
-    binomial: Floats,
-    x: Floats,
-    below: Numbers,
-    above: Numbers,
+    coefficients: Numbers,
+    field: Floats,
+    value: Numbers,
+    out: Floats,
 ) -> None:
-    """As `_sweep`."""
-    size, columns = x.shape
-    count = len(binomial)
-    below[:] = 0.0
-    running = np.empty((columns, count), factor.dtype)
-    turn = np.zeros((count, count), factor.dtype)
+    """Add the sums to `out`."""
+    size, terms, columns = value.shape
+    step = 1 if len(factor) == size else 0
+    _gather_up(order, parent, factor, field, value)
     for v in range(size):
-        for c in range(columns):
-            below[v, c, 0] = x[v, c]
+        p, i = parent[v], order[v]
+        for r in range(terms):
+            coefficient = coefficients[r]
+            if p >= 0:
+                t = factor[v * step, r]
+                s = 1.0 - t * t
+                for c in range(columns):
+                    value[v, r, c] = t * value[p, r, c] + s * value[v, r, c]
+            for c in range(columns):
+                out[i, c] += (coefficient * value[v, r, c]).real
+
+
+@compiled
+def _gather_up(order: Ints, parent: Ints, factor: Numbers, field: Floats, value: Numbers) -> None:
+    """The sums over subtrees."""
+    size, terms, columns = value.shape
+    step = 1 if len(factor) == size else 0
+    for v in range(size):
+        i = order[v]
+        for r in range(terms):
+            for c in range(columns):
+                value[v, r, c] = field[i, c]
     for v in range(size - 1, -1, -1):
         p = parent[v]
         if p >= 0:
-            _turn(length[v], factor[v], binomial, turn)
-            for c in range(columns):
-                for k in range(count):
-                    total = below[p, c, k]
-                    for i in range(k + 1):
-                        total += turn[k, i] * below[v, c, i]
-                    below[p, c, k] = total
+            for r in range(terms):
+                t = factor[v * step, r]
+                for c in range(columns):
+                    value[p, r, c] += t * value[v, r, c]
+
+
+@compiled
+def _sweep_both(
+    order: Ints,
+    parent: Ints,
+    length: Floats,
+    factor: Numbers,
+    coefficients: Numbers,
+    left: Floats,
+    right: Floats,
+    one: Numbers,
+    other: Numbers,
+    out: Floats,
+    total: Numbers,
+) -> None:
+    """As `_sweep` of `left`; and what pairs add to `total` `[2, terms, columns]`.
+
+    With B and Y of the left field and b and y of the right one, the pairs on different sides of the edge to the parent
+    add, to sum_ij <left_i, right_j> d exp(lambda d), w times
+
+        <B_v, t (y_p - t b_v)> + <t (Y_p - t B_v), b_v>
+
+    Rounding of what is subtracted adds up, along the way to the root, to about 1 / |lambda| times that of the sum
+    without d.
+    """
+    size, terms, columns = one.shape
+    step = 1 if len(factor) == size else 0
+    _gather_up(order, parent, factor, left, one)
+    _gather_up(order, parent, factor, right, other)
     for v in range(size):
-        start, end = children[v]
-        if parent[v] < 0:
-            above[v] = 0.0
-        if end > start:
-            running[:] = above[v]
+        p, i, w = parent[v], order[v], length[v]
+        for r in range(terms):
+            coefficient = coefficients[r]
+            if p >= 0:
+                t = factor[v * step, r]
+                for c in range(columns):
+                    a, b = one[v, r, c], other[v, r, c]
+                    from_a, from_b = t * (one[p, r, c] - t * a), t * (other[p, r, c] - t * b)
+                    total[1, r, c] += w * (a * from_b + b * from_a)
+                    one[v, r, c] = a + from_a
+                    other[v, r, c] = b + from_b
             for c in range(columns):
-                running[c, 0] += x[v, c]
-            for u in range(start, end):
-                _turn(length[u], factor[u], binomial, turn)
-                for c in range(columns):
-                    for k in range(count):
-                        above[u, c, k] = running[c, k]
-                        for i in range(k + 1):
-                            running[c, k] += turn[k, i] * below[u, c, i]
-            running[:] = 0.0
-            for u in range(end - 1, start - 1, -1):
-                _turn(length[u], factor[u], binomial, turn)
-                for c in range(columns):
-                    for k in range(count - 1, -1, -1):  # downwards: lower moments are still those of the parent
-                        total = turn[k, k] * (above[u, c, k] + running[c, k])
-                        for i in range(k):
-                            total += turn[k, i] * (above[u, c, i] + running[c, i])
-                        above[u, c, k] = total
-                    for k in range(count):
-                        for i in range(k + 1):
-                            running[c, k] += turn[k, i] * below[u, c, i]
-        for c in range(columns):
-            for k in range(count):
-                below[v, c, k] += above[v, c, k]
-
-
-@compiled
-def _turn(length: float, factor: Any, binomial: Floats, out: Numbers) -> None:
-    """What moments are multiplied by along an edge."""
-    count = len(binomial)
-    power = 1.0
-    for apart in range(count):
-        for k in range(apart, count):
-            out[k, k - apart] = factor * (binomial[k, k - apart] * power)
-        power *= length
-
-
-def _read_out(moments: Numbers, coefficients: Numbers, y: Floats) -> None:
-    """Add Re sum_k coefficients_k m_k."""
-    if moments.ndim == 2:
-        _add_one(moments, coefficients[0], y)
-    else:
-        _add_all(moments, coefficients, y)
-
-
-@compiled
-def _add_one(moments: Numbers, coefficient: Any, y: Floats) -> None:
-    for v in range(y.shape[0]):
-        for c in range(y.shape[1]):
-            y[v, c] += (coefficient * moments[v, c]).real
-
-
-@compiled
-def _add_all(moments: Numbers, coefficients: Numbers, y: Floats) -> None:
-    for v in range(y.shape[0]):
-        for c in range(y.shape[1]):
-            for k in range(len(coefficients)):
-                y[v, c] += (coefficients[k] * moments[v, c, k]).real
-
-
-@compiled
-def _pair_up(moments: Numbers, g: Floats, total: Numbers) -> None:
-    """Add sum_v <g_v, m_k(v)> for each k."""
-    for v in range(g.shape[0]):
-        for c in range(g.shape[1]):
-            for k in range(len(total)):
-                total[k] += g[v, c] * moments[v, c, k]
+                total[0, r, c] += left[i, c] * other[v, r, c]
+                out[i, c] += (coefficient * one[v, r, c]).real
