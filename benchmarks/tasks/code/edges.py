@@ -1,7 +1,8 @@
 """Edges of code graphs: next-token edges, edges of data flow and inverse edges, over all graphs at once.
 
-Next-token and inverse edges together are OGB's `augment_edge` for ogbg-code2. They are separate here because encodings see forward edges
-only: with inverse edges every graph is undirected, and its direction is gone before a Magnetic Laplacian can read it.
+Next-token and inverse edges together are OGB's `augment_edge` for ogbg-code2. Inverse edges are separate here because
+encodings see forward edges only: with inverse edges every graph is undirected, and its direction is gone before a
+Magnetic Laplacian can read it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ GRAPHS: tuple[Graph, ...] = (*SYNTAX_GRAPHS, "dataflow")
 
 EDGE_ATTR = "edge_attr"
 """Of syntax graphs, `[E, 2]` float32: whether an edge is a next-token edge, whether it is an inverse edge. Of data-flow
-graphs, `[E, 3]` int64: index into `EDGE_TYPES`; whether it is an inverse edge; for FIELD, 1 + index into `FIELD_NAMES`."""
+graphs, `[E, 3]` int64: index into `EDGE_TYPES`, whether it is an inverse edge, and of FIELD 1 + index into
+`FIELD_NAMES`, 0 for any other type or name."""
 
 RELATIONS = len(EDGE_TYPES) + len(FIELD_NAMES)
 """Kinds of edges of data-flow graphs: each field, an unnamed one, and the types besides FIELD."""
@@ -51,7 +53,7 @@ def flow_edges(graphs: PackedGraphs, nodes: FunctionNodes) -> PackedGraphs:
 
 
 def relations(graphs: PackedGraphs) -> PackedGraphs:
-    """Data-flow graphs as a model embeds them: `edge_attr [E, 1]`, a number for each relation and for each inverse one."""
+    """Data-flow graphs as a model embeds them: `edge_attr [E, 1]`, a number for each relation and each inverse one."""
     kind, inverse, field = graphs.edge[EDGE_ATTR].unbind(dim=1)
     number = torch.where(kind == FIELD, field, len(FIELD_NAMES) + kind) + RELATIONS * inverse
     return graphs.with_values(edge={EDGE_ATTR: number.unsqueeze(1)})
@@ -72,7 +74,6 @@ def add_token_edges(graphs: PackedGraphs) -> PackedGraphs:
     """
     tokens = torch.nonzero(graphs.node["node_is_attributed"].flatten()).flatten()
     graph_of = graphs.batch[tokens]
-    together = graph_of[:-1] == graph_of[1:]
     new = torch.stack([tokens[:-1], tokens[1:]])[:, graph_of[:-1] == graph_of[1:]]
     flags = torch.zeros(new.size(1), 2, device=graphs.device)
     flags[:, 0] = 1

@@ -42,7 +42,8 @@ a definition inside the graph is the last write of. Methods and names given to a
 are not seen.
 
 `CFG_NEXT`, what comes next, as far as the order matters. In a block two statements are ordered if they *conflict*, and
-the edges are the transitive reduction of that order; independent statements have no path. They conflict
+the edges are the transitive reduction of that order: no path leads from one independent statement to the other, but for
+a loop around. They conflict
 * if one writes a name (or its object) that the other reads or writes. For this purpose a call writes the objects of
   the names that stand in it: `x.append(1)` and `f(x)` are ordered with what reads `x`; other names of these objects
   are not followed;
@@ -50,10 +51,13 @@ the edges are the transitive reduction of that order; independent statements hav
   attributes and subscripts, imports, `with`, class definitions, decorators, writes of names that an inner function
   reads or that are not local. Reads: attributes, subscripts, names that are not local or that an inner function
   writes;
-* if one has an effect on control, anywhere inside it: `return`, `raise`, `assert`, `yield`, and `break` or `continue`
-  of a loop around. Such a statement is ordered with everything.
-Operators are taken to have no effects, and it does not count which of two errors comes first. A compound statement
-conflicts as the sum of what is in it. So swapping two neighbours that do not conflict gives an isomorphic graph.
+* if one has an effect on control, anywhere inside it: `return`, `raise`, `assert`, `yield`, a loop over a true
+  constant, and `break` or `continue` of a loop around. Such a statement is ordered with everything.
+
+Operators and iteration are taken to have no effects, and it does not count which of two errors comes first. A compound
+statement conflicts as the sum of what is in it. So swapping two neighbours that do not conflict gives an isomorphic
+graph, the same edges between the same nodes.
+
 Between blocks: from a compound statement (or definition, handler, case) to the first statements of each of its blocks,
 those that come after none of the same block; from the last ones of a loop's body, and from its `break` and `continue`,
 to the loop; from `try` to its first handler and from each handler, and each case, to the next one, in the order they

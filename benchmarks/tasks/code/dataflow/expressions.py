@@ -226,31 +226,37 @@ class Expressions:
 
     def _visit_comprehension_of(self, node: ast.AST) -> None:
         generators = node.generators  # type: ignore[attr-defined]
-        first = len(self.loads)
-        self.visit(generators[0].iter)
-        before = self.renamed
-        suffix = f"#{self.number[id(node)]}"
+        parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]  # type: ignore[attr-defined]
+        before, suffix = self.renamed, f"#{self.number[id(node)]}"
 
-        def inside() -> None:
-            since = first
-            for place, generator in enumerate(generators):
-                if place:
-                    since = len(self.loads)
-                    self.visit(generator.iter)
+        def repeat(place: int) -> None:
+            """A `for` and all that is to its right."""
+            generator, since = generators[place], len(self.loads)
+            self.visit(generator.iter)
+            if generator.is_async:
+                self.effects |= READS | ACTS
+
+            def one_round() -> None:
                 bound = [name.id for name in ast.walk(generator.target) if isinstance(name, ast.Name)]
                 self.renamed = self.renamed | {name: name + suffix for name in bound}
                 self.computed_from(since, [generator.target])
                 self.visit(generator.target)
-                self.visit_all(generator.ifs)
-                if generator.is_async:
-                    self.effects |= READS | ACTS
-            if node.__class__ is ast.DictComp:
-                self.visit(node.key)  # type: ignore[attr-defined]
-                self.visit(node.value)  # type: ignore[attr-defined]
-            else:
-                self.visit(node.elt)  # type: ignore[attr-defined]
+                go_on(place, 0)
 
-        self.perhaps(inside, often=True)
+            self.perhaps(one_round, often=True)
+
+        def go_on(place: int, test: int) -> None:
+            """A condition, the next `for` or the element."""
+            tests = generators[place].ifs
+            if test < len(tests):
+                self.visit(tests[test])
+                self.perhaps(lambda: go_on(place, test + 1))
+            elif place + 1 < len(generators):
+                repeat(place + 1)
+            else:
+                self.visit_all(parts)
+
+        repeat(0)
         self.renamed = before
 
     _visit_ListComp = _visit_SetComp = _visit_GeneratorExp = _visit_DictComp = _visit_comprehension_of

@@ -236,6 +236,8 @@ class Statements(Expressions):
         body = target + self.part(lambda: self.block(node.body, number, loop=True))
         self.effects = self.effects & ~JUMPS | around
         self.loops.pop()
+        if endless:  # what comes after it may never be reached
+            self.effects |= STOPS
         self.program.append((LOOP, test, body, self.block_part(node.orelse, number), endless, self.writes))
 
     def _visit_Break(self, node: ast.Break | ast.Continue) -> None:
