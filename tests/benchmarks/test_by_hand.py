@@ -87,7 +87,7 @@ def test_the_table_by_hand() -> None:
     cell = [Outcome(test, 0.5) for test in (1.1, 1.3, 1.5)]
     row = table({"GINE()": (hand, cell)})[-1]
     # Welch with equal variances 0.04: t = 0.1 / sqrt(0.04 * 2 / 3), 4 degrees of freedom, t(0.975) = 2.776.
-    assert row == "| `GINE()` | 1.2000 ± 0.2000 | 1.3000 ± 0.2000 | +0.1000 ± 0.4534 | 0.57 | 2.000 | 0.500 | 4.00x |"
+    assert row == "| `GINE()` | 1.2000 ± 0.2000 | 1.3000 ± 0.2000 | +0.1000 ± 0.4534 | 0.57 | 2.0 | 0.5 | 4.00x |"
 
 
 def test_both_sides_run(write_molecules: Callable[..., object], tmp_path: Path) -> None:

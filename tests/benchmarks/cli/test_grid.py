@@ -127,7 +127,7 @@ def test_a_cell_that_fails_does_not_stop_the_others(
 def test_a_budget_of_parameters_from_yaml(options: list[str], tmp_path: Path) -> None:
     (tmp_path / "grid.yaml").write_text("encodings: [none]\nparams: 9000\nmodels: ['GINE(layers=1)', 'GPS(heads=6)']\n")
     without_models = [*options[:2], *options[2 + 1 + len(MODELS) :]]
-    assert main(["grid", "--config", str(tmp_path / "grid.yaml"), *without_models, "--epochs", "1", "--quiet"]) == 1
+    assert main(["grid", "--config", str(tmp_path / "grid.yaml"), *without_models, "--epochs", "1", "--quiet"]) == 0
     assert main(["grid", "--config", str(tmp_path / "grid.yaml"), *without_models, "--params", "90k", "--quiet"]) == 0
     parameters = [json.loads(Path(path).read_text())["parameters"] for path in finished(tmp_path)]
     assert len(parameters) == 3
@@ -155,7 +155,7 @@ def test_errors_are_one_line(options: list[str], tmp_path: Path, capsys: pytest.
         ([*options, "--encodings", "none", "--out", str(tmp_path / "file" / "grid")], "cannot make the folder"),
         ([*options, "--encodings", "none", "--out", str(tmp_path)], "holds files that are no grid's"),
     ):
-        assert main(["grid", *arguments]) in (1, 2)
+        assert main(["grid", "--quiet", *arguments]) in (1, 2)
         error = capsys.readouterr().err.strip()
         assert message in error
         assert "\n" not in error
