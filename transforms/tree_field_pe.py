@@ -83,8 +83,8 @@ class TreeFieldPE(Encoding):
         GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph, or a
             node value holds no real numbers.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, a node value is missing,
-            has another number of columns or is not finite, `edge_weight` is negative or not finite, or a distance is no
-            multiple of a `Table`'s unit.
+            has another number of columns or is not finite, `edge_weight` is negative or not finite (as lengths, in
+            float32), a function overflows, or a distance is no multiple of a `Table`'s unit.
 
     References:
         Choromanski, Sehanobish, Basu Roy Chowdhury, Lin, Dubey, Sarlos, Chaturvedi: Fast Tree-Field Integrators.

@@ -74,7 +74,8 @@ def tree_fields(
     Raises:
         GraphPETypeError: Features are no real numbers.
         GraphPEValueError: A name is unknown; features are of another length, or not finite in float32; weights are
-            negative or not finite; a table's unit divides a distance not.
+            negative or not finite (as lengths, in float32); a function overflows; a table's unit divides a distance
+            not.
     """
     plan = Plan.of(graphs)
     check_tree(tree)
@@ -83,8 +84,8 @@ def tree_fields(
     if features is not None:
         parts.append(feature_fields("features", features, plan.graphs.num_nodes))
     x = torch.cat([*parts, _random_fields(plan, random_fields, seed)], dim=1)
-    columns = [sum(one.integrate(f, x) for one in trees) / len(trees) for f in functions]
-    return torch.cat([torch.as_tensor(column) for column in columns], dim=1).to(plan.graphs.device)
+    columns = [_mean_of(trees, f, x) for f in functions]
+    return torch.cat([x[:, :0], *columns], dim=1).to(plan.graphs.device)
 
 
 def tree_shape(
@@ -167,6 +168,20 @@ def feature_fields(name: str, value: Tensor, num_nodes: int) -> Tensor:
     if bool(wrong.any()):
         first = int(wrong.any(dim=1).nonzero()[0])
         raise GraphPEValueError(f"{name} must be finite in float32, got {out[first].tolist()[:8]} at node {first}")
+    return out
+
+
+def overflow(f: TreeFunction) -> GraphPEValueError:
+    """The error of a function that grows beyond float64 at distances of the graphs."""
+    return GraphPEValueError(f"{f!r} overflows at distances of these graphs: take one that decays, or shorter lengths")
+
+
+def _mean_of(trees: Sequence[SpanningTree], f: TreeFunction, x: Tensor) -> Tensor:
+    """The mean over trees of f's sums."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = torch.stack([one.integrate(f, x) for one in trees]).mean(0)
+    if bool(out.isnan().any()):
+        raise overflow(f)
     return out
 
 

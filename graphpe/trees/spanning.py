@@ -1,8 +1,9 @@
 """Trees that stand for graphs: spanning trees, and how far their distances are from those of the graphs.
 
 Edges mean what they mean in `graphpe.laplacian`, symmetrised by max(A, A^T): parallel edges count once without weights
-and add with them, weight 0 is no edge, self-loops do nothing. `edge_weight` is taken as lengths, or not at all. Every
-function takes many graphs and gives one forest over all of them, a tree for each connected component.
+and add with them, weight 0 is no edge, self-loops do nothing. `edge_weight` is taken as lengths (finite in float32, so
+that sums over paths and their powers are finite in float64), or not at all. Every function takes many graphs and gives
+one forest over all of them, a tree for each connected component.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from graphpe.trees import spanning_loops
 from graphpe.trees.functions import Parameter, TreeFunction
 from graphpe.trees.integrator import TreeIntegrator
 
+_LONGEST = float(np.finfo(np.float32).max)
 _ROUNDS = 16  # of colour refinement: keys tell edges apart by their surroundings up to as many steps
 
 
@@ -120,7 +122,9 @@ def shortest_path_trees(
     owner = plan.graphs.batch.numpy(force=True)
     unique = np.ones(plan.graphs.num_graphs, np.bool_)
     if roots is None:
-        degree = np.bincount(rows_of(matrix), matrix.weight, minlength=len(label))
+        row = rows_of(matrix)
+        by_length = np.lexsort((matrix.weight, row))  # sums that rounding does not tell apart by the order of edges
+        degree = np.bincount(row, matrix.weight[by_length], minlength=len(label))
         order = np.lexsort((np.arange(len(label)), colour, -degree, label))
         first = np.ones(len(order), np.bool_)
         first[1:] = label[order[1:]] != label[order[:-1]]
@@ -287,6 +291,11 @@ def _matrix(plan: Plan, weighted: bool) -> Adjacency:
         [np.zeros(1, np.int64), np.cumsum(np.bincount(row[kept], minlength=len(matrix.indptr) - 1))]
     )
     weight = matrix.weight[kept] if weighted else np.ones(int(kept.sum()))
+    longest = weight.max(initial=0.0)
+    if longest > _LONGEST:
+        raise GraphPEValueError(
+            f"edge_weight holds {longest:.3g} (parallel edges added): lengths must be at most {_LONGEST:.3g}"
+        )
     return Adjacency(indptr, matrix.indices[kept], weight)
 
 

@@ -10,7 +10,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.packed import PackedGraphs
 from graphpe.pairs import pair_blocks
 from graphpe.plan import Plan
-from graphpe.trees.fields import TreeKind, check_tree, tree_distances, trees_of
+from graphpe.trees.fields import TreeKind, check_tree, overflow, tree_distances, trees_of
 from graphpe.trees.functions import TreeFunction
 from graphpe.trees.spanning import SpanningTree
 
@@ -65,7 +65,7 @@ def tree_spectra(
         `[B, k]` float64, on the device of the graphs.
 
     Raises:
-        GraphPEValueError: k < 1, a name is unknown, or weights are negative or not finite.
+        GraphPEValueError: k < 1, a name is unknown, weights are negative or not finite, or f overflows.
         EigenError: The Krylov method did not converge.
     """
     if k < 1:
@@ -82,6 +82,8 @@ def tree_spectra(
         # What is padded comes last: below all eigenvalues, which no row sum exceeds.
         missing = chosen.sizes.cpu()[block.graphs, None] <= torch.arange(block.size)
         below = -1.0 - matrix.abs().sum(2).amax(1, keepdim=True)
+        if not bool(below.isfinite().all()):
+            raise overflow(f)
         values = torch.linalg.eigvalsh(matrix + torch.diag_embed(torch.where(missing, below, 0.0))).flip(1)[:, :k]
         out[small[block.graphs], : values.size(1)] = torch.where(missing[:, :k], 0.0, values)
     for b in torch.nonzero(graphs.sizes.cpu() > dense_nodes).flatten().tolist():

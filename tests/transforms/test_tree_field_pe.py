@@ -212,6 +212,13 @@ def test_huge_values_are_cut() -> None:
     assert value.flatten().tolist() == [torch.finfo(torch.float32).min] * 2
 
 
+def test_functions_that_overflow() -> None:
+    data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_weight=torch.tensor([1e38, 1e-38]), num_nodes=3)
+    for function in ("Polynomial([" + "0, " * 10 + "1, -1])", "Exponential(-1.0) * Cosine(1.0)"):
+        with pytest.raises(GraphPEValueError, match="overflows at distances of these graphs"):
+            T.TreeFieldPE([function], weighted=True)(data)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

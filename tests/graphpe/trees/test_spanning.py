@@ -136,6 +136,21 @@ def test_what_decides_a_tree_and_what_does_not() -> None:
     assert [bool(t.unique) for t in random_spanning_trees(pack(path), 2)] == [True, True]
 
 
+def test_equal_sums_of_lengths_are_a_tie_in_every_numbering() -> None:
+    """Two nodes with edges of the same lengths, whose sums differ by rounding if they are added as they stand."""
+    edges = [(0, 1, 0.1), (0, 2, 0.2), (0, 3, 0.3), (0, 4, 0.07), (4, 5, 0.3), (4, 6, 0.2), (4, 7, 0.1)]
+    edges += [(0, 8, 0.05), (8, 4, 0.05), (1, 9, 0.01)]
+    graph = nx.Graph()
+    graph.add_nodes_from(range(10))
+    graph.add_weighted_edges_from(edges)
+    expected = shortest_path_trees(pack(graph))
+    assert bool(expected.unique)
+    for seed in range(30):
+        other, number = relabelled(graph, seed)
+        moved = {frozenset(number[list(edge)].tolist()) for edge in expected.edge_index.t().tolist()}
+        assert moved == set(map(frozenset, shortest_path_trees(pack(other)).edge_index.t().tolist()))
+
+
 def test_random_spanning_trees_are_uniform() -> None:
     graph = nx.Graph([(0, 1), (1, 2), (2, 0), (2, 3), (3, 0), (3, 4)])
     edges = list(graph.edges)
@@ -267,3 +282,12 @@ def test_no_nodes_and_errors() -> None:
     for make in [*MAKERS.values(), hierarchical_trees]:
         with pytest.raises(GraphPEValueError, match="weights must be finite"):
             make(bad)
+
+
+@pytest.mark.parametrize("make", [minimum_spanning_trees, shortest_path_trees, hierarchical_trees])
+def test_lengths_beyond_float32(make) -> None:
+    weight = torch.tensor([1e39], dtype=torch.float64)
+    graph = PackedGraphs.from_data(Data(edge_index=torch.tensor([[0], [1]]), edge_weight=weight, num_nodes=2))
+    with pytest.raises(GraphPEValueError, match=r"edge_weight holds 1e\+39 .* lengths must be at most 3.4e\+38"):
+        make(graph)
+    assert float(make(graph, weighted=False).length.max()) < 10

@@ -46,3 +46,5 @@ def test_wrong_parameters(graphs) -> None:
         tree_spectra(graphs, Exponential(1.0), 0)
     with pytest.raises(GraphPEValueError, match="tree must be one of"):
         tree_spectra(graphs, Exponential(1.0), 1, tree="oak")
+    with pytest.raises(GraphPEValueError, match=r"Exponential\(-10.0\) overflows at distances of these graphs"):
+        tree_spectra(PackedGraphs.from_networkx([nx.path_graph(300)]), Exponential(-10.0), 1)
