@@ -138,8 +138,8 @@ def test_what_decides_a_tree_and_what_does_not() -> None:
 
 def test_equal_sums_of_lengths_are_a_tie_in_every_numbering() -> None:
     """Two nodes with edges of the same lengths, whose sums differ by rounding if they are added as they stand."""
-    edges = [(0, 1, 0.1), (0, 2, 0.2), (0, 3, 0.3), (0, 4, 0.07), (4, 5, 0.3), (4, 6, 0.2), (4, 7, 0.1)]
-    edges += [(0, 8, 0.05), (8, 4, 0.05), (1, 9, 0.01)]
+    edges = [(0, 1, 0.1), (0, 2, 0.2), (0, 3, 0.3), (0, 4, 0.7), (4, 5, 0.3), (4, 6, 0.2), (4, 7, 0.1)]
+    edges += [(0, 8, 0.4), (8, 4, 0.4), (1, 9, 0.01)]
     graph = nx.Graph()
     graph.add_nodes_from(range(10))
     graph.add_weighted_edges_from(edges)
