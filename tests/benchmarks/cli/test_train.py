@@ -20,7 +20,7 @@ MODEL = "GraphTransformer(width=16, layers=2, heads=2, dropout=0.1)"
 ENCODINGS = ["LaplacianPE(k=4)", "MagneticLaplacianPE(k=4)", "RandomWalkPE(walk_length=4)"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small(source_tree: Path, cache: Path) -> list[str]:
     return ["--root", str(source_tree), "--cache", str(cache), "--workers", "1", "--model", MODEL, "--batch-size", "16"]
 
@@ -92,22 +92,29 @@ def test_the_end_of_a_run_prints_the_result(trained: Path, capsys: pytest.Captur
         assert expected in printed
 
 
+SIX_EPOCHS = ["--epochs", "6", "--encodings", *ENCODINGS, "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted, in this process: those that are killed have a process of their own."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    assert main(["train", *small, *SIX_EPOCHS, "--run", str(run)]) == 0
+    return run
+
+
 @pytest.mark.parametrize("moment", ["metrics.jsonl", "last.pt"])
-def test_a_killed_run_resumes_to_the_same_bits(small: list[str], tmp_path: Path, moment: str) -> None:
-    options = [*small, "--epochs", "6", "--encodings", *ENCODINGS, "--quiet"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    process = run_graphpe(["train", *options, "--run", str(killed)], tmp_path)
+def test_a_killed_run_resumes_to_the_same_bits(
+    small: list[str], whole: Path, tmp_path: Path, moment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed = tmp_path / "killed"
+    process = run_graphpe(["train", *small, *SIX_EPOCHS, "--run", str(killed)], tmp_path)
     wait_for(killed / moment, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / "summary.json").exists()
-    resumed = run_graphpe(["train", "--resume", str(killed), "--cache", small[3]], tmp_path)
-    output, errors = resumed.communicate(timeout=120)
-    assert resumed.returncode == 0, errors
-    assert "resumed" in output or moment == "metrics.jsonl"
-    uninterrupted = run_graphpe(["train", *options, "--run", str(whole)], tmp_path)
-    _, errors = uninterrupted.communicate(timeout=120)
-    assert uninterrupted.returncode == 0, errors
+    assert main(["train", "--resume", str(killed), "--cache", small[3]]) == 0
+    assert "resumed" in capsys.readouterr().out or moment == "metrics.jsonl"
     assert result(killed) == result(whole)
     first, second = (torch.load(run / "last.pt", weights_only=True) for run in (killed, whole))
     for key, value in first["model"].items():
@@ -137,8 +144,7 @@ def test_resume_within_an_epoch_makes_the_same_steps(small: list[str], tmp_path:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert main(["train", "--resume", str(run), "--cache", small[3], "--quiet"]) == 0
-    process = run_graphpe(["train", *options, "--run", str(whole)], tmp_path)
-    assert process.wait(timeout=120) == 0
+    assert main(["train", *options, "--run", str(whole)]) == 0
     first, second = (torch.load(each / "last.pt", weights_only=True) for each in (run, whole))
     assert first["state"]["total_steps"] == second["state"]["total_steps"]
     assert [record["train_loss"] for record in first["state"]["history"]] == pytest.approx(
