@@ -108,9 +108,22 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
     encodings = list(dict.fromkeys(each.encoding for each in combinations))
     models = list(dict.fromkeys(each.model for each in combinations))
     colours = colormaps["tab20" if len(encodings) > 10 else "tab10"].colors  # type: ignore[attr-defined]
-    figure = Figure(figsize=(10.5, 5.4), layout="constrained")
-    axes = figure.subplots()
     front = _front(combinations)
+    entries = [
+        Line2D([], [], color=colours[i % len(colours)], marker="s", linestyle="", label=_wrapped(encoding, 40))
+        for i, encoding in enumerate(encodings)
+    ]
+    entries += [
+        Line2D([], [], color="black", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=_wrapped(model, 40))
+        for i, model in enumerate(models)
+    ]
+    entries += [
+        Line2D([], [], linestyle="", marker=f"${number}$", color="black", label=_wrapped(_name(each), 40))
+        for number, each in enumerate(front, 1)
+    ]
+    lines = sum(str(entry.get_label()).count("\n") + 1 for entry in entries)
+    figure = Figure(figsize=(11.5, max(5.4, 0.7 + 0.17 * lines)), layout="constrained")
+    axes = figure.subplots()
     axes.step(
         [each.mean("seconds") for each in front],
         [each.mean() for each in front],
@@ -152,18 +165,6 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
     if not first.maximize:
         axes.invert_yaxis()  # better is up, as it is where more is better
     figure.suptitle(f"{_short(first.task)}: test {first.metric} ({better} is better, up) against cost", fontsize=11)
-    entries = [
-        Line2D([], [], color=colours[i % len(colours)], marker="s", linestyle="", label=_wrapped(encoding, 40))
-        for i, encoding in enumerate(encodings)
-    ]
-    entries += [
-        Line2D([], [], color="black", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=_wrapped(model, 40))
-        for i, model in enumerate(models)
-    ]
-    entries += [
-        Line2D([], [], linestyle="", marker=f"${number}$", color="black", label=_wrapped(_name(each), 40))
-        for number, each in enumerate(front, 1)
-    ]
     axes.legend(handles=entries, fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.supxlabel("numbers and line: no other combination is as good at less cost", fontsize=8)
     figure.savefig(path, dpi=130)
