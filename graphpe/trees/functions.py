@@ -104,8 +104,7 @@ class TreeFunction(ABC):
         """
         if self.exact:
             return 0.0
-        near = torch.logspace(-6, 0, points // 2, dtype=torch.float64) * longest
-        distance = torch.cat([torch.zeros(1, dtype=torch.float64), near, torch.linspace(0, longest, points // 2)])
+        distance = distances_up_to(longest, points)
         with torch.no_grad():
             terms, tables = self.expand(longest)
             value = torch.zeros_like(distance)
@@ -325,6 +324,12 @@ def as_function(value: TreeFunction | Parameter) -> TreeFunction:
     if isinstance(value, Tensor | Real) and not isinstance(value, bool):
         return Polynomial(scalar("constant", value).reshape(1))
     raise GraphPETypeError(f"f must be a function of graphpe.trees or a number, got {type(value).__name__}")
+
+
+def distances_up_to(longest: float, points: int) -> Tensor:
+    """0 and as many distances, half of them on a log scale."""
+    near = torch.logspace(-6, 0, points // 2, dtype=torch.float64) * longest
+    return torch.cat([torch.zeros(1, dtype=torch.float64), near, torch.linspace(0, longest, points // 2)])
 
 
 def scalar(name: str, value: Parameter) -> Tensor:

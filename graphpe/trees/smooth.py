@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.trees.functions import Expansion, Parameter, Parameters, Term, TreeFunction, scalar, vector
+from graphpe.trees.functions import (
+    Expansion,
+    Parameter,
+    Parameters,
+    Term,
+    TreeFunction,
+    distances_up_to,
+    scalar,
+    vector,
+)
 
 Complexes = NDArray[np.complex128]
 
@@ -123,6 +132,11 @@ class Rational(TreeFunction):
         denominator: `[L]`, the constant first; without zeros at d >= 0.
         tolerance: The largest error, from 1e-12 to 0.1, relative to the sum of the partial
             fractions' absolute values at d = 0.
+
+    Raises:
+        GraphPEValueError: The denominator is 0 at a distance; or, when it is integrated, the parts are so much larger
+            than f (as where the leading coefficient of the denominator almost vanishes and the numerator's degree is as
+            large) that the error is more than 100 times the tolerance, relative to the largest |f|.
     """
 
     def __init__(self, numerator: Parameters, denominator: Parameters, tolerance: float = _TOLERANCE) -> None:
@@ -154,6 +168,7 @@ class Rational(TreeFunction):
         if len(polynomial):
             whole = torch.from_numpy(polynomial).to(self.numerator.device)
             terms.append(Term(whole.new_zeros(()), whole))
+        _check_error(terms, self, longest, self.tolerance)
         if self.numerator.requires_grad or self.denominator.requires_grad:
             terms = _with_gradients(terms, self, longest)
         return Expansion(terms, [])
@@ -172,16 +187,15 @@ class Rational(TreeFunction):
         bottom = np.trim_zeros(bottom, "b")
         if len(bottom) == 0:
             raise GraphPEValueError("denominator must not be zero")
-        quotient, rest = np.polydiv(top[::-1], bottom[::-1]) if len(top) >= len(bottom) else (np.zeros(0), top[::-1])
-        fractions = []
-        for pole, count in _clusters(np.roots(bottom[::-1]).astype(np.complex128)):
-            if pole.imag < 0:
-                continue
-            if pole.real >= 0 and abs(pole.imag) <= 1e-9 * abs(pole):
-                raise GraphPEValueError(f"denominator is 0 at the distance {pole.real:.6g}: f has a pole there")
-            twice = 2.0 if pole.imag > 0 else 1.0
-            fractions.append((pole, [twice * r for r in _residues(rest, bottom, pole, count)]))
-        return quotient[::-1].copy(), fractions
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                long = len(top) >= len(bottom)
+                quotient, rest = np.polydiv(top[::-1], bottom[::-1]) if long else (np.zeros(0), top[::-1])
+                return quotient[::-1].copy(), _partial_fractions(rest, bottom)
+        except (np.linalg.LinAlgError, OverflowError):
+            raise GraphPEValueError(
+                f"the leading coefficient {bottom[-1]:.3g} of the denominator almost vanishes: leave it out"
+            ) from None
 
 
 def check_tolerance(tolerance: float) -> float:
@@ -252,6 +266,33 @@ def _expansion(exponents: Tensor, coefficients: Tensor, longest: float, toleranc
             exponent, coefficient = exponent.real, coefficient.real
         terms.append(Term(exponent, coefficient.reshape(1)))
     return Expansion(terms, [])
+
+
+def _partial_fractions(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> list[tuple[complex, list[complex]]]:
+    """Poles and residues; `top` has the largest power first, `bottom` last."""
+    fractions = []
+    for pole, count in _clusters(np.roots(bottom[::-1]).astype(np.complex128)):
+        if pole.imag < 0:
+            continue
+        if pole.real >= 0 and abs(pole.imag) <= 1e-9 * abs(pole):
+            raise GraphPEValueError(f"denominator is 0 at the distance {pole.real:.6g}: f has a pole there")
+        twice = 2.0 if pole.imag > 0 else 1.0
+        fractions.append((pole, [twice * r for r in _residues(top, bottom, pole, count)]))
+    return fractions
+
+
+def _check_error(terms: list[Term], f: TreeFunction, longest: float, tolerance: float) -> None:
+    """Raise where parts cancel and leave rounding."""
+    distance = distances_up_to(longest, 256)
+    with torch.no_grad():
+        value = f(distance)
+        error = float((sum((term(distance) for term in terms), torch.zeros_like(value)) - value).abs().max())
+        largest = float(value.abs().max())
+    if not error <= 100 * tolerance * largest:
+        raise GraphPEValueError(
+            f"the parts of {f!r} cancel and leave an error of {error:.2g} for values up to {largest:.2g}: leave out "
+            "leading coefficients of the denominator that almost vanish, or give a larger tolerance"
+        )
 
 
 def _with_gradients(terms: list[Term], f: Callable[[Tensor], Tensor], longest: float) -> list[Term]:

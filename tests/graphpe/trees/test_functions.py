@@ -54,6 +54,28 @@ def test_repeated_poles_and_high_degrees() -> None:
         assert f.error(30.0) <= 2e-7 * max(scale, 1.0)
 
 
+@pytest.mark.parametrize("tolerance", [1e-8, 1e-11])
+@pytest.mark.parametrize(
+    ("numerator", "denominator"),
+    [([1.0, 2.0], [1.0, 1.0]), ([1.0, 2.0, 1.0], [1.0, 1.0]), ([1.0], [1.0, 4.0, 6.0, 4.0])],
+)
+def test_denominators_whose_leading_coefficient_almost_vanishes(numerator, denominator, tolerance) -> None:
+    """Either the sum is as close as it should be, or there is an error."""
+    raised = []
+    for last in (0.0, 1e-3, 1e-6, 1e-9, 1e-14, 1e-30, 1e-200, 1e-310):
+        try:
+            f = Rational(numerator, [*denominator, last], tolerance)
+            error = f.error(30.0)
+        except GraphPEValueError:
+            raised.append(last)
+            continue
+        assert error <= 100 * tolerance * float(f(torch.linspace(0, 30, 100)).abs().max())
+    assert 0.0 not in raised
+    if len(numerator) > len(denominator):
+        with pytest.raises(GraphPEValueError, match="cancel and leave an error"):
+            Rational(numerator, [*denominator, 1e-14], tolerance).expand(30.0)
+
+
 @pytest.mark.parametrize(
     "f",
     [

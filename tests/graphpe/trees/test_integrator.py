@@ -201,18 +201,37 @@ def test_gradients_of_rational(make_tree, distances, dense) -> None:
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_chunks_of_columns_are_the_whole(make_tree, monkeypatch) -> None:
+@pytest.mark.parametrize("name", ["exponential", "cosine", "complex product", "sum"])
+def test_chunks_of_columns_are_the_whole(make_tree, monkeypatch, name) -> None:
     tree = TreeIntegrator(make_tree("random", 90, 1), None, 90)
     field = torch.randn(90, 21, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    f = Learnable(TERMS["complex product"])
+    f = Learnable(TERMS[name])
     whole = tree.integrate(f, field)
     whole_grads = torch.autograd.grad(whole.square().sum(), [field, *f.parameters()])
     for module in (sweeps, moments):
         monkeypatch.setattr(module, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(sweeps, "_COLUMNS", 8)
     parts = tree.integrate(f, field)
     torch.testing.assert_close(parts, whole)
     for a, b in zip(torch.autograd.grad(parts.square().sum(), [field, *f.parameters()]), whole_grads, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("columns", [1, 3, 20])
+def test_gradients_are_those_of_the_dense_sum(make_tree, distances, dense, kind, columns) -> None:
+    edges, length = forest(make_tree, kind, 150, 11, integers=False)
+    tree, distance = TreeIntegrator(edges, length, 150), distances(edges, length, 150)
+    generator = torch.Generator().manual_seed(3)
+    field, weight = torch.randn(2, 150, columns, dtype=torch.float64, generator=generator)
+    field.requires_grad_()
+    for name, fixed in TERMS.items():
+        f = Learnable(fixed)
+        inputs = [field, *f.parameters()]
+        found = torch.autograd.grad((tree.integrate(f, field) * weight).sum(), inputs)
+        wanted = torch.autograd.grad(((dense(f, distance) @ field) * weight).sum(), inputs)
+        for a, b in zip(found, wanted, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10 * float(b.abs().max() + 1), msg=name)
 
 
 def test_shapes_and_types(make_tree) -> None:
