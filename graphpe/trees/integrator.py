@@ -13,7 +13,7 @@ from graphpe.packed import PackedGraphs
 from graphpe.trees.decomposition import Level, decompose
 from graphpe.trees.forest import Forest, diameter, read_forest
 from graphpe.trees.functions import Expansion, Parameter, TreeFunction, as_function
-from graphpe.trees.hankel import Segments, segments_by_depth, sum_table
+from graphpe.trees.hankel import Tables, segments_by_depth, sum_table
 from graphpe.trees.levels import sum_terms_by_levels
 from graphpe.trees.sweeps import sum_terms
 
@@ -53,7 +53,7 @@ class TreeIntegrator:
     def __init__(self, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> None:
         self.forest: Forest = read_forest(edge_index, edge_weight, num_nodes)
         self._levels_on: dict[torch.device, list[Level]] = {}
-        self._segments_on: dict[tuple[torch.device, float, int], list[Segments]] = {}
+        self._tables_on: dict[tuple[torch.device, float, int], Tables] = {}
 
     @classmethod
     def from_graphs(cls, graphs: PackedGraphs) -> Self:
@@ -124,9 +124,9 @@ class TreeIntegrator:
             # Distances within a group add up to at most the diameter: longer tables need no more segments.
             limit = min(len(table.values), int(self.diameter / table.unit + 1.5))
             key = x.device, table.unit, limit
-            if key not in self._segments_on:
-                self._segments_on[key] = segments_by_depth(self._levels(x.device), table.unit, limit)
-            parts.append(sum_table(self._segments_on[key], x, table.values))
+            if key not in self._tables_on:
+                self._tables_on[key] = segments_by_depth(self._levels(x.device), table.unit, limit)
+            parts.append(sum_table(self._tables_on[key], x, table.values))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
     def _levels(self, device: torch.device) -> list[Level]:
