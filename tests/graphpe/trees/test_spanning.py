@@ -138,17 +138,20 @@ def test_what_decides_a_tree_and_what_does_not() -> None:
 
 def test_equal_sums_of_lengths_are_a_tie_in_every_numbering() -> None:
     """Two nodes with edges of the same lengths, whose sums differ by rounding if they are added as they stand."""
-    edges = [(0, 1, 0.1), (0, 2, 0.2), (0, 3, 0.3), (0, 4, 0.7), (4, 5, 0.3), (4, 6, 0.2), (4, 7, 0.1)]
-    edges += [(0, 8, 0.4), (8, 4, 0.4), (1, 9, 0.01)]
-    graph = nx.Graph()
-    graph.add_nodes_from(range(10))
-    graph.add_weighted_edges_from(edges)
-    expected = shortest_path_trees(pack(graph))
-    assert bool(expected.unique)
+    edges = torch.tensor([[0, 0, 0, 0, 4, 4, 4, 0, 8, 1], [1, 2, 3, 4, 5, 6, 7, 8, 4, 9]])
+    length = torch.tensor([0.1, 0.2, 0.3, 0.7, 0.3, 0.2, 0.1, 0.4, 0.4, 0.01], dtype=torch.float64)
+
+    def tree(edge_index: torch.Tensor) -> SpanningTree:
+        return shortest_path_trees(
+            PackedGraphs.from_data(Data(edge_index=edge_index, edge_weight=length, num_nodes=10))
+        )
+
+    first = tree(edges)
+    assert bool(first.unique)
     for seed in range(30):
-        other, number = relabelled(graph, seed)
-        moved = {frozenset(number[list(edge)].tolist()) for edge in expected.edge_index.t().tolist()}
-        assert moved == set(map(frozenset, shortest_path_trees(pack(other)).edge_index.t().tolist()))
+        number = torch.randperm(10, generator=torch.Generator().manual_seed(seed))
+        moved = set(map(frozenset, number[first.edge_index].t().tolist()))
+        assert moved == set(map(frozenset, tree(number[edges]).edge_index.t().tolist()))
 
 
 def test_random_spanning_trees_are_uniform() -> None:
