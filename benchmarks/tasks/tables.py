@@ -53,6 +53,8 @@ def read_frame(path: Path, *, header: bool = True, text: bool = False) -> Any:
         ) from None
     except UnicodeDecodeError as error:
         raise GraphPERuntimeError(f"{path} is not in UTF-8 ({error.reason}): save it in that encoding") from None
+    except pandas.errors.EmptyDataError:
+        raise GraphPERuntimeError(f"{path} is empty, or its first line is: it must name the columns") from None
     except (OSError, EOFError, ValueError, zlib.error) as error:  # pandas' own errors are ValueErrors
         reason = " ".join(str(error).split())[:200]
         raise GraphPERuntimeError(f"{path} cannot be read ({type(error).__name__}: {reason})") from None
@@ -78,8 +80,6 @@ def _with_header(rows: Any, path: Path) -> Any:
     breaks = sum((rows[column].str.count("\n") for column in rows), start=rows.index * 0)
     rows.index = 1 + rows.index + (breaks.cumsum() - breaks).to_numpy()
     rows = rows[(rows != "").any(axis=1)]
-    if not len(rows):
-        raise GraphPERuntimeError(f"{path} is empty: its first line must name the columns")
     names = rows.iloc[0].tolist()
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:

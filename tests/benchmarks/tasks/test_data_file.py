@@ -110,7 +110,7 @@ def test_datasets_of_pyg(tmp_path: Path) -> None:
                                                y=torch.tensor([1.5]))), "a.pt, graph 5: the graph has no nodes"),
         (lambda data: data[3].pop("y"), "'y' is in graph 0 but not in graph 3"),
         (lambda data: data[1].edge_index.fill_(9), r"edge_index of graph 1 has the edge \[9, 9\]"),
-        (lambda data: data.__setitem__(slice(None), []), "holds no graph|no graph-level value"),
+        (lambda data: data.__setitem__(slice(None), []), "a.pt holds no graph"),
     ],
 )  # fmt: skip
 def test_a_wrong_graph_is_named(tmp_path: Path, change: object, message: str) -> None:

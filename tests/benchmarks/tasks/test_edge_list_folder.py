@@ -70,6 +70,11 @@ def test_features_names_and_comments(tmp_path: Path) -> None:
     assert data.ends.edge_channels == 3
 
 
+def test_a_byte_order_mark_is_no_node(tmp_path: Path) -> None:
+    data = EdgeListFolder(path=ten(tmp_path, g4__txt="\ufeffsource,target\n0,1\n")).load()
+    assert data.graphs.sizes[4] == 2
+
+
 def test_words_alone_are_categories(tmp_path: Path) -> None:
     files = {f"nodes/g{i}.txt": "\n".join(f"{j},{'ab'[j % 2]}" for j in range(i + 2)) for i in range(10)}
     data = EdgeListFolder(path=write(Path(ten(tmp_path)), files)).load()
@@ -103,7 +108,7 @@ def test_bad_folders(tmp_path: Path) -> None:
         EdgeListFolder(path=str(tmp_path / "empty")).load()
     path = Path(ten(tmp_path / "ten"))
     for labels, message in (
-        ("name,y\ng1,1\n", "has no column 'graph', only name, y"),
+        ("name,y\ng1,1\n", "has no column 'graph', only 'name', 'y'"),
         ("graph,y\ng1,1\ng77,2\n", r"labels.csv, line 3: there is no edge list 'g77'"),
         ("graph,y\ng1,1.5\ng1,2\n", r"labels.csv, line 3: graph 'g1' is there twice, first in line 2"),
         ("graph,y\ng1,1.5\ng2,\n", r"labels.csv, line 3: y is missing"),

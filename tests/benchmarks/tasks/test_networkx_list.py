@@ -106,6 +106,9 @@ def test_bad_files(tmp_path: Path) -> None:
         ("[3]", "graph 0 has no list of nodes and of edges"),
         ('[{"nodes": [{"id": 1}], "edges": [{"source": 1, "target": 2}]}]', "graph 0: .* an edge ends in no node"),
         ('[{"nodes": [{"id": 1}, {"id": 1}], "edges": []}]', "graph 0 has two nodes of one id"),
+        ('[{"nodes": [{"id": 1}], "edges": [], "graph": 3}]', r"graph 0: its attributes \('graph'\) are 3, not names"),
+        ('[{"nodes": [{"id": 1}], "edges": [], "graph": {"y": {}}}]', "graph 0: y is {}, neither a number nor a word"),
+        ('[{"nodes": [{"id": 1, "c": [[1]]}], "edges": [], "graph": {"y": 1}}]', r"graph 0: c\[0\] is \[1\], neither"),
         ('[{"nodes": [{"id": 1}], "edges": [], "graph": {"z": 1}}]', "no graph has the attribute 'y'; there are z"),
     ):
         path.write_text(text)

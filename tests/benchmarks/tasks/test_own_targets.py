@@ -59,7 +59,8 @@ def test_values() -> None:
         ({"y": [0, 1, 2]}, "ROC-AUC", "line 4: y is 2; ROC-AUC takes 0, 1, or nothing"),
         ({"a": [0, 1], "b": [None, None]}, "auto", "b is not known for any graph"),
         ({"a": [0, 1], "b": [1, 0]}, "accuracy", "accuracy takes one target, a class, got 2: a, b"),
-        ({"y": [[1], 2]}, "auto", "not a number"),
+        ({"y": [[1], 2]}, "auto", r"line 2: y is \[1\], neither a number nor a word"),
+        ({"y": [f"1,00{i}" for i in range(9)]}, "auto", "line 2: y is '1,000', which is no number, and as classes"),
     ],
 )
 def test_wrong_cells_are_named(columns: dict, metric: str, message: str) -> None:

@@ -77,7 +77,9 @@ def test_parquet(tmp_path: Path) -> None:
         frame.to_parquet(tmp_path / "x.parquet")
     except ImportError:
         (tmp_path / "x.parquet").write_bytes(b"PAR1")
-        with pytest.raises(GraphPERuntimeError, match="reads Parquet through pyarrow, which is missing"):
+        with pytest.raises(
+            GraphPERuntimeError, match=r"Parquet is read by pyarrow, which is missing: pip install pyarrow$"
+        ):
             load(tmp_path / "x.parquet", tmp_path)
         return
     data = load(tmp_path / "x.parquet", tmp_path)
@@ -88,9 +90,9 @@ def test_duplicates_are_reported(tmp_path: Path) -> None:
     rows = [[text, i + 0.5] for i, text in enumerate([*SMILES[:8], "OCC", "CC"])]  # OCC is CCO
     data = load(write(tmp_path / "x.csv", rows), tmp_path)
     note = next(note for note in data.notes if "more than once" in note)
-    assert note.startswith("1 molecules occur more than once (first: lines 2 and 10); ")
+    assert note.startswith("molecules that occur more than once: 1 (first: lines 2 and 10); ")
     part = {i: name for name, ids in data.split.items() for i in ids.tolist()}
-    assert f"; {int(part[0] != part[8])} of them in more than one part" in note
+    assert f"in more than one part of the split: {int(part[0] != part[8])}" in note
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: int, value: list[str], messag
 def test_bad_tables(tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", [[text, i + 0.5] for i, text in enumerate(SMILES)])
     for options, message in (
-        ({"smiles": "structure"}, "has no column 'structure', only smiles, y"),
+        ({"smiles": "structure"}, "has no column 'structure', only 'smiles', 'y'"),
         ({"targets": ("z",)}, "has no column 'z'"),
         ({"split": "part"}, "there is no split 'part'"),
         ({"fractions": (0.98, 0.01, 0.01)}, "the valid part of the split is empty"),
@@ -127,7 +129,7 @@ def test_bad_tables(tmp_path: Path) -> None:
     with pytest.raises(GraphPERuntimeError, match=r"none.csv is not there"):
         load(tmp_path / "none.csv", tmp_path)
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(GraphPERuntimeError, match="cannot be read"):
+    with pytest.raises(GraphPERuntimeError, match="is empty"):
         load(tmp_path / "empty.csv", tmp_path)
     (tmp_path / "head.csv").write_text("smiles,y\n")
     with pytest.raises(GraphPERuntimeError, match="has no rows"):
@@ -139,6 +141,8 @@ def test_bad_tables(tmp_path: Path) -> None:
         ("smiles-table", "missing a required argument: 'path'"),
         ("smiles-table(path='x', metric='F1')", "metric must be one of 'auto', 'accuracy'"),
         ("smiles-table(path='x', targets=3)", "targets must be names"),
+        ("smiles-table(path='x', targets=())", "targets must name one column or more"),
+        ("smiles-table(path='x', targets=('y', 'y'))", "each once"),
         ("smiles-table(path='x', seed=-1)", "seed must not be negative"),
         ("smiles-table(path='')", "path must be a text"),
     ):
