@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphpe.benchmarks.tree_experiments import classification, metrics, normals, training
+from graphpe.benchmarks.tree_experiments import classification, hidden_atoms, metrics, normals, training
 from graphpe.benchmarks.tree_experiments.mesh import read_mesh
 from graphpe.benchmarks.tree_experiments.sections import write_section
 from graphpe.trees.functions import Exponential
@@ -124,6 +124,28 @@ def test_training(write_molecules: Callable[..., object], tmp_path: Path, monkey
     before = (tmp_path / "runs" / "molesol-heads-1" / "metrics.jsonl").read_bytes()
     training.main(arguments)  # nothing is trained again
     assert (tmp_path / "runs" / "molesol-heads-1" / "metrics.jsonl").read_bytes() == before
+
+
+def test_hidden_atoms(tmp_path: Path) -> None:
+    out = tmp_path / "out.md"
+    small = ["--molecules", "80", "--steps", "2", "--seeds", "2", "--width", "8", "--layers", "1"]
+    hidden_atoms.main([*small, "--data", str(tmp_path), "--out", str(out)])  # random graphs stand for the molecules
+    text = out.read_text()
+    assert all(f"| {name} |" in text for name in (*hidden_atoms.MASKS.values(), "(frequencies of elements)"))
+
+
+def test_hidden_atoms_are_hidden_and_asked_for(tmp_path: Path) -> None:
+    graphs = hidden_atoms.molecules(50, tmp_path, np.random.default_rng())[1]
+    graphs = graphs.with_values(node={"x": graphs.node["x"][:, 0]})
+    batch, hidden, element = hidden_atoms.hide(graphs, 0.3, torch.Generator().manual_seed(2))
+    assert 0.2 < float(hidden.float().mean()) < 0.4
+    assert torch.equal(hidden, batch.x == hidden_atoms.HIDDEN)
+    assert torch.equal(element, graphs.node["x"][hidden])
+    assert torch.equal(batch.x[~hidden], graphs.node["x"][~hidden])
+    most = int(graphs.node["x"].bincount().argmax())
+    score = hidden_atoms.evaluate(hidden_atoms.frequencies(graphs), graphs, 0.3)
+    asked = hidden_atoms.hide(graphs, 0.3, torch.Generator().manual_seed(0))[2]
+    assert score.accuracy == pytest.approx(100 * float((asked == most).float().mean()), abs=0.01)
 
 
 def test_sections_take_their_places(tmp_path) -> None:
