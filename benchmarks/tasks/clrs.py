@@ -172,9 +172,9 @@ class Clrs(Task):
     Edges are the pairs where an input of pairs is not zero: for graphs those of `adj`, a self-loop on every node
     included; for sequences, an edge from each element to the one before, where that is an input.
 
-    With `seed=1` and without `random_positions`, validation and test are what dm-clrs's samplers, at their defaults, give
-    for the seeds of the benchmark, 2 and 3. It has 32 samples in each (1,024 of find_maximum_subarray_kadane, 2,048 of
-    quickselect, minimum, binary_search, the two matchers and segments_intersect).
+    With `seed=1` and without `random_positions`, validation and test are what dm-clrs's samplers, at their defaults,
+    give for the seeds of the benchmark, 2 and 3. It has 32 samples in each (1,024 of find_maximum_subarray_kadane,
+    2,048 of quickselect, minimum, binary_search, the two matchers and segments_intersect).
 
     Differs from how Diao & Loynd (2023) train the relational transformer on this benchmark (10,000 samples of size 16,
     80,000 steps of 4, `width=192, heads=12`, learning rate 2.5e-4):
