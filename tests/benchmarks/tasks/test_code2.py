@@ -69,6 +69,18 @@ def test_exported_source_loads_through_ogb_with_identical_tensors(source, tmp_pa
     assert capsys.readouterr().out == ""
 
 
+def test_the_syntax_trees_of_data_flow_graphs_are_exported(tree, modules, tmp_path):
+    root = str(tree(modules))
+    flow, plain = (
+        PythonSource(root=root, graph=graph).load(workers=1, cache=tmp_path / "cache", progress=False)
+        for graph in ("dataflow", "ast")
+    )
+    export_ogb(flow, tmp_path / "dataset")
+    assert_same(Code2(root=str(tmp_path / "dataset"), graph="ast", download=False).load(progress=False), plain)
+    with pytest.raises(GraphPEValueError, match="graph must be one of 'ast', 'ast\\+tokens', got 'dataflow'"):
+        Code2(graph="dataflow")
+
+
 def test_words_that_pandas_takes_for_missing_survive(source, tmp_path):
     export_ogb(source, tmp_path)
     data = load(tmp_path, source)

@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from graphpe.benchmarks.tasks import PythonSource
+from graphpe.benchmarks.tasks.code import read
 from graphpe.benchmarks.tasks.code.data import CodeData
+from graphpe.benchmarks.tasks.code.dataflow.edge_types import EDGE_TYPES
+from graphpe.benchmarks.tasks.code.edges import RELATIONS, add_inverse_edges
+from graphpe.benchmarks.tasks.code.parse import FIELD_NAMES
 from graphpe.errors import GraphPEValueError
 
 
@@ -192,6 +196,84 @@ def test_functions_to_predict_may_be_new_nameless_or_beside_broken_files(tree, m
         task.functions([new / "broken.py"], data.ends)
     with pytest.raises(GraphPEValueError, match="there is no file or folder"):
         task.functions([new / "gone.py"], data.ends)
+
+
+def test_data_flow_graphs(tree, modules):
+    root = tree(modules)
+    data, plain = load(root, graph="dataflow"), load(root, graph="ast")
+    assert torch.equal(data.graphs.node["x"], plain.graphs.node["x"])
+    assert data.fingerprint != plain.fingerprint
+    kind, inverse = data.graphs.edge["edge_attr"].T[:2]
+    for graph, tree_graph in zip(data.graphs, plain.graphs, strict=True):
+        is_field = graph.edge_attr[:, 0] == 0
+        assert torch.equal(graph.edge_index[:, is_field], tree_graph.edge_index)
+        assert (graph.edge_attr[is_field, 2] > 0).all()
+        assert (graph.edge_attr[~is_field, 2] == 0).all()
+    assert not inverse.any()  # these are for the model, not for encodings
+    assert set(kind.tolist()) == {0, 1, 2, 3, 4, 5}
+
+    words, graph = data.ends.attributes.words, data.graphs[0]  # parse_alpha(text, *, limit=10)
+    assert data.graphs.objects["name"][0] == "parse_alpha"
+
+    def named(edge_type: str) -> list[tuple[str, str]]:
+        chosen = graph.edge_index[:, graph.edge_attr[:, 0] == EDGE_TYPES.index(edge_type)]
+        return sorted((words[graph.x[source, 1]], words[graph.x[target, 1]]) for source, target in chosen.T.tolist())
+
+    assert named("LAST_WRITE") == [("_mask_", "_mask_"), ("limit", "limit"), ("part", "part"), *[("text", "text")] * 3]
+    assert named("COMPUTED_FROM") == [("text", "part")]
+    assert named("CALLS") == [("__NONE__", "_mask_")]
+    assert named("RETURNS_TO") == [("__NONE__", "__NONE__")] * 2
+    fields = [FIELD_NAMES[index - 1] for index in graph.edge_attr[graph.edge_attr[:, 0] == 0, 2].tolist()]
+    assert fields[:4] == ["body", "args", "body", "body"]
+
+
+def test_each_relation_of_data_flow_has_a_vector_and_its_inverse_another(tree, modules):
+    data = load(tree(modules), graph="dataflow")
+    graphs = data.ends.model_graphs(data.graphs)
+    assert graphs.num_edges == 2 * data.graphs.num_edges
+    relation = graphs.edge["edge_attr"]
+    assert relation.shape == (graphs.num_edges, 1)
+    known = {}
+    for attr, number in zip(add_inverse_edges(data.graphs).edge["edge_attr"].tolist(), relation.flatten(), strict=True):
+        assert known.setdefault(tuple(attr), int(number)) == number
+    assert len(set(known.values())) == len(known)
+    assert max(known.values()) < 2 * RELATIONS
+    batch = graphs.select([3, 0, 5]).to_batch()
+    encoder = data.ends.edge_encoder(16)
+    assert encoder(batch).shape == (batch.num_edges, 16)
+    again = PythonSource(graph="dataflow").ends(data.ends.state())
+    assert again.dataflow
+    assert again.state() == data.ends.state()
+
+
+def test_data_flow_is_cached_by_itself_and_the_same_with_many_processes(tree, modules, tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "SMALL", 0)
+    root = tree(modules)
+    first = load(root, graph="dataflow")
+    assert not any("taken from" in note for note in load(root, graph="ast").notes)
+    again = load(root, graph="dataflow")
+    assert any("taken from" in note for note in again.notes)
+    assert_same(first, again)
+    task = PythonSource(root=str(root), graph="dataflow")
+    assert_same(first, task.load(workers=2, cache=tmp_path / "other", progress=False))
+    graphs, _ = task.functions([root], first.ends, workers=1)
+    assert torch.equal(graphs.edge_index, first.graphs.edge_index)
+    assert torch.equal(graphs.edge["edge_attr"], first.graphs.edge["edge_attr"])
+
+
+def test_a_nested_function_has_the_edges_between_its_nodes(tree, modules):
+    data = load(tree(modules), graph="dataflow")
+    index = data.graphs.objects["name"].index("add_alpha")
+    outer, inner = data.graphs[index - 1], data.graphs[index]
+    assert data.graphs.objects["name"][index - 1] == "__init__"
+    attributes = outer.x[:, 1].tolist()
+    start = next(
+        i for i in range(len(attributes)) if outer.x[i:, 0].tolist()[: len(inner.x) - 1] == inner.x[1:, 0].tolist()
+    )
+    edges = {tuple(edge) for edge in torch.cat([inner.edge_index.T, inner.edge_attr], dim=1).tolist() if edge[0] > 0}
+    moved = torch.cat([outer.edge_index.T - start + 1, outer.edge_attr], dim=1).tolist()
+    inside = {tuple(edge) for edge in moved if all(1 <= end < len(inner.x) for end in edge[:2])}
+    assert edges == inside
 
 
 @pytest.mark.slow

@@ -217,10 +217,9 @@ class Expressions:
         middle = len(self.program)
         self.visit(node.orelse)
         if len(self.walrus) > walrus:
-            arms = [([], self.program[start:middle], AFTER)]
-            rest = self.program[middle:]
+            body, rest = self.program[start:middle], self.program[middle:]
             del self.program[start:]
-            self.program.append((CHOICE, arms, rest, set(self.walrus[walrus:])))
+            self.program.append((CHOICE, [([], body, AFTER)], rest, set(self.walrus[walrus:])))
 
     # Scopes in expressions
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import Any
 
 from graphpe.benchmarks.tasks.code.dataflow.expressions import Expressions, capture
 from graphpe.benchmarks.tasks.code.dataflow.order import ACTS, JUMPS, READS, STOPS, Block, Statement
@@ -153,15 +154,15 @@ class Statements(Expressions):
 
     def assigned(self, value: ast.expr, targets: Sequence[ast.expr]) -> None:
         """Evaluate the value; its names are sources of the targets, element by element where both are written out."""
-        together = []
-        pairs = []
+        together: list[ast.expr] = []
+        pairs: list[Any] = []  # tuples and lists
         for target in targets:
             (pairs if _match(value, target) else together).append(target)
         since = len(self.loads)
         if pairs:
             assert isinstance(value, ast.Tuple | ast.List)
             for place, element in enumerate(value.elts):
-                self.assigned(element, [target.elts[place] for target in pairs])  # type: ignore[attr-defined]
+                self.assigned(element, [target.elts[place] for target in pairs])
         else:
             self.visit(value)
         self.computed_from(since, together)

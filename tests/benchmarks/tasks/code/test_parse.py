@@ -10,7 +10,13 @@ import pytest
 
 from graphpe.benchmarks.tasks.code.corpus import merge_files
 from graphpe.benchmarks.tasks.code.graphs import function_nodes
-from graphpe.benchmarks.tasks.code.parse import LONGEST_ATTRIBUTE, ParsedFile, outermost_functions, parse_source
+from graphpe.benchmarks.tasks.code.parse import (
+    FIELD_NAMES,
+    LONGEST_ATTRIBUTE,
+    ParsedFile,
+    outermost_functions,
+    parse_source,
+)
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 MODULES = [
@@ -163,3 +169,28 @@ def test_the_coding_line_is_honoured():
 def test_depth_has_no_limit_of_its_own():
     source = "def f(x):\n    return " + "x" + ".a" * 900
     assert parse_source(source.encode()).depth.max() > 900
+
+
+def test_every_field_has_a_name_in_the_list():
+    classes = [cls for cls in vars(ast).values() if isinstance(cls, type) and issubclass(cls, ast.AST)]
+    fields = {field for cls in classes for field in cls._fields}
+    # What is never a node: names and numbers, which are attributes here.
+    assert fields - set(FIELD_NAMES) <= {"id", "lineno", "n", "s", "tag"}
+    assert len(set(FIELD_NAMES)) == len(FIELD_NAMES)
+
+
+def test_nodes_know_the_field_they_stand_in():
+    parsed = parse_source(b"def f(a, b=1):\n    if a: return b\n    else: x.y = a < b\n")
+    fields = [FIELD_NAMES[index] for index in parsed.field]
+    function = ast.parse("def f(a, b=1):\n    if a: return b\n    else: x.y = a < b\n").body[0]
+
+    def expected(node: ast.AST, field: str) -> list[str]:
+        found = [field]
+        for name, value in ast.iter_fields(node):
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    found += expected(child, name)
+        return found
+
+    assert fields == expected(function, "body")
+    assert parsed.edge.shape == (2, 0)
