@@ -68,7 +68,7 @@ def test_one_seed_has_no_deviation_and_no_significance() -> None:
     found = combinations({"none": 0.0, "good": 0.2}, seeds=1)
     assert "±" not in task_section(found).split("Mean and")[0]
     assert all(np.isnan(value) for value in significance(found).values())
-    assert "| good | GRIT() | 0.7001 | 0.5000 | 1 |  | 1,000 |" in task_section(found)
+    assert "| good | GRIT() | 0.7010 | 0.5000 | 1 |  | 1,000 |" in task_section(found)
 
 
 def test_files(tmp_path: Path) -> None:
