@@ -203,7 +203,7 @@ def assert_equal(actual: Tensor, expected: Tensor) -> None:
 def search_from(tree: TreeIntegrator, field: Tensor, sources: int) -> NDArray[np.float32]:
     """The first rows of Y."""
     forest = tree.forest
-    return _search(forest.parent, forest.count, forest.length, field.numpy()[forest.order], sources, 0.5)
+    return _search(forest.parent, forest.subtree, forest.length, field.numpy()[forest.order], sources, 0.5)
 
 
 @compiled

@@ -60,8 +60,10 @@ def decompose(forest: Forest) -> list[Level]:
     levels = []
     for i in range(most):
         if filled[i]:
-            parts = (torch.from_numpy(part[i, : filled[i]]) for part in (node, distance, group, branch))
-            levels.append(Level(*parts, int(groups[i]), int(branches[i])))
+            nodes, distances, owners, sides = (
+                torch.from_numpy(part[i, : filled[i]]) for part in (node, distance, group, branch)
+            )
+            levels.append(Level(nodes, distances, owners, sides, int(groups[i]), int(branches[i])))
     return levels
 
 

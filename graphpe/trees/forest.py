@@ -30,13 +30,13 @@ class Forest(NamedTuple):
     Attributes:
         order: `[N]`: the node at each place.
         parent: `[N]`: the place of its parent, before its own; -1 for roots.
-        count: `[N]`: the nodes of its subtree, which are at places v to v + count[v] - 1.
+        subtree: `[N]`: the nodes of its subtree, which are at places v to v + subtree[v] - 1.
         length: `[N]`: of the edge to the parent; 0 for roots.
     """
 
     order: Ints
     parent: Ints
-    count: Ints
+    subtree: Ints
     length: Floats
 
     @property

@@ -116,9 +116,10 @@ def _apply_and_pair(forest: Forest, left: Numbers, right: Numbers, terms: list[P
     sums = [np.zeros(len(coefficients) + 1, coefficients.dtype) for _, coefficients in terms]
     for group in groups:
         factor, coefficients = _stacked(forest, [terms[i] for i in group])
-        for fields, y, values in _chunks([left, right], out, factor):
-            total = np.zeros((2, *values.shape[2:]), factor.dtype)
-            _sweep_both(forest.order, forest.parent, forest.length, factor, coefficients, *fields, *values, y, total)
+        for (a, b), y, (one, other) in _chunks([left, right], out, factor):
+            total = np.zeros((2, *one.shape[1:]), factor.dtype)
+            places = forest.order, forest.parent, forest.length
+            _sweep_both(*places, factor, coefficients, a, b, one, other, y, total)
             for i, part in zip(group, total.sum(2).T, strict=True):
                 sums[i] += part
     for i in rest:
