@@ -138,9 +138,10 @@ def train_cell(model: str, root: str, seed: int, epochs: int) -> Outcome:
     common = TrainConfig(epochs=epochs, accelerator="cpu", **TRAINING)
     with tempfile.TemporaryDirectory() as folder:
         cells = list(grid_cells(grid, common, Path(folder), workers=1, cache=None, progress=False))
-        assert not isinstance(cells[seed], Skipped)
+        cell = cells[seed]
+        assert not isinstance(cell, Skipped)
         started = time.process_time()
-        summary = run_experiment(cells[seed].config, run_path=Path(folder) / "run", progress=False, workers=1)
+        summary = run_experiment(cell.config, run_path=Path(folder) / "run", progress=False, workers=1)
         return Outcome(summary["test"], time.process_time() - started)
 
 

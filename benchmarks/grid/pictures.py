@@ -57,7 +57,7 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
             deviation = cell.deviation()
             text = f"{cell.mean():.{digits}f}{star}"
             text += "" if math.isnan(deviation) else f"\n± {deviation:.{digits}f}"
-            dark = abs(gain[row, column]) > 0.65 * limit
+            dark = bool(abs(gain[row, column]) > 0.65 * limit)
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     for column in range(len(models)):
         if np.isfinite(value[:, column]).any():
