@@ -49,7 +49,7 @@ def read_frame(path: Path, *, header: bool = True, text: bool = False) -> Any:
         rows = pandas.read_csv(path, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except ImportError:
         raise GraphPERuntimeError(
-            f"{path}: Parquet is read by pyarrow, which is missing: pip install pyarrow"
+            f"{path}: Parquet is read by pyarrow, which is missing: pip install 'graphpe[parquet]'"
         ) from None
     except UnicodeDecodeError as error:
         raise GraphPERuntimeError(f"{path} is not in UTF-8 ({error.reason}): save it in that encoding") from None

@@ -58,7 +58,7 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     (tmp_path / "a.csv.gz").write_bytes(TABLE.encode())
     for name, message in (
-        ("a.parquet", "cannot be read|pip install pyarrow"),
+        ("a.parquet", "cannot be read|pip install 'graphpe"),
         ("a.csv.gz", "Not a gzipped file"),
         ("b.csv", "is not there"),
         (".", "is a folder"),
