@@ -78,7 +78,8 @@ def test_parquet(tmp_path: Path) -> None:
     except ImportError:
         (tmp_path / "x.parquet").write_bytes(b"PAR1")
         with pytest.raises(
-            GraphPERuntimeError, match=r"Parquet is read by pyarrow, which is missing: pip install 'graphpe\[parquet\]'$"
+            GraphPERuntimeError,
+            match=r"Parquet is read by pyarrow, which is missing: pip install 'graphpe\[parquet\]'$",
         ):
             load(tmp_path / "x.parquet", tmp_path)
         return
