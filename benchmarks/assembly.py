@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -13,7 +14,7 @@ import graphpe.models as models
 import graphpe.transforms as transforms
 from graphpe.benchmarks.calls import Call, bind, build, find_class, parse_call, public_classes
 from graphpe.benchmarks.tasks.task import ModelEnds, Task
-from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding, SpectralEncoding
 
@@ -83,7 +84,8 @@ def canonical_model(text: str, task: Task | None = None) -> str:
         arguments["readout"] = task.readout
     if task is not None and task.about_pairs and "pair_output" in inspect.signature(constructor).parameters:
         arguments.setdefault("pair_output", True)
-    return repr(constructor(**arguments, node_encoder=nn.Identity()))
+    with _memory_errors(text):
+        return repr(constructor(**arguments, node_encoder=nn.Identity()))
 
 
 def build_encodings(texts: Sequence[str]) -> list[Encoding]:
@@ -157,10 +159,12 @@ def build_model(
             kind of encoding.
 
     Raises:
-        GraphPEValueError: For an unknown name, a bad argument, or an encoding that the architecture does not take.
+        GraphPEValueError: For an unknown name, a bad argument, an encoding that the architecture does not take, or more
+            parameters than there is memory for.
     """
     constructor, arguments = _architecture(text)
-    bare = constructor(**arguments, node_encoder=nn.Identity())
+    with _memory_errors(text):
+        bare = constructor(**arguments, node_encoder=nn.Identity())
     nodes, pairs = split_encodings(encodings)
     if pairs:
         if not takes_pairs(constructor):
@@ -171,13 +175,14 @@ def build_model(
             )
         arguments["pair_encodings"] = [pair_module(encoding, bare, bias) for encoding in pairs]
     head = ends.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
-    return constructor(
-        **arguments,
-        node_encoder=ends.node_encoder(bare.width),
-        edge_encoder=ends.edge_encoder(bare.width),
-        encodings=[encoding_module(encoding, bare.width, encoder) for encoding in nodes],
-        head=ends.head(bare.width) if head is None else head,
-    )
+    with _memory_errors(text):
+        return constructor(
+            **arguments,
+            node_encoder=ends.node_encoder(bare.width),
+            edge_encoder=ends.edge_encoder(bare.width),
+            encodings=[encoding_module(encoding, bare.width, encoder) for encoding in nodes],
+            head=ends.head(bare.width) if head is None else head,
+        )
 
 
 def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> None:
@@ -283,3 +288,14 @@ def _architecture(text: str) -> tuple[type, dict[str, Any]]:
     call = parse_call(text)
     constructor = find_class(call.name, model_classes(), "model")
     return constructor, bind(call, constructor, without=SUPPLIED)
+
+
+@contextmanager
+def _memory_errors(model: str) -> Iterator[None]:
+    """What torch raises where memory does not suffice, as one line."""
+    try:
+        yield
+    except GraphPEError:
+        raise
+    except (MemoryError, RuntimeError) as error:  # torch's allocator raises RuntimeError
+        raise GraphPEValueError(f"{model} cannot be built ({' '.join(str(error).split())})") from None

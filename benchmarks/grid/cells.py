@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -23,7 +22,7 @@ from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
 from graphpe.benchmarks.tasks.task import ModelEnds
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve
-from graphpe.errors import GraphPEError, GraphPEValueError
+from graphpe.errors import GraphPEError
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ def grid_cells(
         ends = built.load(workers=workers, cache=cache, progress=progress).ends
         for (text, column), model in product(columns.items(), grid.models):
             try:
-                with _memory_errors(model):
-                    cell_config = _config(common, task, model, column, ends, budget)
+                cell_config = _config(common, task, model, column, ends, budget)
             except GraphPEError as error:
                 yield Skipped(task, text, model, str(error))
                 continue
@@ -91,16 +89,6 @@ def _checked_column(text: str) -> Column:
     if column.bias is not None:
         canonical_bias(column.bias)
     return column
-
-
-@contextmanager
-def _memory_errors(model: str) -> Iterator[None]:
-    try:
-        yield
-    except GraphPEError:
-        raise
-    except (MemoryError, RuntimeError) as error:  # torch's allocator raises RuntimeError
-        raise GraphPEValueError(f"{model} cannot be built ({' '.join(str(error).split())})") from None
 
 
 def _config(
