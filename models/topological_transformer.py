@@ -49,9 +49,11 @@ class TopologicalTransformer(nn.Module):
 
     Costs per layer (multiply-adds): 8 N D^2 for projections and the feed-forward network, about 8 N D (C + 1) for the
     attention on the CPU (times log N elsewhere); memory N C (C + 1) numbers of 8 bytes a head. Batches of graphs of at
-    most 256 nodes are faster with matrices of all pairs, 2 P D for P pairs, and get them. Every batch needs its trees
-    once, O(E log E) on the CPU: of the processor time of a training step (one thread) that is 3 % for 128 molecules of
-    ogbg-molhiv at the default size, 9 % at width 32 with 3 layers, and 1 % for 32 syntax trees of functions.
+    most 256 nodes are faster with matrices of all pairs, 2 P D for P pairs, and get them. Forward and backward on one
+    CPU thread, a layer is faster than softmax attention from about 500 nodes on with 8 channels a head, from 1,800 with
+    16 (`python -m graphpe.benchmarks.speed.tree_attention`). Every batch needs its trees once, O(E log E) on the CPU:
+    of the processor time of a training step (one thread) that is 3 % for 128 molecules of ogbg-molhiv at the default
+    size, 9 % at width 32 with 3 layers, and 1 % for 32 syntax trees of functions.
 
     Differs from the paper:
 
