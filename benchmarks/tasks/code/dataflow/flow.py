@@ -147,7 +147,7 @@ class Flow:
     # States
 
     def _variables(self, names: Iterable[str]) -> list[int]:
-        numbers = [self.scope[name] for name in names]
+        numbers = list(dict.fromkeys(self.scope[name] for name in names))  # two names may be one variable
         return numbers + [~number for number in numbers]
 
     def _state(self, variables: list[int]) -> State:

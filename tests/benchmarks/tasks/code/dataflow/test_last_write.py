@@ -274,6 +274,19 @@ CASES = {
         """,
         ["y:1 -> y:3", "x:4 -> x:5", "x:3 -> x:8", "y:1 -> y:9", "x:3 -> x:9"],
     ),
+    "two names of one variable": (
+        """
+        def f():
+            def g():
+                global x
+                x = 1
+                def h():
+                    nonlocal x
+                    x = 2
+                return x
+        """,
+        ["x:4 -> x:8", "x:7 -> x:8"],
+    ),
     "a class has a scope that methods do not see": (
         """
         def f(x):
