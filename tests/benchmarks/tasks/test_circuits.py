@@ -98,7 +98,7 @@ def test_bad_files(tmp_path: Path) -> None:
         ("num-node-list", "3\n4\n", "not of the same circuits"),
         ("edge", "0,x\n", "edge in .* must hold 2 columns of integers"),
         ("perform101", "gain,pm\n1,2\n", "has no column 'bw'"),
-        ("node-feat", "", "cannot be read"),
+        ("node-feat", "", "is empty"),
     ):
         folder = tmp_path / name
         write_circuits(folder)

@@ -216,7 +216,7 @@ def test_parts_are_whole_nodes_of_about_equally_many_pairs(monkeypatch: pytest.M
         pairs = pairs_of(sizes)
         found = parts.parts_of(pairs)
         nodes = sum(sizes)
-        assert [found[0][0], *(last for _, last in parts)] == [0, *(first for first, _ in found[1:]), nodes]
+        assert [found[0][0], *(last for _, last in found)] == [0, *(first for first, _ in found[1:]), nodes]
         if nodes >= 40:
             lengths = [int(pairs.ptr[last] - pairs.ptr[first]) for first, last in found]
             assert max(lengths) - min(lengths) <= 40 * 2
