@@ -27,7 +27,7 @@ from graphpe.models.arguments import (
     check_probabilities,
 )
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
-from graphpe.models.heads import Readout, pool
+from graphpe.models.heads import READOUTS, Readout, pool
 from graphpe.models.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.membership import membership
 from graphpe.models.normalization import Norm, build_norm
@@ -113,7 +113,7 @@ class GraphTransformer(nn.Module):
         check_bools(update_edges=update_edges)
         check_choice("attention", attention, get_args(Attention))
         check_choice("norm", norm, get_args(Norm))
-        check_choice("readout", readout, get_args(Readout))
+        check_choice("readout", readout, READOUTS)
         self.width = width
         self.heads = heads
         self.attention = attention

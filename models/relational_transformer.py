@@ -31,7 +31,7 @@ from graphpe.models.arguments import (
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational import relational_attention
 from graphpe.models.attention.relational_update import EPSILON, PairWeights, update_pairs
-from graphpe.models.heads import PairHead, Readout, pool
+from graphpe.models.heads import READOUTS, PairHead, Readout, pool
 from graphpe.models.membership import Membership, membership
 
 Attention = Literal["full", "sparse"]
@@ -140,7 +140,7 @@ class RelationalTransformer(nn.Module):
         check_bools(pair_output=pair_output, checkpoint=checkpoint)
         check_choice("attention", attention, get_args(Attention))
         check_choice("global_vector", global_vector, (None, *get_args(GlobalVector)))
-        check_choice("readout", readout, get_args(Readout))
+        check_choice("readout", readout, READOUTS)
         if isinstance(head, PairHead) and not pair_output:
             raise GraphPEValueError("a PairHead reads vectors of pairs: give pair_output=True")
         self.width = width

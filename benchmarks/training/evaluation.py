@@ -6,12 +6,14 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
 from graphpe.benchmarks.encoding import BatchTransform
 from graphpe.benchmarks.tasks.task import ModelEnds
 from graphpe.loader import PackedLoader
 from graphpe.packed import PackedGraphs
+from graphpe.packing.ragged import Segments, take
 
 
 @torch.no_grad()
@@ -72,12 +74,8 @@ def collect_predictions(
 
 def _rows_of(rows: Tensor, counts: Tensor, order: Tensor) -> Tensor:
     """Runs of `counts` rows, put in another order."""
-    if bool((counts == 1).all()):
-        return rows[order]
-    start = (counts.cumsum(0) - counts)[order]
-    counts = counts[order]
-    within = torch.arange(int(counts.sum())) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-    return rows[start.repeat_interleave(counts) + within]
+    ptr = functional.pad(counts.cumsum(0), (1, 0))
+    return take(rows, Segments.pick(ptr.numpy(), order.numpy()).rows(rows.device))
 
 
 def _gather(fabric: Fabric, rows: Tensor) -> Tensor:
