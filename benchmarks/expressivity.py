@@ -30,7 +30,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding, SpectralEncoding
 
 Floats = NDArray[np.float64]

@@ -8,9 +8,9 @@ The numerics and data structures live here; the rest stands in rooms beside them
 
 from importlib.metadata import version as _version
 
+from graphpe.drawing.plotting import plot_encoding
 from graphpe.eigen.eigsh import eigsh
 from graphpe.eigen.result import EigenResult
-from graphpe.encoded import EncodedDataset
 from graphpe.errors import (
     EigenError,
     EigenWarning,
@@ -19,11 +19,11 @@ from graphpe.errors import (
     GraphPETypeError,
     GraphPEValueError,
 )
-from graphpe.laplacian import laplacian, magnetic_laplacian
-from graphpe.loader import PackedLoader
-from graphpe.packed import PackedGraphs
-from graphpe.plotting import plot_encoding
-from graphpe.precompute import precompute
+from graphpe.graphs.loader import PackedLoader
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.storage.encoded import EncodedDataset
+from graphpe.storage.precompute import precompute
+from graphpe.structure.laplacian import laplacian, magnetic_laplacian
 from graphpe.trees.integrator import TreeIntegrator
 
 __version__ = _version("graphpe")

@@ -25,8 +25,8 @@ from graphpe.models.gps import GPS
 from graphpe.models.graph_transformer import GraphTransformer
 from graphpe.models.graphormer import Graphormer
 from graphpe.models.grit import GRIT
-from graphpe.models.heads import MLPReadout, SubtokenHead
-from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
+from graphpe.models.layers.heads import MLPReadout, SubtokenHead
+from graphpe.models.layers.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.relational_transformer import RelationalTransformer
 from graphpe.models.sat import SAT

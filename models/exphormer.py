@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
 from graphpe.errors import GraphPEValueError
-from graphpe.models.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
 from graphpe.models.attention import edge_attention
-from graphpe.models.convolutions import GatedGCNLayer, Local, build_local
-from graphpe.models.expander import expander_edges
-from graphpe.models.full_attention import FeedForward
-from graphpe.models.heads import READOUTS, Readout, pool
-from graphpe.models.membership import membership
+from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
+from graphpe.models.layers.expander import expander_edges
+from graphpe.models.layers.heads import READOUTS, Readout, pool
+from graphpe.models.layers.multi_head import FeedForward
+from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.message_passing import edge_rows
-from graphpe.models.normalization import Norm, build_norm
 
 
 class Exphormer(nn.Module):
@@ -38,8 +38,8 @@ class Exphormer(nn.Module):
         x_i <- Norm(x_i + FFN(x_i))
 
     Pairs (j -> i) are the edges with their embeddings e_ij; those of a random 2 `degree`-regular graph, with one
-    learned vector for all (`graphpe.models.expander`); and those between each of V virtual nodes and every node, both
-    ways, with one learned vector for each virtual node. Virtual nodes start as learned vectors and go through the
+    learned vector for all (`graphpe.models.layers.expander`); and those between each of V virtual nodes and every node,
+    both ways, with one learned vector for each virtual node. Virtual nodes start as learned vectors and go through the
     layers with their graph; the readout leaves them out.
 
     The expander of a graph depends on its size, the seed and the numbering of its nodes. For one seed the model is

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
 from graphpe.errors import GraphPEValueError
-from graphpe.models.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
-from graphpe.models.attention.rotary import RotaryAttention
-from graphpe.models.attention.tree_mask import TreeAttention, TreeNodes, tree_nodes
-from graphpe.models.convolutions import GatedGCNLayer, Local, build_local
-from graphpe.models.full_attention import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.heads import READOUTS, Readout, pool
-from graphpe.models.membership import membership
+from graphpe.models.attention.softmax.rotary import RotaryAttention
+from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
+from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
+from graphpe.models.layers.heads import READOUTS, Readout, pool
+from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
+from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.message_passing import edge_rows
-from graphpe.models.normalization import Norm, build_norm
 
 GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
 

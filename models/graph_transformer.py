@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.models.arguments import (
+from graphpe.arguments import (
     call_text,
     check_bools,
     check_choice,
@@ -27,10 +27,10 @@ from graphpe.models.arguments import (
     check_probabilities,
 )
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
-from graphpe.models.heads import READOUTS, Readout, pool
-from graphpe.models.inputs import FactoredEdges, FactoredFeatures
-from graphpe.models.membership import membership
-from graphpe.models.normalization import Norm, build_norm
+from graphpe.models.layers.heads import READOUTS, Readout, pool
+from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
+from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.normalization import Norm, build_norm
 
 Attention = Literal["sparse", "full"]
 

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.errors import GraphPEValueError
-from graphpe.models.arguments import (
+from graphpe.arguments import (
     call_text,
     check_bools,
     check_choice,
@@ -26,10 +25,11 @@ from graphpe.models.arguments import (
     check_heads,
     check_probabilities,
 )
-from graphpe.models.full_attention import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.heads import pool
-from graphpe.models.membership import membership
-from graphpe.models.virtual_nodes import extend
+from graphpe.errors import GraphPEValueError
+from graphpe.models.layers.heads import pool
+from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
+from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.virtual_nodes import extend
 
 GraphormerReadout = Literal["virtual", "mean", "sum", "max", "none"]
 

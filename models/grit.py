@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.models.arguments import (
+from graphpe.arguments import (
     call_text,
     check_bools,
     check_choice,
@@ -28,12 +28,12 @@ from graphpe.models.arguments import (
     check_heads,
     check_probabilities,
 )
-from graphpe.models.attention.grit_pairs import grit_attention
-from graphpe.models.attention.grit_reference import Dropped, PairUpdate
+from graphpe.models.attention.grit.attention import grit_attention
+from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.heads import READOUTS, Readout, pool
-from graphpe.models.membership import Membership, membership
-from graphpe.models.normalization import RowBatchNorm
+from graphpe.models.layers.heads import READOUTS, Readout, pool
+from graphpe.models.layers.nodes import Membership, membership
+from graphpe.models.layers.normalization import RowBatchNorm
 
 Attention = Literal["full", "sparse"]
 
@@ -64,8 +64,8 @@ class GRIT(nn.Module):
 
     Costs of a layer, in multiply-adds forward: 3 D^2 P for pairs and 8 D^2 N for nodes; two to three times that
     backward. Kept for the backward pass are 3 D + H numbers a pair (D + H with `checkpoint`), of which the pairs'
-    vectors are D; see `graphpe.models.attention.grit_pairs`. A training step with one graph of 1,000 nodes (10 layers,
-    width 64, float32) was measured to take 8.4 GiB, 3.8 GiB with `checkpoint`.
+    vectors are D; see `graphpe.models.attention.grit.attention`. A training step with one graph of 1,000 nodes (10
+    layers, width 64, float32) was measured to take 8.4 GiB, 3.8 GiB with `checkpoint`.
 
     Differs from the released code (LiamMa/GRIT):
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.models.arguments import call_text, check_choice, check_counts, check_probabilities
-from graphpe.models.convolutions import GatedGCNLayer, GCNLayer, GINELayer
-from graphpe.models.heads import READOUTS, Readout, pool
-from graphpe.models.membership import membership
-from graphpe.models.normalization import Norm, build_norm
+from graphpe.arguments import call_text, check_choice, check_counts, check_probabilities
+from graphpe.models.layers.convolutions import GatedGCNLayer, GCNLayer, GINELayer
+from graphpe.models.layers.heads import READOUTS, Readout, pool
+from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.normalization import Norm, build_norm
 
 
 class _MessagePassing(nn.Module):
@@ -94,7 +94,7 @@ class _MessagePassing(nn.Module):
 class GatedGCN(_MessagePassing):
     """Gated graph convolutions with an edge stream (Bresson & Laurent 2017, arXiv:1711.07553).
 
-    A layer is `graphpe.models.convolutions.GatedGCNLayer`. The published ZINC configuration (GatedGCN-E-PE) is
+    A layer is `graphpe.models.layers.convolutions.GatedGCNLayer`. The published ZINC configuration (GatedGCN-E-PE) is
     `GatedGCN(width=78, layers=16)` with 8 eigenvectors: 505,011 parameters.
 
     Differs from the released code (graphdeeplearning/benchmarking-gnns): the last layer's edge update, which nothing
@@ -159,7 +159,7 @@ class GCN(_MessagePassing):
 
         x_i <- x_i + ReLU(Norm(GCN(x, e)_i))
 
-    A layer is `graphpe.models.convolutions.GCNLayer`; see there for where it differs from OGB's.
+    A layer is `graphpe.models.layers.convolutions.GCNLayer`; see there for where it differs from OGB's.
 
     Args:
         width: Width D.

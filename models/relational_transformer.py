@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.errors import GraphPEValueError
-from graphpe.models.arguments import (
+from graphpe.arguments import (
     call_text,
     check_bools,
     check_choice,
@@ -28,11 +27,12 @@ from graphpe.models.arguments import (
     check_heads,
     check_probabilities,
 )
+from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.attention.relational import relational_attention
-from graphpe.models.attention.relational_update import EPSILON, PairWeights, update_pairs
-from graphpe.models.heads import READOUTS, PairHead, Readout, pool
-from graphpe.models.membership import Membership, membership
+from graphpe.models.attention.relational.attention import relational_attention
+from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
+from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
+from graphpe.models.layers.nodes import Membership, membership
 
 Attention = Literal["full", "sparse"]
 GlobalVector = Literal["cat", "node"]

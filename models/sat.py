@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.errors import GraphPEValueError
-from graphpe.models.arguments import (
+from graphpe.arguments import (
     call_text,
     check_bools,
     check_choice,
@@ -26,12 +25,13 @@ from graphpe.models.arguments import (
     check_heads,
     check_probabilities,
 )
-from graphpe.models.full_attention import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.heads import pool
-from graphpe.models.membership import membership
-from graphpe.models.normalization import Norm, build_norm
-from graphpe.models.structure_extractor import Neighbourhood, StructureExtractor
-from graphpe.models.virtual_nodes import extend
+from graphpe.errors import GraphPEValueError
+from graphpe.models.layers.heads import pool
+from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
+from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.structure_extractor import Neighbourhood, StructureExtractor
+from graphpe.models.layers.virtual_nodes import extend
 
 SATReadout = Literal["cls", "mean", "sum", "max", "none"]
 Activation = Literal["relu", "gelu"]

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.models.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
-from graphpe.models.attention.tree_mask import MaskSharing, TreeAttention, TreeChoice, TreeNodes, tree_nodes
-from graphpe.models.full_attention import FeedForward
-from graphpe.models.heads import READOUTS, Readout, pool
-from graphpe.models.membership import membership
+from graphpe.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
+from graphpe.models.attention.softmax.tree_mask import MaskSharing, TreeAttention, TreeChoice, TreeNodes, tree_nodes
+from graphpe.models.layers.heads import READOUTS, Readout, pool
+from graphpe.models.layers.multi_head import FeedForward
+from graphpe.models.layers.nodes import membership
 
 
 class TopologicalTransformer(nn.Module):
@@ -51,9 +51,9 @@ class TopologicalTransformer(nn.Module):
     attention on the CPU (times log N elsewhere); memory N C (C + 1) numbers of 8 bytes a head. Batches of graphs of at
     most 256 nodes are faster with matrices of all pairs, 2 P D for P pairs, and get them. Forward and backward on one
     CPU thread, a layer is faster than softmax attention from about 500 nodes on with 8 channels a head, from 1,800 with
-    16 (`python -m graphpe.benchmarks.speed.tree_attention`). Every batch needs its trees once, O(E log E) on the CPU:
-    of the processor time of a training step (one thread) that is 3 % for 128 molecules of ogbg-molhiv at the default
-    size, 9 % at width 32 with 3 layers, and 1 % for 32 syntax trees of functions.
+    16 (`python -m graphpe.benchmarks.measure.speed.tree_attention`). Every batch needs its trees once, O(E log E) on
+    the CPU: of the processor time of a training step (one thread) that is 3 % for 128 molecules of ogbg-molhiv at the
+    default size, 9 % at width 32 with 3 layers, and 1 % for 32 syntax trees of functions.
 
     Differs from the paper:
 

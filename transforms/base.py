@@ -18,10 +18,10 @@ from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.laplacian import check_edges
-from graphpe.packed import PackedGraphs
-from graphpe.packing.rooms import Kind
-from graphpe.plan import Need, Plan
+from graphpe.graphs.levels import Kind
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.laplacian import check_edges
+from graphpe.structure.plan import Need, Plan
 
 MAX_COLUMNS = 4096
 """The most eigenvectors or steps that an encoding accepts; a larger number is taken for a mistake."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from graphpe.plan import Need, Plan
-from graphpe.resistance import commute_times, resistances
+from graphpe.spectra.resistance import commute_times, resistances
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name
 
 

@@ -10,8 +10,8 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
-from graphpe.plan import Plan
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding, read_graphs, read_packed, write_data, write_packed
 
 
@@ -19,10 +19,10 @@ class Compose(BaseTransform):
     """Transforms applied one after the other; the result is that of PyG's `Compose`.
 
     Encodings that follow each other read the graph once and share their work: one decomposition, one set of walk
-    powers, one distance matrix, of the largest size that any of them needs (see `graphpe.plan`). Vectors of a repeated
-    eigenvalue may then be another basis of its eigenspace than alone. An encoding of node values (`TreeFieldPE`) may
-    read those that an encoding before it writes. Other transforms (PyG's own, functions) may stand among them, unless
-    the input is a `PackedGraphs`.
+    powers, one distance matrix, of the largest size that any of them needs (see `graphpe.structure.plan`). Vectors of a
+    repeated eigenvalue may then be another basis of its eigenspace than alone. An encoding of node values
+    (`TreeFieldPE`) may read those that an encoding before it writes. Other transforms (PyG's own, functions) may stand
+    among them, unless the input is a `PackedGraphs`.
 
     Args:
         transforms: The transforms, in order.

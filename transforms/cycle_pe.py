@@ -6,10 +6,10 @@ from typing import Literal
 
 import torch
 
-from graphpe.cycles import closed_walk_counts, cycle_counts
 from graphpe.errors import GraphPEValueError
-from graphpe.plan import Plan
+from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.walks.cycles import closed_walk_counts, cycle_counts
 
 
 class CyclePE(Encoding):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from graphpe.adjacency import adjacency, reverse_adjacency
-from graphpe.laplacian import check_edge_weight
-from graphpe.plan import Plan
+from graphpe.structure.adjacency import adjacency, reverse_adjacency
+from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphpe.order import Path, check_path, condensation, depths
-from graphpe.plan import Need, Plan
+from graphpe.structure.plan import Need, Plan
+from graphpe.structure.reachability import Path, check_path, condensation, depths
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 from graphpe.errors import GraphPEValueError
-from graphpe.kernels import (
+from graphpe.spectra.heat_and_diffusion import (
     Diffusion,
     check_number,
     diffusion_coordinates,
     diffusion_kernel,
     diffusion_response,
 )
-from graphpe.plan import Need, Plan
-from graphpe.signs import Convention, check_convention, orient
-from graphpe.spectral import full_spectrum, nonzero_eigenpairs
+from graphpe.spectra.laplacian_eigenpairs import full_spectrum, nonzero_eigenpairs
+from graphpe.spectra.signs import Convention, check_convention, orient
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import (
     RandomSigns,
     Values,

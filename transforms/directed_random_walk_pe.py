@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from graphpe.directed_walks import DIRECTIONS, directed_walk_pairs, directed_walk_visits
 from graphpe.errors import GraphPEValueError
-from graphpe.personalized_pagerank import check_restart
-from graphpe.plan import Need, Plan
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
-from graphpe.walks import powers
+from graphpe.walks.directed_walks import DIRECTIONS, directed_walk_pairs, directed_walk_visits
+from graphpe.walks.personalized_pagerank import check_restart
+from graphpe.walks.steps import powers
 
 
 class DirectedRandomWalkPE(Encoding):

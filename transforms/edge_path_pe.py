@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphpe.distances.edge_paths import edge_path_frequencies
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.paths import edge_path_frequencies
-from graphpe.plan import Plan
+from graphpe.structure.plan import Plan
 from graphpe.transforms.base import MAX_COLUMNS, PairEncoding, Values, check_attr_name, check_bool, check_count
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from graphpe.electrostatics import STATISTICS, potential_statistics
-from graphpe.plan import Need, Plan
-from graphpe.resistance import pseudo_inverse, resistances
+from graphpe.spectra.electrostatics import STATISTICS, potential_statistics
+from graphpe.spectra.resistance import pseudo_inverse, resistances
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.kernels import check_number, check_times, heat_kernel, heat_kernel_diagonal, heat_steps
-from graphpe.laplacian import Normalization, check_normalization
-from graphpe.plan import Need, Plan
-from graphpe.return_probabilities import returns
-from graphpe.spectral import full_spectrum
+from graphpe.spectra.heat_and_diffusion import check_number, check_times, heat_kernel, heat_kernel_diagonal, heat_steps
+from graphpe.spectra.laplacian_eigenpairs import full_spectrum
+from graphpe.structure.laplacian import Normalization, check_normalization
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_bool, check_count
+from graphpe.walks.return_probabilities import returns
 
 
 class HeatKernelPE(Encoding):

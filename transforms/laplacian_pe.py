@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from graphpe.laplacian import Normalization, check_normalization
-from graphpe.plan import Need, Plan
-from graphpe.scaling import Scaling, check_scaling, scale_eigenvectors
-from graphpe.signs import Convention, check_convention, orient
-from graphpe.spectral import laplacian_eigenpairs, nonzero_eigenpairs
+from graphpe.spectra.laplacian_eigenpairs import laplacian_eigenpairs, nonzero_eigenpairs
+from graphpe.spectra.scaling import Scaling, check_scaling, scale_eigenvectors
+from graphpe.spectra.signs import Convention, check_convention, orient
+from graphpe.structure.laplacian import Normalization, check_normalization
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
 
 
@@ -28,15 +28,15 @@ class LaplacianPE(SpectralEncoding):
     With another `attr_name` the last two are `{attr_name}_eigenvalues` and `{attr_name}_mask`. Signs are drawn when the
     transform runs: used as `pre_transform`, they are drawn once and stored. Vectors of a repeated eigenvalue are some
     orthonormal basis of its eigenspace. Small graphs are solved densely in float64, O(n^3) time and O(n^2) memory a
-    graph; large sparse ones by shift-invert (see `graphpe.eigen.policy`).
+    graph; large sparse ones by shift-invert (see `graphpe.eigen.lowest`).
 
     Args:
         k: Number of eigenvectors, 1 to 4096.
         normalization: `"sym"`, `"comb"` or `"rw"`.
         sign: `"random"` (a fresh sign for each graph and eigenvector at each call), `"canonical"` (a rule that does not
-            depend on the order of the nodes, see `graphpe.signs`) or `"none"` (as the solver leaves them).
+            depend on the order of the nodes, see `graphpe.spectra.signs`) or `"none"` (as the solver leaves them).
         scaling: Of the eigenvectors: `"L2"` (unit norm), or `"L1"`, `"abs-max"`, `"wavelength"`, `"wavelength-asin"`,
-            `"wavelength-soft"` as in GraphGPS; formulas in `graphpe.scaling`.
+            `"wavelength-soft"` as in GraphGPS; formulas in `graphpe.spectra.scaling`.
         drop_zero_modes: Leave out the zero eigenvalues, one per connected component. Otherwise they come first.
         seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
         attr_name: Key of the eigenvectors.

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.laplacian import Normalization, check_normalization
-from graphpe.plan import Need, Plan
-from graphpe.signs import Convention, check_convention, orient
-from graphpe.spectral import magnetic_eigenpairs, magnetic_spectrum
+from graphpe.spectra.laplacian_eigenpairs import magnetic_eigenpairs, magnetic_spectrum
+from graphpe.spectra.signs import Convention, check_convention, orient
+from graphpe.structure.laplacian import Normalization, check_normalization
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
 
 
@@ -43,7 +43,7 @@ class MagneticLaplacianPE(SpectralEncoding):
     the transform runs: used as `pre_transform`, they are drawn once and stored. Vectors of a repeated eigenvalue are
     some orthonormal basis of its eigenspace. Small graphs are solved densely in complex128, O(n^3) time and
     O(n^2) memory a graph, large sparse ones by shift-invert; forests and other balanced graphs with real arithmetic
-    (see `graphpe.gauge`).
+    (see `graphpe.structure.components`).
 
     Args:
         k: Number of eigenvectors, 1 to 4096.
@@ -54,7 +54,7 @@ class MagneticLaplacianPE(SpectralEncoding):
         potentials: Q: the encoding is computed at q, 2 q, ..., Q q.
         normalization: `"sym"`, `"comb"` or `"rw"`.
         sign: `"random"` (a fresh phase for each graph and eigenvector at each call), `"canonical"` (a rule that does
-            not depend on the order of the nodes, see `graphpe.signs`) or `"none"` (as the solver leaves them).
+            not depend on the order of the nodes, see `graphpe.spectra.signs`) or `"none"` (as the solver leaves them).
         seed: Of the random phases. In a `DataLoader` worker, worker and epoch are mixed in.
         attr_name: Key of the eigenvectors.
 

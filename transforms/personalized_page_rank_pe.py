@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from graphpe.personalized_pagerank import check_restart, personalized_pagerank
-from graphpe.plan import Plan
+from graphpe.structure.plan import Plan
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool
+from graphpe.walks.personalized_pagerank import check_restart, personalized_pagerank
 
 
 class PersonalizedPageRankPE(PairEncoding):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from graphpe.plan import Need, Plan
-from graphpe.return_probabilities import return_probabilities, returns
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_bool, check_count
+from graphpe.walks.return_probabilities import return_probabilities, returns
 
 
 class RandomWalkPE(Encoding):

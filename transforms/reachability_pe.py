@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphpe.order import condensation, reachability
-from graphpe.plan import Need, Plan
+from graphpe.structure.plan import Need, Plan
+from graphpe.structure.reachability import condensation, reachability
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from graphpe.plan import Need, Plan
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_count
-from graphpe.walks import powers, walk_powers
+from graphpe.walks.steps import powers, walk_powers
 
 
 class RelativeRandomWalkPE(PairEncoding):
@@ -20,8 +20,8 @@ class RelativeRandomWalkPE(PairEncoding):
     every channel, where GRIT has 0. An isolated node's row is that of I in the first channel, then 0, as in GRIT.
     Parallel edges count once without `edge_weight` and add with it; self-loops are steps that stay.
 
-    GRIT's node features, the diagonal, are the rows (i, i): `values[graphpe.pairs.diagonal_rows(graphs)]`; without the
-    constant first channel they are also `RandomWalkPE(walk_length - 1)`.
+    GRIT's node features, the diagonal, are the rows (i, i): `values[graphpe.graphs.pair_blocks.diagonal_rows(graphs)]`;
+    without the constant first channel they are also `RandomWalkPE(walk_length - 1)`.
 
     Writes `rrwp`, `[sum n_b^2, walk_length]` float32, row-major (i, j) for each graph. Time
     O(walk_length n_b (|E_b| + n_b)) a graph on the CPU, O(walk_length n_b^3) in batched products on a GPU.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from graphpe.plan import Need, Plan
-from graphpe.resistance import effective_resistances, resistances
+from graphpe.spectra.resistance import effective_resistances, resistances
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name
 
 
@@ -19,8 +19,8 @@ class ResistancePE(PairEncoding):
     (i, j); nodes of different components, between which no current can flow, have -1.
 
     Writes `resistance`, `[sum n^2, 1]` float32 in units of 1 / `edge_weight` (cut at the largest float32). Solved per
-    component in float64 without subtractions (see `graphpe.resistance`), so that weights of very different sizes do not
-    spoil each other: O(n^2) time on trees to O(n^3) on dense graphs, O(n^2) memory, on the CPU.
+    component in float64 without subtractions (see `graphpe.spectra.resistance`), so that weights of very different
+    sizes do not spoil each other: O(n^2) time on trees to O(n^3) on dense graphs, O(n^2) memory, on the CPU.
 
     Graphormer-GD's code takes these values precomputed, as `res_pos`.
 

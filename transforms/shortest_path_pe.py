@@ -8,9 +8,9 @@ from numbers import Real
 import numpy as np
 import torch
 
-from graphpe.distances import hop_distances, path_lengths, shortest_paths
+from graphpe.distances.shortest_paths import hop_distances, path_lengths, shortest_paths
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.plan import Need, Plan
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_count
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from graphpe.coordinates import Scale, check_scale, spectral_coordinates
-from graphpe.plan import Need, Plan
-from graphpe.signs import Convention, check_convention, orient
-from graphpe.spectral import nonzero_eigenpairs
+from graphpe.spectra.laplacian_eigenpairs import nonzero_eigenpairs
+from graphpe.spectra.signs import Convention, check_convention, orient
+from graphpe.spectra.spectral_coordinates import Scale, check_scale, spectral_coordinates
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count, check_seed
 
 
@@ -17,7 +17,7 @@ class SpectralCoordinates(RandomSigns):
     `scale="resistance"`: u_ij / sqrt(lambda_j); squared distances between nodes are effective resistances (from below,
     with equality for k = n - 1). `scale="hops"`: waves unrolled into positions along them; on a path, column 0 is the
     position in hops up to sign and shift, with which rotary attention is the one of sequences (see
-    `graphpe.coordinates` for formulas). Directed graphs are symmetrised as in `graphpe.laplacian`.
+    `graphpe.spectra.spectral_coordinates` for formulas). Directed graphs are symmetrised as in `graphpe.laplacian`.
 
     Writes `spectral_coordinates`, `[N, k]` float32; columns a graph does not have are zero. Cost of `LaplacianPE`, with
     which it shares its decomposition in a `Compose` (normalization "comb").
@@ -25,7 +25,7 @@ class SpectralCoordinates(RandomSigns):
     Args:
         k: Number of coordinates, 1 to 4096.
         scale: `"resistance"` or `"hops"`.
-        sign: `"canonical"`, `"random"` or `"none"`, see `graphpe.signs`. Coordinates enter attention through
+        sign: `"canonical"`, `"random"` or `"none"`, see `graphpe.spectra.signs`. Coordinates enter attention through
             differences, which a common sign leaves alone up to the direction of rotation.
         seed: Of random signs.
         attr_name: Key of the coordinates.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from graphpe.plan import Plan
-from graphpe.signs import Convention, check_convention, orient
-from graphpe.singular import singular_triplets
+from graphpe.spectra.signs import Convention, check_convention, orient
+from graphpe.spectra.singular import singular_triplets
+from graphpe.structure.plan import Plan
 from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count, check_seed
 
 
@@ -18,7 +18,7 @@ class SVDPE(RandomSigns):
     edges are those of `graphpe.laplacian`, not symmetrised and without added self-loops.
 
     u and v of a triplet share one sign, which is free; triplets of a repeated singular value are some orthonormal basis
-    (always so for bipartite parts). O(n^3) a graph; large ones by Lanczos (see `graphpe.singular`).
+    (always so for bipartite parts). O(n^3) a graph; large ones by Lanczos (see `graphpe.spectra.singular`).
 
     Writes, with B graphs and N nodes in total:
 
@@ -30,7 +30,7 @@ class SVDPE(RandomSigns):
     Args:
         k: Number of triplets, 1 to 4096.
         sign: `"random"` (a fresh sign for each graph and triplet at each call), `"canonical"` (a rule that does not
-            depend on the order of the nodes, see `graphpe.signs`) or `"none"` (as the solver leaves them).
+            depend on the order of the nodes, see `graphpe.spectra.signs`) or `"none"` (as the solver leaves them).
         seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
         attr_name: Key of the vectors.
 

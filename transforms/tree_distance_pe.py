@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from graphpe.errors import GraphPEValueError
-from graphpe.plan import Need, Plan
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_count, check_seed
 from graphpe.trees.fields import TreeKind, check_tree, tree_distances, trees_of
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.plan import Need, Plan
+from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import (
     Encoding,
     Values,
@@ -29,9 +29,9 @@ from graphpe.trees.fields import (
     tree_shape,
     trees_of,
 )
-from graphpe.trees.functions import TreeFunction
+from graphpe.trees.functions.closed_form import TreeFunction
+from graphpe.trees.functions.text import parse_function
 from graphpe.trees.spectrum import tree_spectra
-from graphpe.trees.text import parse_function
 
 
 class TreeFieldPE(Encoding):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from graphpe.errors import GraphPEValueError
-from graphpe.plan import Plan
-from graphpe.refinement import refined_colours
+from graphpe.structure.plan import Plan
+from graphpe.structure.weisfeiler_lehman import refined_colours
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count, check_integer
 
 
@@ -14,9 +14,9 @@ class WeisfeilerLehmanPE(Encoding):
     """Colours of Weisfeiler-Leman colour refinement after 1, ..., iterations rounds, the same in every graph.
 
     c_0(v) = 1; c_t(v) = h(c_(t-1)(v), multiset over successors, multiset over predecessors), with the weights of the
-    edges in the multisets (see `graphpe.refinement`). The 64-bit hash h does not depend on graph, dataset or process:
-    nodes of two graphs have the same colour exactly where refinement cannot tell them apart, up to collisions.
-    Columns hold hashes modulo `num_colours`, for a table of embeddings. O(iterations (N + E)).
+    edges in the multisets (see `graphpe.structure.weisfeiler_lehman`). The 64-bit hash h does not depend on graph,
+    dataset or process: nodes of two graphs have the same colour exactly where refinement cannot tell them apart, up to
+    collisions. Columns hold hashes modulo `num_colours`, for a table of embeddings. O(iterations (N + E)).
 
     Differs from released code (Benchmarking-PEs): there colours are numbered graph by graph, so that the same number
     means different things in different graphs, and self-loops are added to the graph on the way.

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from graphpe.benchmarks.assembly import build_encodings, build_task
+from graphpe.benchmarks.calls.build import build_encodings, build_task
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
-from graphpe.benchmarks.saved import load_graphs
-from graphpe.engine import Engine
-from graphpe.ogb_compat import load_graph_dataset
-from graphpe.packed import PackedGraphs
-from graphpe.precompute import PAIR_LIMIT, SHARD_GRAPHS, precompute
+from graphpe.benchmarks.tasks.user.torch_file import load_graphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.ogb import load_graph_dataset
+from graphpe.storage.precompute import PAIR_LIMIT, SHARD_GRAPHS, precompute
+from graphpe.storage.workers import Engine
 from graphpe.transforms.compose import Compose
 
 EXAMPLES = """

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from graphpe.benchmarks.assembly import build_encodings
+from graphpe.benchmarks.calls.build import build_encodings
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
 from graphpe.benchmarks.expressivity import DATASETS, DEFAULT_ENCODINGS, Verdict, compare, read_sets
-from graphpe.benchmarks.expressivity_table import as_csv, as_markdown
+from graphpe.benchmarks.measure.expressivity_table import as_csv, as_markdown
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.files import write_atomically
+from graphpe.storage.files import write_atomically
 
 EXAMPLES = """
 examples:

@@ -16,10 +16,10 @@ from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.cells import Skipped, grid_cells
 from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.grid.engine import run_cells, run_cells_on_ray
-from graphpe.benchmarks.grid.locking import locked
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError
-from graphpe.files import write_atomically
+from graphpe.storage.files import write_atomically
+from graphpe.storage.locking import locked
 
 EXAMPLES = """
 examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
-from graphpe.benchmarks.assembly import (
+from graphpe.benchmarks.calls.build import (
     ENCODER_SUPPLIED,
     SUPPLIED,
     encoder_classes,

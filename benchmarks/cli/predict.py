@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
-from graphpe.benchmarks.prediction import NamedFunction, name_functions
+from graphpe.benchmarks.tasks.code.predict import NamedFunction, name_functions
 from graphpe.benchmarks.training.run_folder import RunFolder
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphpe.benchmarks.assembly import build_encodings
+from graphpe.benchmarks.calls.build import build_encodings
 from graphpe.benchmarks.cli.encode import read_graphs
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
-from graphpe.encoded import EncodedDataset
+from graphpe.drawing.plotting import plot_encoding
 from graphpe.errors import GraphPERuntimeError
-from graphpe.files import write_atomically
-from graphpe.plotting import plot_encoding
+from graphpe.storage.encoded import EncodedDataset
+from graphpe.storage.files import write_atomically
 
 _FORMATS = ("png", "svg", "pdf")
 

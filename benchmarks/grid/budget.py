@@ -8,8 +8,8 @@ from dataclasses import replace
 from math import lcm
 from typing import Any
 
-from graphpe.benchmarks.assembly import SUPPLIED, model_classes
-from graphpe.benchmarks.calls import Call, bind, find_class, parse_call
+from graphpe.benchmarks.calls.build import SUPPLIED, model_classes
+from graphpe.benchmarks.calls.text import Call, bind, find_class, parse_call
 from graphpe.errors import GraphPEValueError
 
 _LARGEST = 4096

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from graphpe.benchmarks.grid.locking import locked
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPEError, GraphPERuntimeError
-from graphpe.files import write_atomically
+from graphpe.storage.files import write_atomically
+from graphpe.storage.locking import locked
 
 Status = Literal["new", "started", "failed", "done"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from graphpe.benchmarks.assembly import (
+from graphpe.benchmarks.calls.build import (
     build_encodings,
     build_model,
     build_task,

@@ -14,7 +14,7 @@ from graphpe.benchmarks.grid.config import NONE
 from graphpe.benchmarks.grid.pictures import draw_cost, draw_heat_map
 from graphpe.benchmarks.grid.results import Combination, Run
 from graphpe.benchmarks.grid.statistics import holm, mean_ranks, paired_t, sign_flips
-from graphpe.files import write_atomically
+from graphpe.storage.files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """Tasks: data with a split, a loss and a metric."""
 
-from graphpe.benchmarks.tasks.circuits import Circuits
-from graphpe.benchmarks.tasks.clrs import Clrs
-from graphpe.benchmarks.tasks.code2 import Code2
-from graphpe.benchmarks.tasks.data_file import DataFile
-from graphpe.benchmarks.tasks.edge_list_folder import EdgeListFolder
-from graphpe.benchmarks.tasks.gnn_benchmark import Cifar10, Cluster, Mnist, Pattern
-from graphpe.benchmarks.tasks.networkx_list import NetworkxList
-from graphpe.benchmarks.tasks.ogb_molecules import (
+from graphpe.benchmarks.tasks.clrs.task import Clrs
+from graphpe.benchmarks.tasks.code.code2 import Code2
+from graphpe.benchmarks.tasks.code.python_source import PythonSource
+from graphpe.benchmarks.tasks.generated.playground import Playground
+from graphpe.benchmarks.tasks.generated.sorting_networks import SortingNetworks
+from graphpe.benchmarks.tasks.molecules.ogb import (
     Molbace,
     Molbbbp,
     Molclintox,
@@ -21,13 +19,15 @@ from graphpe.benchmarks.tasks.ogb_molecules import (
     Moltox21,
     Moltoxcast,
 )
-from graphpe.benchmarks.tasks.peptides import PeptidesFunc, PeptidesStruct
-from graphpe.benchmarks.tasks.playground import Playground
-from graphpe.benchmarks.tasks.ppa import Ppa
-from graphpe.benchmarks.tasks.python_source import PythonSource
-from graphpe.benchmarks.tasks.smiles_table import SmilesTable
-from graphpe.benchmarks.tasks.sorting_networks import SortingNetworks
-from graphpe.benchmarks.tasks.zinc import Zinc
+from graphpe.benchmarks.tasks.molecules.peptides import PeptidesFunc, PeptidesStruct
+from graphpe.benchmarks.tasks.molecules.zinc import Zinc
+from graphpe.benchmarks.tasks.pyg.circuits import Circuits
+from graphpe.benchmarks.tasks.pyg.gnn_benchmark import Cifar10, Cluster, Mnist, Pattern
+from graphpe.benchmarks.tasks.pyg.ppa import Ppa
+from graphpe.benchmarks.tasks.user.data_file import DataFile
+from graphpe.benchmarks.tasks.user.edge_list_folder import EdgeListFolder
+from graphpe.benchmarks.tasks.user.networkx_list import NetworkxList
+from graphpe.benchmarks.tasks.user.smiles_table import SmilesTable
 
 __all__ = [
     "Cifar10",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 
 def fingerprint(graphs: PackedGraphs, split: Mapping[str, Tensor], lines: Sequence[str] = ()) -> str:

@@ -15,10 +15,10 @@ from torch_geometric.data import Batch
 
 from graphpe.benchmarks.tasks.task import ModelEnds, TaskData
 from graphpe.errors import GraphPEValueError
-from graphpe.models.heads import MLPReadout
-from graphpe.models.inputs import CategoricalEdges, CategoricalNodes, LinearEdges, LinearNodes
-from graphpe.ogb_compat import evaluator
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.models.layers.heads import MLPReadout
+from graphpe.models.layers.inputs import CategoricalEdges, CategoricalNodes, LinearEdges, LinearNodes
+from graphpe.ogb import evaluator
 
 Loss = Literal["binary", "absolute", "squared", "classes", "balanced"]
 

@@ -13,7 +13,7 @@ from torch_geometric.data import Batch
 from graphpe.benchmarks.tasks.graph_level import GraphEnds
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from graphpe.benchmarks.tasks.graph_level import GraphEnds
 from graphpe.benchmarks.tasks.node_level import check_node_outputs
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
-from graphpe.models.membership import membership
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.models.layers.nodes import membership
 
 HIDDEN = 64
 """Units of the hidden layer, half of them with a positive weight."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 
 class ModelEnds(ABC):

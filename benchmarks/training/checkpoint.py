@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 
 from graphpe.errors import GraphPERuntimeError
-from graphpe.files import write_atomically
+from graphpe.storage.files import write_atomically
 
 FORMAT: Final = 1
 

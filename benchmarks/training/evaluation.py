@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from graphpe.benchmarks.encoding import BatchTransform
 from graphpe.benchmarks.tasks.task import ModelEnds
-from graphpe.loader import PackedLoader
-from graphpe.packed import PackedGraphs
-from graphpe.packing.ragged import Segments, take
+from graphpe.benchmarks.training.batch_transform import BatchTransform
+from graphpe.graphs.loader import PackedLoader
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.graphs.ragged import Segments, take
 
 
 @torch.no_grad()

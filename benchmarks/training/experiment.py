@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from graphpe.benchmarks.assembly import (
+from graphpe.benchmarks.calls.build import (
     build_encodings,
     build_model,
     build_task,
@@ -23,9 +23,9 @@ from graphpe.benchmarks.assembly import (
     default_encodings,
     split_encodings,
 )
-from graphpe.benchmarks.encoding import BatchTransform, encode_graphs
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.allocator import keep_freed_memory
+from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder

@@ -15,8 +15,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from tqdm import tqdm
 
-from graphpe.benchmarks.encoding import BatchTransform
 from graphpe.benchmarks.tasks.task import TaskData
+from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.checkpoint import load_checkpoint, save_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.evaluation import collect_predictions
@@ -25,8 +25,8 @@ from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import learning_rate, step_seed
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.loader import PackedLoader
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.loader import PackedLoader
+from graphpe.graphs.packed import PackedGraphs
 
 
 @dataclass

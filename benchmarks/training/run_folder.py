@@ -20,7 +20,7 @@ import yaml
 
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.files import write_atomically
+from graphpe.storage.files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from graphpe.eigen.auto import choose
-from graphpe.eigen.bounds import spectral_bounds
-from graphpe.eigen.missed import with_missed
-from graphpe.eigen.operators import Operator, as_operator
-from graphpe.eigen.problem import Found, Problem, Solver, Which
+from graphpe.eigen.choose import choose
+from graphpe.eigen.operators.base import Operator, as_operator
+from graphpe.eigen.operators.bounds import spectral_bounds
+from graphpe.eigen.operators.problem import Found, Problem, Solver, Which
 from graphpe.eigen.result import EigenResult
+from graphpe.eigen.verify import with_missed
 from graphpe.errors import EigenError, EigenWarning, GraphPETypeError, GraphPEValueError
 
 # Units of rounding: a residual can hardly be smaller.

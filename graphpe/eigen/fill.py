@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.adjacency import Ints
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
+from graphpe.structure.adjacency import Ints
 
 # Rows of more entries are eliminated last: with each neighbour that is eliminated, they would be read once.
 _HUB = 200

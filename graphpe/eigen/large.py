@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array
 
-from graphpe.eigen.dense import KnownModes
+from graphpe.eigen.batched.eigh import KnownModes
 from graphpe.eigen.eigsh import eigsh
-from graphpe.eigen.operators import csr_tensor
-from graphpe.laplacian import Entries, Floats, Ints
+from graphpe.eigen.operators.base import csr_tensor
+from graphpe.structure.laplacian import Entries, Floats, Ints
 
 # Features, not only eigenvalues, come of these: well below the default, and the seed is fixed.
 TOL = 1e-8

@@ -4,7 +4,7 @@ tree = graphpe.TreeIntegrator(edge_index, edge_weight, num_nodes)
 tree.integrate(Exponential(0.5) * Polynomial([1.0, 2.0]), field)
 """
 
-from graphpe.trees.functions import (
+from graphpe.trees.functions.closed_form import (
     Cosine,
     Exponential,
     Learnable,
@@ -14,9 +14,9 @@ from graphpe.trees.functions import (
     Table,
     TreeFunction,
 )
+from graphpe.trees.functions.smooth import Gaussian, InversePower, Rational
+from graphpe.trees.functions.text import parse_function
 from graphpe.trees.integrator import TreeIntegrator
-from graphpe.trees.smooth import Gaussian, InversePower, Rational
-from graphpe.trees.text import parse_function
 
 __all__ = [
     "Cosine",

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
 from graphpe.trees.forest import Floats, Forest, Ints, Shorts
 
 

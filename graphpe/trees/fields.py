@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.adjacency import Adjacency, Floats, Ints, rows_of
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
-from graphpe.packing.checks import describe
-from graphpe.plan import Plan
+from graphpe.graphs.checks import describe
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of
+from graphpe.structure.plan import Plan
 from graphpe.trees.forest import measure
-from graphpe.trees.functions import TreeFunction
+from graphpe.trees.functions.closed_form import TreeFunction
 from graphpe.trees.hierarchical import hierarchical_trees
 from graphpe.trees.spanning import (
     SpanningTree,

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPEValueError
-from graphpe.laplacian import check_edges
+from graphpe.structure.laplacian import check_edges
 
 Ints = NDArray[np.int64]
 Shorts = NDArray[np.int32]

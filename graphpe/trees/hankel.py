@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.trees.decomposition import Level
 

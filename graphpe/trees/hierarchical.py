@@ -8,9 +8,9 @@ import math
 import numpy as np
 import torch
 
-from graphpe.adjacency import Floats, Ints
-from graphpe.packed import PackedGraphs
-from graphpe.plan import Plan
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.adjacency import Floats, Ints
+from graphpe.structure.plan import Plan
 from graphpe.trees import spanning_loops
 from graphpe.trees.spanning import SpanningTree, _checked, _matrix, check_draws
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.trees.decomposition import Level, decompose
 from graphpe.trees.forest import Forest, diameter, read_forest
-from graphpe.trees.functions import Expansion, Parameter, TreeFunction, as_function
+from graphpe.trees.functions.closed_form import Expansion, Parameter, TreeFunction, as_function
 from graphpe.trees.hankel import Tables, segments_by_depth, sum_table
 from graphpe.trees.levels import sum_terms_by_levels
 from graphpe.trees.sweeps import sum_terms

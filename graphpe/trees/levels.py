@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from graphpe.trees.decomposition import Level
-from graphpe.trees.functions import Term
+from graphpe.trees.functions.closed_form import Term
 
 
 def sum_terms_by_levels(levels: list[Level], field: Tensor, terms: list[Term]) -> Tensor:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
 from graphpe.trees.forest import Floats, Forest, Ints
 
 Numbers = NDArray[Any]  # float64 or complex128

@@ -19,14 +19,14 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from torch import Tensor
 
-from graphpe.adjacency import Adjacency, Floats, Ints, rows_of, symmetric_adjacency
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.laplacian import check_edge_weight
-from graphpe.packed import PackedGraphs
-from graphpe.plan import Plan
-from graphpe.refinement import _bits, _refine
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of, symmetric_adjacency
+from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.plan import Plan
+from graphpe.structure.weisfeiler_lehman import _bits, _refine
 from graphpe.trees import spanning_loops
-from graphpe.trees.functions import Parameter, TreeFunction
+from graphpe.trees.functions.closed_form import Parameter, TreeFunction
 from graphpe.trees.integrator import TreeIntegrator
 
 _LONGEST = float(np.finfo(np.float32).max)

@@ -7,8 +7,8 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.adjacency import Floats, Ints
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
+from graphpe.structure.adjacency import Floats, Ints
 
 Bools = NDArray[np.bool_]
 

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
 from graphpe.trees import moments
 from graphpe.trees.forest import Floats, Forest, Ints
-from graphpe.trees.functions import Term
+from graphpe.trees.functions.closed_form import Term
 
 Numbers = NDArray[Any]  # float64 or complex128
 Plain = tuple[Any, Numbers]  # exponent and coefficients of a term

@@ -1,10 +1,6 @@
 """Attention over the edges of a graph or over all its node pairs, each as a readable reference and a fast path."""
 
-from graphpe.models.attention.dense import dense_attention
-from graphpe.models.attention.edge_list import edge_attention, edge_attention_reference
-from graphpe.models.attention.layout import PaddedLayout, PaddedNodes, padded_layout, padded_nodes
-from graphpe.models.attention.linear import Mask, PairMask, linear_attention
-from graphpe.models.attention.named_biases import (
+from graphpe.models.attention.biases.named_biases import (
     RelationKeys,
     alibi_bias,
     fire_bias,
@@ -14,12 +10,21 @@ from graphpe.models.attention.named_biases import (
     t5_bias,
     urpe_bias,
 )
-from graphpe.models.attention.pair_bias import PairBias, PairFactors, combine
+from graphpe.models.attention.biases.pair_bias import PairBias, PairFactors, combine
+from graphpe.models.attention.clamped.dense import dense_attention
+from graphpe.models.attention.clamped.edge_list import edge_attention, edge_attention_reference
+from graphpe.models.attention.padding import PaddedLayout, PaddedNodes, padded_layout, padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.attention.relational import relational_attention, relational_attention_reference
-from graphpe.models.attention.rotary import RotaryAttention, rotate
-from graphpe.models.attention.softmax import PaddedFactors, pad_factors, softmax_attention, softmax_attention_reference
-from graphpe.models.attention.tree_mask import TreeAttention, TreeMask
+from graphpe.models.attention.relational.attention import relational_attention, relational_attention_reference
+from graphpe.models.attention.softmax.linear import Mask, PairMask, linear_attention
+from graphpe.models.attention.softmax.rotary import RotaryAttention, rotate
+from graphpe.models.attention.softmax.softmax import (
+    PaddedFactors,
+    pad_factors,
+    softmax_attention,
+    softmax_attention_reference,
+)
+from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeMask
 
 __all__ = [
     "Mask",

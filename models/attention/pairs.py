@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from graphpe.models.membership import Membership
+from graphpe.models.layers.nodes import Membership
 
 
 @dataclass(frozen=True, eq=False)

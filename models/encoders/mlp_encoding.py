@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.feed_forward import check_bool, check_sizes, feed_forward, starts_at_zero
 from graphpe.models.encoders.reading import read_encoding
-from graphpe.models.normalization import RowBatchNorm
+from graphpe.models.layers.normalization import RowBatchNorm
 
 
 class MLPEncoding(nn.Module):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphpe.ogb_compat import molecule_categories
+from graphpe.ogb import molecule_categories
 
 MODULES = [
     "json",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphpe.benchmarks.assembly import (
+from graphpe.benchmarks.calls.build import (
     build_encodings,
     build_model,
     encoder_classes,
@@ -18,11 +18,11 @@ from graphpe.benchmarks.assembly import (
     split_encodings,
     takes_pairs,
 )
-from graphpe.benchmarks.encoding import BatchTransform, encode_graphs
 from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.errors import GraphPEValueError
-from graphpe.loader import PackedLoader
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.loader import PackedLoader
+from graphpe.graphs.packed import PackedGraphs
 
 ENDS = GraphEnds((6, 3), (4,), 2, "squared")
 SIZES = [7, 1, 12, 3, 9, 2, 5, 8, 6, 10, 4, 11]

@@ -15,7 +15,7 @@ from graphpe import transforms as T
 from graphpe.benchmarks.cli.main import main
 from graphpe.benchmarks.expressivity import GraphSet, compare, read_sets, renumbered
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding
 
 

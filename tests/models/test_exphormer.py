@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.models.expander import expander_edges
 from graphpe.models.exphormer import Exphormer
-from graphpe.models.inputs import LinearEdges
-from graphpe.models.membership import membership
+from graphpe.models.layers.expander import expander_edges
+from graphpe.models.layers.inputs import LinearEdges
+from graphpe.models.layers.nodes import membership
 
 WIDTH, HEADS = 8, 2
 

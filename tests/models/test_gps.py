@@ -8,7 +8,7 @@ from torch_geometric.nn import GENConv, GPSConv, SAGEConv
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models import CategoricalEdges, CategoricalNodes, LinearEdges, MLPReadout
-from graphpe.models.attention.named_biases import graphormer_bias
+from graphpe.models.attention.biases.named_biases import graphormer_bias
 from graphpe.models.gps import GPS
 
 

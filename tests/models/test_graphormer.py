@@ -8,10 +8,10 @@ from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models import CategoricalNodes
-from graphpe.models.attention.named_biases import graphormer_bias
-from graphpe.models.attention.pair_bias import PairBias
+from graphpe.models.attention.biases.named_biases import graphormer_bias
+from graphpe.models.attention.biases.pair_bias import PairBias
 from graphpe.models.graphormer import Graphormer
-from graphpe.models.inputs import LinearEdges
+from graphpe.models.layers.inputs import LinearEdges
 
 WIDTH, HEADS = 8, 2
 

@@ -22,11 +22,11 @@ from graphpe.models import (
     PairLinear,
 )
 from graphpe.models import grit as grit_module
-from graphpe.models.attention.grit_reference import grit_attention_reference
+from graphpe.models.attention.grit.reference import grit_attention_reference
 from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.grit import GRIT, GRITLayer, PairRows
-from graphpe.models.membership import Membership
-from graphpe.models.normalization import RowBatchNorm
+from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.normalization import RowBatchNorm
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "reference" / "golden" / "grit_layer.npz"
 

@@ -16,9 +16,9 @@ from torch_geometric.data import Batch, Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.encoders import PairEmbedding, PairLinear
-from graphpe.models.heads import MLPReadout, PairHead
-from graphpe.models.inputs import ASTNodeEncoder, LinearEdges
-from graphpe.models.membership import membership
+from graphpe.models.layers.heads import MLPReadout, PairHead
+from graphpe.models.layers.inputs import ASTNodeEncoder, LinearEdges
+from graphpe.models.layers.nodes import membership
 from graphpe.models.relational_transformer import RelationalLayer, RelationalTransformer
 
 REFERENCE = Path(os.environ.get("GRAPHPE_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))

@@ -8,8 +8,8 @@ from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models import ASTNodeEncoder, SubtokenHead
+from graphpe.models.layers.structure_extractor import Neighbourhood
 from graphpe.models.sat import SAT
-from graphpe.models.structure_extractor import Neighbourhood
 
 WIDTH, HEADS = 8, 2
 

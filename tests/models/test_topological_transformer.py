@@ -11,9 +11,9 @@ from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models import ASTNodeEncoder, LinearEdges, MLPReadout
-from graphpe.models.attention.tree_mask import tree_nodes
+from graphpe.models.attention.softmax.tree_mask import tree_nodes
 from graphpe.models.gps import GPS
-from graphpe.models.membership import membership
+from graphpe.models.layers.nodes import membership
 from graphpe.models.topological_transformer import TopologicalTransformer
 
 WIDTH, HEADS = 12, 3

@@ -12,7 +12,7 @@ from torch_geometric.loader import DataLoader
 
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 
 def all_keys(transform) -> list[str]:

@@ -6,8 +6,8 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.packed import PackedGraphs
-from graphpe.resistance import commute_times
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra.resistance import commute_times
 from graphpe.transforms.commute_time_pe import CommuteTimePE
 
 

@@ -7,10 +7,15 @@ import torch
 import torch_geometric.transforms as pyg
 from torch_geometric.data import Batch
 
-from graphpe import adjacency, distances, order, resistance, spectral, walk_loops
 from graphpe import transforms as T
+from graphpe.distances import shortest_paths as distances
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra import laplacian_eigenpairs as spectral
+from graphpe.spectra import resistance
+from graphpe.structure import adjacency
+from graphpe.structure import reachability as order
+from graphpe.walks import loops as walk_loops
 
 
 def encodings() -> list:

@@ -4,8 +4,8 @@ import networkx as nx
 import torch
 
 from graphpe import transforms as T
-from graphpe.cycles import closed_walk_counts, cycle_counts
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.walks.cycles import closed_walk_counts, cycle_counts
 
 
 def test_logarithms_of_the_counts():

@@ -6,8 +6,8 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.order import depths
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.reachability import depths
 from graphpe.transforms.depth_pe import DepthPE
 
 

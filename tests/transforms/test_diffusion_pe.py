@@ -9,8 +9,8 @@ from torch_geometric.data import Batch, Data
 
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.kernels import diffusion_coordinates, diffusion_kernel, diffusion_response
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra.heat_and_diffusion import diffusion_coordinates, diffusion_kernel, diffusion_response
 from graphpe.transforms.diffusion_pe import DiffusionPE
 
 KERNELS = ["heat", "p-step", "ppr"]

@@ -5,12 +5,12 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe import transforms as T
-from graphpe import walk_loops
-from graphpe.directed_walks import directed_walk_pairs, directed_walk_visits
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.directed_random_walk_pe import DirectedRandomWalkPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
+from graphpe.walks import loops as walk_loops
+from graphpe.walks.directed_walks import directed_walk_pairs, directed_walk_visits
 
 
 def test_values_are_those_of_the_functions(random_graph):

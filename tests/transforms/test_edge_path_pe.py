@@ -8,9 +8,9 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe import transforms as T
+from graphpe.distances.edge_paths import edge_path_frequencies
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
-from graphpe.paths import edge_path_frequencies
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.edge_path_pe import EdgePathPE
 
 

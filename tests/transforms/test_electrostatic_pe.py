@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphpe import resistance
 from graphpe import transforms as T
-from graphpe.electrostatics import potential_statistics
 from graphpe.errors import GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra import resistance
+from graphpe.spectra.electrostatics import potential_statistics
 from graphpe.transforms.commute_time_pe import CommuteTimePE
 from graphpe.transforms.electrostatic_pe import ElectrostaticPE
 from graphpe.transforms.resistance_pe import ResistancePE

@@ -10,7 +10,7 @@ from torch_geometric.data import Batch, Data
 
 from graphpe import transforms as T
 from graphpe.errors import GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 from .conftest import TRANSFORMS
 from .test_hard_graphs import HARD, graph

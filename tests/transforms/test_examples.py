@@ -10,7 +10,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe import transforms as T
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 ENCODINGS = [name for name in T.__all__ if name != "Compose"]
 

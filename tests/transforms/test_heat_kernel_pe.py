@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphpe import spectral
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.kernels import heat_kernel, heat_kernel_diagonal
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra import laplacian_eigenpairs as spectral
+from graphpe.spectra.heat_and_diffusion import heat_kernel, heat_kernel_diagonal
 from graphpe.transforms.heat_kernel_pe import HeatKernelPE
 
 

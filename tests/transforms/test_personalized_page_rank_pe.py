@@ -5,10 +5,10 @@ import torch
 from torch_geometric.data import Batch
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
-from graphpe.personalized_pagerank import personalized_pagerank
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.directed_random_walk_pe import DirectedRandomWalkPE
 from graphpe.transforms.personalized_page_rank_pe import PersonalizedPageRankPE
+from graphpe.walks.personalized_pagerank import personalized_pagerank
 
 
 @pytest.mark.parametrize("undirected", [False, True])

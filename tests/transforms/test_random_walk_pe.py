@@ -5,8 +5,8 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe import transforms as T
-from graphpe.packed import PackedGraphs
-from graphpe.return_probabilities import return_probabilities
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.walks.return_probabilities import return_probabilities
 
 
 def test_values_are_the_return_probabilities(random_graph):

@@ -7,12 +7,12 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import AddRandomWalkPE
 
 from graphpe import transforms as T
-from graphpe import walk_loops
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
-from graphpe.pairs import diagonal_rows
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.graphs.pair_blocks import diagonal_rows
 from graphpe.transforms.random_walk_pe import RandomWalkPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
+from graphpe.walks import loops as walk_loops
 
 
 def test_rows_are_queries():

@@ -6,8 +6,8 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.packed import PackedGraphs
-from graphpe.resistance import effective_resistances
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra.resistance import effective_resistances
 from graphpe.transforms.resistance_pe import ResistancePE
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphpe.distances import shortest_paths
+from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.compose import Compose
 from graphpe.transforms.shortest_path_pe import ShortestPathPE
 

@@ -5,8 +5,8 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe import transforms as T
-from graphpe.coordinates import spectral_coordinates
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra.spectral_coordinates import spectral_coordinates
 
 
 def test_the_function_up_to_signs():

@@ -6,7 +6,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe import transforms as T
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 
 @pytest.mark.parametrize("sign", ["random", "canonical", "none"])

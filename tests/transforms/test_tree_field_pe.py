@@ -10,8 +10,8 @@ from torch_geometric.utils import from_networkx
 import graphpe
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
-from graphpe.plan import Plan
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.plan import Plan
 from graphpe.trees import Exponential, Gaussian
 from graphpe.trees.fields import tree_distances, tree_fields, tree_shape, trees_of
 

@@ -5,8 +5,8 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe import transforms as T
-from graphpe.packed import PackedGraphs
-from graphpe.refinement import refined_colours
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.weisfeiler_lehman import refined_colours
 
 
 def test_colours_are_hashes_modulo_their_number():

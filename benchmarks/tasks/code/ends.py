@@ -11,14 +11,14 @@ from torch.nn import functional
 from torch_geometric.data import Batch
 
 from graphpe.benchmarks.tasks.code.decoding import DecodedNames, Decoding, argmax_names, expected_f1_names
-from graphpe.benchmarks.tasks.code.edges import RELATIONS, add_inverse_edges, relations
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, spoken
+from graphpe.benchmarks.tasks.code.source.edges import RELATIONS, add_inverse_edges, relations
 from graphpe.benchmarks.tasks.code.vocabulary import END, NONE, Vocabulary
 from graphpe.benchmarks.tasks.task import ModelEnds
 from graphpe.errors import GraphPEValueError
-from graphpe.models.heads import SubtokenHead
-from graphpe.models.inputs import ASTNodeEncoder, CategoricalEdges, LinearEdges
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.models.layers.heads import SubtokenHead
+from graphpe.models.layers.inputs import ASTNodeEncoder, CategoricalEdges, LinearEdges
 
 ATTRIBUTE_DROPOUT = 0.15
 """As Geisler et al. (2023) for ogbg-code2."""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphpe.benchmarks.tasks.code.data import CodeData
-from graphpe.benchmarks.tasks.code.edges import EDGE_ATTR
 from graphpe.benchmarks.tasks.code.ends import CodeEnds
+from graphpe.benchmarks.tasks.code.source.edges import EDGE_ATTR
 from graphpe.errors import GraphPEValueError
 
 FOLDER = "ogbg_code2"

@@ -14,8 +14,8 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from graphpe.eigen.problem import Found, Problem
-from graphpe.eigen.products import multiply, products_of
+from graphpe.eigen.operators.problem import Found, Problem
+from graphpe.eigen.operators.products import multiply, products_of
 from graphpe.eigen.solvers.filters import Filter, lowest_known, spectrum_bounds
 from graphpe.eigen.solvers.orthogonalize import orthonormalize, remove
 from graphpe.eigen.solvers.rayleigh_ritz import rayleigh_ritz

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphpe.eigen.operators import MatrixOperator
-from graphpe.eigen.problem import Found, Problem
+from graphpe.eigen.operators.base import MatrixOperator
+from graphpe.eigen.operators.problem import Found, Problem
 
 _SKEW = 1e3  # in units of rounding
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphpe.eigen.problem import Problem
-from graphpe.eigen.products import Products
+from graphpe.eigen.operators.problem import Problem
+from graphpe.eigen.operators.products import Products
 
 _STEPS = 12
 _MANY = 64  # known vectors whose eigenvalues are not looked at one by one

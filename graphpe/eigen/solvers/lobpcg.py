@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from graphpe.eigen.problem import Found, Problem
+from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.preconditioners import Preconditioner, Prepared
 from graphpe.errors import GraphPEValueError

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphpe.eigen.problem import Problem
+from graphpe.eigen.operators.problem import Problem
 
 
 def orthonormalize(block: Tensor, problem: Problem, against: Tensor | None = None, stream: int = 0) -> Tensor:

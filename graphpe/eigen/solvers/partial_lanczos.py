@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.eigen.problem import Found, Problem
-from graphpe.eigen.products import multiply, products_of
-from graphpe.eigen.semiorthogonal import Space, Vector, product_of, subtract_rows
+from graphpe.eigen.operators.problem import Found, Problem
+from graphpe.eigen.operators.products import multiply, products_of
 from graphpe.eigen.solvers.orthogonalize import orthonormalize
 from graphpe.eigen.solvers.rayleigh_ritz import Ritz, rayleigh_ritz
+from graphpe.eigen.solvers.semiorthogonal import Space, Vector, product_of, subtract_rows
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 
 _LEAST_BASIS = 40
@@ -36,8 +36,8 @@ class PartialLanczos:
     There, the wanted eigenvalues are separated by about n^(-2/3) of the norm, hence about n^(1/3) products converge,
     and the factors of a matrix would fill up. A step is one product with one vector, compiled for sparse matrices, and
     hardly more: new vectors are made orthogonal to those before them only when rounding has made that necessary
-    (`graphpe.eigen.semiorthogonal`), about every fifth time. When the basis is full, the best Ritz vectors and the last
-    vector stay.
+    (`graphpe.eigen.solvers.semiorthogonal`), about every fifth time. When the basis is full, the best Ritz vectors and
+    the last vector stay.
 
     From one vector, an eigenvalue shows in one copy. So Lanczos goes on in the complement of what was found, from a
     fresh vector, until nothing below the k-th eigenvalue comes; each round takes some more products, and one is the

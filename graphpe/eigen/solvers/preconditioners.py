@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.eigen.operators import MatrixOperator, _quiet
-from graphpe.eigen.problem import Problem
+from graphpe.eigen.operators.base import MatrixOperator, _quiet
+from graphpe.eigen.operators.problem import Problem
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 
 

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix, identity
 from scipy.sparse.linalg import splu
 
-from graphpe.eigen.bounds import spectral_bounds
-from graphpe.eigen.dense import KnownModes
-from graphpe.eigen.krylov import Block, Krylov, largest
-from graphpe.eigen.operators import MatrixOperator
-from graphpe.eigen.problem import Found, Problem
-from graphpe.eigen.shift_invert import lowest_by_shift_invert
+from graphpe.eigen.batched.eigh import KnownModes
+from graphpe.eigen.batched.sparse import lowest_by_shift_invert
+from graphpe.eigen.operators.base import MatrixOperator
+from graphpe.eigen.operators.bounds import spectral_bounds
+from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.dense import Dense
+from graphpe.eigen.solvers.krylov import Block, Krylov, largest
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.laplacian import Entries
+from graphpe.structure.laplacian import Entries
 
 # In units of the norm: how far below the spectrum the shift stays, and from which distance on a better one is sought.
 _DISTANCE = 1e-8
@@ -93,7 +93,7 @@ def _most_small(matrix: csc_matrix) -> int:
 
 
 def _lowest_of_small(matrix: csc_matrix, problem: Problem) -> Found | None:
-    """By the solver of `graphpe.eigen.shift_invert`; None where it could not verify, e.g. of an indefinite matrix."""
+    """By the solver of `graphpe.eigen.batched.sparse`; None where it could not verify, e.g. of an indefinite matrix."""
     size = problem.size
     if problem.k * 8 > size:
         return None

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.benchmarks.tasks.clrs_algorithms import ALGORITHMS, Probe
-from graphpe.benchmarks.tasks.clrs_samples import join_arrays, sample_arrays, sample_graphs
-from graphpe.packed import PackedGraphs
+from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS, Probe
+from graphpe.benchmarks.tasks.clrs.samples import join_arrays, sample_arrays, sample_graphs
+from graphpe.graphs.packed import PackedGraphs
 
 
 def random_values(probe: Probe, count: int, size: int, rng: np.random.Generator) -> NDArray:

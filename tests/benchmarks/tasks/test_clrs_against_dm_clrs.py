@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from graphpe.benchmarks.tasks.clrs import Clrs, ClrsAnswers, ClrsEnds
-from graphpe.benchmarks.tasks.clrs_algorithms import ALGORITHMS, Probe
-from graphpe.benchmarks.tasks.clrs_samples import sample_arrays, sample_graphs
-from graphpe.benchmarks.tasks.clrs_scores import (
+from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS, Probe
+from graphpe.benchmarks.tasks.clrs.samples import sample_arrays, sample_graphs
+from graphpe.benchmarks.tasks.clrs.scores import (
     Parts,
     Rows,
     decide,
@@ -23,6 +22,7 @@ from graphpe.benchmarks.tasks.clrs_scores import (
     split_parts,
     value_scores,
 )
+from graphpe.benchmarks.tasks.clrs.task import Clrs, ClrsAnswers, ClrsEnds
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 clrs: Any = pytest.importorskip("clrs", reason="needs the extra clrs")

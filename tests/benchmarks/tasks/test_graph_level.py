@@ -16,7 +16,7 @@ from graphpe.benchmarks.tasks.graph_level import (
     categories,
 )
 from graphpe.errors import GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 
 def data_of(kind: type[GraphTargets], target: torch.Tensor, **options: str) -> GraphTargets:

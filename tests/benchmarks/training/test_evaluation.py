@@ -5,10 +5,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphpe.benchmarks.encoding import BatchTransform
 from graphpe.benchmarks.tasks.node_level import NodeEnds
+from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.evaluation import collect_predictions
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 
 
 class Echo(nn.Module):

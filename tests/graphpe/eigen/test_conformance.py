@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import graphpe
-from graphpe.eigen.problem import Solver
+from graphpe.eigen.operators.problem import Solver
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.lanczos import Lanczos

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import graphpe
-from graphpe.eigen.problem import Found, Problem
+from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.dense import Dense
 
 

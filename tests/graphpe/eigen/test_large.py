@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphpe.eigen.dense import KnownModes, dense_eigenpairs
+from graphpe.eigen.batched.eigh import KnownModes, dense_eigenpairs
 from graphpe.eigen.large import lowest_by_eigsh
-from graphpe.gauge import find_components
-from graphpe.laplacian import degrees, laplacian_entries, magnetic_entries, symmetric_pairs
-from graphpe.packed import PackedGraphs
-from graphpe.spectral import laplacian_eigenpairs
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra.laplacian_eigenpairs import laplacian_eigenpairs
+from graphpe.structure.components import find_components
+from graphpe.structure.laplacian import degrees, laplacian_entries, magnetic_entries, symmetric_pairs
 
 
 def edges_of(graph: nx.Graph) -> torch.Tensor:
@@ -54,7 +54,7 @@ def test_fewer_than_asked_for() -> None:
 
 
 def test_a_large_expander_is_solved_without_a_dense_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphpe.eigen.policy.dense_eigenpairs", None)
+    monkeypatch.setattr("graphpe.eigen.lowest.dense_eigenpairs", None)
     packed = PackedGraphs.from_data_list([data(nx.random_regular_graph(20, 2500, seed=0))])
     first, again = (laplacian_eigenpairs(packed, 4) for _ in range(2))
     assert bool(first.mask.all())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import graphpe
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.trees import (
     Cosine,
     Exponential,

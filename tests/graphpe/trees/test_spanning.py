@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.trees import Exponential
 from graphpe.trees.hierarchical import hierarchical_trees
 from graphpe.trees.spanning import (

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from graphpe.errors import GraphPEValueError
-from graphpe.packed import PackedGraphs
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.trees import Exponential, Gaussian, Polynomial
 from graphpe.trees.fields import tree_distances
 from graphpe.trees.spanning import minimum_spanning_trees

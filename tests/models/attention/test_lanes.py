@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphpe.compiled import compiled
+from graphpe.compiled.jit import compiled
 from graphpe.models.attention.lanes import (
     exponential,
     load,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.membership import Membership
+from graphpe.models.layers.nodes import Membership
 
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=6)
 

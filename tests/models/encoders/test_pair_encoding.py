@@ -9,7 +9,7 @@ from torch_geometric.data import Batch
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import all_pairs, edge_pairs
 from graphpe.models.encoders import PairEmbedding, PairLinear
-from graphpe.models.membership import membership
+from graphpe.models.layers.nodes import membership
 
 SIZES = [3, 0, 1, 5]
 

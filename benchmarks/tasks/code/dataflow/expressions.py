@@ -8,7 +8,7 @@ from typing import Any
 
 from graphpe.benchmarks.tasks.code.dataflow.edge_types import MOST_SOURCES
 from graphpe.benchmarks.tasks.code.dataflow.order import ACTS, READS, STOPS, Block, order_block
-from graphpe.benchmarks.tasks.code.dataflow.steps import (
+from graphpe.benchmarks.tasks.code.dataflow.program import (
     AFTER,
     CHOICE,
     LOOP,

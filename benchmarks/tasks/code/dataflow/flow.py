@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from graphpe.benchmarks.tasks.code.dataflow.edge_types import last_sources
-from graphpe.benchmarks.tasks.code.dataflow.steps import (
+from graphpe.benchmarks.tasks.code.dataflow.program import (
     AFTER,
     BEFORE,
     BREAK,

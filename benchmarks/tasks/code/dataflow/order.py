@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from graphpe.benchmarks.tasks.code.dataflow.steps import Scope
+from graphpe.benchmarks.tasks.code.dataflow.program import Scope
 
 READS, ACTS, STOPS, JUMPS = 1, 2, 4, 8
 """Effects: reads, or changes, what names do not show; an effect on control; a jump inside the loop around."""

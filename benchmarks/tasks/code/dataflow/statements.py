@@ -8,7 +8,7 @@ from typing import Any
 
 from graphpe.benchmarks.tasks.code.dataflow.expressions import Expressions, capture
 from graphpe.benchmarks.tasks.code.dataflow.order import ACTS, JUMPS, READS, STOPS, Block, Statement
-from graphpe.benchmarks.tasks.code.dataflow.steps import (
+from graphpe.benchmarks.tasks.code.dataflow.program import (
     AFTER,
     BEFORE,
     BREAK,

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphpe.eigen.operators import as_operator
-from graphpe.eigen.problem import Found, Problem
+from graphpe.eigen.operators.base import as_operator
+from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.lanczos import Lanczos
 from graphpe.eigen.solvers.partial_lanczos import PartialLanczos
-from graphpe.laplacian import laplacian, magnetic_laplacian
+from graphpe.structure.laplacian import laplacian, magnetic_laplacian
 
 K = 12
 

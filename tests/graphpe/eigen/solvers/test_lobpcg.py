@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphpe.eigen.operators import MatrixOperator
-from graphpe.eigen.problem import Found, Problem
+from graphpe.eigen.operators.base import MatrixOperator
+from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.lobpcg import LOBPCG
 from graphpe.eigen.solvers.preconditioners import AMG, ChebyshevPolynomial, Jacobi
 from graphpe.errors import GraphPEValueError
-from graphpe.laplacian import laplacian, magnetic_laplacian
+from graphpe.structure.laplacian import laplacian, magnetic_laplacian
 
 DIRECTED_CYCLE = nx.cycle_graph(120, create_using=nx.DiGraph)
 

@@ -6,12 +6,12 @@ import networkx as nx
 import pytest
 import torch
 
-from graphpe.eigen.operators import MatrixOperator
-from graphpe.eigen.problem import Problem
+from graphpe.eigen.operators.base import MatrixOperator
+from graphpe.eigen.operators.problem import Problem
 from graphpe.eigen.solvers.lobpcg import LOBPCG
 from graphpe.eigen.solvers.preconditioners import AMG, ChebyshevPolynomial, Jacobi, chebyshev_steps
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
-from graphpe.laplacian import laplacian, magnetic_laplacian
+from graphpe.structure.laplacian import laplacian, magnetic_laplacian
 
 
 def problem(*, size: int = 12, q: float | None = None, which: str = "smallest", normalization: str = "sym") -> Problem:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from graphpe.benchmarks.tasks.code.parse import outermost_functions
+from graphpe.benchmarks.tasks.code.source.parse import outermost_functions
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 MODULES = ["asyncio/tasks.py", "argparse.py", "dataclasses.py", "tokenize.py"]

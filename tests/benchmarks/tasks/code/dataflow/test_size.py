@@ -9,8 +9,8 @@ import pytest
 
 from graphpe.benchmarks.tasks.code.dataflow.edge_types import EDGE_TYPES
 from graphpe.benchmarks.tasks.code.dataflow.graph import function_edges
-from graphpe.benchmarks.tasks.code.parse import ParsedFile, outermost_functions
-from graphpe.benchmarks.tasks.code.read import parse_file
+from graphpe.benchmarks.tasks.code.source.parse import ParsedFile, outermost_functions
+from graphpe.benchmarks.tasks.code.source.read import parse_file
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 

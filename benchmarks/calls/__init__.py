@@ -1,0 +1,1 @@
+"""Encodings, models and tasks from their text form."""

@@ -1,0 +1,301 @@
+"""From texts to objects: encodings, and a model whose two ends fit a task."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+import graphpe.benchmarks.tasks as tasks
+import graphpe.models as models
+import graphpe.transforms as transforms
+from graphpe.benchmarks.calls.text import Call, bind, build, find_class, parse_call, public_classes
+from graphpe.benchmarks.tasks.task import ModelEnds, Task
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
+from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
+from graphpe.transforms.base import Encoding, SpectralEncoding
+
+SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "head")
+"""Parameters of an architecture that come from the task and its encodings, never from a text."""
+
+ENCODER_SUPPLIED = ("key", "k", "width", "eigenvalues_key", "mask_key", "complex", "potentials")
+"""Parameters of an encoder of eigenvectors that come from the encoding and the architecture."""
+
+BIAS_SUPPLIED = ("key", "heads", "channels", "unreachable")
+"""Parameters of a `PairBias` that come from the encoding and the architecture."""
+
+DEFAULT_ENCODER = "EigenvectorEncoding"
+AUTO_BIAS = "auto"
+
+
+def encoding_classes() -> dict[str, type]:
+    """Every encoding, by name."""
+    return public_classes(transforms, Encoding)
+
+
+def task_classes() -> dict[str, type]:
+    """Every task, by the name of its class."""
+    return public_classes(tasks, Task)
+
+
+def model_classes() -> dict[str, type]:
+    """Every architecture, by name: the public modules that take a `node_encoder`."""
+    return {
+        name: member
+        for name, member in public_classes(models, nn.Module).items()
+        if "node_encoder" in inspect.signature(member).parameters
+    }
+
+
+def canonical_task(text: str, root: str | None = None) -> str:
+    """A task's text with every parameter, and `root` among them."""
+    call = parse_call(text)
+    constructor = find_class(call.name, task_classes(), "task")
+    arguments = bind(call, constructor)
+    if root is not None:
+        arguments["root"] = root
+    return repr(constructor(**arguments))
+
+
+def build_task(text: str) -> Task:
+    """A task from its text.
+
+    Raises:
+        GraphPEValueError: For an unknown one, or a bad argument.
+    """
+    return build(text, task_classes(), "task")
+
+
+def canonical_encodings(texts: Sequence[str]) -> tuple[str, ...]:
+    """The texts of encodings with every parameter."""
+    return tuple(repr(encoding) for encoding in build_encodings(texts))
+
+
+def canonical_model(text: str, task: Task | None = None) -> str:
+    """A model's text with every parameter, the readout that a task needs, and vectors of pairs where it asks of them.
+
+    Builds the model once without a task, so that a bad value shows at once.
+    """
+    constructor, arguments = _architecture(text)
+    if task is not None and task.readout is not None:
+        arguments["readout"] = task.readout
+    if task is not None and task.about_pairs and "pair_output" in inspect.signature(constructor).parameters:
+        arguments.setdefault("pair_output", True)
+    with _memory_errors(text):
+        return repr(constructor(**arguments, node_encoder=nn.Identity()))
+
+
+def build_encodings(texts: Sequence[str]) -> list[Encoding]:
+    """Encodings from their texts.
+
+    Raises:
+        GraphPEValueError: For an unknown one, a bad argument, or two that write the same key.
+    """
+    built: list[Encoding] = [build(text, encoding_classes(), "encoding") for text in texts]
+    writers: dict[str, Encoding] = {}
+    for encoding in built:
+        for key in encoding.keys:
+            if key in writers:
+                raise GraphPEValueError(
+                    f"{writers[key]!r} and {encoding!r} both write {key!r}; give one of them another attr_name"
+                )
+            writers[key] = encoding
+    return built
+
+
+def encoder_classes() -> dict[str, type]:
+    """Every encoder of eigenvectors, by name: the public modules that are told whether vectors are complex."""
+    return {
+        name: member
+        for name, member in public_classes(models, nn.Module).items()
+        if {"k", "complex"} <= inspect.signature(member).parameters.keys()
+    }
+
+
+def canonical_encoder(text: str) -> str:
+    """The text of an encoder of eigenvectors, checked by building it once."""
+    call = parse_call(text)
+    constructor = find_class(call.name, encoder_classes(), "encoder")
+    literals = bind(call, constructor, without=ENCODER_SUPPLIED)
+    _build_encoder(constructor, literals, build_encodings(["LaplacianPE(k=4)"])[0], width=16)
+    return str(Call(constructor.__name__, (), literals))
+
+
+def canonical_bias(text: str) -> str:
+    """The text of a bias of attention, checked by building it once; `auto` stays."""
+    if text == AUTO_BIAS:
+        return text
+    arguments = _bias_literals(text)
+    models.PairBias("distance", 1, **arguments)
+    return str(Call("PairBias", (), arguments))
+
+
+def default_encodings(model: str, task: str) -> tuple[str, ...]:
+    """What a run takes that names no encodings: what its model is published with, else what suits its task."""
+    constructor, _ = _architecture(model)
+    preferred = getattr(constructor, "default_encodings", None)
+    return preferred if preferred is not None else type(build_task(task)).default_encodings
+
+
+def build_model(
+    text: str,
+    ends: ModelEnds,
+    encodings: Sequence[Encoding],
+    *,
+    encoder: str = DEFAULT_ENCODER,
+    bias: str = AUTO_BIAS,
+) -> nn.Module:
+    """A model for a task: its ends and the encoders of its encodings, around the architecture the text names.
+
+    Args:
+        text: The architecture.
+        ends: The task's ends.
+        encodings: Encodings of nodes and of pairs.
+        encoder: What brings eigenvectors to the model's width.
+        bias: What turns encodings of pairs into biases, for architectures that take those; `auto` for a choice by the
+            kind of encoding.
+
+    Raises:
+        GraphPEValueError: For an unknown name, a bad argument, an encoding that the architecture does not take, or more
+            parameters than there is memory for.
+    """
+    constructor, arguments = _architecture(text)
+    with _memory_errors(text):
+        bare = constructor(**arguments, node_encoder=nn.Identity())
+    nodes, pairs = split_encodings(encodings)
+    if pairs:
+        if not takes_pairs(constructor):
+            takers = ", ".join(name for name, member in model_classes().items() if takes_pairs(member))
+            raise GraphPEValueError(
+                f"{constructor.__name__} takes no encoding of pairs such as {pairs[0]!r}: choose {takers}, or an "
+                "encoding of nodes"
+            )
+        arguments["pair_encodings"] = [pair_module(encoding, bare, bias) for encoding in pairs]
+    head = ends.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
+    with _memory_errors(text):
+        return constructor(
+            **arguments,
+            node_encoder=ends.node_encoder(bare.width),
+            edge_encoder=ends.edge_encoder(bare.width),
+            encodings=[encoding_module(encoding, bare.width, encoder) for encoding in nodes],
+            head=ends.head(bare.width) if head is None else head,
+        )
+
+
+def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> None:
+    """Check that a model is the one its text names, and reads the encodings that it was built for.
+
+    Raises:
+        GraphPERuntimeError: It is not: a mistake in this library, never in the user's input.
+    """
+    constructor, arguments = _architecture(text)
+    wrong = [name for name, value in arguments.items() if getattr(model, name, value) != value and name != "layers"]
+    if type(model) is not constructor or wrong:
+        raise GraphPERuntimeError(f"{text} was asked for, but {model!r} was built (differs in {wrong})")
+    if "layers" in arguments and len(model.layers) != arguments["layers"]:  # type: ignore[arg-type]
+        raise GraphPERuntimeError(f"{text} was asked for, but it has {len(model.layers)} layers")  # type: ignore[arg-type]
+    reach = {"full": True, "sparse": False}.get(arguments.get("attention", ""))
+    if reach is not None and getattr(model, "attends_to_all_pairs", reach) != reach:
+        raise GraphPERuntimeError(f"{text} was asked for, but attention runs over {model.attention_layout}")
+    read = [module.key for name in ("encodings", "pair_encodings") for module in getattr(model, name, [])]
+    asked = [encoding.attr_name for group in split_encodings(encodings) for encoding in group]
+    if read != asked:
+        raise GraphPERuntimeError(f"encodings {asked} were asked for, but the model reads {read}")
+
+
+def split_encodings(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list[Encoding]]:
+    """Encodings of nodes, which are computed once, and encodings of pairs, which are computed for each batch."""
+    return [each for each in encodings if not each.pair_keys], [each for each in encodings if each.pair_keys]
+
+
+def takes_pairs(architecture: type) -> bool:
+    """Whether an architecture takes encodings of pairs."""
+    return "pair_encodings" in inspect.signature(architecture).parameters
+
+
+def encoding_module(encoding: Encoding, width: int, encoder: str = DEFAULT_ENCODER) -> nn.Module:
+    """The module that brings an encoding of nodes to the model's width; `encoder` is for eigenvectors."""
+    if isinstance(encoding, SpectralEncoding):
+        call = parse_call(encoder)
+        constructor = find_class(call.name, encoder_classes(), "encoder")
+        return _build_encoder(constructor, bind(call, constructor, without=ENCODER_SUPPLIED), encoding, width)
+    if encoding.vocabulary is not None:
+        return EmbeddingEncoding(encoding.attr_name, encoding.columns, encoding.vocabulary, width)
+    return LinearEncoding(encoding.attr_name, encoding.columns, width)
+
+
+def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) -> nn.Module:
+    """The module that brings an encoding of pairs into an architecture, as features of pairs or as a bias.
+
+    Raises:
+        GraphPEValueError: The encoding's numbers have no bound where a table of them is needed.
+    """
+    key, columns, vocabulary = encoding.attr_name, encoding.columns, encoding.vocabulary
+    if architecture.pair_input == "biases":
+        return _pair_bias(encoding, architecture.heads, bias)
+    node_width = architecture.width if architecture.pair_diagonals else None
+    if vocabulary is not None:
+        return PairEmbedding(key, columns, vocabulary, architecture.width, node_width)
+    if isinstance(encoding, transforms.ShortestPathPE):
+        raise GraphPEValueError(f"{encoding!r} has no largest distance: give max_distance, so that hops have a table")
+    return PairLinear(key, columns, architecture.width, node_width)
+
+
+def _pair_bias(encoding: Encoding, heads: int, bias: str) -> nn.Module:
+    arguments = _bias_literals(bias)
+    vocabulary, columns = encoding.vocabulary, encoding.columns
+    if bias == AUTO_BIAS:
+        if isinstance(encoding, transforms.EdgePathPE):
+            arguments = {"head": "path"}
+        elif columns > 1:
+            arguments = {"head": "mlp"}
+        elif vocabulary is not None:
+            arguments = {"head": "table", "size": vocabulary}
+        else:
+            arguments = {"head": "table" if isinstance(encoding, transforms.ShortestPathPE) else "gaussian"}
+    # The last hop of a bounded distance stands for "further, or no path": a distance like any other to a table.
+    return models.PairBias(encoding.attr_name, heads, channels=columns, **arguments)
+
+
+def _bias_literals(text: str) -> dict[str, Any]:
+    if text == AUTO_BIAS:
+        return {}
+    call = parse_call(text)
+    constructor = find_class(call.name, {"PairBias": models.PairBias}, "bias")
+    return bind(call, constructor, without=BIAS_SUPPLIED)
+
+
+def _build_encoder(constructor: type, literals: dict[str, Any], encoding: Encoding, width: int) -> nn.Module:
+    assert isinstance(encoding, SpectralEncoding)
+    known = inspect.signature(constructor).parameters
+    potentials = getattr(encoding, "potentials", 1)
+    supplied = {
+        "key": encoding.attr_name,
+        "k": encoding.columns // potentials if "potentials" in known else encoding.columns,
+        "width": width,
+        "eigenvalues_key": encoding.eigenvalues_name,
+        "mask_key": encoding.mask_name,
+        "complex": isinstance(encoding, transforms.MagneticLaplacianPE),
+        "potentials": potentials,
+    }
+    return constructor(**{name: value for name, value in supplied.items() if name in known}, **literals)
+
+
+def _architecture(text: str) -> tuple[type, dict[str, Any]]:
+    call = parse_call(text)
+    constructor = find_class(call.name, model_classes(), "model")
+    return constructor, bind(call, constructor, without=SUPPLIED)
+
+
+@contextmanager
+def _memory_errors(model: str) -> Iterator[None]:
+    """What torch raises where memory does not suffice, as one line."""
+    try:
+        yield
+    except GraphPEError:
+        raise
+    except (MemoryError, RuntimeError) as error:  # torch's allocator raises RuntimeError
+        raise GraphPEValueError(f"{model} cannot be built ({' '.join(str(error).split())})") from None

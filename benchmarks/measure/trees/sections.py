@@ -1,0 +1,38 @@
+"""Sections of a Markdown file that several scripts write, each its own."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from graphpe.benchmarks.measure.speed.harness import machine
+from graphpe.storage.files import write_atomically
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that every experiment has."""
+    out = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    out.add_argument("--data", type=Path, help="folder of real datasets (default: $GRAPHPE_DATA or ../shared/data)")
+    out.add_argument("--out", type=Path, help="Markdown file whose section is written; pictures go beside it")
+    return out
+
+
+def write_section(path: Path | None, title: str, lines: Sequence[str], command: str) -> None:
+    """Print a section; and write it to the file where one is given, in the place of an older one of that title."""
+    about = f"{date.today()}, {machine()}."
+    section = "\n".join([f"## {title}", "", *lines, "", about, "", f"    {command}", ""])
+    print(section)
+    if path is None:
+        return
+    text = path.read_text(encoding="utf-8") if path.exists() else "# Experiments with tree fields\n"
+    older = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    match = older.search(text)
+    if match is None:
+        text = f"{text.rstrip()}\n\n{section}"
+    else:
+        text = text[: match.start()] + (section + "\n" if match.end() < len(text) else section) + text[match.end() :]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)

@@ -1,0 +1,1 @@
+"""The CLRS algorithmic reasoning benchmark."""

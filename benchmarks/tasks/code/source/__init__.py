@@ -1,0 +1,1 @@
+"""From a tree of Python files to syntax graphs."""

@@ -1,0 +1,1 @@
+"""Tasks whose graphs are generated."""

@@ -1,0 +1,223 @@
+"""Does a network of operators sort? Directed acyclic graphs, generated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from graphpe.benchmarks.tasks.class_answers import ClassAnswers
+from graphpe.benchmarks.tasks.code.python_source import check_size
+from graphpe.benchmarks.tasks.fingerprint import fingerprint
+from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
+from graphpe.benchmarks.tasks.generated.sorting_generator import (
+    MAX_OPERATORS,
+    MAX_WIRES,
+    Networks,
+    generate_networks,
+    sorting,
+)
+from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.task import Task
+from graphpe.compiled.jit import compiled
+from graphpe.errors import GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.models.layers.inputs import SinusoidalNodes
+from graphpe.transforms.base import check_bool, check_seed
+
+_VERSION = 1
+_PARTS = ("train", "valid", "test")
+_LARGEST_TIME_SCALE = 26.0
+
+
+@dataclass(frozen=True)
+class NetworkEnds(GraphEnds):
+    """Ends whose node encoder reads wires as numbers: an embedding of each could say nothing of wires never seen."""
+
+    def node_encoder(self, width: int) -> nn.Module:
+        """Sines and cosines of the two wires (and of the place in the list), as published."""
+        return SinusoidalNodes(width, len(self.node_categories), _LARGEST_TIME_SCALE)
+
+
+@dataclass(frozen=True)
+class SortingNetworks(Task):
+    """Sorting networks (Geisler et al. 2023, "Transformers Meet Directed Graphs"): does one sort every input?
+
+    A node is an operator (two wires of which it puts the smaller value on the first), with an edge from the operators
+    before it on both wires. Networks are random ones that sort; each gives a graph that sorts, one without its last
+    operator, which does not, and, for validation and test, one with all operators in reverse order, tested on every
+    input of zeros and ones. Networks of the test part have more wires than those of training.
+
+    Published sizes: `train=400_000, valid=20_000, test=20_000`, some minutes a core to generate.
+
+    Attributes:
+        train: Networks of the training part; twice as many graphs.
+        valid: Networks of the validation part; three times as many graphs.
+        test: Networks of the test part; three times as many graphs.
+        train_wires: Least and most wires of a network for training.
+        valid_wires: The same for validation.
+        test_wires: The same for the test.
+        order: Whether a node also has its place in the list of operators as a feature: one topological order of many,
+            which the answer does not depend on.
+        seed: Of everything random.
+    """
+
+    name: ClassVar[str] = "sorting-networks"
+    summary: ClassVar[str] = (
+        "does a network of operators sort? generated, directed acyclic, test on more wires, accuracy"
+    )
+    default_encodings: ClassVar[tuple[str, ...]] = ("MagneticLaplacianPE(k=25, q=0.25)",)
+
+    train: int = 2_000
+    valid: int = 200
+    test: int = 200
+    train_wires: tuple[int, int] = (7, 11)
+    valid_wires: tuple[int, int] = (12, 12)
+    test_wires: tuple[int, int] = (13, 16)
+    order: bool = False
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for part in _PARTS:
+            check_size(part, getattr(self, part))
+            wires = getattr(self, f"{part}_wires")
+            if not (
+                isinstance(wires, tuple | list) and len(wires) == 2 and all(isinstance(wire, int) for wire in wires)
+            ):
+                raise GraphPEValueError(f"{part}_wires must be two integers, least and most, got {wires!r}")
+            if not 2 <= wires[0] <= wires[1] <= MAX_WIRES:
+                raise GraphPEValueError(f"{part}_wires must be from 2 to {MAX_WIRES} and in order, got {wires!r}")
+            object.__setattr__(self, f"{part}_wires", tuple(wires))
+        check_bool("order", self.order)
+        check_seed(self.seed)
+
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassAnswers:
+        """Generate the networks, or take those generated before.
+
+        Args:
+            workers: Threads that generate; 0 means as many as there are cores.
+            cache: Folder in which networks are kept; None means the user's cache folder.
+            progress: Whether to show a bar.
+        """
+        workers = workers or os.cpu_count() or 1
+        networks, labels, sizes, notes = [], [], [], []
+        for number, part in enumerate(_PARTS):
+            samples, sorts, told = self._part(number, part, workers, cache, progress)
+            networks.append(samples)
+            labels.append(sorts)
+            sizes.append(len(samples))
+            notes += told
+        everything = _join(networks)
+        answers = torch.from_numpy(np.concatenate(labels).astype(np.int64))[:, None]
+        categories = max(self.train_wires[1], self.valid_wires[1], self.test_wires[1])
+        graphs = network_graphs(everything, order=self.order).with_values(graph={"y": answers})
+        split = dict(zip(_PARTS, torch.arange(len(graphs)).split(sizes), strict=True))
+        features = (categories, categories) + ((MAX_OPERATORS,) if self.order else ())
+        ends = NetworkEnds(features, (), 2, "classes")
+        notes.insert(0, f"{len(graphs):,} networks, {float((answers == 1).double().mean()):.1%} of them sort")
+        return ClassAnswers(graphs, split, ends, fingerprint(graphs, split), notes)
+
+    def ends(self, state: Mapping[str, Any]) -> NetworkEnds:
+        """The ends of a run.
+
+        Raises:
+            GraphPEValueError: If `state` is not theirs.
+        """
+        return NetworkEnds.from_state(state)
+
+    def _part(
+        self, number: int, part: str, workers: int, cache: Path | None, progress: bool
+    ) -> tuple[Networks, NDArray[np.bool_], list[str]]:
+        count, wires = getattr(self, part), getattr(self, f"{part}_wires")
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)[0])
+        reverse = part != "train"
+
+        def generate() -> Arrays:
+            with tqdm(total=count, desc=f"{part} networks", leave=False, disable=not progress) as bar:
+                networks = generate_networks(count, wires, seed, workers=workers, progress=bar.update)
+            arrays = {key: getattr(networks, key) for key in ("wires", "ptr", "first", "second")}
+            if reverse:
+                arrays["reversed_sorts"] = sorting(networks, reverse=True, workers=workers)
+            return arrays
+
+        recipe = f"sorting-networks {_VERSION}: {count} networks of {wires} wires, seed {seed}, reversed: {reverse}"
+        arrays, notes = generated_once(self.name, recipe, cache, generate)
+        networks = Networks(arrays["wires"], arrays["ptr"], arrays["first"], arrays["second"])
+        return (*samples(networks, arrays.get("reversed_sorts")), notes)
+
+
+def samples(networks: Networks, reversed_sorts: NDArray[np.bool_] | None) -> tuple[Networks, NDArray[np.bool_]]:
+    """Every network, then every network without its last operator, then every network reversed; and which of them sort.
+
+    The shorter one does not sort: a network ends with the operator that made it one.
+
+    Args:
+        networks: Networks that sort.
+        reversed_sorts: Whether each sorts in reverse; None leaves reversed ones out.
+    """
+    lengths = np.diff(networks.ptr)
+    shorter = _select(networks, np.repeat(networks.ptr[:-1], lengths - 1) + _counting(lengths - 1), lengths - 1)
+    parts, labels = [networks, shorter], [np.ones(len(networks), bool), np.zeros(len(networks), bool)]
+    if reversed_sorts is not None:
+        parts.append(_select(networks, np.repeat(networks.ptr[1:] - 1, lengths) - _counting(lengths), lengths))
+        labels.append(reversed_sorts)
+    return _join(parts), np.concatenate(labels)
+
+
+def network_graphs(networks: Networks, *, order: bool = False) -> PackedGraphs:
+    """Graphs of networks: a node for an operator, with its two wires as `x` (and its place, with `order`)."""
+    columns = [networks.first.astype(np.int64), networks.second.astype(np.int64)]
+    if order:
+        columns.append(_counting(np.diff(networks.ptr)))
+    edges, edge_ptr = _edges(networks.wires, networks.ptr, networks.first, networks.second)
+    return PackedGraphs(
+        edge_index=torch.from_numpy(edges),
+        ptr=torch.from_numpy(networks.ptr),
+        edge_ptr=torch.from_numpy(edge_ptr),
+        node={"x": torch.from_numpy(np.stack(columns, axis=1))},
+    )
+
+
+@compiled
+def _edges(wires: Any, ptr: Any, first: Any, second: Any) -> Any:
+    """An edge to each operator from the one before it on each of its wires."""
+    edges, edge_ptr = np.empty((2, 2 * len(first)), np.int64), np.zeros(len(ptr), np.int64)
+    count = 0
+    for network in range(len(wires)):
+        last = np.full(wires[network], -1)
+        for operator in range(ptr[network], ptr[network + 1]):
+            for wire in (first[operator], second[operator]):
+                if last[wire] >= 0:
+                    edges[0, count], edges[1, count] = last[wire], operator
+                    count += 1
+                last[wire] = operator
+        edge_ptr[network + 1] = count
+    return edges[:, :count].copy(), edge_ptr
+
+
+def _counting(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1, ... within each of several runs of these lengths."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _select(networks: Networks, operators: NDArray[np.int64], lengths: NDArray[np.int64]) -> Networks:
+    ptr = np.concatenate([[0], np.cumsum(lengths)])
+    return Networks(networks.wires, ptr, networks.first[operators], networks.second[operators])
+
+
+def _join(parts: list[Networks]) -> Networks:
+    lengths = np.concatenate([np.diff(part.ptr) for part in parts])
+    return Networks(
+        wires=np.concatenate([part.wires for part in parts]),
+        ptr=np.concatenate([[0], np.cumsum(lengths)]),
+        first=np.concatenate([part.first for part in parts]),
+        second=np.concatenate([part.second for part in parts]),
+    )

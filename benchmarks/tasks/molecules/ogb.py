@@ -1,0 +1,189 @@
+"""OGB's molecule sets, through OGB's own loader, split and evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from graphpe.benchmarks.tasks.fingerprint import fingerprint
+from graphpe.benchmarks.tasks.graph_level import (
+    GraphEnds,
+    OGBTargets,
+    PreciseAnswers,
+    RankedAnswers,
+    SquaredErrors,
+    categories,
+)
+from graphpe.benchmarks.tasks.task import Task
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.ogb import load_graph_dataset, molecule_categories
+
+
+@dataclass(frozen=True)
+class OGBMolecules(Task):
+    """A molecule set of OGB: atoms with nine categorical features, bonds with three.
+
+    Attributes:
+        root: The folder that holds OGB's folder of the set (`ogbg_molhiv`), or will.
+        download: Whether OGB downloads the data if it is not there.
+    """
+
+    data_class: ClassVar[type[OGBTargets]]
+    default_encodings: ClassVar[tuple[str, ...]] = ("RandomWalkPE(walk_length=16)",)
+
+    root: str = "dataset"
+    download: bool = True
+
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> OGBTargets:
+        """Read the set; OGB keeps its own processed copy beside the raw files.
+
+        Args:
+            workers: Not used: OGB reads in one process.
+            cache: Not used: OGB keeps what it processed.
+            progress: Whether OGB's bars are shown.
+
+        Raises:
+            GraphPERuntimeError: If the data is not there and cannot be downloaded, is incomplete, or cannot be read.
+        """
+        dataset = f"ogbg-{self.name}"
+        ogb = load_graph_dataset(dataset, Path(self.root).expanduser(), download=self.download, progress=progress)
+        graphs = PackedGraphs.from_dataset(ogb.dataset, keys=("x", "edge_attr", "y"))
+        atoms, bonds = molecule_categories()
+        target = graphs.graph["y"].double()
+        squared = self.data_class is SquaredErrors
+        try:
+            graphs = PackedGraphs(
+                edge_index=graphs.edge_index,
+                ptr=graphs.ptr,
+                edge_ptr=graphs.edge_ptr,
+                node={"x": categories(graphs.node["x"], "x", atoms)},
+                edge={"edge_attr": categories(graphs.edge["edge_attr"], "edge_attr", bonds)},
+                graph={"y": target.float().view(len(graphs), -1)},
+            )
+        except GraphPEValueError as error:
+            raise GraphPERuntimeError(f"{ogb.folder} does not hold OGB's features of molecules: {error}") from None
+        if squared and not bool(target.isfinite().all()):
+            raise GraphPERuntimeError(f"{ogb.folder} has targets that are not finite numbers: download it again")
+        ends = GraphEnds(atoms, bonds, graphs.graph["y"].shape[1], "squared" if squared else "binary")
+        notes = [f"{dataset} from {ogb.folder}: {len(graphs):,} molecules", *ogb.notes]
+        digest = fingerprint(graphs, ogb.split)
+        return self.data_class(graphs, ogb.split, ends, digest, notes, dataset=dataset)
+
+    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+        """The ends of a run.
+
+        Raises:
+            GraphPEValueError: If `state` is not theirs.
+        """
+        return GraphEnds.from_state(state)
+
+
+@dataclass(frozen=True)
+class Molhiv(OGBMolecules):
+    """ogbg-molhiv: 41,127 molecules, does one inhibit HIV? Scaffold split."""
+
+    name: ClassVar[str] = "molhiv"
+    summary: ClassVar[str] = "ogbg-molhiv: does a molecule inhibit HIV? 41,127 molecules, scaffold split, ROC-AUC"
+    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+
+
+@dataclass(frozen=True)
+class Molpcba(OGBMolecules):
+    """ogbg-molpcba: 437,929 molecules, 128 assays, most answers not known. Scaffold split."""
+
+    name: ClassVar[str] = "molpcba"
+    summary: ClassVar[str] = "ogbg-molpcba: 128 assays of 437,929 molecules, scaffold split, average precision"
+    data_class: ClassVar[type[OGBTargets]] = PreciseAnswers
+
+
+@dataclass(frozen=True)
+class Molbace(OGBMolecules):
+    """ogbg-molbace: 1,513 molecules, does one inhibit beta-secretase 1? Scaffold split."""
+
+    name: ClassVar[str] = "molbace"
+    summary: ClassVar[str] = "ogbg-molbace: does a molecule inhibit beta-secretase 1? 1,513, scaffold split, ROC-AUC"
+    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+
+
+@dataclass(frozen=True)
+class Molbbbp(OGBMolecules):
+    """ogbg-molbbbp: 2,039 molecules, does one pass the blood-brain barrier? Scaffold split."""
+
+    name: ClassVar[str] = "molbbbp"
+    summary: ClassVar[str] = "ogbg-molbbbp: does a molecule reach the brain? 2,039 molecules, scaffold split, ROC-AUC"
+    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+
+
+@dataclass(frozen=True)
+class Molclintox(OGBMolecules):
+    """ogbg-molclintox: 1,477 drugs, approved, and toxic in trials? Scaffold split."""
+
+    name: ClassVar[str] = "molclintox"
+    summary: ClassVar[str] = "ogbg-molclintox: was a drug approved, was it toxic? 1,477, scaffold split, ROC-AUC"
+    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+
+
+@dataclass(frozen=True)
+class Molmuv(OGBMolecules):
+    """ogbg-molmuv: 93,087 molecules, 17 assays, most answers not known. Scaffold split."""
+
+    name: ClassVar[str] = "molmuv"
+    summary: ClassVar[str] = "ogbg-molmuv: 17 assays of 93,087 molecules, scaffold split, average precision"
+    data_class: ClassVar[type[OGBTargets]] = PreciseAnswers
+
+
+@dataclass(frozen=True)
+class Molsider(OGBMolecules):
+    """ogbg-molsider: 1,427 drugs, 27 groups of side effects. Scaffold split."""
+
+    name: ClassVar[str] = "molsider"
+    summary: ClassVar[str] = "ogbg-molsider: 27 groups of side effects of 1,427 drugs, scaffold split, ROC-AUC"
+    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+
+
+@dataclass(frozen=True)
+class Moltox21(OGBMolecules):
+    """ogbg-moltox21: 7,831 molecules, 12 kinds of toxicity, some answers not known. Scaffold split."""
+
+    name: ClassVar[str] = "moltox21"
+    summary: ClassVar[str] = "ogbg-moltox21: 12 kinds of toxicity of 7,831 molecules, scaffold split, ROC-AUC"
+    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+
+
+@dataclass(frozen=True)
+class Moltoxcast(OGBMolecules):
+    """ogbg-moltoxcast: 8,576 molecules, 617 kinds of toxicity, some answers not known. Scaffold split."""
+
+    name: ClassVar[str] = "moltoxcast"
+    summary: ClassVar[str] = "ogbg-moltoxcast: 617 kinds of toxicity of 8,576 molecules, scaffold split, ROC-AUC"
+    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+
+
+@dataclass(frozen=True)
+class Molesol(OGBMolecules):
+    """ogbg-molesol: the solubility in water of 1,128 molecules. Scaffold split."""
+
+    name: ClassVar[str] = "molesol"
+    summary: ClassVar[str] = "ogbg-molesol: solubility in water of 1,128 molecules, scaffold split, RMSE"
+    data_class: ClassVar[type[OGBTargets]] = SquaredErrors
+
+
+@dataclass(frozen=True)
+class Molfreesolv(OGBMolecules):
+    """ogbg-molfreesolv: the free energy of hydration of 642 molecules. Scaffold split."""
+
+    name: ClassVar[str] = "molfreesolv"
+    summary: ClassVar[str] = "ogbg-molfreesolv: free energy of hydration of 642 molecules, scaffold split, RMSE"
+    data_class: ClassVar[type[OGBTargets]] = SquaredErrors
+
+
+@dataclass(frozen=True)
+class Mollipo(OGBMolecules):
+    """ogbg-mollipo: the lipophilicity of 4,200 molecules. Scaffold split."""
+
+    name: ClassVar[str] = "mollipo"
+    summary: ClassVar[str] = "ogbg-mollipo: lipophilicity of 4,200 molecules, scaffold split, RMSE"
+    data_class: ClassVar[type[OGBTargets]] = SquaredErrors

@@ -1,0 +1,1 @@
+"""Tasks on datasets of PyG's loaders."""

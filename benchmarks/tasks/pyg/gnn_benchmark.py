@@ -1,0 +1,192 @@
+"""Sets of "Benchmarking Graph Neural Networks" (Dwivedi et al. 2020) other than ZINC, through PyG's loader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from graphpe.benchmarks.tasks.class_answers import ClassAnswers
+from graphpe.benchmarks.tasks.fingerprint import fingerprint
+from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.node_level import BalancedNodes, NodeEnds
+from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
+from graphpe.benchmarks.tasks.task import Task
+from graphpe.errors import GraphPEError, GraphPERuntimeError
+from graphpe.graphs.concatenate import concatenate
+from graphpe.graphs.packed import PackedGraphs
+
+
+@dataclass(frozen=True)
+class GNNBenchmark(Task):
+    """A set of Dwivedi et al. (2020) with its split.
+
+    Attributes:
+        root: The folder that holds PyG's folder of the set (`MNIST/raw/MNIST_v2.pt`), or will.
+        download: Whether PyG downloads the data if it is not there.
+    """
+
+    default_encodings: ClassVar[tuple[str, ...]] = ("LaplacianPE(k=8)",)
+    dataset: ClassVar[str]
+    classes: ClassVar[int]
+
+    root: str = "dataset/benchmarking-gnns"
+    download: bool = True
+
+    def _graphs(self, progress: bool) -> tuple[PackedGraphs, dict[str, Tensor], list[str]]:
+        from torch_geometric.datasets import GNNBenchmarkDataset
+
+        folder = Path(self.root).expanduser()
+        raw = folder / self.dataset / "raw"
+        datasets = load_parts(
+            self.dataset,
+            lambda part: GNNBenchmarkDataset(str(folder), self.dataset, split=part),
+            [raw / f"{self.dataset}_v2.pt"],
+            download=self.download,
+            progress=progress,
+        )
+        try:
+            parts = [PackedGraphs.from_dataset(dataset) for dataset in datasets]
+            graphs = concatenate(parts)
+        except GraphPEError as error:
+            raise GraphPERuntimeError(f"{raw} does not hold {self.dataset}: {error}") from None
+        ids = torch.arange(len(graphs)).split([len(part) for part in parts])
+        notes = [f"{self.dataset} from {raw.parent}: {len(graphs):,} graphs"]
+        return graphs, dict(zip(PARTS, ids, strict=True)), notes
+
+    def _value(self, values: Mapping[str, Tensor], key: str) -> Tensor:
+        if key not in values:
+            raise GraphPERuntimeError(f"{self.dataset} in {self.root} lacks {key!r} where it is expected: get it again")
+        value = values[key]
+        return value.view(len(value), -1)
+
+    def _check_classes(self, target: Tensor) -> Tensor:
+        target = target.long()
+        if target.numel() and not 0 <= int(target.min()) <= int(target.max()) < self.classes:
+            raise GraphPERuntimeError(
+                f"{self.dataset} in {self.root} has classes from {int(target.min())} to {int(target.max())}, expected "
+                f"0 to {self.classes - 1}: get it again"
+            )
+        return target
+
+
+@dataclass(frozen=True)
+class Superpixels(GNNBenchmark):
+    """Images as graphs of superpixels: colour and place of each, distances as edge features, the class of the image."""
+
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassAnswers:
+        """Read the graphs; PyG keeps a processed copy beside the raw file.
+
+        Args:
+            workers: Not used: PyG reads in one process.
+            cache: Not used: PyG keeps what it processed.
+            progress: Whether PyG's bars are shown.
+
+        Raises:
+            GraphPERuntimeError: If the data is not there and cannot be downloaded, or cannot be read.
+        """
+        raw, split, notes = self._graphs(progress)
+        x = torch.cat([self._value(raw.node, "x"), self._value(raw.node, "pos")], dim=1).float()
+        edge_attr = self._value(raw.edge, "edge_attr").float()
+        graphs = PackedGraphs(
+            edge_index=raw.edge_index,
+            ptr=raw.ptr,
+            edge_ptr=raw.edge_ptr,
+            node={"x": x},
+            edge={"edge_attr": edge_attr},
+            graph={"y": self._check_classes(self._value(raw.graph, "y"))},
+        )
+        ends = GraphEnds((), (), self.classes, "classes", node_channels=x.shape[1], edge_channels=edge_attr.shape[1])
+        return ClassAnswers(graphs, split, ends, fingerprint(graphs, split), notes, classes=self.classes)
+
+    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+        """The ends of a run.
+
+        Raises:
+            GraphPEValueError: If `state` is not theirs.
+        """
+        return GraphEnds.from_state(state)
+
+
+@dataclass(frozen=True)
+class Mnist(Superpixels):
+    """MNIST: 70,000 handwritten digits as graphs of superpixels (about 70.6 nodes)."""
+
+    name: ClassVar[str] = "mnist"
+    summary: ClassVar[str] = "MNIST superpixels: the digit of 70,000 graphs, published split, accuracy"
+    dataset: ClassVar[str] = "MNIST"
+    classes: ClassVar[int] = 10
+
+
+@dataclass(frozen=True)
+class Cifar10(Superpixels):
+    """CIFAR10: 60,000 small images as graphs of superpixels (about 117.6 nodes)."""
+
+    name: ClassVar[str] = "cifar10"
+    summary: ClassVar[str] = "CIFAR10 superpixels: the class of 60,000 graphs, published split, accuracy"
+    dataset: ClassVar[str] = "CIFAR10"
+    classes: ClassVar[int] = 10
+
+
+@dataclass(frozen=True)
+class BlockModels(GNNBenchmark):
+    """Graphs of stochastic block models; a class of each node. The loss weighs classes, the metric averages them.
+
+    The model needs `readout='none'`, for its output is of nodes.
+    """
+
+    readout: ClassVar[str | None] = "none"
+
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> BalancedNodes:
+        """Read the graphs; PyG keeps a processed copy beside the raw file.
+
+        Args:
+            workers: Not used: PyG reads in one process.
+            cache: Not used: PyG keeps what it processed.
+            progress: Whether PyG's bars are shown.
+
+        Raises:
+            GraphPERuntimeError: If the data is not there and cannot be downloaded, or cannot be read.
+        """
+        raw, split, notes = self._graphs(progress)
+        x = self._value(raw.node, "x").float()
+        graphs = PackedGraphs(
+            edge_index=raw.edge_index,
+            ptr=raw.ptr,
+            edge_ptr=raw.edge_ptr,
+            node={"x": x, "y": self._check_classes(self._value(raw.node, "y"))},
+        )
+        ends = NodeEnds((), (), self.classes, "balanced", node_channels=x.shape[1])
+        return BalancedNodes(graphs, split, ends, fingerprint(graphs, split), notes, classes=self.classes)
+
+    def ends(self, state: Mapping[str, Any]) -> NodeEnds:
+        """The ends of a run.
+
+        Raises:
+            GraphPEValueError: If `state` is not theirs.
+        """
+        return NodeEnds.from_state(state)
+
+
+@dataclass(frozen=True)
+class Pattern(BlockModels):
+    """PATTERN: 14,000 random graphs of communities; which nodes belong to a planted pattern?"""
+
+    name: ClassVar[str] = "pattern"
+    summary: ClassVar[str] = "PATTERN: nodes of a planted pattern in 14,000 graphs, published split, weighted accuracy"
+    dataset: ClassVar[str] = "PATTERN"
+    classes: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class Cluster(BlockModels):
+    """CLUSTER: 12,000 random graphs of six communities, one labelled node in each; which community is a node of?"""
+
+    name: ClassVar[str] = "cluster"
+    summary: ClassVar[str] = "CLUSTER: communities of nodes of 12,000 graphs, published split, weighted accuracy"
+    dataset: ClassVar[str] = "CLUSTER"
+    classes: ClassVar[int] = 6

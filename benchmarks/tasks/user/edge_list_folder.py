@@ -1,0 +1,170 @@
+"""Users' own graphs: a folder of edge lists and a table of labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from graphpe.benchmarks.tasks.graph_level import GraphTargets
+from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written
+from graphpe.benchmarks.tasks.user.splits import choose_split
+from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
+from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
+from graphpe.benchmarks.tasks.user.task import OwnData, assemble
+from graphpe.errors import GraphPERuntimeError
+from graphpe.transforms.base import check_bool
+
+LABELS = "labels.csv"
+_ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")
+_HEADERS = {"source", "src", "from", "tail", "u", "node", "id", "name"}
+_SEPARATORS = re.compile(r"\s*[,;\t]\s*|\s+")
+
+
+@dataclass(frozen=True)
+class EdgeListFolder(OwnData):
+    """A folder with a file of edges for each graph and `labels.csv`.
+
+    `labels.csv` has a column `graph`, the name of the graph's file with or without its ending, and columns of targets.
+    A file of edges has a line for each edge: source, target and, if you like, features, separated by commas, tabs or
+    spaces; nodes are any words. It stands in the folder or in `edges/` below it. `nodes/` may hold a file for each
+    graph with a line for each node: its name and features; it is needed for features and for nodes without an edge. A
+    first line that begins with `source` or `node` (`src`, `from`, `u`, `id`, ...) names the columns; lines that begin
+    with `#` or `%` are comments. A feature named `weight` is the weight of an edge to the encodings.
+
+    Attributes:
+        path: The folder.
+        targets: The columns of targets.
+        directed: Whether edges go one way; otherwise each gets its reverse, unless that is in the file.
+        split: `random`, a column of `labels.csv` with the words train, valid and test, or a JSON file of row numbers
+            under these words.
+        metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (answers), `RMSE` or `MAE` (numbers).
+        fractions: Shares of train, valid and test where the split is not given.
+        seed: Of a random split.
+    """
+
+    name: ClassVar[str] = "edge-list-folder"
+    summary: ClassVar[str] = "your own graphs: a folder of edge lists and labels.csv; random or given split"
+
+    path: str
+    targets: tuple[str, ...] = ("y",)
+    directed: bool = False
+    split: str = "random"
+    metric: Metric = "auto"
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_bool("directed", self.directed)
+
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
+        """Read and check the folder.
+
+        Args:
+            workers: Not used.
+            cache: Not used.
+            progress: Not used.
+
+        Raises:
+            GraphPERuntimeError: If a file or a column is missing, or a line is wrong; the message names it.
+        """
+        folder = Path(self.path).expanduser()
+        if not folder.is_dir():
+            raise GraphPERuntimeError(f"{folder} is no folder: give one with edge lists and {LABELS}")
+        labels = folder / LABELS
+        if not labels.is_file():
+            raise GraphPERuntimeError(f"{LABELS} is not in {folder}: it names the graphs and their targets")
+        frame = read_frame(labels, text=True)
+        check_columns(frame, ("graph", *self.targets), labels)
+
+        def where(row: int) -> str:
+            return f"{labels}, line {frame.index[row]}"
+
+        names = [str(name).strip() for name in frame["graph"]]
+        known: dict[str, int] = {}
+        for row, name in enumerate(names):
+            if known.setdefault(name, row) != row:
+                raise GraphPERuntimeError(
+                    f"{where(row)}: graph {name!r} is there twice, first in line {frame.index[known[name]]}"
+                )
+        targets = read_targets({name: frame[name].tolist() for name in self.targets}, self.metric, where)
+        split = choose_split(
+            self.split,
+            len(frame),
+            fractions=self.fractions,
+            seed=self.seed,
+            column=lambda name: frame[name].tolist() if name in frame else None,
+            where=where,
+        )
+        written = []
+        for row, name in enumerate(names):
+            edges = _find(folder, "edges", name)
+            if edges is None:
+                raise GraphPERuntimeError(f"{where(row)}: there is no edge list {name!r} in {folder}")
+            graph = read_graph(edges, _find(folder, "nodes", name, inside=True))
+            written.append(graph if self.directed else graph.both_ways())
+        structure, nodes, features = pack_written(written, where)
+        notes = [f"{folder}: {len(names):,} graphs, {'directed' if self.directed else 'undirected'}"]
+        return assemble(structure, nodes, features, targets, split, what=str(folder), where=where, notes=notes)
+
+
+def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:
+    """One graph from its file of edges and, if there is one, its file of nodes.
+
+    Raises:
+        GraphPERuntimeError: If a line is wrong.
+    """
+    edge_names, rows = _rows(edges, 2)
+    if nodes is None:
+        words = {word for row in rows for word in row[:2]}
+        order = sorted(words, key=lambda word: (0, int(word), "") if word.isdecimal() else (1, 0, word))
+        number = {word: place for place, word in enumerate(order)}
+        node_cells: dict[str, list[Any]] = {}
+    else:
+        node_names, node_rows = _rows(nodes, 1)
+        number = {row[0]: place for place, row in enumerate(node_rows)}
+        if len(number) < len(node_rows):
+            raise GraphPERuntimeError(f"{nodes} names a node twice")
+        node_cells = {name: [row[1 + column] for row in node_rows] for column, name in enumerate(node_names)}
+        stranger = next((word for row in rows for word in row[:2] if word not in number), None)
+        if stranger is not None:
+            raise GraphPERuntimeError(f"{edges} has an edge of {stranger!r}, which is not in {nodes}")
+    pairs = [(number[row[0]], number[row[1]]) for row in rows]
+    edge_cells = {name: [row[2 + column] for row in rows] for column, name in enumerate(edge_names)}
+    return WrittenGraph(len(number), pairs, node_cells, edge_cells)
+
+
+def _rows(path: Path, leading: int) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns after the first `leading`, and the rows."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise GraphPERuntimeError(f"{path} cannot be read ({error})") from None
+    names: list[str] | None = None
+    rows: list[list[str]] = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text[0] in "#%":
+            continue
+        cells = _SEPARATORS.split(text)
+        if names is None:
+            header = cells[0].strip("\"'").lower() in _HEADERS
+            names = cells[leading:] if header else [f"column {column}" for column in range(leading, len(cells))]
+            if header:
+                continue
+        if len(cells) != leading + len(names) or "" in cells[:leading]:
+            expected = "a source and a target" if leading == 2 else "a node"
+            more = f" and {len(names)} features" if names else ""
+            raise GraphPERuntimeError(f"{path}, line {number}: {text[:60]!r} is not {expected}{more}")
+        rows.append(cells)
+    return names or [], rows
+
+
+def _find(folder: Path, room: str, name: str, *, inside: bool = False) -> Path | None:
+    """The file of a graph in the folder's subfolder `room`, or (unless it has to be inside) in the folder itself."""
+    places: Sequence[Path] = [folder / room] if inside else [folder / room, folder]
+    candidates = [place / f"{name}{ending}" for place in places for ending in _ENDINGS]
+    return next((path for path in candidates if path.is_file() and path.parent in places), None)

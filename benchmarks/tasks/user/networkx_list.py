@@ -1,0 +1,168 @@
+"""Users' own graphs: networkx graphs, saved as a JSON list of node-link data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from graphpe.benchmarks.tasks.graph_level import GraphTargets
+from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written
+from graphpe.benchmarks.tasks.user.splits import choose_split
+from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
+from graphpe.benchmarks.tasks.user.task import OwnData, assemble
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+
+
+@dataclass(frozen=True)
+class NetworkxList(OwnData):
+    """A JSON list of networkx graphs: `json.dump([networkx.node_link_data(graph) for graph in graphs], file)`.
+
+    The target is an attribute of the graph (`graph.graph["y"] = 1.5`), a number, a word or a list of numbers.
+    Attributes of nodes and edges are features: numbers, words or lists of numbers, the same in every graph. The edge
+    attribute `weight` is the weight of an edge to the encodings as well. An undirected edge goes both ways.
+
+    Attributes:
+        path: The file.
+        target: The graph attribute that is to be predicted.
+        node_features: Attributes of nodes to read; None for all.
+        edge_features: Attributes of edges to read; None for all.
+        split: `random`, a graph attribute with the words train, valid and test, or a JSON file of positions under these
+            words.
+        metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (answers, null where not known), `RMSE` or `MAE`
+            (numbers).
+        fractions: Shares of train, valid and test where the split is not given.
+        seed: Of a random split.
+    """
+
+    name: ClassVar[str] = "networkx-list"
+    summary: ClassVar[str] = "your own networkx graphs: a JSON list of node-link data; random or given split"
+
+    path: str
+    target: str = "y"
+    node_features: tuple[str, ...] | None = None
+    edge_features: tuple[str, ...] | None = None
+    split: str = "random"
+    metric: Metric = "auto"
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("node_features", "edge_features"):
+            value = getattr(self, name)
+            if value is not None:
+                if not isinstance(value, tuple | list) or not all(isinstance(each, str) for each in value):
+                    raise GraphPEValueError(f"{name} must be names of attributes or None, got {value!r}")
+                object.__setattr__(self, name, tuple(value))
+
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
+        """Read and check the graphs.
+
+        Args:
+            workers: Not used.
+            cache: Not used.
+            progress: Not used.
+
+        Raises:
+            GraphPERuntimeError: If the file is missing or is no such list, or a graph is wrong; it is named.
+        """
+        path = Path(self.path).expanduser()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            raise GraphPERuntimeError(f"{path} is not there: give the path of a JSON file") from None
+        except (OSError, ValueError) as error:
+            raise GraphPERuntimeError(f"{path} cannot be read as JSON ({' '.join(str(error).split())})") from None
+        if not isinstance(content, list) or not content:
+            raise GraphPERuntimeError(f"{path} must hold a list of graphs, as networkx.node_link_data writes them")
+
+        def where(graph: int) -> str:
+            return f"{path}, graph {graph}"
+
+        written = [self._graph(each, where(number)) for number, each in enumerate(content)]
+        attributes = [each.get("graph") or {} for each in content]
+        odd = next((number for number, each in enumerate(attributes) if not isinstance(each, dict)), None)
+        if odd is not None:
+            raise GraphPERuntimeError(
+                f"{where(odd)}: its attributes ('graph') are {attributes[odd]!r}, not names and values"
+            )
+        if not any(self.target in each for each in attributes):
+            known = ", ".join(sorted({str(name) for each in attributes for name in each})) or "none"
+            raise GraphPERuntimeError(f"{path}: no graph has the attribute {self.target!r}; there are {known}")
+        targets = read_targets(
+            expand(self.target, [each.get(self.target) for each in attributes], where), self.metric, where
+        )
+        split = choose_split(
+            self.split,
+            len(content),
+            fractions=self.fractions,
+            seed=self.seed,
+            column=lambda name: [each.get(name) for each in attributes] if name in attributes[0] else None,
+            where=where,
+        )
+        structure, nodes, edges = pack_written(written, where)
+        notes = [f"{path}: {len(content):,} graphs"]
+        return assemble(structure, nodes, edges, targets, split, what=str(path), where=where, notes=notes)
+
+    def _graph(self, content: Any, where: str) -> WrittenGraph:
+        links = content.get("edges", content.get("links")) if isinstance(content, dict) else None
+        nodes = content.get("nodes") if isinstance(content, dict) else None
+        if not isinstance(nodes, list) or not isinstance(links, list):
+            raise GraphPERuntimeError(f"{where} has no list of nodes and of edges (or links): is it node-link data?")
+        try:
+            number = {_key(node["id"]): place for place, node in enumerate(nodes)}
+            pairs = [(number[_key(link["source"])], number[_key(link["target"])]) for link in links]
+        except (KeyError, TypeError) as error:
+            raise GraphPERuntimeError(f"{where}: a node has no id, or an edge ends in no node ({error})") from None
+        if len(number) < len(nodes):
+            raise GraphPERuntimeError(f"{where} has two nodes of one id")
+        node_cells = _cells(nodes, {"id"}, self.node_features, f"{where}, nodes")
+        edge_cells = _cells(links, {"source", "target", "key"}, self.edge_features, f"{where}, edges")
+        graph = WrittenGraph(len(nodes), pairs, node_cells, edge_cells)
+        if content.get("directed"):
+            return graph
+        loops = {place for place, (u, v) in enumerate(pairs) if u == v}
+        back = [place for place in range(len(pairs)) if place not in loops]
+        return WrittenGraph(
+            len(nodes),
+            pairs + [(pairs[place][1], pairs[place][0]) for place in back],
+            node_cells,
+            {name: cells + [cells[place] for place in back] for name, cells in edge_cells.items()},
+        )
+
+
+def expand(name: str, cells: Sequence[Any], where: Any) -> dict[str, list[Any]]:
+    """A column whose cells are lists as several columns; any other as it is.
+
+    Raises:
+        GraphPERuntimeError: If lists differ in length.
+    """
+    length = next((len(cell) for cell in cells if isinstance(cell, list)), None)
+    if length is None:
+        return {name: list(cells)}
+    wrong = next((row for row, cell in enumerate(cells) if not isinstance(cell, list) or len(cell) != length), None)
+    if wrong is not None:
+        raise GraphPERuntimeError(f"{where(wrong)}: {name} is {cells[wrong]!r}, elsewhere a list of {length}")
+    return {f"{name}[{place}]": [cell[place] for cell in cells] for place in range(length)}
+
+
+def _cells(rows: Sequence[Any], own: set[str], chosen: Sequence[str] | None, where: str) -> dict[str, list[Any]]:
+    """Features of nodes or edges, by attribute."""
+    names = sorted({name for row in rows for name in row} - own) if chosen is None else chosen
+    out: dict[str, list[Any]] = {}
+    for name in names:
+        missing = next((place for place, row in enumerate(rows) if row.get(name) is None), None)
+        if missing is not None:
+            raise GraphPERuntimeError(
+                f"{where}: number {missing} has no {name!r}; give it to all, or name the features to read"
+            )
+        out |= expand(name, [row[name] for row in rows], lambda place: f"{where}, number {place}")
+    return out
+
+
+def _key(word: Any) -> Any:
+    """A node's id; JSON turns tuples into lists."""
+    return tuple(_key(each) for each in word) if isinstance(word, list) else word

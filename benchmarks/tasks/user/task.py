@@ -1,0 +1,126 @@
+"""What the tasks on users' own data share: from graphs, features, targets and a split to a task's data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from graphpe.benchmarks.tasks.code.python_source import check_choice
+from graphpe.benchmarks.tasks.fingerprint import fingerprint
+from graphpe.benchmarks.tasks.graph_level import GraphEnds, GraphTargets
+from graphpe.benchmarks.tasks.regression import standardisation
+from graphpe.benchmarks.tasks.task import Task
+from graphpe.benchmarks.tasks.user.features import Features, constant_features
+from graphpe.benchmarks.tasks.user.splits import check_fractions
+from graphpe.benchmarks.tasks.user.targets import METRICS, OwnTargets, Where, check_parts
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.transforms.base import check_seed
+
+
+@dataclass(frozen=True)
+class OwnData(Task):
+    """A task on users' own graphs: its ends and its common checks. Subclasses have `split`, `metric`, `seed`, ..."""
+
+    default_encodings: ClassVar[tuple[str, ...]] = ("RandomWalkPE(walk_length=16)",)
+
+    def __post_init__(self) -> None:
+        values = vars(self)
+        for name in ("path", "split", "smiles", "target"):
+            if name in values and (not isinstance(values[name], str) or not values[name]):
+                raise GraphPEValueError(f"{name} must be a text, got {values[name]!r}")
+        if "targets" in values:
+            targets = (values["targets"],) if isinstance(values["targets"], str) else values["targets"]
+            if not isinstance(targets, tuple | list) or not all(isinstance(name, str) for name in targets):
+                raise GraphPEValueError(f"targets must be names, such as ('y',), got {values['targets']!r}")
+            if not targets or len(set(targets)) < len(targets):
+                raise GraphPEValueError(f"targets must name one column or more, each once, got {values['targets']!r}")
+            object.__setattr__(self, "targets", tuple(targets))
+        check_choice("metric", values["metric"], METRICS)
+        check_fractions(values["fractions"])
+        object.__setattr__(self, "fractions", tuple(values["fractions"]))
+        check_seed(values["seed"])
+
+    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+        """The ends of a run.
+
+        Raises:
+            GraphPEValueError: If `state` is not theirs.
+        """
+        return GraphEnds.from_state(state)
+
+
+def assemble(
+    structure: PackedGraphs,
+    nodes: Features,
+    edges: Features,
+    targets: OwnTargets,
+    split: dict[str, Tensor],
+    *,
+    what: str,
+    where: Where,
+    notes: list[str],
+) -> GraphTargets:
+    """A task's data from its checked parts.
+
+    Args:
+        structure: The graphs' edges (and weights).
+        nodes: Features of nodes.
+        edges: Features of edges.
+        targets: The targets.
+        split: Graph ids by part.
+        what: Names the data in messages.
+        where: Names a graph in messages.
+        notes: Lines worth telling.
+
+    Raises:
+        GraphPERuntimeError: If a graph has no nodes, or a part of the split is empty or cannot be scored.
+    """
+    if not len(structure):
+        raise GraphPERuntimeError(f"{what} holds no graph")
+    empty = (structure.sizes == 0).nonzero()
+    if len(empty):
+        raise GraphPERuntimeError(f"{where(int(empty[0, 0]))}: the graph has no nodes; leave it out, or give it one")
+    check_parts(targets, split, what)
+    if nodes.values is None:
+        nodes = constant_features(structure.num_nodes)
+    assert nodes.values is not None
+    graphs = PackedGraphs(
+        edge_index=structure.edge_index,
+        ptr=structure.ptr,
+        edge_ptr=structure.edge_ptr,
+        edge_weight=structure.edge_weight,
+        node={"x": nodes.values},
+        edge={} if edges.values is None else {"edge_attr": edges.values},
+        graph={"y": targets.values},
+    )
+    scaled = targets.metric in ("RMSE", "MAE")
+    shift, scale = standardisation(targets.values[split["train"]]) if scaled else ((), ())
+    ends = GraphEnds(
+        nodes.categories,
+        edges.categories,
+        targets.outputs,
+        targets.loss,
+        node_channels=nodes.channels,
+        edge_channels=edges.channels,
+        shift=shift,
+        scale=scale,
+    )
+    digest = fingerprint(graphs, split, [targets.metric, *targets.classes])
+    extra = {"classes": len(targets.classes)} if targets.classes else {}
+    unused = len(graphs) - sum(map(len, split.values()))
+    if unused:
+        notes = [*notes, f"{unused} graphs are in no part of the split"]
+    return targets.data_class(graphs, split, ends, digest, [*notes, targets.note], **extra)
+
+
+def row_owner(graphs: PackedGraphs) -> tuple[Tensor, Tensor]:
+    """The graph of each node and of each edge."""
+    return (
+        torch.arange(len(graphs)).repeat_interleave(graphs.sizes),
+        torch.arange(len(graphs)).repeat_interleave(graphs.edge_sizes),
+    )

@@ -1,0 +1,208 @@
+"""Eight float64 numbers in one vector register, for compiled loops that treat eight matrices at once.
+
+An array of *lanes* is flat: element e of the eight matrices stands at `8 e` to `8 e + 7`. `load` and `store` take e.
+Arithmetic is lane by lane and exactly that of one number (IEEE, every operation rounded once): what a lane holds never
+depends on what the others hold. LLVM maps the vectors onto whatever registers the processor has: one of AVX-512, two of
+AVX2, four of SSE or NEON.
+
+Comparisons give a mask of eight truth values, for `select` and `any_lane`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+
+from graphpe.compiled.jit import compiled
+
+ir = cgutils.ir  # llvmlite's builder of instructions
+
+LANES = 8
+_WIDTH = ir.Constant(ir.IntType(64), LANES)
+
+
+class _LanesType(types.Type):
+    """Numba's type of eight float64 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float64x{LANES}")
+
+
+class _MaskType(types.Type):
+    """Numba's type of eight truth values."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"boolx{LANES}")
+
+
+_numbers, _mask = _LanesType(), _MaskType()
+_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+_BITS = ir.VectorType(ir.IntType(1), LANES)
+
+
+@register_model(_LanesType)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: types.Type) -> None:
+        super().__init__(manager, kind, _VECTOR)
+
+
+@register_model(_MaskType)
+class _MaskModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: types.Type) -> None:
+        super().__init__(manager, kind, _BITS)
+
+
+def _operator(function: Callable[..., Any], result: types.Type, emit: Callable[..., Any]) -> None:
+    """Teach numba `function(lanes, lanes)`."""
+
+    @type_callable(function)
+    def typed(context: Any) -> Callable[..., Any]:
+        return lambda a, b: result if a == _numbers and b == _numbers else None
+
+    @lower_builtin(function, _numbers, _numbers)
+    def lowered(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return emit(builder, *arguments)
+
+
+_operator(operator.add, _numbers, lambda builder, a, b: builder.fadd(a, b))
+_operator(operator.sub, _numbers, lambda builder, a, b: builder.fsub(a, b))
+_operator(operator.mul, _numbers, lambda builder, a, b: builder.fmul(a, b))
+_operator(operator.truediv, _numbers, lambda builder, a, b: builder.fdiv(a, b))
+_operator(operator.lt, _mask, lambda builder, a, b: builder.fcmp_ordered("<", a, b))
+_operator(operator.le, _mask, lambda builder, a, b: builder.fcmp_ordered("<=", a, b))
+_operator(operator.eq, _mask, lambda builder, a, b: builder.fcmp_ordered("==", a, b))
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, element: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [builder.mul(element, _WIDTH)]), _VECTOR.as_pointer())
+
+
+def _inline(function: Callable[..., Any]) -> Any:
+    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it."""
+    return intrinsic(function)
+
+
+def _call(builder: Any, name: str, arguments: Any) -> Any:
+    kind = ir.FunctionType(_VECTOR, [_VECTOR] * len(arguments))
+    function = cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f64")
+    return builder.call(function, arguments)
+
+
+@_inline
+def load(context, array, element):  # type: ignore[no-untyped-def]
+    """The eight numbers of an element of a flat array that starts at a multiple of 64 bytes."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _pointer(context, builder, signature.args[0], *arguments)
+        return builder.load(pointer, align=64)
+
+    return _numbers(array, types.int64), emit
+
+
+@_inline
+def store(context, array, element, value):  # type: ignore[no-untyped-def]
+    """Write the eight numbers of an element."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _pointer(context, builder, signature.args[0], *arguments[:2])
+        builder.store(arguments[2], pointer, align=64)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, _numbers), emit
+
+
+def _broadcast(builder: Any, number: Any) -> Any:
+    vector = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(vector, vector, zeros)
+
+
+@_inline
+def full(context, value):  # type: ignore[no-untyped-def]
+    """The same number in all lanes."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _broadcast(builder, arguments[0])
+
+    return _numbers(types.float64), emit
+
+
+@_inline
+def spread(context, array, index):  # type: ignore[no-untyped-def]
+    """One number of a flat array in all lanes; `full(array[index])` for indices that are known not to be negative."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return _broadcast(builder, builder.load(builder.gep(data, [arguments[1]])))
+
+    return _numbers(array, types.int64), emit
+
+
+@_inline
+def multiply_add(context, a, b, c):  # type: ignore[no-untyped-def]
+    """The sum a b + c, rounded once where the processor can."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _call(builder, "llvm.fmuladd", arguments)
+
+    return _numbers(_numbers, _numbers, _numbers), emit
+
+
+def _unary(name: str) -> Callable[..., Any]:
+    def typed(context, a):  # type: ignore[no-untyped-def]
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return _call(builder, name, arguments)
+
+        return _numbers(_numbers), emit
+
+    return typed
+
+
+square_root = _inline(_unary("llvm.sqrt"))
+absolute = _inline(_unary("llvm.fabs"))
+
+
+@_inline
+def select(context, mask, a, b):  # type: ignore[no-untyped-def]
+    """`a` where the mask is true, `b` elsewhere."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(*arguments)
+
+    return _numbers(_mask, _numbers, _numbers), emit
+
+
+@_inline
+def both(context, a, b):  # type: ignore[no-untyped-def]
+    """Lane by lane: a and b."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.and_(*arguments)
+
+    return _mask(_mask, _mask), emit
+
+
+@_inline
+def any_lane(context, mask):  # type: ignore[no-untyped-def]
+    """Whether the mask is true in some lane."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.bitcast(arguments[0], ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
+
+    return types.boolean(_mask), emit
+
+
+@compiled
+def empty_lanes(elements: int) -> Any:
+    """A flat array of `elements` times eight numbers that starts at a multiple of 64 bytes, not initialised."""
+    room = np.empty(LANES * (elements + 1), np.float64)
+    skip = (-(room.ctypes.data >> 3)) % LANES
+    return room[skip : skip + LANES * elements]

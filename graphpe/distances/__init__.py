@@ -1,0 +1,1 @@
+"""Shortest paths, and what lies on them."""

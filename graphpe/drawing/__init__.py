@@ -1,0 +1,1 @@
+"""Pictures of encodings on their graphs."""

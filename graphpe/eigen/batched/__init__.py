@@ -1,0 +1,1 @@
+"""Eigenpairs of many small graphs at once."""

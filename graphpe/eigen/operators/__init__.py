@@ -1,0 +1,1 @@
+"""One large operator: its products, bounds, and the problem that a solver is given."""

@@ -1,0 +1,1 @@
+"""Many graphs in flat tensors: to and from PyG, selection, loading."""

@@ -1,0 +1,106 @@
+"""Checks of a PackedGraphs that was built from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.graphs.levels import Room, check_name
+
+if TYPE_CHECKING:
+    from graphpe.graphs.packed import PackedGraphs
+
+ROOMS: tuple[Room, ...] = ("node", "edge", "graph", "pair")
+
+
+def check_integers(name: str, value: Any) -> None:
+    """`value` is a tensor of integers."""
+    if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise GraphPETypeError(f"{name} must be a tensor of integers, got {describe(value)}")
+
+
+def check_graphs(graphs: PackedGraphs) -> None:
+    """All of it, in O(nodes and edges)."""
+    _check_pointers(graphs)
+    _check_edges(graphs)
+    for room in ROOMS:
+        check_values(graphs, room, getattr(graphs, room))
+    for key, values in graphs.objects.items():
+        check_name(key, "object")
+        if len(values) != graphs.num_graphs:
+            raise GraphPEValueError(f"objects[{key!r}] holds {len(values)} values for {graphs.num_graphs} graphs")
+    check_unique(graphs)
+
+
+def check_values(graphs: PackedGraphs, room: Room, values: Mapping[str, Tensor]) -> None:
+    """Values of one room have its number of rows, and names that PyG leaves alone."""
+    if not values:
+        return
+    rows = {"node": graphs.num_nodes, "edge": graphs.num_edges, "graph": graphs.num_graphs}
+    expected = graphs.num_pairs if room == "pair" else rows[room]
+    for key, value in values.items():
+        check_name(key, room)
+        if not isinstance(value, Tensor):
+            raise GraphPETypeError(f"{room} value {key!r} must be a tensor, got {describe(value)}")
+        if value.dim() == 0 or value.size(0) != expected:
+            raise GraphPEValueError(f"{room} value {key!r} must be [{expected}, ...], got {describe(value)}")
+        if value.device != graphs.device:
+            raise GraphPEValueError(f"{room} value {key!r} is on {value.device}, the graphs on {graphs.device}")
+
+
+def check_unique(graphs: PackedGraphs) -> None:
+    """No name is used in two rooms."""
+    seen: dict[str, str] = {}
+    for room in (*ROOMS, "objects"):
+        for key in getattr(graphs, room):
+            if key in seen:
+                raise GraphPEValueError(f"{key!r} is used in {seen[key]} and in {room}: rename one of them")
+            seen[key] = room
+
+
+def describe(value: Any) -> str:
+    """What a wrong value is, for a message."""
+    if isinstance(value, Tensor):
+        small = f" {value.tolist()}" if value.dim() == 1 and len(value) <= 8 and value.device.type != "meta" else ""
+        return f"{value.dtype} {list(value.shape)}{small}"
+    return type(value).__name__
+
+
+def _check_pointers(graphs: PackedGraphs) -> None:
+    if graphs.edge_index.dim() != 2 or graphs.edge_index.size(0) != 2:
+        raise GraphPEValueError(f"edge_index must be [2, E], got {list(graphs.edge_index.shape)}")
+    for name, ptr in (("ptr", graphs.ptr), ("edge_ptr", graphs.edge_ptr)):
+        if ptr.device != graphs.device:
+            raise GraphPEValueError(f"{name} is on {ptr.device}, edge_index on {graphs.device}: move one of them")
+        if ptr.dim() != 1 or ptr.numel() == 0 or int(ptr[0]) != 0 or bool((ptr.diff() < 0).any()):
+            raise GraphPEValueError(f"{name} must be [B + 1], begin with 0 and never decrease, got {describe(ptr)}")
+    if graphs.ptr.numel() != graphs.edge_ptr.numel():
+        raise GraphPEValueError(
+            f"ptr is of {graphs.num_graphs} graphs, edge_ptr of {graphs.edge_ptr.numel() - 1}: both must be [B + 1]"
+        )
+    if int(graphs.edge_ptr[-1]) != graphs.num_edges:
+        raise GraphPEValueError(
+            f"edge_ptr ends with {int(graphs.edge_ptr[-1])}, but edge_index holds {graphs.num_edges} edges"
+        )
+
+
+def _check_edges(graphs: PackedGraphs) -> None:
+    edge_batch = graphs.edge_batch
+    lower, upper = graphs.ptr[:-1][edge_batch], graphs.ptr[1:][edge_batch]
+    outside = ((graphs.edge_index < lower) | (graphs.edge_index >= upper)).any(dim=0)
+    if bool(outside.any()):
+        edge = int(outside.nonzero()[0])
+        raise GraphPEValueError(
+            f"edge {edge}, {graphs.edge_index[:, edge].tolist()}, leaves its graph {int(edge_batch[edge])} "
+            f"of nodes {int(lower[edge])} to {int(upper[edge]) - 1} (ids count over all graphs)"
+        )
+    weight = graphs.edge_weight
+    if weight is not None:
+        if not isinstance(weight, Tensor) or weight.shape != (graphs.num_edges,):
+            raise GraphPEValueError(f"edge_weight must be [{graphs.num_edges}], got {describe(weight)}")
+        if weight.device != graphs.device:
+            raise GraphPEValueError(f"edge_weight is on {weight.device}, edge_index on {graphs.device}")

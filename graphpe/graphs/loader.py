@@ -1,0 +1,194 @@
+"""PackedLoader: PyG mini-batches straight from packed storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphpe.compiled.jit import compiled
+from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
+
+# Batches sorted by size together. A pool of this many leaves batches nearly as even in size as sorting everything
+# would, while which graphs meet in a batch still changes from epoch to epoch.
+_POOL_BATCHES = 64
+
+# Nodes that are gathered at once. A selection costs some 100 us however small it is, which this spreads over several
+# batches.
+_NODES_TOGETHER = 32_768
+
+
+class PackedLoader:
+    """Iterates over PyG `Batch` objects, each a gather from `graphs`: no object per graph, no collation.
+
+    The order is a pure function of (seed, epoch): a run that was killed resumes at any step with the batches it would
+    have seen. Iterating does not change the epoch; call `set_epoch` to get another order.
+
+    Args:
+        graphs: Where the batches come from, on any device.
+        batch_size: Graphs in a batch.
+        shuffle: Whether each epoch has its own random order.
+        seed: Seed of that order, not negative.
+        drop_last: Whether to leave out a last batch that is smaller (with `shuffle`, other graphs each epoch).
+        indices: Ids of the graphs to load, or a mask; by default all.
+        max_nodes: Most nodes of a batch: it is closed before the graph that would pass this. None for no limit.
+        max_pairs: Most pairs of nodes (the sum of squared sizes) of a batch, likewise: what bounds the memory of
+            attention over all pairs. A graph that alone passes a limit is a batch of its own. With a limit, epochs
+            differ in their number of batches.
+        bucket_by_size: Whether graphs of similar size share a batch, so that dense layers pad less. With `shuffle`,
+            graphs are sorted within random pools of 64 batches and the batches shuffled; without, batches go from
+            the smallest graphs to the largest.
+        transform: Applied to each batch as `PackedGraphs`, before it becomes a `Batch`: for encodings of pairs, which
+            are computed on the fly because stored they take much space (`graphpe.transforms`).
+        device: Where batches go, before the transform; by default they stay where `graphs` is.
+
+    Raises:
+        GraphPETypeError: `graphs` is no `PackedGraphs`, or a number is no integer.
+        GraphPEValueError: `batch_size` or a limit is not positive, `seed` is negative, an id is out of range, or
+            `drop_last` is asked for together with a limit, where no batch is smaller than it should be.
+    """
+
+    def __init__(
+        self,
+        graphs: PackedGraphs,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        drop_last: bool = False,
+        indices: Tensor | NDArray[Any] | Sequence[int] | None = None,
+        max_nodes: int | None = None,
+        max_pairs: int | None = None,
+        bucket_by_size: bool = False,
+        transform: Callable[[PackedGraphs], PackedGraphs] | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if not isinstance(graphs, PackedGraphs):
+            raise GraphPETypeError(
+                f"graphs must be a PackedGraphs, got {type(graphs).__name__}: use PackedGraphs.from_dataset"
+            )
+        self.graphs = graphs
+        self.batch_size = _integer("batch_size", batch_size, lowest=1)
+        self.shuffle = shuffle
+        self.seed = _integer("seed", seed, lowest=0)
+        self.drop_last = drop_last
+        self.max_nodes = None if max_nodes is None else _integer("max_nodes", max_nodes, lowest=1)
+        self.max_pairs = None if max_pairs is None else _integer("max_pairs", max_pairs, lowest=1)
+        if drop_last and self.limited:
+            raise GraphPEValueError("drop_last has no meaning with max_nodes or max_pairs: leave it out")
+        self.bucket_by_size = bucket_by_size
+        self.transform = transform
+        self.device = None if device is None else torch.device(device)
+        self.epoch = 0
+        self._ids = graphs.resolve(slice(None) if indices is None else indices).numpy().copy()
+
+    def __len__(self) -> int:
+        """Batches in the epoch that `set_epoch` chose."""
+        if self.limited:
+            return len(self.batch_indices(self.epoch))
+        if self.drop_last:
+            return len(self._ids) // self.batch_size
+        return -(-len(self._ids) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches(self.epoch)
+
+    def __repr__(self) -> str:
+        return (
+            f"PackedLoader({len(self._ids)} graphs, batch_size={self.batch_size}, shuffle={self.shuffle}, "
+            f"seed={self.seed}, drop_last={self.drop_last}, max_nodes={self.max_nodes}, max_pairs={self.max_pairs}, "
+            f"bucket_by_size={self.bucket_by_size})"
+        )
+
+    @property
+    def limited(self) -> bool:
+        """Whether batches have a limit of nodes or pairs."""
+        return self.max_nodes is not None or self.max_pairs is not None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order iteration follows."""
+        self.epoch = _integer("epoch", epoch, lowest=0)
+
+    def batch_indices(self, epoch: int) -> list[Tensor]:
+        """Ids of the graphs of each batch of `epoch`: a pure function of the loader's arguments and `epoch`."""
+        ids = self._ids
+        # Two streams, so that bucketing does not change which graphs `drop_last` leaves out.
+        order, batch_order = (
+            np.random.default_rng([self.seed, _integer("epoch", epoch, lowest=0), stream]) for stream in (0, 1)
+        )
+        ids = order.permutation(ids) if self.shuffle else ids.copy()
+        if self.drop_last:
+            # Before sorting: otherwise the graphs left out would always be large ones.
+            ids = ids[: len(self) * self.batch_size]
+        if self.bucket_by_size:
+            pool = _POOL_BATCHES * self.batch_size if self.shuffle else max(len(ids), 1)
+            ids = ids[np.lexsort((self._sizes[ids], np.arange(len(ids)) // pool))]
+        batches = list(torch.from_numpy(ids).split(self._lengths(ids))) if len(ids) else []
+        if self.bucket_by_size and self.shuffle:
+            return [batches[i] for i in batch_order.permutation(len(batches))]
+        return batches
+
+    def _lengths(self, ids: NDArray[Any]) -> int | list[int]:
+        """Graphs in each batch of `ids` as `split` takes them."""
+        if not self.limited:
+            return self.batch_size
+        unlimited = np.iinfo(np.int64).max
+        nodes, pairs = self.max_nodes or unlimited, self.max_pairs or unlimited
+        return _fill_batches(self._sizes[ids], self.batch_size, nodes, pairs).tolist()
+
+    @cached_property
+    def _sizes(self) -> NDArray[np.int64]:
+        return self.graphs.sizes.numpy(force=True)
+
+    def batches(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[Batch]:
+        """The batches of `epoch`, from number `start` on, every `stride`-th of them.
+
+        An interrupted epoch goes on from `start`; process r of w takes `start=r, stride=w`.
+
+        Small batches are gathered several at a time and are views of one selection: they do not overlap, but each
+        keeps the memory of its neighbours while it lives.
+        """
+        indices = self.batch_indices(epoch)[start::stride]
+        nodes = self.graphs.num_nodes / max(len(self.graphs), 1) * self.batch_size
+        together = max(1, min(64, int(_NODES_TOGETHER // max(nodes, 1))))
+        if self.transform is not None:  # what it adds may be large: no batch waits for its neighbours
+            together = 1
+        for i in range(0, len(indices), together):
+            chunk = indices[i : i + together]
+            selected = self.graphs.select(torch.cat(chunk))
+            if self.device is not None:
+                selected = selected.to(self.device, non_blocking=True)
+            if self.transform is not None:
+                selected = self.transform(selected)
+            if len(chunk) == 1:
+                yield selected.to_batch()
+            else:
+                yield from selected.to_batches([len(ids) for ids in chunk])
+
+
+@compiled
+def _fill_batches(sizes: Any, max_graphs: int, max_nodes: int, max_pairs: int) -> Any:
+    """Graphs in each batch, filled in order up to the limits; a graph too large for any is a batch of its own."""
+    lengths = np.empty(len(sizes), np.int64)
+    batch, graphs, nodes, pairs = -1, max_graphs, 0, 0
+    for n in sizes:
+        if graphs == max_graphs or nodes + n > max_nodes or pairs + n * n > max_pairs:
+            batch, graphs, nodes, pairs = batch + 1, 0, 0, 0
+        graphs, nodes, pairs = graphs + 1, nodes + n, pairs + n * n
+        lengths[batch] = graphs
+    return lengths[: batch + 1]
+
+
+def _integer(name: str, value: Any, lowest: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise GraphPETypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if value < lowest:
+        raise GraphPEValueError(f"{name} must be at least {lowest}, got {value}")
+    return int(value)

@@ -1,0 +1,396 @@
+"""PackedGraphs: many graphs in flat tensors.
+
+A mini-batch, a dataset in memory, a dataset that is memory-mapped from disk and a dataset on the GPU are the same
+structure. Choosing graphs is a gather: a handful of calls whatever the number of graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphpe.graphs import from_pyg as conversion
+from graphpe.graphs import interchange, selection
+from graphpe.graphs import to_pyg as unpacking
+from graphpe.graphs.checks import ROOMS, check_graphs, check_integers, check_unique, check_values
+from graphpe.graphs.levels import Kind
+from graphpe.graphs.ragged import Ints
+from graphpe.graphs.selection import Index
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from scipy.sparse import csr_matrix
+    from torch_geometric.data import Batch, Data
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PackedGraphs:
+    """Many graphs in flat tensors.
+
+    With B graphs of n_b nodes and e_b edges, N = sum n_b and E = sum e_b:
+
+    Attributes:
+        edge_index: `[2, E]` int64, ids counted over all graphs; the edges of one graph stand together.
+        ptr: `[B + 1]` int64: graph b owns nodes `ptr[b]` to `ptr[b + 1]`.
+        edge_ptr: `[B + 1]` int64: graph b owns edges `edge_ptr[b]` to `edge_ptr[b + 1]`.
+        edge_weight: `[E]` or None.
+        node: Values of nodes, each `[N, ...]`.
+        edge: Values of edges, each `[E, ...]`.
+        graph: Values of graphs, each `[B, ...]`.
+        pair: Values of ordered pairs of nodes of one graph, each `[sum n_b^2, ...]`, row-major (query i, key j).
+        objects: One Python value per graph: strings, lists of strings, anything that is no tensor.
+
+    Keys keep the names they have in PyG (`x`, `edge_attr`, `y`, `pos`, ...); a name is used in one room only.
+    Built directly, the structure is checked in O(N + E). Ids become int64, and tensors that are not contiguous (columns
+    of a table, a transposed array) are copied, because rows are what selections gather.
+
+    Raises:
+        GraphPETypeError: Something that has to be a tensor (of integers) is not.
+        GraphPEValueError: Lengths disagree, a pointer is not monotone, an edge leaves its graph, a name is taken,
+            or tensors are on different devices.
+    """
+
+    edge_index: Tensor
+    ptr: Tensor
+    edge_ptr: Tensor
+    edge_weight: Tensor | None = None
+    node: dict[str, Tensor] = field(default_factory=dict)
+    edge: dict[str, Tensor] = field(default_factory=dict)
+    graph: dict[str, Tensor] = field(default_factory=dict)
+    pair: dict[str, Tensor] = field(default_factory=dict)
+    objects: dict[str, list[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("edge_index", "ptr", "edge_ptr"):
+            check_integers(name, getattr(self, name))
+            object.__setattr__(self, name, getattr(self, name).long().contiguous())
+        check_graphs(self)
+        for room in ROOMS:
+            object.__setattr__(self, room, _row_major(getattr(self, room)))
+
+    # Sizes
+
+    @property
+    def num_graphs(self) -> int:
+        """B."""
+        return self.ptr.numel() - 1
+
+    @property
+    def num_nodes(self) -> int:
+        """N, over all graphs."""
+        return int(self._host_ptr[-1])
+
+    @property
+    def num_edges(self) -> int:
+        """E, over all graphs."""
+        return self.edge_index.size(1)
+
+    @property
+    def num_pairs(self) -> int:
+        """Ordered pairs of nodes of one graph, over all graphs: sum n_b^2."""
+        return int(self._host_pair_ptr[-1])
+
+    @property
+    def max_size(self) -> int:
+        """Nodes of the largest graph; 0 without graphs."""
+        return int(np.diff(self._host_ptr).max(initial=0))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.edge_index.device
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """Nodes of each graph `[B]`."""
+        return self.ptr.diff()
+
+    @cached_property
+    def edge_sizes(self) -> Tensor:
+        """Edges of each graph `[B]`."""
+        return self.edge_ptr.diff()
+
+    @cached_property
+    def pair_ptr(self) -> Tensor:
+        """`[B + 1]`: graph b owns pair rows `pair_ptr[b]` to `pair_ptr[b + 1]`."""
+        return torch.from_numpy(self._host_pair_ptr).to(self.device)
+
+    @cached_property
+    def batch(self) -> Tensor:
+        """The graph of each node `[N]`."""
+        return torch.arange(self.num_graphs, device=self.device).repeat_interleave(
+            self.sizes, output_size=self.num_nodes
+        )
+
+    @cached_property
+    def edge_batch(self) -> Tensor:
+        """The graph of each edge `[E]`."""
+        return torch.arange(self.num_graphs, device=self.device).repeat_interleave(
+            self.edge_sizes, output_size=self.num_edges
+        )
+
+    # Pointers are also kept as NumPy arrays: on small batches NumPy's calls cost a third of torch's,
+    # and graphs on a GPU are then selected without waiting for it.
+
+    @cached_property
+    def _host_ptr(self) -> Ints:
+        return self.ptr.numpy(force=True)
+
+    @cached_property
+    def _host_edge_ptr(self) -> Ints:
+        return self.edge_ptr.numpy(force=True)
+
+    @cached_property
+    def _host_pair_ptr(self) -> Ints:
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.diff(self._host_ptr) ** 2)])
+
+    def __len__(self) -> int:
+        return self.num_graphs
+
+    def __repr__(self) -> str:
+        parts = [f"num_graphs={self.num_graphs}, num_nodes={self.num_nodes}, num_edges={self.num_edges}"]
+        parts += ["edge_weight"] * (self.edge_weight is not None)
+        parts += [f"{room}={list(values)}" for room in (*ROOMS, "objects") if (values := getattr(self, room))]
+        return f"PackedGraphs({', '.join(parts)})"
+
+    # Choosing graphs
+
+    def select(self, index: Index) -> PackedGraphs:
+        """The graphs at `index`, in that order.
+
+        A gather in O(nodes and edges selected). Any order and repeats are allowed; negative ids count from the end.
+        A slice of step 1 shares memory with this object (all but its edge ids); every other index copies.
+
+        Args:
+            index: Ids (tensor, array, range or sequence of integers), a mask over the graphs, or a slice.
+
+        Raises:
+            GraphPETypeError: The index is of another type, or of another dtype.
+            GraphPEValueError: An id is out of range, or a mask is not one entry per graph.
+        """
+        if isinstance(index, slice) and index.step in (None, 1):
+            start, stop, _ = index.indices(self.num_graphs)
+            return PackedGraphs._trusted(**selection.narrow(self, start, max(start, stop)))
+        return PackedGraphs._trusted(**selection.gather(self, selection.as_ids(index, self.num_graphs)))
+
+    def resolve(self, index: Index) -> Tensor:
+        """What `select` takes, as non-negative int64 ids on the CPU; errors as there."""
+        return torch.from_numpy(selection.as_ids(index, self.num_graphs))
+
+    @overload
+    def __getitem__(self, index: int) -> Data: ...
+
+    @overload
+    def __getitem__(self, index: Index) -> PackedGraphs: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        """One graph as a PyG `Data` (an integer), or `select` (anything else)."""
+        if isinstance(index, int | np.integer) and not isinstance(index, bool):
+            (i,) = self.resolve([int(index)]).tolist()
+            return self.select(slice(i, i + 1)).to_data_list()[0]
+        return self.select(index)
+
+    def __iter__(self) -> Iterator[Data]:
+        return (self[i] for i in range(self.num_graphs))
+
+    def size_groups(self) -> list[Tensor]:
+        """Ids of graphs of exactly equal size, one tensor for each size, smallest first.
+
+        Stacks of one group need no padding, which is what batched dense solvers want.
+        """
+        return self.buckets(ratio=1.0)
+
+    def buckets(
+        self, *, ratio: float = 1.25, max_graphs: int | None = None, max_pairs: int | None = None
+    ) -> list[Tensor]:
+        """Ids of graphs of similar size, smallest first; each graph is in one bucket, equal sizes stay in order.
+
+        Args:
+            ratio: Within a bucket the largest graph has at most `ratio` times the nodes of the smallest; at least 1.
+            max_graphs: Most graphs in a bucket.
+            max_pairs: Most entries of a bucket's padded `[graphs, n, n]` stack; a larger single graph stands alone.
+
+        Raises:
+            GraphPEValueError: A limit is out of its range.
+        """
+        return selection.size_buckets(np.diff(self._host_ptr), ratio=ratio, max_graphs=max_graphs, max_pairs=max_pairs)
+
+    # Changing values
+
+    def with_values(
+        self,
+        *,
+        node: Mapping[str, Tensor] | None = None,
+        edge: Mapping[str, Tensor] | None = None,
+        graph: Mapping[str, Tensor] | None = None,
+        pair: Mapping[str, Tensor] | None = None,
+    ) -> PackedGraphs:
+        """A new object with these values added, or put in place of those of the same name and room.
+
+        Raises:
+            GraphPEValueError: A value has the wrong number of rows, is on another device, or has a name that is taken.
+        """
+        changed: dict[str, Any] = {}
+        for room, values in zip(ROOMS, (node, edge, graph, pair), strict=True):
+            if values:
+                check_values(self, room, values)
+                changed[room] = {**getattr(self, room), **_row_major(values)}
+        out = self._replace(**changed)
+        check_unique(out)
+        return out
+
+    def with_edges(
+        self,
+        edge_index: Tensor,
+        edge_ptr: Tensor,
+        edge: Mapping[str, Tensor] | None = None,
+        edge_weight: Tensor | None = None,
+    ) -> PackedGraphs:
+        """The same nodes, graphs and pairs with other edges (and with these edge values only).
+
+        Args:
+            edge_index: `[2, E']`, ids counted over all graphs, the edges of one graph together.
+            edge_ptr: `[B + 1]`.
+            edge: Values of the new edges.
+            edge_weight: `[E']` or None.
+
+        Raises:
+            GraphPEValueError: As when a `PackedGraphs` is built.
+        """
+        return PackedGraphs(
+            edge_index=edge_index,
+            ptr=self.ptr,
+            edge_ptr=edge_ptr,
+            edge_weight=edge_weight,
+            node=dict(self.node),
+            edge=dict(edge or {}),
+            graph=dict(self.graph),
+            pair=dict(self.pair),
+            objects=dict(self.objects),
+        )
+
+    def structure(self) -> PackedGraphs:
+        """The graphs without features: edges, their weights and the pointers."""
+        return self._replace(node={}, edge={}, graph={}, pair={}, objects={})
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PackedGraphs:
+        """The graphs on `device`."""
+        if torch.device(device) == self.device:
+            return self
+        return self._map(lambda value: value.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> PackedGraphs:
+        """The graphs in page-locked memory, from which copies to a GPU need not block."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> PackedGraphs:
+        content: dict[str, Any] = {"_host_ptr": self._host_ptr, "_host_edge_ptr": self._host_edge_ptr}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Tensor):
+                value = function(value)
+            elif item.name in ROOMS:
+                value = {key: function(tensor) for key, tensor in value.items()}
+            content[item.name] = value
+        return PackedGraphs._trusted(**content)
+
+    def _replace(self, **changed: Any) -> PackedGraphs:
+        """The same pointers and edges, and what was computed from them, with other values."""
+        return PackedGraphs._trusted(**vars(self) | changed)
+
+    @classmethod
+    def _trusted(cls, **content: Any) -> PackedGraphs:
+        """An object from fields (and cached properties) that are known to be right; skips the checks."""
+        out = object.__new__(cls)
+        out.__dict__.update(content)
+        return out
+
+    # Conversions
+
+    @classmethod
+    def from_data(
+        cls, data: Data, *, kinds: Mapping[str, Kind] | None = None, keys: Collection[str] | None = None
+    ) -> PackedGraphs:
+        """One graph from a PyG `Data`, or many from a `Batch` (or a `Data` that has a `batch` vector).
+
+        Tensors are shared with a `Batch`. Edges that are not in the order of their graphs are sorted (stably), and
+        their values with them.
+
+        Args:
+            data: The graph or graphs.
+            kinds: Room of a key where its lengths do not tell: `"node"`, `"edge"`, `"graph"`, `"pair"` or `"object"`.
+            keys: Values to take; by default all. `keys=()` takes edges and weights only.
+
+        Raises:
+            GraphPETypeError: `data` is a `HeteroData` or no PyG data at all.
+            GraphPEValueError: A key fits no room, an edge joins two graphs, or nodes are not sorted by graph.
+        """
+        return cls._trusted(**conversion.read_data(data, kinds, keys))
+
+    @classmethod
+    def from_data_list(
+        cls, data_list: Iterable[Data], *, kinds: Mapping[str, Kind] | None = None, keys: Collection[str] | None = None
+    ) -> PackedGraphs:
+        """Many graphs from PyG `Data` objects; arguments and errors as in `from_data`.
+
+        Raises:
+            GraphPEValueError: Also: a key is missing in some graph.
+        """
+        return cls._trusted(**conversion.read_list(list(data_list), kinds, keys))
+
+    @classmethod
+    def from_dataset(
+        cls, dataset: Any, *, kinds: Mapping[str, Kind] | None = None, keys: Collection[str] | None = None
+    ) -> PackedGraphs:
+        """The graphs of a dataset.
+
+        An `InMemoryDataset` without `transform` is read straight from its storage (a sub-selection `dataset[ids]` is
+        honoured); any other sequence of `Data` item by item, its `transform` applied once, now.
+        Arguments and errors as in `from_data_list`.
+        """
+        stored = conversion.read_storage(dataset, kinds, keys)
+        if stored is None:
+            return cls.from_data_list((dataset[i] for i in range(len(dataset))), kinds=kinds, keys=keys)
+        content, ids = stored
+        packed = cls._trusted(**content)
+        return packed if ids is None else packed.select(ids)
+
+    @classmethod
+    def from_networkx(cls, graphs: nx.Graph | Iterable[nx.Graph], *, weight: str | None = "weight") -> PackedGraphs:
+        """Structure and weights of networkx graphs; see `graphpe.graphs.interchange.read_networkx`."""
+        return cls._trusted(**interchange.read_networkx(graphs, weight))
+
+    @classmethod
+    def from_scipy(cls, matrices: Any) -> PackedGraphs:
+        """Graphs from square SciPy sparse matrices; see `graphpe.graphs.interchange.read_scipy`."""
+        return cls._trusted(**interchange.read_scipy(matrices))
+
+    def to_batch(self) -> Batch:
+        """The graphs as one PyG `Batch`, tensors shared; see `graphpe.graphs.to_pyg.to_batch`."""
+        return unpacking.to_batch(self)
+
+    def to_batches(self, counts: Sequence[int]) -> list[Batch]:
+        """The graphs as several batches of `counts` graphs each; see `graphpe.graphs.to_pyg.to_batches`."""
+        return unpacking.to_batches(self, counts)
+
+    def to_data_list(self) -> list[Data]:
+        """The graphs as PyG `Data` objects whose tensors are views of this object (all but the edge ids)."""
+        return unpacking.to_data_list(self)
+
+    def to_networkx(self, index: int, *, weight: str = "weight") -> nx.DiGraph:
+        """One graph as a networkx graph; see `graphpe.graphs.interchange.to_networkx`."""
+        return interchange.to_networkx(self, index, weight)
+
+    def to_scipy(self) -> csr_matrix:
+        """The block-diagonal adjacency matrix `[N, N]`; parallel edges add up, and without weights each counts 1."""
+        return interchange.to_scipy(self)
+
+
+def _row_major(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.contiguous() for key, value in values.items()}

@@ -1,0 +1,123 @@
+"""Choosing graphs of a PackedGraphs: what an index means, gathers and views, buckets of similar size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.graphs.ragged import Ints, Segments, spread, take
+
+if TYPE_CHECKING:
+    from graphpe.graphs.packed import PackedGraphs
+
+Index = Tensor | NDArray[Any] | slice | Sequence[int]
+
+
+def gather(graphs: PackedGraphs, ids: Ints) -> dict[str, Any]:
+    """Fields (and some cached properties) of the graphs `ids`, copied."""
+    device = graphs.device
+    nodes, edges = Segments.pick(graphs._host_ptr, ids), Segments.pick(graphs._host_edge_ptr, ids)
+    edge_rows = edges.rows(device)
+    edge_index = take(graphs.edge_index, edge_rows, dim=1)
+    edge_index -= spread(nodes.shift, edges.sizes, device)
+    node_rows = nodes.rows(device) if graphs.node else ids
+    graph_rows = ids if device.type == "cpu" else torch.from_numpy(ids).to(device, non_blocking=True)
+    pair_rows = Segments.pick(graphs._host_pair_ptr, ids).rows(device) if graphs.pair else ids
+    return dict(
+        edge_index=edge_index,
+        ptr=torch.from_numpy(nodes.ptr).to(device, non_blocking=True),
+        edge_ptr=torch.from_numpy(edges.ptr).to(device, non_blocking=True),
+        edge_weight=None if graphs.edge_weight is None else take(graphs.edge_weight, edge_rows),
+        node={key: take(value, node_rows) for key, value in graphs.node.items()},
+        edge={key: take(value, edge_rows) for key, value in graphs.edge.items()},
+        graph={key: take(value, graph_rows) for key, value in graphs.graph.items()},
+        pair={key: take(value, pair_rows) for key, value in graphs.pair.items()},
+        objects={key: [values[i] for i in ids.tolist()] for key, values in graphs.objects.items()},
+        batch=spread(np.arange(len(ids)), nodes.sizes, device),
+        _host_ptr=nodes.ptr,
+        _host_edge_ptr=edges.ptr,
+    )
+
+
+def narrow(graphs: PackedGraphs, start: int, stop: int) -> dict[str, Any]:
+    """Fields (and some cached properties) of the graphs from `start` to `stop`: views, but for the edge ids."""
+    ptr, edge_ptr, pair_ptr = graphs._host_ptr, graphs._host_edge_ptr, graphs._host_pair_ptr if graphs.pair else None
+    nodes, edges = slice(ptr[start], ptr[stop]), slice(edge_ptr[start], edge_ptr[stop])
+    pairs = slice(0, 0) if pair_ptr is None else slice(pair_ptr[start], pair_ptr[stop])
+    return dict(
+        edge_index=graphs.edge_index[:, edges] - int(ptr[start]),
+        ptr=graphs.ptr[start : stop + 1] - int(ptr[start]),
+        edge_ptr=graphs.edge_ptr[start : stop + 1] - int(edge_ptr[start]),
+        edge_weight=None if graphs.edge_weight is None else graphs.edge_weight[edges],
+        node={key: value[nodes] for key, value in graphs.node.items()},
+        edge={key: value[edges] for key, value in graphs.edge.items()},
+        graph={key: value[start:stop] for key, value in graphs.graph.items()},
+        pair={key: value[pairs] for key, value in graphs.pair.items()},
+        objects={key: values[start:stop] for key, values in graphs.objects.items()},
+        _host_ptr=ptr[start : stop + 1] - ptr[start],
+        _host_edge_ptr=edge_ptr[start : stop + 1] - edge_ptr[start],
+    )
+
+
+def as_ids(index: Index, num_graphs: int) -> Ints:
+    """An index over graphs as non-negative int64 ids.
+
+    Raises:
+        GraphPETypeError: The index is of another type, or of another dtype.
+        GraphPEValueError: An id is out of range, or a mask is not one entry per graph.
+    """
+    if isinstance(index, slice):
+        return np.arange(*index.indices(num_graphs), dtype=np.int64)
+    if isinstance(index, Tensor):
+        index = index.numpy(force=True)
+    elif not isinstance(index, np.ndarray):
+        if not isinstance(index, Sequence) or isinstance(index, str):
+            raise GraphPETypeError(f"graphs are selected by ids, a mask or a slice, got {type(index).__name__}")
+        index = np.asarray(index) if len(index) else np.zeros(0, dtype=np.int64)
+    if index.ndim != 1 or index.dtype.kind not in "iub":
+        raise GraphPETypeError(
+            f"an index over graphs is 1-dimensional, of integers or bools, got {index.dtype} {list(index.shape)}"
+        )
+    if index.dtype.kind == "b":
+        if len(index) != num_graphs:
+            raise GraphPEValueError(f"a mask over {num_graphs} graphs has {num_graphs} entries, got {len(index)}")
+        return np.flatnonzero(index)
+    ids = index.astype(np.int64, copy=False)
+    if len(ids):
+        lowest, highest = ids.min(), ids.max()
+        if lowest < -num_graphs or highest >= num_graphs:
+            wrong = lowest if lowest < -num_graphs else highest
+            raise GraphPEValueError(f"there is no graph {wrong}: ids of {num_graphs} graphs end with {num_graphs - 1}")
+        if lowest < 0:
+            ids = np.where(ids < 0, ids + num_graphs, ids)
+    return ids
+
+
+def size_buckets(sizes: Ints, *, ratio: float, max_graphs: int | None, max_pairs: int | None) -> list[Tensor]:
+    """Ids of graphs of similar size; see `PackedGraphs.buckets`."""
+    if not ratio >= 1:
+        raise GraphPEValueError(f"ratio must be at least 1, got {ratio}")
+    for name, limit in (("max_graphs", max_graphs), ("max_pairs", max_pairs)):
+        if limit is not None and limit < 1:
+            raise GraphPEValueError(f"{name} must be positive, got {limit}")
+    order = np.argsort(sizes, kind="stable")
+    ordered = sizes[order]
+    buckets: list[Tensor] = []
+    start = 0
+    while start < len(ordered):  # once a bucket, not once a graph
+        stop = int(np.searchsorted(ordered, ordered[start] * ratio, side="right"))
+        if max_graphs is not None:
+            stop = min(stop, start + max_graphs)
+        if max_pairs is not None:
+            # Graphs are in order of size: the padded stack of the first c of them has c * (size of the c-th)^2 entries.
+            padded = np.arange(1, stop - start + 1) * ordered[start:stop] ** 2
+            stop = start + max(1, int(np.searchsorted(padded, max_pairs, side="right")))
+        buckets.append(torch.from_numpy(order[start:stop]))
+        start = stop
+    return buckets

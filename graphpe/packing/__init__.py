@@ -1,1 +1,0 @@
-"""What `graphpe.packed.PackedGraphs` is made of: selection, conversion, checks."""

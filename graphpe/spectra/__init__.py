@@ -1,0 +1,1 @@
+"""Encodings that are functions of a spectrum."""

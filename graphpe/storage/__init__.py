@@ -1,0 +1,1 @@
+"""A dataset, encoded, on disk: computed in parallel, resumable, checked when read."""

@@ -1,0 +1,345 @@
+"""Encoding shards here, in several processes, or on a Ray cluster: the same bytes wherever, and in whatever order.
+
+A shard depends on nothing but its graphs, the encoding and its number: random signs are drawn for each shard anew, and
+numerics run on one thread. Processes get graphs and give values back as plain arrays; only the caller writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib
+import logging
+import multiprocessing
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from types import ModuleType
+from typing import Any, Literal
+
+import numba
+import torch
+from torch import Tensor
+
+from graphpe.compiled.threads import one_blas_thread
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.storage.chunks import encode_in_chunks, written_keys
+from graphpe.storage.pickling import Frozen, FrozenGraphs, freeze, freeze_graphs, thaw, thaw_graphs
+
+Engine = Literal["local", "ray"]
+Progress = Callable[[int], object]
+Encoded = dict[str, Tensor]
+Results = Generator[tuple[int, Encoded], None, None]
+
+RETRIES = 3
+"""How often Ray encodes a shard again whose worker was killed."""
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What is to be encoded.
+
+    Attributes:
+        graphs: The graphs of all shards.
+        bounds: Shard s holds the graphs `bounds[s]` to `bounds[s + 1]`.
+        transform: The encoding.
+        device: Where it runs.
+    """
+
+    graphs: PackedGraphs
+    bounds: Sequence[int]
+    transform: Any
+    device: torch.device
+
+    def load(self, shard: int) -> PackedGraphs:
+        """The graphs of a shard, without Python objects."""
+        return self.graphs._replace(objects={}).select(slice(self.bounds[shard], self.bounds[shard + 1]))
+
+    def num_graphs(self, shard: int) -> int:
+        """Graphs in a shard."""
+        return self.bounds[shard + 1] - self.bounds[shard]
+
+    def name(self, shard: int) -> str:
+        """What a message calls a shard."""
+        return f"shard {shard} (graphs {self.bounds[shard]} to {self.bounds[shard + 1] - 1})"
+
+
+def encode_shards(
+    shards: Shards, missing: Sequence[int], *, engine: Engine, workers: int, progress: Progress
+) -> Results:
+    """Encode shards; gives each as it is done, by number and values under `"<room>.<key>"`.
+
+    Args:
+        shards: All shards.
+        missing: Those to encode.
+        engine: `"local"` or `"ray"`.
+        workers: Processes, or tasks at once on Ray (0: as many as the cluster has CPUs); 0: in this process.
+        progress: Called with numbers of graphs that were encoded.
+
+    Raises:
+        GraphPEError: An encoding failed, a process died, or Ray is not installed.
+    """
+    if engine == "ray":
+        return _encode_on_ray(shards, missing, workers, progress)
+    if workers == 0 or not missing:
+        return _encode_here(shards, missing, progress)
+    return _encode_in_processes(shards, missing, min(workers, len(missing)), progress)
+
+
+def encode_shard(
+    graphs: PackedGraphs, transform: Any, shard: int, device: torch.device, progress: Progress | None = None
+) -> Encoded:
+    """The values of one shard: a function of its arguments alone, on one machine."""
+    with one_thread():
+        encoded = encode_in_chunks(graphs, for_shard(transform, shard), device=device, progress=progress)
+    return {
+        f"{room}.{key}": getattr(encoded, room)[key] for room, keys in written_keys(transform).items() for key in keys
+    }
+
+
+def for_shard(transform: Any, shard: int) -> Any:
+    """A copy of an encoding that draws random signs by its seed and the shard's number, whatever it drew before."""
+    return transform.with_stream(shard) if hasattr(transform, "with_stream") else copy.deepcopy(transform)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run BLAS, torch and numba on one thread inside the block: processes do not fight, and sums keep their order."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    try:
+        with one_blas_thread():
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[1])
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """Raise the `KeyboardInterrupt` that an error goes back to: compiled code makes a `SystemError` of Ctrl-C."""
+    before = error.__cause__ or error.__context__
+    while before is not None:
+        if isinstance(before, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        before = before.__cause__ or before.__context__
+
+
+def _encode_here(shards: Shards, missing: Sequence[int], progress: Progress) -> Results:
+    for shard in missing:
+        try:
+            values = encode_shard(shards.load(shard), shards.transform, shard, shards.device, progress)
+        except Exception as error:
+            raise_interrupt(error)
+            raise _told(error, shards.name(shard)) from error
+        yield shard, values
+
+
+# Several processes
+
+
+class _Process:
+    """A process that encodes one shard at a time."""
+
+    def __init__(self, setup: bytes) -> None:
+        context = multiprocessing.get_context("spawn")  # forked, OpenMP and BLAS threads of this process would hang
+        self.connection, far_end = context.Pipe()
+        self.process = context.Process(target=_serve, args=(far_end, setup), daemon=True)
+        self.process.start()
+        far_end.close()
+        self.shard: int | None = None
+        self.started = False
+
+    def send(self, shards: Shards, shard: int) -> None:
+        self.shard = shard
+        with contextlib.suppress(BrokenPipeError):  # it died: `receive` says so
+            self.connection.send((shard, freeze_graphs(shards.load(shard))))
+
+    def receive(self, shards: Shards) -> dict[str, Frozen] | GraphPEError | None:
+        """Its answer; None when it is ready."""
+        try:
+            answer = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            raise GraphPERuntimeError(self._death(shards)) from None
+        self.started = True
+        return answer
+
+    def _death(self, shards: Shards) -> str:
+        code = self.process.exitcode or 0
+        if not self.started and code >= 0:
+            return (
+                f"a process for encoding ended before it began (exit code {code}): a script that defines its encoding "
+                "itself must call precompute under `if __name__ == '__main__':`"
+            )
+        how = f"killed by signal {-code} (out of memory?)" if code < 0 else f"exit code {code}"
+        what = "that was to encode" if self.shard is None else f"that encoded {shards.name(self.shard)}"
+        return (
+            f"the process {what} died ({how}): shards that were written are kept, run again to go on, with fewer "
+            "workers where memory is short"
+        )
+
+
+def _encode_in_processes(shards: Shards, missing: Sequence[int], workers: int, progress: Progress) -> Results:
+    setup = _pickled(shards)
+    queue = list(reversed(missing))
+    processes: list[_Process] = []
+    try:
+        # Children inherit ignored interrupts: Ctrl-C is for this process, which stops them.
+        with _interrupts_ignored(), _main_hidden(unless=b"__main__" in setup):
+            for _ in range(workers):
+                processes.append(_Process(setup))
+        busy: dict[Any, _Process] = {each.connection: each for each in processes}
+        while busy:
+            for connection in wait(list(busy)):
+                process = busy[connection]
+                answer, shard = process.receive(shards), process.shard
+                if isinstance(answer, GraphPEError):
+                    raise answer if shard is None else _told(answer, shards.name(shard))
+                if queue:
+                    process.send(shards, queue.pop())
+                else:
+                    del busy[connection]
+                if answer is not None and shard is not None:
+                    progress(shards.num_graphs(shard))
+                    yield shard, thaw(answer)
+    finally:
+        for process in processes:
+            process.process.terminate()
+        for process in processes:
+            process.process.join()
+            process.connection.close()
+
+
+def _serve(connection: Connection, setup: bytes) -> None:
+    """What a process does: answer shards until the other end is gone."""
+    try:
+        try:
+            transform, device = pickle.loads(setup)
+        except Exception as error:
+            connection.send(GraphPERuntimeError(f"a process cannot load the encoding: {_text(error)}"))
+            return
+        connection.send(None)
+        while True:
+            shard, graphs = connection.recv()
+            connection.send(_attempt(transform, device, shard, graphs))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be changed
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _main_hidden(unless: bool) -> Iterator[None]:
+    """Start processes that do not run the caller's script again, unless the encoding is defined in it.
+
+    They begin faster, take less memory, and the script needs no `if __name__ == "__main__":`.
+    """
+    if unless:
+        yield
+        return
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+# Ray
+
+
+def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progress: Progress) -> Results:
+    try:
+        ray: Any = importlib.import_module("ray")  # not `import`: type checkers need not have it
+    except ImportError:
+        raise GraphPERuntimeError("engine='ray' needs Ray, which is not here: pip install 'graphpe[ray]'") from None
+    setup = _pickled(shards)
+    started_here = not ray.is_initialized()
+    if started_here:
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise GraphPERuntimeError(f"no connection to a Ray cluster: {_text(error)}") from None
+    running: dict[Any, int] = {}
+    try:
+        gpus = 1 if shards.device.type == "cuda" else 0
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_attempt_pickled)
+        at_once = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        shared, queue = ray.put(setup), list(reversed(missing))
+        while queue or running:
+            while queue and len(running) < at_once:
+                shard = queue.pop()
+                running[task.remote(shared, shard, freeze_graphs(shards.load(shard)))] = shard
+            for done in ray.wait(list(running), num_returns=1)[0]:
+                shard = running.pop(done)
+                try:
+                    answer = ray.get(done)
+                except ray.exceptions.RayError as error:
+                    raise GraphPERuntimeError(
+                        f"{shards.name(shard)} could not be encoded on Ray, {RETRIES} retries included "
+                        f"({type(error).__name__}): shards that were written are kept, run again to go on"
+                    ) from None
+                if isinstance(answer, GraphPEError):
+                    raise _told(answer, shards.name(shard))
+                progress(shards.num_graphs(shard))
+                yield shard, thaw(answer)
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+        if started_here:
+            ray.shutdown()
+
+
+# In other processes
+
+
+def _attempt(
+    transform: Any, device: torch.device, shard: int, graphs: FrozenGraphs
+) -> dict[str, Frozen] | GraphPEError:
+    """The values of a shard, or the error, as plain data."""
+    try:
+        return freeze(encode_shard(thaw_graphs(graphs), transform, shard, device))
+    except Exception as error:
+        return _told(error)
+
+
+def _attempt_pickled(setup: bytes, shard: int, graphs: FrozenGraphs) -> Any:
+    transform, device = pickle.loads(setup)
+    return _attempt(transform, device, shard, graphs)
+
+
+def _pickled(shards: Shards) -> bytes:
+    try:
+        return pickle.dumps((shards.transform, shards.device))
+    except Exception as error:
+        raise GraphPETypeError(
+            f"{shards.transform!r} cannot be sent to another process ({_text(error)}): use workers=0"
+        ) from None
+
+
+def _told(error: Exception, where: str = "") -> GraphPEError:
+    """An error that says where it happened, of a type that pickles."""
+    kinds = GraphPEValueError, GraphPETypeError, GraphPERuntimeError
+    kind = next((kind for kind in kinds if isinstance(error, kind)), GraphPERuntimeError)
+    text = str(error) if isinstance(error, GraphPEError) else _text(error)
+    return kind(f"{where}: {text}" if where else text)
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")

@@ -1,0 +1,1 @@
+"""What edges mean: adjacency, Laplacians, components, reachability."""

@@ -1,0 +1,163 @@
+"""Adjacency matrices of many graphs: one sparse block-diagonal matrix, its transpose and its symmetrised form.
+
+What edges mean is said in `graphpe.laplacian`: parallel edges count once without weights and add with them, an edge of
+weight 0 is no edge, self-loops are kept.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphpe.compiled.jit import compiled
+from graphpe.structure.plan import Plan
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Adjacency(NamedTuple):
+    """A sparse matrix over all nodes: row u holds the columns `indices[indptr[u]:indptr[u + 1]]`, ascending and unique.
+
+    Attributes:
+        indptr: `[N + 1]`.
+        indices: `[M]`.
+        weight: `[M]` positive float64; ones without edge weights.
+    """
+
+    indptr: Ints
+    indices: Ints
+    weight: Floats
+
+
+def adjacency(plan: Plan) -> Adjacency:
+    """A: row u holds the heads of the edges u -> v."""
+    graphs = plan.graphs
+    tail, head = graphs.edge_index.numpy(force=True)
+    weight = None if graphs.edge_weight is None else graphs.edge_weight.double().numpy(force=True)
+    return from_edges(tail, head, weight, graphs.num_nodes)
+
+
+def reverse_adjacency(plan: Plan) -> Adjacency:
+    """A^T: row v holds the tails of the edges u -> v."""
+    return transpose(plan.once(adjacency))
+
+
+def symmetric_adjacency(plan: Plan) -> Adjacency:
+    """max(A, A^T): every edge both ways."""
+    indptr, indices, ahead, behind = _union(*plan.once(adjacency), *plan.once(reverse_adjacency))
+    return Adjacency(indptr, indices, np.maximum(ahead, behind))
+
+
+def from_edges(tail: Ints, head: Ints, weight: Floats | None, num_nodes: int) -> Adjacency:
+    """The matrix of a list of edges. O(N + E): two counting sorts."""
+    weighted = weight is not None
+    value = weight if weight is not None else np.ones(len(tail))
+    order = _sort_by(tail, _sort_by(head, np.arange(len(tail)), num_nodes), num_nodes)
+    return Adjacency(*_unique(tail, head, value, order, num_nodes, weighted))
+
+
+def transpose(matrix: Adjacency) -> Adjacency:
+    """The transpose. O(N + M)."""
+    return Adjacency(*_transpose(*matrix))
+
+
+def rows_of(matrix: Adjacency) -> Ints:
+    """The row of each entry `[M]`."""
+    return np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
+
+
+def union(a: Adjacency, b: Adjacency) -> tuple[Ints, Ints, Floats, Floats]:
+    """The entries of either: row pointers, columns, and the weights of both, 0 where one has no entry."""
+    return _union(*a, *b)
+
+
+@compiled
+def _sort_by(key: Ints, order: Ints, num_keys: int) -> Ints:
+    """The ids `order`, stably sorted by `key[id]`."""
+    start = np.zeros(num_keys + 1, np.int64)
+    for e in order:
+        start[key[e] + 1] += 1
+    for u in range(num_keys):
+        start[u + 1] += start[u]
+    out = np.empty_like(order)
+    for e in order:
+        out[start[key[e]]] = e
+        start[key[e]] += 1
+    return out
+
+
+@compiled
+def _unique(
+    tail: Ints, head: Ints, value: Floats, order: Ints, num_nodes: int, weighted: bool
+) -> tuple[Ints, Ints, Floats]:
+    indptr = np.zeros(num_nodes + 1, np.int64)
+    indices = np.empty(len(order), np.int64)
+    weight = np.empty(len(order), np.float64)
+    count = 0
+    last_tail, last_head = -1, -1
+    for e in order:
+        if value[e] == 0.0:
+            continue
+        if tail[e] == last_tail and head[e] == last_head:
+            if weighted:
+                weight[count - 1] += value[e]
+            continue
+        last_tail, last_head = tail[e], head[e]
+        indices[count] = last_head
+        weight[count] = value[e]
+        indptr[last_tail + 1] += 1
+        count += 1
+    for u in range(num_nodes):
+        indptr[u + 1] += indptr[u]
+    return indptr, indices[:count].copy(), weight[:count].copy()
+
+
+@compiled
+def _transpose(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints, Floats]:
+    size = len(indptr) - 1
+    out_ptr = np.zeros(size + 1, np.int64)
+    for v in indices:
+        out_ptr[v + 1] += 1
+    for u in range(size):
+        out_ptr[u + 1] += out_ptr[u]
+    place = out_ptr[:-1].copy()
+    out_indices = np.empty_like(indices)
+    out_weight = np.empty_like(weight)
+    for u in range(size):
+        for e in range(indptr[u], indptr[u + 1]):
+            at = place[indices[e]]
+            out_indices[at] = u
+            out_weight[at] = weight[e]
+            place[indices[e]] = at + 1
+    return out_ptr, out_indices, out_weight
+
+
+@compiled
+def _union(
+    a_ptr: Ints, a_indices: Ints, a_weight: Floats, b_ptr: Ints, b_indices: Ints, b_weight: Floats
+) -> tuple[Ints, Ints, Floats, Floats]:
+    size = len(a_ptr) - 1
+    indptr = np.zeros(size + 1, np.int64)
+    most = len(a_indices) + len(b_indices)
+    indices = np.empty(most, np.int64)
+    ahead, behind = np.zeros(most), np.zeros(most)
+    count = 0
+    for u in range(size):
+        i, j = a_ptr[u], b_ptr[u]
+        while i < a_ptr[u + 1] or j < b_ptr[u + 1]:
+            from_a = j == b_ptr[u + 1] or (i < a_ptr[u + 1] and a_indices[i] <= b_indices[j])
+            from_b = i == a_ptr[u + 1] or (j < b_ptr[u + 1] and b_indices[j] <= a_indices[i])
+            if from_a:
+                indices[count] = a_indices[i]
+                ahead[count] = a_weight[i]
+                i += 1
+            if from_b:
+                indices[count] = b_indices[j]
+                behind[count] = b_weight[j]
+                j += 1
+            count += 1
+        indptr[u + 1] = count
+    return indptr, indices[:count].copy(), ahead[:count].copy(), behind[:count].copy()

@@ -1,0 +1,1 @@
+"""Functions of distance that trees integrate."""

@@ -1,0 +1,1 @@
+"""Encodings that are functions of random walks."""

@@ -1,0 +1,236 @@
+"""Biases of attention from encodings of pairs: relative encodings of sequence models over any distance on a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.biases.bias_heads import (
+    AlibiHead,
+    FireHead,
+    GaussianHead,
+    KerpleLogHead,
+    KerplePowerHead,
+    MLPHead,
+    PathHead,
+    T5Head,
+    TableHead,
+)
+from graphpe.models.attention.pairs import PairSet
+from graphpe.models.encoders.reading import read_encoding
+
+Head = Literal["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussian", "mlp", "path"]
+Mode = Literal["add", "multiply", "both"]
+
+FAR = 1e18
+"""Distances from here on are no path: their squares would leave float32."""
+
+# Default of `size`; None where a head has none.
+_SIZES = {"table": 64, "t5": 32, "fire": 32, "gaussian": 128, "mlp": 32}
+_OF_CHANNELS = ("mlp", "path")
+_OF_LOGITS = ("alibi", "kerple_log", "kerple_power")
+
+
+@dataclass(frozen=True, eq=False)
+class PairFactors:
+    """What pairs do to attention: softmax(q k / sqrt(C) + add) * multiply, not normalised again.
+
+    Attributes:
+        add: Added to the logits, `[P, H]`, or None.
+        multiply: Factor of the weights, `[P, H]`, or None.
+    """
+
+    add: Tensor | None = None
+    multiply: Tensor | None = None
+
+
+def combine(factors: Iterable[PairFactors]) -> PairFactors:
+    """The sum of all that is added, the product of all that multiplies."""
+    add: Tensor | None = None
+    multiply: Tensor | None = None
+    for each in factors:
+        if each.add is not None:
+            add = each.add if add is None else add + each.add
+        if each.multiply is not None:
+            multiply = each.multiply if multiply is None else multiply * each.multiply
+    return PairFactors(add, multiply)
+
+
+class PairBias(nn.Module):
+    """A bias of attention for every head from the pair encoding `batch[key]` `[sum n_b^2, channels]`.
+
+    With f a function of the pair's values (a head, with parameters of its own for each use),
+
+        add:      logit_ij  += f(D_ij)
+        multiply: weight_ij *= 1 + g(D_ij)        after the softmax, not normalised again (URPE, Luo et al. 2022)
+
+    or both. Heads, with D the distance from i to j:
+
+    | head | f_h(D) | `size` |
+    |---|---|---|
+    | `table` | b_h[min(round(D), size - 1)] | rows, 64 |
+    | `t5` | b_h[range of D], exact, then logarithmic up to `max_distance` | ranges, 32 |
+    | `alibi` | -2^(-8h/H) D | |
+    | `kerple_log` | -r_1 log(1 + r_2 D) | |
+    | `kerple_power` | -r_1 D^r_2 | |
+    | `fire` | MLP(log(c D + 1) / log(c max(L, D_i) + 1)), D_i eccentricity of i | hidden width, 32 |
+    | `gaussian` | MLP of Gaussians of D | Gaussians, 128 |
+    | `mlp` | MLP of all channels | hidden width, 32 |
+    | `path` | linear in all channels, divided by the length of the path (`EdgePathPE`) | |
+
+    All but `alibi` and `kerple` start at zero: training starts from attention without the bias. `mlp` and `path` take
+    any number of channels; the others take one distance, and a pair without a path (a value that is negative, not
+    finite, from `unreachable` or from 1e18 on) has a learned number of its own for each head. It starts at what the
+    head gives for D = 16 where logits fall with distance (`alibi`, `kerple`), so that no path is not nearer than any
+    path, and at zero elsewhere.
+
+    O(P H) time and memory; `gaussian`, `mlp`, `fire` O(P size H).
+
+    Args:
+        key: Name of the encoding in the batch.
+        heads: Number H of heads.
+        head: Name of the function.
+        mode: `add`, `multiply` or `both`; `alibi` and `kerple` are functions of logits and are only added.
+        channels: Columns of the encoding; one unless `head` is `mlp` or `path`.
+        size: See the table; None for the number given there.
+        max_distance: Where the last range of `t5` begins.
+        unreachable: Smallest value that means that there is no path, as `max_distance + 1` of `ShortestPathPE`.
+
+    Raises:
+        GraphPEValueError: If an argument is out of range or does not belong to the head; in `forward` if the batch has
+            no real encoding of that name with that many columns.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        heads: int,
+        *,
+        head: Head = "table",
+        mode: Mode = "add",
+        channels: int = 1,
+        size: int | None = None,
+        max_distance: float = 128.0,
+        unreachable: float | None = None,
+    ) -> None:
+        super().__init__()
+        _check(heads, head, mode, channels, size, max_distance)
+        self.key = key
+        self.heads = heads
+        self.head = head
+        self.mode = mode
+        self.channels = channels
+        self.size = size if size is not None else _SIZES.get(head)
+        self.max_distance = max_distance
+        self.unreachable = unreachable
+        self.add = self._part() if mode != "multiply" else None
+        self.multiply = self._part() if mode != "add" else None
+
+    def forward(self, batch: Data, pairs: PairSet) -> PairFactors:
+        """What the encoding does to the attention of the pairs."""
+        value = read_encoding(batch, self.key, self.channels)
+        if value.is_complex():
+            raise GraphPEValueError(f"batch.{self.key} is complex: PairBias takes real values")
+        value = value if value.dtype == torch.float64 else value.float()
+        eccentricity = None
+        if self.head == "fire":
+            eccentricity = _eccentricity(value, self._reachable(value), batch, pairs)
+        value = pairs.take(value)
+        reachable = None if self.head in _OF_CHANNELS else self._reachable(value)
+        add = self.add(value, reachable, eccentricity) if self.add is not None else None
+        multiply = 1 + self.multiply(value, reachable, eccentricity) if self.multiply is not None else None
+        return PairFactors(add, multiply)
+
+    def _reachable(self, value: Tensor) -> Tensor:
+        """Whether a path joins each pair, `[P, 1]`; False for nan."""
+        far = FAR if self.unreachable is None else min(self.unreachable, FAR)
+        return (value >= 0) & (value < far)
+
+    def _part(self) -> _Part:
+        return _Part(self._function(), self.heads, self.head)
+
+    def _function(self) -> nn.Module:
+        heads, size = self.heads, self.size or 0
+        match self.head:
+            case "table":
+                return TableHead(heads, size)
+            case "t5":
+                return T5Head(heads, size, self.max_distance)
+            case "alibi":
+                return AlibiHead(heads)
+            case "kerple_log":
+                return KerpleLogHead(heads)
+            case "kerple_power":
+                return KerplePowerHead(heads)
+            case "fire":
+                return FireHead(heads, size)
+            case "gaussian":
+                return GaussianHead(heads, size)
+            case "mlp":
+                return MLPHead(heads, self.channels, size)
+            case _:
+                return PathHead(heads, self.channels)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return (
+            f"{self.key!r}, heads={self.heads}, head={self.head!r}, mode={self.mode!r}, channels={self.channels}, "
+            f"size={self.size}, max_distance={self.max_distance}, unreachable={self.unreachable}"
+        )
+
+
+class _Part(nn.Module):
+    """A head, and a number of its own for pairs without a path."""
+
+    def __init__(self, function: nn.Module, heads: int, head: str) -> None:
+        super().__init__()
+        self.function = function
+        start = torch.zeros(heads)
+        if head in _OF_LOGITS:
+            with torch.no_grad():
+                start = function(torch.full((1, 1), 16.0)).squeeze(0).clone()
+        self.apart = nn.Parameter(start) if head not in _OF_CHANNELS else None
+
+    def forward(self, value: Tensor, reachable: Tensor | None, eccentricity: Tensor | None) -> Tensor:
+        if reachable is None or self.apart is None:
+            return self.function(value)
+        value = torch.where(reachable, value, 0.0)
+        found = self.function(value) if eccentricity is None else self.function(value, eccentricity)
+        return torch.where(reachable, found, self.apart.to(found.dtype))
+
+
+def _eccentricity(value: Tensor, reachable: Tensor, batch: Data, pairs: PairSet) -> Tensor:
+    """Largest finite distance from the query of each pair, `[P, 1]`; from the values of all pairs of each graph."""
+    graph, ptr = getattr(batch, "batch", None), getattr(batch, "ptr", None)
+    nodes = pairs.ptr.numel() - 1
+    if graph is None:
+        length = pairs.ptr.new_full((nodes,), nodes)
+    else:
+        sizes = ptr.diff() if ptr is not None else torch.bincount(graph, minlength=batch.num_graphs)
+        length = sizes.index_select(0, graph)
+    query = torch.arange(nodes, device=length.device).repeat_interleave(length, output_size=value.shape[0])
+    distance = torch.where(reachable, value, 0.0).squeeze(1)
+    largest = distance.new_zeros(nodes).scatter_reduce(0, query, distance, "amax")
+    return largest.index_select(0, pairs.target).unsqueeze(1)
+
+
+def _check(heads: int, head: str, mode: str, channels: int, size: int | None, max_distance: float) -> None:
+    for name, option, known in (("head", head, get_args(Head)), ("mode", mode, get_args(Mode))):
+        if option not in known:
+            raise GraphPEValueError(f"{name} must be one of {', '.join(map(repr, known))} (got {option!r})")
+    if heads < 1 or channels < 1:
+        raise GraphPEValueError(f"PairBias needs positive numbers (got heads={heads}, channels={channels})")
+    if channels > 1 and head not in _OF_CHANNELS:
+        raise GraphPEValueError(f"head {head!r} takes one distance (got channels={channels}): use 'mlp' or 'path'")
+    if mode != "add" and head in _OF_LOGITS:
+        raise GraphPEValueError(f"head {head!r} is a function of logits: use mode='add' (got {mode!r})")
+    if size is not None and (head not in _SIZES or size < (2 if head == "t5" else 1)):
+        raise GraphPEValueError(f"size={size} is not one that head {head!r} can have")
+    if head == "t5" and max_distance <= (size or _SIZES["t5"]) // 2:
+        raise GraphPEValueError(f"max_distance must be greater than half of size (got {max_distance})")

@@ -1,0 +1,1 @@
+"""Attention with clamped scores over edges (Dwivedi and Bresson)."""

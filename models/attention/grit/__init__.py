@@ -1,0 +1,1 @@
+"""GRIT's attention over pairs."""

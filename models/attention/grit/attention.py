@@ -1,0 +1,361 @@
+"""GRIT's attention over pairs of nodes, fast and with little memory.
+
+The formulas, their arguments and the derivative of the signed root are those of
+`graphpe.models.attention.grit.reference`.
+
+On a CPU, in float32 and float64, compiled loops over blocks of pairs do all that is not a product of matrices
+(`graphpe.models.attention.grit.kernels`). The pairs are divided among torch's threads at nodes. Softmax needs no
+maximum (the clamp bounds it), and so the forward pass and the backward pass are one pass over memory each.
+
+Costs of a pair, with D channels and H heads:
+
+    multiply-adds     3 D^2 forward, 6 D^2 backward; with `checkpoint` 2 D^2 more. D^2 and 2 D^2 fewer without `update`
+    kept for the backward pass
+                      z, the scale W_s z + b_s, f and logits: 3 D + H numbers; z and logits, D + H, with `checkpoint`;
+                      a byte for every number with dropout. `out` is the z of the next layer and is counted there
+    read and written  z, scale, f, out forward: 4 D numbers; the same, and the gradients of out and z backward: 6 D
+
+Elsewhere (other devices, autocast to bfloat16) the reference runs and is run again in the backward pass, which keeps z
+alone: D numbers a pair. `torch.compile` traces the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint as recomputed
+
+from graphpe.models.attention.grit.kernels import backward_rows, block_rows, forward_rows
+from graphpe.models.attention.grit.reference import (
+    CLAMP,
+    SMALLEST,
+    Dropped,
+    PairAttention,
+    PairUpdate,
+    grit_attention_reference,
+)
+from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.threads import flat, parts_of, run_parts
+
+
+def grit_attention(
+    z: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    score: Tensor,
+    pairs: PairSet,
+    *,
+    heads: int,
+    update: PairUpdate | None = None,
+    attention_dropout: Dropped | None = None,
+    feature_dropout: Dropped | None = None,
+    checkpoint: bool = False,
+) -> PairAttention:
+    """Attention of each node over the pairs that end in it, and the update of the pairs.
+
+    A node in which no pair ends receives zero.
+
+    Args:
+        z: Rows of pairs, `[P, D]`.
+        query: `[N, D]`.
+        key: `[N, D]`.
+        value: `[N, D]`.
+        weight: W_s over W_f, `[2 D, D]`.
+        bias: b_s and b_f, `[2 D]`.
+        score: The vectors A of all heads, `[D]`.
+        pairs: The pairs.
+        heads: Number of heads; divides D.
+        update: How `out` is made; None for none.
+        attention_dropout: Dropout of weights, `[P, H]`.
+        feature_dropout: Dropout of f in the update, `[P, D]`.
+        checkpoint: Compute the products with z again in the backward pass instead of keeping them.
+    """
+    if torch.compiler.is_compiling():
+        return grit_attention_reference(
+            z,
+            query,
+            key,
+            value,
+            weight,
+            bias,
+            score,
+            pairs,
+            heads=heads,
+            update=update,
+            attention_dropout=attention_dropout,
+            feature_dropout=feature_dropout,
+        )
+    if not _compiled_runs(z, query, weight):
+        return _recomputed_reference(
+            z, query, key, value, weight, bias, score, pairs, heads, update, attention_dropout, feature_dropout
+        )
+    stored = torch.is_grad_enabled() and not checkpoint
+    parts = (None, None, None) if update is None else (update.weight, update.scale, update.shift)
+    message, edge_message, out, mean, variance = _PairAttention.apply(
+        z, query, key, value, weight, bias, score, *parts, pairs, heads, attention_dropout, feature_dropout, stored
+    )
+    return PairAttention(message, edge_message, out, mean, variance)
+
+
+def _compiled_runs(z: Tensor, query: Tensor, weight: Tensor) -> bool:
+    return (
+        z.device.type == "cpu"
+        and z.dtype == query.dtype == weight.dtype
+        and z.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _recomputed_reference(
+    z: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    score: Tensor,
+    pairs: PairSet,
+    heads: int,
+    update: PairUpdate | None,
+    attention_dropout: Dropped | None,
+    feature_dropout: Dropped | None,
+) -> PairAttention:
+    def run(
+        z: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        score: Tensor,
+        *parts: Tensor,
+    ) -> PairAttention:
+        return grit_attention_reference(
+            z,
+            query,
+            key,
+            value,
+            weight,
+            bias,
+            score,
+            pairs,
+            heads=heads,
+            update=PairUpdate(*parts) if parts else None,
+            attention_dropout=attention_dropout,
+            feature_dropout=feature_dropout,
+        )
+
+    parts = () if update is None else (update.weight, update.scale, update.shift)
+    # Masks of dropout are arguments: no random state to restore.
+    return recomputed(
+        run, z, query, key, value, weight, bias, score, *parts, use_reentrant=False, preserve_rng_state=False
+    )
+
+
+class _PairAttention(torch.autograd.Function):
+    """The compiled passes and what they need; see `grit_attention`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        z: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        score: Tensor,
+        out_weight: Tensor | None,
+        out_scale: Tensor | None,
+        out_shift: Tensor | None,
+        pairs: PairSet,
+        heads: int,
+        attention_dropout: Dropped | None,
+        feature_dropout: Dropped | None,
+        stored: bool,
+    ) -> tuple[Tensor | None, ...]:
+        z, query, key, value = (x.contiguous() for x in (z, query, key, value))
+        (num_pairs, width), num_nodes = z.shape, query.shape[0]
+        number, block_size = z.numpy().dtype.type, block_rows(width)
+        parts = parts_of(pairs)
+        w_scale, w_feature = (part.t().contiguous() for part in weight.chunk(2))
+        w_out = z.new_empty(0, 0) if out_weight is None else out_weight.t().contiguous()
+        updates = out_weight is not None
+        empty = z.new_empty(0)
+
+        scale, feature = (z.new_empty(num_pairs if stored else 0, width) for _ in range(2))
+        out = z.new_empty(num_pairs if updates else 0, width)
+        logit = z.new_empty(num_pairs * heads + width // heads)
+        message, edge_message = z.new_zeros(num_nodes, width), z.new_zeros(num_nodes, width)
+        total = z.new_zeros(num_nodes, heads)
+        means, squares = (np.zeros((len(parts), width)) for _ in range(2))
+
+        inputs: list[Any] = [
+            pairs.source.numpy(),
+            pairs.ptr.numpy(),
+            z.numpy(),
+            *map(flat, (query, key, value)),
+            w_scale.numpy(),
+            w_feature.numpy(),
+            *map(flat, (bias, score)),
+            *_mask(attention_dropout, number),
+            w_out.numpy(),
+            flat(empty if out_scale is None else out_scale),
+            flat(empty if out_shift is None else out_shift),
+            *_mask(feature_dropout, number),
+            number(CLAMP),
+            block_size,
+        ]
+        kept = [scale.numpy(), feature.numpy()]
+        results = [logit.numpy(), *map(flat, (total, message, edge_message)), out.numpy()]
+        head = (0,) * (width // heads)
+
+        def run(part: int) -> None:
+            products = kept if stored else [np.empty((block_size, width), number) for _ in range(2)]
+            outputs = [*results, means[part], squares[part]]
+            forward_rows(*[*parts[part], *inputs, *products, stored, *outputs, head])
+
+        run_parts(run, len(parts))
+        inverse = torch.where(total == 0, 0, total.reciprocal())
+        for x in (message, edge_message):
+            x.view(num_nodes, heads, width // heads).mul_(inverse.unsqueeze(-1))
+        mean, variance = (torch.from_numpy(x).to(z.dtype) for x in _joined(means, squares, parts, pairs))
+
+        ctx.save_for_backward(
+            z,
+            query,
+            key,
+            value,
+            weight,
+            bias,
+            score,
+            out_weight,
+            out_scale,
+            attention_dropout.keep if attention_dropout is not None else None,
+            feature_dropout.keep if feature_dropout is not None else None,
+            scale,
+            feature,
+            logit,
+            inverse,
+            message,
+            edge_message,
+            out if updates else None,
+            mean if updates else None,
+        )
+        ctx.pairs, ctx.heads, ctx.stored = pairs, heads, stored
+        ctx.dropout_scales = [None if x is None else x.scale for x in (attention_dropout, feature_dropout)]
+        if not updates:
+            return message, edge_message, None, None, None
+        return message, edge_message, out, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any,
+        grad_message: Tensor,
+        grad_edge_message: Tensor,
+        grad_out: Tensor | None,
+        grad_mean: Tensor | None,
+        grad_variance: Tensor | None,
+    ) -> tuple[Tensor | None, ...]:
+        z, query, key, value, weight, bias, score, out_weight, out_scale, *rest = ctx.saved_tensors
+        attention_keep, feature_keep, scale, feature, logit, inverse, message, edge_message, out, mean = rest
+        pairs, heads, stored = ctx.pairs, ctx.heads, ctx.stored
+        attention_dropout, feature_dropout = (
+            None if keep is None else Dropped(keep, factor)
+            for keep, factor in zip((attention_keep, feature_keep), ctx.dropout_scales, strict=True)
+        )
+        (num_pairs, width), num_nodes = z.shape, query.shape[0]
+        number, block_size = z.numpy().dtype.type, block_rows(width)
+        parts = parts_of(pairs)
+        w_scale, w_feature = (part.t().contiguous() for part in weight.chunk(2))
+        empty, no_rows = z.new_empty(0), z.new_empty(0, 0)
+        slope, offset = empty, empty
+        if out_weight is not None:
+            assert grad_mean is not None, "autograd fills in zeros"
+            assert grad_variance is not None, "autograd fills in zeros"
+            slope = grad_variance * (2 / max(num_pairs, 1))
+            offset = grad_mean / max(num_pairs, 1) - slope * mean
+        grad_message, grad_edge_message = grad_message.contiguous(), grad_edge_message.contiguous()
+        mean_grad = (
+            (grad_message * message + grad_edge_message * edge_message).view(num_nodes, heads, width // heads).sum(-1)
+        )
+        grad_z = torch.empty_like(z)
+        grad_out = grad_out.contiguous() if grad_out is not None else no_rows
+        grad_query = torch.zeros_like(query)
+        count = len(parts)
+        grad_key, grad_value = (z.new_zeros(count, num_nodes, width) for _ in range(2))
+        grad_weight = z.new_zeros(count, 2 * width, width)
+        grad_out_weight = z.new_zeros(count, width, width) if out_weight is not None else z.new_zeros(count, 0, 0)
+        grad_bias, grad_score, grad_scale, grad_shift = (
+            np.zeros((count, size)) for size in (2 * width, width, width, width)
+        )
+
+        inputs: list[Any] = [
+            pairs.source.numpy(),
+            pairs.ptr.numpy(),
+            z.numpy(),
+            *map(flat, (query, key, value)),
+            w_scale.numpy(),
+            w_feature.numpy(),
+            flat(bias),
+            weight.contiguous().numpy(),
+            flat(score),
+            *_mask(attention_dropout, number),
+            (no_rows if out_weight is None else out_weight.contiguous()).numpy(),
+            flat(empty if out_scale is None else out_scale),
+            *_mask(feature_dropout, number),
+            number(CLAMP),
+            number(SMALLEST),
+            block_size,
+        ]
+        kept = [scale.numpy(), feature.numpy()]
+        gradients = [
+            logit.numpy(),
+            *map(flat, (inverse, grad_message, grad_edge_message, mean_grad)),
+            grad_out.numpy(),
+            (no_rows if out is None else out).numpy(),
+            flat(slope),
+            flat(offset),
+            grad_z.numpy(),
+            flat(grad_query),
+        ]
+        sums = [x.view(count, -1).numpy() for x in (grad_key, grad_value)]
+        sums += [grad_weight.numpy(), grad_out_weight.numpy(), grad_bias, grad_score, grad_scale, grad_shift]
+        head = (0,) * (width // heads)
+
+        def run(part: int) -> None:
+            products = kept if stored else [np.empty((block_size, width), number) for _ in range(2)]
+            outputs = [*gradients, *(x[part] for x in sums)]
+            backward_rows(*[*parts[part], *inputs, *products, stored, *outputs, head])
+
+        run_parts(run, count)
+        vectors = (torch.from_numpy(x.sum(0)).to(z.dtype) for x in (grad_bias, grad_score, grad_scale, grad_shift))
+        bias_grad, score_grad, scale_grad, shift_grad = vectors
+        updates = (grad_out_weight.sum(0), scale_grad, shift_grad) if out_weight is not None else (None,) * 3
+        nodes = (grad_query, grad_key.sum(0), grad_value.sum(0))
+        return (grad_z, *nodes, grad_weight.sum(0), bias_grad, score_grad, *updates, *(None,) * 5)
+
+
+def _mask(dropped: Dropped | None, number: Any) -> tuple[np.ndarray, Any]:
+    if dropped is None:
+        return np.empty(0, np.bool_), number(1)
+    return flat(dropped.keep), number(dropped.scale)
+
+
+def _joined(
+    means: np.ndarray, squares: np.ndarray, parts: list[tuple[int, int]], pairs: PairSet
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and biased variance of all rows, from those of the parts."""
+    ptr = pairs.ptr.numpy()
+    counts = np.array([ptr[last] - ptr[first] for first, last in parts], np.float64)[:, None]
+    number = max(counts.sum(), 1.0)
+    mean = (counts * means).sum(0) / number
+    return mean, (squares + counts * (means - mean) ** 2).sum(0) / number

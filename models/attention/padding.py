@@ -1,0 +1,162 @@
+"""All ordered node pairs of each graph as padded blocks.
+
+The layout is built once a batch and shared by the layers, without a Python loop over graphs. It waits for a GPU only if
+the batch does not say how large it is (`Membership.max_size`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from graphpe.models.layers.nodes import Membership
+
+
+@dataclass(frozen=True)
+class Block:
+    """Graphs padded to one size.
+
+    Attributes:
+        graphs: Number b of graphs.
+        size: Nodes n that each is padded to.
+        key_mask: 0 for the keys of a graph and -inf for padding, `[b, 1, 1, n]`; all 0 for a graph without nodes.
+    """
+
+    graphs: int
+    size: int
+    key_mask: Tensor
+
+
+@dataclass(frozen=True)
+class PaddedLayout:
+    """All node pairs of each graph as padded blocks `[b, H, n, n]` (query i, key j).
+
+    Attributes:
+        blocks: The blocks; each graph with nodes is in one.
+        edge_index: The real edges (source, target), `[2, E]`.
+        node: Node at each place of the blocks, `[sum of b n]`; padding places hold some valid node.
+        place: Place of each node in `node`, `[N]`.
+        offset: Place of each edge's pair, for the first head, in the concatenation of the blocks' pairs, `[E]`.
+        head_stride: Distance of two heads of one pair in the same concatenation, `[E]`.
+        multiplicity: Number of edges on each edge's pair, `[E]` float32.
+        num_places: Length of the concatenation of the blocks' pairs.
+    """
+
+    blocks: list[Block]
+    edge_index: Tensor
+    node: Tensor
+    place: Tensor
+    offset: Tensor
+    head_stride: Tensor
+    multiplicity: Tensor
+    num_places: int
+
+
+def padded_layout(members: Membership, edge_index: Tensor, heads: int) -> PaddedLayout:
+    """The padded layout of a batch.
+
+    On a CPU graphs are grouped by the power of two above their size, each group padded to its largest graph, so that
+    one large graph does not make every other one as large. Elsewhere all graphs form one block, because grouping
+    needs their sizes on the host; a loader that buckets graphs by size keeps the padding small there.
+    """
+    sizes, ptr, device = members.sizes, members.ptr, members.ptr.device
+    groups = _size_groups(members)
+    place_of_graph = torch.zeros_like(sizes)  # place of a graph's first node
+    size_of_graph = torch.zeros_like(sizes)  # n of its block
+    pair_of_graph = torch.zeros_like(sizes)  # place of its first pair
+    blocks, nodes, num_nodes, num_places = [], [sizes.new_empty(0)], 0, 0
+    last = max(members.graph.numel() - 1, 0)
+    for graphs, size in groups:
+        count, column = graphs.numel(), torch.arange(size, device=device)
+        lengths = sizes.index_select(0, graphs).unsqueeze(1)
+        node = (ptr.index_select(0, graphs).unsqueeze(1) + column).clamp(max=last)
+        nodes.append(node.flatten())
+        padding = (column >= lengths) & (lengths > 0)
+        key_mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
+        blocks.append(Block(count, size, key_mask.view(count, 1, 1, size)))
+        order = torch.arange(count, device=device)
+        place_of_graph[graphs] = num_nodes + order * size
+        pair_of_graph[graphs] = num_places + order * (heads * size * size)
+        size_of_graph[graphs] = size
+        num_nodes += count * size
+        num_places += count * heads * size * size
+
+    local = torch.arange(members.graph.numel(), device=device) - ptr.index_select(0, members.graph)
+    place = place_of_graph.index_select(0, members.graph) + local
+    j, i = edge_index[0], edge_index[1]
+    graph = members.graph.index_select(0, i)
+    n = size_of_graph.index_select(0, graph)
+    offset = pair_of_graph.index_select(0, graph) + local.index_select(0, i) * n + local.index_select(0, j)
+    ones = torch.ones(offset.numel(), device=device)
+    counts = torch.zeros(num_places, device=device).index_add(0, offset, ones)
+    return PaddedLayout(
+        blocks, edge_index, torch.cat(nodes), place, offset, n * n, counts.index_select(0, offset), num_places
+    )
+
+
+@dataclass(frozen=True)
+class PaddedNodes:
+    """The nodes of each graph as padded blocks `[b, n]`, for attention that needs nothing of the edges.
+
+    Attributes:
+        blocks: The blocks; each graph with nodes is in one.
+        node: Node at each place of the blocks, `[sum of b n]`; padding places hold some valid node.
+        place: Place of each node in `node`, `[N]`.
+        graph: Graph at each row of the blocks, `[sum of b]`.
+    """
+
+    blocks: list[Block]
+    node: Tensor
+    place: Tensor
+    graph: Tensor
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        """Rows of nodes `[N, D]` as the blocks `[b, n, D]`."""
+        lengths = [block.graphs * block.size for block in self.blocks]
+        parts = x.index_select(0, self.node).split(lengths)
+        return [part.view(block.graphs, block.size, -1) for part, block in zip(parts, self.blocks, strict=True)]
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        """The blocks `[b, n, D]` as rows of nodes `[N, D]`; needs at least one block."""
+        return torch.cat([part.flatten(0, 1) for part in parts]).index_select(0, self.place)
+
+
+def padded_nodes(members: Membership) -> PaddedNodes:
+    """The nodes of a batch as padded blocks, grouped as in `padded_layout`. O(N) memory, padding included."""
+    sizes, ptr, device = members.sizes, members.ptr, members.ptr.device
+    place_of_graph = torch.zeros_like(sizes)
+    blocks, nodes, ids, num_nodes = [], [sizes.new_empty(0)], [sizes.new_empty(0)], 0
+    last = max(members.graph.numel() - 1, 0)
+    for graphs, size in _size_groups(members):
+        count, column = graphs.numel(), torch.arange(size, device=device)
+        lengths = sizes.index_select(0, graphs).unsqueeze(1)
+        nodes.append((ptr.index_select(0, graphs).unsqueeze(1) + column).clamp(max=last).flatten())
+        padding = (column >= lengths) & (lengths > 0)
+        key_mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
+        blocks.append(Block(count, size, key_mask.view(count, 1, 1, size)))
+        place_of_graph[graphs] = num_nodes + torch.arange(count, device=device) * size
+        ids.append(graphs)
+        num_nodes += count * size
+    local = torch.arange(members.graph.numel(), device=device) - ptr.index_select(0, members.graph)
+    place = place_of_graph.index_select(0, members.graph) + local
+    return PaddedNodes(blocks, torch.cat(nodes), place, torch.cat(ids))
+
+
+def _size_groups(members: Membership) -> list[tuple[Tensor, int]]:
+    """Graph ids of each group and the size to pad them to; graphs without nodes may be left out."""
+    sizes = members.sizes
+    if sizes.numel() == 0:
+        return []
+    if sizes.device.type != "cpu":
+        size = members.max_size if members.max_size is not None else int(sizes.max())
+        return [(torch.arange(sizes.numel(), device=sizes.device), size)] if size else []
+    level = torch.log2(sizes.clamp(min=1).double()).ceil().long()
+    level[sizes == 0] = -1
+    groups = []
+    for value in level.unique().tolist():
+        if value >= 0:
+            graphs = (level == value).nonzero().flatten()
+            groups.append((graphs, int(sizes[graphs].max())))
+    return groups

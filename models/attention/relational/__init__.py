@@ -1,0 +1,1 @@
+"""Relational attention and its update of pairs."""

@@ -1,0 +1,123 @@
+"""Linear attention: a kernel of queries and keys with finitely many features, O(N D C) instead of O(n^2 D).
+
+Shape legend: N nodes, D channels, H heads, C = D / H; a block holds b graphs padded to n nodes. With phi >= 0,
+
+    out_i = sum_j M_ij (phi(q_i) . phi(k_j)) v_j / sum_j M_ij (phi(q_i) . phi(k_j))
+
+over the nodes j of i's graph. Without a mask (M = 1) the sums over j are taken once a graph. With one they are products
+of M with fields on the nodes (Choromanski et al. 2022, arXiv:2107.07999): any M that has a fast product will do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from graphpe.models.attention.padding import PaddedNodes
+from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.softmax.rotary import rotate
+
+Feature = Literal["elu", "relu"]
+
+
+class Mask(Protocol):
+    """A matrix M over the nodes of each graph, non-negative, of which only products are needed."""
+
+    def apply(self, x: Tensor) -> Tensor:
+        """M X for fields X `[N, columns]` on the nodes, `[N, columns]`; differentiable in X."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class PairMask:
+    """The mask with entries `value` `[P]` at a set of pairs (row i = target, column j = source) and 0 elsewhere.
+
+    The plain form of a mask, O(P columns) time and memory.
+    """
+
+    pairs: PairSet
+    value: Tensor
+
+    def apply(self, x: Tensor) -> Tensor:
+        """M X."""
+        rows = x.index_select(0, self.pairs.source) * self.value.to(x.dtype).unsqueeze(1)
+        return torch.zeros_like(x, dtype=rows.dtype).index_add(0, self.pairs.target, rows)
+
+
+def linear_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    nodes: PaddedNodes,
+    *,
+    heads: int,
+    feature: Feature = "elu",
+    mask: Mask | None = None,
+    angles: Tensor | None = None,
+) -> Tensor:
+    """Kernel attention of each node over all nodes of its graph, `[N, D]`.
+
+    Where the denominator is zero the result is (`relu` features can all vanish). Sums are taken in float32 or better.
+
+    With angles, features are rotated as in `rotary` in the numerator, not in the denominator, which could vanish or
+    change its sign (Su et al. 2021, eq. 19): the weights depend on coordinates through differences only and need not
+    add up to 1.
+
+    Args:
+        query: `[N, D]`.
+        key: `[N, D]`.
+        value: `[N, D]`.
+        nodes: The nodes of each graph in padded blocks; not used with a mask.
+        heads: Number of heads; divides D.
+        feature: phi: `elu`: elu(x) + 1 (Katharopoulos et al. 2020); `relu`.
+        mask: M, the same for all heads; None for 1. O(heads) products with C (C + 1) columns.
+        angles: `[N, H, C / 2]`.
+    """
+    exact = torch.promote_types(query.dtype, torch.float32)
+    dtype, value = query.dtype, value.to(exact)
+    query, key = (functional.elu(x.to(exact)) + 1 if feature == "elu" else x.to(exact).relu() for x in (query, key))
+    turned = (query, key) if angles is None else (rotate(query, angles), rotate(key, angles))
+    if mask is not None:
+        out = _masked(query, key, *turned, value, mask, heads)
+    elif not nodes.blocks:  # not one node
+        out = value
+    else:
+        out = _unmasked(query, key, *turned, value, nodes, heads)
+    return out.to(dtype)
+
+
+def _unmasked(
+    query: Tensor, key: Tensor, turned_query: Tensor, turned_key: Tensor, value: Tensor, nodes: PaddedNodes, heads: int
+) -> Tensor:
+    fields = (query, key, turned_query, turned_key, value)
+    outputs = []
+    for block, *rows in zip(nodes.blocks, *(nodes.split(x) for x in fields), strict=True):
+        q, k, tq, tk, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)  # [b, H, n, C]
+        real = (block.key_mask == 0).to(k.dtype).transpose(2, 3)  # [b, 1, n, 1]
+        top = torch.matmul(tq, torch.matmul((tk * real).transpose(2, 3), v))
+        total = torch.matmul(q, (k * real).sum(2).unsqueeze(-1))
+        outputs.append((top / _without_zeros(total)).transpose(1, 2).flatten(2))
+    return nodes.join(outputs)
+
+
+def _masked(
+    query: Tensor, key: Tensor, turned_query: Tensor, turned_key: Tensor, value: Tensor, mask: Mask, heads: int
+) -> Tensor:
+    nodes, channels = query.shape[0], query.shape[1] // heads
+    q, k, tq, tk, v = (x.view(nodes, heads, channels) for x in (query, key, turned_query, turned_key, value))
+    outputs = []
+    for head in range(heads):  # one at a time: [N, C (C + 1)] is the memory it takes
+        outer = (tk[:, head].unsqueeze(2) * v[:, head].unsqueeze(1)).flatten(1)  # [N, C C]
+        sums = mask.apply(torch.cat([outer, k[:, head]], dim=1))
+        top = (tq[:, head].unsqueeze(1) @ sums[:, : channels * channels].unflatten(1, (channels, channels))).squeeze(1)
+        total = (q[:, head] * sums[:, channels * channels :]).sum(1, keepdim=True)
+        outputs.append(top / _without_zeros(total))
+    return torch.cat(outputs, dim=1)
+
+
+def _without_zeros(total: Tensor) -> Tensor:
+    return torch.where(total == 0, 1.0, total)

@@ -1,0 +1,124 @@
+"""Rotary attention over coordinates of nodes: RoPE (Su et al. 2021) on graphs (WIRE, Reid et al. 2025).
+
+A node with coordinates r_i has the angles theta_i = Omega r_i, one for each pair of channels of a head. Queries and
+keys are rotated in these planes, so that
+
+    (R_i q_i) . (R_j k_j) = q_i . R(theta_j - theta_i) k_j
+
+depends on coordinates through r_i - r_j only. On a path whose coordinate is the position, and with Omega the powers of
+10000, that is RoPE.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.padding import PaddedNodes
+from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.softmax.softmax import PaddedFactors, PairFactors, softmax_attention
+from graphpe.models.encoders.reading import read_encoding
+
+Frequencies = Literal["normal", "geometric"]
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Rotate channels (2c, 2c + 1) of every head by `angles[..., c]`.
+
+    Args:
+        x: Queries or keys, `[N, D]`.
+        angles: `[N, H, C / 2]` with H C = D.
+    """
+    pairs = x.view(*angles.shape, 2)
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    even, odd = pairs[..., 0], pairs[..., 1]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).view_as(x)
+
+
+class RotaryAttention(nn.Module):
+    """Softmax attention with queries and keys rotated by the node coordinates `batch[key]` `[N, coordinates]`.
+
+    Angles are learned linear maps of the coordinates, for each head its own:
+
+        theta_ihc = sum_m Omega_hcm r_im,    c = 1 ... C / 2
+
+    Omega starts as `frequencies="normal"`: drawn from N(0, scale^2), for which E[logit] falls with |r_i - r_j|^2, the
+    effective resistance where coordinates are `SpectralCoordinates(scale="resistance")`; or `"geometric"`: plane c
+    turns with coordinate c mod M at scale * 10000^(-(c // M) 2 M / C): for one coordinate the frequencies of RoPE, for
+    several those of axial RoPE.
+
+    Signs and rotations of repeated eigenvectors change the coordinates and, with them, the result: the same for all
+    nodes, but not absorbed by Omega.
+
+    Args:
+        key: Name of the coordinates in the batch.
+        coordinates: Their number M.
+        width: Width D of queries and keys.
+        heads: Number of heads; C = D / heads is even.
+        frequencies: Initial Omega.
+        scale: Its scale.
+        learned: Whether Omega is trained.
+
+    Raises:
+        GraphPEValueError: If a number is out of range; in `forward` if the batch has no such coordinates.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        coordinates: int,
+        width: int,
+        heads: int,
+        *,
+        frequencies: Frequencies = "normal",
+        scale: float = 1.0,
+        learned: bool = True,
+    ) -> None:
+        super().__init__()
+        if min(coordinates, width, heads) < 1 or width % (2 * heads):
+            raise GraphPEValueError(
+                f"RotaryAttention needs positive numbers and a width that is a multiple of 2 * heads "
+                f"(got coordinates={coordinates}, width={width}, heads={heads})"
+            )
+        if frequencies not in get_args(Frequencies):
+            raise GraphPEValueError(f"frequencies must be 'normal' or 'geometric' (got {frequencies!r})")
+        self.key = key
+        self.coordinates = coordinates
+        self.heads = heads
+        planes = width // heads // 2
+        if frequencies == "normal":
+            omega = torch.randn(heads, planes, coordinates) * scale
+        else:
+            plane = torch.arange(planes)
+            power = -(plane // coordinates).double() * coordinates / planes
+            turning = nn.functional.one_hot(plane % coordinates, coordinates)
+            omega = (scale * 10000.0**power).unsqueeze(1).mul(turning).float().expand(heads, -1, -1).clone()
+        self.omega = nn.Parameter(omega, requires_grad=learned)
+
+    def angles(self, batch: Data) -> Tensor:
+        """Angles of every node, head and plane, `[N, H, C / 2]`, in float32 or better."""
+        value = read_encoding(batch, self.key, self.coordinates)
+        if value.is_complex():
+            raise GraphPEValueError(f"batch.{self.key} is complex: rotary attention takes real coordinates")
+        exact = torch.promote_types(self.omega.dtype, torch.float32)
+        # Not a matrix product: autocast would round angles to three digits.
+        return (value.to(exact)[:, None, None, :] * self.omega.to(exact)).sum(-1)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        pairs: PairSet | PaddedNodes,
+        factors: PairFactors | PaddedFactors | None = None,
+        *,
+        angles: Tensor,
+        dropout: float = 0.0,
+    ) -> Tensor:
+        """`softmax_attention` of rotated queries and keys; `angles` as from `angles(batch)`, once a batch."""
+        query, key = rotate(query, angles), rotate(key, angles)
+        return softmax_attention(query, key, value, pairs, factors, heads=self.heads, dropout=dropout)

@@ -1,0 +1,268 @@
+"""Softmax attention with biases of pairs, over all pairs of each graph or over any set of pairs.
+
+Shape legend: N nodes, P pairs, D channels, H heads, C = D / H. For every pair (j -> i) and head
+
+    logit_ij  = q_i k_j / sqrt(C) + add_ij
+    weight_ij = exp(logit_ij) / sum over the pairs (l -> i) of exp(logit_il)
+    out_i     = sum over the pairs (j -> i) of weight_ij multiply_ij v_j,
+
+zero where no pair ends in i. Factors come after the softmax and weights are not normalised again (URPE). Dropout is of
+the weights, factors included.
+
+Three paths, one meaning: over all pairs in padded blocks by `scaled_dot_product_attention`, biases included; over all
+pairs with factors, which PyTorch's kernels do not know, by the same products written out; over any other set of pairs
+(edges, for instance) along the list, in O(P D) time, with nothing of size `[P, D]` stored for the backward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.padding import PaddedNodes
+from graphpe.models.attention.pairs import PairSet
+
+# Bytes of one [rows, D] block of the list path, as in `graphpe.models.attention.clamped.edge_list`.
+_BLOCK_BYTES = {"cpu": 1 << 20, "cuda": 1 << 26}
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedFactors:
+    """`PairFactors` of all pairs in the blocks of a `PaddedNodes`: made once, shared by the layers.
+
+    Attributes:
+        add: Of each block `[b, H, n, n]`, -inf at padding keys; None for none.
+        multiply: Of each block `[b, H, n, n]`; None for none.
+    """
+
+    add: list[Tensor] | None
+    multiply: list[Tensor] | None
+
+
+def pad_factors(factors: PairFactors, pairs: PairSet, nodes: PaddedNodes) -> PaddedFactors:
+    """The factors of all pairs of each graph in padded blocks. One gather of rows `[H]`; its gradient is a scatter."""
+    return PaddedFactors(
+        None if factors.add is None else _blocks(factors.add, pairs, nodes, masked=True),
+        None if factors.multiply is None else _blocks(factors.multiply, pairs, nodes, masked=False),
+    )
+
+
+def _blocks(value: Tensor, pairs: PairSet, nodes: PaddedNodes, *, masked: bool) -> list[Tensor]:
+    lengths = [block.graphs * block.size for block in nodes.blocks]
+    out = []
+    for block, node in zip(nodes.blocks, nodes.node.split(lengths), strict=True):
+        b, n = block.graphs, block.size
+        # Pairs of a query are consecutive; padding reads whatever follows them.
+        row = pairs.ptr.index_select(0, node).unsqueeze(1) + torch.arange(n, device=node.device)
+        rows = value.index_select(0, row.clamp(max=pairs.num_pairs - 1).flatten())
+        padded = rows.view(b, n, n, -1).permute(0, 3, 1, 2)
+        out.append(padded + block.key_mask.to(padded.dtype) if masked else padded)
+    return out
+
+
+def softmax_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pairs: PairSet | PaddedNodes,
+    factors: PairFactors | PaddedFactors | None = None,
+    *,
+    heads: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Attention of each node over the pairs that end in it, `[N, D]`.
+
+    Args:
+        query: `[N, D]`.
+        key: `[N, D]`.
+        value: `[N, D]`.
+        pairs: A set of pairs, or all pairs of each graph as padded nodes.
+        factors: Biases and factors of the pairs: `PairFactors` for a set, `PaddedFactors` for padded nodes.
+        heads: Number of heads; divides D.
+        dropout: Probability of dropout of weights; 0 outside training.
+    """
+    if isinstance(pairs, PaddedNodes):
+        assert not isinstance(factors, PairFactors), "factors of padded nodes are padded: use pad_factors"
+        return _padded_attention(query, key, value, pairs, factors, heads, dropout)
+    assert not isinstance(factors, PaddedFactors), "factors of a set of pairs are rows, not blocks"
+    if torch.compiler.is_compiling():
+        return softmax_attention_reference(query, key, value, pairs, factors, heads=heads, dropout=dropout)
+    add, multiply = (None, None) if factors is None else (factors.add, factors.multiply)
+    if dropout:
+        ones = torch.ones(pairs.num_pairs, heads, dtype=_exact(query[:0]).dtype, device=query.device)
+        kept = functional.dropout(ones, dropout)
+        multiply = kept if multiply is None else multiply * kept
+    return _ListAttention.apply(query, key, value, pairs.source, pairs.target, add, multiply, heads)
+
+
+def softmax_attention_reference(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pairs: PairSet,
+    factors: PairFactors | None = None,
+    *,
+    heads: int,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The formulas of this module over a set of pairs, one line each: stores about four `[P, D]` tensors."""
+    (nodes, width), source, target = query.shape, pairs.source, pairs.target
+    channels = width // heads
+    factors = factors if factors is not None else PairFactors()
+    q, k, v = (_exact(x).view(nodes, heads, channels) for x in (query, key, value))
+
+    logit = (q.index_select(0, target) * k.index_select(0, source)).sum(-1) * channels**-0.5  # [P, H]
+    if factors.add is not None:
+        logit = logit + factors.add
+    weight = _segment_softmax(logit, target, nodes)
+    if factors.multiply is not None:
+        weight = weight * factors.multiply
+    weight = functional.dropout(weight, dropout, dropout > 0)
+    message = v.index_select(0, source) * weight.unsqueeze(-1)  # [P, H, C]
+    out = message.new_zeros(nodes, heads, channels).index_add(0, target, message)
+    return out.view(nodes, width).to(query.dtype)
+
+
+def _padded_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    nodes: PaddedNodes,
+    factors: PaddedFactors | None,
+    heads: int,
+    dropout: float,
+) -> Tensor:
+    if not nodes.blocks:  # not one node
+        return value
+    add = None if factors is None else factors.add
+    multiply = None if factors is None else factors.multiply
+    outputs = []
+    for index, (block, *rows) in enumerate(
+        zip(nodes.blocks, nodes.split(query), nodes.split(key), nodes.split(value), strict=True)
+    ):
+        q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)  # [b, H, n, C]
+        bias = (block.key_mask if add is None else add[index]).to(q.dtype)
+        if multiply is None:
+            out = functional.scaled_dot_product_attention(q, k, v, bias, dropout)
+        else:
+            logit = _exact(torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(2, 3))) + bias
+            weight = functional.dropout(torch.softmax(logit, -1) * multiply[index], dropout, dropout > 0)
+            out = torch.matmul(weight.to(v.dtype), v)
+        outputs.append(out.transpose(1, 2).flatten(2))
+    return nodes.join(outputs)
+
+
+class _ListAttention(torch.autograd.Function):
+    """Attention along a list of pairs; gathered rows are recomputed in the backward pass, which is written out."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        source: Tensor,
+        target: Tensor,
+        add: Tensor | None,
+        multiply: Tensor | None,
+        heads: int,
+    ) -> Tensor:
+        (nodes, width), pairs, channels = query.shape, source.numel(), query.shape[1] // heads
+        q, k, v = (_exact(x) for x in (query, key, value))
+        parts, (first, second) = _parts(pairs, q)
+        logit = q.new_empty(pairs, heads)
+        for part in parts:
+            a, b = _gather(q, target[part], first), _gather(k, source[part], second)
+            _head_sums(a.mul_(b), logit[part])
+        logit *= channels**-0.5
+        if add is not None:
+            logit += add
+        weight = _segment_softmax(logit, target, nodes)
+        factor = weight if multiply is None else weight * multiply
+        out = q.new_zeros(nodes, width)
+        for part in parts:
+            a = _gather(v, source[part], first)
+            a.view(-1, heads, channels).mul_(factor[part].unsqueeze(-1))
+            out.index_add_(0, target[part], a)
+        ctx.save_for_backward(query, key, value, source, target, add, multiply, weight)
+        ctx.heads = heads
+        return out.to(query.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, source, target, add, multiply, weight = ctx.saved_tensors
+        heads: int = ctx.heads
+        pairs, channels = source.numel(), query.shape[1] // heads
+        q, k, v, g = (_exact(x).contiguous() for x in (query, key, value, grad_out))
+        factor = weight if multiply is None else weight * multiply
+        grad_q, grad_k, grad_v = (torch.zeros_like(x) for x in (q, k, v))
+        parts, (first, second) = _parts(pairs, q)
+        grad_factor = torch.empty_like(weight)
+        for part in parts:
+            i, j = target[part], source[part]
+            a, b = _gather(g, i, first), _gather(v, j, second)
+            _head_sums(b.mul_(a), grad_factor[part])
+            a.view(-1, heads, channels).mul_(factor[part].unsqueeze(-1))
+            grad_v.index_add_(0, j, a)
+        grad_weight = grad_factor if multiply is None else grad_factor * multiply
+        # Softmax: w (g - sum of w g over the pairs of a query).
+        grad_logit = weight * grad_weight
+        mean = weight.new_zeros(q.shape[0], heads).index_add_(0, target, grad_logit)
+        grad_logit = grad_logit.addcmul(weight, mean.index_select(0, target), value=-1)
+        for part in parts:
+            i, j, rows = target[part], source[part], (grad_logit[part] * channels**-0.5).unsqueeze(-1)
+            a, b = _gather(k, j, first), _gather(q, i, second)
+            for x in (a, b):
+                x.view(-1, heads, channels).mul_(rows)
+            grad_q.index_add_(0, i, a)
+            grad_k.index_add_(0, j, b)
+        return (
+            grad_q.to(query.dtype),
+            grad_k.to(key.dtype),
+            grad_v.to(value.dtype),
+            None,
+            None,
+            None if add is None else grad_logit.to(add.dtype),
+            None if multiply is None else (grad_factor * weight).to(multiply.dtype),
+            None,
+        )
+
+
+def _segment_softmax(logit: Tensor, target: Tensor, nodes: int) -> Tensor:
+    """Softmax over the pairs that end in one node, `[P, H]`."""
+    place = target.unsqueeze(1).expand_as(logit)
+    top = logit.new_full((nodes, logit.shape[1]), -torch.inf).scatter_reduce(0, place, logit.detach(), "amax")
+    weight = (logit - top.index_select(0, target)).exp()
+    total = weight.new_zeros(nodes, weight.shape[1]).index_add(0, target, weight)
+    return weight / total.index_select(0, target)
+
+
+def _gather(x: Tensor, index: Tensor, block: Tensor) -> Tensor:
+    """Rows of `x`, written to the start of `block`: fresh memory for every block of rows costs more than the gather."""
+    out = block[: index.numel()]
+    return torch.index_select(x, 0, index, out=out)
+
+
+def _head_sums(x: Tensor, out: Tensor) -> None:
+    """Sums over each head's channels, from `[rows, D]` into `[rows, H]`; a product with ones beats `sum`."""
+    channels = x.shape[1] // out.shape[1]
+    torch.mv(x.view(-1, channels), x.new_ones(channels), out=out.view(-1))
+
+
+def _exact(x: Tensor) -> Tensor:
+    """`x` in at least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _parts(pairs: int, like: Tensor) -> tuple[list[slice], Tensor]:
+    """The list in blocks of rows that stay in cache, and room for two such blocks `[2, rows, D]`."""
+    size = _BLOCK_BYTES.get(like.device.type, 1 << 26)
+    step = max(1, min(pairs, size // max(like.shape[1] * like.element_size(), 1)))
+    return [slice(start, start + step) for start in range(0, pairs, step)], like.new_empty(2, step, like.shape[1])

@@ -1,0 +1,206 @@
+"""Linear attention masked by a function of the distance along a spanning tree: O(N D C) for all pairs of each graph.
+
+Small graphs are faster with their matrices of pairs, which is what they get.
+
+Shape legend: N nodes, D width, H heads, C = D / H; a block holds b graphs padded to n nodes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.data import Data
+
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.models.attention.padding import PaddedNodes, padded_nodes
+from graphpe.models.attention.softmax.linear import linear_attention
+from graphpe.models.layers.nodes import Membership
+from graphpe.structure.plan import Plan
+from graphpe.trees.fields import tree_distances, trees_of
+from graphpe.trees.functions.closed_form import Exponential, TreeFunction
+from graphpe.trees.spanning import SpanningTree
+
+TreeChoice = Literal["minimum", "shortest"]
+MaskSharing = Literal["heads", "synced", "none"]
+
+DENSE_NODES = 256
+"""Batches of graphs of at most as many nodes use matrices of all pairs; see `benchmarks.speed.tree_attention`."""
+
+
+@dataclass(frozen=True, eq=False)
+class TreeMask:
+    """The mask with entries f(d(i, j)), d along trees, and 0 between connected components.
+
+    Products are those of `SpanningTree.integrate`: O(N) a column on the CPU, O(N log N) elsewhere, without the matrix.
+    """
+
+    tree: SpanningTree
+    f: TreeFunction
+
+    @torch.compiler.disable
+    def apply(self, x: Tensor) -> Tensor:
+        """M X."""
+        return self.tree.integrate(self.f, x)
+
+
+@dataclass(frozen=True, eq=False)
+class TreeNodes:
+    """The nodes of a batch and its spanning trees: made once a batch, for all layers.
+
+    Attributes:
+        nodes: The nodes of each graph in padded blocks.
+        tree: A spanning tree of each connected component, of edges of length 1; None where nothing reads it.
+        hops: Distances along the trees in each block, `[b, 1, n, n]`, -1 between components and at padding; None for
+            sums over trees instead.
+    """
+
+    nodes: PaddedNodes
+    tree: SpanningTree | None
+    hops: list[Tensor] | None = None
+
+
+def tree_nodes(batch: Data, members: Membership, tree: TreeChoice | None) -> TreeNodes:
+    """The nodes and spanning trees of a batch, and their distances where graphs are small (`DENSE_NODES`).
+
+    O(E log E), on the CPU: trees of a batch on a GPU wait for it.
+
+    Edges count both ways and once, self-loops do nothing; the tree depends on the numbering of nodes only where
+    `graphpe.trees.spanning` says so.
+
+    Args:
+        batch: The batch.
+        members: Its partition into graphs.
+        tree: `minimum` or `shortest` (`minimum_spanning_trees`, `shortest_path_trees`); None for none.
+    """
+    nodes = padded_nodes(members)
+    if tree is None:
+        return TreeNodes(nodes, None)
+    plan = _plan(batch.edge_index, members)
+    (spanning,) = _spanning_trees(plan, tree)
+    if max((block.size for block in nodes.blocks), default=0) > DENSE_NODES:
+        return TreeNodes(nodes, spanning)
+    return TreeNodes(nodes, spanning, _hops_in_blocks(plan, tree, nodes))
+
+
+@torch.compiler.disable
+def _plan(edge_index: Tensor, members: Membership) -> Plan:
+    owner = members.graph.index_select(0, edge_index[0])
+    counts = torch.zeros_like(members.sizes).index_add(0, owner, torch.ones_like(owner))
+    edge_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    order = torch.argsort(owner, stable=True)  # edges of a batch stand together; those of other input may not
+    return Plan(PackedGraphs(edge_index.index_select(1, order), members.ptr, edge_ptr))
+
+
+@torch.compiler.disable
+def _spanning_trees(plan: Plan, tree: TreeChoice) -> list[SpanningTree]:
+    return plan.once(trees_of, tree, False, 1, 0)
+
+
+@torch.compiler.disable
+def _hops_in_blocks(plan: Plan, tree: TreeChoice, nodes: PaddedNodes) -> list[Tensor]:
+    flat = torch.cat([tree_distances(plan, tree=tree).float(), plan.graphs.ptr.new_full((1,), -1).float()])
+    out = []
+    for block, graphs in zip(nodes.blocks, nodes.graph.split([b.graphs for b in nodes.blocks]), strict=True):
+        size = plan.graphs.sizes[graphs].view(-1, 1, 1)
+        i = torch.arange(block.size, device=flat.device).unsqueeze(1)
+        row = plan.graphs.pair_ptr[graphs].view(-1, 1, 1) + i * size + i.T
+        row = torch.where((i < size) & (i.T < size), row, len(flat) - 1)
+        out.append(flat[row].unsqueeze(1))
+    return out
+
+
+class TreeDecay(nn.Module):
+    """Learned functions of a distance, each a mixture of two exponentials.
+
+        f(d) = exp(-r_1 d) + w exp(-r_2 d),    r_k = softplus(a_k),  w = exp(a_0)
+
+    Three parameters a function. It is positive and decreases, its largest value is at d = 0, and no distance overflows;
+    r_1 = r_2 = 0 leaves no mask. Sums over trees are exact: two terms of one coefficient.
+
+    At first r_1 = 2, 1, 1/2, ... over the functions, r_2 = r_1 / 8 and w = 1/8: near and far neighbours, which have the
+    same share of the sum over a path. They move slowly, so that where they begin matters: with w = 1 the many far nodes
+    outweigh the near ones, and a molecule's atoms see little but its mean.
+
+    Args:
+        functions: Their number.
+    """
+
+    def __init__(self, functions: int) -> None:
+        super().__init__()
+        near = 2 * 0.5 ** torch.arange(functions)
+        rate = torch.stack([near, near / 8])
+        self.rate = nn.Parameter(rate + torch.log(-torch.expm1(-rate)))  # the inverse of softplus
+        self.log_weight = nn.Parameter(torch.full((functions,), -math.log(8)))
+
+    def functions(self) -> list[TreeFunction]:
+        """As functions of `graphpe.trees`, differentiable in the parameters."""
+        rate, weight = functional.softplus(self.rate), torch.exp(self.log_weight)
+        return [Exponential(near) + w * Exponential(far) for near, far, w in zip(*rate, weight, strict=True)]
+
+    def of_hops(self, hops: Tensor) -> Tensor:
+        """Values `[b, functions, n, n]` at distances `[b, 1, n, n]`; 0 where these are negative."""
+        near, far = functional.softplus(self.rate)[:, :, None, None]
+        weight = torch.exp(self.log_weight)[:, None, None]
+        distance = hops.clamp(min=0)
+        return torch.where(hops < 0, 0.0, torch.exp(-near * distance) + weight * torch.exp(-far * distance))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.log_weight.numel()})"
+
+
+class TreeAttention(nn.Module):
+    """Linear attention of each node over its connected component, weighted by functions of tree distances.
+
+        out_i = sum_j f(d(i, j)) (phi(q_i) . phi(k_j)) v_j / sum_j f(d(i, j)) (phi(q_i) . phi(k_j))
+
+    in every head, phi = elu + 1 and d in hops along a spanning tree; then an output projection. The sums over j are
+    products of the mask with the fields phi(k) v^T and phi(k), C (C + 1) columns a head. 4 (D^2 + D) parameters and
+    three for each function.
+
+    Args:
+        width: Width D.
+        heads: Number of heads; divides `width`.
+        mask: A function f for each head (`heads`), one for all (`synced`), or 1 (`none`): then nodes attend to their
+            whole graph, whatever its components.
+    """
+
+    def __init__(self, width: int, heads: int, *, mask: MaskSharing = "heads") -> None:
+        super().__init__()
+        self.heads = heads
+        self.mask = mask
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.decay = None if mask == "none" else TreeDecay(heads if mask == "heads" else 1)
+
+    def forward(self, x: Tensor, where: TreeNodes) -> Tensor:
+        """From node embeddings `[N, D]` to `[N, D]`."""
+        query, key, value = self.query_key_value(x).chunk(3, dim=1)
+        if self.decay is None or where.tree is None:
+            return self.out(linear_attention(query, key, value, where.nodes, heads=self.heads))
+        if where.hops is not None:
+            return self.out(self._over_pairs(query, key, value, where.nodes, where.hops))
+        masks = [TreeMask(where.tree, f) for f in self.decay.functions()]
+        each = self.heads // len(masks)  # heads that share a function
+        groups = zip(*(part.chunk(len(masks), dim=1) for part in (query, key, value)), masks, strict=True)
+        messages = [linear_attention(q, k, v, where.nodes, heads=each, mask=mask) for q, k, v, mask in groups]
+        return self.out(torch.cat(messages, dim=1))
+
+    def _over_pairs(self, query: Tensor, key: Tensor, value: Tensor, nodes: PaddedNodes, hops: list[Tensor]) -> Tensor:
+        """The same by matrices of all pairs."""
+        if not nodes.blocks or self.decay is None:  # not one node
+            return value
+        exact = torch.promote_types(query.dtype, torch.float32)
+        query, key = (functional.elu(x.to(exact)) + 1 for x in (query, key))
+        outputs = []
+        for distance, *rows in zip(hops, *(nodes.split(x) for x in (query, key, value.to(exact))), strict=True):
+            q, k, v = (x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in rows)  # [b, H, n, C]
+            weight = torch.matmul(q, k.transpose(2, 3)) * self.decay.of_hops(distance.to(exact))
+            total = weight.sum(3, keepdim=True)
+            message = torch.matmul(weight, v) / torch.where(total == 0, 1.0, total)
+            outputs.append(message.transpose(1, 2).flatten(2))
+        return nodes.join(outputs).to(value.dtype)

@@ -1,0 +1,95 @@
+"""Parts of a set of pairs for the threads of compiled passes, and tensors as the arrays that these take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphpe.compiled.threads import one_blas_thread
+from graphpe.models.attention.pairs import PairSet
+
+_PAIRS_PER_THREAD = 2000  # handing work to a thread costs what about a hundred pairs do
+
+
+def compiled_runs(*tensors: Tensor) -> bool:
+    """Whether the compiled passes take these: float32 or float64 on a CPU, rows of a multiple of eight numbers."""
+    first = tensors[0]
+    return (
+        first.dtype in (torch.float32, torch.float64)
+        and first.shape[1] % 8 == 0
+        and all(x.device.type == "cpu" and x.dtype == first.dtype for x in tensors)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def parts_of(pairs: PairSet) -> list[tuple[int, int]]:
+    """First and last node of each thread's part; of about equally many pairs."""
+    threads = max(1, min(torch.get_num_threads(), pairs.num_pairs // _PAIRS_PER_THREAD))
+    if threads == 1:
+        return [(0, pairs.ptr.numel() - 1)]
+    ptr = array(pairs.ptr)
+    cuts = np.searchsorted(ptr[1:-1], np.linspace(0, pairs.num_pairs, threads + 1)[1:-1]).tolist()
+    cuts = [0, *cuts, len(ptr) - 1]
+    return list(pairwise(cuts))
+
+
+def run_parts(run: Callable[[int], None], count: int) -> None:
+    """Call `run` with the number of every part, at once."""
+    with one_blas_thread():
+        if count == 1:
+            run(0)
+        else:
+            list(_pool(count).map(run, range(count)))
+
+
+def new_rows(rows: int, width: int, like: Tensor) -> Tensor:
+    """An uninitialised `[rows, width]`, from NumPy: it asks Linux for large pages, which are much cheaper to touch."""
+    return torch.from_numpy(np.empty((rows, width), array(like).dtype))
+
+
+def array(x: Tensor) -> np.ndarray:
+    """The numbers of a tensor as an array; detached, since other threads than autograd's own want a gradient."""
+    return x.detach().numpy()
+
+
+def flat(x: Tensor) -> np.ndarray:
+    """The numbers of a tensor as a flat array."""
+    return x.detach().reshape(-1).numpy()
+
+
+def lanes_of(width: int) -> tuple[int, ...]:
+    """A tuple as long as the registers that rows of this width are worked on with."""
+    return (0,) * (16 if width % 16 == 0 else 8)
+
+
+def pad_last(x: Tensor, size: int) -> Tensor:
+    """The tensor with zeros after its last dimension, up to a size; itself if it has that size."""
+    missing = size - x.shape[-1]
+    return torch.nn.functional.pad(x, (0, missing)) if missing else x
+
+
+def pad_heads(x: Tensor, heads: int) -> Tensor:
+    """The channels `[..., H C]` of heads side by side, each with zeros up to a multiple of eight."""
+    channels = x.shape[-1] // heads
+    return pad_last(x.unflatten(-1, (heads, channels)), -(-channels // 8) * 8).flatten(-2)
+
+
+def unpad_heads(x: Tensor, heads: int, channels: int) -> Tensor:
+    """The channels without these zeros."""
+    return x.unflatten(-1, (heads, -1))[..., :channels].flatten(-2)
+
+
+@cache
+def _pool(threads: int) -> Any:
+    return ThreadPoolExecutor(threads, "pairs")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not live on in a forked process

@@ -1,0 +1,193 @@
+"""What encoders of eigenpairs share: the eigenpairs of a batch, with padding removed, and the constructor's part."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.encoders.eigen.random_phases import random_phases
+from graphpe.models.encoders.feed_forward import check_bool, check_sizes
+from graphpe.models.encoders.reading import num_graphs, read_encoding
+
+
+@dataclass(frozen=True)
+class Eigenpairs:
+    """The eigenpairs of a batch of N nodes and B graphs: K = Q k a graph, those of one potential side by side.
+
+    Attributes:
+        vectors: `[N, K, 1]` real, or `[N, K, 2]` with real and imaginary parts; zero where `mask` is False.
+        values: Eigenvalues, `[B, K]`; zero where `mask` is False.
+        mask: False for padding, `[B, K]`.
+        graph: Graph of each node, `[N]`.
+        potentials: Q.
+    """
+
+    vectors: Tensor
+    values: Tensor
+    mask: Tensor
+    graph: Tensor
+    potentials: int
+
+    @property
+    def node_mask(self) -> Tensor:
+        """The mask of each node, `[N, K]`."""
+        return self.mask.index_select(0, self.graph)
+
+    @property
+    def labelled_values(self) -> Tensor:
+        """Eigenvalues and, if there are several potentials, which one it is as a one-hot row: `[B, K, 1 or 1 + Q]`."""
+        value = self.values.unsqueeze(2)
+        if self.potentials == 1:
+            return value
+        pairs = self.values.shape[1] // self.potentials
+        potential = torch.eye(self.potentials, dtype=value.dtype, device=value.device).repeat_interleave(pairs, dim=0)
+        return torch.cat([value, potential.expand(value.shape[0], -1, -1)], dim=2)
+
+    @property
+    def tokens(self) -> Tensor:
+        """Each node's entry of each eigenvector beside the eigenvalue, `[N, K, C]`; C is `token_width`."""
+        return torch.cat([self.vectors, self.labelled_values.index_select(0, self.graph)], dim=2)
+
+    def graph_mean(self, x: Tensor) -> Tensor:
+        """Means over the nodes of each graph in float32 or better, from `[N, ...]` to `[B, ...]`."""
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        total = x.new_zeros(self.values.shape[0], *x.shape[1:]).index_add(0, self.graph, x)
+        return total / self.sizes.view(-1, *[1] * (x.dim() - 1))
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """Number of nodes of each graph as a number to divide by, `[B]`: at least 1."""
+        ones = torch.ones_like(self.graph, dtype=self.values.dtype)
+        return self.values.new_zeros(self.values.shape[0]).index_add(0, self.graph, ones).clamp(min=1)
+
+    def taper(self, width: float) -> Tensor:
+        """A weight of each eigenpair that falls to 0 at the last one, `[B, K]`: min(1, (lambda_k - lambda) / width).
+
+        The k-th eigenpair may be one of several with its eigenvalue, an arbitrary part of an eigenspace that k cuts.
+        The weight removes that eigenspace, and continuously so. It is 1 where a graph has fewer than k eigenpairs, and
+        everywhere for a width of 0; for padding it is 0.
+        """
+        if width == 0:
+            return self.mask.to(self.values.dtype)
+        value, mask = (x.view(x.shape[0], self.potentials, -1) for x in (self.values, self.mask))
+        weight = ((value[:, :, -1:] - value) / width).clamp(0, 1)
+        return torch.where(mask.all(2, keepdim=True), weight, 1).flatten(1) * self.mask
+
+    def scaled(self) -> Eigenpairs:
+        """The same with vectors times the square root of the graph's size.
+
+        Entries of vectors of unit norm are then of size 1 in every graph. What is even in them, as everything that is
+        invariant to signs, would otherwise drown beside the biases of a network: phi(v) + phi(-v) is 2 phi(0) as long
+        as no ReLU turns on or off between v and -v.
+        """
+        return replace(self, vectors=self.vectors * self.sizes.sqrt().index_select(0, self.graph).view(-1, 1, 1))
+
+
+class EigenpairEncoder(nn.Module):
+    """The common part of encoders of eigenpairs: reads and checks them, and shows the other parameters.
+
+    The parameters here are the program's; a subclass adds keyword-only literals, stored under their names.
+
+    Args:
+        key: Name of the eigenvectors in the batch: `[num_nodes, k]`, or `[num_nodes, potentials, k]`.
+        k: Number of eigenvectors (of each potential).
+        width: Width of the result.
+        eigenvalues_key: Name of the eigenvalues, `[num_graphs, k]` or `[num_graphs, potentials, k]`.
+        mask_key: Name of a mask of the same shape, False for columns that are padding; these contribute nothing,
+            whatever they hold. None if there is no such mask.
+        complex: Whether the vectors are complex.
+        potentials: Number of potentials.
+
+    Raises:
+        GraphPEValueError: If a size is not positive; in `forward` if the batch has no tensors of those names, or of
+            another shape or kind.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        k: int,
+        width: int,
+        *,
+        eigenvalues_key: str,
+        mask_key: str | None,
+        complex: bool,
+        potentials: int,
+    ) -> None:
+        super().__init__()
+        check_sizes(type(self).__name__, k=k, width=width, potentials=potentials)
+        check_bool(type(self).__name__, complex=complex)
+        self.key = key
+        self.k = k
+        self.width = width
+        self.eigenvalues_key = eigenvalues_key
+        self.mask_key = mask_key
+        self.complex = complex
+        self.potentials = potentials
+
+    @property
+    def pairs(self) -> int:
+        """Number K of eigenpairs of a graph, over all potentials."""
+        return self.potentials * self.k
+
+    @property
+    def parts(self) -> int:
+        """Numbers of an eigenvector's entry: 1 real or 2."""
+        return 2 if self.complex else 1
+
+    @property
+    def value_width(self) -> int:
+        """Columns of `Eigenpairs.labelled_values`."""
+        return 1 if self.potentials == 1 else 1 + self.potentials
+
+    @property
+    def token_width(self) -> int:
+        """Columns of `Eigenpairs.tokens`."""
+        return self.parts + self.value_width
+
+    def read(self, batch: Data, randomise: bool = False) -> Eigenpairs:
+        """The eigenpairs of a batch in the parameters' precision; signs or phases drawn afresh if `randomise`."""
+        name, dtype = type(self).__name__, next(self.parameters()).dtype
+        vectors = read_encoding(batch, self.key, self.k, self.potentials)
+        if vectors.is_complex() != self.complex:
+            kind, wanted = ("complex", "complex=True") if vectors.is_complex() else ("real", "complex=False")
+            raise GraphPEValueError(f"batch.{self.key} is {kind}: build {name} with {wanted}")
+        values = self._read_per_graph(batch, self.eigenvalues_key).to(dtype)
+        graph: Tensor | None = getattr(batch, "batch", None)
+        if graph is None:
+            graph = torch.zeros(vectors.shape[0], dtype=torch.long, device=vectors.device)
+        parts = torch.stack([vectors.real, vectors.imag], dim=2) if self.complex else vectors.unsqueeze(2)
+        parts = parts.to(dtype)
+        if self.mask_key is None:
+            mask = torch.ones_like(values, dtype=torch.bool)
+        else:
+            mask = self._read_per_graph(batch, self.mask_key).bool()
+            values = torch.where(mask, values, 0)
+            parts = torch.where(mask.index_select(0, graph).unsqueeze(2), parts, 0)
+        if randomise:
+            parts = random_phases(parts, batch)
+        return Eigenpairs(parts, values, mask, graph, self.potentials)
+
+    def _read_per_graph(self, batch: Data, key: str) -> Tensor:
+        value, graphs = read_encoding(batch, key, self.k, self.potentials), num_graphs(batch)
+        if value.shape[0] != graphs:
+            raise GraphPEValueError(
+                f"batch.{key} has {value.shape[0]} rows for {graphs} graphs: {type(self).__name__} takes one a graph"
+            )
+        return value
+
+    def __repr__(self) -> str:
+        own, common = inspect.signature(type(self)).parameters, inspect.signature(EigenpairEncoder).parameters
+        literals = [name for name in own if name not in common]
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in literals)})"
+
+
+def masked_sum(x: Tensor, mask: Tensor) -> Tensor:
+    """The sum over eigenpairs of `x` `[N, K, C]` where `mask` `[N, K]` holds, `[N, C]`."""
+    return torch.where(mask.unsqueeze(2), x, 0).sum(1)

@@ -1,0 +1,77 @@
+"""A feed-forward network over all eigenpairs of a node side by side."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
+from graphpe.models.encoders.feed_forward import check_bool, check_sizes, feed_forward, starts_at_zero
+
+
+class EigenvectorMLP(EigenpairEncoder):
+    """A feed-forward network (ReLU) of each node u's entries of the eigenvectors and of the eigenvalues.
+
+        MLP([Re v_1(u), Im v_1(u), ..., lambda_1, ..., lambda_K])
+
+    Symmetry: reordering the nodes reorders the result. It is *not* invariant to signs, phases or the basis of an
+    eigenspace. In training each vector of each graph gets a random sign (phase), so that the model learns not to depend
+    on it; in evaluation the vectors are used as they are.
+
+    The last linear map starts at zero: training starts from the model without the encoding. Cost: O(N (K + hidden)
+    hidden).
+
+    Args:
+        key: Name of the eigenvectors in the batch: `[num_nodes, k]`, or `[num_nodes, potentials, k]`.
+        k: Number of eigenvectors (of each potential).
+        width: Width of the result.
+        eigenvalues_key: Name of the eigenvalues, `[num_graphs, k]` or `[num_graphs, potentials, k]`.
+        mask_key: Name of a mask of the same shape, False for columns that are padding, or None.
+        complex: Whether the vectors are complex.
+        potentials: Number of potentials.
+        hidden: Width of the hidden layers.
+        layers: Number of linear maps.
+        random_signs: Draw signs and phases in training. False for vectors whose signs mean something, as after
+            `LaplacianPE(sign="canonical")`.
+
+    Raises:
+        GraphPEValueError: If a parameter is out of range; in `forward` if the batch has no tensors of those names, or
+            of another shape or kind.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        k: int,
+        width: int,
+        *,
+        eigenvalues_key: str,
+        mask_key: str | None,
+        complex: bool = False,
+        potentials: int = 1,
+        hidden: int = 64,
+        layers: int = 2,
+        random_signs: bool = True,
+    ) -> None:
+        super().__init__(
+            key,
+            k,
+            width,
+            eigenvalues_key=eigenvalues_key,
+            mask_key=mask_key,
+            complex=complex,
+            potentials=potentials,
+        )
+        check_sizes("EigenvectorMLP", hidden=hidden, layers=layers)
+        check_bool("EigenvectorMLP", random_signs=random_signs)
+        self.hidden = hidden
+        self.layers = layers
+        self.random_signs = random_signs
+        self.network = starts_at_zero(feed_forward(self.pairs * (self.parts + 1), hidden, width, layers))
+
+    def forward(self, batch: Data) -> Tensor:
+        """The encoding at the model's width, `[num_nodes, width]`."""
+        eigen = self.read(batch, randomise=self.training and self.random_signs)
+        values = eigen.values.index_select(0, eigen.graph)
+        return self.network(torch.cat([eigen.vectors.flatten(1), values], dim=1))

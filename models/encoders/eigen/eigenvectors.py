@@ -1,0 +1,62 @@
+"""A linear map of eigenvectors, with their free signs or phases drawn afresh in training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.encoders.eigen.random_phases import random_phases
+from graphpe.models.encoders.reading import per_graph, read_encoding
+
+
+class EigenvectorEncoding(nn.Module):
+    """A linear map (with bias) of the k eigenvectors that `batch[key]` holds, `[num_nodes, k]`.
+
+    An eigenvector is known up to a sign if it is real and up to a phase if it is complex. In training mode each
+    eigenvector of each graph is multiplied by a sign (a phase) drawn uniformly from torch's global generator, so that
+    the model learns not to depend on it (Dwivedi et al. 2020, arXiv:2003.00982, section 4). In evaluation mode the
+    vectors are used as they are. Complex vectors enter as their real and imaginary parts, `[num_nodes, 2 k]`.
+    Weights start at zero: training starts from the model without the encoding.
+
+    Args:
+        key: Name of the eigenvectors in the batch.
+        k: Number of eigenvectors.
+        width: Width of the result.
+        mask_key: Name of a mask, `[num_graphs, k]`, False for columns that are padding; these contribute nothing,
+            whatever they hold. None if there is no such mask.
+        complex: Whether the vectors are complex.
+
+    Raises:
+        GraphPEValueError: If a size is not positive; in `forward` if the batch has no vectors or mask of those names,
+            or of another shape or kind.
+    """
+
+    def __init__(self, key: str, k: int, width: int, mask_key: str | None = None, complex: bool = False) -> None:
+        super().__init__()
+        if k < 1 or width < 1:
+            raise GraphPEValueError(f"EigenvectorEncoding needs positive sizes (got k={k}, width={width})")
+        self.key = key
+        self.k = k
+        self.mask_key = mask_key
+        self.complex = complex
+        self.linear = nn.Linear(2 * k if complex else k, width)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, batch: Data) -> Tensor:
+        """The eigenvectors at the model's width, `[num_nodes, width]`."""
+        vectors = read_encoding(batch, self.key, self.k)
+        if vectors.is_complex() != self.complex:
+            kind, wanted = ("complex", "complex=True") if vectors.is_complex() else ("real", "complex=False")
+            raise GraphPEValueError(f"batch.{self.key} is {kind}: build EigenvectorEncoding with {wanted}")
+        # Real and imaginary part apart from here on: [N, k, 1 or 2].
+        parts = torch.stack([vectors.real, vectors.imag], dim=2) if self.complex else vectors.unsqueeze(2)
+        parts = parts.to(self.linear.weight.dtype)
+        if self.mask_key is not None:
+            mask = per_graph(batch, read_encoding(batch, self.mask_key, self.k).bool())
+            parts = torch.where(mask.unsqueeze(2), parts, 0)
+        if self.training:
+            parts = random_phases(parts, batch)
+        return self.linear(parts.transpose(1, 2).flatten(1))

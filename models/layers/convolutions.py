@@ -1,0 +1,157 @@
+"""Layers that pass messages along edges, with edge features: alone in the baselines, as local layers in GPS.
+
+Shape legend: N nodes, E edges (j -> i), D width. A layer maps (x `[N, D]`, edge `[E, D]` or None, edge_index) to
+(x, edge): its residual connection, normalisation and dropout are the caller's, except in `GatedGCNLayer`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.nn import GATConv, GINEConv
+
+from graphpe.models.layers.normalization import Norm, build_norm
+
+Local = Literal["GatedGCN", "GINE", "GCN", "GAT", "none"]
+
+
+class GatedGCNLayer(nn.Module):
+    """Gated graph convolution with an edge stream (Bresson & Laurent 2017; Dwivedi et al. 2020, arXiv:2003.00982).
+
+        g_ij = C e_ij + D x_i + E x_j
+        x_i <- x_i + ReLU(Norm(A x_i + sum_j sigmoid(g_ij) * B x_j / (sum_j sigmoid(g_ij) + 1e-6)))
+        e_ij <- e_ij + ReLU(Norm(g_ij))
+
+    with dropout before the two sums. PyG's `ResGatedGraphConv` has neither an edge stream nor normalised gates, so this
+    is written here. 5 (D^2 + D) parameters and those of two normalisations. A, B, D and E are one product; sums are in
+    float32 or better.
+
+    Args:
+        width: Width D.
+        norm: `batch` or `layer`.
+        dropout: Probability of dropout.
+    """
+
+    def __init__(self, width: int, *, norm: Norm = "batch", dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.node_maps = nn.Linear(width, 4 * width)
+        self.edge_map = nn.Linear(width, width)
+        self.node_norm = build_norm(norm, width)
+        self.edge_norm = build_norm(norm, width)
+        self.updates_edges = True
+
+    def skip_edge_update(self) -> None:
+        """Leave edges as they are: nothing reads them after this layer. The norm's parameters get no gradient."""
+        self.updates_edges = False
+        self.edge_norm.requires_grad_(False)
+
+    def forward(self, x: Tensor, edge: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
+        """Nodes and edges after the layer, residual connections included."""
+        source, target = edge_index[0], edge_index[1]
+        own, message, to, of = self.node_maps(x).chunk(4, dim=1)
+        logit = self.edge_map(edge) + to.index_select(0, target) + of.index_select(0, source)  # [E, D]
+        gate = torch.sigmoid(logit.to(torch.promote_types(logit.dtype, torch.float32)))
+        total = gate.new_zeros(x.shape).index_add(0, target, gate)
+        sums = gate.new_zeros(x.shape).index_add(0, target, gate * message.index_select(0, source))
+        x = x + self._drop(torch.relu(self.node_norm(own + sums / (total + 1e-6))))
+        if self.updates_edges:
+            edge = edge + self._drop(torch.relu(self.edge_norm(logit)))
+        return x, edge
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training)
+
+
+class GCNLayer(nn.Module):
+    """Graph convolution (Kipf & Welling 2017), with edge features as in OGB's baselines where there are any.
+
+        out_i = b + W x_i / d_i + sum_j m_ij / sqrt(d_i d_j),    m_ij = W x_j, or ReLU(W x_j + e_ij)
+
+    with d the number of incoming edges plus one. Differs from OGB's: no ReLU and no vector of its own in the term of i.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width, bias=False)
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Nodes after the layer, and the edges as they are."""
+        source, target = edge_index[0], edge_index[1]
+        exact = torch.promote_types(x.dtype, torch.float32)
+        ones = torch.ones(target.numel(), 1, dtype=exact, device=x.device)
+        scale = (ones.new_ones(x.shape[0], 1).index_add(0, target, ones)).rsqrt()  # [N, 1]
+        mapped = self.linear(x).to(exact) * scale
+        message = mapped.index_select(0, source)
+        if edge is not None:
+            # ReLU(s W x + s e) = s ReLU(W x + e), s > 0.
+            message = torch.relu(message + edge * scale.index_select(0, source))
+        return mapped.index_add(0, target, message) * scale + self.bias, edge
+
+
+class GINELayer(nn.Module):
+    """PyG's `GINEConv`: MLP(x_i + sum_j ReLU(x_j + e_ij)) with one hidden layer of the same width (Hu et al. 2020)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = GINEConv(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)))
+
+    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Nodes after the layer, and the edges as they are."""
+        rows = edge if edge is not None else x.new_zeros(1, 1).expand(edge_index.shape[1], x.shape[1])
+        return self.conv(x, edge_index, rows), edge
+
+
+class GATLayer(nn.Module):
+    """PyG's `GATConv` with edge features, without self-loops, in float32 or better (Velickovic et al. 2018)."""
+
+    def __init__(self, width: int, heads: int, edges: bool) -> None:
+        super().__init__()
+        # Self-loops would be removed and added by a search for them, which waits for a GPU; callers add x anyway.
+        self.conv = GATConv(width, width // heads, heads, add_self_loops=False, edge_dim=width if edges else None)
+
+    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Nodes after the layer, and the edges as they are."""
+        weight = next(self.parameters()).dtype
+        with torch.autocast(x.device.type, enabled=False):
+            rows = None if edge is None else edge.to(weight)
+            return self.conv(x.to(weight), edge_index, rows), edge
+
+
+class CustomLayer(nn.Module):
+    """Any PyG layer that is called with x and `edge_index`, and with `edge_attr` if it has an argument of that name."""
+
+    def __init__(self, conv: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+        self.takes_edges = "edge_attr" in inspect.signature(conv.forward).parameters
+
+    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Nodes after the layer, and the edges as they are."""
+        features = {"edge_attr": edge} if self.takes_edges and edge is not None else {}
+        return self.conv(x, edge_index, **features), edge
+
+
+def build_local(
+    local: Local | Callable[[int], nn.Module], width: int, *, heads: int, edges: bool, norm: Norm, dropout: float
+) -> nn.Module | None:
+    """A layer by name, or from a function of the width; None for `none`."""
+    if not isinstance(local, str):
+        return CustomLayer(local(width))
+    match local:
+        case "GatedGCN":
+            return GatedGCNLayer(width, norm=norm, dropout=dropout)
+        case "GINE":
+            return GINELayer(width)
+        case "GCN":
+            return GCNLayer(width)
+        case "GAT":
+            return GATLayer(width, heads, edges)
+        case _:
+            return None

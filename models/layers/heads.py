@@ -1,0 +1,109 @@
+"""From node embeddings to an output: pooling over graphs, and the last layers of a task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.pairs import PairSet
+from graphpe.models.layers.nodes import Membership
+
+Readout = Literal["mean", "sum", "max", "none"]
+READOUTS: tuple[str, ...] = get_args(Readout)
+
+
+def pool(x: Tensor, members: Membership, readout: Readout) -> Tensor:
+    """Pool node embeddings over each graph.
+
+    Sums are taken in float32 or better. A graph without nodes gives zeros.
+
+    Args:
+        x: Node embeddings, `[num_nodes, width]`.
+        members: The partition into graphs.
+        readout: `mean`, `sum` or `max` over nodes, `[num_graphs, width]`; `none` returns `x`.
+    """
+    if readout == "none":
+        return x
+    out = x.new_zeros(members.num_graphs, x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32))
+    x = x.to(out.dtype)
+    if readout == "max":
+        place = members.graph.unsqueeze(1).expand_as(x)
+        return out.scatter_reduce(0, place, x, "amax", include_self=False)
+    out = out.index_add(0, members.graph, x)
+    return out / members.sizes.clamp(min=1).unsqueeze(1) if readout == "mean" else out
+
+
+class MLPReadout(nn.Module):
+    """Linear layers that halve the width, each with a ReLU, and a last one to the output.
+
+    Args:
+        width: Width of its input; divisible by `2 ** hidden_layers`.
+        out: Number of outputs.
+        hidden_layers: Number of halving layers.
+
+    Raises:
+        GraphPEValueError: If the width cannot be halved that often, or `out` is not positive.
+    """
+
+    def __init__(self, width: int, out: int, hidden_layers: int = 2) -> None:
+        super().__init__()
+        if hidden_layers < 0 or out < 1:
+            raise GraphPEValueError(
+                f"MLPReadout needs out >= 1 and hidden_layers >= 0 (got out={out}, hidden_layers={hidden_layers})"
+            )
+        if width < 1 or width % 2**hidden_layers:
+            raise GraphPEValueError(
+                f"MLPReadout halves its width {hidden_layers} times: "
+                f"give a multiple of {2**hidden_layers} (got {width})"
+            )
+        sizes = [width // 2**layer for layer in range(hidden_layers + 1)]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.out = nn.Linear(sizes[-1], out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From `[num_graphs, width]` to `[num_graphs, out]`."""
+        for layer in self.hidden:
+            x = torch.relu(layer(x))
+        return self.out(x)
+
+
+class SubtokenHead(nn.Module):
+    """A classifier for each position of a short sequence, as for function names in ogbg-code2 (5 x 5002 classes).
+
+    The classifiers are one linear layer, so that they are one product.
+
+    Args:
+        width: Width of its input.
+        classes: Classes at each position.
+        positions: Number of positions.
+
+    Raises:
+        GraphPEValueError: If a number is not positive.
+    """
+
+    def __init__(self, width: int, classes: int = 5002, positions: int = 5) -> None:
+        super().__init__()
+        if min(width, classes, positions) < 1:
+            raise GraphPEValueError(
+                f"SubtokenHead needs positive sizes (got width={width}, classes={classes}, positions={positions})"
+            )
+        self.classes = classes
+        self.positions = positions
+        self.linear = nn.Linear(width, positions * classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From `[num_graphs, width]` to logits `[num_graphs, positions, classes]`."""
+        return self.linear(x).view(x.shape[0], self.positions, self.classes)
+
+
+class PairHead(nn.Module, ABC):
+    """A head that reads vectors of pairs of nodes, too; for models with `pair_output`, and without pooling."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, pair: Tensor, pairs: PairSet) -> Any:
+        """The output, from vectors of nodes `[N, width]` and of pairs `[P, width]`, and which pairs these are."""

@@ -1,0 +1,137 @@
+"""Multi-head attention over all nodes of each graph, with biases from encodings of pairs: what several models share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.models.attention.biases.pair_bias import PairFactors, combine
+from graphpe.models.attention.padding import PaddedNodes, padded_nodes
+from graphpe.models.attention.pairs import all_pairs
+from graphpe.models.attention.softmax.linear import linear_attention
+from graphpe.models.attention.softmax.rotary import rotate
+from graphpe.models.attention.softmax.softmax import PaddedFactors, pad_factors, softmax_attention
+from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.virtual_nodes import Extended
+
+
+@dataclass(frozen=True, eq=False)
+class AllPairs:
+    """All pairs of each graph in padded blocks, and what encodings do to them: made once a batch, for all layers."""
+
+    nodes: PaddedNodes
+    factors: PaddedFactors | None
+
+
+def all_pairs_of(
+    batch: Data,
+    members: Membership,
+    biases: Sequence[nn.Module] = (),
+    edge: Tensor | None = None,
+    extended: Extended | None = None,
+    virtual: Tensor | None = None,
+) -> AllPairs:
+    """All pairs of a batch.
+
+    Without biases nothing of the number of pairs is stored.
+
+    Args:
+        batch: The batch.
+        members: Its partition into graphs.
+        biases: `PairBias` modules.
+        edge: Added to the logits of the pairs that the edges join, `[E, H]`; parallel edges add up.
+        extended: The graphs with their extra nodes, if the attention includes them.
+        virtual: Added to the logits of pairs with an extra node, `[H]`; None for 0.
+    """
+    nodes = padded_nodes(members if extended is None else extended.members)
+    if not biases and edge is None and virtual is None:
+        return AllPairs(nodes, None)
+    pairs = all_pairs(members, batch.edge_index)
+    factors = combine(
+        [*(bias(batch, pairs) for bias in biases)] + ([] if edge is None else [PairFactors(pairs.scatter(edge))])
+    )
+    if extended is not None:
+        wider = all_pairs(extended.members, batch.edge_index[:, :0])
+        add, multiply = factors.add, factors.multiply
+        if virtual is not None and add is None:
+            add = virtual.new_zeros(pairs.num_pairs, virtual.numel())
+        if add is not None:
+            zero = add.new_zeros(add.shape[1], dtype=torch.promote_types(add.dtype, torch.float32))
+            add = extended.pair_rows(pairs, wider, add, zero if virtual is None else virtual)
+        if multiply is not None:
+            one = multiply.new_ones(multiply.shape[1], dtype=torch.promote_types(multiply.dtype, torch.float32))
+            multiply = extended.pair_rows(pairs, wider, multiply, one)
+        factors, pairs = PairFactors(add, multiply), wider
+    return AllPairs(nodes, pad_factors(factors, pairs, nodes))
+
+
+class MultiHeadAttention(nn.Module):
+    """Projections of queries, keys and values, attention of the nodes of each graph, and an output projection.
+
+    4 (D^2 + D) parameters, as `torch.nn.MultiheadAttention`.
+
+    Args:
+        width: Width D.
+        heads: Number of heads; divides `width`.
+        dropout: Probability of dropout of weights; none in linear attention, which has no weights to drop.
+        linear: Linear attention instead of softmax.
+    """
+
+    def __init__(self, width: int, heads: int, *, dropout: float = 0.0, linear: bool = False) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.linear = linear
+        self.query_key = nn.Linear(width, 2 * width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self, x: Tensor, pairs: AllPairs, *, structure: Tensor | None = None, angles: Tensor | None = None
+    ) -> Tensor:
+        """From node embeddings `[N, D]` to `[N, D]`.
+
+        Args:
+            x: Node embeddings.
+            pairs: All pairs of the batch.
+            structure: What queries and keys are made of, `[N, D]`; None for `x`.
+            angles: Rotary angles, `[N, H, C / 2]`.
+        """
+        query, key = self.query_key(x if structure is None else structure).chunk(2, dim=1)
+        value = self.value(x)
+        if self.linear:
+            message = linear_attention(query, key, value, pairs.nodes, heads=self.heads, angles=angles)
+        else:
+            if angles is not None:
+                query, key = rotate(query, angles), rotate(key, angles)
+            dropout = self.dropout if self.training else 0.0
+            message = softmax_attention(
+                query, key, value, pairs.nodes, pairs.factors, heads=self.heads, dropout=dropout
+            )
+        return self.out(message)
+
+
+class FeedForward(nn.Module):
+    """Linear, activation, dropout, Linear, dropout.
+
+    Args:
+        width: Width D.
+        hidden: Width between the two maps.
+        activation: `torch.relu` or `torch.nn.functional.gelu`, by name.
+        dropout: Probability of dropout.
+    """
+
+    def __init__(self, width: int, hidden: int, *, activation: str = "relu", dropout: float = 0.0) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, hidden)
+        self.activation = nn.ReLU() if activation == "relu" else nn.GELU()
+        self.contract = nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From `[N, D]` to `[N, D]`."""
+        return self.dropout(self.contract(self.dropout(self.activation(self.expand(x)))))

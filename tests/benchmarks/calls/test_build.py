@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Data
+
+from graphpe import models as M
+from graphpe.benchmarks.calls.build import (
+    build_encodings,
+    canonical_encodings,
+    canonical_model,
+    canonical_task,
+    encoding_classes,
+    encoding_module,
+    model_classes,
+    task_classes,
+)
+from graphpe.benchmarks.calls.text import build
+from graphpe.errors import GraphPEValueError
+
+
+def test_the_lists_hold_encodings_architectures_and_tasks() -> None:
+    assert {"LaplacianPE", "MagneticLaplacianPE", "RandomWalkPE"} <= set(encoding_classes())
+    assert "Compose" not in encoding_classes()
+    assert {"GraphTransformer"} <= set(model_classes())
+    assert "PairLinear" not in model_classes()
+    assert {"Code2", "PythonSource", "Molhiv", "Zinc"} <= set(task_classes())
+    assert "OGBMolecules" not in task_classes()
+
+
+NODE_ENCODINGS = [
+    "CyclePE(5)",
+    "DegreePE()",
+    "DegreePE(max_degree=3)",
+    "DepthPE()",
+    "DepthPE(max_depth=4)",
+    "DiffusionPE(5)",
+    "DirectedRandomWalkPE(5)",
+    "ElectrostaticPE()",
+    "HeatKernelPE([0.5, 1.0])",
+    "LaplacianPE(5)",
+    "MagneticLaplacianPE(5)",
+    "MagneticLaplacianPE(5, potentials=3)",
+    "RandomWalkPE(5)",
+    "SVDPE(5)",
+    "SpectralCoordinates(5)",
+    "WeisfeilerLehmanPE(5)",
+]
+
+
+@pytest.mark.parametrize("text", NODE_ENCODINGS)
+def test_every_encoding_has_a_module_of_its_shape(text: str) -> None:
+    (encoding,) = build_encodings([text])
+    batch = encoding(Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=4))
+    assert encoding_module(encoding, 16)(batch).shape == (4, 16)
+
+
+def test_texts_in_full_build_the_same_objects() -> None:
+    (text,) = canonical_encodings(["laplacian-pe(3)"])
+    assert text.startswith("LaplacianPE(k=3, ")
+    assert canonical_encodings([text]) == (text,)
+    model = canonical_model("graphtransformer(width=16, heads=2)")
+    assert canonical_model(model) == model
+    assert repr(M.GraphTransformer(width=16, heads=2, node_encoder=nn.Identity())) == model
+    task = canonical_task("python-source(graph='ast')", root="somewhere")
+    assert "root='somewhere'" in task
+    assert repr(build(task, task_classes(), "task")) == task
+
+
+def test_two_encodings_need_two_keys() -> None:
+    with pytest.raises(GraphPEValueError, match="both write 'random_walk_pe'; give one of them another attr_name"):
+        build_encodings(["RandomWalkPE(3)", "RandomWalkPE(4)"])
+    assert len(build_encodings(["RandomWalkPE(3)", "RandomWalkPE(4, attr_name='longer')"])) == 2
+
+
+def test_what_the_task_supplies_cannot_be_given_as_text() -> None:
+    with pytest.raises(GraphPEValueError, match="no argument 'head'"):
+        canonical_model("GraphTransformer(head=None)")

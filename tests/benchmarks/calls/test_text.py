@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphpe.benchmarks.calls.text import Call, bind, build, find_class, parse_call
+from graphpe.errors import GraphPEValueError
+
+
+@dataclass(frozen=True)
+class LaplacianThing:
+    k: int
+    sign: str = "random"
+
+
+CLASSES = {"LaplacianThing": LaplacianThing, "PythonSource": dict}
+
+literals = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner),
+    max_leaves=5,
+)
+
+
+@given(args=st.lists(literals, max_size=2), kwargs=st.dictionaries(st.sampled_from(["k", "sign", "q"]), literals))
+def test_text_and_call_are_inverse(args: list[object], kwargs: dict[str, object]) -> None:
+    call = Call("Name", tuple(args), kwargs)
+    assert parse_call(str(call)) == call
+
+
+@pytest.mark.parametrize("text", ["Name", "Name()", " Name ( ) "])
+def test_a_bare_name_is_a_call_without_arguments(text: str) -> None:
+    assert parse_call(text) == Call("Name", (), {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "k=8",
+        "Name(",
+        "Name(k=print(1))",
+        "Name(*[1])",
+        "Name(**{'k': 1})",
+        "Name(k=x)",
+        "Name(1)(2)",
+        "Name(k=1, k=2)",
+        "Name() or Name()",
+        "a.b(1)",
+        "Name(__import__('os').getcwd())",
+    ],
+)
+def test_anything_but_literals_is_refused(text: str) -> None:
+    with pytest.raises(GraphPEValueError, match="cannot read"):
+        parse_call(text)
+
+
+def test_build_takes_positional_and_keyword_arguments() -> None:
+    assert build("LaplacianThing(8)", CLASSES, "encoding") == LaplacianThing(8)
+    assert build("laplacianthing(k=3, sign='none')", CLASSES, "encoding") == LaplacianThing(3, "none")
+    assert build(repr(LaplacianThing(5)), CLASSES, "encoding") == LaplacianThing(5)
+
+
+def test_names_may_be_written_with_dashes() -> None:
+    assert find_class("python-source", CLASSES, "task") is dict
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(
+        GraphPEValueError, match=r"unknown encoding 'LaplacianThink'; known: LaplacianThing, PythonSource; did"
+    ):
+        build("LaplacianThink(8)", CLASSES, "encoding")
+
+
+def test_an_unknown_argument_lists_the_known_ones() -> None:
+    with pytest.raises(GraphPEValueError, match=r"no argument 'kk'; it takes k, sign='random'"):
+        build("LaplacianThing(kk=8)", CLASSES, "encoding")
+
+
+@pytest.mark.parametrize("text", ["LaplacianThing()", "LaplacianThing(1, 'none', 3)", "LaplacianThing(1, k=2)"])
+def test_missing_and_surplus_arguments(text: str) -> None:
+    with pytest.raises(GraphPEValueError, match=r"it takes k, sign='random'"):
+        build(text, CLASSES, "encoding")
+
+
+def test_supplied_parameters_cannot_be_given() -> None:
+    with pytest.raises(GraphPEValueError, match="no argument 'sign'; it takes k"):
+        bind(parse_call("LaplacianThing(1, sign='x')"), LaplacianThing, without=("sign",))

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from graphpe.benchmarks.calls.build import build_task, task_classes
+from graphpe.benchmarks.tasks.molecules.ogb import Molesol, Molfreesolv, Molhiv, Moltox21, OGBMolecules
+from graphpe.errors import GraphPERuntimeError
+from graphpe.ogb import evaluator
+
+Molecule = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def test_files_in_the_layout_of_ogb(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
+    target = np.random.default_rng().normal(size=(12, 1))
+    graphs = write_molecules(tmp_path / "ogbg_molesol", 12, target.tolist())
+    for _ in range(2):  # from raw files, then from OGB's processed copy
+        data = Molesol(root=str(tmp_path), download=False).load(progress=False)
+        assert sorted(torch.cat(list(data.split.values())).tolist()) == list(range(12))
+        torch.testing.assert_close(data.graphs.graph["y"], torch.from_numpy(target).float())
+        for index, (edges, x, features) in enumerate(graphs):
+            found = data.graphs[index]
+            assert torch.equal(found.x, torch.from_numpy(x))
+            both = torch.from_numpy(np.stack([edges, edges[::-1]], axis=2).reshape(2, -1))
+            assert torch.equal(found.edge_index, both)
+            assert torch.equal(found.edge_attr, torch.from_numpy(features).repeat_interleave(2, dim=0))
+    guess = torch.randn(len(data.split["test"]), 1)
+    expected = (guess - data.graphs.graph["y"][data.split["test"]]).pow(2).mean().sqrt()
+    assert data.evaluate(guess, data.split["test"]) == pytest.approx(float(expected))
+
+
+def test_unknown_answers_stay_unknown(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
+    target = np.random.default_rng().integers(0, 2, (12, 12)).astype(float)
+    target[np.random.default_rng().random((12, 12)) < 0.4] = np.nan
+    write_molecules(tmp_path / "ogbg_moltox21", 12, target.tolist())
+    data = Moltox21(root=str(tmp_path), download=False).load(progress=False)
+    np.testing.assert_array_equal(data.graphs.graph["y"].numpy(), target.astype(np.float32))
+    assert data.ends.targets == 12
+
+
+def test_bad_files(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
+    with pytest.raises(GraphPERuntimeError, match=r"ogbg-molhiv is not in .*ogbg_molhiv: put OGB's files there"):
+        Molhiv(root=str(tmp_path), download=False).load(progress=False)
+    folder = tmp_path / "ogbg_molesol"
+    write_molecules(folder, 8, [[np.nan]] * 8)
+    with pytest.raises(GraphPERuntimeError, match="targets that are not finite"):
+        Molesol(root=str(tmp_path), download=False).load(progress=False)
+    shutil.rmtree(folder)
+    write_molecules(folder, 8, [[0.0]] * 8)
+    nodes = sum(int(row) for row in gzip.open(folder / "raw" / "num-node-list.csv.gz", "rt"))
+    with gzip.open(folder / "raw" / "node-feat.csv.gz", "wt") as file:
+        file.write(f"{','.join(['500'] * 9)}\n" * nodes)
+    with pytest.raises(GraphPERuntimeError, match=r"x\[0, 0\] is 500: column 0 has 119 categories"):
+        Molesol(root=str(tmp_path), download=False).load(progress=False)
+
+
+def test_every_set_has_the_metric_of_ogb() -> None:
+    sets = {name: member for name, member in task_classes().items() if issubclass(member, OGBMolecules)}
+    assert len(sets) == 12
+    for member in sets.values():
+        official = evaluator(f"ogbg-{member.name}").eval_metric
+        assert {"rocauc": "ROC-AUC", "ap": "AP", "rmse": "RMSE"}[official] == member.data_class.metric
+        assert member.name in member.summary
+
+
+def test_real_files(shared_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(shared_data / "ogbg_molfreesolv", tmp_path / "ogbg_molfreesolv")
+    data = Molfreesolv(root=str(tmp_path), download=False).load(progress=False)
+    assert {part: len(ids) for part, ids in data.split.items()} == {"train": 513, "valid": 64, "test": 65}
+    assert data.graphs.num_nodes == pytest.approx(8.7 * 642, rel=0.02)  # as published
+    assert build_task(repr(Molfreesolv())) == Molfreesolv()

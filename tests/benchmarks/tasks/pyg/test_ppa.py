@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from graphpe.benchmarks.tasks.pyg.ppa import Ppa
+from graphpe.errors import GraphPERuntimeError
+from graphpe.ogb import evaluator
+
+
+def write_rows(path: Path, rows: list[list[object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt") as file:
+        file.writelines(",".join(map(str, row)) + "\n" for row in rows)
+
+
+def write_ppa(folder: Path, count: int = 12) -> list[tuple[np.ndarray, np.ndarray, int]]:
+    """Random graphs in OGB's raw layout; each edge stands there once."""
+    rng = np.random.default_rng()
+    graphs = []
+    for _ in range(count):
+        n = int(rng.integers(2, 9))
+        tail, head = np.triu_indices(n, 1)
+        graphs.append((np.stack([tail, head]), rng.random((len(tail), 7)).round(3), n))
+    raw = folder / "raw"
+    write_rows(raw / "edge.csv.gz", [list(pair) for edges, _, _ in graphs for pair in edges.T.tolist()])
+    write_rows(raw / "edge-feat.csv.gz", [row for _, e, _ in graphs for row in e.tolist()])
+    write_rows(raw / "num-node-list.csv.gz", [[n] for _, _, n in graphs])
+    write_rows(raw / "num-edge-list.csv.gz", [[len(e)] for _, e, _ in graphs])
+    write_rows(raw / "graph-label.csv.gz", [[index % 37] for index in range(count)])
+    for part, ids in zip(("train", "valid", "test"), np.split(np.arange(count), [6, 9]), strict=True):
+        write_rows(folder / "split" / "species" / f"{part}.csv.gz", [[i] for i in ids.tolist()])
+    (folder / "RELEASE_v1.txt").write_text("")
+    return graphs
+
+
+def test_files_in_the_layout_of_ogb(tmp_path: Path) -> None:
+    graphs = write_ppa(tmp_path / "ogbg_ppa")
+    data = Ppa(root=str(tmp_path), download=False).load(progress=False)
+    assert {part: len(ids) for part, ids in data.split.items()} == {"train": 6, "valid": 3, "test": 3}
+    for index, (edges, features, n) in enumerate(graphs):
+        found = data.graphs[index]
+        assert torch.equal(found.x, torch.zeros(n, 1, dtype=torch.long))
+        both = torch.from_numpy(np.stack([edges, edges[::-1]], axis=2).reshape(2, -1))
+        assert torch.equal(found.edge_index, both)
+        expected = torch.from_numpy(features).float().repeat_interleave(2, dim=0)
+        torch.testing.assert_close(found.edge_attr, expected)
+        assert found.y.item() == index
+    output, ids = torch.randn(12, 37), torch.arange(12)
+    output[:5] = torch.nn.functional.one_hot(torch.arange(5), 37) * 100.0
+    official = evaluator("ogbg-ppa").eval(
+        {"y_true": data.graphs.graph["y"].numpy(), "y_pred": output.argmax(1, keepdim=True).numpy()}
+    )
+    assert data.evaluate(output, ids) == pytest.approx(official["acc"])
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    with pytest.raises(GraphPERuntimeError, match=r"ogbg-ppa is not in .*ogbg_ppa: put OGB's files there"):
+        Ppa(root=str(tmp_path), download=False).load(progress=False)
+    write_ppa(tmp_path / "ogbg_ppa")
+    write_rows(tmp_path / "ogbg_ppa" / "raw" / "graph-label.csv.gz", [[40]] * 12)
+    with pytest.raises(GraphPERuntimeError, match="edge features and classes"):
+        Ppa(root=str(tmp_path), download=False).load(progress=False)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.layers.heads import MLPReadout, SubtokenHead, pool
+from graphpe.models.layers.nodes import membership
+
+
+@pytest.mark.parametrize("sizes", [[3, 0, 1, 5], [0], [4]])
+def test_pool_equals_a_loop_over_graphs(make_batch, sizes: list[int]) -> None:
+    members = membership(make_batch(sizes))
+    x = torch.randn(sum(sizes), 4) - 3  # negative maxima: a maximum with 0 would show
+    for readout, function in (("sum", lambda v: v.sum(0)), ("mean", lambda v: v.mean(0)), ("max", lambda v: v.amax(0))):
+        expected = torch.stack([function(part) if len(part) else torch.zeros(4) for part in x.split(sizes)])
+        torch.testing.assert_close(pool(x, members, readout), expected)
+    assert pool(x, members, "none") is x
+
+
+def test_pool_of_low_precision_sums_in_float32(make_batch) -> None:
+    members = membership(make_batch([3000]))
+    out = pool(torch.full((3000, 1), 1.0, dtype=torch.bfloat16), members, "sum")
+    assert out.item() == 3000
+
+
+def test_mlp_readout_has_the_published_layers() -> None:
+    head = MLPReadout(64, 1)
+    assert sum(p.numel() for p in head.parameters()) == 2625
+    weights = [(layer.weight, layer.bias) for layer in (*head.hidden, head.out)]
+    x = torch.randn(3, 64)
+    y = x
+    for i, (weight, bias) in enumerate(weights):
+        y = y @ weight.t() + bias
+        y = y.clamp(min=0) if i < 2 else y
+    torch.testing.assert_close(head(x), y)
+    assert [tuple(weight.shape) for weight, _ in weights] == [(32, 64), (16, 32), (1, 16)]
+
+
+def test_mlp_readout_refuses_what_it_cannot_halve() -> None:
+    with pytest.raises(GraphPEValueError, match="multiple of 4"):
+        MLPReadout(66, 1)
+    with pytest.raises(GraphPEValueError, match="out"):
+        MLPReadout(64, 0)
+    assert MLPReadout(5, 2, hidden_layers=0)(torch.randn(1, 5)).shape == (1, 2)
+
+
+def test_subtoken_head_is_one_classifier_a_position() -> None:
+    head = SubtokenHead(8, classes=7, positions=3)
+    x = torch.randn(2, 8)
+    weight, bias = head.linear.weight.view(3, 7, 8), head.linear.bias.view(3, 7)
+    expected = torch.stack([x @ weight[p].t() + bias[p] for p in range(3)], dim=1)
+    torch.testing.assert_close(head(x), expected)
+    assert SubtokenHead(4).linear.out_features == 5 * 5002
+    with pytest.raises(GraphPEValueError, match="positive"):
+        SubtokenHead(4, classes=0)
