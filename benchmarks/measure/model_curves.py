@@ -1,6 +1,6 @@
 """Several models on one task at the same budget: a table, and the curves of training as a picture.
 
-    python -m graphpe.benchmarks.measure.model_curves --task zinc --root dataset/zinc --epochs 10 --out benchmarks/results/zinc
+    python -m graphpe.benchmarks.measure.model_curves --task zinc --root dataset/zinc --epochs 10 --out results/zinc
 
 Runs one training after the other, each with the encodings that suit its model, in a run folder of its own; a finished
 run is not made again, an interrupted one goes on. Writes `<out>.md` and `<out>.png`.

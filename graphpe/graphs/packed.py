@@ -15,9 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.graphs import from_pyg as conversion
-from graphpe.graphs import interchange, selection
-from graphpe.graphs import to_pyg as unpacking
+from graphpe.graphs import from_pyg, interchange, selection, to_pyg
 from graphpe.graphs.checks import ROOMS, check_graphs, check_integers, check_unique, check_values
 from graphpe.graphs.levels import Kind
 from graphpe.graphs.ragged import Ints
@@ -331,7 +329,7 @@ class PackedGraphs:
             GraphPETypeError: `data` is a `HeteroData` or no PyG data at all.
             GraphPEValueError: A key fits no room, an edge joins two graphs, or nodes are not sorted by graph.
         """
-        return cls._trusted(**conversion.read_data(data, kinds, keys))
+        return cls._trusted(**from_pyg.read_data(data, kinds, keys))
 
     @classmethod
     def from_data_list(
@@ -342,7 +340,7 @@ class PackedGraphs:
         Raises:
             GraphPEValueError: Also: a key is missing in some graph.
         """
-        return cls._trusted(**conversion.read_list(list(data_list), kinds, keys))
+        return cls._trusted(**from_pyg.read_list(list(data_list), kinds, keys))
 
     @classmethod
     def from_dataset(
@@ -354,7 +352,7 @@ class PackedGraphs:
         honoured); any other sequence of `Data` item by item, its `transform` applied once, now.
         Arguments and errors as in `from_data_list`.
         """
-        stored = conversion.read_storage(dataset, kinds, keys)
+        stored = from_pyg.read_storage(dataset, kinds, keys)
         if stored is None:
             return cls.from_data_list((dataset[i] for i in range(len(dataset))), kinds=kinds, keys=keys)
         content, ids = stored
@@ -373,15 +371,15 @@ class PackedGraphs:
 
     def to_batch(self) -> Batch:
         """The graphs as one PyG `Batch`, tensors shared; see `graphpe.graphs.to_pyg.to_batch`."""
-        return unpacking.to_batch(self)
+        return to_pyg.to_batch(self)
 
     def to_batches(self, counts: Sequence[int]) -> list[Batch]:
         """The graphs as several batches of `counts` graphs each; see `graphpe.graphs.to_pyg.to_batches`."""
-        return unpacking.to_batches(self, counts)
+        return to_pyg.to_batches(self, counts)
 
     def to_data_list(self) -> list[Data]:
         """The graphs as PyG `Data` objects whose tensors are views of this object (all but the edge ids)."""
-        return unpacking.to_data_list(self)
+        return to_pyg.to_data_list(self)
 
     def to_networkx(self, index: int, *, weight: str = "weight") -> nx.DiGraph:
         """One graph as a networkx graph; see `graphpe.graphs.interchange.to_networkx`."""

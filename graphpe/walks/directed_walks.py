@@ -15,7 +15,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.pair_blocks import diagonal_rows, empty_pairs
 from graphpe.structure.adjacency import Adjacency
 from graphpe.structure.plan import Plan
-from graphpe.walks import loops as walk_loops
+from graphpe.walks import loops
 from graphpe.walks.personalized_pagerank import check_restart, pagerank_of_pairs
 from graphpe.walks.return_probabilities import symmetric_graphs
 from graphpe.walks.steps import Direction, checked, isolated_nodes, powers, reverse_steps
@@ -92,9 +92,9 @@ def directed_walk_visits(graphs: PackedGraphs | Plan, walk_length: int, ppr: flo
     columns = []
     for direction in DIRECTIONS[:1] if undirected else DIRECTIONS:
         back: Adjacency = plan.once(reverse_steps, direction)
-        columns.append(walk_loops.visits(ptr, *back, walk_length))
+        columns.append(loops.visits(ptr, *back, walk_length))
         if restart is not None:
-            columns.append(walk_loops.pagerank(ptr, *back, restart, _TOLERANCE)[:, None])
+            columns.append(loops.pagerank(ptr, *back, restart, _TOLERANCE)[:, None])
     out = np.concatenate(columns * 2 if undirected else columns, axis=1)
     size = np.diff(ptr)
     isolated = plan.once(isolated_nodes)

@@ -10,7 +10,7 @@ from torch import Tensor
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, transpose
 from graphpe.structure.plan import Plan
-from graphpe.walks import loops as walk_loops
+from graphpe.walks import loops
 from graphpe.walks.steps import Direction, checked, edges_walked, reverse_steps, steps
 
 # Entries of a block of columns: with up to two others it fills a small second-level cache.
@@ -55,7 +55,7 @@ def returns(plan: Plan, walk_length: int, direction: Direction) -> Tensor:
     step: Adjacency = plan.once(steps, direction)
     back: Adjacency = plan.once(reverse_steps, direction)
     symmetric = plan.once(symmetric_graphs, direction)
-    out = walk_loops.returns(ptr, *step, *back, symmetric, walk_length, _BLOCK_ENTRIES)
+    out = loops.returns(ptr, *step, *back, symmetric, walk_length, _BLOCK_ENTRIES)
     return torch.from_numpy(out).to(plan.graphs.device)
 
 
@@ -65,4 +65,4 @@ def symmetric_graphs(plan: Plan, direction: Direction) -> NDArray[np.bool_]:
         return np.ones(plan.graphs.num_graphs, dtype=bool)
     there = edges_walked(plan, direction)
     back = edges_walked(plan, "reverse") if direction == "forward" else transpose(there)
-    return walk_loops.symmetric_graphs(plan.graphs.ptr.numpy(force=True), *there, *back)
+    return loops.symmetric_graphs(plan.graphs.ptr.numpy(force=True), *there, *back)

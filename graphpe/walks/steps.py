@@ -26,7 +26,7 @@ from graphpe.graphs.pair_blocks import dense_pairs, empty_pairs, pair_blocks
 from graphpe.structure.adjacency import Adjacency, adjacency, reverse_adjacency, symmetric_adjacency, transpose
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
-from graphpe.walks import loops as walk_loops
+from graphpe.walks import loops
 
 Direction = Literal["forward", "reverse", "both"]
 
@@ -81,7 +81,7 @@ def edges_walked(plan: Plan, direction: Direction) -> Adjacency:
 
 def steps(plan: Plan, direction: Direction) -> Adjacency:
     """P (a part of a plan)."""
-    return Adjacency(*walk_loops.steps(*edges_walked(plan, direction)))
+    return Adjacency(*loops.steps(*edges_walked(plan, direction)))
 
 
 def reverse_steps(plan: Plan, direction: Direction) -> Adjacency:
@@ -106,7 +106,7 @@ def compiled_powers(plan: Plan, count: int, direction: Direction) -> Tensor:
     ptr = plan.graphs.ptr.numpy(force=True)
     step: Adjacency = plan.once(steps, direction)
     out = empty_pairs(plan.graphs.num_pairs, count)
-    walk_loops.powers(ptr, *step, _POWERS_BYTES // (4 * count), out.numpy())
+    loops.powers(ptr, *step, _POWERS_BYTES // (4 * count), out.numpy())
     return out.to(plan.graphs.device)
 
 

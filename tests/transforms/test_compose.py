@@ -15,7 +15,7 @@ from graphpe.spectra import laplacian_eigenpairs as spectral
 from graphpe.spectra import resistance
 from graphpe.structure import adjacency
 from graphpe.structure import reachability as order
-from graphpe.walks import loops as walk_loops
+from graphpe.walks import loops
 
 
 def encodings() -> list:
@@ -151,8 +151,8 @@ def test_each_decomposition_is_made_once(random_graph, monkeypatch):
 
 def test_walks_distances_and_resistances_are_computed_once(random_graph, monkeypatch):
     packed = PackedGraphs.from_data_list([random_graph(seed) for seed in range(8)])
-    powers = count_calls(monkeypatch, walk_loops, "powers")
-    returns = count_calls(monkeypatch, walk_loops, "returns")
+    powers = count_calls(monkeypatch, loops, "powers")
+    returns = count_calls(monkeypatch, loops, "returns")
     searches = count_calls(monkeypatch, distances, "_hops")
     eliminations = count_calls(monkeypatch, resistance, "_resistances")
     components = count_calls(monkeypatch, order, "_tarjan")

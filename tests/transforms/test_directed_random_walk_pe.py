@@ -9,7 +9,7 @@ from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.directed_random_walk_pe import DirectedRandomWalkPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
-from graphpe.walks import loops as walk_loops
+from graphpe.walks import loops
 from graphpe.walks.directed_walks import directed_walk_pairs, directed_walk_visits
 
 
@@ -54,8 +54,8 @@ def test_batch_data_and_packed_agree(random_graph, level):
 
 def test_powers_are_shared(random_graph, monkeypatch):
     calls = []
-    loop = walk_loops.powers
-    monkeypatch.setattr(walk_loops, "powers", lambda *args: (calls.append(1), loop(*args))[1])
+    loop = loops.powers
+    monkeypatch.setattr(loops, "powers", lambda *args: (calls.append(1), loop(*args))[1])
     encodings = [RelativeRandomWalkPE(9), DirectedRandomWalkPE(3, level="pair")]
     out = T.Compose(encodings)(random_graph(2))
     assert len(calls) == 2  # forward and reverse

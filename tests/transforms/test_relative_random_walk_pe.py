@@ -12,7 +12,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.pair_blocks import diagonal_rows
 from graphpe.transforms.random_walk_pe import RandomWalkPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
-from graphpe.walks import loops as walk_loops
+from graphpe.walks import loops
 
 
 def test_rows_are_queries():
@@ -79,8 +79,8 @@ def test_work_is_shared(random_graph, monkeypatch):
     alone = [encoding(data)[encoding.attr_name] for encoding in encodings]
     calls = []
     for name in ("powers", "returns"):
-        loop = getattr(walk_loops, name)
-        monkeypatch.setattr(walk_loops, name, lambda *args, loop=loop, name=name: (calls.append(name), loop(*args))[1])
+        loop = getattr(loops, name)
+        monkeypatch.setattr(loops, name, lambda *args, loop=loop, name=name: (calls.append(name), loop(*args))[1])
     out = T.Compose(encodings)(data)
     assert sorted(calls) == ["powers", "returns"]
     for encoding, expected in zip(encodings, alone, strict=True):

@@ -1,6 +1,6 @@
 """The 16 lowest eigenpairs of single graphs: `graphpe.eigsh` against what people call today.
 
-    python -m graphpe.benchmarks.measure.speed.eigensolvers --sizes 1000 10000 100000 --time-limit 60 --out eigensolvers.md
+    python -m graphpe.benchmarks.measure.speed.eigensolvers --sizes 1000 10000 100000 --time-limit 60 --out out.md
 
 Operators are normalised Laplacians, magnetic (q = 0.1) for directed graphs. Every side gets the same matrix in memory
 and the same relative tolerance; afterwards its residuals are measured, and its values compared with the lowest that any

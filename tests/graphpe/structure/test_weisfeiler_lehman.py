@@ -74,7 +74,8 @@ def test_direction_counts():
 
 def test_colours_are_those_of_another_process():
     program = (
-        "import networkx as nx; from graphpe.graphs.packed import PackedGraphs as P; from graphpe.structure.weisfeiler_lehman import *;"
+        "import networkx as nx; from graphpe.graphs.packed import PackedGraphs as P;"
+        "from graphpe.structure.weisfeiler_lehman import *;"
         "print(refined_colours(P.from_networkx(nx.path_graph(4)), 2).tolist())"
     )
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
