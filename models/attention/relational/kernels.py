@@ -1,7 +1,8 @@
 """Compiled passes of relational attention over pairs.
 
-What they compute is written in `graphpe.models.attention.relational.attention`. Pairs are worked on in blocks that stay in cache: a product of the block with a matrix, then a pass over it, and so on.
-A block is a few whole segments, pairs that end in one node. Channels are worked on eight at a time.
+What they compute is written in `graphpe.models.attention.relational.attention`. Pairs are worked on in blocks that stay
+in cache: a product of the block with a matrix, then a pass over it, and so on. A block is a few whole segments, pairs
+that end in one node. Channels are worked on eight at a time.
 
 N nodes, P pairs, D channels of a pair, H heads of C channels, a multiple of eight. Arrays of nodes and weights are
 flat; `first` and `last` are nodes, for a part of the work.
