@@ -257,8 +257,8 @@ def _table(encoding: Encoding, graphs: PackedGraphs, seed: int) -> tuple[Floats,
     encoded = encoding(graphs.structure())
     if isinstance(encoding, SpectralEncoding):
         return _projections(encoding, encoded, seed), True
-    room = encoded.pair if encoding.pair_keys else encoded.node
-    values = torch.cat([_flat(room[key]) for key in encoding.pair_keys or encoding.keys], dim=1)
+    level = encoded.pair if encoding.pair_keys else encoded.node
+    values = torch.cat([_flat(level[key]) for key in encoding.pair_keys or encoding.keys], dim=1)
     rows = values.numpy()
     rows = rows.astype(np.float64) if values.is_floating_point() else _codes(rows, seed)
     return rows, bool(encoding.pair_keys)

@@ -23,7 +23,7 @@ from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.expander import expander_edges
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.message_passing import edge_rows
 
@@ -156,7 +156,7 @@ class Exphormer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index = membership(batch), batch.edge_index
+        members, edge_index = node_to_graph(batch), batch.edge_index
         x = self.node_encoder(batch)  # [N, D]
         for encoding in self.encodings:
             x = x + encoding(batch)
@@ -228,7 +228,7 @@ class ExphormerLayer(nn.Module):
             edge_index: The graph's edges, `[2, E]`.
             pairs: The edges and, after them, all other pairs (source, target), `[2, P]`.
             kinds: Embeddings of kinds of other pairs.
-            kind: Kind of each of them, `[P - E]`.
+            kind: LevelOrObject of each of them, `[P - E]`.
             nodes: N.
         """
         query, key, value = self.query_key_value(x).chunk(3, dim=1)

@@ -23,7 +23,7 @@ from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes,
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.message_passing import edge_rows
 
@@ -181,7 +181,7 @@ class GPS(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder, a pair encoding or rotary attention reads; the
                 message says what to add.
         """
-        members = membership(batch)
+        members = node_to_graph(batch)
         x = self.node_encoder(batch)  # [N, D]
         for encoding in self.encodings:
             x = x + encoding(batch)
@@ -210,7 +210,7 @@ class GPSLayer(nn.Module):
         width: Width D.
         heads: Number of heads; divides `width`.
         local: The local layer, or None.
-        attention: Kind of attention.
+        attention: LevelOrObject of attention.
         norm: `batch` or `layer`.
         dropout: Probability of dropout.
         attention_dropout: Probability of dropout of attention weights.

@@ -29,7 +29,7 @@ from graphpe.arguments import (
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 
 Attention = Literal["sparse", "full"]
@@ -157,7 +157,7 @@ class GraphTransformer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = membership(batch)
+        members = node_to_graph(batch)
         x = self.node_encoder(batch)  # [N, D]
         for encoding in self.encodings:
             x = x + encoding(batch)

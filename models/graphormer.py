@@ -28,7 +28,7 @@ from graphpe.arguments import (
 from graphpe.errors import GraphPEValueError
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.virtual_nodes import extend
 
 GraphormerReadout = Literal["virtual", "mean", "sum", "max", "none"]
@@ -169,7 +169,7 @@ class Graphormer(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder or a pair encoding reads; the message says what to
                 add.
         """
-        members = membership(batch)
+        members = node_to_graph(batch)
         x = self.node_encoder(batch)  # [N, D]
         for encoding in self.encodings:
             x = x + encoding(batch)

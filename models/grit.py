@@ -32,7 +32,7 @@ from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.nodes import Membership, membership
+from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 from graphpe.models.layers.normalization import RowBatchNorm
 
 Attention = Literal["full", "sparse"]
@@ -176,7 +176,7 @@ class GRIT(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = membership(batch)
+        members = node_to_graph(batch)
         edge_index: Tensor = batch.edge_index
         pairs = all_pairs(members, edge_index) if self.attention == "full" else edge_pairs(members, edge_index)
         x = self._nodes(batch, members)
@@ -188,7 +188,7 @@ class GRIT(nn.Module):
             x, rows = layer(x, rows, pairs, log_degree)
         return self.head(pool(x, members, self.readout))
 
-    def _nodes(self, batch: Data, members: Membership) -> Tensor:
+    def _nodes(self, batch: Data, members: NodeToGraph) -> Tensor:
         x = self.node_encoder(batch)  # [N, D]
         for encoding in self.encodings:
             x = x + encoding(batch)

@@ -19,7 +19,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import call_text, check_choice, check_counts, check_probabilities
 from graphpe.models.layers.convolutions import GatedGCNLayer, GCNLayer, GINELayer
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 
 
@@ -78,7 +78,7 @@ class _MessagePassing(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = membership(batch)
+        members = node_to_graph(batch)
         x = self.node_encoder(batch)
         for encoding in self.encodings:
             x = x + encoding(batch)

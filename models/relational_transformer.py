@@ -32,7 +32,7 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational.attention import relational_attention
 from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
-from graphpe.models.layers.nodes import Membership, membership
+from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 
 Attention = Literal["full", "sparse"]
 GlobalVector = Literal["cat", "node"]
@@ -189,7 +189,7 @@ class RelationalTransformer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = membership(batch)
+        members = node_to_graph(batch)
         x, pair, pairs = self._run(batch, members)
         if isinstance(self.head, PairHead):
             return self.head(x, pair, pairs)
@@ -203,9 +203,9 @@ class RelationalTransformer(nn.Module):
         """
         if not self.pair_output:
             raise GraphPEValueError("the model was built without pair_output: give pair_output=True")
-        return self._run(batch, membership(batch))
+        return self._run(batch, node_to_graph(batch))
 
-    def _run(self, batch: Data, members: Membership) -> tuple[Tensor, Tensor, PairSet]:
+    def _run(self, batch: Data, members: NodeToGraph) -> tuple[Tensor, Tensor, PairSet]:
         x = self.node_encoder(batch)  # [N, D]
         for encoding in self.encodings:
             x = x + encoding(batch)
@@ -347,7 +347,7 @@ class _Wider:
     pair: Tensor
 
 
-def _with_global_nodes(members: Membership, edge_index: Tensor, pairs: PairSet) -> _Wider:
+def _with_global_nodes(members: NodeToGraph, edge_index: Tensor, pairs: PairSet) -> _Wider:
     """Add to every graph, after its nodes, one that has pairs to and from all of them and to itself."""
     graph, ptr = members.graph, members.ptr
     nodes, graphs = graph.numel() + members.num_graphs, torch.arange(members.num_graphs, device=ptr.device)
@@ -355,7 +355,7 @@ def _with_global_nodes(members: Membership, edge_index: Tensor, pairs: PairSet) 
     added = ptr[1:] + graphs
     owner = graph.new_empty(nodes).index_copy(0, node, graph).index_copy(0, added, graphs)
     known = (members.max_size, members.num_pairs)
-    wider = Membership(
+    wider = NodeToGraph(
         owner,
         ptr + torch.arange(ptr.numel(), device=ptr.device),
         None if known[0] is None else known[0] + 1,

@@ -28,7 +28,7 @@ from graphpe.arguments import (
 from graphpe.errors import GraphPEValueError
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.structure_extractor import Neighbourhood, StructureExtractor
 from graphpe.models.layers.virtual_nodes import extend
@@ -170,7 +170,7 @@ class SAT(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder or a pair encoding reads; the message says what to
                 add.
         """
-        members, edge_index = membership(batch), batch.edge_index
+        members, edge_index = node_to_graph(batch), batch.edge_index
         x = self.node_encoder(batch)  # [N, D]
         for encoding in self.encodings:
             x = x + encoding(batch)

@@ -25,7 +25,7 @@ from graphpe.arguments import call_text, check_choice, check_counts, check_heads
 from graphpe.models.attention.softmax.tree_mask import MaskSharing, TreeAttention, TreeChoice, TreeNodes, tree_nodes
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 
 class TopologicalTransformer(nn.Module):
@@ -135,7 +135,7 @@ class TopologicalTransformer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = membership(batch)
+        members = node_to_graph(batch)
         x = self.node_encoder(batch)  # [N, D]
         for encoding in self.encodings:
             x = x + encoding(batch)

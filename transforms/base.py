@@ -18,7 +18,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.graphs.levels import Kind
+from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.laplacian import check_edges
 from graphpe.structure.plan import Need, Plan
@@ -221,20 +221,20 @@ def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
         raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}{hint}")
     node, edge = _read_keys(data, readers, "node"), _read_keys(data, readers, "edge")
     if isinstance(data, Batch) or "batch" in data or "ptr" in data:
-        kinds: dict[str, Kind] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
-        return PackedGraphs.from_data(data, keys=[*node, *edge], kinds=kinds)
+        levels: dict[str, LevelOrObject] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
+        return PackedGraphs.from_data(data, keys=[*node, *edge], levels=levels)
     graphs = _read_one(data, reader)
     if not node and not edge:
         return graphs
     return graphs.with_values(node={key: data[key] for key in node}, edge={key: data[key] for key in edge})
 
 
-def _read_keys(available: Any, readers: Sequence[Encoding], room: Literal["node", "edge"]) -> list[str]:
+def _read_keys(available: Any, readers: Sequence[Encoding], level: Literal["node", "edge"]) -> list[str]:
     """The values of nodes or edges that encodings read, each once."""
-    reader_of = {key: reader for reader in readers for key in getattr(reader, f"{room}_keys")}
+    reader_of = {key: reader for reader in readers for key in getattr(reader, f"{level}_keys")}
     for key, reader in reader_of.items():
         if key not in available:
-            raise GraphPEValueError(f"{reader} reads the {room} value {key!r}, which the graph does not have")
+            raise GraphPEValueError(f"{reader} reads the {level} value {key!r}, which the graph does not have")
     return list(reader_of)
 
 
@@ -246,13 +246,13 @@ def _read_one(data: Data, reader: Encoding) -> PackedGraphs:
     check_edges(edge_index, num_nodes, edge_weight)
     edge_index = edge_index.long()
     zero = edge_index.new_zeros(1)
-    return PackedGraphs._trusted(
+    return PackedGraphs.trusted(
         edge_index=edge_index,
         ptr=edge_index.new_tensor([0, num_nodes]),
         edge_ptr=edge_index.new_tensor([0, edge_index.size(1)]),
         edge_weight=edge_weight,
         batch=zero.expand(num_nodes),
-        **{room: {} for room in ("node", "edge", "graph", "pair", "objects")},
+        **{level: {} for level in ("node", "edge", "graph", "pair", "objects")},
     )
 
 

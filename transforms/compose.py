@@ -40,7 +40,7 @@ class Compose(BaseTransform):
         for transform in self.transforms:
             if not callable(transform):
                 raise GraphPETypeError(f"Compose takes transforms, got {transform!r} among them")
-            for key in (key for room in ("keys", "graph_keys", "pair_keys") for key in _keys(transform, room)):
+            for key in (key for level in ("keys", "graph_keys", "pair_keys") for key in _keys(transform, level)):
                 if key in writer:
                     raise GraphPEValueError(
                         f"{writer[key]!r} and {transform!r} both write {key!r}: give one of them another attr_name"

@@ -13,7 +13,7 @@ import graphpe.benchmarks.tasks as tasks
 import graphpe.models as models
 import graphpe.transforms as transforms
 from graphpe.benchmarks.calls.text import Call, bind, build, find_class, parse_call, public_classes
-from graphpe.benchmarks.tasks.task import ModelEnds, Task
+from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding, SpectralEncoding
@@ -142,7 +142,7 @@ def default_encodings(model: str, task: str) -> tuple[str, ...]:
 
 def build_model(
     text: str,
-    ends: ModelEnds,
+    adapter: TaskAdapter,
     encodings: Sequence[Encoding],
     *,
     encoder: str = DEFAULT_ENCODER,
@@ -152,7 +152,7 @@ def build_model(
 
     Args:
         text: The architecture.
-        ends: The task's ends.
+        adapter: The task's ends.
         encodings: Encodings of nodes and of pairs.
         encoder: What brings eigenvectors to the model's width.
         bias: What turns encodings of pairs into biases, for architectures that take those; `auto` for a choice by the
@@ -174,14 +174,14 @@ def build_model(
                 "encoding of nodes"
             )
         arguments["pair_encodings"] = [pair_module(encoding, bare, bias) for encoding in pairs]
-    head = ends.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
+    head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
     with _memory_errors(text):
         return constructor(
             **arguments,
-            node_encoder=ends.node_encoder(bare.width),
-            edge_encoder=ends.edge_encoder(bare.width),
+            node_encoder=adapter.node_encoder(bare.width),
+            edge_encoder=adapter.edge_encoder(bare.width),
             encodings=[encoding_module(encoding, bare.width, encoder) for encoding in nodes],
-            head=ends.head(bare.width) if head is None else head,
+            head=adapter.head(bare.width) if head is None else head,
         )
 
 

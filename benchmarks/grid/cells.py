@@ -19,7 +19,7 @@ from graphpe.benchmarks.calls.build import (
 from graphpe.benchmarks.grid.budget import narrowest, widest
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
-from graphpe.benchmarks.tasks.task import ModelEnds
+from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve
 from graphpe.errors import GraphPEError
@@ -69,10 +69,10 @@ def grid_cells(
         narrowest(model)
     tasks = {task: build_task(canonical_task(task)) for task in grid.tasks}
     for task, built in tasks.items():
-        ends = built.load(workers=workers, cache=cache, progress=progress).ends
+        adapter = built.load(workers=workers, cache=cache, progress=progress).adapter
         for (text, column), model in product(columns.items(), grid.models):
             try:
-                cell_config = _config(common, task, model, column, ends, budget)
+                cell_config = _config(common, task, model, column, adapter, budget)
             except GraphPEError as error:
                 yield Skipped(task, text, model, str(error))
                 continue
@@ -92,7 +92,7 @@ def _checked_column(text: str) -> Column:
 
 
 def _config(
-    common: TrainConfig, task: str, model: str, column: Column, ends: ModelEnds, budget: int | None
+    common: TrainConfig, task: str, model: str, column: Column, adapter: TaskAdapter, budget: int | None
 ) -> TrainConfig:
     """The options of a cell, resolved; its model can be built and is what the options name."""
     config = resolve(
@@ -108,11 +108,11 @@ def _config(
     encodings = build_encodings(config.encodings or ())
 
     def build(text: str) -> object:
-        return build_model(text, ends, encodings, encoder=config.encoder, bias=config.bias)
+        return build_model(text, adapter, encodings, encoder=config.encoder, bias=config.bias)
 
     if budget is not None:
         config = replace(config, model=widest(config.model, build, budget))
     check_built(
-        build_model(config.model, ends, encodings, encoder=config.encoder, bias=config.bias), config.model, encodings
+        build_model(config.model, adapter, encodings, encoder=config.encoder, bias=config.bias), config.model, encodings
     )
     return config

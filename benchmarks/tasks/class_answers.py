@@ -12,7 +12,7 @@ from graphpe.benchmarks.tasks.graph_level import GraphTargets
 
 
 @dataclass
-class ClassAnswers(GraphTargets):
+class ClassTargets(GraphTargets):
     """One class a graph, `y [B, 1]`; scored by the share of right answers. Predictions are logits `[B, classes]`.
 
     Attributes:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch
 
-from graphpe.benchmarks.tasks.task import ModelEnds, TaskData
+from graphpe.benchmarks.tasks.task import TaskAdapter, TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.heads import MLPReadout
@@ -24,7 +24,7 @@ Loss = Literal["binary", "absolute", "squared", "classes", "balanced"]
 
 
 @dataclass(frozen=True)
-class GraphEnds(ModelEnds):
+class GraphAdapter(TaskAdapter):
     """Ends for graphs with categorical or numeric features, and targets `batch.y` `[B, targets]`.
 
     Attributes:
@@ -70,7 +70,7 @@ class GraphEnds(ModelEnds):
             GraphPEValueError: If it is not the state of such ends.
         """
         try:
-            ends = cls(
+            adapter = cls(
                 tuple(int(size) for size in state["node_categories"]),
                 tuple(int(size) for size in state["edge_categories"]),
                 int(state["targets"]),
@@ -82,9 +82,9 @@ class GraphEnds(ModelEnds):
             )
         except (KeyError, TypeError, ValueError) as error:
             raise GraphPEValueError(f"expected the ends of a graph-level task, but {error} is wrong") from None
-        if ends.loss_name not in get_args(Loss):
-            raise GraphPEValueError(f"expected a loss among {', '.join(get_args(Loss))}, got {ends.loss_name!r}")
-        return ends
+        if adapter.loss_name not in get_args(Loss):
+            raise GraphPEValueError(f"expected a loss among {', '.join(get_args(Loss))}, got {adapter.loss_name!r}")
+        return adapter
 
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
         """As they are: both directions of an edge are stored."""
@@ -209,7 +209,7 @@ class OGBTargets(GraphTargets):
 
 
 @dataclass
-class RankedAnswers(OGBTargets):
+class RankedTargets(OGBTargets):
     """Scored by the area under the ROC curve, averaged over targets."""
 
     metric: ClassVar[str] = "ROC-AUC"
@@ -217,7 +217,7 @@ class RankedAnswers(OGBTargets):
 
 
 @dataclass
-class PreciseAnswers(OGBTargets):
+class PreciseTargets(OGBTargets):
     """Scored by average precision, averaged over targets."""
 
     metric: ClassVar[str] = "AP"

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 
 
 @dataclass(frozen=True)
-class NodeEnds(GraphEnds):
+class NodeAdapter(GraphAdapter):
     """Ends for an answer a node: targets `batch.y` `[N, 1]`, outputs `[N, targets]`. For models without a readout."""
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:

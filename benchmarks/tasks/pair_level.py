@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch
 
-from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.node_level import check_node_outputs
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 HIDDEN = 64
 """Units of the hidden layer, half of them with a positive weight."""
@@ -34,7 +34,7 @@ _CHUNK_PAIRS = 1 << 17
 
 
 @dataclass(frozen=True)
-class PairEnds(GraphEnds):
+class PairAdapter(GraphAdapter):
     """Ends for an answer a pair: targets `batch.y` `[sum n_b^2, 1]`, negative where a pair does not count.
 
     `loss_name` is `binary` (an answer, 0 or 1) or `squared` (a distance, at least 0). Outputs are parts of scores
@@ -60,7 +60,7 @@ class PairEnds(GraphEnds):
             GraphPEValueError: If the model pools over nodes.
         """
         check_node_outputs(output, batch)
-        score = pair_scores(output.float(), membership(batch).ptr, batch.num_pairs)
+        score = pair_scores(output.float(), node_to_graph(batch).ptr, batch.num_pairs)
         target = batch.y.flatten().to(score.dtype)
         counts = (target >= 0).to(score.dtype)
         if self.loss_name == "binary":
@@ -135,7 +135,7 @@ class PairTargets(TaskData):
 
 
 @dataclass
-class PairAnswers(PairTargets):
+class PairLabels(PairTargets):
     """Scored by the F1 of the answer yes: 2 TP / (2 TP + FP + FN), 0 without any."""
 
     metric: ClassVar[str] = "F1"

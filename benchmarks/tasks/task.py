@@ -1,7 +1,7 @@
 """What a task is: parameters, then data with a split and a metric, and the two ends of a model.
 
 A `Task` is a frozen dataclass of literals; its `repr` is the text the command line takes. `Task.load` gives a
-`TaskData`. `ModelEnds` is the part of a task that a trained model needs without the data: input encoders, head, loss.
+`TaskData`. `TaskAdapter` is the part of a task that a trained model needs without the data: input encoders, head, loss.
 It is rebuilt from a JSON-able state, so that a run folder is enough to predict.
 """
 
@@ -20,12 +20,12 @@ from torch_geometric.data import Batch
 from graphpe.graphs.packed import PackedGraphs
 
 
-class ModelEnds(ABC):
+class TaskAdapter(ABC):
     """The two ends of a model for one task, and the loss between them."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What `Task.ends` needs to build this object again; JSON-able."""
+        """What `Task.adapter` needs to build this object again; JSON-able."""
 
     @abstractmethod
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
@@ -71,7 +71,7 @@ class TaskData(ABC):
     Attributes:
         graphs: Every graph of the task, as the encodings see them.
         split: Graph ids by part: `train`, `valid`, `test`.
-        ends: The two ends of a model.
+        adapter: The two ends of a model.
         fingerprint: Changes whenever the data does; a run is resumed only on the same data.
         notes: Lines worth telling the user (what was read, skipped, taken from a cache).
     """
@@ -81,13 +81,13 @@ class TaskData(ABC):
 
     graphs: PackedGraphs
     split: dict[str, Tensor]
-    ends: ModelEnds
+    adapter: TaskAdapter
     fingerprint: str
     notes: list[str] = field(default_factory=list)
 
     @abstractmethod
     def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
-        """The metric of `predictions` (rows as `ModelEnds.predict` makes them) for the graphs `indices`, in order."""
+        """The metric of `predictions` (rows as `TaskAdapter.predict` makes them) for the graphs `indices`, in order."""
 
     @abstractmethod
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
@@ -117,7 +117,7 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def ends(self, state: Mapping[str, Any]) -> ModelEnds:
+    def adapter(self, state: Mapping[str, Any]) -> TaskAdapter:
         """The model ends of a run, from the state saved with it."""
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from graphpe.benchmarks.tasks.task import ModelEnds
+from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.chunks import encode_in_chunks
 from graphpe.storage.estimate import check_pair_limit, encoded_columns
@@ -46,13 +46,13 @@ class BatchTransform:
 
     Args:
         encodings: Encodings of pairs.
-        ends: The task's ends.
+        adapter: The task's ends.
     """
 
-    def __init__(self, encodings: Sequence[Encoding], ends: ModelEnds) -> None:
+    def __init__(self, encodings: Sequence[Encoding], adapter: TaskAdapter) -> None:
         self.encode = Compose(encodings) if encodings else None
-        self.ends = ends
+        self.adapter = adapter
 
     def __call__(self, graphs: PackedGraphs) -> PackedGraphs:
         """The graphs as the model sees them."""
-        return self.ends.model_graphs(graphs if self.encode is None else self.encode(graphs))
+        return self.adapter.model_graphs(graphs if self.encode is None else self.encode(graphs))

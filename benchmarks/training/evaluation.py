@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from graphpe.benchmarks.tasks.task import ModelEnds
+from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
@@ -20,7 +20,7 @@ from graphpe.graphs.ragged import Segments, take
 def collect_predictions(
     fabric: Fabric,
     model: nn.Module,
-    ends: ModelEnds,
+    adapter: TaskAdapter,
     graphs: PackedGraphs,
     transform: BatchTransform,
     indices: Tensor,
@@ -59,10 +59,10 @@ def collect_predictions(
         batch = transform(graphs.select(batch_graphs).to(fabric.device)).to_batch()
         with fabric.autocast():
             output = bare(batch)
-        rows.append(ends.predict_batch(output, batch).cpu())
-        loss += ends.loss(output, batch).double() * (0 if idle else len(batch_graphs))
+        rows.append(adapter.predict_batch(output, batch).cpu())
+        loss += adapter.loss(output, batch).double() * (0 if idle else len(batch_graphs))
     graph_ids = torch.zeros(0, dtype=torch.long) if idle else torch.cat(mine)
-    counts = ends.prediction_rows(graphs).cpu()
+    counts = adapter.prediction_rows(graphs).cpu()
     predictions = torch.cat(rows)[: int(counts[graph_ids].sum())] if rows else torch.zeros(0)
     if fabric.world_size > 1:
         graph_ids, predictions = _gather(fabric, graph_ids), _gather(fabric, predictions)

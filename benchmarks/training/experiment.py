@@ -178,7 +178,7 @@ def _train_in(
         say(f"encoding each batch with {', '.join(map(repr, of_pairs))}")
 
     torch.manual_seed(config.seed)  # the initial weights
-    bare_model = build_model(config.model, data.ends, transforms, encoder=config.encoder, bias=config.bias)
+    bare_model = build_model(config.model, data.adapter, transforms, encoder=config.encoder, bias=config.bias)
     check_built(bare_model, config.model, transforms)
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
@@ -190,7 +190,7 @@ def _train_in(
         fused=config.precision != "16-mixed",  # gradients scaled for float16 cannot be clipped before a fused step
     )
     model, optimizer = fabric.setup(bare_model, optimizer)
-    transform = BatchTransform(of_pairs, data.ends)
+    transform = BatchTransform(of_pairs, data.adapter)
     training = Training(
         fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress
     )
@@ -203,7 +203,7 @@ def _train_in(
         training.resume()
         say(f"resumed {run.path} at epoch {training.state.epoch + 1}, step {training.state.step}")
     elif fabric.is_global_zero:
-        run.write_task(data.ends.state(), data.fingerprint)
+        run.write_task(data.adapter.state(), data.fingerprint)
         run.write_config(config)  # last: with it, the folder is a run
     say(f"run folder {run.path}")
     training.fit()

@@ -164,7 +164,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.data.ends.loss(self.model(batch), batch)
+        loss = self.data.adapter.loss(self.model(batch), batch)
         self.fabric.backward(loss)
         if config.clip > 0:
             # A step with an infinite or NaN gradient would destroy the weights: say so instead of going on.
@@ -186,7 +186,7 @@ class Training:
         predictions, loss = collect_predictions(
             self.fabric,
             self.model,
-            self.data.ends,
+            self.data.adapter,
             self.graphs,
             self.transform,
             indices,

@@ -57,16 +57,16 @@ def plot_encoding(data: Any, key: str | Callable[[Any], Any], index: int = 0, *,
     if not isinstance(key, str):
         graphs = key(graphs)
         key = key.attr_name if hasattr(key, "attr_name") else _only_key(key)
-    room, value = _find(graphs, key)
+    level, value = _find(graphs, key)
     panels = value.reshape(len(value), int(np.prod(value.shape[1:])))
     most = min(8, panels.shape[1]) if columns is None else columns
     if not 1 <= most <= min(MOST_PANELS, max(panels.shape[1], 1)):
         limit = min(MOST_PANELS, panels.shape[1])
         raise GraphPEValueError(f"columns must be from 1 to {limit} for {key!r} of shape {value.shape}, got {columns}")
     names = _panel_names(graphs, key, value.shape[1:], most)
-    if room == "graph":
+    if level == "graph":
         return _draw_bars(panels[0], key)
-    if room == "pair":
+    if level == "pair":
         return _draw_heat_maps(panels[:, :most], graphs.num_nodes, names, key)
     return _draw_nodes(graphs, panels[:, :most], names, key)
 
@@ -92,19 +92,19 @@ def _one_graph(data: Any, index: int) -> PackedGraphs:
 
 
 def _only_key(transform: Any) -> str:
-    keys = [key for room in ("keys", "pair_keys") for key in getattr(transform, room, [])]
+    keys = [key for level in ("keys", "pair_keys") for key in getattr(transform, level, [])]
     if len(keys) != 1:
         raise GraphPEValueError(f"{transform!r} writes {keys}: apply it first and name the key to draw")
     return keys[0]
 
 
 def _find(graphs: PackedGraphs, key: str) -> tuple[str, NDArray[Any]]:
-    for room in ("node", "pair", "graph", "edge"):
-        value = getattr(graphs, room).get(key)
+    for level in ("node", "pair", "graph", "edge"):
+        value = getattr(graphs, level).get(key)
         if isinstance(value, Tensor):
-            if room == "edge":
+            if level == "edge":
                 raise GraphPEValueError(f"{key!r} is a value of edges: pictures are of nodes, pairs and graphs")
-            return room, value.numpy(force=True)
+            return level, value.numpy(force=True)
     known = [*graphs.node, *graphs.pair, *graphs.graph]
     raise GraphPEValueError(f"the graph has no {key!r} to draw: it has {', '.join(map(repr, known)) or 'no values'}")
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.graphs.levels import Room, check_name
+from graphpe.graphs.levels import Level, check_name
 
 if TYPE_CHECKING:
     from graphpe.graphs.packed import PackedGraphs
 
-ROOMS: tuple[Room, ...] = ("node", "edge", "graph", "pair")
+LEVELS: tuple[Level, ...] = ("node", "edge", "graph", "pair")
 
 
 def check_integers(name: str, value: Any) -> None:
@@ -27,8 +27,8 @@ def check_graphs(graphs: PackedGraphs) -> None:
     """All of it, in O(nodes and edges)."""
     _check_pointers(graphs)
     _check_edges(graphs)
-    for room in ROOMS:
-        check_values(graphs, room, getattr(graphs, room))
+    for level in LEVELS:
+        check_values(graphs, level, getattr(graphs, level))
     for key, values in graphs.objects.items():
         check_name(key, "object")
         if len(values) != graphs.num_graphs:
@@ -36,30 +36,30 @@ def check_graphs(graphs: PackedGraphs) -> None:
     check_unique(graphs)
 
 
-def check_values(graphs: PackedGraphs, room: Room, values: Mapping[str, Tensor]) -> None:
-    """Values of one room have its number of rows, and names that PyG leaves alone."""
+def check_values(graphs: PackedGraphs, level: Level, values: Mapping[str, Tensor]) -> None:
+    """Values of one level have its number of rows, and names that PyG leaves alone."""
     if not values:
         return
     rows = {"node": graphs.num_nodes, "edge": graphs.num_edges, "graph": graphs.num_graphs}
-    expected = graphs.num_pairs if room == "pair" else rows[room]
+    expected = graphs.num_pairs if level == "pair" else rows[level]
     for key, value in values.items():
-        check_name(key, room)
+        check_name(key, level)
         if not isinstance(value, Tensor):
-            raise GraphPETypeError(f"{room} value {key!r} must be a tensor, got {describe(value)}")
+            raise GraphPETypeError(f"{level} value {key!r} must be a tensor, got {describe(value)}")
         if value.dim() == 0 or value.size(0) != expected:
-            raise GraphPEValueError(f"{room} value {key!r} must be [{expected}, ...], got {describe(value)}")
+            raise GraphPEValueError(f"{level} value {key!r} must be [{expected}, ...], got {describe(value)}")
         if value.device != graphs.device:
-            raise GraphPEValueError(f"{room} value {key!r} is on {value.device}, the graphs on {graphs.device}")
+            raise GraphPEValueError(f"{level} value {key!r} is on {value.device}, the graphs on {graphs.device}")
 
 
 def check_unique(graphs: PackedGraphs) -> None:
-    """No name is used in two rooms."""
+    """No name is used in two levels."""
     seen: dict[str, str] = {}
-    for room in (*ROOMS, "objects"):
-        for key in getattr(graphs, room):
+    for level in (*LEVELS, "objects"):
+        for key in getattr(graphs, level):
             if key in seen:
-                raise GraphPEValueError(f"{key!r} is used in {seen[key]} and in {room}: rename one of them")
-            seen[key] = room
+                raise GraphPEValueError(f"{key!r} is used in {seen[key]} and in {level}: rename one of them")
+            seen[key] = level
 
 
 def describe(value: Any) -> str:

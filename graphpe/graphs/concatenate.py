@@ -10,7 +10,7 @@ import torch
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 
-_ROOMS = ("node", "edge", "graph", "pair", "objects")
+_LEVELS = ("node", "edge", "graph", "pair", "objects")
 
 
 def concatenate(parts: Sequence[PackedGraphs]) -> PackedGraphs:
@@ -23,17 +23,17 @@ def concatenate(parts: Sequence[PackedGraphs]) -> PackedGraphs:
         raise GraphPEValueError("concatenate needs at least one PackedGraphs, got none")
     first = parts[0]
     for number, part in enumerate(parts):
-        for room in _ROOMS:
-            mine, other = sorted(getattr(first, room)), sorted(getattr(part, room))
+        for level in _LEVELS:
+            mine, other = sorted(getattr(first, level)), sorted(getattr(part, level))
             if mine != other:
-                raise GraphPEValueError(f"part 0 has {room} values {mine}, but part {number} has {other}")
+                raise GraphPEValueError(f"part 0 has {level} values {mine}, but part {number} has {other}")
         if (part.edge_weight is None) != (first.edge_weight is None):
             raise GraphPEValueError(f"of parts 0 and {number}, one has edge weights and the other has none")
     nodes = np.cumsum([0, *(part.num_nodes for part in parts)]).tolist()
     edges = np.cumsum([0, *(part.num_edges for part in parts)]).tolist()
     values = {
-        room: {key: torch.cat([getattr(part, room)[key] for part in parts]) for key in getattr(first, room)}
-        for room in ("node", "edge", "graph", "pair")
+        level: {key: torch.cat([getattr(part, level)[key] for part in parts]) for key in getattr(first, level)}
+        for level in ("node", "edge", "graph", "pair")
     }
     shifted = list(zip(parts, nodes, edges, strict=False))
     weights = [part.edge_weight for part in parts if part.edge_weight is not None]

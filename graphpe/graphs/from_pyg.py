@@ -18,25 +18,25 @@ from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.graphs.levels import RESERVED, Kind, Room, check_kinds, check_name, choose_room
+from graphpe.graphs.levels import RESERVED, Level, LevelOrObject, check_levels, check_name, choose_level
 
 Ints = NDArray[np.int64]
-Kinds = Mapping[str, Kind] | None
+Kinds = Mapping[str, LevelOrObject] | None
 Keys = Collection[str] | None
 
 # Node values that tell PyG how many nodes there are; without one of them `num_nodes` has to be written out.
 TELL_NUM_NODES = ("x", "pos", "feat", "node_type", "n_id", "tf")
 
 
-def read_data(data: Data, kinds: Kinds, keys: Keys) -> dict[str, Any]:
+def read_data(data: Data, levels: Kinds, keys: Keys) -> dict[str, Any]:
     """Fields from a `Data`, or from a `Batch` (or any `Data` with a `batch` vector or a `ptr`)."""
     _check_is_data(data, "data")
     if isinstance(data, Batch) or "batch" in data or "ptr" in data:
-        return _read_batch(data, kinds, keys)
-    return read_list([data], kinds, keys)
+        return _read_batch(data, levels, keys)
+    return read_list([data], levels, keys)
 
 
-def read_list(data_list: Sequence[Data], kinds: Kinds, keys: Keys) -> dict[str, Any]:
+def read_list(data_list: Sequence[Data], levels: Kinds, keys: Keys) -> dict[str, Any]:
     """Fields from `Data` objects, one graph each."""
     for i, data in enumerate(data_list):
         _check_is_data(data, f"graph {i}")
@@ -46,7 +46,7 @@ def read_list(data_list: Sequence[Data], kinds: Kinds, keys: Keys) -> dict[str, 
     first = contents[0] if contents else {}
     names = _names(first, keys)
     _check_same_keys(contents, {*names, *({"edge_index", "edge_weight"} & first.keys())}, keys)
-    kinds = check_kinds(kinds, names)
+    levels = check_levels(levels, names)
     sizes = np.array([_num_nodes(data, i) for i, data in enumerate(data_list)], dtype=np.int64)
     fields = _Fields(sizes, _device(first))
     if "edge_index" in first:
@@ -56,7 +56,7 @@ def read_list(data_list: Sequence[Data], kinds: Kinds, keys: Keys) -> dict[str, 
         fields.set_weight(_concatenate("edge_weight", [content["edge_weight"] for content in contents]))
     for key in names:
         values = [content[key] for content in contents]
-        kind = kinds.get(key)
+        kind = levels.get(key)
         if kind != "object" and isinstance(values[0], Tensor):
             value = _concatenate(key, values)
             fields.add(key, value, np.array([v.size(0) if v.dim() else 1 for v in values]), kind)
@@ -67,13 +67,13 @@ def read_list(data_list: Sequence[Data], kinds: Kinds, keys: Keys) -> dict[str, 
     return fields.content
 
 
-def read_storage(dataset: Any, kinds: Kinds, keys: Keys) -> tuple[dict[str, Any], Ints | None] | None:
+def read_storage(dataset: Any, levels: Kinds, keys: Keys) -> tuple[dict[str, Any], Ints | None] | None:
     """Fields from the storage of an `InMemoryDataset`, and the ids of the graphs it shows of it (None: all).
 
     None where the storage does not tell what its items are: another kind of dataset, a `transform`, nested values.
     """
     if isinstance(dataset, Subset):
-        stored = read_storage(dataset.dataset, kinds, keys)
+        stored = read_storage(dataset.dataset, levels, keys)
         if stored is None:
             return None
         ids = np.asarray(dataset.indices, dtype=np.int64)
@@ -95,19 +95,19 @@ def read_storage(dataset: Any, kinds: Kinds, keys: Keys) -> tuple[dict[str, Any]
         rows[key] = found
     if sizes is None or len(sizes) != num_graphs:
         return None
-    kinds = check_kinds(kinds, names)
+    levels = check_levels(levels, names)
     fields = _Fields(sizes, _device(content))
     if "edge_index" in content:
         fields.set_local_edges(_plain_edges(content["edge_index"]), rows["edge_index"])
     if "edge_weight" in content:
         fields.set_weight(content["edge_weight"])
     for key in names:
-        if isinstance(content[key], Tensor) and kinds.get(key) != "object":
-            fields.add(key, content[key], rows[key], kinds.get(key))
+        if isinstance(content[key], Tensor) and levels.get(key) != "object":
+            fields.add(key, content[key], rows[key], levels.get(key))
         elif isinstance(content[key], Tensor):
             fields.add_objects(key, list(content[key].split(rows[key].tolist(), dim=_cat_dim(key))), "object")
         else:
-            fields.add_objects(key, list(content[key]), kinds.get(key))
+            fields.add_objects(key, list(content[key]), levels.get(key))
     if dataset._indices is None:
         return fields.content, None
     return fields.content, np.asarray(list(dataset._indices), dtype=np.int64)
@@ -159,9 +159,9 @@ class _Fields:
             )
         self.content["edge_weight"] = weight if self.edge_order is None else weight[self.edge_order]
 
-    def add(self, key: str, value: Tensor, lengths: Ints | None, kind: Kind | None) -> None:
+    def add(self, key: str, value: Tensor, lengths: Ints | None, kind: LevelOrObject | None) -> None:
         """A tensor, of `lengths[b]` rows for graph b (or nobody knows how many)."""
-        rows: dict[Room, Ints] = {
+        rows: dict[Level, Ints] = {
             "node": self.sizes,
             "edge": self.edge_sizes,
             "graph": np.ones_like(self.sizes),
@@ -171,18 +171,18 @@ class _Fields:
             raise GraphPEValueError(f"{key!r} is one number for the whole batch: leave it out with keys=[...]")
         if lengths is None:
             lengths = np.array([value.size(0)])
-            rows = {room: each.sum(keepdims=True) for room, each in rows.items()}
-        room = choose_room(key, lengths, rows, kind)
-        check_name(key, room)
+            rows = {level: each.sum(keepdims=True) for level, each in rows.items()}
+        level = choose_level(key, lengths, rows, kind)
+        check_name(key, level)
         if value.layout != torch.strided:
             raise GraphPETypeError(f"{key!r} is a sparse tensor: give its entries as edge_index and edge_weight")
-        if room == "edge" and self.edge_order is not None:
+        if level == "edge" and self.edge_order is not None:
             value = value[self.edge_order]
-        if room == "graph" and value.size(0) != len(self.sizes):
+        if level == "graph" and value.size(0) != len(self.sizes):
             value = value.reshape(len(self.sizes), value.size(0) // len(self.sizes), *value.shape[1:])
-        self.content[room][key] = value.contiguous()
+        self.content[level][key] = value.contiguous()
 
-    def add_objects(self, key: str, values: list[Any], kind: Kind | None) -> None:
+    def add_objects(self, key: str, values: list[Any], kind: LevelOrObject | None) -> None:
         """One Python value per graph."""
         if kind not in (None, "object"):
             raise GraphPEValueError(f"{key!r} is not a {kind} value: it holds {type(values[0]).__name__}, no tensor")
@@ -190,12 +190,12 @@ class _Fields:
         self.content["objects"][key] = values
 
 
-def _read_batch(data: Data, kinds: Kinds, keys: Keys) -> dict[str, Any]:
+def _read_batch(data: Data, levels: Kinds, keys: Keys) -> dict[str, Any]:
     content = data.to_dict()
     # `follow_batch` wrote these; they can be written again.
     followed = {f"{key}{end}" for key in content for end in ("_batch", "_ptr")}
     names = [key for key in _names(content, keys) if key not in followed]
-    kinds = check_kinds(kinds, names)
+    levels = check_levels(levels, names)
     node_graph, sizes = _batch_sizes(data)
     fields = _Fields(sizes, node_graph.device)
     if "edge_index" in content:
@@ -220,13 +220,13 @@ def _read_batch(data: Data, kinds: Kinds, keys: Keys) -> dict[str, Any]:
     slices = data.__dict__["_store"].__dict__.get("_slice_dict") or {}
     for key in names:
         value = content[key]
-        if isinstance(value, Tensor) and kinds.get(key) == "object" and key in slices:
+        if isinstance(value, Tensor) and levels.get(key) == "object" and key in slices:
             # PyG may have shifted the values by the nodes of earlier graphs; it knows how to undo that.
             fields.add_objects(key, [data[i][key] for i in range(len(sizes))], "object")
         elif isinstance(value, Tensor):
-            fields.add(key, value, _stored_rows(key, value, slices.get(key), len(sizes)), kinds.get(key))
+            fields.add(key, value, _stored_rows(key, value, slices.get(key), len(sizes)), levels.get(key))
         elif isinstance(value, list) and len(value) == len(sizes):
-            fields.add_objects(key, value, kinds.get(key))
+            fields.add_objects(key, value, levels.get(key))
         else:
             raise GraphPEValueError(
                 f"{key!r} of the batch is {type(value).__name__}: expected a tensor, or a list of "

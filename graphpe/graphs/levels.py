@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from graphpe.errors import GraphPEValueError
 
-Room = Literal["node", "edge", "graph", "pair"]
-Kind = Literal["node", "edge", "graph", "pair", "object"]
+Level = Literal["node", "edge", "graph", "pair"]
+LevelOrObject = Literal["node", "edge", "graph", "pair", "object"]
 
 # Names with a place of their own in a `PackedGraphs` or in a PyG `Batch`.
 RESERVED = frozenset({"edge_index", "edge_weight", "num_nodes", "ptr", "batch", "max_size", "num_pairs"})
 
-# Only consulted for a key whose lengths fit several rooms (a directed cycle has as many edges as nodes).
+# Only consulted for a key whose lengths fit several levels (a directed cycle has as many edges as nodes).
 _PAIR_NAMES = (
     "pair",
     "rrwp",
@@ -31,48 +31,50 @@ _PAIR_NAMES = (
 _GRAPH_NAMES = ("graph", "laplacian_mask", "magnetic_mask")
 
 
-def check_name(key: str, room: Kind) -> None:
+def check_name(key: str, level: LevelOrObject) -> None:
     """Reject names that are taken, and names whose tensors PyG would change on its way into a `Batch`.
 
     Raises:
         GraphPEValueError: The name is reserved, or PyG reads an index, a face list or a batch vector into it.
     """
     if key in RESERVED or key.startswith("_"):
-        raise GraphPEValueError(f"{room} value {key!r} has a reserved name: rename it")
-    if room != "object" and ("index" in key or "batch" in key or key == "face"):
+        raise GraphPEValueError(f"{level} value {key!r} has a reserved name: rename it")
+    if level != "object" and ("index" in key or "batch" in key or key == "face"):
         raise GraphPEValueError(
-            f"{room} value {key!r}: PyG shifts values whose name contains 'index' or 'batch', or is 'face'; "
-            f"rename it, or keep it as it is, one Python value per graph, with kinds={{{key!r}: 'object'}}"
+            f"{level} value {key!r}: PyG shifts values whose name contains 'index' or 'batch', or is 'face'; "
+            f"rename it, or keep it as it is, one Python value per graph, with levels={{{key!r}: 'object'}}"
         )
 
 
-def check_kinds(kinds: Mapping[str, Kind] | None, keys: Iterable[str]) -> Mapping[str, Kind]:
-    """`kinds` as a mapping, each of its values a known kind and each of its keys one of `keys`."""
+def check_levels(levels: Mapping[str, LevelOrObject] | None, keys: Iterable[str]) -> Mapping[str, LevelOrObject]:
+    """`levels` as a mapping, each of its values a known kind and each of its keys one of `keys`."""
     known = set(keys)
-    for key, kind in (kinds or {}).items():
-        if kind not in get_args(Kind):
-            raise GraphPEValueError(f"kinds[{key!r}] is {kind!r}: expected one of {', '.join(get_args(Kind))}")
+    for key, kind in (levels or {}).items():
+        if kind not in get_args(LevelOrObject):
+            raise GraphPEValueError(
+                f"levels[{key!r}] is {kind!r}: expected one of {', '.join(get_args(LevelOrObject))}"
+            )
         if key not in known:
-            raise GraphPEValueError(f"kinds names {key!r}, which the data does not have (it has {sorted(known)})")
-    return kinds or {}
+            raise GraphPEValueError(f"levels names {key!r}, which the data does not have (it has {sorted(known)})")
+    return levels or {}
 
 
-def choose_room(
+def choose_level(
     key: str,
     lengths: NDArray[np.int64],
-    expected: Mapping[Room, NDArray[np.int64]],
-    kind: Kind | None = None,
-) -> Room:
-    """The room of a value from its lengths.
+    expected: Mapping[Level, NDArray[np.int64]],
+    kind: LevelOrObject | None = None,
+) -> Level:
+    """The level of a value from its lengths.
 
     Args:
         key: The name of the value; it breaks ties by PyG's naming habits.
         lengths: Rows of the value in each graph `[B]`, or in all of them together `[1]`.
-        expected: Rows that each room asks for, in the same form.
-        kind: A room named by the caller.
+        expected: Rows that each level asks for, in the same form.
+        kind: A level named by the caller.
 
     Raises:
-        GraphPEValueError: The lengths fit no room, or not the one that was named.
+        GraphPEValueError: The lengths fit no level, or not the one that was named.
     """
     if kind is not None and kind != "object":
         # A vector of c values per graph is one row [c] of that graph once the caller says so.
@@ -80,17 +82,17 @@ def choose_room(
         if np.array_equal(lengths, rows * expected[kind]) and (rows == rows[:1]).all():
             return kind
         raise GraphPEValueError(f"{key!r} is not a {kind} value: {_mismatch(lengths, expected[kind])}")
-    fits = [room for room, rows in expected.items() if np.array_equal(lengths, rows)]
+    fits = [level for level, rows in expected.items() if np.array_equal(lengths, rows)]
     if not fits:
         raise GraphPEValueError(
-            f"{key!r} fits no room: its first dimension is neither nodes, edges, one, nor nodes squared "
+            f"{key!r} fits no level: its first dimension is neither nodes, edges, one, nor nodes squared "
             f"({_mismatch(lengths, expected['node'])} for nodes); "
-            f"name its room with kinds={{{key!r}: 'graph'}} (or 'object'), or reshape it to [1, ...] per graph"
+            f"name its level with levels={{{key!r}: 'graph'}} (or 'object'), or reshape it to [1, ...] per graph"
         )
-    return next(room for room in _habits(key) if room in fits)
+    return next(level for level in _habits(key) if level in fits)
 
 
-def _habits(key: str) -> tuple[Room, ...]:
+def _habits(key: str) -> tuple[Level, ...]:
     if "edge" in key:
         return "edge", "node", "graph", "pair"
     if key == "y" or key.startswith(_GRAPH_NAMES) or key.endswith("eigenvalues"):

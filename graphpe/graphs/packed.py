@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from graphpe.graphs import from_pyg, interchange, selection, to_pyg
-from graphpe.graphs.checks import ROOMS, check_graphs, check_integers, check_unique, check_values
-from graphpe.graphs.levels import Kind
+from graphpe.graphs.checks import LEVELS, check_graphs, check_integers, check_unique, check_values
+from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.ragged import Ints
 from graphpe.graphs.selection import Index
 
@@ -44,7 +44,7 @@ class PackedGraphs:
         pair: Values of ordered pairs of nodes of one graph, each `[sum n_b^2, ...]`, row-major (query i, key j).
         objects: One Python value per graph: strings, lists of strings, anything that is no tensor.
 
-    Keys keep the names they have in PyG (`x`, `edge_attr`, `y`, `pos`, ...); a name is used in one room only.
+    Keys keep the names they have in PyG (`x`, `edge_attr`, `y`, `pos`, ...); a name is used in one level only.
     Built directly, the structure is checked in O(N + E). Ids become int64, and tensors that are not contiguous (columns
     of a table, a transposed array) are copied, because rows are what selections gather.
 
@@ -69,8 +69,8 @@ class PackedGraphs:
             check_integers(name, getattr(self, name))
             object.__setattr__(self, name, getattr(self, name).long().contiguous())
         check_graphs(self)
-        for room in ROOMS:
-            object.__setattr__(self, room, _row_major(getattr(self, room)))
+        for level in LEVELS:
+            object.__setattr__(self, level, _row_major(getattr(self, level)))
 
     # Sizes
 
@@ -82,7 +82,7 @@ class PackedGraphs:
     @property
     def num_nodes(self) -> int:
         """N, over all graphs."""
-        return int(self._host_ptr[-1])
+        return int(self.host_ptr[-1])
 
     @property
     def num_edges(self) -> int:
@@ -92,12 +92,12 @@ class PackedGraphs:
     @property
     def num_pairs(self) -> int:
         """Ordered pairs of nodes of one graph, over all graphs: sum n_b^2."""
-        return int(self._host_pair_ptr[-1])
+        return int(self.host_pair_ptr[-1])
 
     @property
     def max_size(self) -> int:
         """Nodes of the largest graph; 0 without graphs."""
-        return int(np.diff(self._host_ptr).max(initial=0))
+        return int(np.diff(self.host_ptr).max(initial=0))
 
     @property
     def device(self) -> torch.device:
@@ -117,7 +117,7 @@ class PackedGraphs:
     @cached_property
     def pair_ptr(self) -> Tensor:
         """`[B + 1]`: graph b owns pair rows `pair_ptr[b]` to `pair_ptr[b + 1]`."""
-        return torch.from_numpy(self._host_pair_ptr).to(self.device)
+        return torch.from_numpy(self.host_pair_ptr).to(self.device)
 
     @cached_property
     def batch(self) -> Tensor:
@@ -137,16 +137,16 @@ class PackedGraphs:
     # and graphs on a GPU are then selected without waiting for it.
 
     @cached_property
-    def _host_ptr(self) -> Ints:
+    def host_ptr(self) -> Ints:
         return self.ptr.numpy(force=True)
 
     @cached_property
-    def _host_edge_ptr(self) -> Ints:
+    def host_edge_ptr(self) -> Ints:
         return self.edge_ptr.numpy(force=True)
 
     @cached_property
-    def _host_pair_ptr(self) -> Ints:
-        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.diff(self._host_ptr) ** 2)])
+    def host_pair_ptr(self) -> Ints:
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.diff(self.host_ptr) ** 2)])
 
     def __len__(self) -> int:
         return self.num_graphs
@@ -154,7 +154,7 @@ class PackedGraphs:
     def __repr__(self) -> str:
         parts = [f"num_graphs={self.num_graphs}, num_nodes={self.num_nodes}, num_edges={self.num_edges}"]
         parts += ["edge_weight"] * (self.edge_weight is not None)
-        parts += [f"{room}={list(values)}" for room in (*ROOMS, "objects") if (values := getattr(self, room))]
+        parts += [f"{level}={list(values)}" for level in (*LEVELS, "objects") if (values := getattr(self, level))]
         return f"PackedGraphs({', '.join(parts)})"
 
     # Choosing graphs
@@ -174,8 +174,8 @@ class PackedGraphs:
         """
         if isinstance(index, slice) and index.step in (None, 1):
             start, stop, _ = index.indices(self.num_graphs)
-            return PackedGraphs._trusted(**selection.narrow(self, start, max(start, stop)))
-        return PackedGraphs._trusted(**selection.gather(self, selection.as_ids(index, self.num_graphs)))
+            return PackedGraphs.trusted(**selection.narrow(self, start, max(start, stop)))
+        return PackedGraphs.trusted(**selection.gather(self, selection.as_ids(index, self.num_graphs)))
 
     def resolve(self, index: Index) -> Tensor:
         """What `select` takes, as non-negative int64 ids on the CPU; errors as there."""
@@ -217,7 +217,7 @@ class PackedGraphs:
         Raises:
             GraphPEValueError: A limit is out of its range.
         """
-        return selection.size_buckets(np.diff(self._host_ptr), ratio=ratio, max_graphs=max_graphs, max_pairs=max_pairs)
+        return selection.size_buckets(np.diff(self.host_ptr), ratio=ratio, max_graphs=max_graphs, max_pairs=max_pairs)
 
     # Changing values
 
@@ -229,16 +229,16 @@ class PackedGraphs:
         graph: Mapping[str, Tensor] | None = None,
         pair: Mapping[str, Tensor] | None = None,
     ) -> PackedGraphs:
-        """A new object with these values added, or put in place of those of the same name and room.
+        """A new object with these values added, or put in place of those of the same name and level.
 
         Raises:
             GraphPEValueError: A value has the wrong number of rows, is on another device, or has a name that is taken.
         """
         changed: dict[str, Any] = {}
-        for room, values in zip(ROOMS, (node, edge, graph, pair), strict=True):
+        for level, values in zip(LEVELS, (node, edge, graph, pair), strict=True):
             if values:
-                check_values(self, room, values)
-                changed[room] = {**getattr(self, room), **_row_major(values)}
+                check_values(self, level, values)
+                changed[level] = {**getattr(self, level), **_row_major(values)}
         out = self._replace(**changed)
         check_unique(out)
         return out
@@ -288,22 +288,22 @@ class PackedGraphs:
         return self._map(Tensor.pin_memory)
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> PackedGraphs:
-        content: dict[str, Any] = {"_host_ptr": self._host_ptr, "_host_edge_ptr": self._host_edge_ptr}
+        content: dict[str, Any] = {"host_ptr": self.host_ptr, "host_edge_ptr": self.host_edge_ptr}
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Tensor):
                 value = function(value)
-            elif item.name in ROOMS:
+            elif item.name in LEVELS:
                 value = {key: function(tensor) for key, tensor in value.items()}
             content[item.name] = value
-        return PackedGraphs._trusted(**content)
+        return PackedGraphs.trusted(**content)
 
     def _replace(self, **changed: Any) -> PackedGraphs:
         """The same pointers and edges, and what was computed from them, with other values."""
-        return PackedGraphs._trusted(**vars(self) | changed)
+        return PackedGraphs.trusted(**vars(self) | changed)
 
     @classmethod
-    def _trusted(cls, **content: Any) -> PackedGraphs:
+    def trusted(cls, **content: Any) -> PackedGraphs:
         """An object from fields (and cached properties) that are known to be right; skips the checks."""
         out = object.__new__(cls)
         out.__dict__.update(content)
@@ -313,7 +313,7 @@ class PackedGraphs:
 
     @classmethod
     def from_data(
-        cls, data: Data, *, kinds: Mapping[str, Kind] | None = None, keys: Collection[str] | None = None
+        cls, data: Data, *, levels: Mapping[str, LevelOrObject] | None = None, keys: Collection[str] | None = None
     ) -> PackedGraphs:
         """One graph from a PyG `Data`, or many from a `Batch` (or a `Data` that has a `batch` vector).
 
@@ -322,29 +322,33 @@ class PackedGraphs:
 
         Args:
             data: The graph or graphs.
-            kinds: Room of a key where its lengths do not tell: `"node"`, `"edge"`, `"graph"`, `"pair"` or `"object"`.
+            levels: Level of a key where its lengths do not tell: `"node"`, `"edge"`, `"graph"`, `"pair"` or `"object"`.
             keys: Values to take; by default all. `keys=()` takes edges and weights only.
 
         Raises:
             GraphPETypeError: `data` is a `HeteroData` or no PyG data at all.
-            GraphPEValueError: A key fits no room, an edge joins two graphs, or nodes are not sorted by graph.
+            GraphPEValueError: A key fits no level, an edge joins two graphs, or nodes are not sorted by graph.
         """
-        return cls._trusted(**from_pyg.read_data(data, kinds, keys))
+        return cls.trusted(**from_pyg.read_data(data, levels, keys))
 
     @classmethod
     def from_data_list(
-        cls, data_list: Iterable[Data], *, kinds: Mapping[str, Kind] | None = None, keys: Collection[str] | None = None
+        cls,
+        data_list: Iterable[Data],
+        *,
+        levels: Mapping[str, LevelOrObject] | None = None,
+        keys: Collection[str] | None = None,
     ) -> PackedGraphs:
         """Many graphs from PyG `Data` objects; arguments and errors as in `from_data`.
 
         Raises:
             GraphPEValueError: Also: a key is missing in some graph.
         """
-        return cls._trusted(**from_pyg.read_list(list(data_list), kinds, keys))
+        return cls.trusted(**from_pyg.read_list(list(data_list), levels, keys))
 
     @classmethod
     def from_dataset(
-        cls, dataset: Any, *, kinds: Mapping[str, Kind] | None = None, keys: Collection[str] | None = None
+        cls, dataset: Any, *, levels: Mapping[str, LevelOrObject] | None = None, keys: Collection[str] | None = None
     ) -> PackedGraphs:
         """The graphs of a dataset.
 
@@ -352,22 +356,22 @@ class PackedGraphs:
         honoured); any other sequence of `Data` item by item, its `transform` applied once, now.
         Arguments and errors as in `from_data_list`.
         """
-        stored = from_pyg.read_storage(dataset, kinds, keys)
+        stored = from_pyg.read_storage(dataset, levels, keys)
         if stored is None:
-            return cls.from_data_list((dataset[i] for i in range(len(dataset))), kinds=kinds, keys=keys)
+            return cls.from_data_list((dataset[i] for i in range(len(dataset))), levels=levels, keys=keys)
         content, ids = stored
-        packed = cls._trusted(**content)
+        packed = cls.trusted(**content)
         return packed if ids is None else packed.select(ids)
 
     @classmethod
     def from_networkx(cls, graphs: nx.Graph | Iterable[nx.Graph], *, weight: str | None = "weight") -> PackedGraphs:
         """Structure and weights of networkx graphs; see `graphpe.graphs.interchange.read_networkx`."""
-        return cls._trusted(**interchange.read_networkx(graphs, weight))
+        return cls.trusted(**interchange.read_networkx(graphs, weight))
 
     @classmethod
     def from_scipy(cls, matrices: Any) -> PackedGraphs:
         """Graphs from square SciPy sparse matrices; see `graphpe.graphs.interchange.read_scipy`."""
-        return cls._trusted(**interchange.read_scipy(matrices))
+        return cls.trusted(**interchange.read_scipy(matrices))
 
     def to_batch(self) -> Batch:
         """The graphs as one PyG `Batch`, tensors shared; see `graphpe.graphs.to_pyg.to_batch`."""

@@ -22,13 +22,13 @@ Index = Tensor | NDArray[Any] | slice | Sequence[int]
 def gather(graphs: PackedGraphs, ids: Ints) -> dict[str, Any]:
     """Fields (and some cached properties) of the graphs `ids`, copied."""
     device = graphs.device
-    nodes, edges = Segments.pick(graphs._host_ptr, ids), Segments.pick(graphs._host_edge_ptr, ids)
+    nodes, edges = Segments.pick(graphs.host_ptr, ids), Segments.pick(graphs.host_edge_ptr, ids)
     edge_rows = edges.rows(device)
     edge_index = take(graphs.edge_index, edge_rows, dim=1)
     edge_index -= spread(nodes.shift, edges.sizes, device)
     node_rows = nodes.rows(device) if graphs.node else ids
     graph_rows = ids if device.type == "cpu" else torch.from_numpy(ids).to(device, non_blocking=True)
-    pair_rows = Segments.pick(graphs._host_pair_ptr, ids).rows(device) if graphs.pair else ids
+    pair_rows = Segments.pick(graphs.host_pair_ptr, ids).rows(device) if graphs.pair else ids
     return dict(
         edge_index=edge_index,
         ptr=torch.from_numpy(nodes.ptr).to(device, non_blocking=True),
@@ -40,14 +40,14 @@ def gather(graphs: PackedGraphs, ids: Ints) -> dict[str, Any]:
         pair={key: take(value, pair_rows) for key, value in graphs.pair.items()},
         objects={key: [values[i] for i in ids.tolist()] for key, values in graphs.objects.items()},
         batch=spread(np.arange(len(ids)), nodes.sizes, device),
-        _host_ptr=nodes.ptr,
-        _host_edge_ptr=edges.ptr,
+        host_ptr=nodes.ptr,
+        host_edge_ptr=edges.ptr,
     )
 
 
 def narrow(graphs: PackedGraphs, start: int, stop: int) -> dict[str, Any]:
     """Fields (and some cached properties) of the graphs from `start` to `stop`: views, but for the edge ids."""
-    ptr, edge_ptr, pair_ptr = graphs._host_ptr, graphs._host_edge_ptr, graphs._host_pair_ptr if graphs.pair else None
+    ptr, edge_ptr, pair_ptr = graphs.host_ptr, graphs.host_edge_ptr, graphs.host_pair_ptr if graphs.pair else None
     nodes, edges = slice(ptr[start], ptr[stop]), slice(edge_ptr[start], edge_ptr[stop])
     pairs = slice(0, 0) if pair_ptr is None else slice(pair_ptr[start], pair_ptr[stop])
     return dict(
@@ -60,8 +60,8 @@ def narrow(graphs: PackedGraphs, start: int, stop: int) -> dict[str, Any]:
         graph={key: value[start:stop] for key, value in graphs.graph.items()},
         pair={key: value[pairs] for key, value in graphs.pair.items()},
         objects={key: values[start:stop] for key, values in graphs.objects.items()},
-        _host_ptr=ptr[start : stop + 1] - ptr[start],
-        _host_edge_ptr=edge_ptr[start : stop + 1] - edge_ptr[start],
+        host_ptr=ptr[start : stop + 1] - ptr[start],
+        host_edge_ptr=edge_ptr[start : stop + 1] - edge_ptr[start],
     )
 
 

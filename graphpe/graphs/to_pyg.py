@@ -39,13 +39,13 @@ def to_batch(graphs: PackedGraphs) -> Batch:
     values |= {"batch": graphs.batch, "ptr": graphs.ptr, "max_size": graphs.max_size, "num_pairs": graphs.num_pairs}
     # What PyG needs to separate the graphs again stays on the CPU, as in `Batch.from_data_list`.
     slices = {
-        "node": graphs.ptr if on_cpu else torch.from_numpy(graphs._host_ptr),
-        "edge": graphs.edge_ptr if on_cpu else torch.from_numpy(graphs._host_edge_ptr),
+        "node": graphs.ptr if on_cpu else torch.from_numpy(graphs.host_ptr),
+        "edge": graphs.edge_ptr if on_cpu else torch.from_numpy(graphs.host_edge_ptr),
         "graph": torch.arange(graphs.num_graphs + 1),
     }
     if graphs.pair:
-        slices["pair"] = torch.from_numpy(graphs._host_pair_ptr)
-    return _assemble(values, slices, _room_of_keys(graphs), None if _tells_num_nodes(graphs) else graphs._host_ptr)
+        slices["pair"] = torch.from_numpy(graphs.host_pair_ptr)
+    return _assemble(values, slices, _level_of_keys(graphs), None if _tells_num_nodes(graphs) else graphs.host_ptr)
 
 
 def to_batches(graphs: PackedGraphs, counts: Sequence[int]) -> list[Batch]:
@@ -61,27 +61,27 @@ def to_batches(graphs: PackedGraphs, counts: Sequence[int]) -> list[Batch]:
         raise GraphPEValueError(f"counts add up to {graph_counts.sum()} graphs, there are {graphs.num_graphs}")
     columns = _columns(graphs, graph_counts)
     first = np.cumsum(graph_counts) - graph_counts
-    node_counts = np.diff(graphs._host_ptr[np.append(first, graphs.num_graphs)])
+    node_counts = np.diff(graphs.host_ptr[np.append(first, graphs.num_graphs)])
     own_graph = graphs.batch - spread(first, node_counts, graphs.device)
     columns["batch"] = own_graph.split(node_counts.tolist())
     slices = {
-        "node": _cut_pointers(graphs._host_ptr, first, graph_counts),
-        "edge": _cut_pointers(graphs._host_edge_ptr, first, graph_counts),
+        "node": _cut_pointers(graphs.host_ptr, first, graph_counts),
+        "edge": _cut_pointers(graphs.host_edge_ptr, first, graph_counts),
         "graph": [torch.arange(count + 1) for count in graph_counts.tolist()],
     }
     if graphs.pair:
-        slices["pair"] = _cut_pointers(graphs._host_pair_ptr, first, graph_counts)
+        slices["pair"] = _cut_pointers(graphs.host_pair_ptr, first, graph_counts)
     columns["ptr"] = [ptr.to(graphs.device, non_blocking=True) for ptr in slices["node"]]
-    sizes = np.diff(graphs._host_ptr)
+    sizes = np.diff(graphs.host_ptr)
     pieces = np.split(sizes, first[1:]) if len(first) else []
     columns["max_size"] = [int(each.max(initial=0)) for each in pieces]
     columns["num_pairs"] = [int(each @ each) for each in pieces]
-    rooms, untold = _room_of_keys(graphs), not _tells_num_nodes(graphs)
+    levels, untold = _level_of_keys(graphs), not _tells_num_nodes(graphs)
     return [
         _assemble(
             dict(zip(columns, row, strict=True)),
-            {room: cuts[i] for room, cuts in slices.items()},
-            rooms,
+            {level: cuts[i] for level, cuts in slices.items()},
+            levels,
             slices["node"][i].numpy() if untold else None,
         )
         for i, row in enumerate(zip(*columns.values(), strict=True))
@@ -93,7 +93,7 @@ def to_data_list(graphs: PackedGraphs) -> list[Data]:
     columns = _columns(graphs, np.ones(graphs.num_graphs, dtype=np.int64))
     columns |= graphs.objects
     if not _tells_num_nodes(graphs):
-        columns["num_nodes"] = np.diff(graphs._host_ptr).tolist()
+        columns["num_nodes"] = np.diff(graphs.host_ptr).tolist()
     out = []
     for row in zip(*columns.values(), strict=True):
         data = copy.copy(_EMPTY_DATA)
@@ -105,8 +105,8 @@ def to_data_list(graphs: PackedGraphs) -> list[Data]:
 def _columns(graphs: PackedGraphs, counts: Ints) -> dict[str, Sequence[Any]]:
     """Every value cut into pieces of `counts` graphs, edge ids counted within each piece."""
     bounds = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-    starts = graphs._host_ptr[bounds]
-    nodes, edge_counts = np.diff(starts).tolist(), np.diff(graphs._host_edge_ptr[bounds])
+    starts = graphs.host_ptr[bounds]
+    nodes, edge_counts = np.diff(starts).tolist(), np.diff(graphs.host_edge_ptr[bounds])
     edges, each = edge_counts.tolist(), counts.tolist()
     columns: dict[str, Sequence[Any]] = {key: value.split(nodes) for key, value in graphs.node.items()}
     local = graphs.edge_index - spread(starts[:-1], edge_counts, graphs.device)
@@ -116,7 +116,7 @@ def _columns(graphs: PackedGraphs, counts: Ints) -> dict[str, Sequence[Any]]:
     columns |= {key: value.split(edges) for key, value in graphs.edge.items()}
     columns |= {key: value.split(each) for key, value in graphs.graph.items()}
     if graphs.pair:
-        pairs = np.diff(graphs._host_pair_ptr[bounds]).tolist()
+        pairs = np.diff(graphs.host_pair_ptr[bounds]).tolist()
         columns |= {key: value.split(pairs) for key, value in graphs.pair.items()}
     pieces = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)) if graphs.objects else []
     columns |= {key: [values[a:b] for a, b in pieces] for key, values in graphs.objects.items()}
@@ -132,14 +132,14 @@ def _cut_pointers(ptr: Ints, first: Ints, counts: Ints) -> Sequence[Tensor]:
 
 
 def _assemble(
-    values: Mapping[str, Any], slices: Mapping[str, Tensor], rooms: Mapping[str, str], sizes_from: Ints | None
+    values: Mapping[str, Any], slices: Mapping[str, Tensor], levels: Mapping[str, str], sizes_from: Ints | None
 ) -> Batch:
     """A `Batch` of these values, with what PyG needs to separate its graphs."""
     node_slices = slices["node"]
     hidden: dict[str, Any] = {
         "_num_graphs": len(node_slices) - 1,
-        "_slice_dict": {key: slices[room] for key, room in rooms.items()},
-        "_inc_dict": {**dict.fromkeys(rooms), "edge_index": node_slices[:-1]},
+        "_slice_dict": {key: slices[level] for key, level in levels.items()},
+        "_inc_dict": {**dict.fromkeys(levels), "edge_index": node_slices[:-1]},
     }
     batch = copy.copy(_EMPTY_BATCH)
     # One update in place of PyG's __setattr__ for each key, which together cost as much as all the rest.
@@ -152,11 +152,11 @@ def _assemble(
     return batch
 
 
-def _room_of_keys(graphs: PackedGraphs) -> dict[str, str]:
-    rooms = {"edge_index": "edge"} if graphs.edge_weight is None else {"edge_index": "edge", "edge_weight": "edge"}
-    rooms |= dict.fromkeys(graphs.node, "node") | dict.fromkeys(graphs.edge, "edge")
-    rooms |= dict.fromkeys(graphs.graph, "graph") | dict.fromkeys(graphs.objects, "graph")
-    return rooms | dict.fromkeys(graphs.pair, "pair")
+def _level_of_keys(graphs: PackedGraphs) -> dict[str, str]:
+    levels = {"edge_index": "edge"} if graphs.edge_weight is None else {"edge_index": "edge", "edge_weight": "edge"}
+    levels |= dict.fromkeys(graphs.node, "node") | dict.fromkeys(graphs.edge, "edge")
+    levels |= dict.fromkeys(graphs.graph, "graph") | dict.fromkeys(graphs.objects, "graph")
+    return levels | dict.fromkeys(graphs.pair, "pair")
 
 
 def _tells_num_nodes(graphs: PackedGraphs) -> bool:

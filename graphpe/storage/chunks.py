@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import describe
-from graphpe.graphs.levels import Room
+from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Segments
 
@@ -20,7 +20,7 @@ CHUNK_GRAPHS = 512
 CHUNK_PAIRS = 2**20
 """Entries of a chunk's padded `[graphs, n, n]` stack: 8 MiB for each dense float64 matrix that a solver keeps."""
 
-ROOMS: tuple[tuple[Room, str], ...] = (("node", "keys"), ("graph", "graph_keys"), ("pair", "pair_keys"))
+LEVELS: tuple[tuple[Level, str], ...] = (("node", "keys"), ("graph", "graph_keys"), ("pair", "pair_keys"))
 """Rooms that an encoding writes to, and the attribute in which it says under which keys."""
 
 
@@ -46,52 +46,56 @@ def encode_in_chunks(
         GraphPETypeError: `transform` does not say what it writes.
         GraphPEValueError: It does not write it, or not in the same shape and dtype for all graphs.
     """
-    rooms = written_keys(transform)
+    levels = written_keys(transform)
     features = graphs._replace(objects={})
     chunks = features.buckets(ratio=float(2**62), max_graphs=CHUNK_GRAPHS, max_pairs=CHUNK_PAIRS)
-    values: dict[Room, dict[str, Tensor]] = {"node": {}, "graph": {}, "pair": {}}
+    values: dict[Level, dict[str, Tensor]] = {"node": {}, "graph": {}, "pair": {}}
     for chunk in chunks or [torch.zeros(0, dtype=torch.long)]:
         encoded = transform(features.select(chunk).to(device or graphs.device))
-        for room, keys in rooms.items():
+        for level, keys in levels.items():
             if not keys:
                 continue
-            rows = _rows(graphs, room, chunk)
+            rows = _rows(graphs, level, chunk)
             for key in keys:
-                _place(values[room], key, _read(encoded, room, key, transform), rows, _num_rows(graphs, room))
+                _place(values[level], key, _read(encoded, level, key, transform), rows, _num_rows(graphs, level))
         if progress is not None:
             progress(len(chunk))
     return graphs.with_values(node=values["node"], graph=values["graph"], pair=values["pair"])
 
 
-def written_keys(transform: Any) -> dict[Room, list[str]]:
-    """The keys that an encoding says it writes, by room.
+def written_keys(transform: Any) -> dict[Level, list[str]]:
+    """The keys that an encoding says it writes, by level.
 
     Raises:
         GraphPETypeError: It cannot be called, or does not say.
     """
-    if isinstance(transform, type) or not callable(transform) or not all(hasattr(transform, name) for _, name in ROOMS):
+    if (
+        isinstance(transform, type)
+        or not callable(transform)
+        or not all(hasattr(transform, name) for _, name in LEVELS)
+    ):
         raise GraphPETypeError(
             f"expected an encoding such as graphpe.transforms.LaplacianPE(k=8), or a Compose of them, got {transform!r}"
         )
-    return {room: list(getattr(transform, name)) for room, name in ROOMS}
+    return {level: list(getattr(transform, name)) for level, name in LEVELS}
 
 
-def _rows(graphs: PackedGraphs, room: Room, chunk: Tensor) -> Tensor:
+def _rows(graphs: PackedGraphs, level: Level, chunk: Tensor) -> Tensor:
     """Where the values of the graphs of a chunk belong among those of all graphs."""
-    if room == "graph":
+    if level == "graph":
         return chunk.to(graphs.device)
-    ptr = graphs._host_ptr if room == "node" else graphs._host_pair_ptr
+    ptr = graphs.host_ptr if level == "node" else graphs.host_pair_ptr
     return torch.as_tensor(Segments.pick(ptr, chunk.numpy()).rows(graphs.device))
 
 
-def _num_rows(graphs: PackedGraphs, room: Room) -> int:
-    return {"node": graphs.num_nodes, "graph": graphs.num_graphs, "pair": graphs.num_pairs}[room]
+def _num_rows(graphs: PackedGraphs, level: Level) -> int:
+    return {"node": graphs.num_nodes, "graph": graphs.num_graphs, "pair": graphs.num_pairs}[level]
 
 
-def _read(encoded: Any, room: Room, key: str, transform: Any) -> Tensor:
-    value = getattr(encoded, room).get(key) if isinstance(encoded, PackedGraphs) else None
+def _read(encoded: Any, level: Level, key: str, transform: Any) -> Tensor:
+    value = getattr(encoded, level).get(key) if isinstance(encoded, PackedGraphs) else None
     if value is None:
-        raise GraphPEValueError(f"{transform!r} says that it writes the {room} value {key!r}, but does not write it")
+        raise GraphPEValueError(f"{transform!r} says that it writes the {level} value {key!r}, but does not write it")
     return value
 
 

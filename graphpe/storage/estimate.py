@@ -26,17 +26,17 @@ def encoded_columns(graphs: PackedGraphs, transform: Any) -> list[Column]:
     Raises:
         GraphPEError: The encoding fails, or changes more than the values it says it writes.
     """
-    sizes = np.diff(graphs._host_ptr)
+    sizes = np.diff(graphs.host_ptr)
     smallest = np.flatnonzero(sizes > 0)
     if len(smallest):
         smallest = smallest[[np.argmin(sizes[smallest])]]
     probe = graphs._replace(objects={}).select(smallest)
     encoded = _encode(probe, transform, torch.device("cpu"))
     return [
-        Column(f"{room}.{key}", room, value.dtype, tuple(value.shape[1:]))
-        for room, keys in written_keys(transform).items()
+        Column(f"{level}.{key}", level, value.dtype, tuple(value.shape[1:]))
+        for level, keys in written_keys(transform).items()
         for key in keys
-        for value in [getattr(encoded, room)[key]]
+        for value in [getattr(encoded, level)[key]]
     ]
 
 

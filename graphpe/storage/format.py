@@ -50,7 +50,7 @@ class Column:
     """A flat tensor over all graphs.
 
     Attributes:
-        name: `"<room>.<key>"`.
+        name: `"<level>.<key>"`.
         rows: What a row belongs to: a field of `Rows`.
         dtype: Of its values.
         shape: Of one row.
@@ -159,7 +159,7 @@ class Texts:
 
 def graph_columns(graphs: PackedGraphs, texts: Texts | None) -> dict[Column, Tensor]:
     """The columns of graphs that lie in memory, as they are."""
-    node_sizes, edge_sizes = np.diff(graphs._host_ptr), np.diff(graphs._host_edge_ptr)
+    node_sizes, edge_sizes = np.diff(graphs.host_ptr), np.diff(graphs.host_edge_ptr)
     columns = {
         Column(NUM_NODES, "graph", torch.int64, ()): torch.from_numpy(node_sizes),
         Column(NUM_EDGES, "graph", torch.int64, ()): torch.from_numpy(edge_sizes),
@@ -167,9 +167,9 @@ def graph_columns(graphs: PackedGraphs, texts: Texts | None) -> dict[Column, Ten
     }
     if graphs.edge_weight is not None:
         columns[Column(EDGE_WEIGHT, "edge", graphs.edge_weight.dtype, ())] = graphs.edge_weight
-    for room in ("node", "edge", "graph", "pair"):
-        for key, value in getattr(graphs, room).items():
-            columns[Column(f"{room}.{key}", room, value.dtype, tuple(value.shape[1:]))] = value
+    for level in ("node", "edge", "graph", "pair"):
+        for key, value in getattr(graphs, level).items():
+            columns[Column(f"{level}.{key}", level, value.dtype, tuple(value.shape[1:]))] = value
     if texts is not None:
         columns[Column(TEXT_SIZES, "graph", torch.int64, ())] = torch.from_numpy(texts.sizes)
         # A copy: `frombuffer` of bytes cannot be written to, of which torch warns.
@@ -186,8 +186,8 @@ def take_rows(column: Column, value: Tensor, rows: Rows, shard: int) -> Tensor:
 def shard_rows(graphs: PackedGraphs, texts: Texts | None, bounds: Sequence[int]) -> Rows:
     """Where the shards begin and end that hold the graphs `bounds[s]` to `bounds[s + 1]`."""
     cuts = np.asarray(bounds, dtype=np.int64)
-    pointers: list[Ints] = [graphs._host_ptr, graphs._host_edge_ptr, graphs._host_pair_ptr]
-    pointers.append(np.zeros_like(graphs._host_ptr) if texts is None else texts.ptr)
+    pointers: list[Ints] = [graphs.host_ptr, graphs.host_edge_ptr, graphs.host_pair_ptr]
+    pointers.append(np.zeros_like(graphs.host_ptr) if texts is None else texts.ptr)
     return Rows(cuts.tolist(), *(ptr[cuts].tolist() for ptr in pointers))
 
 
@@ -221,25 +221,25 @@ def to_packed(tensors: Mapping[str, Tensor], keys: Sequence[str]) -> PackedGraph
         tensors: The columns' values by name.
         keys: Keys of Python objects.
     """
-    rooms: dict[str, dict[str, Tensor]] = {"node": {}, "edge": {}, "graph": {}, "pair": {}}
+    levels: dict[str, dict[str, Tensor]] = {"node": {}, "edge": {}, "graph": {}, "pair": {}}
     for name, value in tensors.items():
-        room, _, key = name.partition(".")
-        if room in rooms:
-            rooms[room][key] = value
+        level, _, key = name.partition(".")
+        if level in levels:
+            levels[level][key] = value
     ptr, edge_ptr = _pointers(tensors[NUM_NODES].numpy()), _pointers(tensors[NUM_EDGES].numpy())
     objects: dict[str, Any] = {}
     if keys:
         text_ptr = _pointers(tensors[TEXT_SIZES].numpy())
         objects = {key: StoredObjects(key, tensors[TEXT], text_ptr) for key in keys}
-    return PackedGraphs._trusted(
+    return PackedGraphs.trusted(
         edge_index=tensors[EDGE_INDEX],
         ptr=torch.from_numpy(ptr),
         edge_ptr=torch.from_numpy(edge_ptr),
         edge_weight=tensors.get(EDGE_WEIGHT),
         objects=objects,
-        _host_ptr=ptr,
-        _host_edge_ptr=edge_ptr,
-        **rooms,
+        host_ptr=ptr,
+        host_edge_ptr=edge_ptr,
+        **levels,
     )
 
 

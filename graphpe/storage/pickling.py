@@ -13,7 +13,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.format import as_bytes
 
 
-class Frozen(NamedTuple):
+class Serialized(NamedTuple):
     """A tensor as an array of bytes, for pickling without torch's shared memory."""
 
     content: NDArray[np.uint8]
@@ -21,16 +21,16 @@ class Frozen(NamedTuple):
     shape: tuple[int, ...]
 
 
-FrozenGraphs = dict[str, dict[str, Frozen]]
-"""Values by room and key; edges, weights and pointers are in the room `structure`."""
+SerializedGraphs = dict[str, dict[str, Serialized]]
+"""Values by level and key; edges, weights and pointers are in the level `structure`."""
 
 
-def freeze(values: dict[str, Tensor]) -> dict[str, Frozen]:
+def serialize(values: dict[str, Tensor]) -> dict[str, Serialized]:
     """Tensors as arrays of bytes."""
-    return {key: Frozen(as_bytes(value), value.dtype, tuple(value.shape)) for key, value in values.items()}
+    return {key: Serialized(as_bytes(value), value.dtype, tuple(value.shape)) for key, value in values.items()}
 
 
-def thaw(values: dict[str, Frozen]) -> dict[str, Tensor]:
+def deserialize(values: dict[str, Serialized]) -> dict[str, Tensor]:
     """Tensors from arrays of bytes."""
     return {
         key: torch.from_numpy(content if content.flags.writeable else content.copy()).view(dtype).reshape(shape)
@@ -38,17 +38,17 @@ def thaw(values: dict[str, Frozen]) -> dict[str, Tensor]:
     }
 
 
-def freeze_graphs(graphs: PackedGraphs) -> FrozenGraphs:
+def serialize_graphs(graphs: PackedGraphs) -> SerializedGraphs:
     """Graphs without Python objects as arrays of bytes."""
     structure = {"edge_index": graphs.edge_index, "ptr": graphs.ptr, "edge_ptr": graphs.edge_ptr}
     if graphs.edge_weight is not None:
         structure["edge_weight"] = graphs.edge_weight
-    rooms = {room: freeze(getattr(graphs, room)) for room in ("node", "edge", "graph", "pair")}
-    return {"structure": freeze(structure), **rooms}
+    levels = {level: serialize(getattr(graphs, level)) for level in ("node", "edge", "graph", "pair")}
+    return {"structure": serialize(structure), **levels}
 
 
-def thaw_graphs(frozen: FrozenGraphs) -> PackedGraphs:
-    """Graphs from `freeze_graphs`."""
-    content = {room: thaw(values) for room, values in frozen.items()}
+def deserialize_graphs(frozen: SerializedGraphs) -> PackedGraphs:
+    """Graphs from `serialize_graphs`."""
+    content = {level: deserialize(values) for level, values in frozen.items()}
     structure = {"edge_weight": None, **content.pop("structure")}
-    return PackedGraphs._trusted(**structure, **content, objects={})
+    return PackedGraphs.trusted(**structure, **content, objects={})

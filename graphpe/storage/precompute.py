@@ -62,7 +62,7 @@ def precompute(
     Interrupted or killed, the same call goes on where it was; the files are the same bytes in the end. Neither
     `workers` nor `engine` changes a bit of them: shards are encoded on one thread each, and random signs come from the
     encoding's seed and the shard's number (so they differ from those of `transform(graphs)`, and are the same in every
-    epoch). Numerics may differ in the last bits between machines of different kinds.
+    epoch). Numerics may differ in the last bits between machines of different levels.
 
     Where `root` already holds this very encoding of this dataset, it is opened; anything else is an error.
 
@@ -144,7 +144,7 @@ def _plan(graphs: PackedGraphs, transform: Any, device: torch.device, shard_grap
     replaced = {column.name for column in encoded}
     stored = {column: value for column, value in originals.items() if column.name not in replaced}
     pair_bytes = sum(column.row_bytes for column in encoded if column.rows == "pair")
-    bounds = shard_bounds(graphs._host_pair_ptr, shard_graphs, pair_bytes)
+    bounds = shard_bounds(graphs.host_pair_ptr, shard_graphs, pair_bytes)
     manifest = Manifest(
         library=version("graphpe"),
         transform=repr(transform),
@@ -207,8 +207,8 @@ def shard_bounds(pair_ptr: Ints, shard_graphs: int, pair_bytes: int) -> list[int
         start = bounds[-1]
         stop = min(start + shard_graphs, num_graphs)
         if pair_bytes:
-            room = pair_ptr[start] + SHARD_PAIR_BYTES // pair_bytes
-            stop = min(stop, max(start + 1, int(np.searchsorted(pair_ptr, room, side="right")) - 1))
+            level = pair_ptr[start] + SHARD_PAIR_BYTES // pair_bytes
+            stop = min(stop, max(start + 1, int(np.searchsorted(pair_ptr, level, side="right")) - 1))
         bounds.append(stop)
     return bounds
 

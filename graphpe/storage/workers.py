@@ -29,7 +29,14 @@ from graphpe.compiled.threads import one_blas_thread
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.chunks import encode_in_chunks, written_keys
-from graphpe.storage.pickling import Frozen, FrozenGraphs, freeze, freeze_graphs, thaw, thaw_graphs
+from graphpe.storage.pickling import (
+    Serialized,
+    SerializedGraphs,
+    deserialize,
+    deserialize_graphs,
+    serialize,
+    serialize_graphs,
+)
 
 Engine = Literal["local", "ray"]
 Progress = Callable[[int], object]
@@ -72,7 +79,7 @@ class Shards:
 def encode_shards(
     shards: Shards, missing: Sequence[int], *, engine: Engine, workers: int, progress: Progress
 ) -> Results:
-    """Encode shards; gives each as it is done, by number and values under `"<room>.<key>"`.
+    """Encode shards; gives each as it is done, by number and values under `"<level>.<key>"`.
 
     Args:
         shards: All shards.
@@ -98,7 +105,9 @@ def encode_shard(
     with one_thread():
         encoded = encode_in_chunks(graphs, for_shard(transform, shard), device=device, progress=progress)
     return {
-        f"{room}.{key}": getattr(encoded, room)[key] for room, keys in written_keys(transform).items() for key in keys
+        f"{level}.{key}": getattr(encoded, level)[key]
+        for level, keys in written_keys(transform).items()
+        for key in keys
     }
 
 
@@ -158,9 +167,9 @@ class _Process:
     def send(self, shards: Shards, shard: int) -> None:
         self.shard = shard
         with contextlib.suppress(BrokenPipeError):  # it died: `receive` says so
-            self.connection.send((shard, freeze_graphs(shards.load(shard))))
+            self.connection.send((shard, serialize_graphs(shards.load(shard))))
 
-    def receive(self, shards: Shards) -> dict[str, Frozen] | GraphPEError | None:
+    def receive(self, shards: Shards) -> dict[str, Serialized] | GraphPEError | None:
         """Its answer; None when it is ready."""
         try:
             answer = self.connection.recv()
@@ -207,7 +216,7 @@ def _encode_in_processes(shards: Shards, missing: Sequence[int], workers: int, p
                     del busy[connection]
                 if answer is not None and shard is not None:
                     progress(shards.num_graphs(shard))
-                    yield shard, thaw(answer)
+                    yield shard, deserialize(answer)
     finally:
         for process in processes:
             process.process.terminate()
@@ -285,7 +294,7 @@ def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progres
         while queue or running:
             while queue and len(running) < at_once:
                 shard = queue.pop()
-                running[task.remote(shared, shard, freeze_graphs(shards.load(shard)))] = shard
+                running[task.remote(shared, shard, serialize_graphs(shards.load(shard)))] = shard
             for done in ray.wait(list(running), num_returns=1)[0]:
                 shard = running.pop(done)
                 try:
@@ -298,7 +307,7 @@ def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progres
                 if isinstance(answer, GraphPEError):
                     raise _told(answer, shards.name(shard))
                 progress(shards.num_graphs(shard))
-                yield shard, thaw(answer)
+                yield shard, deserialize(answer)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
@@ -310,16 +319,16 @@ def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progres
 
 
 def _attempt(
-    transform: Any, device: torch.device, shard: int, graphs: FrozenGraphs
-) -> dict[str, Frozen] | GraphPEError:
+    transform: Any, device: torch.device, shard: int, graphs: SerializedGraphs
+) -> dict[str, Serialized] | GraphPEError:
     """The values of a shard, or the error, as plain data."""
     try:
-        return freeze(encode_shard(thaw_graphs(graphs), transform, shard, device))
+        return serialize(encode_shard(deserialize_graphs(graphs), transform, shard, device))
     except Exception as error:
         return _told(error)
 
 
-def _attempt_pickled(setup: bytes, shard: int, graphs: FrozenGraphs) -> Any:
+def _attempt_pickled(setup: bytes, shard: int, graphs: SerializedGraphs) -> Any:
     transform, device = pickle.loads(setup)
     return _attempt(transform, device, shard, graphs)
 
@@ -335,8 +344,8 @@ def _pickled(shards: Shards) -> bytes:
 
 def _told(error: Exception, where: str = "") -> GraphPEError:
     """An error that says where it happened, of a type that pickles."""
-    kinds = GraphPEValueError, GraphPETypeError, GraphPERuntimeError
-    kind = next((kind for kind in kinds if isinstance(error, kind)), GraphPERuntimeError)
+    levels = GraphPEValueError, GraphPETypeError, GraphPERuntimeError
+    kind = next((kind for kind in levels if isinstance(error, kind)), GraphPERuntimeError)
     text = str(error) if isinstance(error, GraphPEError) else _text(error)
     return kind(f"{where}: {text}" if where else text)
 

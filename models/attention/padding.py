@@ -1,7 +1,7 @@
 """All ordered node pairs of each graph as padded blocks.
 
 The layout is built once a batch and shared by the layers, without a Python loop over graphs. It waits for a GPU only if
-the batch does not say how large it is (`Membership.max_size`).
+the batch does not say how large it is (`NodeToGraph.max_size`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PaddedLayout:
     num_places: int
 
 
-def padded_layout(members: Membership, edge_index: Tensor, heads: int) -> PaddedLayout:
+def padded_layout(members: NodeToGraph, edge_index: Tensor, heads: int) -> PaddedLayout:
     """The padded layout of a batch.
 
     On a CPU graphs are grouped by the power of two above their size, each group padded to its largest graph, so that
@@ -123,7 +123,7 @@ class PaddedNodes:
         return torch.cat([part.flatten(0, 1) for part in parts]).index_select(0, self.place)
 
 
-def padded_nodes(members: Membership) -> PaddedNodes:
+def padded_nodes(members: NodeToGraph) -> PaddedNodes:
     """The nodes of a batch as padded blocks, grouped as in `padded_layout`. O(N) memory, padding included."""
     sizes, ptr, device = members.sizes, members.ptr, members.ptr.device
     place_of_graph = torch.zeros_like(sizes)
@@ -144,7 +144,7 @@ def padded_nodes(members: Membership) -> PaddedNodes:
     return PaddedNodes(blocks, torch.cat(nodes), place, torch.cat(ids))
 
 
-def _size_groups(members: Membership) -> list[tuple[Tensor, int]]:
+def _size_groups(members: NodeToGraph) -> list[tuple[Tensor, int]]:
     """Graph ids of each group and the size to pad them to; graphs without nodes may be left out."""
     sizes = members.sizes
     if sizes.numel() == 0:

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +73,10 @@ class PairSet:
         return self.ptr.numel() - 1
 
 
-def all_pairs(members: Membership, edge_index: Tensor) -> PairSet:
+def all_pairs(members: NodeToGraph, edge_index: Tensor) -> PairSet:
     """All ordered pairs of nodes of each graph, self-pairs included. O(P) time and memory.
 
-    Waits for a GPU only if the batch does not say how many pairs it has (`Membership.num_pairs`).
+    Waits for a GPU only if the batch does not say how many pairs it has (`NodeToGraph.num_pairs`).
     """
     sizes = members.sizes
     length = sizes.index_select(0, members.graph)  # pairs that end in each node
@@ -89,7 +89,7 @@ def all_pairs(members: Membership, edge_index: Tensor) -> PairSet:
     return PairSet(source, target, ptr, slot, None)
 
 
-def edge_pairs(members: Membership, edge_index: Tensor, *, self_pairs: bool = True) -> PairSet:
+def edge_pairs(members: NodeToGraph, edge_index: Tensor, *, self_pairs: bool = True) -> PairSet:
     """The pairs that edges join and, if asked for, each node with itself. O(E log E) time.
 
     Waits for a GPU once, since parallel edges make the number of pairs unknown.
@@ -101,7 +101,7 @@ def edge_pairs(members: Membership, edge_index: Tensor, *, self_pairs: bool = Tr
     return pairs_of_keys(members, key, inverse[: joined.numel()])
 
 
-def pairs_of_keys(members: Membership, key: Tensor, slot: Tensor) -> PairSet:
+def pairs_of_keys(members: NodeToGraph, key: Tensor, slot: Tensor) -> PairSet:
     """The set of the pairs with numbers `key` = target * N + source, sorted and each once; `slot` as in `PairSet`."""
     nodes = members.graph.numel()
     target, source = key.div(max(nodes, 1), rounding_mode="floor"), key.remainder(max(nodes, 1))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 _LOW_BITS = (1 << 62) - 1
 
 
-def expander_edges(members: Membership, degree: int, seed: int) -> Tensor:
+def expander_edges(members: NodeToGraph, degree: int, seed: int) -> Tensor:
     """Edges of a random 2 `degree`-regular multigraph on the nodes of each graph, `[2, 2 degree N]`.
 
     The union of `degree` random permutations pi: edges v -> pi(v) and pi(v) -> v (Friedman 2003: nearly Ramanujan with

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 Readout = Literal["mean", "sum", "max", "none"]
 READOUTS: tuple[str, ...] = get_args(Readout)
 
 
-def pool(x: Tensor, members: Membership, readout: Readout) -> Tensor:
+def pool(x: Tensor, members: NodeToGraph, readout: Readout) -> Tensor:
     """Pool node embeddings over each graph.
 
     Sums are taken in float32 or better. A graph without nodes gives zeros.

@@ -15,7 +15,7 @@ from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.attention.softmax.linear import linear_attention
 from graphpe.models.attention.softmax.rotary import rotate
 from graphpe.models.attention.softmax.softmax import PaddedFactors, pad_factors, softmax_attention
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 from graphpe.models.layers.virtual_nodes import Extended
 
 
@@ -29,7 +29,7 @@ class AllPairs:
 
 def all_pairs_of(
     batch: Data,
-    members: Membership,
+    members: NodeToGraph,
     biases: Sequence[nn.Module] = (),
     edge: Tensor | None = None,
     extended: Extended | None = None,

@@ -12,7 +12,7 @@ from graphpe.errors import GraphPETypeError
 
 
 @dataclass(frozen=True)
-class Membership:
+class NodeToGraph:
     """The partition of a batch's nodes into graphs.
 
     Attributes:
@@ -38,7 +38,7 @@ class Membership:
         return self.ptr.diff()
 
 
-def membership(batch: Data) -> Membership:
+def node_to_graph(batch: Data) -> NodeToGraph:
     """Read the partition into graphs of a `Data` (one graph) or a `Batch`.
 
     Nothing here waits for the device when the batch carries `ptr`, as every batch of PyG and of
@@ -60,13 +60,13 @@ def membership(batch: Data) -> Membership:
         size = _num_nodes(batch)
         device = batch.edge_index.device
         first = torch.tensor([0, size], device=device)
-        return Membership(torch.zeros(size, dtype=torch.long, device=device), first, size, size * size)
+        return NodeToGraph(torch.zeros(size, dtype=torch.long, device=device), first, size, size * size)
     ptr: Tensor | None = getattr(batch, "ptr", None)
     if ptr is None:
         ptr = torch.cat([graph.new_zeros(1), torch.bincount(graph, minlength=batch.num_graphs).cumsum(0)])
     max_size = getattr(batch, "max_size", None)
     num_pairs = getattr(batch, "num_pairs", None)
-    return Membership(
+    return NodeToGraph(
         graph,
         ptr,
         max_size if isinstance(max_size, int) else None,

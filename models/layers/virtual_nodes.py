@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Extended:
         virtual: Place of each graph's extra node, `[B]`.
     """
 
-    members: Membership
+    members: NodeToGraph
     real: Tensor
     virtual: Tensor
 
@@ -48,7 +48,7 @@ class Extended:
         return rows.index_copy(0, place, value.to(rows.dtype))
 
 
-def extend(members: Membership) -> Extended:
+def extend(members: NodeToGraph) -> Extended:
     """One more node for every graph. O(N), without waiting for a GPU."""
     nodes, graphs, device = members.graph.numel(), members.num_graphs, members.ptr.device
     number = torch.arange(graphs, device=device)
@@ -58,4 +58,4 @@ def extend(members: Membership) -> Extended:
     ptr = members.ptr + torch.arange(graphs + 1, device=device)
     max_size = None if members.max_size is None else members.max_size + 1
     num_pairs = None if members.num_pairs is None else members.num_pairs + 2 * nodes + graphs
-    return Extended(Membership(graph, ptr, max_size, num_pairs), real, virtual)
+    return Extended(NodeToGraph(graph, ptr, max_size, num_pairs), real, virtual)

@@ -18,13 +18,13 @@ from graphpe.benchmarks.calls.build import (
     split_encodings,
     takes_pairs,
 )
-from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 
-ENDS = GraphEnds((6, 3), (4,), 2, "squared")
+ENDS = GraphAdapter((6, 3), (4,), 2, "squared")
 SIZES = [7, 1, 12, 3, 9, 2, 5, 8, 6, 10, 4, 11]
 SMALL = {"width": 8, "layers": 2, "heads": 2}
 

@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 
 
 def _make_graphs(sizes: Sequence[int], seed: int, *, pairs: bool = False, weights: bool = False) -> list[Data]:
-    """Random directed graphs (parallel edges and self-loops included) with a value in every room."""
+    """Random directed graphs (parallel edges and self-loops included) with a value in every level."""
     rng = np.random.default_rng(seed)
     graphs = []
     for i, n in enumerate(sizes):

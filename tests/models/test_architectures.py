@@ -19,7 +19,7 @@ from graphpe.models.attention.softmax.tree_mask import tree_nodes
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.gps import GPS
 from graphpe.models.graphormer import Graphormer
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.sat import SAT
 from graphpe.models.topological_transformer import TopologicalTransformer
@@ -148,7 +148,7 @@ def decides_its_tree(data: Data, model: nn.Module) -> bool:
     """Whether a model uses no tree, or one that the structure of the graph alone decides."""
     if "trees" not in model.attention_layout:
         return True
-    return bool(tree_nodes(data, membership(data), getattr(model, "tree", "shortest")).tree.unique.all())
+    return bool(tree_nodes(data, node_to_graph(data), getattr(model, "tree", "shortest")).tree.unique.all())
 
 
 def reach(name: str) -> Tensor:

@@ -9,7 +9,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.layers.expander import expander_edges
 from graphpe.models.layers.inputs import LinearEdges
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 WIDTH, HEADS = 8, 2
 
@@ -34,7 +34,7 @@ def test_is_its_equations() -> None:
     ).double()  # fmt: skip
     edge = model.edge_encoder(data)
     pairs = [(int(j), int(i), edge[e]) for e, (j, i) in enumerate(data.edge_index.t())]
-    pairs += [(int(j), int(i), model.kinds[virtual]) for j, i in expander_edges(membership(data), 1, 0).t()]
+    pairs += [(int(j), int(i), model.kinds[virtual]) for j, i in expander_edges(node_to_graph(data), 1, 0).t()]
     for v in range(virtual):
         pairs += [(j, n + v, model.kinds[v]) for j in range(n)] + [(n + v, i, model.kinds[v]) for i in range(n)]
     x = torch.cat([start, model.virtual])

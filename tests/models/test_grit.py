@@ -25,7 +25,7 @@ from graphpe.models import grit as grit_module
 from graphpe.models.attention.grit.reference import grit_attention_reference
 from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.grit import GRIT, GRITLayer, PairRows
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 from graphpe.models.layers.normalization import RowBatchNorm
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "reference" / "golden" / "grit_layer.npz"
@@ -154,7 +154,7 @@ def test_values_of_the_released_layer(path: str, checkpoint: bool) -> None:
         values = {name: torch.from_numpy(np.atleast_1d(file[name])) for name in file.files}
     sizes = values["sizes"]
     ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-    pairs = all_pairs(Membership(torch.arange(len(sizes)).repeat_interleave(sizes), ptr), sizes.new_zeros(2, 0))
+    pairs = all_pairs(NodeToGraph(torch.arange(len(sizes)).repeat_interleave(sizes), ptr), sizes.new_zeros(2, 0))
     assert torch.equal(pairs.source, values["source"])
     assert torch.equal(pairs.target, values["target"])
     layer = GRITLayer(16, 4, checkpoint=checkpoint)
@@ -280,7 +280,7 @@ def test_running_statistics_are_those_of_batch_normalisation(make, path: str) ->
     norm, oracle = model.layers[0].pair_norm, RowBatchNorm(12)
     nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
     oracle.load_state_dict(norm.state_dict())
-    members = Membership(batch.batch, batch.ptr)
+    members = NodeToGraph(batch.batch, batch.ptr)
     pairs = all_pairs(members, batch.edge_index)
     layer, x, value = model.layers[0], torch.randn(13, 12), torch.randn(75, 12)
     for train in (True, True, False):

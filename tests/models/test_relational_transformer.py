@@ -18,7 +18,7 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.encoders import PairEmbedding, PairLinear
 from graphpe.models.layers.heads import MLPReadout, PairHead
 from graphpe.models.layers.inputs import ASTNodeEncoder, LinearEdges
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.relational_transformer import RelationalLayer, RelationalTransformer
 
 REFERENCE = Path(os.environ.get("GRAPHPE_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
@@ -92,7 +92,7 @@ def complete_graphs(sizes: list[int]) -> tuple[Data, Tensor]:
 def test_values_of_the_released_layer(released: dict[str, Tensor], attention: str) -> None:
     layer = released_layer(released)
     batch, _ = complete_graphs([6, 6])
-    members = membership(batch)
+    members = node_to_graph(batch)
     pairs = (all_pairs if attention == "full" else edge_pairs)(members, batch.edge_index)
     nodes, pair = layer(released["nodes"].flatten(0, 1), released["pairs"].flatten(0, 2), pairs)
     torch.testing.assert_close(nodes, released["nodes_out"].flatten(0, 1), atol=1e-5, rtol=1e-5)
@@ -127,7 +127,7 @@ def published_layer(layer: RelationalLayer, n: Tensor, e: Tensor, joined: Tensor
 def test_equals_the_published_formulas_layer_by_layer(make_batch, attention: str) -> None:
     batch = make_batch([7], degree=2)
     model = build(attention, pair_output=True).double().eval()
-    pairs = all_pairs(membership(batch), batch.edge_index)
+    pairs = all_pairs(node_to_graph(batch), batch.edge_index)
     joined = torch.ones(7, 7, dtype=torch.bool)
     if attention == "sparse":
         joined = torch.eye(7).bool()
@@ -254,7 +254,7 @@ def test_encodings_of_pairs_are_features_of_pairs(make_batch, attention: str) ->
     model.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     model(batch)
     make = all_pairs if attention == "full" else edge_pairs
-    pairs = make(membership(batch), batch.edge_index)
+    pairs = make(node_to_graph(batch), batch.edge_index)
     expected = pairs.scatter(model.edge_encoder(batch), model.absent)
     torch.testing.assert_close(seen[0], expected + sum(encoding(batch, pairs) for encoding in encodings))
 

@@ -13,7 +13,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models import ASTNodeEncoder, LinearEdges, MLPReadout
 from graphpe.models.attention.softmax.tree_mask import tree_nodes
 from graphpe.models.gps import GPS
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.topological_transformer import TopologicalTransformer
 
 WIDTH, HEADS = 12, 3
@@ -52,7 +52,7 @@ def test_permutation_equivariance(make_batch, permute: Callable[[Data, Tensor], 
     for _ in range(20):
         data = make_batch([9]).to_data_list()[0]
         kind = MODELS[name][1].get("tree", "shortest")
-        if not bool(tree_nodes(data, membership(data), kind).tree.unique.all()):
+        if not bool(tree_nodes(data, node_to_graph(data), kind).tree.unique.all()):
             continue
         unique += 1
         order, edge_order = torch.randperm(9), torch.randperm(data.edge_index.shape[1])

@@ -104,12 +104,12 @@ def test_shared_work_gives_what_each_alone_gives(form, random_graph):
     for make in makes:
         alone = make()
         expected = alone(given)
-        for room, keys in (("node", alone.keys), ("graph", alone.graph_keys), ("pair", alone.pair_keys)):
+        for level, keys in (("node", alone.keys), ("graph", alone.graph_keys), ("pair", alone.pair_keys)):
             for key in keys:
                 ours, other = (
                     (together[key], expected[key])
                     if form == "batch"
-                    else (getattr(together, room)[key], getattr(expected, room)[key])
+                    else (getattr(together, level)[key], getattr(expected, level)[key])
                 )
                 if key == getattr(alone, "attr_name", None) and hasattr(alone, "sign"):
                     # Another decomposition may turn eigenvectors: what counts is the sum over each eigenspace, of which

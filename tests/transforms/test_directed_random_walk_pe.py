@@ -47,8 +47,8 @@ def test_batch_data_and_packed_agree(random_graph, level):
     batch = transform(Batch.from_data_list(graphs))
     packed = transform(PackedGraphs.from_data_list(graphs))
     torch.testing.assert_close(batch.directed_random_walk_pe, singles, atol=1e-7, rtol=1e-6)
-    room = packed.node if level == "node" else packed.pair
-    assert torch.equal(room["directed_random_walk_pe"], batch.directed_random_walk_pe)
+    level = packed.node if level == "node" else packed.pair
+    assert torch.equal(level["directed_random_walk_pe"], batch.directed_random_walk_pe)
     assert batch[3].directed_random_walk_pe.shape[1] == transform.columns == 8
 
 

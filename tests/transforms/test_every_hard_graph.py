@@ -54,7 +54,9 @@ def test_all_in_one_batch_and_packed(make, weighted):
     for key in one.keys + one.graph_keys + one.pair_keys:
         expected = torch.cat([single[key] for single in singles])
         torch.testing.assert_close(batch[key], expected, atol=1e-6, rtol=1e-5)
-        stored = next(getattr(packed, room)[key] for room in ("node", "graph", "pair") if key in getattr(packed, room))
+        stored = next(
+            getattr(packed, level)[key] for level in ("node", "graph", "pair") if key in getattr(packed, level)
+        )
         torch.testing.assert_close(stored, expected, atol=1e-6, rtol=1e-5)
 
 

@@ -210,9 +210,9 @@ def decided(case: Case, data: Data) -> Values:
 
 def assert_same(case: Case, got: Values, expected: Values) -> None:
     assert got.keys() == expected.keys()
-    for room, value in expected.items():
+    for level, value in expected.items():
         assert not value.is_floating_point() or value.isfinite().all()
-        torch.testing.assert_close(got[room], value, atol=case.atol, rtol=case.atol)
+        torch.testing.assert_close(got[level], value, atol=case.atol, rtol=case.atol)
 
 
 each = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -228,7 +228,7 @@ def test_order_of_nodes(case, data, seed):
     order = torch.from_numpy(np.random.default_rng(seed).permutation(data.num_nodes))
     moved = changed(data, edge_index=order[data.edge_index])
     got = decided(case, moved)
-    back = {room: value[order] if room == "node" else value[order][:, order] for room, value in got.items()}
+    back = {level: value[order] if level == "node" else value[order][:, order] for level, value in got.items()}
     assert_same(case, back, decided(case, data))
 
 
@@ -265,8 +265,8 @@ def test_disjoint_union(case, data, other):
     )
     got, first, second = decided(case, joined), decided(case, data), decided(case, other)
     parts = [
-        {room: value[:n] if room == "node" else value[:n, :n] for room, value in got.items()},
-        {room: value[n:] if room == "node" else value[n:, n:] for room, value in got.items()},
+        {level: value[:n] if level == "node" else value[:n, :n] for level, value in got.items()},
+        {level: value[n:] if level == "node" else value[n:, n:] for level, value in got.items()},
     ]
     assert_same(case, parts[0], first)
     assert_same(case, parts[1], second)
@@ -279,7 +279,7 @@ def test_reversing_all_edges(case, data):
     if case.reverse is None:
         pytest.skip("no rule")
     back = changed(data, edge_index=data.edge_index.flip(0))
-    expected = {room: case.reverse(value) for room, value in decided(case, data).items()}
+    expected = {level: case.reverse(value) for level, value in decided(case, data).items()}
     assert_same(case, decided(case, back), expected)
 
 
@@ -290,7 +290,7 @@ def test_scaling_all_weights(case, data, factor):
     if case.scale is None:
         pytest.skip("no rule")
     scaled = changed(data, edge_weight=data.edge_weight * factor)
-    expected = {room: case.scale(value, factor) for room, value in decided(case, data).items()}
+    expected = {level: case.scale(value, factor) for level, value in decided(case, data).items()}
     assert_same(case, decided(case, scaled), expected)
 
 

@@ -108,8 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     generator = np.random.default_rng(options.seed)
     source, small = molecules(options.graphs, options.data, generator)
     functions = python_functions(max(options.graphs // 4, 1), generator)
-    kinds = {"molecules": small, "functions": functions, "functions, undirected": undirected(functions)}
-    lines = [f"{name}: {describe(graphs)}" for name, graphs in kinds.items()]
+    levels = {"molecules": small, "functions": functions, "functions, undirected": undirected(functions)}
+    lines = [f"{name}: {describe(graphs)}" for name, graphs in levels.items()]
     lines[0] += f" ({source})"
     lines += [
         "",
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     print("\n".join(lines), flush=True)
     for row in rows():
-        lines.append(measure(row, large_enough(kinds[row.graphs], 8), options.repeats))
+        lines.append(measure(row, large_enough(levels[row.graphs], 8), options.repeats))
         print(lines[-1], flush=True)
     lines += [
         "",
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     print("\n".join(lines[-3:]), flush=True)
     for name in ("molecules", "functions"):
-        lines.append(measure_sharing(name, kinds[name], options.repeats))
+        lines.append(measure_sharing(name, levels[name], options.repeats))
         print(lines[-1], flush=True)
     lines += ["", f"us per graph; {options.repeats} turns a side, medians; {machine()}."]
     print("\n".join(lines[-2:]))

@@ -189,7 +189,7 @@ def time_molecules(run: Run) -> None:
 def time_dense(run: Run) -> None:
     """Batched eigh of torch and of CuPy, and whether the vectors are orthonormal."""
     shapes = [(20, 8)] if run.small else [(8192, 16), (8192, 32), (4096, 40), (1024, 64), (256, 128), (16, 512)]
-    kinds = {"torch": torch.linalg.eigh}
+    levels = {"torch": torch.linalg.eigh}
     cupy = _cupy(run)
     if cupy is not None:
 
@@ -197,13 +197,13 @@ def time_dense(run: Run) -> None:
             values, vectors = cupy.linalg.eigh(cupy.from_dlpack(batch))
             return torch.from_dlpack(values), torch.from_dlpack(vectors)
 
-        kinds["CuPy"] = by_cupy
+        levels["CuPy"] = by_cupy
     for count, size in shapes:
         for dtype in (torch.float32, torch.float64, torch.complex64, torch.complex128):
             generator = torch.Generator().manual_seed(0)
             batch = torch.randn(count, size, size, dtype=dtype, generator=generator).to(run.device)
             batch = batch + batch.mH
-            for name, eigh in kinds.items():
+            for name, eigh in levels.items():
                 what = f"{name} eigh, {count} x {size}, {str(dtype).removeprefix('torch.')}"
                 run.add("dense", what, partial(_time_dense, run.device, batch, eigh))
 

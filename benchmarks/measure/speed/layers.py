@@ -29,7 +29,7 @@ from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.pairs import PairSet, all_pairs
 from graphpe.models.grit import GRITLayer, PairRows
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.relational_transformer import RelationalLayer
 
 LAYERS = 3
@@ -60,7 +60,7 @@ class Inputs:
 def inputs_of(graphs: PackedGraphs, width: int) -> Inputs:
     """Inputs of layers on these graphs."""
     batch = graphs.to_batch()
-    pairs = all_pairs(membership(batch), batch.edge_index)
+    pairs = all_pairs(node_to_graph(batch), batch.edge_index)
     degree = torch.bincount(batch.edge_index[0], minlength=batch.num_nodes).float()
     x, pair = (torch.randn(count, width, requires_grad=True) for count in (graphs.num_nodes, graphs.num_pairs))
     return Inputs(x, pair, pairs, batch.ptr, degree)

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     generator = np.random.default_rng(options.seed)
 
-    kinds = {
+    levels = {
         "molecules": molecules(options.graphs, options.data, generator),
         "code-like, 60 nodes": ("random", code_like(options.graphs, generator)),
     }
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
-    for (name, (source, graphs)), batch_size in itertools.product(kinds.items(), options.batch_sizes):
+    for (name, (source, graphs)), batch_size in itertools.product(levels.items(), options.batch_sizes):
         pyg, packed = measure(graphs, batch_size, options.batches, options.repeats, options.seed)
         nodes, edges = graphs.num_nodes / len(graphs), graphs.num_edges / len(graphs)
         lines.append(

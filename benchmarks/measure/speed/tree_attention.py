@@ -29,7 +29,7 @@ from graphpe.benchmarks.measure.speed.trees import make_tree
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
 from graphpe.models.layers.multi_head import AllPairs, MultiHeadAttention
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.trees.fields import tree_distances
 
 SIDES = ("tree", "dense", "softmax", "linear")
@@ -91,7 +91,7 @@ def make_case(size: int, channels: int, heads: int, seed: int) -> Case:
     """A random tree of some size, and layers with the same parameters where they have them."""
     tree = make_tree("random", size, seed)
     data = Data(edge_index=tree.edges, num_nodes=size)
-    where = replace(tree_nodes(data, membership(data), "shortest"), hops=None)
+    where = replace(tree_nodes(data, node_to_graph(data), "shortest"), hops=None)
     distance = tree_distances(PackedGraphs.from_data(data)).float().view(size, size)
     width = channels * heads
     masked, plain = TreeAttention(width, heads), TreeAttention(width, heads, mask="none")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Place = Literal["node", "edge", "graph"]
-Kind = Literal["scalar", "mask", "mask_one", "categorical", "pointer"]
+LevelOrObject = Literal["scalar", "mask", "mask_one", "categorical", "pointer"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Probe:
 
     name: str
     place: Place
-    kind: Kind
+    kind: LevelOrObject
     classes: int = 1
 
 

@@ -35,7 +35,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.pairs import PairSet, all_pairs
 from graphpe.models.layers.heads import PairHead
-from graphpe.models.layers.nodes import Membership, membership
+from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 
 HIDDEN = 64
 """Units of hidden layers of scores, half of them with a positive weight."""
@@ -100,14 +100,14 @@ class PairParts(PairHead):
 class Rows:
     """Which rows belong together in a batch: nodes of graphs, pairs (i, j) of nodes, triples (i, j, k) of pairs."""
 
-    def __init__(self, members: Membership, edge_index: Tensor) -> None:
+    def __init__(self, members: NodeToGraph, edge_index: Tensor) -> None:
         self.members = members
         self.pairs = all_pairs(members, edge_index[:, :0])
 
     @classmethod
     def of(cls, batch: Batch) -> Rows:
         """The rows of a batch."""
-        return cls(membership(batch), batch.edge_index)
+        return cls(node_to_graph(batch), batch.edge_index)
 
     @cached_property
     def triples(self) -> Triples:
@@ -282,7 +282,7 @@ def output_score(probe: Probe, guess: Tensor, target: Tensor) -> float:
 
 def constant_answers(probe: Probe, graphs: PackedGraphs) -> dict[str, Tensor]:
     """Answers that take no input, by the rule they follow: each in the form of a column of `y`."""
-    rows = Rows(Membership(graphs.batch, graphs.ptr, graphs.max_size, graphs.num_pairs), graphs.edge_index)
+    rows = Rows(NodeToGraph(graphs.batch, graphs.ptr, graphs.max_size, graphs.num_pairs), graphs.edge_index)
     place = torch.arange(graphs.num_nodes) - graphs.ptr[graphs.batch]
     if probe.place == "edge" and probe.kind == "pointer":
         first, second = place[rows.pairs.target], place[rows.pairs.source]

@@ -29,7 +29,7 @@ from graphpe.benchmarks.tasks.code.python_source import check_choice, check_size
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import generated_once
 from graphpe.benchmarks.tasks.node_level import check_node_outputs
-from graphpe.benchmarks.tasks.task import ModelEnds, Task, TaskData
+from graphpe.benchmarks.tasks.task import Task, TaskAdapter, TaskData
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
@@ -41,7 +41,7 @@ _PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
-class ClrsEnds(ModelEnds):
+class ClrsAdapter(TaskAdapter):
     """Ends for an algorithm: linear maps of its inputs, and of what the model gives to parts of scores.
 
     Attributes:
@@ -116,7 +116,7 @@ def _checked(output: Any, batch: Batch) -> Parts:
 
 
 @dataclass
-class ClrsAnswers(TaskData):
+class ClrsTargets(TaskData):
     """Samples with `y` `[rows, outputs]` of nodes, pairs or graphs. Predictions are answers of the same shape.
 
     Scored as CLRS-30 does: F1 of masks, else the share of right answers, over all samples of a part together; the mean
@@ -124,7 +124,7 @@ class ClrsAnswers(TaskData):
     """
 
     metric: ClassVar[str] = "micro-F1"
-    ends: ClrsEnds
+    adapter: ClrsAdapter
 
     def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
         """The metric of answers `[rows of the graphs, outputs]`.
@@ -132,7 +132,7 @@ class ClrsAnswers(TaskData):
         Raises:
             GraphPEValueError: If there are not as many as there are targets, or no graph.
         """
-        probes = ALGORITHMS[self.ends.algorithm].outputs
+        probes = ALGORITHMS[self.adapter.algorithm].outputs
         target = self._targets(self.graphs.select(indices))
         if not len(indices):
             raise GraphPEValueError(f"{self.metric} of no sample at all is not defined: give at least one")
@@ -145,7 +145,7 @@ class ClrsAnswers(TaskData):
         """The metric of the best fixed rule, such as that every node points to itself."""
         train, asked = self.graphs.select(self.split["train"]), self.graphs.select(indices)
         target, columns, names = self._targets(train), [], []
-        for k, probe in enumerate(ALGORITHMS[self.ends.algorithm].outputs):
+        for k, probe in enumerate(ALGORITHMS[self.adapter.algorithm].outputs):
             guesses = constant_answers(probe, train)
             scores = {name: output_score(probe, guess, target[:, k]) for name, guess in guesses.items()}
             best = max(scores, key=scores.__getitem__)
@@ -154,7 +154,7 @@ class ClrsAnswers(TaskData):
         return self.evaluate(torch.stack(columns, 1), indices), ", ".join(names)
 
     def _targets(self, graphs: PackedGraphs) -> Tensor:
-        place = ALGORITHMS[self.ends.algorithm].place
+        place = ALGORITHMS[self.adapter.algorithm].place
         return {"node": graphs.node, "edge": graphs.pair, "graph": graphs.graph}[place]["y"]
 
 
@@ -229,7 +229,7 @@ class Clrs(Task):
         check_bool("random_positions", self.random_positions)
         check_seed(self.seed)
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClrsAnswers:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClrsTargets:
         """Make the samples, or take those made before.
 
         Args:
@@ -249,9 +249,9 @@ class Clrs(Task):
         split = dict(zip(_PARTS, torch.arange(len(graphs)).split([len(part) for part in parts]), strict=True))
         lines = [repr(self), f"{_VERSION}"]
         lines += [hashlib.blake2b(value.numpy().data, digest_size=16).hexdigest() for value in graphs.pair.values()]
-        return ClrsAnswers(graphs, split, ClrsEnds(self.algorithm), fingerprint(graphs, split, lines), notes)
+        return ClrsTargets(graphs, split, ClrsAdapter(self.algorithm), fingerprint(graphs, split, lines), notes)
 
-    def ends(self, state: Mapping[str, Any]) -> ClrsEnds:
+    def adapter(self, state: Mapping[str, Any]) -> ClrsAdapter:
         """The ends of a run.
 
         Raises:
@@ -259,7 +259,7 @@ class Clrs(Task):
         """
         if state.get("algorithm") not in ALGORITHMS:
             raise GraphPEValueError(f"expected the ends of a clrs run, got {dict(state)}")
-        return ClrsEnds(state["algorithm"])
+        return ClrsAdapter(state["algorithm"])
 
     @property
     def about_pairs(self) -> bool:

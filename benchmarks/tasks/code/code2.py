@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import torch
 
+from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.tasks.code.data import CodeData, code_fingerprint, label_graphs
 from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
-from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import token_vocabulary
 from graphpe.benchmarks.tasks.code.python_source import check_choice, check_size
 from graphpe.benchmarks.tasks.code.source.edges import SYNTAX_GRAPHS, SyntaxGraph, syntax_edges
@@ -86,16 +86,16 @@ class Code2(Task):
             where=[f"ogbg-code2:{index}" for index in range(len(graphs))],
         )
         notes.insert(0, f"ogbg-code2 from {ogb.folder}: {len(graphs):,} functions")
-        ends = CodeEnds(types, attributes, tokens, self.decoding)
-        return CodeData(graphs, ogb.split, ends, code_fingerprint(graphs, ogb.split), notes)
+        adapter = CodeAdapter(types, attributes, tokens, self.decoding)
+        return CodeData(graphs, ogb.split, adapter, code_fingerprint(graphs, ogb.split), notes)
 
-    def ends(self, state: Mapping[str, Any]) -> CodeEnds:
+    def adapter(self, state: Mapping[str, Any]) -> CodeAdapter:
         """The ends with a run's vocabularies.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return CodeEnds.from_state(state, self.decoding)
+        return CodeAdapter.from_state(state, self.decoding)
 
 
 def _check_order(graphs: PackedGraphs, folder: Path) -> None:

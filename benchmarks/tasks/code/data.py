@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.tasks.code.baseline import best_constant
-from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, decode_names, encode_names
 from graphpe.benchmarks.tasks.code.vocabulary import Vocabulary
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
@@ -44,8 +44,8 @@ class CodeData(TaskData):
             raise GraphPEValueError(
                 f"predictions must be [{len(indices)}, {POSITIONS}], one row a graph, got {list(predictions.shape)}"
             )
-        assert isinstance(self.ends, CodeEnds)
-        return self._score(decode_names(predictions, self.ends.tokens), indices)
+        assert isinstance(self.adapter, CodeAdapter)
+        return self._score(decode_names(predictions, self.adapter.tokens), indices)
 
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
         """F1 of the best constant prediction, chosen on the training part, and its sub-tokens."""

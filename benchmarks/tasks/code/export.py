@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.tasks.code.data import CodeData
-from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.source.edges import EDGE_ATTR
 from graphpe.errors import GraphPEValueError
 
@@ -39,8 +39,8 @@ def export_ogb(data: CodeData, root: str | os.PathLike[str]) -> Path:
     folder = Path(root) / FOLDER
     if folder.exists() and any(folder.iterdir()):
         raise GraphPEValueError(f"{folder} is not empty: give a folder without {FOLDER}")
-    graphs, ends = data.graphs, data.ends
-    assert isinstance(ends, CodeEnds)
+    graphs, adapter = data.graphs, data.adapter
+    assert isinstance(adapter, CodeAdapter)
     in_tree = graphs.edge[EDGE_ATTR][:, 0] == 0
     edges = (graphs.edge_index - graphs.ptr[graphs.edge_batch])[:, in_tree]
     tree_edges = graphs.edge_batch[in_tree].bincount(minlength=len(graphs))
@@ -55,7 +55,10 @@ def export_ogb(data: CodeData, root: str | os.PathLike[str]) -> Path:
     _write_rows(folder / "raw" / "graph-label.csv.gz", ([" ".join(name)] for name in graphs.objects["name_tokens"]))
     for part, indices in data.split.items():
         _write_numbers(folder / "split" / "project" / f"{part}.csv.gz", indices.numpy()[:, None])
-    for name, column, vocabulary in (("typeidx2type", "type", ends.types), ("attridx2attr", "attr", ends.attributes)):
+    for name, column, vocabulary in (
+        ("typeidx2type", "type", adapter.types),
+        ("attridx2attr", "attr", adapter.attributes),
+    ):
         header = [f"{column} idx", column]
         rows = ([str(index), word] for index, word in enumerate(vocabulary.words))
         _write_rows(folder / "mapping" / f"{name}.csv.gz", [header, *rows])

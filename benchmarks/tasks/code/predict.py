@@ -50,18 +50,18 @@ def name_functions(run: RunFolder, paths: Sequence[Path], *, batch_size: int) ->
         raise GraphPEValueError(
             f"{run.path} was trained on {config.task}; names are predicted by runs of python-source"
         )
-    ends = task.ends(run.read_task()[0])
+    adapter = task.adapter(run.read_task()[0])
     transforms = build_encodings(config.encodings or ())
     of_nodes, of_pairs = split_encodings(transforms)
-    model = build_model(config.model, ends, transforms, encoder=config.encoder, bias=config.bias)
+    model = build_model(config.model, adapter, transforms, encoder=config.encoder, bias=config.bias)
     content = load_checkpoint(run.best)
     check_same_model(content, repr(model), str(run.best))
     model.load_state_dict(content["model"])
     model.eval()
 
-    functions, notes = task.functions(paths, ends)
+    functions, notes = task.functions(paths, adapter)
     graphs = encode_graphs(functions, of_nodes, progress=False)
-    transform = BatchTransform(of_pairs, ends)
+    transform = BatchTransform(of_pairs, adapter)
     loader = PackedLoader(
         graphs,
         batch_size,
@@ -71,7 +71,7 @@ def name_functions(run: RunFolder, paths: Sequence[Path], *, batch_size: int) ->
     )
     named: dict[int, NamedFunction] = {}
     for indices in loader.batch_indices(epoch=0):
-        guesses = ends.decode(model(transform(graphs.select(indices)).to_batch()))
+        guesses = adapter.decode(model(transform(graphs.select(indices)).to_batch()))
         for index, guess in zip(indices.tolist(), guesses, strict=True):
             named[index] = NamedFunction(graphs.objects["where"][index], graphs.objects["name"][index], guess)
     return [named[index] for index in range(len(named))], notes

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.tasks.code.data import CodeData, code_fingerprint, label_graphs
 from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
-from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.labels import token_vocabulary
 from graphpe.benchmarks.tasks.code.source.corpus import Corpus
 from graphpe.benchmarks.tasks.code.source.edges import GRAPHS, Graph, flow_edges, syntax_edges
@@ -102,8 +102,8 @@ class PythonSource(Task):
         nodes = nodes.masked(self.mask)
         types, attributes = nodes.vocabularies(train, self.attributes)
         tokens = token_vocabulary([name_tokens[index] for index in train], self.tokens)
-        ends = CodeEnds(types, attributes, tokens, self.decoding, self._dataflow)
-        graphs = self._graphs(corpus, chosen, nodes, name_tokens, ends)
+        adapter = CodeAdapter(types, attributes, tokens, self.decoding, self._dataflow)
+        graphs = self._graphs(corpus, chosen, nodes, name_tokens, adapter)
 
         what = f"standard library of Python {platform.python_version()}" if self.root is None else root
         notes = [f"{what}: {len(corpus.files):,} files, {corpus.num_functions:,} functions", *notes]
@@ -114,24 +114,24 @@ class PythonSource(Task):
             f"{part}: {len(functions):,} functions of {len(split.units[part])} packages and modules"
             for part, functions in split.functions.items()
         ]
-        return CodeData(graphs, split.functions, ends, code_fingerprint(graphs, split.functions), notes)
+        return CodeData(graphs, split.functions, adapter, code_fingerprint(graphs, split.functions), notes)
 
-    def ends(self, state: Mapping[str, Any]) -> CodeEnds:
+    def adapter(self, state: Mapping[str, Any]) -> CodeAdapter:
         """The ends with a run's vocabularies.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return CodeEnds.from_state(state, self.decoding, dataflow=self._dataflow)
+        return CodeAdapter.from_state(state, self.decoding, dataflow=self._dataflow)
 
     def functions(
-        self, paths: Iterable[str | os.PathLike[str]], ends: CodeEnds, *, workers: int = 0
+        self, paths: Iterable[str | os.PathLike[str]], adapter: CodeAdapter, *, workers: int = 0
     ) -> tuple[PackedGraphs, list[str]]:
         """Graphs of the functions below some paths, with a run's vocabularies. Folders of tests are read too.
 
         Args:
             paths: Files and folders.
-            ends: The run's ends.
+            adapter: The run's ends.
             workers: Processes that parse; 0 means as many as there are cores.
 
         Returns:
@@ -152,7 +152,7 @@ class PythonSource(Task):
         _require_functions(corpus, ", ".join(map(str, roots)))
         chosen = np.arange(corpus.num_functions)
         nodes = function_nodes(corpus, chosen).masked(self.mask)
-        return self._graphs(corpus, chosen, nodes, _tokens(corpus), ends), notes
+        return self._graphs(corpus, chosen, nodes, _tokens(corpus), adapter), notes
 
     @property
     def _dataflow(self) -> bool:
@@ -164,13 +164,13 @@ class PythonSource(Task):
         chosen: np.ndarray,
         nodes: FunctionNodes,
         name_tokens: list[list[str]],
-        ends: CodeEnds,
+        adapter: CodeAdapter,
     ) -> PackedGraphs:
-        trees = nodes.pack(ends.types, ends.attributes)
+        trees = nodes.pack(adapter.types, adapter.attributes)
         names, lines, files = corpus.names, corpus.line.tolist(), corpus.file.tolist()
         return label_graphs(
             flow_edges(trees, nodes) if self._dataflow else syntax_edges(trees, self.graph),
-            ends.tokens,
+            adapter.tokens,
             name_tokens=name_tokens,
             names=[names[index] for index in chosen],
             where=[f"{corpus.files[files[index]]}:{lines[index]}" for index in chosen],

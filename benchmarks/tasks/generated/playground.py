@@ -15,7 +15,7 @@ from graphpe.benchmarks.tasks.code.python_source import check_choice, check_size
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.splitmix import random_below, random_uniform, start_stream
-from graphpe.benchmarks.tasks.pair_level import PairAnswers, PairDistances, PairEnds, PairTargets
+from graphpe.benchmarks.tasks.pair_level import PairAdapter, PairDistances, PairLabels, PairTargets
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.compiled.jit import compiled
 from graphpe.distances.shortest_paths import shortest_paths
@@ -94,19 +94,19 @@ class Playground(Task):
         ids = torch.arange(len(graphs)).split([len(part) for part in parts])
         split = dict(zip(_PARTS, ids, strict=True))
         binary = self.question != "distance"
-        ends = PairEnds((1,), (), 1, "binary" if binary else "squared")
+        adapter = PairAdapter((1,), (), 1, "binary" if binary else "squared")
         recipe = [repr(self), f"{_VERSION}"]  # targets follow from edges and question
-        kind = PairAnswers if binary else PairDistances
+        kind = PairLabels if binary else PairDistances
         notes.insert(0, f"{len(graphs):,} random directed graphs, {self.question} of {graphs.num_pairs:,} pairs")
-        return kind(graphs, split, ends, fingerprint(graphs, split, recipe), notes)
+        return kind(graphs, split, adapter, fingerprint(graphs, split, recipe), notes)
 
-    def ends(self, state: Mapping[str, Any]) -> PairEnds:
+    def adapter(self, state: Mapping[str, Any]) -> PairAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return PairEnds.from_state(state)
+        return PairAdapter.from_state(state)
 
     def _part(self, number: int, part: str, cache: Path | None, progress: bool) -> tuple[PackedGraphs, list[str]]:
         count, nodes, degrees = getattr(self, part), _NODES[self.question][number], _DEGREES[self.acyclic]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from graphpe.benchmarks.tasks.class_answers import ClassAnswers
+from graphpe.benchmarks.tasks.class_answers import ClassTargets
 from graphpe.benchmarks.tasks.code.python_source import check_size
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
@@ -25,7 +25,7 @@ from graphpe.benchmarks.tasks.generated.sorting_generator import (
     generate_networks,
     sorting,
 )
-from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPEValueError
@@ -39,7 +39,7 @@ _LARGEST_TIME_SCALE = 26.0
 
 
 @dataclass(frozen=True)
-class NetworkEnds(GraphEnds):
+class NetworkAdapter(GraphAdapter):
     """Ends whose node encoder reads wires as numbers: an embedding of each could say nothing of wires never seen."""
 
     def node_encoder(self, width: int) -> nn.Module:
@@ -99,7 +99,7 @@ class SortingNetworks(Task):
         check_bool("order", self.order)
         check_seed(self.seed)
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassAnswers:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassTargets:
         """Generate the networks, or take those generated before.
 
         Args:
@@ -121,17 +121,17 @@ class SortingNetworks(Task):
         graphs = network_graphs(everything, order=self.order).with_values(graph={"y": answers})
         split = dict(zip(_PARTS, torch.arange(len(graphs)).split(sizes), strict=True))
         features = (categories, categories) + ((MAX_OPERATORS,) if self.order else ())
-        ends = NetworkEnds(features, (), 2, "classes")
+        adapter = NetworkAdapter(features, (), 2, "classes")
         notes.insert(0, f"{len(graphs):,} networks, {float((answers == 1).double().mean()):.1%} of them sort")
-        return ClassAnswers(graphs, split, ends, fingerprint(graphs, split), notes)
+        return ClassTargets(graphs, split, adapter, fingerprint(graphs, split), notes)
 
-    def ends(self, state: Mapping[str, Any]) -> NetworkEnds:
+    def adapter(self, state: Mapping[str, Any]) -> NetworkAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return NetworkEnds.from_state(state)
+        return NetworkAdapter.from_state(state)
 
     def _part(
         self, number: int, part: str, workers: int, cache: Path | None, progress: bool

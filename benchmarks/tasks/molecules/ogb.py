@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import (
-    GraphEnds,
+    GraphAdapter,
     OGBTargets,
-    PreciseAnswers,
-    RankedAnswers,
+    PreciseTargets,
+    RankedTargets,
     SquaredErrors,
     categories,
 )
@@ -67,18 +67,18 @@ class OGBMolecules(Task):
             raise GraphPERuntimeError(f"{ogb.folder} does not hold OGB's features of molecules: {error}") from None
         if squared and not bool(target.isfinite().all()):
             raise GraphPERuntimeError(f"{ogb.folder} has targets that are not finite numbers: download it again")
-        ends = GraphEnds(atoms, bonds, graphs.graph["y"].shape[1], "squared" if squared else "binary")
+        adapter = GraphAdapter(atoms, bonds, graphs.graph["y"].shape[1], "squared" if squared else "binary")
         notes = [f"{dataset} from {ogb.folder}: {len(graphs):,} molecules", *ogb.notes]
         digest = fingerprint(graphs, ogb.split)
-        return self.data_class(graphs, ogb.split, ends, digest, notes, dataset=dataset)
+        return self.data_class(graphs, ogb.split, adapter, digest, notes, dataset=dataset)
 
-    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return GraphEnds.from_state(state)
+        return GraphAdapter.from_state(state)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Molhiv(OGBMolecules):
 
     name: ClassVar[str] = "molhiv"
     summary: ClassVar[str] = "ogbg-molhiv: does a molecule inhibit HIV? 41,127 molecules, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+    data_class: ClassVar[type[OGBTargets]] = RankedTargets
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Molpcba(OGBMolecules):
 
     name: ClassVar[str] = "molpcba"
     summary: ClassVar[str] = "ogbg-molpcba: 128 assays of 437,929 molecules, scaffold split, average precision"
-    data_class: ClassVar[type[OGBTargets]] = PreciseAnswers
+    data_class: ClassVar[type[OGBTargets]] = PreciseTargets
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Molbace(OGBMolecules):
 
     name: ClassVar[str] = "molbace"
     summary: ClassVar[str] = "ogbg-molbace: does a molecule inhibit beta-secretase 1? 1,513, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+    data_class: ClassVar[type[OGBTargets]] = RankedTargets
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Molbbbp(OGBMolecules):
 
     name: ClassVar[str] = "molbbbp"
     summary: ClassVar[str] = "ogbg-molbbbp: does a molecule reach the brain? 2,039 molecules, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+    data_class: ClassVar[type[OGBTargets]] = RankedTargets
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Molclintox(OGBMolecules):
 
     name: ClassVar[str] = "molclintox"
     summary: ClassVar[str] = "ogbg-molclintox: was a drug approved, was it toxic? 1,477, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+    data_class: ClassVar[type[OGBTargets]] = RankedTargets
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Molmuv(OGBMolecules):
 
     name: ClassVar[str] = "molmuv"
     summary: ClassVar[str] = "ogbg-molmuv: 17 assays of 93,087 molecules, scaffold split, average precision"
-    data_class: ClassVar[type[OGBTargets]] = PreciseAnswers
+    data_class: ClassVar[type[OGBTargets]] = PreciseTargets
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Molsider(OGBMolecules):
 
     name: ClassVar[str] = "molsider"
     summary: ClassVar[str] = "ogbg-molsider: 27 groups of side effects of 1,427 drugs, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+    data_class: ClassVar[type[OGBTargets]] = RankedTargets
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Moltox21(OGBMolecules):
 
     name: ClassVar[str] = "moltox21"
     summary: ClassVar[str] = "ogbg-moltox21: 12 kinds of toxicity of 7,831 molecules, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+    data_class: ClassVar[type[OGBTargets]] = RankedTargets
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Moltoxcast(OGBMolecules):
 
     name: ClassVar[str] = "moltoxcast"
     summary: ClassVar[str] = "ogbg-moltoxcast: 617 kinds of toxicity of 8,576 molecules, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedAnswers
+    data_class: ClassVar[type[OGBTargets]] = RankedTargets
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from graphpe.benchmarks.tasks.answers import PreciseLabels
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphEnds, GraphTargets, Loss, categories
+from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphAdapter, GraphTargets, Loss, categories
 from graphpe.benchmarks.tasks.molecules.smiles import UnparsableSmiles, smiles_graphs
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
 from graphpe.benchmarks.tasks.task import Task
@@ -81,16 +81,16 @@ class Peptides(Task):
             )
         except (GraphPEError, KeyError) as error:
             raise GraphPERuntimeError(f"{folder or root} does not hold OGB's features of molecules: {error}") from None
-        ends = GraphEnds(atoms, bonds, self.targets, self.loss)
-        return self.data_class(graphs, split, ends, fingerprint(graphs, split), notes)
+        adapter = GraphAdapter(atoms, bonds, self.targets, self.loss)
+        return self.data_class(graphs, split, adapter, fingerprint(graphs, split), notes)
 
-    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return GraphEnds.from_state(state)
+        return GraphAdapter.from_state(state)
 
     def _read_table(
         self, folder: Path, workers: int, cache: Path | None, progress: bool

@@ -15,7 +15,7 @@ from urllib.error import URLError
 import torch
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphEnds, categories
+from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphAdapter, categories
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.concatenate import concatenate
@@ -74,7 +74,9 @@ class Zinc(Task):
         ids = torch.arange(len(graphs)).split([len(part) for part in parts])
         split = dict(zip(_PARTS, ids, strict=True))
         notes = [f"ZINC from {folder}: {len(graphs):,} molecules"]
-        return AbsoluteErrors(graphs, split, GraphEnds(ATOMS, BONDS, 1, "absolute"), fingerprint(graphs, split), notes)
+        return AbsoluteErrors(
+            graphs, split, GraphAdapter(ATOMS, BONDS, 1, "absolute"), fingerprint(graphs, split), notes
+        )
 
     def _part(self, folder: Path, name: str, progress: bool) -> PackedGraphs:
         from torch_geometric.datasets import ZINC
@@ -102,10 +104,10 @@ class Zinc(Task):
             ) from None
         return PackedGraphs.from_dataset(dataset, keys=("x", "edge_attr", "y"))
 
-    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return GraphEnds.from_state(state)
+        return GraphAdapter.from_state(state)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from graphpe.benchmarks.tasks.code.python_source import check_choice
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphEnds, categories
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, categories
 from graphpe.benchmarks.tasks.regression import RootSquaredErrors, standardisation
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.tables import read_table
@@ -95,17 +95,17 @@ class Circuits(Task):
         if min(map(len, split.values())) == 0:
             raise GraphPERuntimeError(f"{folder} has too few circuits to split ({len(graphs)})")
         shift, scale = standardisation(target[split["train"], None])
-        ends = GraphEnds(NODE_CATEGORIES, (), 1, "squared", shift=shift, scale=scale)
+        adapter = GraphAdapter(NODE_CATEGORIES, (), 1, "squared", shift=shift, scale=scale)
         notes = [f"CktBench101 from {folder}: {len(graphs):,} amplifiers, target {self.target}"]
-        return RootSquaredErrors(graphs, split, ends, fingerprint(graphs, split), notes)
+        return RootSquaredErrors(graphs, split, adapter, fingerprint(graphs, split), notes)
 
-    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return GraphEnds.from_state(state)
+        return GraphAdapter.from_state(state)
 
 
 def published_split(stage: NDArray[np.int64], test_stages: int) -> dict[str, torch.Tensor]:

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.tasks.class_answers import ClassAnswers
+from graphpe.benchmarks.tasks.class_answers import ClassTargets
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphEnds
-from graphpe.benchmarks.tasks.node_level import BalancedNodes, NodeEnds
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
+from graphpe.benchmarks.tasks.node_level import BalancedNodes, NodeAdapter
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
@@ -78,7 +78,7 @@ class GNNBenchmark(Task):
 class Superpixels(GNNBenchmark):
     """Images as graphs of superpixels: colour and place of each, distances as edge features, the class of the image."""
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassAnswers:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassTargets:
         """Read the graphs; PyG keeps a processed copy beside the raw file.
 
         Args:
@@ -100,16 +100,18 @@ class Superpixels(GNNBenchmark):
             edge={"edge_attr": edge_attr},
             graph={"y": self._check_classes(self._value(raw.graph, "y"))},
         )
-        ends = GraphEnds((), (), self.classes, "classes", node_channels=x.shape[1], edge_channels=edge_attr.shape[1])
-        return ClassAnswers(graphs, split, ends, fingerprint(graphs, split), notes, classes=self.classes)
+        adapter = GraphAdapter(
+            (), (), self.classes, "classes", node_channels=x.shape[1], edge_channels=edge_attr.shape[1]
+        )
+        return ClassTargets(graphs, split, adapter, fingerprint(graphs, split), notes, classes=self.classes)
 
-    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return GraphEnds.from_state(state)
+        return GraphAdapter.from_state(state)
 
 
 @dataclass(frozen=True)
@@ -160,16 +162,16 @@ class BlockModels(GNNBenchmark):
             edge_ptr=raw.edge_ptr,
             node={"x": x, "y": self._check_classes(self._value(raw.node, "y"))},
         )
-        ends = NodeEnds((), (), self.classes, "balanced", node_channels=x.shape[1])
-        return BalancedNodes(graphs, split, ends, fingerprint(graphs, split), notes, classes=self.classes)
+        adapter = NodeAdapter((), (), self.classes, "balanced", node_channels=x.shape[1])
+        return BalancedNodes(graphs, split, adapter, fingerprint(graphs, split), notes, classes=self.classes)
 
-    def ends(self, state: Mapping[str, Any]) -> NodeEnds:
+    def adapter(self, state: Mapping[str, Any]) -> NodeAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return NodeEnds.from_state(state)
+        return NodeAdapter.from_state(state)
 
 
 @dataclass(frozen=True)

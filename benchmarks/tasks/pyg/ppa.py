@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from graphpe.benchmarks.tasks.class_answers import ClassAnswers
+from graphpe.benchmarks.tasks.class_answers import ClassTargets
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
@@ -38,7 +38,7 @@ class Ppa(Task):
     root: str = "dataset"
     download: bool = True
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassAnswers:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassTargets:
         """Read the set; OGB keeps its own processed copy beside the raw files.
 
         Args:
@@ -65,14 +65,14 @@ class Ppa(Task):
             edge={"edge_attr": edge_attr},
             graph={"y": target},
         )
-        ends = GraphEnds((1,), (), CLASSES, "classes", edge_channels=CHANNELS)
+        adapter = GraphAdapter((1,), (), CLASSES, "classes", edge_channels=CHANNELS)
         notes = [f"ogbg-ppa from {ogb.folder}: {len(graphs):,} graphs", *ogb.notes]
-        return ClassAnswers(graphs, ogb.split, ends, fingerprint(graphs, ogb.split), notes, classes=CLASSES)
+        return ClassTargets(graphs, ogb.split, adapter, fingerprint(graphs, ogb.split), notes, classes=CLASSES)
 
-    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return GraphEnds.from_state(state)
+        return GraphAdapter.from_state(state)

@@ -133,9 +133,9 @@ def _target_columns(graphs: PackedGraphs, name: str, path: Path) -> dict[str, Se
     if name in graphs.objects:
         return {name: graphs.objects[name]}
     if name not in graphs.graph:
-        rooms = {"node": graphs.node, "edge": graphs.edge, "pair": graphs.pair}
-        room = next((room for room, values in rooms.items() if name in values), None)
-        hint = f"it is a value of {room}s" if room else f"there are {', '.join(sorted(graphs.graph)) or 'none'}"
+        levels = {"node": graphs.node, "edge": graphs.edge, "pair": graphs.pair}
+        level = next((level for level, values in levels.items() if name in values), None)
+        hint = f"it is a value of {level}s" if level else f"there are {', '.join(sorted(graphs.graph)) or 'none'}"
         raise GraphPERuntimeError(f"{path}: no graph-level value {name!r} to predict; {hint}")
     values = graphs.graph[name].reshape(len(graphs), -1)
     if values.shape[1] == 1:

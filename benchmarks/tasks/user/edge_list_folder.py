@@ -163,8 +163,8 @@ def _rows(path: Path, leading: int) -> tuple[list[str], list[list[str]]]:
     return names or [], rows
 
 
-def _find(folder: Path, room: str, name: str, *, inside: bool = False) -> Path | None:
-    """The file of a graph in the folder's subfolder `room`, or (unless it has to be inside) in the folder itself."""
-    places: Sequence[Path] = [folder / room] if inside else [folder / room, folder]
+def _find(folder: Path, level: str, name: str, *, inside: bool = False) -> Path | None:
+    """The file of a graph in the folder's subfolder `level`, or (unless it has to be inside) in the folder itself."""
+    places: Sequence[Path] = [folder / level] if inside else [folder / level, folder]
     candidates = [place / f"{name}{ending}" for place in places for ending in _ENDINGS]
     return next((path for path in candidates if path.is_file() and path.parent in places), None)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.answers import PreciseLabels, RankedLabels
-from graphpe.benchmarks.tasks.class_answers import ClassAnswers
+from graphpe.benchmarks.tasks.class_answers import ClassTargets
 from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphTargets, Loss
 from graphpe.benchmarks.tasks.regression import RootSquaredErrors
 from graphpe.errors import GraphPERuntimeError
@@ -27,7 +27,7 @@ _MISSING = {"", "nan", "na", "n/a", "null", "none"}
 _FEW_CLASSES = 20
 
 _DATA_CLASSES: dict[str, type[GraphTargets]] = {
-    "accuracy": ClassAnswers,
+    "accuracy": ClassTargets,
     "ROC-AUC": RankedLabels,
     "AP": PreciseLabels,
     "RMSE": RootSquaredErrors,

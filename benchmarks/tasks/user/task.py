@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphpe.benchmarks.tasks.code.python_source import check_choice
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphEnds, GraphTargets
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
 from graphpe.benchmarks.tasks.regression import standardisation
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.features import Features, constant_features
@@ -45,13 +45,13 @@ class OwnData(Task):
         object.__setattr__(self, "fractions", tuple(values["fractions"]))
         check_seed(values["seed"])
 
-    def ends(self, state: Mapping[str, Any]) -> GraphEnds:
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The ends of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
-        return GraphEnds.from_state(state)
+        return GraphAdapter.from_state(state)
 
 
 def assemble(
@@ -100,7 +100,7 @@ def assemble(
     )
     scaled = targets.metric in ("RMSE", "MAE")
     shift, scale = standardisation(targets.values[split["train"]]) if scaled else ((), ())
-    ends = GraphEnds(
+    adapter = GraphAdapter(
         nodes.categories,
         edges.categories,
         targets.outputs,
@@ -115,7 +115,7 @@ def assemble(
     unused = len(graphs) - sum(map(len, split.values()))
     if unused:
         notes = [*notes, f"{unused} graphs are in no part of the split"]
-    return targets.data_class(graphs, split, ends, digest, [*notes, targets.note], **extra)
+    return targets.data_class(graphs, split, adapter, digest, [*notes, targets.note], **extra)
 
 
 def row_owner(graphs: PackedGraphs) -> tuple[Tensor, Tensor]:

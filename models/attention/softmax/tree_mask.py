@@ -19,7 +19,7 @@ from torch_geometric.data import Data
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.softmax.linear import linear_attention
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 from graphpe.structure.plan import Plan
 from graphpe.trees.fields import tree_distances, trees_of
 from graphpe.trees.functions.closed_form import Exponential, TreeFunction
@@ -64,7 +64,7 @@ class TreeNodes:
     hops: list[Tensor] | None = None
 
 
-def tree_nodes(batch: Data, members: Membership, tree: TreeChoice | None) -> TreeNodes:
+def tree_nodes(batch: Data, members: NodeToGraph, tree: TreeChoice | None) -> TreeNodes:
     """The nodes and spanning trees of a batch, and their distances where graphs are small (`DENSE_NODES`).
 
     O(E log E), on the CPU: trees of a batch on a GPU wait for it.
@@ -88,7 +88,7 @@ def tree_nodes(batch: Data, members: Membership, tree: TreeChoice | None) -> Tre
 
 
 @torch.compiler.disable
-def _plan(edge_index: Tensor, members: Membership) -> Plan:
+def _plan(edge_index: Tensor, members: NodeToGraph) -> Plan:
     owner = members.graph.index_select(0, edge_index[0])
     counts = torch.zeros_like(members.sizes).index_add(0, owner, torch.ones_like(owner))
     edge_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])

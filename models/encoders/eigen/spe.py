@@ -18,7 +18,7 @@ from graphpe.models.encoders.feed_forward import (
     feed_forward,
     starts_at_zero,
 )
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 Reduction = Literal["pairs", "rows"]
 
@@ -130,7 +130,7 @@ class SPE(EigenpairEncoder):
                 mean = eigen.graph_mean(right).index_select(0, eigen.graph)
                 features = torch.cat([(left * right.unsqueeze(1)).sum(2), (left * mean.unsqueeze(1)).sum(2)], dim=1)
             else:
-                total = sum_over_sources(left, self.bias, right, padded_nodes(membership(batch)))
+                total = sum_over_sources(left, self.bias, right, padded_nodes(node_to_graph(batch)))
                 features = total / eigen.sizes.index_select(0, eigen.graph).unsqueeze(1)
         return self.rho(features)
 

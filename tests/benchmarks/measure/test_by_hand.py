@@ -12,7 +12,7 @@ from torch_geometric.data import Batch, Data
 
 from graphpe.benchmarks.calls.build import build_model
 from graphpe.benchmarks.measure.by_hand import MODELS, HandWritten, Outcome, main, table
-from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.ogb import molecule_categories
 
 NAMES = {
@@ -66,8 +66,8 @@ def test_equal_weights_give_equal_outputs_and_equal_steps(text: str) -> None:
         graphs.append(Data(x=x, edge_index=edges, edge_attr=bond, y=torch.randn(1, 1)))
     batch = Batch.from_data_list(graphs)
     name = text.split("(")[0]
-    ends = GraphEnds(molecule_categories()[0], molecule_categories()[1], 1, "squared")
-    model, hand = build_model(text, ends, []), HandWritten(name)
+    adapter = GraphAdapter(molecule_categories()[0], molecule_categories()[1], 1, "squared")
+    model, hand = build_model(text, adapter, []), HandWritten(name)
     hand.load_state_dict(by_hand(model.state_dict(), name))
     for _ in range(2):  # the second with the weights of one step, and running statistics that differ from the first
         for each in (model, hand):

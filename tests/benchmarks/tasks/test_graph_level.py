@@ -8,10 +8,10 @@ from torch_geometric.data import Batch, Data
 
 from graphpe.benchmarks.tasks.graph_level import (
     AbsoluteErrors,
-    GraphEnds,
+    GraphAdapter,
     GraphTargets,
-    PreciseAnswers,
-    RankedAnswers,
+    PreciseTargets,
+    RankedTargets,
     SquaredErrors,
     categories,
 )
@@ -28,7 +28,7 @@ def data_of(kind: type[GraphTargets], target: torch.Tensor, **options: str) -> G
     )
     half = len(target) // 2
     split = {"train": torch.arange(half), "valid": torch.arange(half, len(target)), "test": torch.arange(half)}
-    return kind(graphs, split, GraphEnds((3,), (), target.shape[1], "squared"), "", **options)
+    return kind(graphs, split, GraphAdapter((3,), (), target.shape[1], "squared"), "", **options)
 
 
 def test_regression_metrics_are_their_formulas() -> None:
@@ -46,8 +46,8 @@ def test_regression_metrics_are_their_formulas() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "score", "tasks"),
     [
-        (RankedAnswers, "ogbg-molsider", roc_auc_score, 27),
-        (PreciseAnswers, "ogbg-molpcba", average_precision_score, 128),
+        (RankedTargets, "ogbg-molsider", roc_auc_score, 27),
+        (PreciseTargets, "ogbg-molpcba", average_precision_score, 128),
     ],
 )
 def test_answers_that_are_not_known_do_not_count(kind: type, name: str, score: object, tasks: int) -> None:
@@ -70,11 +70,11 @@ def test_the_best_constant_is_no_worse_than_others() -> None:
         assert best <= min(others) + 1e-6
         assert float(text) == pytest.approx(float(text))
     answers = torch.tensor([[0.0], [1.0]] * 10)
-    assert data_of(RankedAnswers, answers, dataset="ogbg-molhiv").constant_baseline(torch.arange(20))[0] == 0.5
+    assert data_of(RankedTargets, answers, dataset="ogbg-molhiv").constant_baseline(torch.arange(20))[0] == 0.5
 
 
 def test_a_metric_that_is_not_defined_is_an_error() -> None:
-    data = data_of(RankedAnswers, torch.zeros(8, 1), dataset="ogbg-molhiv")
+    data = data_of(RankedTargets, torch.zeros(8, 1), dataset="ogbg-molhiv")
     with pytest.raises(GraphPEValueError, match="ROC-AUC is not defined for these 4 graphs"):
         data.evaluate(torch.randn(4, 1), torch.arange(4))
     with pytest.raises(GraphPEValueError, match=r"predictions must be \[4, 1\]"):
@@ -87,32 +87,32 @@ def test_losses() -> None:
     output = torch.randn(4, 2)
     known = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
     batch = Batch(y=known)
-    sure = GraphEnds((3,), (), 2, "binary").loss(output, batch)
+    sure = GraphAdapter((3,), (), 2, "binary").loss(output, batch)
     torch.testing.assert_close(sure, nn.functional.binary_cross_entropy_with_logits(output, known))
     batch.y = known.clone()
     batch.y[0, 1] = batch.y[3, 0] = torch.nan
     some = batch.y.isfinite()
     expected = nn.functional.binary_cross_entropy_with_logits(output[some], known[some])
-    torch.testing.assert_close(GraphEnds((3,), (), 2, "binary").loss(output, batch), expected)
+    torch.testing.assert_close(GraphAdapter((3,), (), 2, "binary").loss(output, batch), expected)
     batch.y = torch.full((4, 2), torch.nan)
-    assert GraphEnds((3,), (), 2, "binary").loss(output, batch) == 0
+    assert GraphAdapter((3,), (), 2, "binary").loss(output, batch) == 0
     batch.y = known
-    torch.testing.assert_close(GraphEnds((3,), (), 2, "absolute").loss(output, batch), (output - known).abs().mean())
-    torch.testing.assert_close(GraphEnds((3,), (), 2, "squared").loss(output, batch), (output - known).pow(2).mean())
+    torch.testing.assert_close(GraphAdapter((3,), (), 2, "absolute").loss(output, batch), (output - known).abs().mean())
+    torch.testing.assert_close(GraphAdapter((3,), (), 2, "squared").loss(output, batch), (output - known).pow(2).mean())
 
 
 @pytest.mark.parametrize("width", [12, 10, 7])
 def test_ends_are_built_again_from_their_state(width: int) -> None:
-    ends = GraphEnds((5, 3), (2,), 4, "binary")
-    assert GraphEnds.from_state(ends.state()) == ends
-    assert ends.head(width)(torch.randn(6, width)).shape == (6, 4)
+    adapter = GraphAdapter((5, 3), (2,), 4, "binary")
+    assert GraphAdapter.from_state(adapter.state()) == adapter
+    assert adapter.head(width)(torch.randn(6, width)).shape == (6, 4)
     batch = Data(x=torch.tensor([[4, 2]]), edge_attr=torch.tensor([[1]]))
-    assert ends.node_encoder(width)(batch).shape == (1, width)
-    assert ends.edge_encoder(width)(batch).shape == (1, width)  # type: ignore[misc]
-    assert GraphEnds((5,), (), 1, "squared").edge_encoder(width) is None
-    for broken in ({}, ends.state() | {"targets": None}, ends.state() | {"loss_name": "hinge"}):
+    assert adapter.node_encoder(width)(batch).shape == (1, width)
+    assert adapter.edge_encoder(width)(batch).shape == (1, width)  # type: ignore[misc]
+    assert GraphAdapter((5,), (), 1, "squared").edge_encoder(width) is None
+    for broken in ({}, adapter.state() | {"targets": None}, adapter.state() | {"loss_name": "hinge"}):
         with pytest.raises(GraphPEValueError, match="expected"):
-            GraphEnds.from_state(broken)
+            GraphAdapter.from_state(broken)
 
 
 def test_a_category_out_of_range_is_named() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe import transforms as T
-from graphpe.benchmarks.tasks.code.ends import CodeEnds
+from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -53,7 +53,7 @@ def test_pair_values_are_encoded_up_to_a_limit() -> None:
 
 
 def test_a_batch_gets_encodings_of_pairs_of_the_tasks_own_edges_then_the_tasks_changes() -> None:
-    class Turned(CodeEnds):
+    class Turned(CodeAdapter):
         def __init__(self) -> None:
             pass
 

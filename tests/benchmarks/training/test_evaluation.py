@@ -5,7 +5,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphpe.benchmarks.tasks.node_level import NodeEnds
+from graphpe.benchmarks.tasks.node_level import NodeAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.graphs.packed import PackedGraphs
@@ -26,14 +26,14 @@ def test_rows_of_nodes_come_back_in_the_order_asked_for() -> None:
         torch.zeros(31, dtype=torch.long),
         node={"x": torch.randn(nodes, 2), "y": torch.randint(0, 2, (nodes, 1))},
     )
-    ends = NodeEnds((), (), 2, "classes", node_channels=2)
+    adapter = NodeAdapter((), (), 2, "classes", node_channels=2)
     indices = torch.randperm(30)[:20]
     found, _ = collect_predictions(
         Fabric(accelerator="cpu"),
         Echo(),  # type: ignore[arg-type]
-        ends,
+        adapter,
         graphs,
-        BatchTransform([], ends),
+        BatchTransform([], adapter),
         indices,
         batch_size=3,
         label="test",

@@ -24,8 +24,8 @@ def test_cut_and_joined_are_the_whole(make_graphs, cuts, seed, weights):
     for name in ("edge_index", "ptr", "edge_ptr", "edge_weight"):
         mine, other = getattr(joined, name), getattr(whole, name)
         assert (mine is None and other is None) or torch.equal(mine, other), name
-    for room in ("node", "edge", "graph", "pair"):
-        mine, other = getattr(joined, room), getattr(whole, room)
+    for level in ("node", "edge", "graph", "pair"):
+        mine, other = getattr(joined, level), getattr(whole, level)
         assert mine.keys() == other.keys()
         assert all(torch.equal(mine[key], other[key]) for key in mine)
     assert joined.objects == whole.objects

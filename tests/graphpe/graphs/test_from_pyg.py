@@ -32,8 +32,8 @@ def forbid(*_):
 @given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1))
 def test_list_round_trip(make_graphs, assert_same_data, sizes, seed):
     graphs = make_graphs(sizes, seed, pairs=True, weights=True)
-    kinds = {"x": "node", "mask": "node", "edge_attr": "edge", "y": "graph", "rrwp": "pair"}
-    packed = PackedGraphs.from_data_list(graphs, kinds=kinds)
+    levels = {"x": "node", "mask": "node", "edge_attr": "edge", "y": "graph", "rrwp": "pair"}
+    packed = PackedGraphs.from_data_list(graphs, levels=levels)
     for mine, original in zip(packed.to_data_list(), graphs, strict=True):
         assert_same_data(mine, original)
 
@@ -79,19 +79,19 @@ def test_int32_and_typed_edges_become_int64():
 
 def test_vector_per_graph_by_its_kind():
     graphs = [Data(num_nodes=n, y=torch.arange(3.0) + n) for n in (2, 4)]
-    with pytest.raises(GraphPEValueError, match=r"'y' fits no room.*kinds=\{'y': 'graph'\}"):
+    with pytest.raises(GraphPEValueError, match=r"'y' fits no level.*levels=\{'y': 'graph'\}"):
         PackedGraphs.from_data_list(graphs)
     for packed in (
-        PackedGraphs.from_data_list(graphs, kinds={"y": "graph"}),
-        PackedGraphs.from_data(Batch.from_data_list(graphs), kinds={"y": "graph"}),
-        PackedGraphs.from_dataset(Stored(graphs), kinds={"y": "graph"}),
+        PackedGraphs.from_data_list(graphs, levels={"y": "graph"}),
+        PackedGraphs.from_data(Batch.from_data_list(graphs), levels={"y": "graph"}),
+        PackedGraphs.from_dataset(Stored(graphs), levels={"y": "graph"}),
     ):
         assert packed.graph["y"].tolist() == [[2, 3, 4], [4, 5, 6]]
-    objects = PackedGraphs.from_data_list(graphs, kinds={"y": "object"}).objects["y"]
+    objects = PackedGraphs.from_data_list(graphs, levels={"y": "object"}).objects["y"]
     assert [value.tolist() for value in objects] == [[2, 3, 4], [4, 5, 6]]
     ragged = [Data(num_nodes=1, y=torch.zeros(2)), Data(num_nodes=1, y=torch.zeros(3))]
     with pytest.raises(GraphPEValueError, match="'y' is not a graph value: graph 0 has 2 rows, expected 1"):
-        PackedGraphs.from_data_list(ragged, kinds={"y": "graph"})
+        PackedGraphs.from_data_list(ragged, levels={"y": "graph"})
 
 
 def test_keys_chooses_values(make_graphs):
@@ -131,11 +131,11 @@ def path(**values):
         ([path(z=torch.zeros(3)), path(z="s")], {}, GraphPEValueError, "'z' is a tensor in graph 0 but str in graph 1"),
         ([path(z=1), path(z="s")], {}, GraphPEValueError, "'z' is a number in graph 0 but str in graph 1"),
         ([path(z=torch.zeros(3, 1)), path(z=torch.zeros(3, 2))], {}, GraphPEValueError, r"'z' is \[3, 1\] in graph 0"),
-        ([path(z=torch.zeros(5))], {}, GraphPEValueError, "'z' fits no room"),
-        ([path(z=torch.zeros(2))], {"kinds": {"z": "node"}}, GraphPEValueError, "graph 0 has 2 rows, expected 3"),
-        ([path()], {"kinds": {"z": "node"}}, GraphPEValueError, "kinds names 'z'"),
-        ([path()], {"kinds": {"x": "nodes"}}, GraphPEValueError, r"kinds\['x'\] is 'nodes': expected one of node"),
-        ([path(z="s")], {"kinds": {"z": "node"}}, GraphPEValueError, "'z' is not a node value: it holds str"),
+        ([path(z=torch.zeros(5))], {}, GraphPEValueError, "'z' fits no level"),
+        ([path(z=torch.zeros(2))], {"levels": {"z": "node"}}, GraphPEValueError, "graph 0 has 2 rows, expected 3"),
+        ([path()], {"levels": {"z": "node"}}, GraphPEValueError, "levels names 'z'"),
+        ([path()], {"levels": {"x": "nodes"}}, GraphPEValueError, r"levels\['x'\] is 'nodes': expected one of node"),
+        ([path(z="s")], {"levels": {"z": "node"}}, GraphPEValueError, "'z' is not a node value: it holds str"),
         ([path(node_index=torch.zeros(3))], {}, GraphPEValueError, "contains 'index' or 'batch'"),
         ([path(face=torch.zeros(3))], {}, GraphPEValueError, "'face'"),
         ([path(adj=torch.eye(3).to_sparse())], {}, GraphPETypeError, "'adj' is a sparse tensor"),
@@ -180,12 +180,12 @@ def test_wrong_lists_are_named_in_one_line(graphs, arguments, error, message):
 @given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1))
 def test_batch_is_read_as_its_list(make_graphs, assert_same_data, sizes, seed):
     graphs = make_graphs(sizes, seed, pairs=True, weights=True)
-    kinds = {"x": "node", "mask": "node", "edge_attr": "edge", "y": "graph", "rrwp": "pair"}
+    levels = {"x": "node", "mask": "node", "edge_attr": "edge", "y": "graph", "rrwp": "pair"}
     batch = Batch.from_data_list(graphs, follow_batch=["x"])
     stripped = Data.from_dict({key: batch[key] for key in batch.keys() if key not in ("ptr", "x_batch", "x_ptr")})
     trailing_empty = sizes[-1] == 0  # which a bare batch vector cannot tell
     for given_ in [batch] if trailing_empty else [batch, stripped]:
-        packed = PackedGraphs.from_data(given_, kinds=kinds)
+        packed = PackedGraphs.from_data(given_, levels=levels)
         for mine, original in zip(packed.to_data_list(), graphs, strict=True):
             assert_same_data(mine, original)
 
@@ -199,7 +199,7 @@ def test_edges_in_any_order_are_sorted_with_their_values(make_graphs, seed):
     for key in ("edge_attr", "edge_weight"):
         batch[key] = batch[key][order]
     batch.edge_index = batch.edge_index[:, order]
-    packed = PackedGraphs.from_data(batch, kinds={"edge_attr": "edge"})
+    packed = PackedGraphs.from_data(batch, levels={"edge_attr": "edge"})
     # Within each graph: the shuffled edges, in the order in which the batch lists them.
     for i, data in enumerate(packed.to_data_list()):
         mine = batch.batch[batch.edge_index[0]] == i
@@ -224,9 +224,9 @@ def test_values_added_after_batching_and_stale_slices(make_graphs):
 def test_shifted_values_can_be_kept_as_objects():
     graphs = [path(pair_index=torch.tensor([[0], [2]])), path(pair_index=torch.tensor([[1, 1], [0, 2]]))]
     for packed in (
-        PackedGraphs.from_data_list(graphs, kinds={"pair_index": "object"}),
-        PackedGraphs.from_data(Batch.from_data_list(graphs), kinds={"pair_index": "object"}),
-        PackedGraphs.from_dataset(Stored(graphs), kinds={"pair_index": "object"}),
+        PackedGraphs.from_data_list(graphs, levels={"pair_index": "object"}),
+        PackedGraphs.from_data(Batch.from_data_list(graphs), levels={"pair_index": "object"}),
+        PackedGraphs.from_dataset(Stored(graphs), levels={"pair_index": "object"}),
     ):
         assert [value.tolist() for value in packed.objects["pair_index"]] == [[[0], [2]], [[1, 1], [0, 2]]]
         assert packed.to_batch()[1].pair_index.tolist() == [[1, 1], [0, 2]]
@@ -242,7 +242,7 @@ def test_shifted_values_can_be_kept_as_objects():
         ({"remark": 5}, "'remark' of the batch is int"),
         ({"remark": ["one"]}, "'remark' of the batch is list"),
         ({"remark": torch.tensor(5)}, "'remark' is one number for the whole batch"),
-        ({"remark": torch.zeros(7)}, "'remark' fits no room"),
+        ({"remark": torch.zeros(7)}, "'remark' fits no level"),
     ],
 )
 def test_wrong_batches_are_named_in_one_line(change, message):

@@ -19,7 +19,7 @@ def test_ties_go_by_pyg_names():
     )
     packed = PackedGraphs.from_data_list([cycle, cycle])
     assert (set(packed.node), set(packed.edge)) == ({"x", "colour"}, {"edge_kind"})
-    assert set(PackedGraphs.from_data_list([cycle], kinds={"colour": "edge"}).edge) == {"edge_kind", "colour"}
+    assert set(PackedGraphs.from_data_list([cycle], levels={"colour": "edge"}).edge) == {"edge_kind", "colour"}
     one = Data(x=torch.zeros(1, 1), y=torch.zeros(1), rrwp=torch.zeros(1, 4), laplacian_mask=torch.zeros(1, 2))
     packed = PackedGraphs.from_data(one)
     assert (set(packed.node), set(packed.graph), set(packed.pair)) == ({"x"}, {"y", "laplacian_mask"}, {"rrwp"})
@@ -28,10 +28,10 @@ def test_ties_go_by_pyg_names():
 @pytest.mark.parametrize(
     "key", ["edge_index", "edge_weight", "num_nodes", "ptr", "batch", "max_size", "num_pairs", "_slice_dict"]
 )
-@pytest.mark.parametrize("room", ["node", "edge", "graph", "pair", "object"])
-def test_reserved_names(key, room):
-    with pytest.raises(GraphPEValueError, match=f"{room} value '{key}' has a reserved name: rename it"):
-        check_name(key, room)
+@pytest.mark.parametrize("level", ["node", "edge", "graph", "pair", "object"])
+def test_reserved_names(key, level):
+    with pytest.raises(GraphPEValueError, match=f"{level} value '{key}' has a reserved name: rename it"):
+        check_name(key, level)
 
 
 @pytest.mark.parametrize("key", ["node_index", "index", "batch_id", "face"])

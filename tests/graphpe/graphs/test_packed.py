@@ -25,8 +25,8 @@ def assert_same(actual: PackedGraphs, expected: PackedGraphs) -> None:
     for name in ("edge_index", "ptr", "edge_ptr", "sizes", "edge_sizes", "pair_ptr", "batch", "edge_batch"):
         assert getattr(actual, name).dtype == torch.int64
         assert torch.equal(getattr(actual, name), getattr(expected, name)), name
-    for room in ("node", "edge", "graph", "pair"):
-        mine, other = getattr(actual, room), getattr(expected, room)
+    for level in ("node", "edge", "graph", "pair"):
+        mine, other = getattr(actual, level), getattr(expected, level)
         assert mine.keys() == other.keys()
         assert all(torch.equal(mine[key], other[key]) for key in mine)
     assert (actual.edge_weight is None) == (expected.edge_weight is None)

@@ -37,13 +37,13 @@ def assert_same_batch(actual: Batch, expected: Batch) -> None:
 @given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1), with_x=st.booleans())
 def test_batch_equals_pyg_batch(make_graphs, assert_same_data, sizes, seed, with_x):
     graphs = make_graphs(sizes, seed, pairs=True, weights=True)
-    kinds = dict(KINDS)
+    levels = dict(KINDS)
     if not with_x:
-        del kinds["x"]
+        del levels["x"]
         for data in graphs:
             data.num_nodes = data.x.size(0)
             del data.x
-    batch = PackedGraphs.from_data_list(graphs, kinds=kinds).to_batch()
+    batch = PackedGraphs.from_data_list(graphs, levels=levels).to_batch()
     expected = Batch.from_data_list(graphs)
     assert_same_batch(batch, expected)
     for i, original in enumerate(graphs):
@@ -64,7 +64,7 @@ def test_batch_equals_pyg_batch(make_graphs, assert_same_data, sizes, seed, with
 )
 def test_many_batches_at_once_equal_one_by_one(make_graphs, assert_same_data, sizes, cuts, seed):
     graphs = make_graphs(sizes, seed, pairs=True, weights=True)
-    packed = PackedGraphs.from_data_list(graphs, kinds=KINDS if sizes else None)
+    packed = PackedGraphs.from_data_list(graphs, levels=KINDS if sizes else None)
     bounds = [0, *sorted(min(cut, len(sizes)) for cut in cuts), len(sizes)]
     counts = [b - a for a, b in itertools.pairwise(bounds)]
     for structure in (packed, packed.structure()):

@@ -39,8 +39,8 @@ def test_values_are_those_of_one_call_on_all_graphs(packed: PackedGraphs) -> Non
     transform = T.Compose([T.LaplacianPE(3, sign="none"), T.RandomWalkPE(4)])
     encoded, whole = encode_in_chunks(packed, transform), transform(packed)
     assert encoded.objects == packed.objects
-    for room in ("node", "edge", "graph"):
-        assert list(getattr(encoded, room)) == list(getattr(whole, room))
+    for level in ("node", "edge", "graph"):
+        assert list(getattr(encoded, level)) == list(getattr(whole, level))
     assert torch.equal(encoded.node["x"], packed.node["x"])
     torch.testing.assert_close(encoded.node["random_walk_pe"], whole.node["random_walk_pe"])
     torch.testing.assert_close(encoded.graph["laplacian_eigenvalues"], whole.graph["laplacian_eigenvalues"])
@@ -106,8 +106,8 @@ def test_values_of_another_dtype_for_some_graphs(packed: PackedGraphs) -> None:
 
 
 def test_written_keys_by_room() -> None:
-    rooms = written_keys(T.Compose([T.LaplacianPE(3), Sums()]))
-    assert rooms == {
+    levels = written_keys(T.Compose([T.LaplacianPE(3), Sums()]))
+    assert levels == {
         "node": ["laplacian_eigenvector_pe"],
         "graph": ["laplacian_eigenvalues", "laplacian_mask"],
         "pair": ["relative_sum"],

@@ -38,8 +38,8 @@ def test_columns_are_those_that_are_written(graphs: PackedGraphs) -> None:
     encoded = transform(graphs)
     columns = encoded_columns(graphs, transform)
     for column in columns:
-        room, _, key = column.name.partition(".")
-        value = getattr(encoded, room)[key]
+        level, _, key = column.name.partition(".")
+        value = getattr(encoded, level)[key]
         assert (column.dtype, column.shape) == (value.dtype, tuple(value.shape[1:]))
         assert column_bytes(column, graphs) == value.numel() * value.element_size()
     assert encoded_columns(graphs.select([]), transform) == columns

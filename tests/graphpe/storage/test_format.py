@@ -111,7 +111,7 @@ def test_objects_come_back(value) -> None:
 def test_an_object_that_json_would_change(value) -> None:
     graphs = PackedGraphs.from_data_list(
         [Data(num_nodes=1, good="a", thing=each) for each in ("fine", value)],
-        kinds={"thing": "object"},
+        levels={"thing": "object"},
     )
     with pytest.raises(GraphPEValueError, match=r"'thing' of graph 1 is .*, which JSON does not give back"):
         Texts(graphs)

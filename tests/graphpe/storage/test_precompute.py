@@ -132,10 +132,10 @@ def test_values_equal_the_transform_applied_directly(data: list[Data], tmp_path:
     transform = T.Compose([T.LaplacianPE(3, sign="canonical"), T.RandomWalkPE(4), Squares()])
     packed = encode(data, tmp_path, transform).packed
     direct = transform(PackedGraphs.from_data_list(data))
-    for room in ("node", "edge", "graph", "pair"):
-        assert getattr(packed, room).keys() == getattr(direct, room).keys()
-        for key, value in getattr(direct, room).items():
-            torch.testing.assert_close(getattr(packed, room)[key], value, equal_nan=True)
+    for level in ("node", "edge", "graph", "pair"):
+        assert getattr(packed, level).keys() == getattr(direct, level).keys()
+        for key, value in getattr(direct, level).items():
+            torch.testing.assert_close(getattr(packed, level)[key], value, equal_nan=True)
     assert {key: list(values) for key, values in packed.objects.items()} == direct.objects
 
 
@@ -268,10 +268,10 @@ def test_nothing_to_encode(make_graphs, tmp_path: Path, transform, sizes: list[i
     assert len(encode(graphs, tmp_path, transform)) == len(sizes)
     for found, expected in zip(dataset, transform(graphs), strict=True):
         assert_same_data(found, expected)
-    for room, keys in (("node", transform.keys), ("graph", transform.graph_keys), ("pair", transform.pair_keys)):
+    for level, keys in (("node", transform.keys), ("graph", transform.graph_keys), ("pair", transform.pair_keys)):
         for key in keys:
-            expected = getattr(transform(graphs), room)[key]
-            found = getattr(dataset.packed, room)[key]
+            expected = getattr(transform(graphs), level)[key]
+            found = getattr(dataset.packed, level)[key]
             assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
 
 

@@ -5,17 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphpe.models.attention.padding import padded_layout, padded_nodes
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 SIZES = st.lists(st.integers(0, 20), min_size=1, max_size=8)
 
 
-def members_of(sizes: list[int]) -> Membership:
+def members_of(sizes: list[int]) -> NodeToGraph:
     ptr = torch.tensor([0, *sizes]).cumsum(0)
-    return Membership(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
+    return NodeToGraph(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
 
 
-def random_edges(sizes: list[int], members: Membership) -> torch.Tensor:
+def random_edges(sizes: list[int], members: NodeToGraph) -> torch.Tensor:
     parts = [torch.randint(0, n, (2, 2 * n)) + members.ptr[g] for g, n in enumerate(sizes) if n]
     return torch.cat(parts, dim=1) if parts else torch.zeros(2, 0, dtype=torch.long)
 

@@ -5,17 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=6)
 
 
-def members_of(sizes: list[int]) -> Membership:
+def members_of(sizes: list[int]) -> NodeToGraph:
     ptr = torch.tensor([0, *sizes]).cumsum(0)
-    return Membership(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
+    return NodeToGraph(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
 
 
-def random_edges(sizes: list[int], members: Membership) -> torch.Tensor:
+def random_edges(sizes: list[int], members: NodeToGraph) -> torch.Tensor:
     parts = [torch.randint(0, n, (2, 2 * n)) + members.ptr[g] for g, n in enumerate(sizes) if n]
     return torch.cat(parts, dim=1) if parts else torch.zeros(2, 0, dtype=torch.long)
 
@@ -50,7 +50,7 @@ def test_edge_pairs_are_the_edges_each_once(sizes: list[int], self_pairs: bool) 
     check_parts(pairs, members, edge_index)
 
 
-def check_parts(pairs: PairSet, members: Membership, edge_index: torch.Tensor) -> None:
+def check_parts(pairs: PairSet, members: NodeToGraph, edge_index: torch.Tensor) -> None:
     both = torch.stack([pairs.source, pairs.target])
     assert torch.equal(both[:, pairs.slot], edge_index)
     ends = torch.arange(members.graph.numel()).repeat_interleave(pairs.ptr.diff())

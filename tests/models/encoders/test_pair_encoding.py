@@ -9,7 +9,7 @@ from torch_geometric.data import Batch
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import all_pairs, edge_pairs
 from graphpe.models.encoders import PairEmbedding, PairLinear
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 SIZES = [3, 0, 1, 5]
 
@@ -25,7 +25,7 @@ def batch_fixture(make_batch: Callable[..., Batch]) -> Batch:
 
 @pytest.mark.parametrize("module", [PairLinear("rrwp", 4, 6, 2), PairEmbedding("shortest_path", 1, 5, 6, 2)])
 def test_a_part_of_the_pairs_gets_what_it_gets_among_all(batch: Batch, module: torch.nn.Module) -> None:
-    members = membership(batch)
+    members = node_to_graph(batch)
     complete, edges = all_pairs(members, batch.edge_index), edge_pairs(members, batch.edge_index)
     features = module(batch, complete)
     assert features.shape == (35, 6)
@@ -35,7 +35,7 @@ def test_a_part_of_the_pairs_gets_what_it_gets_among_all(batch: Batch, module: t
 
 
 def test_values_are_what_the_formulas_say(batch: Batch) -> None:
-    pairs = all_pairs(membership(batch), batch.edge_index)
+    pairs = all_pairs(node_to_graph(batch), batch.edge_index)
     linear, embedding = PairLinear("rrwp", 4, 6), PairEmbedding("shortest_path", 1, 5, 6)
     torch.testing.assert_close(linear(batch, pairs), batch.rrwp @ linear.linear.weight.t())
     assert torch.equal(embedding(batch, pairs), embedding.table.weight[batch.shortest_path[:, 0]])
@@ -48,11 +48,11 @@ def test_columns_of_integers_have_tables_of_their_own(batch: Batch) -> None:
     module = PairEmbedding("path_types", 2, 3, 6)
     first, second = module.table.weight.view(2, 3, 6)
     expected = first[batch.path_types[:, 0]] + second[batch.path_types[:, 1]]
-    torch.testing.assert_close(module(batch, all_pairs(membership(batch), batch.edge_index)), expected)
+    torch.testing.assert_close(module(batch, all_pairs(node_to_graph(batch), batch.edge_index)), expected)
 
 
 def test_errors_name_what_to_do(batch: Batch) -> None:
-    pairs = all_pairs(membership(batch), batch.edge_index)
+    pairs = all_pairs(node_to_graph(batch), batch.edge_index)
     with pytest.raises(GraphPEValueError, match=r"T\.RelativeRandomWalkPE\(walk_length=5\)"):
         PairLinear("rrwp", 5, 6)(batch, pairs)
     del batch.rrwp

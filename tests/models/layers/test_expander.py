@@ -3,13 +3,13 @@ from __future__ import annotations
 import torch
 
 from graphpe.models.layers.expander import expander_edges
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 
-def members_of(sizes: list[int]) -> Membership:
+def members_of(sizes: list[int]) -> NodeToGraph:
     count = torch.tensor(sizes, dtype=torch.long)
     ptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    return Membership(torch.arange(len(sizes)).repeat_interleave(count), ptr)
+    return NodeToGraph(torch.arange(len(sizes)).repeat_interleave(count), ptr)
 
 
 def test_regular_within_each_graph() -> None:

@@ -5,12 +5,12 @@ import torch
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.layers.heads import MLPReadout, SubtokenHead, pool
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 
 @pytest.mark.parametrize("sizes", [[3, 0, 1, 5], [0], [4]])
 def test_pool_equals_a_loop_over_graphs(make_batch, sizes: list[int]) -> None:
-    members = membership(make_batch(sizes))
+    members = node_to_graph(make_batch(sizes))
     x = torch.randn(sum(sizes), 4) - 3  # negative maxima: a maximum with 0 would show
     for readout, function in (("sum", lambda v: v.sum(0)), ("mean", lambda v: v.mean(0)), ("max", lambda v: v.amax(0))):
         expected = torch.stack([function(part) if len(part) else torch.zeros(4) for part in x.split(sizes)])
@@ -19,7 +19,7 @@ def test_pool_equals_a_loop_over_graphs(make_batch, sizes: list[int]) -> None:
 
 
 def test_pool_of_low_precision_sums_in_float32(make_batch) -> None:
-    members = membership(make_batch([3000]))
+    members = node_to_graph(make_batch([3000]))
     out = pool(torch.full((3000, 1), 1.0, dtype=torch.bfloat16), members, "sum")
     assert out.item() == 3000
 

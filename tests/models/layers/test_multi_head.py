@@ -6,7 +6,7 @@ from torch_geometric.data import Batch, Data
 
 from graphpe.models.attention.biases.named_biases import graphormer_bias
 from graphpe.models.layers.multi_head import FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 
 def batch_of(*sizes: int) -> Batch:
@@ -25,21 +25,21 @@ def test_is_the_attention_of_torch() -> None:
     theirs.out_proj.load_state_dict(attention.out.state_dict())
     x = torch.randn(13, 8)
     expected = torch.cat([theirs(part[None], part[None], part[None])[0][0] for part in x.split([5, 1, 7])])
-    found = attention(x, all_pairs_of(batch, membership(batch)))
+    found = attention(x, all_pairs_of(batch, node_to_graph(batch)))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert sum(p.numel() for p in attention.parameters()) == sum(p.numel() for p in theirs.parameters())
 
 
 def test_without_biases_pairs_are_not_listed() -> None:
-    assert all_pairs_of(batch_of(3, 2), membership(batch_of(3, 2))).factors is None
+    assert all_pairs_of(batch_of(3, 2), node_to_graph(batch_of(3, 2))).factors is None
     size = 50_000  # 2.5 billion pairs
     data = Data(edge_index=torch.zeros(2, 0, dtype=torch.long), num_nodes=size)
-    assert all_pairs_of(data, membership(data)).nodes.node.numel() == size
+    assert all_pairs_of(data, node_to_graph(data)).nodes.node.numel() == size
 
 
 def test_biases_are_made_once() -> None:
     batch = batch_of(3, 2)
-    pairs = all_pairs_of(batch, membership(batch), [graphormer_bias(2, 3)])
+    pairs = all_pairs_of(batch, node_to_graph(batch), [graphormer_bias(2, 3)])
     assert pairs.factors is not None
     assert [tuple(block.shape) for block in pairs.factors.add] == [(1, 2, 2, 2), (1, 2, 3, 3)]
 
@@ -47,7 +47,7 @@ def test_biases_are_made_once() -> None:
 def test_dropout_is_of_training_only() -> None:
     batch = batch_of(6)
     attention = MultiHeadAttention(8, 2, dropout=0.5)
-    pairs, x = all_pairs_of(batch, membership(batch)), torch.randn(6, 8)
+    pairs, x = all_pairs_of(batch, node_to_graph(batch)), torch.randn(6, 8)
     assert not torch.equal(attention(x, pairs), attention(x, pairs))
     attention.eval()
     assert torch.equal(attention(x, pairs), attention(x, pairs))

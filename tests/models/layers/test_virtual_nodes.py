@@ -3,17 +3,17 @@ from __future__ import annotations
 import torch
 
 from graphpe.models.attention.pairs import all_pairs
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 from graphpe.models.layers.virtual_nodes import extend
 
 NO_EDGES = torch.zeros(2, 0, dtype=torch.long)
 
 
-def members_of(sizes: list[int]) -> Membership:
+def members_of(sizes: list[int]) -> NodeToGraph:
     count = torch.tensor(sizes, dtype=torch.long)
     ptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
     graph = torch.arange(len(sizes)).repeat_interleave(count)
-    return Membership(graph, ptr, max(sizes, default=0), sum(n * n for n in sizes))
+    return NodeToGraph(graph, ptr, max(sizes, default=0), sum(n * n for n in sizes))
 
 
 def test_one_more_node_a_graph() -> None:

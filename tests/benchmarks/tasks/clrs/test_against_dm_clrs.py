@@ -22,7 +22,7 @@ from graphpe.benchmarks.tasks.clrs.scores import (
     split_parts,
     value_scores,
 )
-from graphpe.benchmarks.tasks.clrs.task import Clrs, ClrsAnswers, ClrsEnds
+from graphpe.benchmarks.tasks.clrs.task import Clrs, ClrsAdapter, ClrsTargets
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 clrs: Any = pytest.importorskip("clrs", reason="needs the extra clrs")
@@ -30,9 +30,9 @@ clrs: Any = pytest.importorskip("clrs", reason="needs the extra clrs")
 
 def pointers(points: Any) -> list[Any]:
     """Data points with orders as pointers, which is how they are scored."""
-    kinds = {"should_be_permutation": "pointer"}
+    levels = {"should_be_permutation": "pointer"}
     return [
-        clrs.DataPoint(point.name, point.location, kinds.get(point.type_, point.type_), point.data) for point in points
+        clrs.DataPoint(point.name, point.location, levels.get(point.type_, point.type_), point.data) for point in points
     ]
 
 
@@ -61,8 +61,8 @@ def test_the_table_is_that_of_dm_clrs() -> None:
         if name in moved:
             spec["pred"] = ("input", "node", "pointer")
         for stage, probes in (("input", algorithm.inputs), ("output", algorithm.outputs)):
-            kinds = {"should_be_permutation": "pointer"}
-            theirs = {key: (place, kinds.get(kind, kind)) for key, (s, place, kind) in spec.items() if s == stage}
+            levels = {"should_be_permutation": "pointer"}
+            theirs = {key: (place, levels.get(kind, kind)) for key, (s, place, kind) in spec.items() if s == stage}
             assert {probe.name: (probe.place, probe.kind) for probe in probes} == theirs, name
 
 
@@ -100,14 +100,14 @@ def test_samples_round_trip(algorithm: str, size: int) -> None:
             mine = mine if probe.kind == "categorical" else mine[..., 0]
             mine = mine[:, 0] if probe.place == "graph" else mine
         np.testing.assert_allclose(mine, value, rtol=1e-7, atol=1e-7, err_msg=probe.name)
-    room = {"node": graphs.node, "edge": graphs.pair, "graph": graphs.graph}[wanted.place]
+    level = {"node": graphs.node, "edge": graphs.pair, "graph": graphs.graph}[wanted.place]
     for k, (probe, point) in enumerate(zip(wanted.outputs, feedback.outputs, strict=True)):
-        mine = as_dm_clrs(probe, room["y"][:, k].numpy(), 5)
+        mine = as_dm_clrs(probe, level["y"][:, k].numpy(), 5)
         value = np.asarray(point.data)
         if probe.kind == "categorical":
             counts = (value != -1).all(-1)
             np.testing.assert_array_equal(mine[counts], value[counts])
-            assert (room["y"][:, k].view(5, n, n).numpy()[~counts] == -1).all()
+            assert (level["y"][:, k].view(5, n, n).numpy()[~counts] == -1).all()
         else:
             np.testing.assert_array_equal(mine, value)
 
@@ -118,7 +118,7 @@ def test_metrics_are_those_of_dm_clrs(algorithm: str) -> None:
     truth = pointers(feedback.outputs)
     graphs, probes = sample_graphs(algorithm, sample_arrays(algorithm, feedback)), ALGORITHMS[algorithm].outputs
     ids = torch.arange(6)
-    data = ClrsAnswers(graphs, {"train": ids}, ClrsEnds(algorithm), "")
+    data = ClrsTargets(graphs, {"train": ids}, ClrsAdapter(algorithm), "")
     right = {"node": graphs.node, "edge": graphs.pair, "graph": graphs.graph}[ALGORITHMS[algorithm].place]["y"]
     n = int(graphs.sizes[0])
     for share in (0.0, 0.3, 1.0):  # of answers that are random

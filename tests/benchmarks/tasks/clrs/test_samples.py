@@ -50,12 +50,12 @@ def test_samples_are_the_values_of_dm_clrs(algorithm: str) -> None:
                 np.testing.assert_array_equal(x[:, column : column + probe.classes], expected.astype(np.float32))
                 column += probe.classes
         assert (column, pair_column) == (x.shape[1], matrix.shape[2])
-        room = {"node": graph.node, "edge": graph.pair, "graph": graph.graph}[ALGORITHMS[algorithm].place]
+        level = {"node": graph.node, "edge": graph.pair, "graph": graph.graph}[ALGORITHMS[algorithm].place]
         for k, probe in enumerate(ALGORITHMS[algorithm].outputs):
             value = feedback.outputs[k].data[b]
             if probe.kind == "categorical":
                 value = np.where((value < 0).any(-1), -1, value.argmax(-1))
-            np.testing.assert_array_equal(room["y"][:, k], np.reshape(value, -1))
+            np.testing.assert_array_equal(level["y"][:, k], np.reshape(value, -1))
 
 
 def test_samples_of_another_form_are_refused() -> None:

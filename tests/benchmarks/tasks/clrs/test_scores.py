@@ -20,7 +20,7 @@ from graphpe.benchmarks.tasks.clrs.scores import (
     split_parts,
     value_scores,
 )
-from graphpe.benchmarks.tasks.clrs.task import ClrsEnds
+from graphpe.benchmarks.tasks.clrs.task import ClrsAdapter
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 
@@ -124,7 +124,7 @@ def naive_loss_and_answers(probe: Probe, parts: Parts, target: torch.Tensor, gra
 @pytest.mark.parametrize("algorithm", KINDS)
 def test_losses_and_answers_are_their_formulas(algorithm: str) -> None:
     graphs = random_graphs(algorithm)
-    batch, ends = graphs.to_batch(), ClrsEnds(algorithm)
+    batch, adapter = graphs.to_batch(), ClrsAdapter(algorithm)
     rows, probes = Rows.of(batch), ALGORITHMS[algorithm].outputs
     widths = np.array([part_widths(probe, with_pairs=False) for probe in probes]).sum(0)
     output = Parts(3 * torch.randn(graphs.num_nodes, widths[0]))
@@ -138,16 +138,16 @@ def test_losses_and_answers_are_their_formulas(algorithm: str) -> None:
         torch.testing.assert_close(output_loss(probe, parts, target[:, k], rows), loss)
         assert decide(probe, parts, rows).tolist() == guess
         total, answers = total + loss, [*answers, guess]
-    torch.testing.assert_close(ends.loss(output, batch), total)
-    assert ends.predict_batch(output, batch).T.tolist() == answers
-    counts = ends.prediction_rows(graphs)
+    torch.testing.assert_close(adapter.loss(output, batch), total)
+    assert adapter.predict_batch(output, batch).T.tolist() == answers
+    counts = adapter.prediction_rows(graphs)
     assert int(counts.sum()) == len(answers[0])
     # Predictions of single graphs are those of the batch.
-    assert counts.tolist() == [len(ends.predict_batch(*_only(output, graphs, b))) for b in range(len(graphs))]
+    assert counts.tolist() == [len(adapter.predict_batch(*_only(output, graphs, b))) for b in range(len(graphs))]
     with pytest.raises(GraphPEValueError, match="give it readout='none'"):
-        ends.loss(Parts(output.nodes[:3]), batch)
+        adapter.loss(Parts(output.nodes[:3]), batch)
     with pytest.raises(GraphPERuntimeError, match="predict_batch"):
-        ends.predict(output)
+        adapter.predict(output)
 
 
 def _only(output: Parts, graphs: PackedGraphs, b: int) -> tuple[Parts, Any]:

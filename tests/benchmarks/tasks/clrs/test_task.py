@@ -17,7 +17,7 @@ from graphpe.benchmarks.tasks.clrs import samples as clrs_samples
 from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS
 from graphpe.benchmarks.tasks.clrs.samples import sample_arrays, sample_graphs
 from graphpe.benchmarks.tasks.clrs.scores import constant_answers
-from graphpe.benchmarks.tasks.clrs.task import Clrs, ClrsAnswers, ClrsEnds
+from graphpe.benchmarks.tasks.clrs.task import Clrs, ClrsAdapter, ClrsTargets
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve, run_experiment
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
@@ -62,22 +62,22 @@ def test_every_algorithm_trains(algorithm: str, sampler: list[Any], tmp_path: Pa
     assert data.graphs.sizes.tolist() == [4] * 5 + [6] * 5 + [6] * 3 + [9] * 4
     assert task.load(cache=tmp_path, progress=False).fingerprint == data.fingerprint
     assert len(sampler) == 4  # taken from the file
-    ends = task.ends(data.ends.state())
-    assert ends == data.ends
+    adapter = task.adapter(data.adapter.state())
+    assert adapter == data.adapter
     about_pairs = ALGORITHMS[algorithm].about_pairs
     for text in (RELATIONAL, "GraphTransformer(width=16, layers=1, heads=2)"):
         text = canonical_model(text, task)
         assert ("pair_output=True" in text) == (about_pairs and "Relational" in text)
-        model = build_model(text, ends, [])
+        model = build_model(text, adapter, [])
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
         for batch in PackedLoader(data.graphs, 6, shuffle=True, seed=1):
             optimizer.zero_grad()
-            ends.loss(model(batch), batch).backward()
+            adapter.loss(model(batch), batch).backward()
             optimizer.step()
         unused = [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None]
         assert not unused
         with torch.no_grad():
-            predictions = ends.predict_batch(model(data.graphs.to_batch()), data.graphs.to_batch())
+            predictions = adapter.predict_batch(model(data.graphs.to_batch()), data.graphs.to_batch())
         assert 0 <= data.evaluate(predictions, torch.arange(len(data.graphs))) <= 1
     score, text = data.constant_baseline(data.split["test"])
     assert 0 <= score <= 1
@@ -87,7 +87,7 @@ def test_every_algorithm_trains(algorithm: str, sampler: list[Any], tmp_path: Pa
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_right_answers_score_one(algorithm: str) -> None:
     graphs = random_graphs(algorithm)
-    data = ClrsAnswers(graphs, {"train": torch.arange(len(graphs))}, ClrsEnds(algorithm), "")
+    data = ClrsTargets(graphs, {"train": torch.arange(len(graphs))}, ClrsAdapter(algorithm), "")
     ids = torch.tensor([4, 0, 3])
     chosen = graphs.select(ids)
     right = {"node": chosen.node, "edge": chosen.pair, "graph": chosen.graph}[ALGORITHMS[algorithm].place]["y"]
@@ -114,20 +114,20 @@ def test_the_relational_transformer_learns_pointers() -> None:
         return sample_graphs("insertion_sort", sample_arrays("insertion_sort", feedback))
 
     torch.manual_seed(0)
-    ends = ClrsEnds("insertion_sort")
-    model = build_model(canonical_model("RelationalTransformer(width=32, layers=2, heads=4)", Clrs()), ends, [])
+    adapter = ClrsAdapter("insertion_sort")
+    model = build_model(canonical_model("RelationalTransformer(width=32, layers=2, heads=4)", Clrs()), adapter, [])
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     losses = []
     for _ in range(150):
         batch = line(6).to_batch()
         optimizer.zero_grad()
-        losses.append(ends.loss(model(batch), batch))
+        losses.append(adapter.loss(model(batch), batch))
         losses[-1].backward()
         optimizer.step()
     assert float(losses[0].detach()) == pytest.approx(math.log(6), abs=0.8)
     assert float(torch.stack(losses[-5:]).detach().mean()) < 0.75
     graphs = line(8)
-    guess = ends.predict_batch(model(graphs.to_batch()), graphs.to_batch())
+    guess = adapter.predict_batch(model(graphs.to_batch()), graphs.to_batch())
     assert float((guess == graphs.node["y"]).float().mean()) > 0.5
 
 
@@ -156,12 +156,12 @@ def test_vectors_of_pairs_need_all_pairs(sampler: list[Any], tmp_path: Path) -> 
     data = task.load(cache=tmp_path, progress=False)
     sparse = canonical_model("RelationalTransformer(width=8, layers=1, heads=2, attention='sparse')", task)
     with pytest.raises(GraphPEValueError, match="give attention='full', or pair_output=False"):
-        build_model(sparse, data.ends, [])(data.graphs.to_batch())
+        build_model(sparse, data.adapter, [])(data.graphs.to_batch())
     of_nodes = canonical_model(
         "RelationalTransformer(width=8, layers=1, heads=2, attention='sparse', pair_output=False)", task
     )
     assert torch.isfinite(
-        data.ends.loss(build_model(of_nodes, data.ends, [])(data.graphs.to_batch()), data.graphs.to_batch())
+        data.adapter.loss(build_model(of_nodes, data.adapter, [])(data.graphs.to_batch()), data.graphs.to_batch())
     )
 
 
@@ -182,7 +182,7 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(GraphPEError, match=message):
         Clrs(**arguments)
     with pytest.raises(GraphPEValueError, match="expected the ends of a clrs run"):
-        Clrs().ends({"algorithm": "bogosort"})
+        Clrs().adapter({"algorithm": "bogosort"})
 
 
 def test_without_dm_clrs_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def load(root, source) -> CodeData:
 def assert_same(one: CodeData, two: CodeData) -> None:
     for name in ("edge_index", "ptr", "edge_ptr"):
         assert torch.equal(getattr(one.graphs, name), getattr(two.graphs, name)), name
-    for room in ("node", "edge", "graph"):
-        values, others = getattr(one.graphs, room), getattr(two.graphs, room)
+    for level in ("node", "edge", "graph"):
+        values, others = getattr(one.graphs, level), getattr(two.graphs, level)
         assert values.keys() == others.keys()
         for key, value in values.items():
             assert value.dtype == others[key].dtype, key
@@ -56,7 +56,7 @@ def assert_same(one: CodeData, two: CodeData) -> None:
     assert one.graphs.objects["name_tokens"] == two.graphs.objects["name_tokens"]
     assert one.split.keys() == two.split.keys()
     assert all(torch.equal(one.split[part], two.split[part]) for part in one.split)
-    assert one.ends.state() == two.ends.state()
+    assert one.adapter.state() == two.adapter.state()
     assert one.fingerprint == two.fingerprint
 
 
@@ -88,7 +88,7 @@ def test_words_that_pandas_takes_for_missing_survive(source, tmp_path):
     for name in (["null"], ["none"], ["nan"], ["na"], ["1"], ["get", "null", "value", "or", "none", "at", "all"]):
         assert names.count(name) == 3
     assert {"None", "nan", "null", "NA", "N/A", "", "a,b", 'say "x"', "two\nlines", "\r"} <= set(
-        data.ends.attributes.words
+        data.adapter.attributes.words
     )
     # What stock OGB makes of the same file, which is why it is read again here.
     assert load_graph_dataset("ogbg-code2", tmp_path, progress=False).dataset._data.y != names
@@ -109,8 +109,8 @@ def test_without_mappings_words_are_numbers(source, tmp_path):
     data = load(tmp_path, source)
     assert sum("goes by numbers" in note for note in data.notes) == 2
     assert torch.equal(data.graphs.node["x"], source.graphs.node["x"])
-    assert len(data.ends.attributes) > int(data.graphs.node["x"][:, 1].max())
-    assert Code2().ends(data.ends.state()).state() == data.ends.state()
+    assert len(data.adapter.attributes) > int(data.graphs.node["x"][:, 1].max())
+    assert Code2().adapter(data.adapter.state()).state() == data.adapter.state()
 
 
 def test_a_damaged_processed_file_is_an_error(source, tmp_path):

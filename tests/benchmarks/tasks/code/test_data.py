@@ -22,10 +22,10 @@ def test_f1_of_perfect_empty_and_random_predictions(data):
     ids = data.split["train"]
     truth = data.graphs.graph["y"][ids]
     assert data.evaluate(truth, ids) == 1.0  # no word of the training part is outside the vocabulary here
-    nothing = torch.full_like(truth, len(data.ends.tokens) - 1)
+    nothing = torch.full_like(truth, len(data.adapter.tokens) - 1)
     assert data.evaluate(nothing, ids) == 0.0
-    guess = torch.randint(0, len(data.ends.tokens), truth.shape)
-    words, end = data.ends.tokens.words, len(data.ends.tokens) - 1
+    guess = torch.randint(0, len(data.adapter.tokens), truth.shape)
+    words, end = data.adapter.tokens.words, len(data.adapter.tokens) - 1
     expected = []
     for row, index in zip(guess.tolist(), ids.tolist(), strict=True):
         said = [words[i] for i in row[: row.index(end) if end in row else 5] if words[i] != "__UNK__"]

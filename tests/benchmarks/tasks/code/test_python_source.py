@@ -22,7 +22,7 @@ def load(root: Path, **options: object) -> CodeData:
 
 def assert_same(one: CodeData, two: CodeData) -> None:
     assert one.fingerprint == two.fingerprint
-    assert one.ends.state() == two.ends.state()
+    assert one.adapter.state() == two.adapter.state()
     assert one.graphs.objects == two.graphs.objects
 
 
@@ -57,8 +57,8 @@ def test_graphs_of_the_source_in_order(tree, modules, reference):
     for graph, function in zip(data.graphs, functions, strict=True):
         expected = reference(function, "definition")
         assert graph.edge_index.T.tolist() == [list(edge) for edge in expected.edges]
-        assert [data.ends.types.words[index] for index in graph.x[:, 0]] == expected.types
-        words = [data.ends.attributes.words[index] for index in graph.x[:, 1]]
+        assert [data.adapter.types.words[index] for index in graph.x[:, 0]] == expected.types
+        words = [data.adapter.attributes.words[index] for index in graph.x[:, 1]]
         assert all(
             word == ("__NONE__" if attribute is None else attribute) or word == "__UNK__"
             for word, attribute in zip(words, expected.attributes, strict=True)
@@ -69,14 +69,14 @@ def test_vocabularies_come_from_the_training_part_only(tree, modules):
     data = load(tree(modules))
     train = data.graphs.select(data.split["train"])
     said = {token for name in train.objects["name_tokens"] for token in name}
-    assert set(data.ends.tokens.words) == said | {"__UNK__", "__EOS__"}
+    assert set(data.adapter.tokens.words) == said | {"__UNK__", "__EOS__"}
     for part in ("valid", "test"):
         (word,) = {name.split("_")[-1] for name in data.graphs.select(data.split[part]).objects["name"]} - {""}
-        assert word not in data.ends.tokens.words
-        assert word not in data.ends.attributes.words
+        assert word not in data.adapter.tokens.words
+        assert word not in data.adapter.attributes.words
     used = train.node["x"]
-    assert int(used[:, 0].max()) < data.ends.types.unknown  # every type of the training part is known
-    assert (used[:, 1] != data.ends.attributes.unknown).all()
+    assert int(used[:, 0].max()) < data.adapter.types.unknown  # every type of the training part is known
+    assert (used[:, 1] != data.adapter.attributes.unknown).all()
 
 
 def test_modules_are_on_one_side(tree, modules):
@@ -89,7 +89,7 @@ def test_masking_and_edges_are_options(tree, modules):
     root = tree(modules)
     everywhere, definition = load(root, graph="ast"), load(root, graph="ast", mask="definition")
     masks = [
-        data.graphs.node["x"][:, 1] == data.ends.attributes.index_of["_mask_"] for data in (everywhere, definition)
+        data.graphs.node["x"][:, 1] == data.adapter.attributes.index_of["_mask_"] for data in (everywhere, definition)
     ]
     assert masks[0].sum() > masks[1].sum() >= 60
     assert any("keep their name" in note for note in definition.notes)
@@ -98,7 +98,7 @@ def test_masking_and_edges_are_options(tree, modules):
     flags = with_tokens.graphs.edge["edge_attr"]
     assert flags[:, 0].sum() == with_tokens.graphs.num_edges - everywhere.graphs.num_edges
     assert flags[:, 1].sum() == 0  # inverse edges are for the model, not for encodings
-    both = with_tokens.ends.model_graphs(with_tokens.graphs)
+    both = with_tokens.adapter.model_graphs(with_tokens.graphs)
     assert both.edge["edge_attr"][:, 1].sum() == with_tokens.graphs.num_edges
 
 
@@ -119,8 +119,8 @@ def test_a_change_of_the_source_changes_the_fingerprint(tree, modules):
 
 def test_sizes_of_vocabularies_are_bounded(tree, modules):
     data = load(tree(modules), tokens=3, attributes=7)
-    assert len(data.ends.tokens) == 5
-    assert len(data.ends.attributes) == 9
+    assert len(data.adapter.tokens) == 5
+    assert len(data.adapter.attributes) == 9
     assert int(data.graphs.graph["y"].max()) == 4
 
 
@@ -169,8 +169,8 @@ def test_functions_to_predict_use_the_vocabularies_of_the_run(tree, modules, tmp
     root = tree(modules)
     data = load(root)
     task = PythonSource(root=str(root))
-    ends = task.ends(data.ends.state())
-    graphs, notes = task.functions([root], ends, workers=1)
+    adapter = task.adapter(data.adapter.state())
+    graphs, notes = task.functions([root], adapter, workers=1)
     assert notes == []
     for key in ("x", "node_depth", "node_is_attributed", "node_dfs_order"):
         assert torch.equal(graphs.node[key], data.graphs.node[key])
@@ -187,15 +187,15 @@ def test_functions_to_predict_may_be_new_nameless_or_beside_broken_files(tree, m
     (new / "one.py").write_text("def _(unheard): return unheard\n")
     (new / "tests" / "two.py").write_text("def test_it(): pass\n")
     (new / "broken.py").write_text("def (:\n")
-    graphs, notes = task.functions([new, new / "one.py"], data.ends)
+    graphs, notes = task.functions([new, new / "one.py"], data.adapter)
     assert graphs.objects["name"] == ["_", "test_it", "_"]
     assert graphs.objects["where"][2] == f"{new / 'one.py'}:1"
-    assert graphs.graph["y"][0].tolist() == [len(data.ends.tokens) - 1] * 5
+    assert graphs.graph["y"][0].tolist() == [len(data.adapter.tokens) - 1] * 5
     assert "broken.py" in notes[0]
     with pytest.raises(GraphPEValueError, match=r"broken\.py is not Python source that can be read: .*line 1"):
-        task.functions([new / "broken.py"], data.ends)
+        task.functions([new / "broken.py"], data.adapter)
     with pytest.raises(GraphPEValueError, match="there is no file or folder"):
-        task.functions([new / "gone.py"], data.ends)
+        task.functions([new / "gone.py"], data.adapter)
 
 
 def test_data_flow_graphs(tree, modules):
@@ -212,7 +212,7 @@ def test_data_flow_graphs(tree, modules):
     assert not inverse.any()  # these are for the model, not for encodings
     assert set(kind.tolist()) == {0, 1, 2, 3, 4, 5}
 
-    words, graph = data.ends.attributes.words, data.graphs[0]  # parse_alpha(text, *, limit=10)
+    words, graph = data.adapter.attributes.words, data.graphs[0]  # parse_alpha(text, *, limit=10)
     assert data.graphs.objects["name"][0] == "parse_alpha"
 
     def named(edge_type: str) -> list[tuple[str, str]]:
@@ -229,7 +229,7 @@ def test_data_flow_graphs(tree, modules):
 
 def test_each_relation_of_data_flow_has_a_vector_and_its_inverse_another(tree, modules):
     data = load(tree(modules), graph="dataflow")
-    graphs = data.ends.model_graphs(data.graphs)
+    graphs = data.adapter.model_graphs(data.graphs)
     assert graphs.num_edges == 2 * data.graphs.num_edges
     relation = graphs.edge["edge_attr"]
     assert relation.shape == (graphs.num_edges, 1)
@@ -239,11 +239,11 @@ def test_each_relation_of_data_flow_has_a_vector_and_its_inverse_another(tree, m
     assert len(set(known.values())) == len(known)
     assert max(known.values()) < 2 * RELATIONS
     batch = graphs.select([3, 0, 5]).to_batch()
-    encoder = data.ends.edge_encoder(16)
+    encoder = data.adapter.edge_encoder(16)
     assert encoder(batch).shape == (batch.num_edges, 16)
-    again = PythonSource(graph="dataflow").ends(data.ends.state())
+    again = PythonSource(graph="dataflow").adapter(data.adapter.state())
     assert again.dataflow
-    assert again.state() == data.ends.state()
+    assert again.state() == data.adapter.state()
 
 
 def test_data_flow_is_cached_by_itself_and_the_same_with_many_processes(tree, modules, tmp_path, monkeypatch):
@@ -256,7 +256,7 @@ def test_data_flow_is_cached_by_itself_and_the_same_with_many_processes(tree, mo
     assert_same(first, again)
     task = PythonSource(root=str(root), graph="dataflow")
     assert_same(first, task.load(workers=2, cache=tmp_path / "other", progress=False))
-    graphs, _ = task.functions([root], first.ends, workers=1)
+    graphs, _ = task.functions([root], first.adapter, workers=1)
     assert torch.equal(graphs.edge_index, first.graphs.edge_index)
     assert torch.equal(graphs.edge["edge_attr"], first.graphs.edge["edge_attr"])
 

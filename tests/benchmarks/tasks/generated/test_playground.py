@@ -83,7 +83,7 @@ def test_loss_and_metric_are_their_formulas(tmp_path: Path, question: str) -> No
                     scores.append(score)
                     targets.append(answer[u, v].float())
     score, target = torch.stack(scores), torch.stack(targets)
-    loss = data.ends.loss(parts, data.ends.model_graphs(graphs).to_batch())
+    loss = data.adapter.loss(parts, data.adapter.model_graphs(graphs).to_batch())
     if question == "distance":
         error = (torch.nn.functional.softplus(score) - target).square().mean()
         torch.testing.assert_close(loss, error)
@@ -99,25 +99,25 @@ def test_loss_and_metric_are_their_formulas(tmp_path: Path, question: str) -> No
 def test_a_model_learns_from_encodings_and_sees_no_edges(tmp_path: Path) -> None:
     data = Playground(question="adjacency", **SMALL).load(cache=tmp_path, progress=False)
     encodings = build_encodings(["MagneticLaplacianPE(k=8, sign='none')"])
-    graphs = data.ends.model_graphs(encodings[0](data.graphs.select([0, 1, 2])))
+    graphs = data.adapter.model_graphs(encodings[0](data.graphs.select([0, 1, 2])))
     assert graphs.num_edges == 0
     torch.manual_seed(0)
     text = "GraphTransformer(width=32, layers=1, attention='full', readout='none')"
-    model = build_model(text, data.ends, encodings, encoder="MagLapNet")
+    model = build_model(text, data.adapter, encodings, encoder="MagLapNet")
     assert isinstance(model, M.GraphTransformer)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(200):
         optimizer.zero_grad()
-        loss = data.ends.loss(model(graphs.to_batch()), graphs.to_batch())
+        loss = data.adapter.loss(model(graphs.to_batch()), graphs.to_batch())
         loss.backward()
         optimizer.step()
     answers = graphs.pair["y"][graphs.pair["y"] >= 0].double()
     rate = answers.mean()
     entropy = -(rate * rate.log() + (1 - rate) * (1 - rate).log())
     assert float(loss.detach()) < 0.5 * float(entropy)  # far better than the best constant
-    pooled = build_model("GraphTransformer(width=32, layers=1)", data.ends, encodings)
+    pooled = build_model("GraphTransformer(width=32, layers=1)", data.adapter, encodings)
     with pytest.raises(GraphPEError, match=r"3 rows for .* nodes: give it readout='none'"):
-        data.ends.loss(pooled(graphs.to_batch()), graphs.to_batch())
+        data.adapter.loss(pooled(graphs.to_batch()), graphs.to_batch())
 
 
 def test_bad_arguments() -> None:

@@ -112,8 +112,8 @@ def test_the_task(tmp_path: Path) -> None:
     assert data.evaluate(right, data.split["test"]) == 1
     assert data.evaluate(-right, data.split["test"]) == 0
     assert data.constant_baseline(data.split["train"])[0] == 0.5
-    assert task.ends(data.ends.state()) == data.ends
-    assert data.ends.node_encoder(8)(data.graphs.to_batch()).shape == (data.graphs.num_nodes, 8)
+    assert task.adapter(data.adapter.state()) == data.adapter
+    assert data.adapter.node_encoder(8)(data.graphs.to_batch()).shape == (data.graphs.num_nodes, 8)
     for file in (tmp_path / "sorting-networks").iterdir():
         file.write_bytes(file.read_bytes()[:-3])
     damaged = task.load(cache=tmp_path, progress=False)

@@ -41,7 +41,7 @@ def test_unknown_answers_stay_unknown(write_molecules: Callable[..., list[Molecu
     write_molecules(tmp_path / "ogbg_moltox21", 12, target.tolist())
     data = Moltox21(root=str(tmp_path), download=False).load(progress=False)
     np.testing.assert_array_equal(data.graphs.graph["y"].numpy(), target.astype(np.float32))
-    assert data.ends.targets == 12
+    assert data.adapter.targets == 12
 
 
 def test_bad_files(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:

@@ -67,9 +67,9 @@ def test_loss_is_standardised_and_the_metric_is_not(tmp_path: Path) -> None:
     output = torch.randn(len(y), 1)
     batch = data.graphs.select(data.split["train"]).to_batch()
     expected = (output - (y - mean) / deviation).square().mean()
-    torch.testing.assert_close(data.ends.loss(output, batch).double(), expected.double(), rtol=1e-5, atol=0)
-    torch.testing.assert_close(data.ends.predict(output), (output * deviation + mean).float())
-    rmse = data.evaluate(data.ends.predict(output), data.split["train"])
+    torch.testing.assert_close(data.adapter.loss(output, batch).double(), expected.double(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(data.adapter.predict(output), (output * deviation + mean).float())
+    rmse = data.evaluate(data.adapter.predict(output), data.split["train"])
     assert rmse == pytest.approx(float(expected.sqrt() * deviation), rel=1e-5)
     assert data.constant_baseline(data.split["train"])[0] == pytest.approx(float(deviation), rel=1e-6)
 

@@ -48,11 +48,11 @@ def test_superpixels(tmp_path: Path) -> None:
         assert torch.equal(found.edge_index, graph["edge_index"])
         assert found.y.flatten().tolist() == graph["y"].tolist()
     batch = data.graphs.to_batch()
-    assert data.ends.node_encoder(8)(batch).shape == (data.graphs.num_nodes, 8)
-    assert data.ends.edge_encoder(8)(batch).shape == (data.graphs.num_edges, 8)  # type: ignore[misc]
+    assert data.adapter.node_encoder(8)(batch).shape == (data.graphs.num_nodes, 8)
+    assert data.adapter.edge_encoder(8)(batch).shape == (data.graphs.num_edges, 8)  # type: ignore[misc]
     output = torch.randn(12, 10)
     expected = torch.nn.functional.cross_entropy(output, data.graphs.graph["y"].flatten())
-    torch.testing.assert_close(data.ends.loss(output, batch), expected)
+    torch.testing.assert_close(data.adapter.loss(output, batch), expected)
     ids = torch.arange(12)
     right = (output.argmax(1) == data.graphs.graph["y"].flatten()).double().mean()
     assert data.evaluate(output, ids) == pytest.approx(float(right))
@@ -64,25 +64,25 @@ def test_nodes_of_block_models(tmp_path: Path) -> None:
     graphs = write(tmp_path, "CLUSTER", nodes=True, classes=6, columns=7)
     task = Cluster(root=str(tmp_path), download=False)
     data = task.load(progress=False)
-    assert task.ends(data.ends.state()) == data.ends
+    assert task.adapter(data.adapter.state()) == data.adapter
     for index, graph in enumerate(graphs):
         assert data.graphs[index].y.flatten().tolist() == graph["y"].tolist()
     ids = torch.tensor([4, 0, 9])
     chosen = data.graphs.select(ids)
     target = torch.cat([graphs[i]["y"] for i in ids.tolist()])
     output = torch.randn(len(target), 6)
-    assert data.ends.prediction_rows(data.graphs).tolist() == [len(graph["x"]) for graph in graphs]
+    assert data.adapter.prediction_rows(data.graphs).tolist() == [len(graph["x"]) for graph in graphs]
     # The published loss and metric, as they are written: weights (V - V_c) / V, and the mean recall of the classes.
     counts = target.bincount(minlength=6)
     weight = (len(target) - counts).float() / len(target) * (counts > 0)
     expected = torch.nn.functional.cross_entropy(output, target, weight=weight)
-    torch.testing.assert_close(data.ends.loss(output, chosen.to_batch()), expected)
+    torch.testing.assert_close(data.adapter.loss(output, chosen.to_batch()), expected)
     recalls = [(output.argmax(1)[target == c] == c).double().mean() for c in range(6) if (target == c).any()]
     assert data.evaluate(output, ids) == pytest.approx(float(torch.stack(recalls).mean()))
     baseline, _ = data.constant_baseline(torch.arange(12))
     assert baseline == pytest.approx(1 / len(torch.cat([graph["y"] for graph in graphs]).unique()))
     with pytest.raises(GraphPEValueError, match="give it readout='none'"):
-        data.ends.loss(torch.zeros(3, 6), chosen.to_batch())
+        data.adapter.loss(torch.zeros(3, 6), chosen.to_batch())
     with pytest.raises(GraphPEValueError, match="one row a node"):
         data.evaluate(torch.zeros(3, 6), ids)
 
@@ -92,7 +92,7 @@ def test_a_batch_of_one_class_has_a_loss(tmp_path: Path) -> None:
     data = Pattern(root=str(tmp_path), download=False).load(progress=False)
     batch = data.graphs.to_batch()
     output = torch.randn(data.graphs.num_nodes, 2)
-    torch.testing.assert_close(data.ends.loss(output, batch), -output.log_softmax(1)[:, 0].mean())
+    torch.testing.assert_close(data.adapter.loss(output, batch), -output.log_softmax(1)[:, 0].mean())
 
 
 def test_bad_files(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_saved_list(tmp_path: Path) -> None:
         assert torch.equal(found.x, expected.x)
         assert torch.equal(found.edge_index, expected.edge_index)
         assert found.y.item() == expected.y.item()
-    assert loaded.ends.node_categories == (3, 3)
+    assert loaded.adapter.node_categories == (3, 3)
     given = DataFile(path=task.path, split="part").load()
     assert given.split["valid"].tolist() == list(range(1, 20, 3))
     (tmp_path / "split.json").write_text(json.dumps({"train": [0, 1], "valid": [2], "test": [3]}))
@@ -59,12 +59,12 @@ def test_features(tmp_path: Path) -> None:
         graph.edge_weight = torch.ones(graph.edge_index.shape[1])
     loaded = DataFile(path=str(saved(tmp_path / "a.pt", data))).load()
     batch = loaded.graphs.to_batch()
-    assert loaded.ends.node_encoder(8)(batch).shape == (loaded.graphs.num_nodes, 8)
-    assert loaded.ends.edge_encoder(8)(batch).shape == (loaded.graphs.num_edges, 8)  # type: ignore[misc]
+    assert loaded.adapter.node_encoder(8)(batch).shape == (loaded.graphs.num_nodes, 8)
+    assert loaded.adapter.edge_encoder(8)(batch).shape == (loaded.graphs.num_edges, 8)  # type: ignore[misc]
     assert loaded.graphs.edge_weight is not None
     bare = DataFile(path=str(saved(tmp_path / "b.pt", graphs(y=lambda i, n: float(i))))).load()
-    assert bare.ends.edge_encoder(8) is None
-    assert bare.ends.node_encoder(8)(bare.graphs.to_batch()).shape == (bare.graphs.num_nodes, 8)
+    assert bare.adapter.edge_encoder(8) is None
+    assert bare.adapter.node_encoder(8)(bare.graphs.to_batch()).shape == (bare.graphs.num_nodes, 8)
 
 
 def test_targets(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ def test_features_names_and_comments(tmp_path: Path) -> None:
     assert a.edge_attr.tolist() == [[0, 1, 1.5], [0, 1, 1.5], [1, 0, 2], [1, 0, 2]]
     assert a.edge_weight.tolist() == [1.5, 1.5, 2, 2]
     assert data.graphs[1].edge_index.t().tolist() == [[1, 0], [0, 1]]
-    assert data.ends.node_channels == 4
-    assert data.ends.edge_channels == 3
+    assert data.adapter.node_channels == 4
+    assert data.adapter.edge_channels == 3
 
 
 def test_a_byte_order_mark_is_no_node(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_byte_order_mark_is_no_node(tmp_path: Path) -> None:
 def test_words_alone_are_categories(tmp_path: Path) -> None:
     files = {f"nodes/g{i}.txt": "\n".join(f"{j},{'ab'[j % 2]}" for j in range(i + 2)) for i in range(10)}
     data = EdgeListFolder(path=write(Path(ten(tmp_path)), files)).load()
-    assert data.ends.node_categories == (2,)
+    assert data.adapter.node_categories == (2,)
     assert data.graphs[3].x.flatten().tolist() == [0, 1, 0, 1, 0]
     assert data.graphs.node["x"].dtype == torch.long
 

@@ -56,8 +56,8 @@ def test_lists_are_several_columns(tmp_path: Path) -> None:
     assert data.graphs.graph["y"][4].isnan().tolist() == [False, True]
     assert data.graphs[0].x.tolist() == [[0.5, place] for place in range(4)]
     plain = NetworkxList(path=str(tmp_path / "a.json"), split="part", node_features=(), edge_features=()).load()
-    assert plain.ends.node_categories == (1,)
-    assert plain.ends.edge_encoder(8) is None
+    assert plain.adapter.node_categories == (1,)
+    assert plain.adapter.edge_encoder(8) is None
 
 
 def test_ids_of_any_kind(tmp_path: Path) -> None:

@@ -38,11 +38,11 @@ def test_numbers(tmp_path: Path) -> None:
     for index, text in enumerate(SMILES):
         np.testing.assert_array_equal(data.graphs[index].x, smiles2graph(text)["node_feat"])
     assert sorted(torch.cat(list(data.split.values())).tolist()) == list(range(10))
-    assert task.ends(data.ends.state()) == data.ends
+    assert task.adapter(data.adapter.state()) == data.adapter
     batch = data.graphs.to_batch()
-    assert data.ends.head(8)(torch.randn(10, 8)).shape == (10, 1)
-    assert data.ends.node_encoder(8)(batch).shape == (data.graphs.num_nodes, 8)
-    assert data.ends.edge_encoder(8)(batch).shape == (data.graphs.num_edges, 8)
+    assert data.adapter.head(8)(torch.randn(10, 8)).shape == (10, 1)
+    assert data.adapter.node_encoder(8)(batch).shape == (data.graphs.num_nodes, 8)
+    assert data.adapter.edge_encoder(8)(batch).shape == (data.graphs.num_edges, 8)
 
 
 def test_answers_classes_and_a_given_split(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from graphpe.benchmarks.tasks.answers import PreciseLabels, RankedLabels
-from graphpe.benchmarks.tasks.graph_level import GraphEnds
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.user.targets import read_targets
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -77,7 +77,7 @@ def test_scores_of_answers(kind: type, score: object) -> None:
     guess = torch.randn(50, 4)
     zero = torch.zeros(51, dtype=torch.long)
     graphs = PackedGraphs(torch.zeros(2, 0, dtype=torch.long), zero, zero, graph={"y": target})
-    data = kind(graphs, {"train": torch.arange(50)}, GraphEnds((1,), (), 4, "binary"), "")
+    data = kind(graphs, {"train": torch.arange(50)}, GraphAdapter((1,), (), 4, "binary"), "")
     known = [~column.isnan() for column in target.t()]
     expected = [score(target[known[i], i].numpy(), guess[known[i], i].numpy()) for i in range(3)]  # type: ignore[operator]
     assert data.evaluate(guess, torch.arange(50)) == pytest.approx(np.mean(expected))

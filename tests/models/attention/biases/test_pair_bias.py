@@ -22,7 +22,7 @@ from graphpe.models.attention.biases.named_biases import (
 from graphpe.models.attention.biases.pair_bias import Head, PairBias, PairFactors, combine
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.softmax.softmax import softmax_attention_reference
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 HEADS = 4
 
@@ -55,7 +55,7 @@ def shaken(module: nn.Module) -> nn.Module:
 
 
 def both_sets(batch: Data) -> tuple[PairSet, PairSet]:
-    members = membership(batch)
+    members = node_to_graph(batch)
     return all_pairs(members, batch.edge_index), edge_pairs(members, batch.edge_index)
 
 

@@ -10,15 +10,15 @@ from graphpe.models.attention.clamped.dense import dense_attention
 from graphpe.models.attention.clamped.edge_list import edge_attention_reference
 from graphpe.models.attention.padding import padded_layout
 from graphpe.models.attention.pairs import all_pairs
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 
-def members_of(sizes: list[int], max_size: int | None = None) -> Membership:
+def members_of(sizes: list[int], max_size: int | None = None) -> NodeToGraph:
     ptr = torch.tensor([0, *sizes]).cumsum(0)
-    return Membership(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr, max_size)
+    return NodeToGraph(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr, max_size)
 
 
-def random_edges(sizes: list[int], members: Membership) -> torch.Tensor:
+def random_edges(sizes: list[int], members: NodeToGraph) -> torch.Tensor:
     parts = [torch.randint(0, n, (2, 2 * n)) + members.ptr[g] for g, n in enumerate(sizes) if n]
     return torch.cat(parts, dim=1) if parts else torch.zeros(2, 0, dtype=torch.long)
 

@@ -16,13 +16,13 @@ from graphpe.models.attention.grit.reference import (
     signed_root,
 )
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 
 def pairs_of(sizes: list[int], edges: int | None = None) -> PairSet:
     """All pairs of graphs of these sizes; of one graph, those of random edges without self-pairs."""
     ptr = torch.tensor([0, *sizes]).cumsum(0)
-    members = Membership(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
+    members = NodeToGraph(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
     if edges is None:
         return all_pairs(members, torch.zeros(2, 0, dtype=torch.long))
     return edge_pairs(members, torch.randint(0, sizes[0], (2, edges)), self_pairs=False)

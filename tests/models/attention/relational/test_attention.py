@@ -14,12 +14,12 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs, pairs
 from graphpe.models.attention.relational import attention as relational
 from graphpe.models.attention.relational import kernels as relational_kernels
 from graphpe.models.attention.relational.attention import relational_attention, relational_attention_reference
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 
 def make_pairs(sizes: list[int], *, complete: bool) -> PairSet:
     ptr = torch.tensor([0, *sizes]).cumsum(0)
-    members = Membership(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
+    members = NodeToGraph(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
     edges = [torch.randint(0, n, (2, 2 * n)) + ptr[g] for g, n in enumerate(sizes) if n]
     edge_index = torch.cat([torch.zeros(2, 0, dtype=torch.long), *edges], dim=1)
     return (all_pairs if complete else edge_pairs)(members, edge_index)
@@ -130,7 +130,7 @@ def test_gradcheck(complete: bool, checkpoint: bool) -> None:
 
 
 def test_a_node_without_pairs_gets_zero() -> None:
-    members = Membership(torch.zeros(3, dtype=torch.long), torch.tensor([0, 3]))
+    members = NodeToGraph(torch.zeros(3, dtype=torch.long), torch.tensor([0, 3]))
     pairs = pairs_of_keys(members, torch.tensor([1, 2]), torch.arange(0))  # 1 -> 0 and 2 -> 0
     for width in (8, 6):
         inputs = random_inputs(pairs, width)

@@ -11,12 +11,12 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational import update as relational_update
 from graphpe.models.attention.relational import update_kernels as relational_update_kernels
 from graphpe.models.attention.relational.update import PairWeights, update_pairs, update_pairs_reference
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 
 def make_pairs(sizes: list[int], *, complete: bool) -> PairSet:
     ptr = torch.tensor([0, *sizes]).cumsum(0)
-    members = Membership(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
+    members = NodeToGraph(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)), ptr)
     edges = [torch.randint(0, n, (2, 2 * n)) + ptr[g] for g, n in enumerate(sizes) if n]
     edge_index = torch.cat([torch.zeros(2, 0, dtype=torch.long), *edges], dim=1)
     return (all_pairs if complete else edge_pairs)(members, edge_index)

@@ -7,22 +7,22 @@ from torch import Tensor
 from graphpe.models.attention.padding import padded_nodes
 from graphpe.models.attention.pairs import all_pairs, edge_pairs
 from graphpe.models.attention.softmax.linear import PairMask, linear_attention
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 HEADS, WIDTH = 2, 6
 
 
-def members_of(sizes: list[int]) -> Membership:
+def members_of(sizes: list[int]) -> NodeToGraph:
     count = torch.tensor(sizes, dtype=torch.long)
     ptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    return Membership(torch.arange(len(sizes)).repeat_interleave(count), ptr)
+    return NodeToGraph(torch.arange(len(sizes)).repeat_interleave(count), ptr)
 
 
 def no_edges() -> Tensor:
     return torch.zeros(2, 0, dtype=torch.long)
 
 
-def rows(members: Membership, dtype=torch.float64) -> list[Tensor]:
+def rows(members: NodeToGraph, dtype=torch.float64) -> list[Tensor]:
     return [torch.randn(members.graph.numel(), WIDTH, dtype=dtype, requires_grad=True) for _ in range(3)]
 
 

@@ -13,7 +13,7 @@ from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.attention.softmax.linear import linear_attention
 from graphpe.models.attention.softmax.rotary import RotaryAttention, rotate
 from graphpe.models.attention.softmax.softmax import softmax_attention_reference
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 WIDTH, HEADS = 16, 2
 
@@ -37,7 +37,7 @@ def test_is_rope_on_a_path() -> None:
     data = path(size, position.unsqueeze(1))
     attention = RotaryAttention("coordinates", 1, WIDTH, HEADS, frequencies="geometric", learned=False).double()
     query, key, value = torch.randn(3, size, WIDTH, dtype=torch.float64)
-    found = attention(query, key, value, padded_nodes(membership(data)), angles=attention.angles(data))
+    found = attention(query, key, value, padded_nodes(node_to_graph(data)), angles=attention.angles(data))
     expected = []
     for h in range(HEADS):
         part = slice(8 * h, 8 * h + 8)
@@ -80,7 +80,7 @@ def test_linear_attention_with_angles() -> None:
     attention = RotaryAttention("coordinates", 2, WIDTH, HEADS).double()
     query, key, value = torch.randn(3, 6, WIDTH, dtype=torch.float64)
     angles = attention.angles(data)
-    found = linear_attention(query, key, value, padded_nodes(membership(data)), heads=HEADS, angles=angles)
+    found = linear_attention(query, key, value, padded_nodes(node_to_graph(data)), heads=HEADS, angles=angles)
     phi_q, phi_k = (torch.nn.functional.elu(x) + 1 for x in (query, key))
     turned = torch.einsum(
         "ihc,jhc->hij", rotate(phi_q, angles).view(6, HEADS, -1), rotate(phi_k, angles).view(6, HEADS, -1)
@@ -91,7 +91,7 @@ def test_linear_attention_with_angles() -> None:
     torch.testing.assert_close(found, expected)
     moved = path(6, data.coordinates + 5)
     again = linear_attention(
-        query, key, value, padded_nodes(membership(data)), heads=HEADS, angles=attention.angles(moved)
+        query, key, value, padded_nodes(node_to_graph(data)), heads=HEADS, angles=attention.angles(moved)
     )
     torch.testing.assert_close(again, expected)
 
@@ -99,7 +99,7 @@ def test_linear_attention_with_angles() -> None:
 def test_a_set_of_pairs_and_gradients() -> None:
     data = path(5, torch.randn(5, 2))
     attention = RotaryAttention("coordinates", 2, WIDTH, HEADS)
-    members = membership(data)
+    members = node_to_graph(data)
     pairs = all_pairs(members, data.edge_index)
     query, key, value = torch.randn(3, 5, WIDTH)
     angles = attention.angles(data)

@@ -12,26 +12,26 @@ from graphpe.models.attention.padding import padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.softmax import softmax as module
 from graphpe.models.attention.softmax.softmax import pad_factors, softmax_attention, softmax_attention_reference
-from graphpe.models.layers.nodes import Membership
+from graphpe.models.layers.nodes import NodeToGraph
 
 HEADS, WIDTH = 3, 12
 SIZES = [[5, 3], [1], [4, 0, 1, 9, 2], [0], []]
 FACTORS = [(False, False), (True, False), (False, True), (True, True)]
 
 
-def members_of(sizes: list[int]) -> Membership:
+def members_of(sizes: list[int]) -> NodeToGraph:
     count = torch.tensor(sizes, dtype=torch.long)
     ptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    return Membership(torch.arange(len(sizes)).repeat_interleave(count), ptr)
+    return NodeToGraph(torch.arange(len(sizes)).repeat_interleave(count), ptr)
 
 
-def edges_of(members: Membership, degree: int = 2) -> Tensor:
+def edges_of(members: NodeToGraph, degree: int = 2) -> Tensor:
     target = torch.arange(members.graph.numel()).repeat(degree)
     graph = members.graph[target]
     return torch.stack([members.ptr[graph] + (torch.rand(len(target)) * members.sizes[graph]).long(), target])
 
 
-def inputs(members: Membership, pairs: PairSet, add: bool, multiply: bool, dtype=torch.float64) -> dict[str, Any]:
+def inputs(members: NodeToGraph, pairs: PairSet, add: bool, multiply: bool, dtype=torch.float64) -> dict[str, Any]:
     def rows(count: int, width: int) -> Tensor:
         return torch.randn(count, width, dtype=dtype, requires_grad=True)
 

@@ -17,7 +17,7 @@ from graphpe.models.attention.softmax.tree_mask import (
     TreeNodes,
     tree_nodes,
 )
-from graphpe.models.layers.nodes import membership
+from graphpe.models.layers.nodes import node_to_graph
 
 
 def distances(nodes: TreeNodes, size: int) -> Tensor:
@@ -62,7 +62,7 @@ def dense_attention(layer: TreeAttention, x: Tensor, distance: Tensor) -> Tensor
 @pytest.mark.parametrize("small", [True, False])
 def test_equals_the_dense_masked_form(make_batch, mask: str, tree: str, small: bool) -> None:
     batch = make_batch([9, 1, 0, 30, 4, 6], degree=1)  # several components, single nodes, loops, parallel edges
-    nodes = tree_nodes(batch, membership(batch), tree)
+    nodes = tree_nodes(batch, node_to_graph(batch), tree)
     assert nodes.hops is not None
     nodes = nodes if small else replace(nodes, hops=None)
     distance = distances(nodes, 50)
@@ -83,7 +83,7 @@ def test_equals_the_dense_masked_form(make_batch, mask: str, tree: str, small: b
 def test_the_tree_spans_the_graph(make_batch) -> None:
     batch = make_batch([12, 7, 1], degree=2)
     for kind in ("minimum", "shortest"):
-        nodes = tree_nodes(batch, membership(batch), kind)
+        nodes = tree_nodes(batch, node_to_graph(batch), kind)
         edges = {tuple(sorted(edge)) for edge in batch.edge_index.T.tolist()}
         assert {tuple(sorted(edge)) for edge in nodes.tree.edge_index.T.tolist()} <= edges
         graph = nx.Graph(list(edges))
@@ -98,9 +98,9 @@ def test_edges_in_any_order() -> None:
     """Edges of several graphs that do not stand together, as after a transform of the whole batch."""
     paths = [Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), num_nodes=4) for _ in range(3)]
     batch = Batch.from_data_list(paths)
-    expected = distances(tree_nodes(batch, membership(batch), "shortest"), 12)
+    expected = distances(tree_nodes(batch, node_to_graph(batch), "shortest"), 12)
     batch.edge_index = batch.edge_index[:, torch.randperm(9)]
-    torch.testing.assert_close(distances(tree_nodes(batch, membership(batch), "shortest"), 12), expected)
+    torch.testing.assert_close(distances(tree_nodes(batch, node_to_graph(batch), "shortest"), 12), expected)
 
 
 def test_decay_begins_as_documented() -> None:
@@ -116,7 +116,7 @@ def test_long_paths_do_not_overflow() -> None:
     size = 30_000
     edge_index = torch.stack([torch.arange(size - 1), torch.arange(1, size)])
     data = Data(edge_index=edge_index, num_nodes=size)
-    nodes = tree_nodes(data, membership(data), "shortest")
+    nodes = tree_nodes(data, node_to_graph(data), "shortest")
     layer = TreeAttention(4, 1)
     x = torch.randn(size, 4, requires_grad=True)
     for rate in (-20.0, 0.0, 20.0):
@@ -129,16 +129,16 @@ def test_long_paths_do_not_overflow() -> None:
 
 def test_large_graphs_are_summed_over_trees(make_batch) -> None:
     batch = make_batch([3, DENSE_NODES + 1])
-    assert tree_nodes(batch, membership(batch), "shortest").hops is None
+    assert tree_nodes(batch, node_to_graph(batch), "shortest").hops is None
     batch = make_batch([3, DENSE_NODES])
-    nodes = tree_nodes(batch, membership(batch), "shortest")
+    nodes = tree_nodes(batch, node_to_graph(batch), "shortest")
     layer, x = TreeAttention(8, 2), torch.randn(DENSE_NODES + 3, 8)
     torch.testing.assert_close(layer(x, nodes), layer(x, replace(nodes, hops=None)), rtol=1e-5, atol=1e-5)
 
 
 def test_without_decay_it_is_plain_linear_attention() -> None:
     data = Data(edge_index=torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]]), num_nodes=5)
-    nodes = tree_nodes(data, membership(data), "minimum")
+    nodes = tree_nodes(data, node_to_graph(data), "minimum")
     masked, plain = TreeAttention(8, 2), TreeAttention(8, 2, mask="none")
     plain.load_state_dict(masked.state_dict(), strict=False)
     torch.nn.init.constant_(masked.decay.rate, -40.0)
@@ -148,7 +148,7 @@ def test_without_decay_it_is_plain_linear_attention() -> None:
 
 def test_a_mask_serves_linear_attention(make_batch) -> None:
     batch = make_batch([6, 5])
-    nodes = tree_nodes(batch, membership(batch), "minimum")
+    nodes = tree_nodes(batch, node_to_graph(batch), "minimum")
     (f,) = TreeDecay(1).functions()
     matrix = torch.where((d := distances(nodes, 11)).isfinite(), f(d.nan_to_num(posinf=0.0)), 0.0)
     query, key, value = torch.randn(3, 11, 6)

@@ -190,5 +190,5 @@ def test_a_nested_function_is_a_part_of_the_outer_graph(edges_of):
 
 def shared(function: ast.AST) -> list[ast.AST]:
     """Contexts and operators: one node each for all of a kind."""
-    kinds = ast.expr_context | ast.operator | ast.unaryop | ast.boolop | ast.cmpop
-    return [node for node in ast.walk(function) if isinstance(node, kinds)]
+    levels = ast.expr_context | ast.operator | ast.unaryop | ast.boolop | ast.cmpop
+    return [node for node in ast.walk(function) if isinstance(node, levels)]

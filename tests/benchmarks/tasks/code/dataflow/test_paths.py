@@ -66,23 +66,25 @@ class Paths:
             case ast.NamedExpr(target=target, value=value):
                 return self.bind(target, target.id, self.value(value, states))
             case ast.BoolOp(values=values):
-                ends = states = self.value(values[0], states)
+                adapter = states = self.value(values[0], states)
                 for value in values[1:]:
                     states = self.value(value, states)
-                    ends |= states
-                return ends
+                    adapter |= states
+                return adapter
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 states = self.value(test, states)
                 return self.value(body, states) | self.value(orelse, states)
             case ast.ListComp(elt=elt, generators=[generator]):
                 states = self.value(generator.iter, states)
-                ends: States = NOWHERE
-                while states - ends:
-                    ends |= states
-                    states = self.value(generator.target, ends)
+                adapter: States = NOWHERE
+                while states - adapter:
+                    adapter |= states
+                    states = self.value(generator.target, adapter)
                     states = self.value(generator.ifs[0], states)
                     states = states | self.value(elt, states)
-                return frozenset(tuple((name, at) for name, at in state if name not in ("i", "i.")) for state in ends)
+                return frozenset(
+                    tuple((name, at) for name, at in state if name not in ("i", "i.")) for state in adapter
+                )
             case _:
                 for child in ast.iter_child_nodes(node):
                     states = self.value(child, states)
@@ -91,8 +93,8 @@ class Paths:
     def block(self, statements: list[ast.stmt], states: States) -> Ends:
         breaks = continues = NOWHERE
         for statement in statements:
-            ends = self.statement(statement, states)
-            states, breaks, continues = ends.normal, breaks | ends.breaks, continues | ends.continues
+            adapter = self.statement(statement, states)
+            states, breaks, continues = adapter.normal, breaks | adapter.breaks, continues | adapter.continues
         return Ends(states, breaks, continues)
 
     def loop(self, node: ast.While | ast.For, states: States) -> Ends:
@@ -105,9 +107,9 @@ class Paths:
                 inside = self.value(node.target, at_head)
             endless = isinstance(node, ast.While) and isinstance(node.test, ast.Constant)
             exits |= NOWHERE if endless else tested
-            ends = self.block(node.body, inside)
-            breaks |= ends.breaks
-            states = ends.normal | ends.continues
+            adapter = self.block(node.body, inside)
+            breaks |= adapter.breaks
+            states = adapter.normal | adapter.continues
         otherwise = self.block(node.orelse, exits)
         return Ends(otherwise.normal | breaks, otherwise.breaks, otherwise.continues)
 
@@ -123,18 +125,18 @@ class Paths:
         normal, breaks, continues = (frozenset().union(*states) for states in zip(*parts, strict=True))
         if node.finalbody:
             assert not breaks | continues, "jumps through `finally` see more than those of their path"
-            ends = self.block(node.finalbody, frozenset(self.points)), self.block(node.finalbody, normal)
+            adapter = self.block(node.finalbody, frozenset(self.points)), self.block(node.finalbody, normal)
             normal, breaks, continues = (
-                ends[1].normal,
-                ends[0].breaks | ends[1].breaks,
-                ends[0].continues | ends[1].continues,
+                adapter[1].normal,
+                adapter[0].breaks | adapter[1].breaks,
+                adapter[0].continues | adapter[1].continues,
             )
         self.points |= outer
         return Ends(normal, breaks, continues)
 
     def match_(self, node: ast.Match, states: States) -> Ends:
         falls = self.value(node.subject, states)
-        ends = []
+        adapter = []
         for case in node.cases:
             names = [pattern for pattern in ast.walk(case.pattern) if isinstance(pattern, ast.MatchAs) and pattern.name]
             inside = falls
@@ -145,8 +147,8 @@ class Paths:
             if case.guard is not None:
                 inside = self.value(case.guard, inside)
                 falls |= inside
-            ends.append(self.block(case.body, inside))
-        return Ends(*(frozenset().union(*states) for states in zip(Ends(falls), *ends, strict=True)))
+            adapter.append(self.block(case.body, inside))
+        return Ends(*(frozenset().union(*states) for states in zip(Ends(falls), *adapter, strict=True)))
 
     def statement(self, node: ast.stmt, states: States) -> Ends:
         match node:
@@ -164,8 +166,8 @@ class Paths:
                 return Ends(NOWHERE, continues=states)
             case ast.If(test=test, body=body, orelse=orelse):
                 states = self.value(test, states)
-                ends = self.block(body, states), self.block(orelse, states)
-                return Ends(*(one | other for one, other in zip(*ends, strict=True)))
+                adapter = self.block(body, states), self.block(orelse, states)
+                return Ends(*(one | other for one, other in zip(*adapter, strict=True)))
             case ast.While() | ast.For():
                 if isinstance(node, ast.For):
                     states = self.value(node.iter, states)

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from graphpe.benchmarks.tasks import PythonSource
+from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.tasks.code.data import CodeData
-from graphpe.benchmarks.tasks.code.ends import CodeEnds
 from graphpe.benchmarks.tasks.code.vocabulary import Vocabulary
 from graphpe.errors import GraphPEValueError
 
@@ -19,46 +19,46 @@ def data(tree, modules, tmp_path) -> CodeData:
 
 
 def test_the_state_survives_json(data):
-    again = CodeEnds.from_state(json.loads(json.dumps(data.ends.state())))
-    assert again.state() == data.ends.state()
-    assert again.tokens == data.ends.tokens
+    again = CodeAdapter.from_state(json.loads(json.dumps(data.adapter.state())))
+    assert again.state() == data.adapter.state()
+    assert again.tokens == data.adapter.tokens
 
 
 @pytest.mark.parametrize("change", [{"tokens": ["a"]}, {"types": None}, {"attributes": ["__UNK__"]}, {"tokens": 3}])
 def test_a_wrong_state_is_rejected(data, change):
     with pytest.raises(GraphPEValueError):
-        CodeEnds.from_state(data.ends.state() | change)
+        CodeAdapter.from_state(data.adapter.state() | change)
     with pytest.raises(GraphPEValueError, match="vocabularies"):
-        CodeEnds.from_state({})
+        CodeAdapter.from_state({})
 
 
 def test_modules_fit_the_graphs(data):
-    ends = data.ends
-    batch = ends.model_graphs(data.graphs).select([3, 0, 5]).to_batch()
-    assert ends.node_encoder(16)(batch).shape == (batch.num_nodes, 16)
-    assert ends.edge_encoder(16)(batch).shape == (batch.num_edges, 16)
-    output = ends.head(16)(torch.randn(3, 16))
-    assert output.shape == (3, 5, len(ends.tokens))
-    assert ends.predict(output).shape == (3, 5)
-    assert ends.loss(output, batch).isfinite()
+    adapter = data.adapter
+    batch = adapter.model_graphs(data.graphs).select([3, 0, 5]).to_batch()
+    assert adapter.node_encoder(16)(batch).shape == (batch.num_nodes, 16)
+    assert adapter.edge_encoder(16)(batch).shape == (batch.num_edges, 16)
+    output = adapter.head(16)(torch.randn(3, 16))
+    assert output.shape == (3, 5, len(adapter.tokens))
+    assert adapter.predict(output).shape == (3, 5)
+    assert adapter.loss(output, batch).isfinite()
 
 
 def test_the_loss_is_the_mean_of_five_cross_entropies(data):
     batch = data.graphs.select([1, 2, 4, 8]).to_batch()
-    output = torch.randn(4, 5, len(data.ends.tokens))
+    output = torch.randn(4, 5, len(data.adapter.tokens))
     five = [functional.cross_entropy(output[:, position], batch.y[:, position]) for position in range(5)]
-    assert data.ends.loss(output, batch) == pytest.approx(float(sum(five)) / 5, rel=1e-5)
-    assert data.ends.loss(output.bfloat16(), batch).dtype == torch.float32
+    assert data.adapter.loss(output, batch) == pytest.approx(float(sum(five)) / 5, rel=1e-5)
+    assert data.adapter.loss(output.bfloat16(), batch).dtype == torch.float32
 
 
 def test_decoding_gives_words_with_their_probabilities():
     words = ["get", "value", "__UNK__", "__EOS__"]
-    ends = CodeEnds(Vocabulary(["__UNK__"]), Vocabulary(["__NONE__", "__UNK__"]), Vocabulary(words), "argmax")
+    adapter = CodeAdapter(Vocabulary(["__UNK__"]), Vocabulary(["__NONE__", "__UNK__"]), Vocabulary(words), "argmax")
     picks = torch.tensor([[0, 2, 1, 3, 0], [3, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
     logits = torch.rand(3, 5) * 3 + 1  # of the picked class; the others have 0
     output = functional.one_hot(picks, 4).float() * logits[..., None]
     chances = (logits.exp() / (logits.exp() + 3)).tolist()
-    named = ends.decode(output)
+    named = adapter.decode(output)
     assert [[word for word, _ in name] for name in named] == [["get", "value"], [], ["value"] * 5]
     assert [value for _, value in named[0]] == pytest.approx([chances[0][0], chances[0][2]], rel=1e-5)
     assert [value for _, value in named[2]] == pytest.approx(chances[2], rel=1e-5)

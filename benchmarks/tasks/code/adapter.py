@@ -14,7 +14,7 @@ from graphpe.benchmarks.tasks.code.decoding import DecodedNames, Decoding, argma
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, spoken
 from graphpe.benchmarks.tasks.code.source.edges import RELATIONS, add_inverse_edges, relations
 from graphpe.benchmarks.tasks.code.vocabulary import END, NONE, Vocabulary
-from graphpe.benchmarks.tasks.task import ModelEnds
+from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.heads import SubtokenHead
@@ -28,7 +28,7 @@ MAX_DEPTH = 20
 
 
 @dataclass(frozen=True, eq=False)
-class CodeEnds(ModelEnds):
+class CodeAdapter(TaskAdapter):
     """Ends for ogbg-code2 and everything in its format.
 
     Attributes:
@@ -52,7 +52,7 @@ class CodeEnds(ModelEnds):
     @classmethod
     def from_state(
         cls, state: Mapping[str, Any], decoding: Decoding = "expected-f1", *, dataflow: bool = False
-    ) -> CodeEnds:
+    ) -> CodeAdapter:
         """The ends that `state` describes.
 
         Raises:
