@@ -138,14 +138,17 @@ class PackedGraphs:
 
     @cached_property
     def host_ptr(self) -> Ints:
+        """`ptr` on the host."""
         return self.ptr.numpy(force=True)
 
     @cached_property
     def host_edge_ptr(self) -> Ints:
+        """`edge_ptr` on the host."""
         return self.edge_ptr.numpy(force=True)
 
     @cached_property
     def host_pair_ptr(self) -> Ints:
+        """`pair_ptr` on the host."""
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.diff(self.host_ptr) ** 2)])
 
     def __len__(self) -> int:

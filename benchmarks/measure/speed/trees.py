@@ -91,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(row, flush=True)
     lines += ["", *growth(times), "", *functions(options), ""]
     lines += [
-        "`python -m graphpe.benchmarks.measure.speed.trees`. f(d) = exp(-d / 2) unless said; other functions: fields of "
-        f"width 1. {options.repeats} turns, medians (search above 2,000 nodes, building dense matrices, and the "
+        "`python -m graphpe.benchmarks.measure.speed.trees`. f(d) = exp(-d / 2) unless said; other functions: fields "
+        f"of width 1. {options.repeats} turns, medians (search above 2,000 nodes, building dense matrices, and the "
         f"functions' table: one); {machine()}.",
     ]
     print("\n".join(lines))
