@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.graphs.fields import Fields
 from graphpe.graphs.levels import Level, check_name
-
-if TYPE_CHECKING:
-    from graphpe.graphs.packed import PackedGraphs
 
 LEVELS: tuple[Level, ...] = ("node", "edge", "graph", "pair")
 
@@ -23,7 +21,7 @@ def check_integers(name: str, value: Any) -> None:
         raise GraphPETypeError(f"{name} must be a tensor of integers, got {describe(value)}")
 
 
-def check_graphs(graphs: PackedGraphs) -> None:
+def check_graphs(graphs: Fields) -> None:
     """All of it, in O(nodes and edges)."""
     _check_pointers(graphs)
     _check_edges(graphs)
@@ -36,7 +34,7 @@ def check_graphs(graphs: PackedGraphs) -> None:
     check_unique(graphs)
 
 
-def check_values(graphs: PackedGraphs, level: Level, values: Mapping[str, Tensor]) -> None:
+def check_values(graphs: Fields, level: Level, values: Mapping[str, Tensor]) -> None:
     """Values of one level have its number of rows, and names that PyG leaves alone."""
     if not values:
         return
@@ -52,7 +50,7 @@ def check_values(graphs: PackedGraphs, level: Level, values: Mapping[str, Tensor
             raise GraphPEValueError(f"{level} value {key!r} is on {value.device}, the graphs on {graphs.device}")
 
 
-def check_unique(graphs: PackedGraphs) -> None:
+def check_unique(graphs: Fields) -> None:
     """No name is used in two levels."""
     seen: dict[str, str] = {}
     for level in (*LEVELS, "objects"):
@@ -70,7 +68,7 @@ def describe(value: Any) -> str:
     return type(value).__name__
 
 
-def _check_pointers(graphs: PackedGraphs) -> None:
+def _check_pointers(graphs: Fields) -> None:
     if graphs.edge_index.dim() != 2 or graphs.edge_index.size(0) != 2:
         raise GraphPEValueError(f"edge_index must be [2, E], got {list(graphs.edge_index.shape)}")
     for name, ptr in (("ptr", graphs.ptr), ("edge_ptr", graphs.edge_ptr)):
@@ -88,7 +86,7 @@ def _check_pointers(graphs: PackedGraphs) -> None:
         )
 
 
-def _check_edges(graphs: PackedGraphs) -> None:
+def _check_edges(graphs: Fields) -> None:
     edge_batch = graphs.edge_batch
     lower, upper = graphs.ptr[:-1][edge_batch], graphs.ptr[1:][edge_batch]
     outside = ((graphs.edge_index < lower) | (graphs.edge_index >= upper)).any(dim=0)

@@ -6,7 +6,7 @@ The `read_*` functions return the fields of a `PackedGraphs`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-
-if TYPE_CHECKING:
-    from graphpe.graphs.packed import PackedGraphs
+from graphpe.graphs.fields import Fields
 
 
 def read_networkx(graphs: nx.Graph | Iterable[nx.Graph], weight: str | None) -> dict[str, Any]:
@@ -71,12 +69,11 @@ def read_scipy(matrices: Any) -> dict[str, Any]:
     )
 
 
-def to_networkx(graphs: PackedGraphs, index: int, weight: str) -> nx.DiGraph:
-    """Graph `index` as a `networkx.DiGraph` over nodes 0..n-1, with weights as edge attribute `weight`.
+def to_networkx(graph: Fields, weight: str) -> nx.DiGraph:
+    """One graph on the CPU as a `networkx.DiGraph` over nodes 0..n-1, with weights as edge attribute `weight`.
 
     A `networkx.MultiDiGraph` where edges are parallel. For an undirected graph call its `to_undirected()`.
     """
-    graph = graphs.select([index]).to("cpu")
     edges = graph.edge_index.t().tolist()
     out = nx.DiGraph() if len(set(map(tuple, edges))) == len(edges) else nx.MultiDiGraph()
     out.add_nodes_from(range(graph.num_nodes))
@@ -89,7 +86,7 @@ def to_networkx(graphs: PackedGraphs, index: int, weight: str) -> nx.DiGraph:
     return out
 
 
-def to_scipy(graphs: PackedGraphs) -> scipy.sparse.csr_matrix:
+def to_scipy(graphs: Fields) -> scipy.sparse.csr_matrix:
     """The block-diagonal adjacency matrix `[N, N]`; parallel edges add up, and without weights each counts 1."""
     row, col = graphs.edge_index.numpy(force=True)
     weight = graphs.edge_weight

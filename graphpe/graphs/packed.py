@@ -7,8 +7,7 @@ structure. Choosing graphs is a gather: a handful of calls whatever the number o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from graphpe.graphs import from_pyg, interchange, selection, to_pyg
 from graphpe.graphs.checks import LEVELS, check_graphs, check_integers, check_unique, check_values
+from graphpe.graphs.fields import Fields
 from graphpe.graphs.levels import LevelOrObject
-from graphpe.graphs.ragged import Ints
 from graphpe.graphs.selection import Index
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PackedGraphs:
+class PackedGraphs(Fields):
     """Many graphs in flat tensors.
 
     With B graphs of n_b nodes and e_b edges, N = sum n_b and E = sum e_b:
@@ -54,16 +53,6 @@ class PackedGraphs:
             or tensors are on different devices.
     """
 
-    edge_index: Tensor
-    ptr: Tensor
-    edge_ptr: Tensor
-    edge_weight: Tensor | None = None
-    node: dict[str, Tensor] = field(default_factory=dict)
-    edge: dict[str, Tensor] = field(default_factory=dict)
-    graph: dict[str, Tensor] = field(default_factory=dict)
-    pair: dict[str, Tensor] = field(default_factory=dict)
-    objects: dict[str, list[Any]] = field(default_factory=dict)
-
     def __post_init__(self) -> None:
         for name in ("edge_index", "ptr", "edge_ptr"):
             check_integers(name, getattr(self, name))
@@ -71,85 +60,6 @@ class PackedGraphs:
         check_graphs(self)
         for level in LEVELS:
             object.__setattr__(self, level, _row_major(getattr(self, level)))
-
-    # Sizes
-
-    @property
-    def num_graphs(self) -> int:
-        """B."""
-        return self.ptr.numel() - 1
-
-    @property
-    def num_nodes(self) -> int:
-        """N, over all graphs."""
-        return int(self.host_ptr[-1])
-
-    @property
-    def num_edges(self) -> int:
-        """E, over all graphs."""
-        return self.edge_index.size(1)
-
-    @property
-    def num_pairs(self) -> int:
-        """Ordered pairs of nodes of one graph, over all graphs: sum n_b^2."""
-        return int(self.host_pair_ptr[-1])
-
-    @property
-    def max_size(self) -> int:
-        """Nodes of the largest graph; 0 without graphs."""
-        return int(np.diff(self.host_ptr).max(initial=0))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.edge_index.device
-
-    @cached_property
-    def sizes(self) -> Tensor:
-        """Nodes of each graph `[B]`."""
-        return self.ptr.diff()
-
-    @cached_property
-    def edge_sizes(self) -> Tensor:
-        """Edges of each graph `[B]`."""
-        return self.edge_ptr.diff()
-
-    @cached_property
-    def pair_ptr(self) -> Tensor:
-        """`[B + 1]`: graph b owns pair rows `pair_ptr[b]` to `pair_ptr[b + 1]`."""
-        return torch.from_numpy(self.host_pair_ptr).to(self.device)
-
-    @cached_property
-    def batch(self) -> Tensor:
-        """The graph of each node `[N]`."""
-        return torch.arange(self.num_graphs, device=self.device).repeat_interleave(
-            self.sizes, output_size=self.num_nodes
-        )
-
-    @cached_property
-    def edge_batch(self) -> Tensor:
-        """The graph of each edge `[E]`."""
-        return torch.arange(self.num_graphs, device=self.device).repeat_interleave(
-            self.edge_sizes, output_size=self.num_edges
-        )
-
-    # Pointers are also kept as NumPy arrays: on small batches NumPy's calls cost a third of torch's,
-    # and graphs on a GPU are then selected without waiting for it.
-
-    @cached_property
-    def host_ptr(self) -> Ints:
-        """`ptr` on the host."""
-        return self.ptr.numpy(force=True)
-
-    @cached_property
-    def host_edge_ptr(self) -> Ints:
-        """`edge_ptr` on the host."""
-        return self.edge_ptr.numpy(force=True)
-
-    @cached_property
-    def host_pair_ptr(self) -> Ints:
-        """`pair_ptr` on the host."""
-        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.diff(self.host_ptr) ** 2)])
 
     def __len__(self) -> int:
         return self.num_graphs
@@ -305,13 +215,6 @@ class PackedGraphs:
         """The same pointers and edges, and what was computed from them, with other values."""
         return PackedGraphs.trusted(**vars(self) | changed)
 
-    @classmethod
-    def trusted(cls, **content: Any) -> PackedGraphs:
-        """An object from fields (and cached properties) that are known to be right; skips the checks."""
-        out = object.__new__(cls)
-        out.__dict__.update(content)
-        return out
-
     # Conversions
 
     @classmethod
@@ -390,7 +293,7 @@ class PackedGraphs:
 
     def to_networkx(self, index: int, *, weight: str = "weight") -> nx.DiGraph:
         """One graph as a networkx graph; see `graphpe.graphs.interchange.to_networkx`."""
-        return interchange.to_networkx(self, index, weight)
+        return interchange.to_networkx(self.select([index]).to("cpu"), weight)
 
     def to_scipy(self) -> csr_matrix:
         """The block-diagonal adjacency matrix `[N, N]`; parallel edges add up, and without weights each counts 1."""

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.ragged import Segments
-from graphpe.structure.adjacency import Adjacency, Ints, rows_of
+from graphpe.graphs.ragged import Ints, Segments
 
 # Entries of a padded stack: 32 MiB of float64, so that a whole dataset is never dense at once.
 _STACK_ENTRIES = 1 << 22
@@ -138,25 +137,16 @@ def empty_pairs(rows: int, channels: int, device: torch.device | str = "cpu") ->
     return torch.empty(rows, channels, device=device)
 
 
-def dense_pairs(matrix: Adjacency, graphs: PackedGraphs) -> Tensor:
-    """A sparse matrix over the nodes as values of all pairs: `[sum n_b^2]` float64, on the device of the graphs."""
-    row = rows_of(matrix)
-    place = torch.from_numpy(_flat_rows(graphs, row, matrix.indices))
-    weight = torch.from_numpy(matrix.weight)
-    out = torch.zeros(graphs.num_pairs, dtype=torch.float64, device=graphs.device)
-    return out.index_copy_(0, place.to(graphs.device), weight.to(graphs.device))
-
-
 def diagonal_rows(graphs: PackedGraphs) -> Tensor:
     """The flat row of the pair (i, i) of each node: `[N]`, on the device of the graphs.
 
     `values[diagonal_rows(graphs)]` turns values of pairs into values of nodes.
     """
     node = np.arange(graphs.num_nodes)
-    return torch.from_numpy(_flat_rows(graphs, node, node)).to(graphs.device)
+    return torch.from_numpy(flat_rows(graphs, node, node)).to(graphs.device)
 
 
-def _flat_rows(graphs: PackedGraphs, i: Ints, j: Ints) -> Ints:
+def flat_rows(graphs: PackedGraphs, i: Ints, j: Ints) -> Ints:
     """The flat row of each pair (i, j) of nodes of one graph, counted over all graphs."""
     pair_ptr, ptr = (value.numpy(force=True) for value in (graphs.pair_ptr, graphs.ptr))
     size = np.diff(ptr)

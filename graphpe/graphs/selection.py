@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.graphs.fields import Fields
 from graphpe.graphs.ragged import Ints, Segments, spread, take
-
-if TYPE_CHECKING:
-    from graphpe.graphs.packed import PackedGraphs
 
 Index = Tensor | NDArray[Any] | slice | Sequence[int]
 
 
-def gather(graphs: PackedGraphs, ids: Ints) -> dict[str, Any]:
+def gather(graphs: Fields, ids: Ints) -> dict[str, Any]:
     """Fields (and some cached properties) of the graphs `ids`, copied."""
     device = graphs.device
     nodes, edges = Segments.pick(graphs.host_ptr, ids), Segments.pick(graphs.host_edge_ptr, ids)
@@ -45,7 +43,7 @@ def gather(graphs: PackedGraphs, ids: Ints) -> dict[str, Any]:
     )
 
 
-def narrow(graphs: PackedGraphs, start: int, stop: int) -> dict[str, Any]:
+def narrow(graphs: Fields, start: int, stop: int) -> dict[str, Any]:
     """Fields (and some cached properties) of the graphs from `start` to `stop`: views, but for the edge ids."""
     ptr, edge_ptr, pair_ptr = graphs.host_ptr, graphs.host_edge_ptr, graphs.host_pair_ptr if graphs.pair else None
     nodes, edges = slice(ptr[start], ptr[stop]), slice(edge_ptr[start], edge_ptr[stop])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,18 +12,16 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPEValueError
+from graphpe.graphs.fields import Fields
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
 from graphpe.graphs.ragged import Ints, spread
-
-if TYPE_CHECKING:
-    from graphpe.graphs.packed import PackedGraphs
 
 # Building a `Batch` goes through a metaclass that inspects signatures each time; copying an empty one does not.
 _EMPTY_BATCH = Batch()
 _EMPTY_DATA = Data()
 
 
-def to_batch(graphs: PackedGraphs) -> Batch:
+def to_batch(graphs: Fields) -> Batch:
     """A PyG `Batch` whose tensors are those of `graphs`, and from which PyG can separate the graphs again.
 
     Beside the values it has `edge_index`, `batch`, `ptr` and two numbers, so that layers over pairs of nodes need not
@@ -48,7 +46,7 @@ def to_batch(graphs: PackedGraphs) -> Batch:
     return _assemble(values, slices, _level_of_keys(graphs), None if _tells_num_nodes(graphs) else graphs.host_ptr)
 
 
-def to_batches(graphs: PackedGraphs, counts: Sequence[int]) -> list[Batch]:
+def to_batches(graphs: Fields, counts: Sequence[int]) -> list[Batch]:
     """Batches of the first `counts[0]` graphs, the next `counts[1]`, and so on, as `to_batch` makes them.
 
     Their tensors are views. One selection cut into many batches costs much less than as many selections.
@@ -88,7 +86,7 @@ def to_batches(graphs: PackedGraphs, counts: Sequence[int]) -> list[Batch]:
     ]
 
 
-def to_data_list(graphs: PackedGraphs) -> list[Data]:
+def to_data_list(graphs: Fields) -> list[Data]:
     """PyG `Data` objects whose tensors are views of those of `graphs`, all but the edge ids."""
     columns = _columns(graphs, np.ones(graphs.num_graphs, dtype=np.int64))
     columns |= graphs.objects
@@ -102,7 +100,7 @@ def to_data_list(graphs: PackedGraphs) -> list[Data]:
     return out
 
 
-def _columns(graphs: PackedGraphs, counts: Ints) -> dict[str, Sequence[Any]]:
+def _columns(graphs: Fields, counts: Ints) -> dict[str, Sequence[Any]]:
     """Every value cut into pieces of `counts` graphs, edge ids counted within each piece."""
     bounds = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
     starts = graphs.host_ptr[bounds]
@@ -152,12 +150,12 @@ def _assemble(
     return batch
 
 
-def _level_of_keys(graphs: PackedGraphs) -> dict[str, str]:
+def _level_of_keys(graphs: Fields) -> dict[str, str]:
     levels = {"edge_index": "edge"} if graphs.edge_weight is None else {"edge_index": "edge", "edge_weight": "edge"}
     levels |= dict.fromkeys(graphs.node, "node") | dict.fromkeys(graphs.edge, "edge")
     levels |= dict.fromkeys(graphs.graph, "graph") | dict.fromkeys(graphs.objects, "graph")
     return levels | dict.fromkeys(graphs.pair, "pair")
 
 
-def _tells_num_nodes(graphs: PackedGraphs) -> bool:
+def _tells_num_nodes(graphs: Fields) -> bool:
     return any(key in graphs.node for key in TELL_NUM_NODES)

@@ -9,9 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from graphpe.compiled.jit import compiled
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.graphs.pair_blocks import flat_rows
 from graphpe.structure.plan import Plan
 
 Ints = NDArray[np.int64]
@@ -161,3 +165,12 @@ def _union(
             count += 1
         indptr[u + 1] = count
     return indptr, indices[:count].copy(), ahead[:count].copy(), behind[:count].copy()
+
+
+def dense_pairs(matrix: Adjacency, graphs: PackedGraphs) -> Tensor:
+    """A sparse matrix over the nodes as values of all pairs: `[sum n_b^2]` float64, on the device of the graphs."""
+    row = rows_of(matrix)
+    place = torch.from_numpy(flat_rows(graphs, row, matrix.indices))
+    weight = torch.from_numpy(matrix.weight)
+    out = torch.zeros(graphs.num_pairs, dtype=torch.float64, device=graphs.device)
+    return out.index_copy_(0, place.to(graphs.device), weight.to(graphs.device))

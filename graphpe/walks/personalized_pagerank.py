@@ -13,8 +13,8 @@ from torch import Tensor
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import dense_pairs, diagonal_rows, pair_blocks
-from graphpe.structure.adjacency import Adjacency
+from graphpe.graphs.pair_blocks import diagonal_rows, pair_blocks
+from graphpe.structure.adjacency import Adjacency, dense_pairs
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
 from graphpe.walks.steps import Direction, isolated_nodes, steps

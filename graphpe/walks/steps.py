@@ -22,8 +22,15 @@ from torch import Tensor
 
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import dense_pairs, empty_pairs, pair_blocks
-from graphpe.structure.adjacency import Adjacency, adjacency, reverse_adjacency, symmetric_adjacency, transpose
+from graphpe.graphs.pair_blocks import empty_pairs, pair_blocks
+from graphpe.structure.adjacency import (
+    Adjacency,
+    adjacency,
+    dense_pairs,
+    reverse_adjacency,
+    symmetric_adjacency,
+    transpose,
+)
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
 from graphpe.walks import loops

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import PairLayout, dense_pairs, diagonal_rows, pair_blocks
-from graphpe.structure.adjacency import adjacency
+from graphpe.graphs.pair_blocks import PairLayout, diagonal_rows, pair_blocks
+from graphpe.structure.adjacency import adjacency, dense_pairs
 from graphpe.structure.plan import Plan
 
 all_sizes = st.lists(st.integers(0, 6), max_size=7)
