@@ -34,11 +34,11 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "trees": (*BASE, "graphs", "structure", "eigen", "trees.functions"),
     "storage": (*BASE, "graphs", "ogb"),
     "drawing": (*BASE, "graphs"),
-    "transforms": NUMERICS,
+    "transforms": (*NUMERICS, "trees.functions"),
     "models": (*BASE, "structure", "trees", "trees.functions", "models.layers", "models.attention", "models.encoders"),
     "models.layers": (*BASE, "models.attention"),
     "models.encoders": (*BASE, "models.layers", "models.attention"),
-    "models.attention": (*BASE, "structure", "trees", "trees.functions", "models.layers", "models.encoders"),
+    "models.attention": (*BASE, "graphs", "structure", "trees", "trees.functions", "models.layers", "models.encoders"),
 }
 # Rooms in which one concept a file, all of one kind, makes many files: encodings.
 MANY_FILES = ("transforms",)

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from graphpe.benchmarks.calls.build import build_encodings
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
-from graphpe.benchmarks.expressivity import DATASETS, DEFAULT_ENCODINGS, Verdict, compare, read_sets
-from graphpe.benchmarks.measure.expressivity_table import as_csv, as_markdown
+from graphpe.benchmarks.expressivity.pairs import DATASETS, DEFAULT_ENCODINGS, Verdict, compare, read_sets
+from graphpe.benchmarks.expressivity.table import as_csv, as_markdown
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.storage.files import write_atomically
 

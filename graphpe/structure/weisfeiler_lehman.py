@@ -42,19 +42,19 @@ def refined_colours(graphs: PackedGraphs | Plan, iterations: int) -> Tensor:
         raise GraphPEValueError(f"iterations must be at least 1, got {iterations}")
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     ahead, behind = plan.once(adjacency), plan.once(reverse_adjacency)
-    colours = _refine(
+    colours = refine(
         ahead.indptr,
         ahead.indices,
-        _bits(ahead.weight),
+        bits(ahead.weight),
         behind.indptr,
         behind.indices,
-        _bits(behind.weight),
+        bits(behind.weight),
         iterations,
     )
     return torch.from_numpy(colours.view(np.int64)).to(plan.graphs.device)
 
 
-def _bits(weight: Floats) -> np.ndarray:
+def bits(weight: Floats) -> np.ndarray:
     """Weights as 64-bit words, through float32, so that the same numbers in either precision look the same."""
     return weight.astype(np.float32).astype(np.float64).view(np.uint64)
 
@@ -71,7 +71,7 @@ def _mix(word: np.uint64) -> np.uint64:
 
 
 @compiled
-def _refine(
+def refine(
     ahead_ptr: Ints,
     ahead: Ints,
     ahead_weight: np.ndarray,
@@ -80,6 +80,7 @@ def _refine(
     behind_weight: np.ndarray,
     iterations: int,
 ) -> np.ndarray:
+    """Colours of all nodes after some rounds of refinement, from their neighbours ahead and behind."""
     size = len(ahead_ptr) - 1
     out = np.empty((size, iterations), np.uint64)
     colour = np.ones(size, np.uint64)

@@ -20,7 +20,7 @@ from graphpe.trees.functions.closed_form import TreeFunction
 from graphpe.trees.hierarchical import hierarchical_trees
 from graphpe.trees.spanning import (
     SpanningTree,
-    _matrix,
+    matrix_of,
     minimum_spanning_trees,
     random_spanning_trees,
     shortest_path_trees,
@@ -187,7 +187,7 @@ def _mean_of(trees: Sequence[SpanningTree], f: TreeFunction, x: Tensor) -> Tenso
 
 def _fields(plan: Plan, fields: Sequence[Field], weighted: bool) -> Tensor:
     check_fields(fields)
-    matrix: Adjacency = _matrix(plan, weighted)
+    matrix: Adjacency = matrix_of(plan, weighted)
     size = plan.graphs.num_nodes
     columns = [
         np.ones(size) if name == "ones" else np.bincount(rows_of(matrix), matrix.weight, size).astype(np.float64)

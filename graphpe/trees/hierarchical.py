@@ -12,7 +12,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Floats, Ints
 from graphpe.structure.plan import Plan
 from graphpe.trees import spanning_loops
-from graphpe.trees.spanning import SpanningTree, _checked, _matrix, check_draws
+from graphpe.trees.spanning import SpanningTree, check_draws, checked, matrix_of
 
 
 def hierarchical_trees(graphs: PackedGraphs | Plan, seed: int = 0, weighted: bool = True) -> SpanningTree:
@@ -41,8 +41,8 @@ def hierarchical_trees(graphs: PackedGraphs | Plan, seed: int = 0, weighted: boo
         Fakcharoenphol, Rao, Talwar: A tight bound on approximating arbitrary metrics by tree metrics. JCSS 2004.
     """
     check_draws(1, seed)
-    plan = _checked(graphs)
-    matrix, ptr = _matrix(plan, weighted), plan.graphs.ptr.numpy(force=True)
+    plan = checked(graphs)
+    matrix, ptr = matrix_of(plan, weighted), plan.graphs.ptr.numpy(force=True)
     order, beta = np.empty(plan.graphs.num_nodes, np.int64), np.empty(plan.graphs.num_nodes)
     for first, last in itertools.pairwise(ptr):
         generator = np.random.default_rng([seed, last - first])

@@ -24,7 +24,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of, symmetric_adjacency
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
-from graphpe.structure.weisfeiler_lehman import _bits, _refine
+from graphpe.structure.weisfeiler_lehman import bits, refine
 from graphpe.trees import spanning_loops
 from graphpe.trees.functions.closed_form import Parameter, TreeFunction
 from graphpe.trees.integrator import TreeIntegrator
@@ -84,7 +84,7 @@ def minimum_spanning_trees(graphs: PackedGraphs | Plan, weighted: bool = True) -
     Raises:
         GraphPEValueError: Weights are negative or not finite.
     """
-    plan = _checked(graphs)
+    plan = checked(graphs)
     row, col, length = _edges(plan, weighted)
     colour = _colours(plan, weighted)
     high, low = np.maximum(colour[row], colour[col]), np.minimum(colour[row], colour[col])
@@ -115,8 +115,8 @@ def shortest_path_trees(
     Raises:
         GraphPEValueError: Roots are not one for each connected component; weights are negative or not finite.
     """
-    plan = _checked(graphs)
-    matrix = _matrix(plan, weighted)
+    plan = checked(graphs)
+    matrix = matrix_of(plan, weighted)
     label, count = _components(matrix)
     colour = _colours(plan, weighted)
     owner = plan.graphs.batch.numpy(force=True)
@@ -172,8 +172,8 @@ def random_spanning_trees(
         Wilson: Generating random spanning trees more quickly than the cover time. STOC 1996.
     """
     check_draws(count, seed)
-    plan = _checked(graphs)
-    matrix = _matrix(plan, weighted)
+    plan = checked(graphs)
+    matrix = matrix_of(plan, weighted)
     label, components = _components(matrix)
     owner, ptr = plan.graphs.batch.numpy(force=True), plan.graphs.ptr.numpy(force=True)
     edges = np.bincount(owner[rows_of(matrix)], minlength=plan.graphs.num_graphs) // 2
@@ -240,12 +240,12 @@ def distortion(
             finite.
     """
     check_draws(sources, seed, "sources")
-    plan = _checked(graphs)
+    plan = checked(graphs)
     if tree.num_nodes != plan.graphs.num_nodes:
         raise GraphPEValueError(f"the tree has {tree.num_nodes} nodes of graphs, which have {plan.graphs.num_nodes}")
     size = tree.num_nodes
     chosen = np.random.default_rng(seed).permutation(size)[:sources]
-    matrix = _matrix(plan, weighted)
+    matrix = matrix_of(plan, weighted)
     graph = csr_array((matrix.weight, matrix.indices, matrix.indptr), shape=(size, size))
     forest = tree.integrator.forest
     place = np.empty(forest.num_nodes, np.int64)
@@ -276,13 +276,14 @@ def check_draws(count: int, seed: int, name: str = "count") -> None:
             raise GraphPEValueError(f"{what} must be at least {least}, got {value}")
 
 
-def _checked(graphs: PackedGraphs | Plan) -> Plan:
+def checked(graphs: PackedGraphs | Plan) -> Plan:
+    """A plan of the graphs, whose weights are lengths or missing."""
     plan = Plan.of(graphs)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     return plan
 
 
-def _matrix(plan: Plan, weighted: bool) -> Adjacency:
+def matrix_of(plan: Plan, weighted: bool) -> Adjacency:
     """The symmetrised graph without loops, with lengths."""
     matrix: Adjacency = plan.once(symmetric_adjacency)
     row = rows_of(matrix)
@@ -301,7 +302,7 @@ def _matrix(plan: Plan, weighted: bool) -> Adjacency:
 
 def _edges(plan: Plan, weighted: bool) -> tuple[Ints, Ints, Floats]:
     """Each edge once, from the smaller node."""
-    matrix = _matrix(plan, weighted)
+    matrix = matrix_of(plan, weighted)
     row = rows_of(matrix)
     once = row < matrix.indices
     return row[once], matrix.indices[once], matrix.weight[once]
@@ -309,9 +310,9 @@ def _edges(plan: Plan, weighted: bool) -> tuple[Ints, Ints, Floats]:
 
 def _colours(plan: Plan, weighted: bool) -> Ints:
     """Colours of the nodes of the symmetrised graph."""
-    matrix = _matrix(plan, weighted)
-    half = matrix.indptr, matrix.indices, _bits(matrix.weight)
-    return _refine(*half, *half, _ROUNDS)[:, -1].view(np.int64) if len(matrix.indptr) > 1 else np.zeros(0, np.int64)
+    matrix = matrix_of(plan, weighted)
+    half = matrix.indptr, matrix.indices, bits(matrix.weight)
+    return refine(*half, *half, _ROUNDS)[:, -1].view(np.int64) if len(matrix.indptr) > 1 else np.zeros(0, np.int64)
 
 
 def _components(matrix: Adjacency) -> tuple[Ints, int]:

@@ -24,10 +24,10 @@ import numpy as np
 import scipy
 import torch
 
-from graphpe.benchmarks.measure.speed.eigensolver_sides import NORM, OURS, PEERS, Outcome, measure, save, sides
-from graphpe.benchmarks.measure.speed.graphs import data_folder
-from graphpe.benchmarks.measure.speed.large_graphs import Graph, families, real_graphs
-from graphpe.benchmarks.measure.speed.limited import Stopped, call_limited
+from graphpe.benchmarks.measure.inputs.graphs import data_folder
+from graphpe.benchmarks.measure.inputs.large_graphs import Graph, families, real_graphs
+from graphpe.benchmarks.measure.limited import Stopped, call_limited
+from graphpe.benchmarks.measure.peers.eigensolvers import NORM, OURS, PEERS, Outcome, measure, save, sides
 
 _LONG = 10.0  # seconds: one turn is enough
 

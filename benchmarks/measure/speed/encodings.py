@@ -25,9 +25,9 @@ from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkP
 from torch_geometric.utils import to_undirected
 
 from graphpe import transforms as T
-from graphpe.benchmarks.measure.speed import peers
-from graphpe.benchmarks.measure.speed.graphs import molecules, python_functions
-from graphpe.benchmarks.measure.speed.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.inputs.graphs import molecules, python_functions
+from graphpe.benchmarks.measure.peers import encodings as peers
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding
 

@@ -28,8 +28,8 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import AddLaplacianEigenvectorPE
 
 from graphpe import transforms as T
-from graphpe.benchmarks.measure.speed.large_graphs import Graph, barabasi_albert, families
-from graphpe.benchmarks.measure.speed.limited import Stopped, call_limited
+from graphpe.benchmarks.measure.inputs.large_graphs import Graph, barabasi_albert, families
+from graphpe.benchmarks.measure.limited import Stopped, call_limited
 from graphpe.structure.laplacian import laplacian, magnetic_laplacian
 
 K = 8

@@ -2,7 +2,7 @@
 
     python -m graphpe.benchmarks.measure.speed.layers --out layers.md
 
-The published forms are written from the formulas (`graphpe.benchmarks.measure.speed.published`): GRIT over an edge list
+The published forms are written from the formulas (`graphpe.benchmarks.measure.peers`): GRIT over an edge list
 of all pairs with a scattered softmax; relational attention with queries, keys and values of every pair, over graphs
 padded to the largest of the batch. Both sides get the same batches, what depends on the batch alone is made beforehand,
 and both run stacks of layers, of which the table gives one layer's part. Kept is what autograd saves for the backward
@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graphpe.benchmarks.measure.speed.graphs import molecules, python_functions
-from graphpe.benchmarks.measure.speed.harness import machine, parser, take_turns
-from graphpe.benchmarks.measure.speed.published.grit import GritLayer
-from graphpe.benchmarks.measure.speed.published.relational import RelationalLayer as PublishedRelationalLayer
-from graphpe.benchmarks.measure.speed.published.relational import pad_nodes, pad_pairs
+from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.inputs.graphs import molecules, python_functions
+from graphpe.benchmarks.measure.peers.grit import GritLayer
+from graphpe.benchmarks.measure.peers.relational import RelationalLayer as PublishedRelationalLayer
+from graphpe.benchmarks.measure.peers.relational import pad_nodes, pad_pairs
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.pairs import PairSet, all_pairs

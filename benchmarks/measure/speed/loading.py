@@ -18,8 +18,8 @@ import torch
 from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 
-from graphpe.benchmarks.measure.speed.graphs import code_like, molecules
-from graphpe.benchmarks.measure.speed.harness import machine, parser
+from graphpe.benchmarks.measure.harness import machine, parser
+from graphpe.benchmarks.measure.inputs.graphs import code_like, molecules
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 

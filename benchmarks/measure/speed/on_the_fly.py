@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import degree
 
-from graphpe.benchmarks.measure.speed.graphs import molecules
-from graphpe.benchmarks.measure.speed.harness import machine, parser, take_turns
-from graphpe.benchmarks.measure.speed.published.grit import Grit
+from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.inputs.graphs import molecules
+from graphpe.benchmarks.measure.peers.grit import Grit
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.pair_blocks import diagonal_rows
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.benchmarks.measure.speed.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.harness import machine, parser, take_turns
 from graphpe.benchmarks.measure.speed.trees import make_tree
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes

@@ -30,9 +30,9 @@ from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphpe.benchmarks.measure.speed.graphs import data_folder
-from graphpe.benchmarks.measure.speed.harness import machine, parser, take_turns
-from graphpe.benchmarks.measure.speed.large_graphs import Graph, real_graphs
+from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.inputs.graphs import data_folder
+from graphpe.benchmarks.measure.inputs.large_graphs import Graph, real_graphs
 from graphpe.compiled.jit import compiled
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.trees import (

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.benchmarks.measure.speed.graphs import data_folder
+from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.trees.sections import parser, write_section
 from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.graphs.packed import PackedGraphs

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch
 
-from graphpe.benchmarks.measure.speed.graphs import molecules
+from graphpe.benchmarks.measure.inputs.graphs import molecules
 from graphpe.benchmarks.measure.trees.sections import parser, write_section
 from graphpe.benchmarks.measure.trees.training import MASKS
 from graphpe.graphs.packed import PackedGraphs

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.benchmarks.measure.speed.graphs import data_folder
-from graphpe.benchmarks.measure.speed.large_graphs import Graph, real_graphs
+from graphpe.benchmarks.measure.inputs.graphs import data_folder
+from graphpe.benchmarks.measure.inputs.large_graphs import Graph, real_graphs
 from graphpe.benchmarks.measure.trees.mesh import read_mesh
 from graphpe.benchmarks.measure.trees.sections import parser, write_section
 from graphpe.graphs.packed import PackedGraphs

@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
-from graphpe.benchmarks.measure.speed.graphs import data_folder
+from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.trees.mesh import Mesh, read_mesh
 from graphpe.benchmarks.measure.trees.sections import parser, write_section
 from graphpe.structure.adjacency import symmetric_adjacency

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from graphpe.benchmarks.measure.speed.harness import machine
+from graphpe.benchmarks.measure.harness import machine
 from graphpe.storage.files import write_atomically
 
 

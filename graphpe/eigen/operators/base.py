@@ -77,7 +77,7 @@ def as_operator(operator: Any) -> Operator:
         _check_dtype(operator.dtype)
         _check_square(tuple(operator.shape))
         if operator.layout not in (torch.strided, torch.sparse_csr):
-            with _quiet():
+            with quiet():
                 operator = operator.to_sparse_csr()
         _check_entries(operator)
         matrix = MatrixOperator(operator)
@@ -138,7 +138,7 @@ def csr_tensor(matrix: Any) -> Tensor:
     csr.sum_duplicates()
     if csr.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
         csr = csr.astype(np.float64)
-    with _quiet():
+    with quiet():
         return torch.sparse_csr_tensor(
             torch.from_numpy(csr.indptr.astype(np.int64)),
             torch.from_numpy(csr.indices.astype(np.int64)),
@@ -149,7 +149,7 @@ def csr_tensor(matrix: Any) -> Tensor:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without torch's remark, once per process, that its CSR layout is young."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

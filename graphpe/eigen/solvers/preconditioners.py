@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.eigen.operators.base import MatrixOperator, _quiet
+from graphpe.eigen.operators.base import MatrixOperator, quiet
 from graphpe.eigen.operators.problem import Problem
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 
@@ -261,7 +261,7 @@ def _to_scipy(matrix: Tensor) -> Any:
 def _as_csr(matrix: Any, like: Tensor) -> Tensor:
     """A SciPy sparse matrix as torch CSR, of the dtype and on the device of another one."""
     matrix = matrix.tocsr()
-    with _quiet():
+    with quiet():
         return torch.sparse_csr_tensor(
             torch.from_numpy(matrix.indptr.astype(np.int64)),
             torch.from_numpy(matrix.indices.astype(np.int64)),

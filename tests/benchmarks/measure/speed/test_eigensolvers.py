@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from graphpe.benchmarks.measure.inputs.large_graphs import Graph
+from graphpe.benchmarks.measure.limited import Stopped
+from graphpe.benchmarks.measure.peers.eigensolvers import OURS, PEERS, Outcome
 from graphpe.benchmarks.measure.speed import eigensolver_sides, eigensolvers
-from graphpe.benchmarks.measure.speed.eigensolver_sides import OURS, PEERS, Outcome
-from graphpe.benchmarks.measure.speed.large_graphs import Graph
-from graphpe.benchmarks.measure.speed.limited import Stopped
 
 
 def grid(size: int, directed: bool) -> Graph:

@@ -7,8 +7,8 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe import transforms as T
+from graphpe.benchmarks.measure.inputs.graphs import code_like
 from graphpe.benchmarks.measure.speed import encodings, peers
-from graphpe.benchmarks.measure.speed.graphs import code_like
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.pair_blocks import diagonal_rows

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphpe.benchmarks.measure.limited import Stopped
 from graphpe.benchmarks.measure.speed import large_encodings
 from graphpe.benchmarks.measure.speed.large_encodings import SIDES, Outcome
-from graphpe.benchmarks.measure.speed.limited import Stopped
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from torch_geometric.data import Batch
 
+from graphpe.benchmarks.measure.inputs.graphs import code_like
 from graphpe.benchmarks.measure.speed import loading
-from graphpe.benchmarks.measure.speed.graphs import code_like
 
 
 def test_table_is_printed_and_written(tmp_path, monkeypatch, capsys):

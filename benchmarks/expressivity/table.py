@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from graphpe.benchmarks.expressivity import Verdict
+from graphpe.benchmarks.expressivity.pairs import Verdict
 
 
 def as_markdown(verdicts: Sequence[Verdict], command: str, *, rounds: int = 0) -> str:

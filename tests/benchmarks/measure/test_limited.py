@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from graphpe.benchmarks.measure.speed.limited import Stopped, call_limited
+from graphpe.benchmarks.measure.limited import Stopped, call_limited
 
 
 def test_the_result_comes_back():

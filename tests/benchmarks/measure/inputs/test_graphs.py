@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from ogb.utils.features import get_atom_feature_dims
 
-from graphpe.benchmarks.measure.speed.graphs import code_like, molecules, read_molecules
+from graphpe.benchmarks.measure.inputs.graphs import code_like, molecules, read_molecules
 
 
 def test_molecules_are_ogbs(shared_data):

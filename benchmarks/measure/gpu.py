@@ -1,6 +1,6 @@
 """Eigensolvers on one GPU: right, how fast against CuPy and SciPy, and 41 thousand molecules encoded.
 
-    python -m graphpe.benchmarks.measure.speed.gpu --out gpu
+    python -m graphpe.benchmarks.measure.gpu --out gpu
 
 writes gpu.json and gpu.md within 8 minutes: what the budget has no time for is left out and named. Without a GPU it
 ends with exit code 1; `--device cpu --small` runs the same code on the CPU in seconds.
@@ -26,10 +26,10 @@ import torch
 from torch import Tensor
 
 from graphpe import transforms as T
-from graphpe.benchmarks.measure.speed.eigensolver_sides import NORM, load, save, scipy_smallest, to_scipy
-from graphpe.benchmarks.measure.speed.graphs import molecules
-from graphpe.benchmarks.measure.speed.large_graphs import Graph, families
-from graphpe.benchmarks.measure.speed.limited import Stopped, call_limited
+from graphpe.benchmarks.measure.inputs.graphs import molecules
+from graphpe.benchmarks.measure.inputs.large_graphs import Graph, families
+from graphpe.benchmarks.measure.limited import Stopped, call_limited
+from graphpe.benchmarks.measure.peers.eigensolvers import NORM, load, save, scipy_smallest, to_scipy
 from graphpe.eigen.eigsh import eigsh
 from graphpe.eigen.operators.problem import Solver
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter

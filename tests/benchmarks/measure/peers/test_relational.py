@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphpe.benchmarks.measure.speed.published.relational import (
+from graphpe.benchmarks.measure.peers.relational import (
     Relational,
     RelationalAttention,
     RelationalLayer,

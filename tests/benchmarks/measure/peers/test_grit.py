@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphpe.benchmarks.measure.speed.published.grit import Grit, GritLayer, full_pairs, scattered_softmax
+from graphpe.benchmarks.measure.peers.grit import Grit, GritLayer, full_pairs, scattered_softmax
 
 REFERENCE = Path(os.environ.get("GRAPHPE_REFERENCE", Path(__file__).parents[4] / "shared" / "reference"))
 

@@ -13,7 +13,7 @@ import torch
 
 from graphpe import transforms as T
 from graphpe.benchmarks.cli.main import main
-from graphpe.benchmarks.expressivity import GraphSet, compare, read_sets, renumbered
+from graphpe.benchmarks.expressivity.pairs import GraphSet, compare, read_sets, renumbered
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from graphpe.benchmarks.measure.speed import large_graphs
-from graphpe.benchmarks.measure.speed.large_graphs import Graph
+from graphpe.benchmarks.measure.inputs import large_graphs
+from graphpe.benchmarks.measure.inputs.large_graphs import Graph
 
 
 def make(name: str, size: int) -> Graph:

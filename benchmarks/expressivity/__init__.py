@@ -1,0 +1,1 @@
+"""Which pairs of graphs an encoding tells apart."""

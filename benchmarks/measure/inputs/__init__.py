@@ -1,0 +1,1 @@
+"""Graphs that measurements are made on."""
