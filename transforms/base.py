@@ -141,7 +141,7 @@ class RandomSigns(Encoding):
     def with_stream(self, number: int) -> Self:
         """A copy that draws from the start, by `seed` and `number` alone: what a part of a dataset gets is its own."""
         out = copy.copy(self)
-        out._stream, out._random_state = (number,), None
+        out._stream, out._random_state = (number,), None  # noqa: SLF001  (its own class)
         return out
 
     def _random(self) -> np.random.Generator:
@@ -171,7 +171,6 @@ class SpectralEncoding(RandomSigns):
 
     @property
     def mask_name(self) -> str:
-        """Key of the mask."""
         return f"{self._stem}_mask"
 
     @property
@@ -181,7 +180,6 @@ class SpectralEncoding(RandomSigns):
 
     @property
     def columns(self) -> int:
-        """Eigenvectors."""
         return self.k
 
     @property

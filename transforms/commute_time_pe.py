@@ -48,7 +48,6 @@ class CommuteTimePE(PairEncoding):
 
     @property
     def columns(self) -> int:
-        """One time."""
         return 1
 
     @property

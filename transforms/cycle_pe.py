@@ -59,7 +59,6 @@ class CyclePE(Encoding):
 
     @property
     def columns(self) -> int:
-        """Lengths."""
         return self.max_length - 2
 
     def encode(self, plan: Plan) -> Values:

@@ -45,7 +45,6 @@ class DegreePE(Encoding):
 
     @property
     def columns(self) -> int:
-        """In and out."""
         return 2
 
     @property

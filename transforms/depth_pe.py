@@ -49,7 +49,6 @@ class DepthPE(Encoding):
 
     @property
     def columns(self) -> int:
-        """One depth."""
         return 1
 
     @property
@@ -63,7 +62,6 @@ class DepthPE(Encoding):
         return [Need(condensation, 0)]
 
     def encode(self, plan: Plan) -> Values:
-        """Depth of each node."""
         depth = depths(plan, self.path)
         if self.max_depth is not None:
             depth = depth.clamp(max=self.max_depth)

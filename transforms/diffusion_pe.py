@@ -139,7 +139,6 @@ class DiffusionPE(RandomSigns):
 
     @property
     def mask_name(self) -> str:
-        """Key of the mask."""
         return f"{self.attr_name}_mask"
 
     @property

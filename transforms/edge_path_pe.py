@@ -86,12 +86,10 @@ class EdgePathPE(PairEncoding):
 
     @property
     def columns(self) -> int:
-        """Types of each step."""
         return self.max_distance * sum(self.num_types)
 
     @property
     def edge_keys(self) -> list[str]:
-        """The types of edges."""
         return [self.key]
 
     def encode(self, plan: Plan) -> Values:

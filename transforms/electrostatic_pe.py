@@ -62,7 +62,6 @@ class ElectrostaticPE(Encoding):
 
     @property
     def columns(self) -> int:
-        """Statistics."""
         return STATISTICS
 
     @property

@@ -73,7 +73,6 @@ class GPSEPE(RandomSigns):
 
     @property
     def columns(self) -> int:
-        """Width of the model."""
         return _WIDTH
 
     @torch.no_grad()

@@ -97,7 +97,6 @@ class HeatKernelPE(Encoding):
 
     @property
     def columns(self) -> int:
-        """Times."""
         return len(self.times)
 
     @property

@@ -53,7 +53,6 @@ class PersonalizedPageRankPE(PairEncoding):
 
     @property
     def columns(self) -> int:
-        """One."""
         return 1
 
     def encode(self, plan: Plan) -> Values:

@@ -47,7 +47,6 @@ class RandomWalkPE(Encoding):
 
     @property
     def columns(self) -> int:
-        """Steps."""
         return self.walk_length
 
     @property

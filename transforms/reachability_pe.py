@@ -44,12 +44,10 @@ class ReachabilityPE(PairEncoding):
 
     @property
     def columns(self) -> int:
-        """One answer."""
         return 1
 
     @property
     def vocabulary(self) -> int | None:
-        """No or yes."""
         return 2
 
     @property

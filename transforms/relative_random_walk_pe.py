@@ -59,7 +59,6 @@ class RelativeRandomWalkPE(PairEncoding):
 
     @property
     def columns(self) -> int:
-        """Steps, none included."""
         return self.walk_length
 
     @property

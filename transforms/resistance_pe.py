@@ -48,7 +48,6 @@ class ResistancePE(PairEncoding):
 
     @property
     def columns(self) -> int:
-        """One resistance."""
         return 1
 
     @property

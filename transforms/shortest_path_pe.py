@@ -81,7 +81,6 @@ class ShortestPathPE(PairEncoding):
 
     @property
     def columns(self) -> int:
-        """One distance."""
         return 1
 
     @property

@@ -63,7 +63,6 @@ class SpectralCoordinates(RandomSigns):
 
     @property
     def columns(self) -> int:
-        """Coordinates."""
         return self.k
 
     @property

@@ -64,7 +64,6 @@ class SVDPE(RandomSigns):
 
     @property
     def columns(self) -> int:
-        """Those of U and of V."""
         return 2 * self.k
 
     def encode(self, plan: Plan) -> Values:

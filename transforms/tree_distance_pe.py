@@ -63,7 +63,6 @@ class TreeDistancePE(PairEncoding):
 
     @property
     def columns(self) -> int:
-        """One distance."""
         return 1
 
     @property
@@ -73,7 +72,6 @@ class TreeDistancePE(PairEncoding):
 
     @property
     def needs(self) -> list[Need]:
-        """The tree."""
         return [Need(trees_of, 0, (self.tree, self.weighted, 1, self.seed))]
 
     def encode(self, plan: Plan) -> Values:

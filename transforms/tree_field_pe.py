@@ -143,7 +143,6 @@ class TreeFieldPE(Encoding):
 
     @property
     def node_keys(self) -> list[str]:
-        """Keys of the features."""
         return list(self.features or ())
 
     @property
@@ -154,11 +153,9 @@ class TreeFieldPE(Encoding):
 
     @property
     def needs(self) -> list[Need]:
-        """The trees."""
         return [Need(trees_of, 0, (self.tree, self.weighted, self.num_trees, self.seed))]
 
     def encode(self, plan: Plan) -> Values:
-        """Sums of each node."""
         columns = []
         if self.columns > 2 * self.shape:
             columns.append(

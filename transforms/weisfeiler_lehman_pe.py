@@ -52,7 +52,6 @@ class WeisfeilerLehmanPE(Encoding):
 
     @property
     def columns(self) -> int:
-        """Rounds."""
         return self.iterations
 
     @property
@@ -61,6 +60,5 @@ class WeisfeilerLehmanPE(Encoding):
         return self.num_colours
 
     def encode(self, plan: Plan) -> Values:
-        """Colours of each node."""
         colours = refined_colours(plan, self.iterations)
         return Values(node={self.attr_name: torch.remainder(colours, self.num_colours)})

@@ -89,7 +89,6 @@ class Cell:
 
     @property
     def error(self) -> str:
-        """Why it failed."""
         return (self.folder / "error.txt").read_text(encoding="utf-8").strip()
 
     def summary(self) -> dict[str, Any]:

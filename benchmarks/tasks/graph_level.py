@@ -50,7 +50,6 @@ class GraphAdapter(TaskAdapter):
     scale: tuple[float, ...] = ()
 
     def state(self) -> dict[str, Any]:
-        """The attributes."""
         return {
             "node_categories": list(self.node_categories),
             "edge_categories": list(self.edge_categories),

@@ -46,7 +46,6 @@ class PairAdapter(GraphAdapter):
         return graphs.sizes
 
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
-        """Without edges."""
         return graphs.with_edges(graphs.edge_index[:, :0], torch.zeros_like(graphs.edge_ptr))
 
     def head(self, width: int) -> nn.Module:

@@ -101,7 +101,6 @@ class RunFolder:
 
     @property
     def config_file(self) -> Path:
-        """The resolved options."""
         return self.path / "config.yaml"
 
     @property

@@ -29,17 +29,14 @@ class Fields:
 
     @property
     def num_graphs(self) -> int:
-        """B."""
         return self.ptr.numel() - 1
 
     @property
     def num_nodes(self) -> int:
-        """N, over all graphs."""
         return int(self.host_ptr[-1])
 
     @property
     def num_edges(self) -> int:
-        """E, over all graphs."""
         return self.edge_index.size(1)
 
     @property
@@ -91,7 +88,6 @@ class Fields:
 
     @cached_property
     def host_ptr(self) -> Ints:
-        """`ptr` on the host."""
         return self.ptr.numpy(force=True)
 
     @cached_property

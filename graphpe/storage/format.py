@@ -67,7 +67,6 @@ class Column:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row."""
         return self.dtype.itemsize * math.prod(self.shape)
 
     @property
@@ -105,7 +104,6 @@ class Layout:
 
     @property
     def num_shards(self) -> int:
-        """S."""
         return len(self.rows.graph) - 1
 
     def num_rows(self, column: Column) -> int:

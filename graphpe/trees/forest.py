@@ -41,7 +41,6 @@ class Forest(NamedTuple):
 
     @property
     def num_nodes(self) -> int:
-        """N."""
         return len(self.order)
 
 

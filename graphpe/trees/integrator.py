@@ -65,7 +65,6 @@ class TreeIntegrator:
 
     @property
     def num_nodes(self) -> int:
-        """N."""
         return self.forest.num_nodes
 
     @cached_property

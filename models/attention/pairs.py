@@ -36,7 +36,6 @@ class PairSet:
 
     @property
     def num_pairs(self) -> int:
-        """P."""
         return self.source.numel()
 
     @property

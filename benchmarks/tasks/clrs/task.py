@@ -51,11 +51,9 @@ class ClrsAdapter(TaskAdapter):
     algorithm: str
 
     def state(self) -> dict[str, Any]:
-        """The name."""
         return {"algorithm": self.algorithm}
 
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
-        """As they are."""
         return graphs
 
     def node_encoder(self, width: int) -> nn.Module:

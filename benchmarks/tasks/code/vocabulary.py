@@ -32,12 +32,10 @@ class Vocabulary:
 
     @cached_property
     def index_of(self) -> dict[str, int]:
-        """Index by word."""
         return {word: index for index, word in enumerate(self.words)}
 
     @property
     def unknown(self) -> int:
-        """Index of `__UNK__`."""
         return self.index_of[UNKNOWN]
 
     def __len__(self) -> int:

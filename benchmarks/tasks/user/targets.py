@@ -60,7 +60,6 @@ class OwnTargets:
 
     @property
     def outputs(self) -> int:
-        """Outputs of a model."""
         return len(self.classes) or self.values.shape[1]
 
     @property

@@ -35,7 +35,7 @@ class Modes(NamedTuple):
 
 
 class Small(NamedTuple):
-    """Level for matrices of eight rows and columns, in both forms.
+    """Memory for matrices of eight rows and columns, in both forms.
 
     Attributes:
         matrices: `[4, 8, 8]`: the triangle R of the last block that was made orthonormal, its coefficients along the
@@ -50,7 +50,7 @@ class Small(NamedTuple):
 
 
 def small_matrices() -> Small:
-    """Level for them."""
+    """Memory for matrices of eight rows and columns, not yet filled."""
     matrices = np.zeros((4, LANES, LANES), np.complex128)
     return Small(matrices, matrices.view(np.float64), empty_lanes(3 * LANES))
 

@@ -177,7 +177,7 @@ def _prepare(
 
 
 def _widen(task: _Task, blocks: int, columns: int, coupling: NDArray[Any]) -> None:
-    """Level for more blocks."""
+    """Memory for more blocks."""
     basis = empty_lanes(len(task.modes.label) * task.number_of_parts * (blocks + 1 + 2 * columns))
     basis[: len(task.basis)] = task.basis
     projected = np.zeros((LANES * blocks, LANES * blocks), np.complex128)

@@ -69,12 +69,10 @@ class Problem:
 
     @property
     def size(self) -> int:
-        """N."""
         return self.operator.shape[0]
 
     @property
     def num_known(self) -> int:
-        """C."""
         return 0 if self.known is None else self.known.shape[1]
 
     def without_known(self, block: Tensor) -> Tensor:

@@ -42,7 +42,6 @@ class Term(NamedTuple):
     coefficients: Tensor
 
     def __call__(self, distance: Tensor) -> Tensor:
-        """The values, float64."""
         powers = distance.double().unsqueeze(-1) ** torch.arange(len(self.coefficients), device=distance.device)
         exponent, coefficients = self.exponent.to(distance.device), self.coefficients.to(distance.device)
         value = (powers * coefficients).sum(-1) * torch.exp(exponent * distance.double())
@@ -151,16 +150,13 @@ class Exponential(TreeFunction):
         self.rate = scalar("rate", rate)
 
     def __call__(self, distance: Tensor) -> Tensor:
-        """exp(-rate d)."""
         return torch.exp(-self.rate.to(distance.device).double() * distance.double())
 
     def expand(self, longest: float) -> Expansion:
-        """One term."""
         rate = self.rate.double()
         return Expansion([Term(-rate, torch.ones(1, dtype=torch.float64, device=rate.device))], [])
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
-        """The rate."""
         return [("rate", self.rate)]
 
 
@@ -175,19 +171,16 @@ class Polynomial(TreeFunction):
         self.coefficients = vector("coefficients", coefficients)
 
     def __call__(self, distance: Tensor) -> Tensor:
-        """By Horner's rule."""
         value = torch.zeros_like(distance, dtype=torch.float64)
         for coefficient in self.coefficients.to(distance.device).double().flip(0):
             value = value * distance.double() + coefficient
         return value
 
     def expand(self, longest: float) -> Expansion:
-        """One term."""
         coefficients = self.coefficients.double()
         return Expansion([Term(coefficients.new_zeros(()), coefficients)], [])
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
-        """The coefficients."""
         return [("coefficients", self.coefficients)]
 
 
@@ -208,12 +201,10 @@ class Cosine(TreeFunction):
         return torch.cos(frequency * distance.double() + phase)
 
     def expand(self, longest: float) -> Expansion:
-        """One complex term."""
         coefficient = torch.exp(1j * self.phase.double())
         return Expansion([Term(1j * self.frequency.double(), coefficient.reshape(1))], [])
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
-        """Frequency and phase."""
         return [("frequency", self.frequency), ("phase", self.phase)]
 
 
@@ -240,7 +231,6 @@ class Table(TreeFunction):
         return values[place.clamp(max=len(self.values))]
 
     def expand(self, longest: float) -> Expansion:
-        """The table."""
         return Expansion([], [self])
 
     def times(self, other: TreeFunction | Term | Table) -> Table:
@@ -249,7 +239,6 @@ class Table(TreeFunction):
         return Table(self.values.double() * other(distance), self.unit)
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
-        """The values."""
         return [("values", self.values)]
 
     def __repr__(self) -> str:
@@ -263,7 +252,6 @@ class Sum(TreeFunction):
         self.left, self.right = as_function(left), as_function(right)
 
     def __call__(self, distance: Tensor) -> Tensor:
-        """f(d) + g(d)."""
         return self.left(distance) + self.right(distance)
 
     def expand(self, longest: float) -> Expansion:
@@ -272,7 +260,6 @@ class Sum(TreeFunction):
         return Expansion(left.terms + right.terms, left.tables + right.tables)
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
-        """Both."""
         return [("left", self.left), ("right", self.right)]
 
 
@@ -283,7 +270,6 @@ class Product(TreeFunction):
         self.left, self.right = as_function(left), as_function(right)
 
     def __call__(self, distance: Tensor) -> Tensor:
-        """f(d) g(d)."""
         return self.left(distance) * self.right(distance)
 
     def expand(self, longest: float) -> Expansion:
@@ -296,7 +282,6 @@ class Product(TreeFunction):
         return Expansion(terms, tables)
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
-        """Both."""
         return [("left", self.left), ("right", self.right)]
 
 

@@ -54,7 +54,6 @@ class Gaussian(TreeFunction):
 
     @property
     def exact(self) -> bool:
-        """No: to `tolerance`."""
         return False
 
     def expand(self, longest: float) -> Expansion:
@@ -63,7 +62,6 @@ class Gaussian(TreeFunction):
         return _expansion(exponents / self.scale.double(), coefficients, longest, self.tolerance)
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
-        """The scale."""
         return [("scale", self.scale)]
 
     def __repr__(self) -> str:
@@ -98,7 +96,6 @@ class InversePower(TreeFunction):
 
     @property
     def exact(self) -> bool:
-        """No: to `tolerance`."""
         return False
 
     def expand(self, longest: float) -> Expansion:
@@ -110,7 +107,6 @@ class InversePower(TreeFunction):
         return _expansion(-torch.exp(points) / scale, weights, longest, self.tolerance)
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
-        """Scale and power."""
         return [("scale", self.scale), ("power", self.power)]
 
     def __repr__(self) -> str:
@@ -145,13 +141,11 @@ class Rational(TreeFunction):
         self._fractions()  # raises for poles
 
     def __call__(self, distance: Tensor) -> Tensor:
-        """The quotient."""
         top, bottom = (_horner(part, distance.double()) for part in (self.numerator, self.denominator))
         return top / bottom
 
     @property
     def exact(self) -> bool:
-        """No: to `tolerance`."""
         return False
 
     def expand(self, longest: float) -> Expansion:

@@ -178,7 +178,6 @@ class PairBias(nn.Module):
                 return PathHead(heads, self.channels)
 
     def extra_repr(self) -> str:
-        """The arguments."""
         return (
             f"{self.key!r}, heads={self.heads}, head={self.head!r}, mode={self.mode!r}, channels={self.channels}, "
             f"size={self.size}, max_distance={self.max_distance}, unreachable={self.unreachable}"

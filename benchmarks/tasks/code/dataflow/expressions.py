@@ -359,6 +359,6 @@ class _Methods(dict[type, Callable[[Any], None]]):
 
     def __missing__(self, cls: type[ast.AST]) -> Callable[[Any], None]:
         leaf = not cls._fields or cls is ast.Constant
-        default = self.owner._nothing if leaf else self.owner._generic
+        default = getattr(self.owner, "_nothing" if leaf else "_generic")
         method = self[cls] = getattr(self.owner, f"_visit_{cls.__name__}", default)
         return method
