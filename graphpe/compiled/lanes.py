@@ -16,22 +16,13 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+from numba.extending import lower_builtin, models, register_model, type_callable
 
 from graphpe.compiled.jit import compiled
-
-ir = cgutils.ir  # llvmlite's builder of instructions
+from graphpe.compiled.simd import Vector, broadcast, call, inline, ir, pointer
 
 LANES = 8
 _WIDTH = ir.Constant(ir.IntType(64), LANES)
-
-
-class _LanesType(types.Type):
-    """Numba's type of eight float64 numbers."""
-
-    def __init__(self) -> None:
-        super().__init__(name=f"float64x{LANES}")
 
 
 class _MaskType(types.Type):
@@ -41,15 +32,8 @@ class _MaskType(types.Type):
         super().__init__(name=f"boolx{LANES}")
 
 
-_numbers, _mask = _LanesType(), _MaskType()
-_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+_numbers, _mask = Vector(types.float64, LANES), _MaskType()
 _BITS = ir.VectorType(ir.IntType(1), LANES)
-
-
-@register_model(_LanesType)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: types.Type) -> None:
-        super().__init__(manager, kind, _VECTOR)
 
 
 @register_model(_MaskType)
@@ -79,78 +63,58 @@ _operator(operator.le, _mask, lambda builder, a, b: builder.fcmp_ordered("<=", a
 _operator(operator.eq, _mask, lambda builder, a, b: builder.fcmp_ordered("==", a, b))
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, element: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [builder.mul(element, _WIDTH)]), _VECTOR.as_pointer())
+def _place(context: Any, builder: Any, array_type: Any, array: Any, element: Any) -> Any:
+    return pointer(context, builder, array_type, array, builder.mul(element, _WIDTH), _numbers)
 
 
-def _inline(function: Callable[..., Any]) -> Any:
-    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it."""
-    return intrinsic(function)
-
-
-def _call(builder: Any, name: str, arguments: Any) -> Any:
-    kind = ir.FunctionType(_VECTOR, [_VECTOR] * len(arguments))
-    function = cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f64")
-    return builder.call(function, arguments)
-
-
-@_inline
+@inline
 def load(context, array, element):  # type: ignore[no-untyped-def]
     """The eight numbers of an element of a flat array that starts at a multiple of 64 bytes."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *arguments)
-        return builder.load(pointer, align=64)
+        return builder.load(_place(context, builder, signature.args[0], *arguments), align=64)
 
     return _numbers(array, types.int64), emit
 
 
-@_inline
+@inline
 def store(context, array, element, value):  # type: ignore[no-untyped-def]
     """Write the eight numbers of an element."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *arguments[:2])
-        builder.store(arguments[2], pointer, align=64)
+        builder.store(arguments[2], _place(context, builder, signature.args[0], *arguments[:2]), align=64)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, _numbers), emit
 
 
-def _broadcast(builder: Any, number: Any) -> Any:
-    vector = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.IntType(32)(0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(vector, vector, zeros)
-
-
-@_inline
+@inline
 def full(context, value):  # type: ignore[no-untyped-def]
     """The same number in all lanes."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _broadcast(builder, arguments[0])
+        return broadcast(builder, arguments[0], _numbers)
 
     return _numbers(types.float64), emit
 
 
-@_inline
+@inline
 def spread(context, array, index):  # type: ignore[no-untyped-def]
     """One number of a flat array in all lanes; `full(array[index])` for indices that are known not to be negative."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return _broadcast(builder, builder.load(builder.gep(data, [arguments[1]])))
+        return broadcast(builder, builder.load(builder.gep(data, [arguments[1]])), _numbers)
 
     return _numbers(array, types.int64), emit
 
 
-@_inline
+@inline
 def multiply_add(context, a, b, c):  # type: ignore[no-untyped-def]
     """The sum a b + c, rounded once where the processor can."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _call(builder, "llvm.fmuladd", arguments)
+        return call(builder, "fmuladd", _numbers, *arguments)
 
     return _numbers(_numbers, _numbers, _numbers), emit
 
@@ -158,18 +122,18 @@ def multiply_add(context, a, b, c):  # type: ignore[no-untyped-def]
 def _unary(name: str) -> Callable[..., Any]:
     def typed(context, a):  # type: ignore[no-untyped-def]
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return _call(builder, name, arguments)
+            return call(builder, name, _numbers, *arguments)
 
         return _numbers(_numbers), emit
 
     return typed
 
 
-square_root = _inline(_unary("llvm.sqrt"))
-absolute = _inline(_unary("llvm.fabs"))
+square_root = inline(_unary("sqrt"))
+absolute = inline(_unary("fabs"))
 
 
-@_inline
+@inline
 def select(context, mask, a, b):  # type: ignore[no-untyped-def]
     """`a` where the mask is true, `b` elsewhere."""
 
@@ -179,7 +143,7 @@ def select(context, mask, a, b):  # type: ignore[no-untyped-def]
     return _numbers(_mask, _numbers, _numbers), emit
 
 
-@_inline
+@inline
 def both(context, a, b):  # type: ignore[no-untyped-def]
     """Lane by lane: a and b."""
 
@@ -189,7 +153,7 @@ def both(context, a, b):  # type: ignore[no-untyped-def]
     return _mask(_mask, _mask), emit
 
 
-@_inline
+@inline
 def any_lane(context, mask):  # type: ignore[no-untyped-def]
     """Whether the mask is true in some lane."""
 

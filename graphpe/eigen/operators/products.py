@@ -10,23 +10,19 @@ Measured on two cores, 250,000 rows, 24 columns of float64: grid (5 entries a ro
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
 from torch import Tensor
 
 from graphpe.compiled.jit import compiled
+from graphpe.compiled.simd import add_scaled, load, scale, store
 from graphpe.eigen.operators.base import MatrixOperator, Operator
 
-ir = cgutils.ir  # llvmlite's builder of instructions
-
 GROUP = 8  # columns to a register
+_COLUMNS = (0,) * GROUP  # a tuple as long: what compiled code knows the number from
 _WORK_PER_THREAD = 20_000  # entries: handing work to a thread costs what about as many do
 
 
@@ -157,88 +153,6 @@ def multiply(products: Products, block: Tensor) -> Tensor:
     return products.unpack(products.step(1.0, packed, 0.0, 0.0, torch.zeros_like(packed)), block)
 
 
-class _GroupType(types.Type):
-    """Numba's type of the numbers in one register."""
-
-    def __init__(self, number: types.Float) -> None:
-        self.number = number
-        super().__init__(name=f"{number}x{GROUP}")
-
-    @property
-    def vector(self) -> Any:
-        return ir.VectorType(ir.DoubleType() if self.number == types.float64 else ir.FloatType(), GROUP)
-
-
-_GROUPS = {number: _GroupType(number) for number in (types.float32, types.float64)}
-
-
-@register_model(_GroupType)
-class _GroupModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: _GroupType) -> None:
-        super().__init__(manager, kind, kind.vector)
-
-
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _GROUPS[kind.dtype].vector.as_pointer())
-
-
-def _broadcast(builder: Any, number: Any, vector: Any) -> Any:
-    first = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.IntType(32)(0))
-    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), GROUP), [0] * GROUP))
-
-
-def _inline(function: Callable[..., Any]) -> Any:
-    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it."""
-    return intrinsic(function)
-
-
-@_inline
-def _load(context, array, index):  # type: ignore[no-untyped-def]
-    """Eight numbers of a flat array, from an index on."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        return builder.load(_pointer(context, builder, kind, *arguments), align=kind.dtype.bitwidth // 8)
-
-    return _GROUPS[array.dtype](array, types.int64), emit
-
-
-@_inline
-def _store(context, array, index, value):  # type: ignore[no-untyped-def]
-    """Write eight numbers."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        builder.store(arguments[2], _pointer(context, builder, kind, *arguments[:2]), align=kind.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, value), emit
-
-
-@_inline
-def _times(context, factor, a):  # type: ignore[no-untyped-def]
-    """A number times eight."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fmul(_broadcast(builder, arguments[0], signature.args[1].vector), arguments[1])
-
-    return a(a.number, a), emit
-
-
-@_inline
-def _add(context, factor, a, b):  # type: ignore[no-untyped-def]
-    """A number times eight, plus eight."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[1]
-        name = f"llvm.fmuladd.v{GROUP}f{kind.number.bitwidth}"
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind.vector, [kind.vector] * 3), name)
-        return builder.call(function, [_broadcast(builder, arguments[0], kind.vector), arguments[1], arguments[2]])
-
-    return a(a.number, a, b), emit
-
-
 @compiled
 def _real_rows(
     start: Any, col: Any, value: Any, x: Any, z: Any, m: Any, a: Any, b: Any, c: Any, first: Any, last: Any
@@ -247,38 +161,38 @@ def _real_rows(
         g = 0
         while g + 4 * GROUP <= m:  # four registers at a time: the entries are read once for 32 columns
             o = i * m + g
-            s0 = _add(b, _load(x, o), _times(c, _load(z, o)))
-            s1 = _add(b, _load(x, o + GROUP), _times(c, _load(z, o + GROUP)))
-            s2 = _add(b, _load(x, o + 2 * GROUP), _times(c, _load(z, o + 2 * GROUP)))
-            s3 = _add(b, _load(x, o + 3 * GROUP), _times(c, _load(z, o + 3 * GROUP)))
+            s0 = add_scaled(b, load(x, o, _COLUMNS), scale(c, load(z, o, _COLUMNS)))
+            s1 = add_scaled(b, load(x, o + GROUP, _COLUMNS), scale(c, load(z, o + GROUP, _COLUMNS)))
+            s2 = add_scaled(b, load(x, o + 2 * GROUP, _COLUMNS), scale(c, load(z, o + 2 * GROUP, _COLUMNS)))
+            s3 = add_scaled(b, load(x, o + 3 * GROUP, _COLUMNS), scale(c, load(z, o + 3 * GROUP, _COLUMNS)))
             for e in range(start[i], start[i + 1]):
                 v, at = a * value[e], np.int64(col[e]) * m + g
-                s0 = _add(v, _load(x, at), s0)
-                s1 = _add(v, _load(x, at + GROUP), s1)
-                s2 = _add(v, _load(x, at + 2 * GROUP), s2)
-                s3 = _add(v, _load(x, at + 3 * GROUP), s3)
-            _store(z, o, s0)
-            _store(z, o + GROUP, s1)
-            _store(z, o + 2 * GROUP, s2)
-            _store(z, o + 3 * GROUP, s3)
+                s0 = add_scaled(v, load(x, at, _COLUMNS), s0)
+                s1 = add_scaled(v, load(x, at + GROUP, _COLUMNS), s1)
+                s2 = add_scaled(v, load(x, at + 2 * GROUP, _COLUMNS), s2)
+                s3 = add_scaled(v, load(x, at + 3 * GROUP, _COLUMNS), s3)
+            store(z, o, s0)
+            store(z, o + GROUP, s1)
+            store(z, o + 2 * GROUP, s2)
+            store(z, o + 3 * GROUP, s3)
             g += 4 * GROUP
         while g + 2 * GROUP <= m:
             o = i * m + g
-            s0 = _add(b, _load(x, o), _times(c, _load(z, o)))
-            s1 = _add(b, _load(x, o + GROUP), _times(c, _load(z, o + GROUP)))
+            s0 = add_scaled(b, load(x, o, _COLUMNS), scale(c, load(z, o, _COLUMNS)))
+            s1 = add_scaled(b, load(x, o + GROUP, _COLUMNS), scale(c, load(z, o + GROUP, _COLUMNS)))
             for e in range(start[i], start[i + 1]):
                 v, at = a * value[e], np.int64(col[e]) * m + g
-                s0 = _add(v, _load(x, at), s0)
-                s1 = _add(v, _load(x, at + GROUP), s1)
-            _store(z, o, s0)
-            _store(z, o + GROUP, s1)
+                s0 = add_scaled(v, load(x, at, _COLUMNS), s0)
+                s1 = add_scaled(v, load(x, at + GROUP, _COLUMNS), s1)
+            store(z, o, s0)
+            store(z, o + GROUP, s1)
             g += 2 * GROUP
         while g < m:
             o = i * m + g
-            s0 = _add(b, _load(x, o), _times(c, _load(z, o)))
+            s0 = add_scaled(b, load(x, o, _COLUMNS), scale(c, load(z, o, _COLUMNS)))
             for e in range(start[i], start[i + 1]):
-                s0 = _add(a * value[e], _load(x, np.int64(col[e]) * m + g), s0)
-            _store(z, o, s0)
+                s0 = add_scaled(a * value[e], load(x, np.int64(col[e]) * m + g, _COLUMNS), s0)
+            store(z, o, s0)
             g += GROUP
 
 
@@ -291,30 +205,31 @@ def _complex_rows(
         while g + 2 * GROUP <= m:
             o = 2 * i * m + g
             p = o + m
-            r0 = _add(b, _load(x, o), _times(c, _load(z, o)))
-            r1 = _add(b, _load(x, o + GROUP), _times(c, _load(z, o + GROUP)))
-            i0 = _add(b, _load(x, p), _times(c, _load(z, p)))
-            i1 = _add(b, _load(x, p + GROUP), _times(c, _load(z, p + GROUP)))
+            r0 = add_scaled(b, load(x, o, _COLUMNS), scale(c, load(z, o, _COLUMNS)))
+            r1 = add_scaled(b, load(x, o + GROUP, _COLUMNS), scale(c, load(z, o + GROUP, _COLUMNS)))
+            i0 = add_scaled(b, load(x, p, _COLUMNS), scale(c, load(z, p, _COLUMNS)))
+            i1 = add_scaled(b, load(x, p + GROUP, _COLUMNS), scale(c, load(z, p + GROUP, _COLUMNS)))
             for e in range(start[i], start[i + 1]):
                 re, im, at = a * value[2 * e], a * value[2 * e + 1], 2 * np.int64(col[e]) * m + g
-                u0, u1, w0, w1 = _load(x, at), _load(x, at + GROUP), _load(x, at + m), _load(x, at + m + GROUP)
-                r0, r1 = _add(-im, w0, _add(re, u0, r0)), _add(-im, w1, _add(re, u1, r1))
-                i0, i1 = _add(im, u0, _add(re, w0, i0)), _add(im, u1, _add(re, w1, i1))
-            _store(z, o, r0)
-            _store(z, o + GROUP, r1)
-            _store(z, p, i0)
-            _store(z, p + GROUP, i1)
+                u0, u1 = load(x, at, _COLUMNS), load(x, at + GROUP, _COLUMNS)
+                w0, w1 = load(x, at + m, _COLUMNS), load(x, at + m + GROUP, _COLUMNS)
+                r0, r1 = add_scaled(-im, w0, add_scaled(re, u0, r0)), add_scaled(-im, w1, add_scaled(re, u1, r1))
+                i0, i1 = add_scaled(im, u0, add_scaled(re, w0, i0)), add_scaled(im, u1, add_scaled(re, w1, i1))
+            store(z, o, r0)
+            store(z, o + GROUP, r1)
+            store(z, p, i0)
+            store(z, p + GROUP, i1)
             g += 2 * GROUP
         while g < m:
             o = 2 * i * m + g
             p = o + m
-            r0 = _add(b, _load(x, o), _times(c, _load(z, o)))
-            i0 = _add(b, _load(x, p), _times(c, _load(z, p)))
+            r0 = add_scaled(b, load(x, o, _COLUMNS), scale(c, load(z, o, _COLUMNS)))
+            i0 = add_scaled(b, load(x, p, _COLUMNS), scale(c, load(z, p, _COLUMNS)))
             for e in range(start[i], start[i + 1]):
                 re, im, at = a * value[2 * e], a * value[2 * e + 1], 2 * np.int64(col[e]) * m + g
-                u0, w0 = _load(x, at), _load(x, at + m)
-                r0 = _add(-im, w0, _add(re, u0, r0))
-                i0 = _add(im, u0, _add(re, w0, i0))
-            _store(z, o, r0)
-            _store(z, p, i0)
+                u0, w0 = load(x, at, _COLUMNS), load(x, at + m, _COLUMNS)
+                r0 = add_scaled(-im, w0, add_scaled(re, u0, r0))
+                i0 = add_scaled(im, u0, add_scaled(re, w0, i0))
+            store(z, o, r0)
+            store(z, p, i0)
             g += GROUP

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphpe.compiled.jit import compiled
-from graphpe.models.attention.lanes import (
+from graphpe.compiled.simd import (
     exponential,
     load,
     minus,

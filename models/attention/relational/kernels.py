@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphpe.compiled.jit import compiled
-from graphpe.models.attention.lanes import exponential, load, plus, spread, store, times, total
+from graphpe.compiled.simd import exponential, load, plus, spread, store, times, total
 
 LANES = 8
 BLOCK = 256  # pairs: a few arrays of D numbers each fit the second-level cache

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphpe.compiled.jit import compiled
-from graphpe.models.attention.lanes import (
+from graphpe.compiled.simd import (
     exponential,
     load,
     minus,

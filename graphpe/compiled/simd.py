@@ -1,8 +1,8 @@
-"""Short vectors of numbers for compiled loops: the channels of one head side by side.
+"""Short vectors of numbers, one register or a few, for compiled loops: the channels of a head, the columns of a block.
 
-A loop over channels that reads and writes several arrays is not vectorised by the compiler: it cannot know that the
+A loop over such numbers that reads and writes several arrays is not vectorised by the compiler: it cannot know that the
 arrays do not overlap. Here the loads, the sums and the stores say so themselves. Products and sums that follow each
-other may be fused into one instruction.
+other may be fused into one instruction; where that must not be, see `graphpe.compiled.lanes`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ _FUSED = ("contract",)
 _APPROXIMATE = ("reassoc", "contract", "arcp", "afn", "nnan", "ninf")
 
 
-class _LanesType(types.Type):
-    """Numba's type of a few numbers side by side."""
+class Vector(types.Type):
+    """Numba's type of a few numbers side by side.
+
+    Attributes:
+        number: Numba's type of each.
+        length: How many.
+        scalar: LLVM's type of each.
+        vector: LLVM's type of all.
+    """
 
     def __init__(self, number: types.Float, length: int) -> None:
         self.number = number
         self.length = length
-        super().__init__(name=f"lanes({number} x {length})")
+        super().__init__(name=f"{number}x{length}")
 
     @property
     def scalar(self) -> Any:
@@ -38,75 +45,79 @@ class _LanesType(types.Type):
         return ir.VectorType(self.scalar, self.length)
 
     def constant(self, value: float) -> Any:
+        """The same number in every lane."""
         return ir.Constant(self.vector, [value] * self.length)
 
 
-@register_model(_LanesType)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: _LanesType) -> None:
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
         super().__init__(manager, kind, kind.vector)
 
 
-def _inline(function: Callable[..., Any]) -> Any:
+def inline(function: Callable[..., Any]) -> Any:
     """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it."""
     return intrinsic(function)
 
 
-def _call(builder: Any, name: str, kind: _LanesType, *arguments: Any, flags: tuple[str, ...] = ()) -> Any:
+def call(builder: Any, name: str, kind: Vector, *arguments: Any, flags: tuple[str, ...] = ()) -> Any:
+    """Emit a call of one of LLVM's functions of vectors."""
     full = f"llvm.{name}.v{kind.length}f{kind.number.bitwidth}"
     signature = ir.FunctionType(kind.vector, [kind.vector] * len(arguments))
     function = cgutils.get_or_insert_function(builder.module, signature, full)
     return builder.call(function, arguments, fastmath=flags)
 
 
-def _spread(builder: Any, number: Any, kind: _LanesType) -> Any:
+def broadcast(builder: Any, number: Any, kind: Vector) -> Any:
+    """Emit one number in every lane."""
     first = builder.insert_element(ir.Constant(kind.vector, ir.Undefined), number, ir.IntType(32)(0))
     return builder.shuffle_vector(
         first, first, ir.Constant(ir.VectorType(ir.IntType(32), kind.length), [0] * kind.length)
     )
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, lanes: _LanesType) -> Any:
+def pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, lanes: Vector) -> Any:
+    """Emit where a flat array of type `kind` holds the numbers from an index on."""
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), lanes.vector.as_pointer())
 
 
-@_inline
+@inline
 def load(context, array, index, length):  # type: ignore[no-untyped-def]
     """Numbers of a flat array from an index on; as many as the tuple `length` is long."""
-    lanes = _LanesType(array.dtype, len(length))
+    lanes = Vector(array.dtype, len(length))
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], lanes)
+        place = pointer(context, builder, signature.args[0], arguments[0], arguments[1], lanes)
         return builder.load(place, align=lanes.number.bitwidth // 8)
 
     return lanes(array, types.int64, length), emit
 
 
-@_inline
+@inline
 def store(context, array, index, value):  # type: ignore[no-untyped-def]
     """Write them to a flat array from an index on."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], value)
+        place = pointer(context, builder, signature.args[0], arguments[0], arguments[1], value)
         builder.store(arguments[2], place, align=value.number.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, value), emit
 
 
-@_inline
+@inline
 def spread(context, number, length):  # type: ignore[no-untyped-def]
     """One number in every lane."""
-    lanes = _LanesType(number, len(length))
+    lanes = Vector(number, len(length))
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _spread(builder, arguments[0], lanes)
+        return broadcast(builder, arguments[0], lanes)
 
     return lanes(number, length), emit
 
 
-@_inline
+@inline
 def plus(context, a, b):  # type: ignore[no-untyped-def]
     """The sum a + b."""
 
@@ -116,7 +127,7 @@ def plus(context, a, b):  # type: ignore[no-untyped-def]
     return a(a, b), emit
 
 
-@_inline
+@inline
 def minus(context, a, b):  # type: ignore[no-untyped-def]
     """The difference a - b."""
 
@@ -126,7 +137,7 @@ def minus(context, a, b):  # type: ignore[no-untyped-def]
     return a(a, b), emit
 
 
-@_inline
+@inline
 def times(context, a, b):  # type: ignore[no-untyped-def]
     """The product a b, lane by lane."""
 
@@ -136,7 +147,27 @@ def times(context, a, b):  # type: ignore[no-untyped-def]
     return a(a, b), emit
 
 
-@_inline
+@inline
+def scale(context, factor, a):  # type: ignore[no-untyped-def]
+    """A number times a."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fmul(broadcast(builder, arguments[0], a), arguments[1])
+
+    return a(a.number, a), emit
+
+
+@inline
+def add_scaled(context, factor, a, b):  # type: ignore[no-untyped-def]
+    """A number times a, plus b; rounded once where the processor can."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return call(builder, "fmuladd", a, broadcast(builder, arguments[0], a), arguments[1], arguments[2])
+
+    return a(a.number, a, b), emit
+
+
+@inline
 def total(context, a):  # type: ignore[no-untyped-def]
     """The sum over lanes, a number."""
 
@@ -148,7 +179,7 @@ def total(context, a):  # type: ignore[no-untyped-def]
     return a.number(a), emit
 
 
-@_inline
+@inline
 def positive(context, a):  # type: ignore[no-untyped-def]
     """The larger of a and 0; what is not a number stays."""
 
@@ -159,7 +190,7 @@ def positive(context, a):  # type: ignore[no-untyped-def]
     return a(a), emit
 
 
-@_inline
+@inline
 def where_positive(context, a, value):  # type: ignore[no-untyped-def]
     """0 where a <= 0, else `value`."""
 
@@ -170,33 +201,33 @@ def where_positive(context, a, value):  # type: ignore[no-untyped-def]
     return a(a, value), emit
 
 
-@_inline
+@inline
 def signed_root(context, a):  # type: ignore[no-untyped-def]
     """The root of |a| with the sign of a."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        root = _call(builder, "sqrt", a, _call(builder, "fabs", a, arguments[0]))
-        return _call(builder, "copysign", a, root, arguments[0])
+        root = call(builder, "sqrt", a, call(builder, "fabs", a, arguments[0]))
+        return call(builder, "copysign", a, root, arguments[0])
 
     return a(a), emit
 
 
-@_inline
+@inline
 def signed_root_slope(context, a, smallest):  # type: ignore[no-untyped-def]
     """The derivative of `signed_root` with |a| at least `smallest`; 0 where a is 0."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        size = _call(builder, "fabs", a, arguments[0])
-        least = _spread(builder, arguments[1], a)
+        size = call(builder, "fabs", a, arguments[0])
+        least = broadcast(builder, arguments[1], a)
         size = builder.select(builder.fcmp_ordered(">", size, least), size, least)
-        root = _call(builder, "sqrt", a, size, flags=_APPROXIMATE)
+        root = call(builder, "sqrt", a, size, flags=_APPROXIMATE)
         slope = builder.fdiv(a.constant(0.5), root, flags=_APPROXIMATE)
         return builder.select(builder.fcmp_unordered("!=", arguments[0], a.constant(0.0)), slope, a.constant(0.0))
 
     return a(a, a.number), emit
 
 
-@_inline
+@inline
 def exponential(context, a, bound):  # type: ignore[no-untyped-def]
     """The exponential of a clamped to [-bound, bound] (bound < 80).
 
@@ -206,11 +237,11 @@ def exponential(context, a, bound):  # type: ignore[no-untyped-def]
     degree, mantissa, bias = (7, 23, 127) if bits == 32 else (13, 52, 1023)
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        least, most = (_spread(builder, b, a) for b in (builder.fneg(arguments[1]), arguments[1]))
+        least, most = (broadcast(builder, b, a) for b in (builder.fneg(arguments[1]), arguments[1]))
         x = builder.select(builder.fcmp_ordered("<", arguments[0], least), least, arguments[0])
         x = builder.select(builder.fcmp_ordered(">", x, most), most, x)
         scaled = builder.fmul(x, a.constant(1 / math.log(2)))
-        n = _call(builder, "rint", a, scaled)
+        n = call(builder, "rint", a, scaled)
         # log(2) in two parts, the first with so few bits that n times it is exact.
         high = math.ldexp(math.floor(math.ldexp(math.log(2), 15)), -15)
         for part in (high, math.log(2) - high):
@@ -227,7 +258,7 @@ def exponential(context, a, bound):  # type: ignore[no-untyped-def]
     return a(a, a.number), emit
 
 
-@_inline
+@inline
 def prefetch(context, array, index):  # type: ignore[no-untyped-def]
     """Ask for the number of a flat array at an index, which need not be in it, to be in the second-level cache soon."""
 
