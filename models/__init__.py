@@ -26,7 +26,14 @@ from graphpe.models.graph_transformer import GraphTransformer
 from graphpe.models.graphormer import Graphormer
 from graphpe.models.grit import GRIT
 from graphpe.models.layers.heads import MLPReadout, SubtokenHead
-from graphpe.models.layers.inputs import ASTNodeEncoder, CategoricalEdges, CategoricalNodes, LinearEdges
+from graphpe.models.layers.inputs import (
+    ASTNodeEncoder,
+    CategoricalEdges,
+    CategoricalNodes,
+    LinearEdges,
+    LinearNodes,
+    SinusoidalNodes,
+)
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.relational_transformer import RelationalTransformer
 from graphpe.models.sat import SAT
@@ -54,6 +61,7 @@ __all__ = [
     "Graphormer",
     "LinearEdges",
     "LinearEncoding",
+    "LinearNodes",
     "MLPEncoding",
     "MLPReadout",
     "MagLapNet",
@@ -63,6 +71,7 @@ __all__ = [
     "RelationalTransformer",
     "RotaryAttention",
     "SignNet",
+    "SinusoidalNodes",
     "SubtokenHead",
     "TopologicalTransformer",
 ]

@@ -57,6 +57,16 @@ class Exphormer(nn.Module):
     * There is an output projection O. Edge features are those of the local layer's edge stream where it has one.
     * A pair that is an edge and an expander's is two messages, as in the released code.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.RandomWalkPE(walk_length=4)(data)
+        >>> encoding = M.LinearEncoding("random_walk_pe", 4, 16)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.Exphormer(width=16, layers=2, heads=4,
+        ...     node_encoder=M.LinearNodes(3, 16), encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
+
     Args:
         width: Width D of node and edge embeddings.
         layers: Number of layers.

@@ -61,6 +61,16 @@ class GPS(nn.Module):
     * The last GatedGCN layer's edge update, which nothing reads, is not computed; batch normalisation of fewer than two
       rows uses the running statistics.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.RandomWalkPE(walk_length=4)(data)
+        >>> encoding = M.LinearEncoding("random_walk_pe", 4, 16)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.GPS(width=16, layers=2, heads=4,
+        ...     node_encoder=M.LinearNodes(3, 16), encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
+
     Args:
         width: Width D of node and edge embeddings.
         layers: Number of layers.

@@ -63,6 +63,16 @@ class Graphormer(nn.Module):
     * No dropout inside the feed-forward network apart from `dropout`; padding is masked and has no embedding.
     * Readout by mean, sum or max, and graphs without a virtual node, are added.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.ShortestPathPE(max_distance=4)(data)
+        >>> encoding = M.PairBias("shortest_path", 4, size=6)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.Graphormer(width=16, layers=2, heads=4,
+        ...     node_encoder=M.LinearNodes(3, 16), pair_encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
+
     Args:
         width: Width D of node embeddings.
         layers: Number of layers.

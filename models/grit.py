@@ -88,6 +88,16 @@ class GRIT(nn.Module):
     * Without an `edge_encoder` and without pair encodings all pairs start from one learned vector.
     * Q, K and V are one product, and so are E_s and E_f, whose rows are not interleaved by head.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.RelativeRandomWalkPE(walk_length=4)(data)
+        >>> encoding = M.PairLinear("rrwp", 4, 16, node_width=16)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.GRIT(width=16, layers=2, heads=4,
+        ...     node_encoder=M.LinearNodes(3, 16), pair_encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
+
     Args:
         width: Width D of the vectors of nodes and pairs.
         layers: Number of layers.

@@ -102,6 +102,16 @@ class GatedGCN(_MessagePassing):
     two rows uses the running statistics; sums of gates are in float32; without an `edge_encoder` every edge starts from
     one learned vector.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.RandomWalkPE(walk_length=4)(data)
+        >>> encoding = M.LinearEncoding("random_walk_pe", 4, 16)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.GatedGCN(width=16, layers=2,
+        ...     node_encoder=M.LinearNodes(3, 16), encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
+
     Args:
         width: Width D.
         layers: Number of layers.
@@ -135,6 +145,15 @@ class GINE(_MessagePassing):
     Differs from the released code (snap-stanford/pretrain-gnns): residual connections; an MLP of one hidden layer of
     the same width without a norm inside, as in GraphGPS; one encoding of edges for all layers; no learned epsilon.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.RandomWalkPE(walk_length=4)(data)
+        >>> encoding = M.LinearEncoding("random_walk_pe", 4, 16)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.GINE(width=16, layers=2, node_encoder=M.LinearNodes(3, 16), encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
+
     Args:
         width: Width D.
         layers: Number of layers.
@@ -160,6 +179,15 @@ class GCN(_MessagePassing):
         x_i <- x_i + ReLU(Norm(GCN(x, e)_i))
 
     A layer is `graphpe.models.layers.convolutions.GCNLayer`; see there for where it differs from OGB's.
+
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.RandomWalkPE(walk_length=4)(data)
+        >>> encoding = M.LinearEncoding("random_walk_pe", 4, 16)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.GCN(width=16, layers=2, node_encoder=M.LinearNodes(3, 16), encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
 
     Args:
         width: Width D.

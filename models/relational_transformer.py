@@ -82,6 +82,16 @@ class RelationalTransformer(nn.Module):
       but require no gradient.
     * Weights start as those of torch's linear maps.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.RelativeRandomWalkPE(walk_length=4)(data)
+        >>> encoding = M.PairLinear("rrwp", 4, 16)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.RelationalTransformer(width=16, layers=2, heads=4,
+        ...     node_encoder=M.LinearNodes(3, 16), pair_encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
+
     Args:
         width: Width D of the vectors of nodes and pairs.
         layers: Number of layers.

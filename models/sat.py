@@ -60,6 +60,16 @@ class SAT(nn.Module):
     * Attention weights have no dropout unless asked for; there is no separate symmetric form with Q = K.
     * The class token sees and is seen by every node, has no edges, and is not scaled by a degree.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
+        >>> data = T.RandomWalkPE(walk_length=4)(data)
+        >>> encoding = M.LinearEncoding("random_walk_pe", 4, 16)
+        >>> head = torch.nn.Linear(16, 1)
+        >>> model = M.SAT(width=16, layers=2, heads=4, hops=2,
+        ...     node_encoder=M.LinearNodes(3, 16), encodings=[encoding], head=head)
+        >>> model(Batch.from_data_list([data, data])).shape
+        torch.Size([2, 1])
+
     Args:
         width: Width D of node embeddings; even.
         layers: Number of layers.

@@ -45,8 +45,9 @@ class TreeIntegrator:
         here, and their code leaves out pairs at distance 0.)
 
     Example:
-        >>> path = TreeIntegrator(torch.tensor([[0, 1], [1, 2]]), None, 4)
-        >>> path.integrate(Polynomial([1.0, 1.0]), torch.tensor([1.0, 0.0, 0.0, 5.0]))  # 1 + d
+        >>> import graphpe, torch
+        >>> path = graphpe.TreeIntegrator(torch.tensor([[0, 1], [1, 2]]), None, 4)
+        >>> path.integrate(graphpe.trees.Polynomial([1.0, 1.0]), torch.tensor([1.0, 0.0, 0.0, 5.0]))  # 1 + d
         tensor([1., 2., 3., 5.])
     """
 

@@ -15,6 +15,12 @@ class EmbeddingEncoding(nn.Module):
 
     Weights start at zero: training starts from the model without the encoding.
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.WeisfeilerLehmanPE(iterations=2, num_colours=64)(data)
+        >>> M.EmbeddingEncoding("weisfeiler_lehman_pe", 2, 64, 16)(data).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the encoding in the batch.
         columns: Its number of columns; each has a table of its own.

@@ -26,6 +26,12 @@ class MLPEncoding(nn.Module):
     Differs from the released code in: the result is added to the node embeddings, not concatenated; the last layer has
     no ReLU, which would keep it from ever lowering a feature.
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.RandomWalkPE(walk_length=4)(data)
+        >>> M.MLPEncoding("random_walk_pe", 4, 16)(data).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the encoding in the batch.
         channels: Its number of columns.

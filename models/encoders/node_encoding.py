@@ -14,6 +14,12 @@ class LinearEncoding(nn.Module):
 
     Weights start at zero: training starts from the model without the encoding, whatever the encoding's scale.
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.RandomWalkPE(walk_length=4)(data)
+        >>> M.LinearEncoding("random_walk_pe", 4, 16)(data).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the encoding in the batch.
         channels: Its number of columns.

@@ -17,6 +17,15 @@ class PairLinear(nn.Module):
     Zero stays zero: a pair that the encoding does not reach gets nothing from it. Weights are drawn as in Glorot &
     Bengio 2010, as GRIT does for RRWP.
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.RelativeRandomWalkPE(walk_length=4)(data)
+        >>> from graphpe.models.attention import all_pairs
+        >>> from graphpe.models.layers.nodes import node_to_graph
+        >>> pairs = all_pairs(node_to_graph(data), data.edge_index)
+        >>> M.PairLinear("rrwp", 4, 16)(data, pairs).shape
+        torch.Size([25, 16])
+
     Args:
         key: Name of the encoding in the batch.
         channels: Its number of columns.
@@ -59,6 +68,15 @@ class PairLinear(nn.Module):
 
 class PairEmbedding(nn.Module):
     """The sum over columns of a learned vector for each value of the integers `batch[key]` `[sum n_b^2, columns]`.
+
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.ShortestPathPE(max_distance=4)(data)
+        >>> from graphpe.models.attention import all_pairs
+        >>> from graphpe.models.layers.nodes import node_to_graph
+        >>> pairs = all_pairs(node_to_graph(data), data.edge_index)
+        >>> M.PairEmbedding("shortest_path", 1, 6, 16)(data, pairs).shape
+        torch.Size([25, 16])
 
     Args:
         key: Name of the encoding in the batch.

@@ -41,6 +41,10 @@ def pool(x: Tensor, members: NodeToGraph, readout: Readout) -> Tensor:
 class MLPReadout(nn.Module):
     """Linear layers that halve the width, each with a ReLU, and a last one to the output.
 
+    Example:
+        >>> M.MLPReadout(16, 2)(torch.randn(3, 16)).shape
+        torch.Size([3, 2])
+
     Args:
         width: Width of its input; divisible by `2 ** hidden_layers`.
         out: Number of outputs.

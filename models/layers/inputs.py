@@ -52,6 +52,11 @@ class FactoredEdges(nn.Module, ABC):
 class LinearEdges(FactoredEdges):
     """A linear map (with bias) of numeric edge features `batch.edge_attr` `[num_edges, channels]`.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1], [1, 2]]), edge_attr=torch.randn(2, 4))
+        >>> M.LinearEdges(4, 16)(data).shape
+        torch.Size([2, 16])
+
     Args:
         channels: Columns of `edge_attr`.
         width: Width of the embeddings.
@@ -127,6 +132,11 @@ class CategoricalNodes(nn.Module):
 class LinearNodes(nn.Module):
     """A linear map (with bias) of numeric node features `batch.x` `[num_nodes, channels]`.
 
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1], [1, 2]]), edge_attr=torch.randn(2, 4))
+        >>> M.LinearNodes(3, 16)(data).shape
+        torch.Size([5, 16])
+
     Args:
         channels: Columns of `x`.
         width: Width of the embeddings.
@@ -151,6 +161,11 @@ class SinusoidalNodes(nn.Module):
 
     Number p of a column becomes sin(p / t_f) and cos(p / t_f) for time scales t_f from 1 to `largest`, evenly spaced
     in their logarithm.
+
+    Example:
+        >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1], [1, 2]]), edge_attr=torch.randn(2, 4))
+        >>> M.SinusoidalNodes(16, columns=3, largest=10.0)(data).shape
+        torch.Size([5, 16])
 
     Args:
         width: Width of the embeddings.

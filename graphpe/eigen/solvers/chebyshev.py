@@ -42,6 +42,15 @@ class ChebyshevFilter:
 
     Time and memory: the block and its image, O((k + extra) n) each, and the same twice in single precision.
 
+    Example:
+        >>> import graphpe, torch
+        >>> from graphpe.eigen.solvers import ChebyshevFilter
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> result = graphpe.eigsh(operator, k=3, solver=ChebyshevFilter())
+        >>> result.values.abs().round(decimals=4).tolist()
+        [0.0, 0.0123, 0.0123]
+
     Attributes:
         degree: Highest degree of a filter, at least 1. Lower ones are taken where rounding asks for it: the columns
             of a filtered block must not all become the lowest eigenvector.

@@ -19,6 +19,15 @@ class Dense:
 
     Known eigenvectors are shifted beyond the other end of the spectrum. complex64 on CUDA goes through complex128:
     cuSOLVER's batched solver has returned vectors there that are not orthogonal.
+
+    Example:
+        >>> from graphpe.eigen.solvers import Dense
+        >>> import graphpe, torch
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> result = graphpe.eigsh(operator, k=3, solver=Dense())
+        >>> result.values.abs().round(decimals=4).tolist()
+        [0.0, 0.0123, 0.0123]
     """
 
     def solve(self, problem: Problem) -> Found:

@@ -43,6 +43,15 @@ class Lanczos:
 
     Memory: the basis, `(basis + block) n` numbers, and some blocks. Work beside the products: O(n basis) a vector.
 
+    Example:
+        >>> import graphpe, torch
+        >>> from graphpe.eigen.solvers import Lanczos
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> result = graphpe.eigsh(operator, k=3, solver=Lanczos())
+        >>> result.values.abs().round(decimals=4).tolist()
+        [0.0, 0.0123, 0.0123]
+
     Attributes:
         block: Vectors of a block, at least 1.
         basis: Vectors of the basis, more than k + 2 block; None for the larger of 4 k and k + 6 block.

@@ -36,6 +36,15 @@ class LOBPCG:
     O((k + extra) nnz + (k + extra)^2 n) an iteration, 7 (k + extra) n numbers of memory. Without a preconditioner it is
     slow on long graphs (paths, grids): use `AMG()` or `ChebyshevPolynomial()` there.
 
+    Example:
+        >>> import graphpe, torch
+        >>> from graphpe.eigen.solvers import LOBPCG
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> result = graphpe.eigsh(operator, k=3, solver=LOBPCG())
+        >>> result.values.abs().round(decimals=4).tolist()
+        [0.0, 0.0123, 0.0123]
+
     Attributes:
         preconditioner: `Jacobi()`, `ChebyshevPolynomial(degree)`, `AMG()` or None.
         extra: Vectors beyond k, which make the k-th converge as fast as the gap to those allows; None for

@@ -45,6 +45,15 @@ class PartialLanczos:
 
     Memory: the basis, (basis + 1) n numbers.
 
+    Example:
+        >>> import graphpe, torch
+        >>> from graphpe.eigen.solvers import PartialLanczos
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> result = graphpe.eigsh(operator, k=3, solver=PartialLanczos())
+        >>> result.values.abs().round(decimals=4).tolist()
+        [0.0, 0.0123, 0.0123]
+
     Attributes:
         basis: Vectors of the basis, at least k + 8; None for the larger of 5 k and 40.
     """

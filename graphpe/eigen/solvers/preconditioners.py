@@ -47,6 +47,15 @@ class Jacobi:
     """The inverse of the diagonal, |a_ii|^-1; worth it where diagonals differ (`"comb"` Laplacians, weights).
 
     On a normalised Laplacian it does nothing. Needs a matrix with explicit entries. O(n m) a product.
+
+    Example:
+        >>> from graphpe.eigen.solvers import LOBPCG, Jacobi
+        >>> import graphpe, torch
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> result = graphpe.eigsh(operator, k=3, solver=LOBPCG(preconditioner=Jacobi()))
+        >>> result.values.abs().round(decimals=4).tolist()
+        [0.0, 0.0123, 0.0123]
     """
 
     def prepare(self, problem: Problem) -> Prepared:
@@ -69,6 +78,15 @@ class ChebyshevPolynomial:
 
     The steps damp by 1 / T_d((b + a) / (b - a)) on [a, b] = [norm / degree^2, norm], so that p(x) is 1 / x up to 27 %
     there, and stays bounded below. Eigenvalues below zero are amplified more still. `degree` - 1 products.
+
+    Example:
+        >>> from graphpe.eigen.solvers import LOBPCG, ChebyshevPolynomial
+        >>> import graphpe, torch
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> result = graphpe.eigsh(operator, k=3, solver=LOBPCG(preconditioner=ChebyshevPolynomial()))
+        >>> result.values.abs().round(decimals=4).tolist()
+        [0.0, 0.0123, 0.0123]
 
     Attributes:
         degree: Number of steps; a graph of diameter D gains up to about D / 2.
@@ -111,6 +129,14 @@ class AMG:
     constant vector after some relaxation for the smallest eigenvalues of a real operator, and two random vectors that a
     polynomial has smoothed for a complex one, whose phases nobody knows beforehand, and for the largest eigenvalues.
     On expander-like graphs (social networks) the coarse matrices fill up: use another preconditioner there.
+
+    Example:
+        >>> from graphpe.eigen.solvers import AMG, LOBPCG
+        >>> import graphpe, torch
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> solver = LOBPCG(preconditioner=AMG())  # needs pyamg
+        >>> result = graphpe.eigsh(operator, k=3, solver=solver)  # doctest: +SKIP
 
     Attributes:
         shift: Relative to the norm; keeps a singular operator definite.

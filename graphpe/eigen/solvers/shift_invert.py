@@ -47,6 +47,15 @@ class ShiftInvert:
     missed. The residual of the inverse is at most `tol` relative to its eigenvalue, hence low eigenvalues are far more
     accurate than `tol` times the norm.
 
+    Example:
+        >>> import graphpe, torch
+        >>> from graphpe.eigen.solvers import ShiftInvert
+        >>> ring = torch.stack([torch.arange(40), (torch.arange(40) + 1) % 40])
+        >>> operator = graphpe.laplacian(ring, 40)
+        >>> result = graphpe.eigsh(operator, k=3, solver=ShiftInvert())
+        >>> result.values.abs().round(decimals=4).tolist()
+        [0.0, 0.0123, 0.0123]
+
     Args:
         block: Vectors that are solved for together; eigenvalues of that multiplicity are found at once.
 

@@ -92,6 +92,15 @@ class PairBias(nn.Module):
 
     O(P H) time and memory; `gaussian`, `mlp`, `fire` O(P size H).
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.ShortestPathPE(max_distance=4)(data)
+        >>> from graphpe.models.attention import all_pairs
+        >>> from graphpe.models.layers.nodes import node_to_graph
+        >>> pairs = all_pairs(node_to_graph(data), data.edge_index)
+        >>> M.PairBias("shortest_path", 4, size=6)(data, pairs).add.shape
+        torch.Size([25, 4])
+
     Args:
         key: Name of the encoding in the batch.
         heads: Number H of heads.

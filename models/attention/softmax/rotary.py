@@ -54,6 +54,16 @@ class RotaryAttention(nn.Module):
     Signs and rotations of repeated eigenvectors change the coordinates and, with them, the result: the same for all
     nodes, but not absorbed by Omega.
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.SpectralCoordinates(k=2)(data)
+        >>> from graphpe.models.attention import all_pairs
+        >>> from graphpe.models.layers.nodes import node_to_graph
+        >>> attention = M.RotaryAttention("spectral_coordinates", 2, 16, heads=4)
+        >>> query, key, value = torch.randn(3, 5, 16)
+        >>> attention(query, key, value, all_pairs(node_to_graph(data), data.edge_index), angles=attention.angles(data)).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the coordinates in the batch.
         coordinates: Their number M.

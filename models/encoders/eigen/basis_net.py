@@ -43,6 +43,14 @@ class BasisNet(EigenpairEncoder):
     no n x n matrix, no loop over graphs or dimensions; complex vectors. As there, what is between pairs of nodes enters
     linearly: a full 2-IGN would take O(n^2) numbers for each eigenspace.
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.LaplacianPE(k=3)(data)
+        >>> keys = {"eigenvalues_key": "laplacian_eigenvalues", "mask_key": "laplacian_mask"}
+        >>> encoder = M.BasisNet("laplacian_eigenvector_pe", 3, 16, **keys)
+        >>> encoder(data).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the eigenvectors in the batch: `[num_nodes, k]`, or `[num_nodes, potentials, k]`.
         k: Number of eigenvectors (of each potential), in ascending order of their eigenvalues.

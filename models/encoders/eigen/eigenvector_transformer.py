@@ -32,6 +32,14 @@ class EigenvectorTransformer(EigenpairEncoder):
     node all of whose pairs are padding gets zero from the set (released: NaN); the result is added to the node
     embeddings by a last linear map (released: concatenated).
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.LaplacianPE(k=3)(data)
+        >>> keys = {"eigenvalues_key": "laplacian_eigenvalues", "mask_key": "laplacian_mask"}
+        >>> encoder = M.EigenvectorTransformer("laplacian_eigenvector_pe", 3, 16, **keys)
+        >>> encoder(data).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the eigenvectors in the batch: `[num_nodes, k]`, or `[num_nodes, potentials, k]`.
         k: Number of eigenvectors (of each potential).

@@ -20,6 +20,12 @@ class EigenvectorEncoding(nn.Module):
     vectors are used as they are. Complex vectors enter as their real and imaginary parts, `[num_nodes, 2 k]`.
     Weights start at zero: training starts from the model without the encoding.
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.LaplacianPE(k=3)(data)
+        >>> M.EigenvectorEncoding("laplacian_eigenvector_pe", 3, 16)(data).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the eigenvectors in the batch.
         k: Number of eigenvectors.

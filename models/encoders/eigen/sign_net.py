@@ -40,6 +40,14 @@ class SignNet(EigenpairEncoder):
     are one pass; entries of eigenvectors are of size 1 at every n (released: n^-1/2, and BatchNorm); the result is
     added to the node embeddings (released: concatenated).
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.LaplacianPE(k=3)(data)
+        >>> keys = {"eigenvalues_key": "laplacian_eigenvalues", "mask_key": "laplacian_mask"}
+        >>> encoder = M.SignNet("laplacian_eigenvector_pe", 3, 16, **keys)
+        >>> encoder(data).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the eigenvectors in the batch: `[num_nodes, k]`, or `[num_nodes, potentials, k]`.
         k: Number of eigenvectors (of each potential).

@@ -58,6 +58,14 @@ class SPE(EigenpairEncoder):
     network of one hidden layer (released: also GIN and others over W's rows); complex vectors and several potentials
     (Huang, Wang & Li 2025: Re and Im of W side by side); the result is added to the node embeddings.
 
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
+        >>> data = T.LaplacianPE(k=3)(data)
+        >>> keys = {"eigenvalues_key": "laplacian_eigenvalues", "mask_key": "laplacian_mask"}
+        >>> encoder = M.SPE("laplacian_eigenvector_pe", 3, 16, **keys)
+        >>> encoder(data).shape
+        torch.Size([5, 16])
+
     Args:
         key: Name of the eigenvectors in the batch: `[num_nodes, k]`, or `[num_nodes, potentials, k]`.
         k: Number of eigenvectors (of each potential).
