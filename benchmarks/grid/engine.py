@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 import multiprocessing
 import os
 import time
@@ -15,6 +13,7 @@ from typing import Any
 
 from graphpe.benchmarks.grid.cell import Cell, run_cell
 from graphpe.errors import GraphPERuntimeError
+from graphpe.storage.cluster import ray_cluster
 
 _PAUSE = 0.05
 _GRACE = 30.0  # seconds in which an interrupted cell saves its state
@@ -74,43 +73,32 @@ def run_cells_on_ray(
     Raises:
         GraphPERuntimeError: Ray is not installed.
     """
-    try:
-        ray: Any = importlib.import_module("ray")  # not `import`: type checkers need not have it
-    except ImportError:
-        raise GraphPERuntimeError("engine='ray' needs Ray: pip install 'graphpe[ray]', or use local") from None
-    started = not ray.is_initialized()
-    if started:
+    with ray_cluster(include_dashboard=False) as ray:
+        running: dict[Any, Cell] = {}
         try:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise GraphPERuntimeError(f"no connection to a Ray cluster ({' '.join(str(error).split())})") from None
-    running: dict[Any, Cell] = {}
-    try:
-        _check_resources(ray, cells, jobs=jobs, gpus=gpus)
-        # One process a cell: `max_calls=1` ends a worker after it.
-        remote = ray.remote(max_calls=1, max_retries=0)(_run_in)
-        waiting = list(reversed(cells))
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                cell = waiting.pop()
-                cell.write()
-                share = {"num_cpus": cell.config.threads, "num_gpus": min(1.0, gpus / jobs)}
-                task = remote.options(**share).remote(Path.cwd(), cell.folder, None if gpus else "", cache)
-                running[task] = cell
-            (first, *_), _ = ray.wait(list(running), num_returns=1)
-            cell = running.pop(first)
-            try:
-                ray.get(first)
-            except ray.exceptions.RayError as error:
-                cell.fail(f"its process died ({type(error).__name__}); see {cell.folder / 'log.txt'}")
-            else:
-                _note_death(cell, 0)
-            done(cell)
-    finally:
-        for task in running:
-            ray.cancel(task, force=True)
-        if started:
-            ray.shutdown()
+            _check_resources(ray, cells, jobs=jobs, gpus=gpus)
+            # One process a cell: `max_calls=1` ends a worker after it.
+            remote = ray.remote(max_calls=1, max_retries=0)(_run_in)
+            waiting = list(reversed(cells))
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    cell = waiting.pop()
+                    cell.write()
+                    share = {"num_cpus": cell.config.threads, "num_gpus": min(1.0, gpus / jobs)}
+                    task = remote.options(**share).remote(Path.cwd(), cell.folder, None if gpus else "", cache)
+                    running[task] = cell
+                (first, *_), _ = ray.wait(list(running), num_returns=1)
+                cell = running.pop(first)
+                try:
+                    ray.get(first)
+                except ray.exceptions.RayError as error:
+                    cell.fail(f"its process died ({type(error).__name__}); see {cell.folder / 'log.txt'}")
+                else:
+                    _note_death(cell, 0)
+                done(cell)
+        finally:
+            for task in running:
+                ray.cancel(task, force=True)
 
 
 def _run_in(working_folder: Path, folder: Path, device: str | None, cache: Path | None) -> None:

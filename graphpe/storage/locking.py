@@ -12,7 +12,7 @@ from graphpe.errors import GraphPERuntimeError
 
 try:
     import fcntl
-except ImportError:  # Windows
+except ImportError:  # Windows: nothing keeps two processes out of one folder
     fcntl = None  # type: ignore[assignment]
 
 _PAUSE = 0.1
@@ -30,25 +30,39 @@ def locked(folder: Path, busy: str, *, wait: float = 0.0) -> Iterator[None]:
     Raises:
         GraphPERuntimeError: Another process holds it.
     """
-    handle = None if fcntl is None else os.open(folder, os.O_RDONLY)
+    handle = acquire(folder, busy, wait=wait)
     try:
-        if handle is not None:
-            _lock(handle, busy, time.monotonic() + wait)
         yield
     finally:
-        if handle is not None:
-            os.close(handle)
+        release(handle)
 
 
-def _lock(handle: int, busy: str, deadline: float) -> None:
+def acquire(folder: Path, busy: str, *, wait: float = 0.0) -> int | None:
+    """Take the lock of a folder until `release` or the end of the process; arguments and errors as in `locked`.
+
+    Returns:
+        What `release` takes; None where there are no locks.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    deadline = time.monotonic() + wait
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
+                os.close(handle)
                 raise GraphPERuntimeError(busy) from None
             time.sleep(_PAUSE)
         except OSError:  # a file system without locks
-            return
+            os.close(handle)
+            return None
         else:
-            return
+            return handle
+
+
+def release(handle: int | None) -> None:
+    """Let go of a lock."""
+    if handle is not None:
+        os.close(handle)

@@ -28,12 +28,8 @@ from torch import Tensor
 from graphpe.errors import GraphPERuntimeError
 from graphpe.storage.files import write_atomically
 from graphpe.storage.format import EDGE_INDEX, NUM_EDGES, NUM_NODES, TEXT_SIZES, Column, as_bytes, to_packed
+from graphpe.storage.locking import acquire, release
 from graphpe.storage.manifest import Manifest, digest_of
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing keeps two processes from encoding into one folder
-    fcntl = None  # type: ignore[assignment]
 
 _MAP_NORESERVE = 0x4000  # of Linux; Python's mmap does not name it
 
@@ -74,7 +70,7 @@ class StoreWriter:
         self._digests: dict[int, dict[str, str]] = {}
         with _one_line_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(root)
+            self._lock = acquire(root, f"another process is encoding into {root}: wait for it, or stop it")
             try:
                 self._file = self._open()
                 self._check_space()
@@ -180,9 +176,8 @@ class StoreWriter:
         return True
 
     def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        release(self._lock)
+        self._lock = None
 
 
 class Store:
@@ -320,22 +315,6 @@ def _journal_line(shard: int, digests: Mapping[str, str]) -> bytes:
 def _to_disk(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _lock(root: Path) -> int | None:
-    """Lock a folder for as long as the returned handle is open; a process that is killed lets go of it."""
-    if fcntl is None:
-        return None
-    handle = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise GraphPERuntimeError(f"another process is encoding into {root}: wait for it, or stop it") from None
-    except OSError:  # a file system without locks
-        os.close(handle)
-        return None
-    return handle
 
 
 @contextlib.contextmanager

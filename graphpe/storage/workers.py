@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib
-import logging
 import multiprocessing
 import pickle
 import signal
@@ -29,6 +27,7 @@ from graphpe.compiled.threads import one_blas_thread
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.chunks import encode_in_chunks, written_keys
+from graphpe.storage.cluster import ray_cluster
 from graphpe.storage.pickling import (
     Serialized,
     SerializedGraphs,
@@ -274,45 +273,34 @@ def _main_hidden(unless: bool) -> Iterator[None]:
 
 
 def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progress: Progress) -> Results:
-    try:
-        ray: Any = importlib.import_module("ray")  # not `import`: type checkers need not have it
-    except ImportError:
-        raise GraphPERuntimeError("engine='ray' needs Ray, which is not here: pip install 'graphpe[ray]'") from None
     setup = _pickled(shards)
-    started_here = not ray.is_initialized()
-    if started_here:
+    with ray_cluster() as ray:
+        running: dict[Any, int] = {}
         try:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise GraphPERuntimeError(f"no connection to a Ray cluster: {_text(error)}") from None
-    running: dict[Any, int] = {}
-    try:
-        gpus = 1 if shards.device.type == "cuda" else 0
-        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_attempt_pickled)
-        at_once = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        shared, queue = ray.put(setup), list(reversed(missing))
-        while queue or running:
-            while queue and len(running) < at_once:
-                shard = queue.pop()
-                running[task.remote(shared, shard, serialize_graphs(shards.load(shard)))] = shard
-            for done in ray.wait(list(running), num_returns=1)[0]:
-                shard = running.pop(done)
-                try:
-                    answer = ray.get(done)
-                except ray.exceptions.RayError as error:
-                    raise GraphPERuntimeError(
-                        f"{shards.name(shard)} could not be encoded on Ray, {RETRIES} retries included "
-                        f"({type(error).__name__}): shards that were written are kept, run again to go on"
-                    ) from None
-                if isinstance(answer, GraphPEError):
-                    raise _told(answer, shards.name(shard))
-                progress(shards.num_graphs(shard))
-                yield shard, deserialize(answer)
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
-        if started_here:
-            ray.shutdown()
+            gpus = 1 if shards.device.type == "cuda" else 0
+            task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_attempt_pickled)
+            at_once = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            shared, queue = ray.put(setup), list(reversed(missing))
+            while queue or running:
+                while queue and len(running) < at_once:
+                    shard = queue.pop()
+                    running[task.remote(shared, shard, serialize_graphs(shards.load(shard)))] = shard
+                for done in ray.wait(list(running), num_returns=1)[0]:
+                    shard = running.pop(done)
+                    try:
+                        answer = ray.get(done)
+                    except ray.exceptions.RayError as error:
+                        raise GraphPERuntimeError(
+                            f"{shards.name(shard)} could not be encoded on Ray, {RETRIES} retries included "
+                            f"({type(error).__name__}): shards that were written are kept, run again to go on"
+                        ) from None
+                    if isinstance(answer, GraphPEError):
+                        raise _told(answer, shards.name(shard))
+                    progress(shards.num_graphs(shard))
+                    yield shard, deserialize(answer)
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
 
 
 # In other processes

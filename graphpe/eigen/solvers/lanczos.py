@@ -43,6 +43,9 @@ class Lanczos:
 
     Memory: the basis, `(basis + block) n` numbers, and some blocks. Work beside the products: O(n basis) a vector.
 
+    Experimental: `auto` never chooses it, for on the CPU no measured graph is solved fastest by it (`ChebyshevFilter`
+    and `PartialLanczos` are faster); what would decide is a GPU, where products with blocks are cheap.
+
     Example:
         >>> import graphpe, torch
         >>> from graphpe.eigen.solvers import Lanczos

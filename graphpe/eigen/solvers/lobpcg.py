@@ -36,6 +36,9 @@ class LOBPCG:
     O((k + extra) nnz + (k + extra)^2 n) an iteration, 7 (k + extra) n numbers of memory. Without a preconditioner it is
     slow on long graphs (paths, grids): use `AMG()` or `ChebyshevPolynomial()` there.
 
+    Experimental, as its preconditioners are: `auto` never chooses it, for no measured graph is solved fastest by it;
+    what would decide are a mesh of 10^6 nodes with `AMG()` whose factors do not fit in memory, and a GPU.
+
     Example:
         >>> import graphpe, torch
         >>> from graphpe.eigen.solvers import LOBPCG

@@ -61,7 +61,8 @@ class RotaryAttention(nn.Module):
         >>> from graphpe.models.layers.nodes import node_to_graph
         >>> attention = M.RotaryAttention("spectral_coordinates", 2, 16, heads=4)
         >>> query, key, value = torch.randn(3, 5, 16)
-        >>> attention(query, key, value, all_pairs(node_to_graph(data), data.edge_index), angles=attention.angles(data)).shape
+        >>> pairs = all_pairs(node_to_graph(data), data.edge_index)
+        >>> attention(query, key, value, pairs, angles=attention.angles(data)).shape
         torch.Size([5, 16])
 
     Args:
