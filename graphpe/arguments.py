@@ -1,50 +1,131 @@
-"""Checks of an architecture's literal arguments, and the text that shows them."""
+"""Checks of arguments, one for each kind, with the same messages and types of errors everywhere.
+
+What is of a wrong type (`4.0`, `"4"` or `True` for a count) is a `GraphPETypeError`; what is of the right type and out
+of range a `GraphPEValueError`. NumPy's numbers count as Python's, and are returned as Python's.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+import numpy as np
 
-from graphpe.errors import GraphPEValueError
-
-
-def check_counts(**numbers: object) -> None:
-    """Raise unless every number is a positive integer."""
-    for name, number in numbers.items():
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise GraphPEValueError(f"{name} must be a positive integer (got {number!r})")
+from graphpe.errors import GraphPETypeError, GraphPEValueError
 
 
-def check_heads(width: int, heads: int) -> None:
-    """Raise unless `heads` divides `width`."""
-    if width % heads:
-        raise GraphPEValueError(f"width must be a multiple of heads (got width={width}, heads={heads})")
+def check_integer(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
+    """An integer of Python or NumPy, but no bool.
+
+    Args:
+        name: What the message calls it.
+        value: The argument.
+        least: The smallest that is accepted.
+        most: The largest.
+
+    Raises:
+        GraphPETypeError: It is not an integer.
+        GraphPEValueError: It is out of range.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise GraphPETypeError(f"{name} must be {_range('an integer', least, most)}, got {_shown(value)}")
+    number = int(value)
+    if (least is not None and number < least) or (most is not None and number > most):
+        raise GraphPEValueError(f"{name} must be {_range('an integer', least, most)}, got {_shown(number)}")
+    return number
 
 
-def check_probabilities(**numbers: object) -> None:
-    """Raise unless every number is in [0, 1)."""
-    for name, number in numbers.items():
-        if not isinstance(number, int | float) or isinstance(number, bool) or not 0.0 <= number < 1.0:
-            raise GraphPEValueError(f"{name} must be a number in [0, 1) (got {number!r})")
+def check_counts(**values: Any) -> tuple[int, ...]:
+    """Positive integers, each by its name; errors as in `check_integer`."""
+    return tuple(check_integer(name, value, least=1) for name, value in values.items())
 
 
-def check_bools(**values: object) -> None:
-    """Raise unless every value is True or False."""
+def check_seed(seed: Any) -> int:
+    """A seed: an integer from 0 to 2^64 - 1, as NumPy and torch take; errors as in `check_integer`."""
+    return check_integer("seed", seed, least=0, most=2**64 - 1)
+
+
+def check_number(name: str, value: Any, *, least: float | None = None, most: float | None = None) -> float:
+    """A finite real number of Python or NumPy, but no bool.
+
+    Args:
+        name: What the message calls it.
+        value: The argument.
+        least: The smallest that is accepted.
+        most: The largest.
+
+    Raises:
+        GraphPETypeError: It is not a number.
+        GraphPEValueError: It is not finite, or out of range.
+    """
+    what = _range("a finite number", least, most)
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise GraphPETypeError(f"{name} must be {what}, got {_shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or (least is not None and number < least) or (most is not None and number > most):
+        raise GraphPEValueError(f"{name} must be {what}, got {_shown(value)}")
+    return number
+
+
+def check_not_negative(**values: Any) -> tuple[float, ...]:
+    """Finite numbers from 0 on, each by its name; errors as in `check_number`."""
+    return tuple(check_number(name, value, least=0) for name, value in values.items())
+
+
+def check_probabilities(**values: Any) -> tuple[float, ...]:
+    """Numbers in [0, 1), each by its name, such as of dropout; errors as in `check_number`."""
     for name, value in values.items():
-        if not isinstance(value, bool):
-            raise GraphPEValueError(f"{name} must be True or False (got {value!r})")
+        if check_number(name, value) < 0 or value >= 1:
+            raise GraphPEValueError(f"{name} must be a number in [0, 1), got {_shown(value)}")
+    return tuple(float(value) for value in values.values())
 
 
-def check_choice(name: str, value: object, known: Sequence[object]) -> None:
-    """Raise unless `value` is one of `known`."""
-    if value not in known:
-        raise GraphPEValueError(f"{name} must be one of {', '.join(map(repr, known))} (got {value!r})")
+def check_flags(**values: Any) -> tuple[bool, ...]:
+    """Truth values of Python or NumPy, each by its name.
+
+    Raises:
+        GraphPETypeError: One is neither True nor False.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool | np.bool_):
+            raise GraphPETypeError(f"{name} must be True or False, got {_shown(value)}")
+    return tuple(bool(value) for value in values.values())
 
 
-def call_text(model: nn.Module, names: Sequence[str]) -> str:
-    """The call that builds `model`: its attributes `names` as keyword arguments, its layers as their number."""
-    values: list[tuple[str, Any]] = [(name, getattr(model, name)) for name in names]
-    texts = [f"{name}={len(value) if isinstance(value, nn.ModuleList) else value!r}" for name, value in values]
-    return f"{type(model).__name__}({', '.join(texts)})"
+def check_choice(name: str, value: Any, known: Sequence[Any]) -> Any:
+    """One of the known values.
+
+    Raises:
+        GraphPEValueError: It is none of them.
+    """
+    if not any(value is each or (isinstance(value, type(each)) and value == each) for each in known):
+        raise GraphPEValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {_shown(value)}")
+    return value
+
+
+def check_divides(heads: int, width: int) -> None:
+    """Heads of equal width: `heads` divides `width`.
+
+    Raises:
+        GraphPEValueError: It does not.
+    """
+    if width % heads:
+        raise GraphPEValueError(f"width must be a multiple of heads, got width={width}, heads={heads}")
+
+
+def _range(what: str, least: float | None, most: float | None) -> str:
+    if least is None and most is None:
+        return what
+    if most is None:
+        return f"{what} from {least} on"
+    return f"{what} up to {most}" if least is None else f"{what} from {least} to {most}"
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, on one line and not too long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
-from graphpe.errors import GraphPEValueError
+from graphpe.arguments import check_choice, check_counts, check_divides, check_integer, check_probabilities
 from graphpe.models.attention import edge_attention
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.expander import expander_edges
@@ -25,6 +24,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.text import call_text
 from graphpe.models.message_passing import edge_rows
 
 
@@ -106,12 +106,12 @@ class Exphormer(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_counts(width=width, layers=layers, heads=heads)
-        check_heads(width, heads)
-        check_probabilities(dropout=dropout)
-        for name, number in (("degree", degree), ("virtual_nodes", virtual_nodes), ("seed", seed)):
-            if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**62:
-                raise GraphPEValueError(f"{name} must be an integer of at least 0 (got {number!r})")
+        width, layers, heads = check_counts(width=width, layers=layers, heads=heads)
+        check_divides(heads, width)
+        (dropout,) = check_probabilities(dropout=dropout)
+        degree = check_integer("degree", degree, least=0)
+        virtual_nodes = check_integer("virtual_nodes", virtual_nodes, least=0)
+        seed = check_integer("seed", seed, least=0, most=2**62 - 1)  # a graph's size is added to it
         check_choice("local", local, get_args(Local))
         check_choice("norm", norm, get_args(Norm))
         check_choice("readout", readout, READOUTS)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
+from graphpe.arguments import check_choice, check_counts, check_divides, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
@@ -25,6 +25,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.text import call_text
 from graphpe.models.message_passing import edge_rows
 
 GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
@@ -119,9 +120,11 @@ class GPS(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_counts(width=width, layers=layers, heads=heads, rotary_channels=rotary_channels)
-        check_heads(width, heads)
-        check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
+        width, layers, heads, rotary_channels = check_counts(
+            width=width, layers=layers, heads=heads, rotary_channels=rotary_channels
+        )
+        check_divides(heads, width)
+        dropout, attention_dropout = check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
         if isinstance(local, str) or not callable(local):
             check_choice("local", local, get_args(Local))
         check_choice("attention", attention, get_args(GPSAttention))

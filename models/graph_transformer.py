@@ -18,19 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.arguments import (
-    call_text,
-    check_bools,
-    check_choice,
-    check_counts,
-    check_heads,
-    check_probabilities,
-)
+from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_probabilities
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.text import call_text
 
 Attention = Literal["sparse", "full"]
 
@@ -117,10 +111,10 @@ class GraphTransformer(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_counts(width=width, layers=layers, heads=heads)
-        check_heads(width, heads)
-        check_probabilities(dropout=dropout)
-        check_bools(update_edges=update_edges)
+        width, layers, heads = check_counts(width=width, layers=layers, heads=heads)
+        check_divides(heads, width)
+        (dropout,) = check_probabilities(dropout=dropout)
+        (update_edges,) = check_flags(update_edges=update_edges)
         check_choice("attention", attention, get_args(Attention))
         check_choice("norm", norm, get_args(Norm))
         check_choice("readout", readout, READOUTS)

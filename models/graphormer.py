@@ -17,18 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.arguments import (
-    call_text,
-    check_bools,
-    check_choice,
-    check_counts,
-    check_heads,
-    check_probabilities,
-)
+from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
 
 GraphormerReadout = Literal["virtual", "mean", "sum", "max", "none"]
@@ -117,13 +111,12 @@ class Graphormer(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_counts(width=width, layers=layers, heads=heads, expansion=expansion)
-        check_heads(width, heads)
-        check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
-        check_bools(virtual_node=virtual_node)
+        width, layers, heads, expansion = check_counts(width=width, layers=layers, heads=heads, expansion=expansion)
+        check_divides(heads, width)
+        dropout, attention_dropout = check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
+        (virtual_node,) = check_flags(virtual_node=virtual_node)
         check_choice("readout", readout, get_args(GraphormerReadout))
-        if not isinstance(max_degree, int) or isinstance(max_degree, bool) or max_degree < 0:
-            raise GraphPEValueError(f"max_degree must be an integer of at least 0 (got {max_degree!r})")
+        max_degree = check_integer("max_degree", max_degree, least=0)
         if readout == "virtual" and not virtual_node:
             raise GraphPEValueError("readout='virtual' needs virtual_node=True (got False)")
         self.width = width

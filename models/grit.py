@@ -20,20 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.arguments import (
-    call_text,
-    check_bools,
-    check_choice,
-    check_counts,
-    check_heads,
-    check_probabilities,
-)
+from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_probabilities
 from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 from graphpe.models.layers.normalization import RowBatchNorm
+from graphpe.models.layers.text import call_text
 
 Attention = Literal["full", "sparse"]
 
@@ -141,10 +135,10 @@ class GRIT(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_counts(width=width, layers=layers, heads=heads)
-        check_heads(width, heads)
-        check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
-        check_bools(checkpoint=checkpoint)
+        width, layers, heads = check_counts(width=width, layers=layers, heads=heads)
+        check_divides(heads, width)
+        dropout, attention_dropout = check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
+        (checkpoint,) = check_flags(checkpoint=checkpoint)
         check_choice("attention", attention, get_args(Attention))
         check_choice("readout", readout, READOUTS)
         self.width = width

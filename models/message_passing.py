@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.arguments import call_text, check_choice, check_counts, check_probabilities
+from graphpe.arguments import check_choice, check_counts, check_probabilities
 from graphpe.models.layers.convolutions import GatedGCNLayer, GCNLayer, GINELayer
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.text import call_text
 
 
 class _MessagePassing(nn.Module):
@@ -43,8 +44,8 @@ class _MessagePassing(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_counts(width=width, layers=layers)
-        check_probabilities(dropout=dropout)
+        width, layers = check_counts(width=width, layers=layers)
+        (dropout,) = check_probabilities(dropout=dropout)
         check_choice("norm", norm, get_args(Norm))
         check_choice("readout", readout, READOUTS)
         self.width = width

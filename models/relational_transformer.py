@@ -19,20 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.arguments import (
-    call_text,
-    check_bools,
-    check_choice,
-    check_counts,
-    check_heads,
-    check_probabilities,
-)
+from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational.attention import relational_attention
 from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
 from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
+from graphpe.models.layers.text import call_text
 
 Attention = Literal["full", "sparse"]
 GlobalVector = Literal["cat", "node"]
@@ -143,11 +137,12 @@ class RelationalTransformer(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        width, layers, heads = check_counts(width=width, layers=layers, heads=heads)
         hidden = {"node_hidden": node_hidden, "edge_hidden_1": edge_hidden_1, "edge_hidden_2": edge_hidden_2}
-        check_counts(width=width, layers=layers, heads=heads, **hidden)
-        check_heads(width, heads)
-        check_probabilities(dropout=dropout)
-        check_bools(pair_output=pair_output, checkpoint=checkpoint)
+        hidden = dict(zip(hidden, check_counts(**hidden), strict=True))
+        check_divides(heads, width)
+        (dropout,) = check_probabilities(dropout=dropout)
+        pair_output, checkpoint = check_flags(pair_output=pair_output, checkpoint=checkpoint)
         check_choice("attention", attention, get_args(Attention))
         check_choice("global_vector", global_vector, (None, *get_args(GlobalVector)))
         check_choice("readout", readout, READOUTS)
@@ -156,9 +151,7 @@ class RelationalTransformer(nn.Module):
         self.width = width
         self.heads = heads
         self.attention = attention
-        self.node_hidden = node_hidden
-        self.edge_hidden_1 = edge_hidden_1
-        self.edge_hidden_2 = edge_hidden_2
+        self.node_hidden, self.edge_hidden_1, self.edge_hidden_2 = hidden.values()
         self.dropout = float(dropout)
         self.global_vector = global_vector
         self.pair_output = pair_output

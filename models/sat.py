@@ -17,20 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import (
-    call_text,
-    check_bools,
-    check_choice,
-    check_counts,
-    check_heads,
-    check_probabilities,
-)
+from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.structure_extractor import Neighbourhood, StructureExtractor
+from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
 
 SATReadout = Literal["cls", "mean", "sum", "max", "none"]
@@ -119,14 +113,13 @@ class SAT(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_counts(width=width, layers=layers, heads=heads, expansion=expansion)
-        check_heads(width, heads)
-        if not isinstance(hops, int) or isinstance(hops, bool) or hops < 0:
-            raise GraphPEValueError(f"hops must be an integer of at least 0 (got {hops!r})")
+        width, layers, heads, expansion = check_counts(width=width, layers=layers, heads=heads, expansion=expansion)
+        check_divides(heads, width)
+        hops = check_integer("hops", hops, least=0)
         if hops and width % 2:
             raise GraphPEValueError(f"width must be even for the structure extractor (got {width})")
-        check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
-        check_bools(bidirectional=bidirectional, degree_residual=degree_residual)
+        dropout, attention_dropout = check_probabilities(dropout=dropout, attention_dropout=attention_dropout)
+        bidirectional, degree_residual = check_flags(bidirectional=bidirectional, degree_residual=degree_residual)
         check_choice("activation", activation, get_args(Activation))
         check_choice("norm", norm, get_args(Norm))
         check_choice("readout", readout, get_args(SATReadout))

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import call_text, check_choice, check_counts, check_heads, check_probabilities
+from graphpe.arguments import check_choice, check_counts, check_divides, check_probabilities
 from graphpe.models.attention.softmax.tree_mask import MaskSharing, TreeAttention, TreeChoice, TreeNodes, tree_nodes
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.layers.text import call_text
 
 
 class TopologicalTransformer(nn.Module):
@@ -107,9 +108,9 @@ class TopologicalTransformer(nn.Module):
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_counts(width=width, layers=layers, heads=heads)
-        check_heads(width, heads)
-        check_probabilities(dropout=dropout)
+        width, layers, heads = check_counts(width=width, layers=layers, heads=heads)
+        check_divides(heads, width)
+        (dropout,) = check_probabilities(dropout=dropout)
         check_choice("mask", mask, get_args(MaskSharing))
         check_choice("tree", tree, get_args(TreeChoice))
         check_choice("readout", readout, READOUTS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import operator
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from torch.utils.data import get_worker_info
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
+from graphpe.arguments import check_integer
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
@@ -275,35 +275,7 @@ def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
 
 def check_count(name: str, value: Any) -> int:
     """A number of columns: an integer from 1 to `MAX_COLUMNS`."""
-    number = check_integer(name, value)
-    if not 1 <= number <= MAX_COLUMNS:
-        raise GraphPEValueError(f"{name} must be from 1 to {MAX_COLUMNS}, got {number}")
-    return number
-
-
-def check_seed(seed: Any) -> int:
-    """A seed: an integer that is not negative."""
-    number = check_integer("seed", seed)
-    if number < 0:
-        raise GraphPEValueError(f"seed must not be negative, got {number}")
-    return number
-
-
-def check_integer(name: str, value: Any) -> int:
-    """An integer (of Python or NumPy), but no bool."""
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise GraphPETypeError(f"{name} must be an integer, got {value!r}") from None
-
-
-def check_bool(name: str, value: Any) -> bool:
-    """A bool and nothing that passes for one."""
-    if not isinstance(value, bool):
-        raise GraphPETypeError(f"{name} must be True or False, got {value!r}")
-    return value
+    return check_integer(name, value, least=1, most=MAX_COLUMNS)
 
 
 def check_attr_name(attr_name: Any) -> str:

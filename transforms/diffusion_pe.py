@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from graphpe.arguments import check_number, check_seed
 from graphpe.errors import GraphPEValueError
-from graphpe.spectra.heat_and_diffusion import (
-    Diffusion,
-    check_number,
-    diffusion_coordinates,
-    diffusion_kernel,
-    diffusion_response,
-)
+from graphpe.spectra.heat_and_diffusion import Diffusion, diffusion_coordinates, diffusion_kernel, diffusion_response
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum, nonzero_eigenpairs
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import (
-    RandomSigns,
-    Values,
-    check_attr_name,
-    check_count,
-    check_seed,
-)
+from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count
 
 
 class DiffusionPE(RandomSigns):

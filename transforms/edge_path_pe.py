@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphpe.arguments import check_flags
 from graphpe.distances.edge_paths import edge_path_frequencies
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import MAX_COLUMNS, PairEncoding, Values, check_attr_name, check_bool, check_count
+from graphpe.transforms.base import MAX_COLUMNS, PairEncoding, Values, check_attr_name, check_count
 
 
 class EdgePathPE(PairEncoding):
@@ -81,7 +82,7 @@ class EdgePathPE(PairEncoding):
         if not isinstance(key, str):
             raise GraphPETypeError(f"key must be a string, got {key!r}")
         self.key = key
-        self.undirected = check_bool("undirected", undirected)
+        self.undirected = check_flags(undirected=undirected)[0]
         self.attr_name = check_attr_name(attr_name)
 
     @property

@@ -13,11 +13,12 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.nn import GPSE
 
+from graphpe.arguments import check_seed
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.structure.adjacency import rows_of, symmetric_adjacency
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_seed
+from graphpe.transforms.base import RandomSigns, Values, check_attr_name
 
 _CHANNELS_IN, _WIDTH = 20, 512
 

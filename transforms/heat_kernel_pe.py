@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from graphpe.arguments import check_flags, check_number
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.spectra.heat_and_diffusion import check_number, check_times, heat_kernel, heat_kernel_diagonal, heat_steps
+from graphpe.spectra.heat_and_diffusion import check_times, heat_kernel, heat_kernel_diagonal, heat_steps
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum
 from graphpe.structure.laplacian import Normalization, check_normalization
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_bool, check_count
+from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 from graphpe.walks.return_probabilities import returns
 
 
@@ -82,7 +83,7 @@ class HeatKernelPE(Encoding):
         self.level = level
         check_normalization(normalization)
         self.normalization: Normalization = normalization
-        self.drop_zero_modes = check_bool("drop_zero_modes", drop_zero_modes)
+        self.drop_zero_modes = check_flags(drop_zero_modes=drop_zero_modes)[0]
         self.attr_name = check_attr_name(attr_name)
 
     @property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from graphpe.arguments import check_flags, check_seed
 from graphpe.spectra.laplacian_eigenpairs import laplacian_eigenpairs, nonzero_eigenpairs
 from graphpe.spectra.scaling import Scaling, check_scaling, scale_eigenvectors
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.structure.laplacian import Normalization, check_normalization
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
+from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_count
 
 
 class LaplacianPE(SpectralEncoding):
@@ -78,7 +79,7 @@ class LaplacianPE(SpectralEncoding):
         self.sign: Convention = sign
         check_scaling(scaling)
         self.scaling: Scaling = scaling
-        self.drop_zero_modes = check_bool("drop_zero_modes", drop_zero_modes)
+        self.drop_zero_modes = check_flags(drop_zero_modes=drop_zero_modes)[0]
         self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)
 

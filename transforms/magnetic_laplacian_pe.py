@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from graphpe.arguments import check_flags, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.spectra.laplacian_eigenpairs import magnetic_eigenpairs, magnetic_spectrum
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.structure.laplacian import Normalization, check_normalization
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_bool, check_count, check_seed
+from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_count
 
 
 class MagneticLaplacianPE(SpectralEncoding):
@@ -92,7 +93,7 @@ class MagneticLaplacianPE(SpectralEncoding):
     ) -> None:
         self.k = check_count("k", k)
         self.q = _check_potential(q)
-        self.relative_q = check_bool("relative_q", relative_q)
+        self.relative_q = check_flags(relative_q=relative_q)[0]
         self.potentials = check_count("potentials", potentials)
         check_normalization(normalization)
         self.normalization: Normalization = normalization

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from graphpe.arguments import check_flags
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool
+from graphpe.transforms.base import PairEncoding, Values, check_attr_name
 from graphpe.walks.personalized_pagerank import check_restart, personalized_pagerank
 
 
@@ -48,7 +49,7 @@ class PersonalizedPageRankPE(PairEncoding):
         self, alpha: float = 0.15, *, undirected: bool = False, attr_name: str = "personalized_page_rank"
     ) -> None:
         self.alpha = check_restart("alpha", alpha)
-        self.undirected = check_bool("undirected", undirected)
+        self.undirected = check_flags(undirected=undirected)[0]
         self.attr_name = check_attr_name(attr_name)
 
     @property

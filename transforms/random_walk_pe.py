@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from graphpe.arguments import check_flags
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_bool, check_count
+from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 from graphpe.walks.return_probabilities import return_probabilities, returns
 
 
@@ -42,7 +43,7 @@ class RandomWalkPE(Encoding):
 
     def __init__(self, walk_length: int, *, undirected: bool = False, attr_name: str = "random_walk_pe") -> None:
         self.walk_length = check_count("walk_length", walk_length)
-        self.undirected = check_bool("undirected", undirected)
+        self.undirected = check_flags(undirected=undirected)[0]
         self.attr_name = check_attr_name(attr_name)
 
     @property

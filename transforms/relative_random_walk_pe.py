@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from graphpe.arguments import check_flags
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_count
+from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_count
 from graphpe.walks.steps import powers, walk_powers
 
 
@@ -54,7 +55,7 @@ class RelativeRandomWalkPE(PairEncoding):
 
     def __init__(self, walk_length: int, *, undirected: bool = False, attr_name: str = "rrwp") -> None:
         self.walk_length = check_count("walk_length", walk_length)
-        self.undirected = check_bool("undirected", undirected)
+        self.undirected = check_flags(undirected=undirected)[0]
         self.attr_name = check_attr_name(attr_name)
 
     @property

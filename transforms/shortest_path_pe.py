@@ -8,10 +8,11 @@ from numbers import Real
 import numpy as np
 import torch
 
+from graphpe.arguments import check_flags
 from graphpe.distances.shortest_paths import hop_distances, path_lengths, shortest_paths
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_count
+from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_count
 
 
 class ShortestPathPE(PairEncoding):
@@ -74,9 +75,9 @@ class ShortestPathPE(PairEncoding):
         weighted: bool = False,
         attr_name: str = "shortest_path",
     ) -> None:
-        self.weighted = check_bool("weighted", weighted)
+        self.weighted = check_flags(weighted=weighted)[0]
         self.max_distance = None if max_distance is None else _check_distance(max_distance, weighted)
-        self.undirected = check_bool("undirected", undirected)
+        self.undirected = check_flags(undirected=undirected)[0]
         self.attr_name = check_attr_name(attr_name)
 
     @property

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from graphpe.arguments import check_seed
 from graphpe.spectra.laplacian_eigenpairs import nonzero_eigenpairs
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.spectra.spectral_coordinates import Scale, check_scale, spectral_coordinates
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count, check_seed
+from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count
 
 
 class SpectralCoordinates(RandomSigns):

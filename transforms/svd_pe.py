@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from graphpe.arguments import check_seed
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.spectra.singular import singular_triplets
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count, check_seed
+from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count
 
 
 class SVDPE(RandomSigns):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from graphpe.arguments import check_flags, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_bool, check_count, check_seed
+from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_count
 from graphpe.trees.fields import TreeKind, check_tree, tree_distances, trees_of
 
 
@@ -55,7 +56,7 @@ class TreeDistancePE(PairEncoding):
         self.max_distance = None if max_distance is None else check_count("max_distance", max_distance)
         check_tree(tree)
         self.tree: TreeKind = tree
-        self.weighted = check_bool("weighted", weighted)
+        self.weighted = check_flags(weighted=weighted)[0]
         if self.max_distance is not None and (weighted or tree == "hierarchical"):
             raise GraphPEValueError("max_distance counts hops: leave it out if weighted, or if tree='hierarchical'")
         self.seed = check_seed(seed)

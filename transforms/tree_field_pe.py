@@ -8,17 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_flags, check_integer, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import (
-    Encoding,
-    Values,
-    check_attr_name,
-    check_bool,
-    check_count,
-    check_integer,
-    check_seed,
-)
+from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 from graphpe.trees.fields import (
     Field,
     TreeKind,
@@ -127,8 +120,8 @@ class TreeFieldPE(Encoding):
             raise GraphPEValueError(f"random_fields must not be negative, got {self.random_fields}")
         check_tree(tree)
         self.tree: TreeKind = tree
-        self.weighted = check_bool("weighted", weighted)
-        self.shape = check_bool("shape", shape)
+        self.weighted = check_flags(weighted=weighted)[0]
+        self.shape = check_flags(shape=shape)[0]
         self.eigenvalues = check_count("eigenvalues", eigenvalues) if eigenvalues != 0 else 0
         self.num_trees = check_count("num_trees", num_trees)
         self.seed = check_seed(seed)

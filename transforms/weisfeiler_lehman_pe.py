@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from graphpe.arguments import check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Plan
 from graphpe.structure.weisfeiler_lehman import refined_colours
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count, check_integer
+from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 
 
 class WeisfeilerLehmanPE(Encoding):

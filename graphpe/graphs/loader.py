@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphpe.arguments import check_flags, check_integer
 from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -75,15 +76,15 @@ class PackedLoader:
                 f"graphs must be a PackedGraphs, got {type(graphs).__name__}: use PackedGraphs.from_dataset"
             )
         self.graphs = graphs
-        self.batch_size = _integer("batch_size", batch_size, lowest=1)
-        self.shuffle = shuffle
-        self.seed = _integer("seed", seed, lowest=0)
-        self.drop_last = drop_last
-        self.max_nodes = None if max_nodes is None else _integer("max_nodes", max_nodes, lowest=1)
-        self.max_pairs = None if max_pairs is None else _integer("max_pairs", max_pairs, lowest=1)
+        self.batch_size = check_integer("batch_size", batch_size, least=1)
+        self.shuffle, self.drop_last, self.bucket_by_size = check_flags(
+            shuffle=shuffle, drop_last=drop_last, bucket_by_size=bucket_by_size
+        )
+        self.seed = check_integer("seed", seed, least=0)
+        self.max_nodes = None if max_nodes is None else check_integer("max_nodes", max_nodes, least=1)
+        self.max_pairs = None if max_pairs is None else check_integer("max_pairs", max_pairs, least=1)
         if drop_last and self.limited:
             raise GraphPEValueError("drop_last has no meaning with max_nodes or max_pairs: leave it out")
-        self.bucket_by_size = bucket_by_size
         self.transform = transform
         self.device = None if device is None else torch.device(device)
         self.epoch = 0
@@ -114,14 +115,14 @@ class PackedLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order iteration follows."""
-        self.epoch = _integer("epoch", epoch, lowest=0)
+        self.epoch = check_integer("epoch", epoch, least=0)
 
     def batch_indices(self, epoch: int) -> list[Tensor]:
         """Ids of the graphs of each batch of `epoch`: a pure function of the loader's arguments and `epoch`."""
         ids = self._ids
         # Two streams, so that bucketing does not change which graphs `drop_last` leaves out.
         order, batch_order = (
-            np.random.default_rng([self.seed, _integer("epoch", epoch, lowest=0), stream]) for stream in (0, 1)
+            np.random.default_rng([self.seed, check_integer("epoch", epoch, least=0), stream]) for stream in (0, 1)
         )
         ids = order.permutation(ids) if self.shuffle else ids.copy()
         if self.drop_last:
@@ -184,11 +185,3 @@ def _fill_batches(sizes: Any, max_graphs: int, max_nodes: int, max_pairs: int) -
         graphs, nodes, pairs = graphs + 1, nodes + n, pairs + n * n
         lengths[batch] = graphs
     return lengths[: batch + 1]
-
-
-def _integer(name: str, value: Any, lowest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise GraphPETypeError(f"{name} must be an integer, got {type(value).__name__}")
-    if value < lowest:
-        raise GraphPEValueError(f"{name} must be at least {lowest}, got {value}")
-    return int(value)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from graphpe.compiled.jit import compiled
 from graphpe.compiled.threads import one_blas_thread
 from graphpe.eigen.result import Eigenpairs
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.spectra.laplacian_eigenpairs import (
     FullSpectrum,
@@ -179,13 +178,6 @@ def diffusion_response(kernel: Diffusion, beta: float, steps: int, gamma: float,
     if kernel == "p-step":
         return lambda values: np.maximum(1.0 - gamma * values, 0.0) ** steps
     return lambda values: alpha / (alpha + (1.0 - alpha) * values)
-
-
-def check_number(name: str, value: Any) -> float:
-    """A real number (of Python or NumPy), but no bool."""
-    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
-        raise GraphPETypeError(f"{name} must be a number, got {value!r}")
-    return float(value)
 
 
 def check_times(times: Sequence[float]) -> None:

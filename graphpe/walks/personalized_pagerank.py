@@ -11,7 +11,8 @@ from scipy.sparse import csc_array, csr_matrix, diags_array
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.arguments import check_number
+from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.pair_blocks import diagonal_rows, pair_blocks
 from graphpe.structure.adjacency import Adjacency, dense_pairs
@@ -110,12 +111,7 @@ def _inverse(system: csc_array) -> Tensor:
 
 def check_restart(name: str, value: Any) -> float:
     """A restart probability, above 0 and at most 1."""
-    try:
-        if isinstance(value, bool | str):
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise GraphPETypeError(f"{name} must be a number, got {value!r}") from None
+    number = check_number(name, value)
     if not 0 < number <= 1:
         raise GraphPEValueError(f"{name} must be a probability above 0 and at most 1, got {value!r}")
     return number

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.reading import read_encoding
 
@@ -34,9 +35,7 @@ class EmbeddingEncoding(nn.Module):
 
     def __init__(self, key: str, columns: int, vocabulary: int, width: int) -> None:
         super().__init__()
-        if columns < 1 or vocabulary < 1 or width < 1:
-            sizes = f"columns={columns}, vocabulary={vocabulary}, width={width}"
-            raise GraphPEValueError(f"EmbeddingEncoding needs positive sizes (got {sizes})")
+        columns, vocabulary, width = check_counts(columns=columns, vocabulary=vocabulary, width=width)
         self.key = key
         self.columns = columns
         self.table = nn.Embedding(columns * vocabulary, width)

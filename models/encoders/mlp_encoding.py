@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders.feed_forward import check_bool, check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.encoders.reading import read_encoding
 from graphpe.models.layers.normalization import RowBatchNorm
 
@@ -51,8 +52,8 @@ class MLPEncoding(nn.Module):
         self, key: str, channels: int, width: int, *, hidden: int = 64, layers: int = 2, batch_norm: bool = False
     ) -> None:
         super().__init__()
-        check_sizes("MLPEncoding", channels=channels, width=width, hidden=hidden, layers=layers)
-        check_bool("MLPEncoding", batch_norm=batch_norm)
+        channels, width, hidden, layers = check_counts(channels=channels, width=width, hidden=hidden, layers=layers)
+        (batch_norm,) = check_flags(batch_norm=batch_norm)
         self.key = key
         self.channels = channels
         self.hidden = hidden

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.reading import read_encoding
 
@@ -32,8 +33,7 @@ class LinearEncoding(nn.Module):
 
     def __init__(self, key: str, channels: int, width: int) -> None:
         super().__init__()
-        if channels < 1 or width < 1:
-            raise GraphPEValueError(f"LinearEncoding needs positive sizes (got channels={channels}, width={width})")
+        channels, width = check_counts(channels=channels, width=width)
         self.key = key
         self.linear = nn.Linear(channels, width)
         nn.init.zeros_(self.linear.weight)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.encoders.reading import read_encoding
@@ -38,9 +39,8 @@ class PairLinear(nn.Module):
 
     def __init__(self, key: str, channels: int, width: int, node_width: int | None = None) -> None:
         super().__init__()
-        if channels < 1 or width < 1 or (node_width is not None and node_width < 1):
-            sizes = f"channels={channels}, width={width}, node_width={node_width}"
-            raise GraphPEValueError(f"PairLinear needs positive sizes (got {sizes})")
+        channels, width = check_counts(channels=channels, width=width)
+        node_width = None if node_width is None else check_integer("node_width", node_width, least=1)
         self.key = key
         self.channels = channels
         self.linear = nn.Linear(channels, width, bias=False)
@@ -93,9 +93,8 @@ class PairEmbedding(nn.Module):
 
     def __init__(self, key: str, columns: int, vocabulary: int, width: int, node_width: int | None = None) -> None:
         super().__init__()
-        if min(columns, vocabulary, width, 1 if node_width is None else node_width) < 1:
-            sizes = f"columns={columns}, vocabulary={vocabulary}, width={width}, node_width={node_width}"
-            raise GraphPEValueError(f"PairEmbedding needs positive sizes (got {sizes})")
+        columns, vocabulary, width = check_counts(columns=columns, vocabulary=vocabulary, width=width)
+        node_width = None if node_width is None else check_integer("node_width", node_width, least=1)
         self.key = key
         self.columns = columns
         self.table = nn.Embedding(columns * vocabulary, width)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from graphpe.arguments import check_counts, check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.layers.nodes import NodeToGraph
@@ -56,11 +57,9 @@ class MLPReadout(nn.Module):
 
     def __init__(self, width: int, out: int, hidden_layers: int = 2) -> None:
         super().__init__()
-        if hidden_layers < 0 or out < 1:
-            raise GraphPEValueError(
-                f"MLPReadout needs out >= 1 and hidden_layers >= 0 (got out={out}, hidden_layers={hidden_layers})"
-            )
-        if width < 1 or width % 2**hidden_layers:
+        width, out = check_counts(width=width, out=out)
+        hidden_layers = check_integer("hidden_layers", hidden_layers, least=0)
+        if width % 2**hidden_layers:
             raise GraphPEValueError(
                 f"MLPReadout halves its width {hidden_layers} times: "
                 f"give a multiple of {2**hidden_layers} (got {width})"
@@ -92,10 +91,7 @@ class SubtokenHead(nn.Module):
 
     def __init__(self, width: int, classes: int = 5002, positions: int = 5) -> None:
         super().__init__()
-        if min(width, classes, positions) < 1:
-            raise GraphPEValueError(
-                f"SubtokenHead needs positive sizes (got width={width}, classes={classes}, positions={positions})"
-            )
+        width, classes, positions = check_counts(width=width, classes=classes, positions=positions)
         self.classes = classes
         self.positions = positions
         self.linear = nn.Linear(width, positions * classes)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
 from graphpe.errors import GraphPEValueError
 
 
@@ -64,7 +65,7 @@ class LinearEdges(FactoredEdges):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        _check_positive(channels=channels, width=width)
+        channels, width = check_counts(channels=channels, width=width)
         self.linear = nn.Linear(channels, width)
 
     def factors(self, batch: Data) -> FactoredFeatures:
@@ -144,7 +145,7 @@ class LinearNodes(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        _check_positive(channels=channels, width=width)
+        channels, width = check_counts(channels=channels, width=width)
         self.linear = nn.Linear(channels, width)
 
     def forward(self, batch: Data) -> Tensor:
@@ -178,9 +179,8 @@ class SinusoidalNodes(nn.Module):
 
     def __init__(self, width: int, columns: int, largest: float, frequencies: int = 16) -> None:
         super().__init__()
-        _check_positive(width=width, columns=columns, frequencies=frequencies)
-        if not largest >= 1:
-            raise GraphPEValueError(f"largest must be at least 1 (got {largest})")
+        width, columns, frequencies = check_counts(width=width, columns=columns, frequencies=frequencies)
+        largest = check_number("largest", largest, least=1)
         self.columns = columns
         scale = largest ** -torch.linspace(0, 1, frequencies)
         self.register_buffer("scale", scale, persistent=False)
@@ -227,11 +227,11 @@ class ASTNodeEncoder(nn.Module):
         attribute_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        _check_positive(width=width, num_types=num_types, num_attributes=num_attributes, max_depth=max_depth)
-        if not 0 <= unknown < num_attributes:
-            raise GraphPEValueError(f"unknown must be one of {num_attributes} attributes (got {unknown})")
-        if not 0.0 <= attribute_dropout < 1.0:
-            raise GraphPEValueError(f"attribute_dropout must be in [0, 1) (got {attribute_dropout})")
+        width, num_types, num_attributes, max_depth = check_counts(
+            width=width, num_types=num_types, num_attributes=num_attributes, max_depth=max_depth
+        )
+        unknown = check_integer("unknown", unknown, least=0, most=num_attributes - 1)
+        (attribute_dropout,) = check_probabilities(attribute_dropout=attribute_dropout)
         self.max_depth = max_depth
         self.unknown = unknown
         self.attribute_dropout = attribute_dropout
@@ -264,10 +264,13 @@ class _Tables(nn.Module):
 
     def __init__(self, width: int, categories: int | Sequence[int]) -> None:
         super().__init__()
-        counts = [categories] if isinstance(categories, int) else list(categories)
-        if not counts or min(counts) < 1:
-            raise GraphPEValueError(f"categories must be one or more positive numbers (got {categories!r})")
-        _check_positive(width=width)
+        given = (
+            list(categories) if isinstance(categories, Sequence) and not isinstance(categories, str) else [categories]
+        )
+        counts = [check_integer("categories", count, least=1) for count in given]
+        if not counts:
+            raise GraphPEValueError("categories is empty: give the number of categories of each column")
+        (width,) = check_counts(width=width)
         self.embedding = nn.Embedding(sum(counts), width)
         self.register_buffer("offset", torch.tensor([0, *counts[:-1]]).cumsum(0), persistent=False)
 
@@ -295,9 +298,3 @@ def _columns(batch: Data, key: str, columns: int) -> Tensor:
             f"batch.{key} has shape {list(value.shape)}; the model's input encoder was built for {columns} columns"
         )
     return value
-
-
-def _check_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise GraphPEValueError(f"{name} must be at least 1 (got {size})")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphpe.arguments import check_choice, check_flags, check_integer, check_seed
 from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS
 from graphpe.benchmarks.tasks.clrs.samples import generate_samples, sample_graphs
 from graphpe.benchmarks.tasks.clrs.scores import (
@@ -25,7 +26,6 @@ from graphpe.benchmarks.tasks.clrs.scores import (
     output_score,
     split_parts,
 )
-from graphpe.benchmarks.tasks.code.python_source import check_choice, check_size
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import generated_once
 from graphpe.benchmarks.tasks.node_level import check_node_outputs
@@ -34,7 +34,6 @@ from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.inputs import LinearEdges, LinearNodes
-from graphpe.transforms.base import check_bool, check_seed
 
 _VERSION = 1
 _PARTS = ("train", "valid", "test")
@@ -216,15 +215,15 @@ class Clrs(Task):
     def __post_init__(self) -> None:
         check_choice("algorithm", self.algorithm, tuple(ALGORITHMS))
         for part in _PARTS:
-            check_size(part, getattr(self, part))
+            check_integer(part, getattr(self, part), least=1)
         if not isinstance(self.train_sizes, tuple | list) or not self.train_sizes:
             raise GraphPEValueError(f"train_sizes must be sizes such as (4, 16), got {self.train_sizes!r}")
         object.__setattr__(self, "train_sizes", tuple(self.train_sizes))
         for size in (*self.train_sizes, self.valid_size, self.test_size):
-            check_size("a size", size)
+            check_integer("a size", size, least=1)
             if size < 4:
                 raise GraphPEValueError(f"sizes must be at least 4, the least that every algorithm takes, got {size}")
-        check_bool("random_positions", self.random_positions)
+        check_flags(random_positions=self.random_positions)
         check_seed(self.seed)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClrsTargets:

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import torch
 
+from graphpe.arguments import check_choice, check_integer
 from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.tasks.code.data import CodeData, code_fingerprint, label_graphs
 from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
 from graphpe.benchmarks.tasks.code.labels import token_vocabulary
-from graphpe.benchmarks.tasks.code.python_source import check_choice, check_size
 from graphpe.benchmarks.tasks.code.source.edges import SYNTAX_GRAPHS, SyntaxGraph, syntax_edges
 from graphpe.benchmarks.tasks.code.vocabulary import NONE, UNKNOWN, Vocabulary
 from graphpe.benchmarks.tasks.task import Task
@@ -52,7 +52,7 @@ class Code2(Task):
 
     def __post_init__(self) -> None:
         check_choice("graph", self.graph, SYNTAX_GRAPHS)
-        check_size("tokens", self.tokens)
+        check_integer("tokens", self.tokens, least=1)
         check_choice("decoding", self.decoding, DECODINGS)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> CodeData:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from graphpe.arguments import check_choice, check_integer
 from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.tasks.code.data import CodeData, code_fingerprint, label_graphs
 from graphpe.benchmarks.tasks.code.decoding import DECODINGS, Decoding
@@ -64,8 +65,8 @@ class PythonSource(Task):
     def __post_init__(self) -> None:
         check_choice("graph", self.graph, GRAPHS)
         check_choice("mask", self.mask, MASKS)
-        check_size("attributes", self.attributes)
-        check_size("tokens", self.tokens)
+        check_integer("attributes", self.attributes, least=1)
+        check_integer("tokens", self.tokens, least=1)
         check_choice("decoding", self.decoding, DECODINGS)
         if self.root is not None and not isinstance(self.root, str):
             raise GraphPEValueError(f"root must be a path, got {self.root!r}")
@@ -190,18 +191,6 @@ def _require_functions(corpus: Corpus, where: str) -> None:
         raise GraphPEValueError(f"{path} is not Python source that can be read: {reason}{more}")
     if not corpus.num_functions:
         raise GraphPEValueError(f"there is no function in {where} ({len(corpus.files)} files read): give other source")
-
-
-def check_choice(parameter: str, value: object, choices: tuple[str, ...]) -> None:
-    """Reject a value that is not among the choices."""
-    if value not in choices:
-        raise GraphPEValueError(f"{parameter} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-
-
-def check_size(parameter: str, value: object) -> None:
-    """Reject a size that is not a positive integer."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise GraphPEValueError(f"{parameter} must be a positive integer, got {value!r}")
 
 
 def _left_out(tree: SourceTree, nameless: int) -> list[str]:

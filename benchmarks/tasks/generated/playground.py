@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from graphpe.benchmarks.tasks.code.python_source import check_choice, check_size
+from graphpe.arguments import check_choice, check_flags, check_integer, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.splitmix import random_below, random_uniform, start_stream
@@ -21,7 +21,6 @@ from graphpe.compiled.jit import compiled
 from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.transforms.base import check_bool, check_seed
 
 Question = Literal["adjacency", "connectivity", "distance"]
 
@@ -72,9 +71,9 @@ class Playground(Task):
 
     def __post_init__(self) -> None:
         check_choice("question", self.question, get_args(Question))
-        check_bool("acyclic", self.acyclic)
+        check_flags(acyclic=self.acyclic)
         for part in _PARTS:
-            check_size(part, getattr(self, part))
+            check_integer(part, getattr(self, part), least=1)
         check_seed(self.seed)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> PairTargets:

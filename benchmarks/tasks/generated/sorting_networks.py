@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from graphpe.arguments import check_flags, check_integer, check_seed
 from graphpe.benchmarks.tasks.class_answers import ClassTargets
-from graphpe.benchmarks.tasks.code.python_source import check_size
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.sorting_generator import (
@@ -31,7 +31,6 @@ from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.inputs import SinusoidalNodes
-from graphpe.transforms.base import check_bool, check_seed
 
 _VERSION = 1
 _PARTS = ("train", "valid", "test")
@@ -87,7 +86,7 @@ class SortingNetworks(Task):
 
     def __post_init__(self) -> None:
         for part in _PARTS:
-            check_size(part, getattr(self, part))
+            check_integer(part, getattr(self, part), least=1)
             wires = getattr(self, f"{part}_wires")
             if not (
                 isinstance(wires, tuple | list) and len(wires) == 2 and all(isinstance(wire, int) for wire in wires)
@@ -96,7 +95,7 @@ class SortingNetworks(Task):
             if not 2 <= wires[0] <= wires[1] <= MAX_WIRES:
                 raise GraphPEValueError(f"{part}_wires must be from 2 to {MAX_WIRES} and in order, got {wires!r}")
             object.__setattr__(self, f"{part}_wires", tuple(wires))
-        check_bool("order", self.order)
+        check_flags(order=self.order)
         check_seed(self.seed)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassTargets:

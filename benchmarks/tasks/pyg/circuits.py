@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from graphpe.benchmarks.tasks.code.python_source import check_choice
+from graphpe.arguments import check_choice
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, categories
 from graphpe.benchmarks.tasks.regression import RootSquaredErrors, standardisation

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from graphpe.arguments import check_flags
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written
 from graphpe.benchmarks.tasks.user.splits import choose_split
@@ -15,7 +16,6 @@ from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError
-from graphpe.transforms.base import check_bool
 
 LABELS = "labels.csv"
 _ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")
@@ -58,7 +58,7 @@ class EdgeListFolder(OwnData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_bool("directed", self.directed)
+        check_flags(directed=self.directed)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read and check the folder.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.tasks.code.python_source import check_choice
+from graphpe.arguments import check_choice, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
 from graphpe.benchmarks.tasks.regression import standardisation
@@ -19,7 +19,6 @@ from graphpe.benchmarks.tasks.user.splits import check_fractions
 from graphpe.benchmarks.tasks.user.targets import METRICS, OwnTargets, Where, check_parts
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.transforms.base import check_seed
 
 
 @dataclass(frozen=True)

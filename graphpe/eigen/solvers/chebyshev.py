@@ -14,6 +14,7 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.operators.products import multiply, products_of
 from graphpe.eigen.solvers.filters import Filter, lowest_known, spectrum_bounds
@@ -60,6 +61,10 @@ class ChebyshevFilter:
 
     degree: int = 2000
     extra: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "degree", check_integer("degree", self.degree, least=1))
+        object.__setattr__(self, "extra", None if self.extra is None else check_integer("extra", self.extra, least=0))
 
     def solve(self, problem: Problem) -> Found:
         """Find the eigenpairs; `iterations` counts filters."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.operators.products import multiply, products_of
 from graphpe.eigen.solvers.filters import Filter, lowest_known, spectrum_bounds
@@ -66,6 +67,11 @@ class Lanczos:
     block: int = 8
     basis: int | None = None
     degree: int = 200
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "block", check_integer("block", self.block, least=1))
+        object.__setattr__(self, "basis", None if self.basis is None else check_integer("basis", self.basis, least=1))
+        object.__setattr__(self, "degree", check_integer("degree", self.degree, least=1))
 
     def solve(self, problem: Problem) -> Found:
         """Find the eigenpairs; `iterations` counts restarts."""

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.preconditioners import Preconditioner, Prepared
-from graphpe.errors import GraphPEValueError
 
 # Products are carried along with their vectors; their rounding is taken off now and then.
 _REFRESH_EVERY = 30
@@ -63,8 +63,7 @@ class LOBPCG:
     extra: int | None = None
 
     def __post_init__(self) -> None:
-        if self.extra is not None and self.extra < 0:
-            raise GraphPEValueError(f"extra must not be negative, got {self.extra}")
+        object.__setattr__(self, "extra", None if self.extra is None else check_integer("extra", self.extra, least=0))
 
     def solve(self, problem: Problem) -> Found:
         """Find the eigenpairs; small problems are solved densely."""

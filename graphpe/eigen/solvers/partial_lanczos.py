@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.operators.products import multiply, products_of
 from graphpe.eigen.solvers.orthogonalize import orthonormalize
 from graphpe.eigen.solvers.rayleigh_ritz import Ritz, rayleigh_ritz
 from graphpe.eigen.solvers.semiorthogonal import Space, Vector, product_of, subtract_rows
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPETypeError
 
 _LEAST_BASIS = 40
 _KEPT = 0.2  # of the Ritz vectors that are not wanted, at a restart
@@ -61,8 +62,7 @@ class PartialLanczos:
     basis: int | None = None
 
     def __post_init__(self) -> None:
-        if self.basis is not None and self.basis < 1:
-            raise GraphPEValueError(f"basis must be at least 1, got {self.basis}")
+        object.__setattr__(self, "basis", None if self.basis is None else check_integer("basis", self.basis, least=1))
 
     def solve(self, problem: Problem) -> Found:
         """Find the eigenpairs; `iterations` counts restarts."""

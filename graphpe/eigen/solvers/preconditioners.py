@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.eigen.operators.base import MatrixOperator, quiet
 from graphpe.eigen.operators.problem import Problem
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
@@ -98,8 +99,7 @@ class ChebyshevPolynomial:
     degree: int = 10
 
     def __post_init__(self) -> None:
-        if self.degree < 1:
-            raise GraphPEValueError(f"degree must be at least 1, got {self.degree}")
+        object.__setattr__(self, "degree", check_integer("degree", self.degree, least=1))
 
     def prepare(self, problem: Problem) -> Prepared:
         """Fix the interval."""

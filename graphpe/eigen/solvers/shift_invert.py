@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix, identity
 from scipy.sparse.linalg import splu
 
+from graphpe.arguments import check_integer
 from graphpe.eigen.batched.eigh import KnownModes
 from graphpe.eigen.batched.sparse import lowest_by_shift_invert
 from graphpe.eigen.operators.base import MatrixOperator
@@ -18,7 +19,7 @@ from graphpe.eigen.operators.bounds import spectral_bounds
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.krylov import Block, Krylov, largest
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPETypeError
 from graphpe.structure.laplacian import Entries
 
 # In units of the norm: how far below the spectrum the shift stays, and from which distance on a better one is sought.
@@ -66,8 +67,7 @@ class ShiftInvert:
     block: int = 2
 
     def __post_init__(self) -> None:
-        if self.block < 1:
-            raise GraphPEValueError(f"block must be at least 1, got {self.block}")
+        object.__setattr__(self, "block", check_integer("block", self.block, least=1))
 
     def solve(self, problem: Problem) -> Found:
         """Find the eigenpairs; densely where the Krylov space would be nearly all there is."""

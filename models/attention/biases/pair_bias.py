@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_choice, check_counts, check_integer, check_number
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.bias_heads import (
     AlibiHead,
@@ -129,7 +130,10 @@ class PairBias(nn.Module):
         unreachable: float | None = None,
     ) -> None:
         super().__init__()
-        _check(heads, head, mode, channels, size, max_distance)
+        heads, channels = check_counts(heads=heads, channels=channels)
+        size = None if size is None else check_integer("size", size, least=1)
+        max_distance = check_number("max_distance", max_distance)
+        _check(head, mode, channels, size, max_distance)
         self.key = key
         self.heads = heads
         self.head = head
@@ -228,12 +232,9 @@ def _eccentricity(value: Tensor, reachable: Tensor, batch: Data, pairs: PairSet)
     return largest.index_select(0, pairs.target).unsqueeze(1)
 
 
-def _check(heads: int, head: str, mode: str, channels: int, size: int | None, max_distance: float) -> None:
-    for name, option, known in (("head", head, get_args(Head)), ("mode", mode, get_args(Mode))):
-        if option not in known:
-            raise GraphPEValueError(f"{name} must be one of {', '.join(map(repr, known))} (got {option!r})")
-    if heads < 1 or channels < 1:
-        raise GraphPEValueError(f"PairBias needs positive numbers (got heads={heads}, channels={channels})")
+def _check(head: str, mode: str, channels: int, size: int | None, max_distance: float) -> None:
+    check_choice("head", head, get_args(Head))
+    check_choice("mode", mode, get_args(Mode))
     if channels > 1 and head not in _OF_CHANNELS:
         raise GraphPEValueError(f"head {head!r} takes one distance (got channels={channels}): use 'mlp' or 'path'")
     if mode != "add" and head in _OF_LOGITS:

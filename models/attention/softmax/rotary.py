@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_choice, check_counts, check_flags, check_number
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
@@ -90,13 +91,12 @@ class RotaryAttention(nn.Module):
         learned: bool = True,
     ) -> None:
         super().__init__()
-        if min(coordinates, width, heads) < 1 or width % (2 * heads):
-            raise GraphPEValueError(
-                f"RotaryAttention needs positive numbers and a width that is a multiple of 2 * heads "
-                f"(got coordinates={coordinates}, width={width}, heads={heads})"
-            )
-        if frequencies not in get_args(Frequencies):
-            raise GraphPEValueError(f"frequencies must be 'normal' or 'geometric' (got {frequencies!r})")
+        coordinates, width, heads = check_counts(coordinates=coordinates, width=width, heads=heads)
+        if width % (2 * heads):
+            raise GraphPEValueError(f"width must be a multiple of 2 * heads, got width={width}, heads={heads}")
+        check_choice("frequencies", frequencies, get_args(Frequencies))
+        scale = check_number("scale", scale)
+        (learned,) = check_flags(learned=learned)
         self.key = key
         self.coordinates = coordinates
         self.heads = heads

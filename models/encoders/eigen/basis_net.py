@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_not_negative
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, Eigenpairs
-from graphpe.models.encoders.feed_forward import check_not_negative, check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 
 
 class BasisNet(EigenpairEncoder):
@@ -101,8 +102,8 @@ class BasisNet(EigenpairEncoder):
             complex=complex,
             potentials=potentials,
         )
-        check_sizes("BasisNet", hidden=hidden, layers=layers, post_layers=post_layers)
-        check_not_negative("BasisNet", tolerance=tolerance, taper=taper)
+        hidden, layers, post_layers = check_counts(hidden=hidden, layers=layers, post_layers=post_layers)
+        tolerance, taper = check_not_negative(tolerance=tolerance, taper=taper)
         self.hidden = hidden
         self.layers = layers
         self.post_layers = post_layers

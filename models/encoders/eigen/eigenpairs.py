@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.eigen.random_phases import random_phases
-from graphpe.models.encoders.feed_forward import check_bool, check_sizes
 from graphpe.models.encoders.reading import num_graphs, read_encoding
 
 
@@ -121,8 +121,8 @@ class EigenpairEncoder(nn.Module):
         potentials: int,
     ) -> None:
         super().__init__()
-        check_sizes(type(self).__name__, k=k, width=width, potentials=potentials)
-        check_bool(type(self).__name__, complex=complex)
+        k, width, potentials = check_counts(k=k, width=width, potentials=potentials)
+        (complex,) = check_flags(complex=complex)
         self.key = key
         self.k = k
         self.width = width

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_flags
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
-from graphpe.models.encoders.feed_forward import check_bool, check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 
 
 class EigenvectorDeepSet(EigenpairEncoder):
@@ -80,8 +81,8 @@ class EigenvectorDeepSet(EigenpairEncoder):
             complex=complex,
             potentials=potentials,
         )
-        check_sizes("EigenvectorDeepSet", hidden=hidden, layers=layers, post_layers=post_layers)
-        check_bool("EigenvectorDeepSet", random_signs=random_signs)
+        hidden, layers, post_layers = check_counts(hidden=hidden, layers=layers, post_layers=post_layers)
+        (random_signs,) = check_flags(random_signs=random_signs)
         self.hidden = hidden
         self.layers = layers
         self.post_layers = post_layers

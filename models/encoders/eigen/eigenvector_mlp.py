@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_flags
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
-from graphpe.models.encoders.feed_forward import check_bool, check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 
 
 class EigenvectorMLP(EigenpairEncoder):
@@ -71,8 +72,8 @@ class EigenvectorMLP(EigenpairEncoder):
             complex=complex,
             potentials=potentials,
         )
-        check_sizes("EigenvectorMLP", hidden=hidden, layers=layers)
-        check_bool("EigenvectorMLP", random_signs=random_signs)
+        hidden, layers = check_counts(hidden=hidden, layers=layers)
+        (random_signs,) = check_flags(random_signs=random_signs)
         self.hidden = hidden
         self.layers = layers
         self.random_signs = random_signs

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_flags, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
-from graphpe.models.encoders.feed_forward import check_bool, check_dropout, check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.encoders.set_attention import SetTransformerLayer
 
 
@@ -92,14 +93,16 @@ class EigenvectorTransformer(EigenpairEncoder):
             potentials=potentials,
         )
         name = "EigenvectorTransformer"
-        check_sizes(name, hidden=hidden, layers=layers, heads=heads, post_layers=post_layers)
-        check_bool(name, random_signs=random_signs)
+        hidden, layers, heads, post_layers = check_counts(
+            hidden=hidden, layers=layers, heads=heads, post_layers=post_layers
+        )
+        (random_signs,) = check_flags(random_signs=random_signs)
         if hidden % heads:
             raise GraphPEValueError(f"{name}: hidden must be a multiple of heads (got hidden={hidden}, heads={heads})")
         self.hidden = hidden
         self.layers = layers
         self.heads = heads
-        self.dropout = check_dropout(name, dropout)
+        self.dropout = check_probabilities(dropout=dropout)[0]
         self.post_layers = post_layers
         self.random_signs = random_signs
         self.embed = nn.Linear(self.token_width, hidden)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.eigen.random_phases import random_phases
 from graphpe.models.encoders.reading import per_graph, read_encoding
@@ -41,8 +42,8 @@ class EigenvectorEncoding(nn.Module):
 
     def __init__(self, key: str, k: int, width: int, mask_key: str | None = None, complex: bool = False) -> None:
         super().__init__()
-        if k < 1 or width < 1:
-            raise GraphPEValueError(f"EigenvectorEncoding needs positive sizes (got k={k}, width={width})")
+        k, width = check_counts(k=k, width=width)
+        (complex,) = check_flags(complex=complex)
         self.key = key
         self.k = k
         self.mask_key = mask_key

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_choice, check_counts, check_flags, check_probabilities
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
-from graphpe.models.encoders.feed_forward import check_bool, check_dropout, check_option, check_sizes
 from graphpe.models.encoders.set_attention import SetAttention
 
 
@@ -103,15 +103,15 @@ class MagLapNet(EigenpairEncoder):
             complex=complex,
             potentials=potentials,
         )
-        check_sizes("MagLapNet", hidden=hidden, heads=heads)
-        check_bool("MagLapNet", signnet=signnet, attention=attention, random_signs=random_signs)
-        check_option("MagLapNet", "phi", phi, get_args(Phi))
+        hidden, heads = check_counts(hidden=hidden, heads=heads)
+        signnet, attention, random_signs = check_flags(signnet=signnet, attention=attention, random_signs=random_signs)
+        check_choice("phi", phi, get_args(Phi))
         self.phi = phi
         self.hidden = hidden
         self.heads = heads
         self.signnet = signnet
         self.attention = attention
-        self.dropout = check_dropout("MagLapNet", dropout)
+        self.dropout = check_probabilities(dropout=dropout)[0]
         self.random_signs = random_signs
         inner = self.parts * hidden
         self.element = ElementNetwork(phi, self.parts, inner, inner, 1, directed=complex)

@@ -7,9 +7,10 @@ from typing import Literal, get_args
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_choice, check_counts, check_flags
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
-from graphpe.models.encoders.feed_forward import check_bool, check_option, check_sizes, feed_forward, starts_at_zero
+from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 
 Rho = Literal["mlp", "deepset"]
 
@@ -100,10 +101,12 @@ class SignNet(EigenpairEncoder):
             complex=complex,
             potentials=potentials,
         )
-        check_sizes("SignNet", hidden=hidden, channels=channels, layers=layers, post_layers=post_layers)
-        check_bool("SignNet", random_signs=random_signs)
-        check_option("SignNet", "phi", phi, get_args(Phi))
-        check_option("SignNet", "rho", rho, get_args(Rho))
+        hidden, channels, layers, post_layers = check_counts(
+            hidden=hidden, channels=channels, layers=layers, post_layers=post_layers
+        )
+        (random_signs,) = check_flags(random_signs=random_signs)
+        check_choice("phi", phi, get_args(Phi))
+        check_choice("rho", rho, get_args(Rho))
         self.phi = phi
         self.hidden = hidden
         self.channels = channels

@@ -8,16 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_choice, check_counts, check_not_negative
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, Eigenpairs
 from graphpe.models.encoders.eigen.relu_sums import relu_sums
-from graphpe.models.encoders.feed_forward import (
-    check_not_negative,
-    check_option,
-    check_sizes,
-    feed_forward,
-    starts_at_zero,
-)
+from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.nodes import node_to_graph
 
 Reduction = Literal["pairs", "rows"]
@@ -116,9 +111,9 @@ class SPE(EigenpairEncoder):
             complex=complex,
             potentials=potentials,
         )
-        check_sizes("SPE", hidden=hidden, layers=layers, post_layers=post_layers)
-        check_not_negative("SPE", taper=taper)
-        check_option("SPE", "reduction", reduction, get_args(Reduction))
+        hidden, layers, post_layers = check_counts(hidden=hidden, layers=layers, post_layers=post_layers)
+        (taper,) = check_not_negative(taper=taper)
+        check_choice("reduction", reduction, get_args(Reduction))
         self.hidden = hidden
         self.layers = layers
         self.reduction = reduction
