@@ -26,6 +26,7 @@ from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.message_passing import edge_rows
+from graphpe.models.precision import in_half_precision
 
 
 class Exphormer(nn.Module):
@@ -160,6 +161,7 @@ class Exphormer(nn.Module):
         """False: attention is over a sparse set of pairs."""
         return False
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 

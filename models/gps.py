@@ -27,6 +27,7 @@ from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.message_passing import edge_rows
+from graphpe.models.precision import in_half_precision
 
 GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
 
@@ -187,6 +188,7 @@ class GPS(nn.Module):
         """
         return self.attention not in ("tree", "none")
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 

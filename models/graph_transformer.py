@@ -25,6 +25,7 @@ from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
+from graphpe.models.precision import in_half_precision
 
 Attention = Literal["sparse", "full"]
 
@@ -155,6 +156,7 @@ class GraphTransformer(nn.Module):
         """Whether every node attends to every node of its graph; False if only along edges."""
         return self.attention_layout != "edges"
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 

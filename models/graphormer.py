@@ -23,7 +23,9 @@ from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.text import call_text
+from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.virtual_nodes import extend
+from graphpe.models.precision import in_half_precision
 
 GraphormerReadout = Literal["virtual", "mean", "sum", "max", "none"]
 
@@ -142,7 +144,7 @@ class Graphormer(nn.Module):
             GraphormerLayer(width, heads, expansion * width, dropout=dropout, attention_dropout=attention_dropout)
             for _ in range(layers)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = RowLayerNorm(width)
         self.head = head if head is not None else nn.Identity()
         self._reset()
 
@@ -165,6 +167,7 @@ class Graphormer(nn.Module):
         """True: every node attends to every node of its graph."""
         return True
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
@@ -224,10 +227,10 @@ class GraphormerLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, hidden: int, *, dropout: float, attention_dropout: float) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm = RowLayerNorm(width)
         self.attention = MultiHeadAttention(width, heads, dropout=attention_dropout)
         self.dropout = nn.Dropout(dropout)
-        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward_norm = RowLayerNorm(width)
         self.feed_forward = FeedForward(width, hidden, activation="gelu", dropout=dropout)
 
     def forward(self, x: Tensor, pairs: AllPairs) -> Tensor:

@@ -28,6 +28,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.text import call_text
+from graphpe.models.precision import exactly, in_half_precision
 
 Attention = Literal["full", "sparse"]
 
@@ -174,6 +175,7 @@ class GRIT(nn.Module):
         """Whether every node attends to every node of its graph; False if only along edges."""
         return self.attention == "full"
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
@@ -308,7 +310,8 @@ class GRITLayer(nn.Module):
         pair_bias: Tensor = self.pair.bias
         scale, shift = rows.scale, rows.shift
         if scale is not None and shift is not None:  # of rows that are not written out
-            pair_weight, pair_bias = pair_weight * scale, torch.addmv(pair_bias, pair_weight, shift)
+            shifted_bias = torch.addmv(exactly(pair_bias), exactly(pair_weight), shift)
+            pair_weight, pair_bias = pair_weight * scale, shifted_bias
         update = None
         if self.updates_pairs:
             bias = self.pair_out.bias

@@ -22,6 +22,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
+from graphpe.models.precision import in_half_precision
 
 
 class _MessagePassing(nn.Module):
@@ -73,6 +74,7 @@ class _MessagePassing(nn.Module):
         """False: messages pass along edges only."""
         return False
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 

@@ -27,6 +27,8 @@ from graphpe.models.attention.relational.update import EPSILON, PairWeights, upd
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
 from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 from graphpe.models.layers.text import call_text
+from graphpe.models.layers.normalization import RowLayerNorm
+from graphpe.models.precision import in_half_precision
 
 Attention = Literal["full", "sparse"]
 GlobalVector = Literal["cat", "node"]
@@ -186,6 +188,7 @@ class RelationalTransformer(nn.Module):
         """Whether every node attends to every node of its graph; False if only along edges."""
         return self.attention == "full"
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
@@ -278,7 +281,7 @@ class RelationalLayer(nn.Module):
         self.pair_query, self.pair_key, self.pair_value = (nn.Linear(width, width) for _ in range(3))
         self.out = nn.Linear(width, width)
         self.node_1, self.node_2 = nn.Linear(width, node_hidden), nn.Linear(node_hidden, width)
-        self.node_norm_1, self.node_norm_2 = (nn.LayerNorm(width, EPSILON) for _ in range(2))
+        self.node_norm_1, self.node_norm_2 = (RowLayerNorm(width, EPSILON) for _ in range(2))
         self.pair_update = PairUpdate(width, edge_hidden_1, edge_hidden_2, dropout=dropout)
 
     def skip_pair_update(self) -> None:
@@ -318,7 +321,7 @@ class PairUpdate(nn.Module):
         self.dropout = dropout
         self.edge_1, self.edge_2 = nn.Linear(4 * width, hidden_1), nn.Linear(hidden_1, width)
         self.edge_3, self.edge_4 = nn.Linear(width, hidden_2), nn.Linear(hidden_2, width)
-        self.norm_1, self.norm_2 = (nn.LayerNorm(width, EPSILON) for _ in range(2))
+        self.norm_1, self.norm_2 = (RowLayerNorm(width, EPSILON) for _ in range(2))
 
     def forward(self, pair: Tensor, x: Tensor, pairs: PairSet) -> Tensor:
         """Vectors of pairs `[P, D]` after the update; `x` `[N, D]` are the updated nodes."""

@@ -26,6 +26,7 @@ from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.structure_extractor import Neighbourhood, StructureExtractor
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
+from graphpe.models.precision import in_half_precision
 
 SATReadout = Literal["cls", "mean", "sum", "max", "none"]
 Activation = Literal["relu", "gelu"]
@@ -166,6 +167,7 @@ class SAT(nn.Module):
         """True: every node attends to every node of its graph."""
         return True
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 

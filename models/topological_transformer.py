@@ -27,6 +27,8 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.text import call_text
+from graphpe.models.layers.normalization import RowLayerNorm
+from graphpe.models.precision import in_half_precision
 
 
 class TopologicalTransformer(nn.Module):
@@ -127,7 +129,7 @@ class TopologicalTransformer(nn.Module):
         self.layers = nn.ModuleList(
             TopologicalLayer(width, heads, mask=mask, dropout=self.dropout) for _ in range(layers)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = RowLayerNorm(width)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -140,6 +142,7 @@ class TopologicalTransformer(nn.Module):
         """Whether every node attends to every node of its graph: with a mask, to those of its component only."""
         return self.mask == "none"
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
@@ -173,10 +176,10 @@ class TopologicalLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, *, mask: MaskSharing, dropout: float) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm = RowLayerNorm(width)
         self.attention = TreeAttention(width, heads, mask=mask)
         self.dropout = nn.Dropout(dropout)
-        self.norm = nn.LayerNorm(width)
+        self.norm = RowLayerNorm(width)
         self.feed_forward = FeedForward(width, 2 * width, activation="gelu", dropout=dropout)
 
     def forward(self, x: Tensor, where: TreeNodes) -> Tensor:

@@ -1,12 +1,59 @@
+"""What all tests share: real datasets where they are, published values, and the seed of everything random."""
+
 from __future__ import annotations
 
 import os
+import random
+import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 torch.set_num_threads(1)
+
+SEED = pytest.StashKey[int]()
+_default_rng = np.random.default_rng
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=None, help="seed of random tests (default: drawn; printed)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    given = config.getoption("--seed")
+    # pytest-xdist's workers take the seed of the process that starts them.
+    drawn = getattr(config, "workerinput", {}).get("seed", random.SystemRandom().randrange(10**6))
+    config.stash[SEED] = drawn if given is None else given
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["seed"] = node.config.stash[SEED]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    terminalreporter.write_line(f"random tests: --seed {config.stash[SEED]}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Numbers of each test's own, from the seed and its name: whatever ran before, they are the same."""
+    name = zlib.crc32(item.nodeid.encode())
+    of_torch, of_numpy, of_python, of_generators = (
+        int(number) for number in np.random.SeedSequence([item.config.stash[SEED], name]).generate_state(4)
+    )
+    torch.manual_seed(of_torch)
+    np.random.seed(of_numpy)  # noqa: NPY002 (what networkx and PyG draw from)
+    random.seed(of_python)
+    seeds = np.random.SeedSequence(of_generators)
+
+    def default_rng(seed: Any = None) -> np.random.Generator:
+        return _default_rng(seeds.spawn(1)[0] if seed is None else seed)
+
+    np.random.default_rng = default_rng
 
 
 def _find_shared_data() -> Path | None:
@@ -27,8 +74,6 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def golden(shared_data: Path) -> Path:
-    folder = shared_data.parent / "reference" / "golden"
-    if not folder.is_dir():
-        pytest.skip("values computed by the published code are not here")
-    return folder
+def golden() -> Path:
+    """Values computed by the published code; what they are is in the README beside them."""
+    return Path(__file__).parent / "golden"

@@ -39,7 +39,7 @@ class DegreePE(Encoding):
                 [1., 0.]])
     """
 
-    def __init__(self, *, max_degree: int | None = None, attr_name: str = "degree_pe") -> None:
+    def __init__(self, max_degree: int | None = None, *, attr_name: str = "degree_pe") -> None:
         self.max_degree = None if max_degree is None else check_count("max_degree", max_degree)
         self.attr_name = check_attr_name(attr_name)
 

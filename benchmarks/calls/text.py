@@ -101,6 +101,12 @@ def bind(call: Call, constructor: type, *, without: Collection[str] = ()) -> dic
     for key in call.kwargs:
         if key not in known:
             raise GraphPEValueError(f"{name} has no argument {key!r}; it takes {allowed or 'none'}")
+    free = sum(value.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for value in known.values())
+    if len(call.args) > free and len(call.args) <= len(known):
+        named = Call(name, (), {**dict(zip(known, call.args, strict=False)), **call.kwargs})
+        raise GraphPEValueError(
+            f"{call} gives {len(call.args)} arguments without a name, and {name} takes {free} so: name them, {named}"
+        )
     try:
         bound = signature.replace(parameters=list(known.values())).bind(*call.args, **call.kwargs)
     except TypeError as error:

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/model_curves"), help="where the run folders go")
-    parser.add_argument("--out", type=Path, required=True, help="name of the files, without their endings")
+    parser.add_argument("--out", type=Path, default=None, help="name of the files, without their endings")
     options = parser.parse_args(arguments)
     config = TrainConfig(
         task=options.task,
@@ -122,8 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command += f" --batch-size {options.batch_size} --learning-rate {options.learning_rate} --threads {options.threads}"
     text = table(summaries, options.task, command)
     print(text)
-    write_atomically(options.out.with_suffix(".md"), text)
-    plot(summaries, options.out.with_suffix(".png"))
+    if options.out is not None:
+        write_atomically(options.out.with_suffix(".md"), text)
+        plot(summaries, options.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -120,18 +121,25 @@ def _start_devices(config: TrainConfig) -> Fabric:
     """
     several = config.devices * config.nodes > 1
     try:
-        fabric = Fabric(
-            accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.nodes,
-            precision=config.precision,
-            strategy="ddp" if several else "auto",
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*AMP with fp16 is not supported on CPU")  # refused below
+            fabric = Fabric(
+                accelerator=config.accelerator,
+                devices=config.devices,
+                num_nodes=config.nodes,
+                precision=config.precision,
+                strategy="ddp" if several else "auto",
+            )
     except Exception as error:  # Fabric has an exception of its own for each kind of device
         raise GraphPERuntimeError(
             f"cannot use {config.devices} device(s) of accelerator={config.accelerator!r} "
             f"with precision={config.precision!r}: {error}; try --accelerator cpu --devices 1"
         ) from None
+    device = fabric.device.type
+    if config.precision == "16-mixed" and device == "cpu":  # Fabric would take bf16-mixed in its place
+        raise GraphPEValueError("precision='16-mixed' needs a GPU: on a CPU use --precision bf16-mixed, or 32-true")
+    if config.precision == "64-true" and device == "mps":
+        raise GraphPEValueError("precision='64-true' does not exist on mps: use 32-true, or --accelerator cpu")
     if several:
         fabric.launch()
     return fabric

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.feed_forward import feed_forward
+from graphpe.models.layers.normalization import RowLayerNorm
 
 Phi = Literal["gin", "mlp"]
 
@@ -63,7 +64,7 @@ class _Round(nn.Module):
         self.directed = directed
         self.eps = nn.Parameter(torch.zeros(()))
         self.expand = nn.Linear(2 * inputs if directed else inputs, hidden)
-        self.norm = nn.LayerNorm(hidden)
+        self.norm = RowLayerNorm(hidden)
         self.contract = nn.Linear(hidden, out)
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:

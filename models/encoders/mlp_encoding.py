@@ -10,6 +10,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.encoders.reading import read_encoding
 from graphpe.models.layers.normalization import RowBatchNorm
+from graphpe.models.precision import in_half_precision
 
 
 class MLPEncoding(nn.Module):
@@ -62,6 +63,7 @@ class MLPEncoding(nn.Module):
         self.raw_norm = RowBatchNorm(channels) if batch_norm else None
         self.network = starts_at_zero(feed_forward(channels, hidden, width, layers))
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         value = read_encoding(batch, self.key, self.channels)

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.precision import in_half_precision
 
 
 class LinearEncoding(nn.Module):
@@ -39,6 +40,7 @@ class LinearEncoding(nn.Module):
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         value = read_encoding(batch, self.key, self.linear.in_features)

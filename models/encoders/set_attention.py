@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graphpe.models.layers.normalization import RowLayerNorm
+
 
 class SetAttention(nn.Module):
     """Multi-head attention of each of a node's K tokens over all of them: softmax(q_k . q_l / sqrt(C)).
@@ -49,10 +51,10 @@ class SetTransformerLayer(nn.Module):
     def __init__(self, width: int, heads: int, *, dropout: float) -> None:
         super().__init__()
         self.attention = SetAttention(width, heads, width // heads, bias=True, dropout=dropout)
-        self.norm_1 = nn.LayerNorm(width)
+        self.norm_1 = RowLayerNorm(width)
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
-        self.norm_2 = nn.LayerNorm(width)
+        self.norm_2 = RowLayerNorm(width)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
 from graphpe.errors import GraphPEValueError
+from graphpe.models.precision import ExactBuffers
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class LinearNodes(nn.Module):
         return self.linear(_columns(batch, "x", self.linear.in_features).to(self.linear.weight.dtype))
 
 
-class SinusoidalNodes(nn.Module):
+class SinusoidalNodes(ExactBuffers):
     """A linear map of sines and cosines of integers `batch.x`, which also has a meaning for numbers not seen before.
 
     Number p of a column becomes sin(p / t_f) and cos(p / t_f) for time scales t_f from 1 to `largest`, evenly spaced

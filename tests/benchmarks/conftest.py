@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import shutil
 import sysconfig
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from graphpe.ogb import molecule_categories
 
@@ -77,7 +79,37 @@ def make_molecules(
     return graphs
 
 
-@pytest.fixture
+def make_zinc(folder: Path) -> dict[str, list[dict[str, torch.Tensor]]]:
+    """Random molecules in the layout of PyG's download."""
+    raw = folder / "raw"
+    raw.mkdir(parents=True)
+    parts = {}
+    for name, count in (("train", 6), ("val", 3), ("test", 4)):
+        molecules = []
+        for _ in range(count):
+            n = int(torch.randint(2, 9, ()))
+            bonds = torch.randint(0, 4, (n, n)).triu(1)
+            molecules.append(
+                {
+                    "num_atom": n,
+                    "atom_type": torch.randint(0, 28, (n,), dtype=torch.uint8),
+                    "bond_type": (bonds + bonds.t()).to(torch.uint8),
+                    "logP_SA_cycle_normalized": torch.randn(1),
+                }
+            )
+        (raw / f"{name}.pickle").write_bytes(pickle.dumps(molecules))
+        (raw / f"{name}.index").write_text(",".join(map(str, range(count))) + "\n")
+        parts[name] = molecules
+    return parts
+
+
+@pytest.fixture(scope="session")
+def write_zinc() -> Callable[[Path], dict[str, list[dict[str, torch.Tensor]]]]:
+    """`write_zinc(folder)`: random molecules in the layout of PyG's download, which it returns by part."""
+    return make_zinc
+
+
+@pytest.fixture(scope="session")
 def write_molecules() -> Callable[..., list[Molecule]]:
     """`write_molecules(folder, count, targets)`: edges, atoms and bonds of random molecules that it wrote."""
     return make_molecules

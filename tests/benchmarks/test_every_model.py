@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -123,6 +126,83 @@ def test_every_encoder_of_eigenvectors_trains(encoder: str, precision: torch.dty
         train("GraphTransformer(width=8, layers=2, heads=2)", [encoding], precision, encoder=encoder)
 
 
+def compare_in_other_precisions(model: str, encodings: list[str], dtype: torch.dtype, **options: str) -> None:
+    """Output and gradient of a model whose parameters and PyTorch's default are `dtype`, against float32."""
+    built = build_encodings(encodings)
+    of_nodes, of_pairs = split_encodings(built)
+    graphs = encode_graphs(random_graphs(), of_nodes, progress=False)
+    exact = build_model(model, ENDS, built, **options)
+    with torch.no_grad():
+        for parameter in exact.parameters():
+            if not parameter.any():  # what starts at zero would hide what comes before it
+                parameter.uniform_(-0.3, 0.3)
+        for parameter in exact.parameters():
+            parameter.copy_(parameter.to(dtype))
+    exact.encodings.eval()  # type: ignore[union-attr]  # they draw no signs or phases then
+    other = copy.deepcopy(exact).to(dtype)
+    (batch,) = PackedLoader(graphs, len(SIZES), transform=BatchTransform(of_pairs, ENDS))
+    found = []
+    for module, default in ((exact, torch.float32), (other, dtype)):
+        with default_dtype(default):  # as in Lightning's forward
+            output = module(batch)
+        ENDS.loss(output, batch).backward()
+        gradients = [p.grad.double().flatten() for p in module.parameters() if p.grad is not None]
+        found.append((output.double(), torch.cat(gradients)))
+    assert output.dtype == dtype
+    (output, gradient), (other_output, other_gradient) = found
+    # GRIT's signed root has a slope of up to 500 near 0, where rounding is magnified as much.
+    tolerance = 0.3 if "GRIT" in model else {torch.bfloat16: 0.2, torch.float16: 0.05, torch.float64: 1e-4}[dtype]
+    assert (other_output - output).norm() < tolerance * output.norm(), model
+    # Of a gradient the direction: in half precision some ReLUs turn on or off.
+    assert torch.isfinite(other_gradient).all()
+    assert torch.cosine_similarity(other_gradient, gradient, 0) > 1 - tolerance, model
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+PRECISIONS = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("model", sorted(model_classes()))
+def test_every_model_in_other_precisions(model: str, dtype: torch.dtype) -> None:
+    pairs = ["RelativeRandomWalkPE(4)", "ShortestPathPE(4)"] if takes_pairs(model_classes()[model]) else []
+    nodes = ["LaplacianPE(4, sign='none')", "MagneticLaplacianPE(3, sign='none')", "RandomWalkPE(4)", "DegreePE(4)"]
+    compare_in_other_precisions(model_text(model), [*nodes, *pairs], dtype)
+
+
+@PRECISIONS
+@pytest.mark.parametrize(
+    "model",
+    [
+        "GRIT(width=8, layers=2, heads=2, attention='sparse', checkpoint=True)",
+        "RelationalTransformer(width=8, layers=2, heads=2, attention='sparse', global_vector='cat')",
+        "RelationalTransformer(width=8, layers=2, heads=2, global_vector='node')",
+        "GraphTransformer(width=8, layers=2, heads=2, attention='full', norm='layer')",
+        "GPS(width=8, layers=2, heads=2, attention='linear', local='GatedGCN')",
+        "GPS(width=8, layers=2, heads=2, attention='tree', local='GAT')",
+        "GPS(width=8, layers=2, heads=2, attention='rotary', rotary_channels=3, local='none', norm='layer')",
+        "TopologicalTransformer(width=8, layers=2, heads=2, mask='synced', readout='sum')",
+    ],
+)
+def test_other_forms_of_models_in_other_precisions(model: str, dtype: torch.dtype) -> None:
+    compare_in_other_precisions(model, ["SpectralCoordinates(3, sign='none')"], dtype)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("encoder", sorted(encoder_classes()))
+def test_every_encoder_in_other_precisions(encoder: str, dtype: torch.dtype) -> None:
+    for encoding in ("LaplacianPE(4, sign='none')", "MagneticLaplacianPE(3, sign='none', potentials=2)"):
+        compare_in_other_precisions("GraphTransformer(width=8, layers=1, heads=2)", [encoding], dtype, encoder=encoder)
+
+
 BIASES = ["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussian", "mlp"]
 
 
@@ -130,3 +210,10 @@ BIASES = ["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussia
 def test_every_bias_trains(head: str) -> None:
     for encoding in ("ShortestPathPE(4)", "ResistancePE()"):
         train(model_text("Graphormer"), [encoding], torch.float32, bias=f"PairBias(head={head!r})")
+
+
+@PRECISIONS
+@pytest.mark.parametrize("head", BIASES)
+def test_every_bias_in_other_precisions(head: str, dtype: torch.dtype) -> None:
+    for encoding in ("ShortestPathPE(4)", "CommuteTimePE()"):
+        compare_in_other_precisions(model_text("Graphormer"), [encoding], dtype, bias=f"PairBias(head={head!r})")

@@ -28,8 +28,6 @@ from graphpe.models.grit import GRIT, GRITLayer, PairRows
 from graphpe.models.layers.nodes import NodeToGraph
 from graphpe.models.layers.normalization import RowBatchNorm
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "reference" / "golden" / "grit_layer.npz"
-
 
 class LinearNodes(nn.Module):
     """A linear map of `batch.x`."""
@@ -147,10 +145,9 @@ def load_published(layer: GRITLayer, parameters: dict[str, Tensor]) -> None:
     layer.load_state_dict(state)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no values of the released code at {GOLDEN}")
 @pytest.mark.parametrize("checkpoint", [False, True])
-def test_values_of_the_released_layer(path: str, checkpoint: bool) -> None:
-    with np.load(GOLDEN, allow_pickle=False) as file:
+def test_values_of_the_released_layer(path: str, checkpoint: bool, golden: Path) -> None:
+    with np.load(golden / "grit_layer.npz", allow_pickle=False) as file:
         values = {name: torch.from_numpy(np.atleast_1d(file[name])) for name in file.files}
     sizes = values["sizes"]
     ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from graphpe.models.layers.heads import MLPReadout, PairHead
 from graphpe.models.layers.inputs import ASTNodeEncoder, LinearEdges
 from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.relational_transformer import RelationalLayer, RelationalTransformer
-
-REFERENCE = Path(os.environ.get("GRAPHPE_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
 
 VARIANTS = [
     pytest.param(attention, vector, edges, id=f"{attention}-{vector}-{edges}")
@@ -50,11 +47,8 @@ def test_parameters_of_a_layer() -> None:
 
 
 @pytest.fixture(name="released", scope="module")
-def released_fixture() -> dict[str, Tensor]:
-    path = REFERENCE / "golden" / "relational_layer.npz"
-    if not path.exists():
-        pytest.skip(f"no {path}")
-    with np.load(path) as file:
+def released_fixture(golden: Path) -> dict[str, Tensor]:
+    with np.load(golden / "relational_layer.npz") as file:
         return {key.removeprefix("param:rt_aggr/"): torch.from_numpy(file[key]) for key in file.files}
 
 

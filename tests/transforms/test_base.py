@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -356,3 +357,13 @@ def test_device_is_kept(make_transform, graphs):
         if key not in make_transform().keys or "walk" in key:  # vectors are free within eigenspaces
             torch.testing.assert_close(out[key].cpu(), expected[key], rtol=1e-5, atol=1e-5)
     assert len(out.to_data_list()) == len(graphs)
+
+
+def test_names_that_mean_something_to_pyg_are_refused(make_transform):
+    transform = make_transform()
+    if isinstance(transform, T.Compose):
+        transform = transform.transforms[0]
+    text = re.sub(r"attr_name='[^']*'", "attr_name={!r}", repr(transform))
+    for name, said in (("y", "'y' is not a free name"), ("a batch", "'a batch' contains 'batch'")):
+        with pytest.raises(GraphPEValueError, match=said):
+            eval(text.format(name), vars(T) | {"array": np.array})

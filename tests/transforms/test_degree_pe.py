@@ -30,3 +30,7 @@ def test_huge_weights_stay_finite():
     weight = torch.tensor([3e38, 3e38])
     out = T.DegreePE()(Data(edge_index=torch.tensor([[0, 1], [2, 2]]), num_nodes=3, edge_weight=weight))
     assert out.degree_pe.isfinite().all()
+
+
+def test_the_largest_degree_may_stand_without_its_name() -> None:
+    assert repr(T.DegreePE(8)) == repr(T.DegreePE(max_degree=8))

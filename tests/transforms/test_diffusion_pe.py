@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
@@ -61,16 +60,6 @@ def test_signs(random_graph):
     assert all(torch.equal(draw, again(graph).diffusion_pe) for draw in draws)
     twin = copy.deepcopy(random)
     assert torch.equal(random(graph).diffusion_pe, twin(graph).diffusion_pe)
-
-
-def test_permutation(random_graph):
-    graph = random_graph(7, weighted=True)
-    n = graph.num_nodes
-    new = torch.from_numpy(np.random.default_rng(1).permutation(n))
-    moved = Data(edge_index=new[graph.edge_index], edge_weight=graph.edge_weight, num_nodes=n)
-    pair = DiffusionPE(level="pair")
-    was, now = (pair(data).diffusion_pe.view(n, n) for data in (graph, moved))
-    torch.testing.assert_close(now[new][:, new], was)
 
 
 def test_compose(random_graph):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
@@ -37,19 +37,6 @@ def test_nodes_of_a_directed_acyclic_graph_are_told_apart():
     distinct = torch.unique(nodes.mul(1e5).round(), dim=0)
     assert len(distinct) == 5  # all but the two leaves that are alike
     assert torch.equal(nodes[3], nodes[4])
-
-
-@pytest.mark.parametrize("level", ["node", "pair"])
-def test_batch_data_and_packed_agree(random_graph, level):
-    graphs = [random_graph(seed) for seed in range(12)]
-    transform = DirectedRandomWalkPE(level=level)
-    singles = torch.cat([transform(graph).directed_random_walk_pe for graph in graphs])
-    batch = transform(Batch.from_data_list(graphs))
-    packed = transform(PackedGraphs.from_data_list(graphs))
-    torch.testing.assert_close(batch.directed_random_walk_pe, singles, atol=1e-7, rtol=1e-6)
-    level = packed.node if level == "node" else packed.pair
-    assert torch.equal(level["directed_random_walk_pe"], batch.directed_random_walk_pe)
-    assert batch[3].directed_random_walk_pe.shape[1] == transform.columns == 8
 
 
 def test_powers_are_shared(random_graph, monkeypatch):

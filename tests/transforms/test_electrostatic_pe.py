@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe import transforms as T
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.spectra import resistance
 from graphpe.spectra.electrostatics import potential_statistics
@@ -25,16 +23,6 @@ def test_values(random_graph):
     batch = ElectrostaticPE()(Batch.from_data_list(graphs))
     assert torch.equal(batch.electrostatic_pe, out)
     torch.testing.assert_close(torch.cat([ElectrostaticPE()(graph).electrostatic_pe for graph in graphs]), out)
-
-
-def test_permutation(random_graph):
-    for seed in range(10):
-        graph = random_graph(seed, weighted=True)
-        n = graph.num_nodes
-        new = torch.from_numpy(np.random.default_rng(1).permutation(n))
-        moved = Data(edge_index=new[graph.edge_index], edge_weight=graph.edge_weight, num_nodes=n)
-        was, now = (ElectrostaticPE()(data).electrostatic_pe for data in (graph, moved))
-        torch.testing.assert_close(now[new], was, atol=1e-6, rtol=1e-6)
 
 
 def test_isolated_nodes_have_zeros():
@@ -61,9 +49,3 @@ def test_compose_solves_once(random_graph, monkeypatch):
     assert torch.equal(out.resistance, alone[0].resistance)
     assert torch.equal(out.commute_time, alone[1].commute_time)
     assert torch.equal(out.electrostatic_pe, alone[2].electrostatic_pe)
-
-
-def test_name():
-    assert repr(ElectrostaticPE()) == "ElectrostaticPE(attr_name='electrostatic_pe')"
-    with pytest.raises(GraphPEValueError, match="'x' is not a free name"):
-        ElectrostaticPE(attr_name="x")

@@ -34,18 +34,6 @@ def test_values(random_graph, normalization, drop):
         torch.testing.assert_close(transform(batch).heat_kernel_pe, torch.cat(singles), atol=1e-6, rtol=1e-5)
 
 
-def test_permutation(random_graph):
-    graph = random_graph(7, weighted=True)
-    n = graph.num_nodes
-    new = torch.from_numpy(np.random.default_rng(1).permutation(n))
-    moved = Data(edge_index=new[graph.edge_index], edge_weight=graph.edge_weight, num_nodes=n)
-    pair = HeatKernelPE([1.0], level="pair", normalization="rw")
-    was, now = (pair(data).heat_kernel_pe.view(n, n) for data in (graph, moved))
-    torch.testing.assert_close(now[new][:, new], was)
-    was, now = (HeatKernelPE([1.0])(data).heat_kernel_pe for data in (graph, moved))
-    torch.testing.assert_close(now[new], was)
-
-
 def test_values_of_the_released_code(random_graph):
     # HKdiagSE: sum of exp(-t lambda) phi^2 over the eigenvalues of D - A above 1e-8.
     graph = random_graph(5, undirected=True)

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import numpy as np
-import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEValueError
 from graphpe.transforms.compose import Compose
 from graphpe.transforms.depth_pe import DepthPE
 from graphpe.transforms.reachability_pe import ReachabilityPE
@@ -32,18 +29,3 @@ def test_reversal_transposes(random_graph):
     )
     assert torch.equal(ahead, back.t())
     assert not torch.equal(ahead, back)
-
-
-def test_permutation(random_graph):
-    graph = random_graph(7)
-    n = graph.num_nodes
-    new = torch.from_numpy(np.random.default_rng(1).permutation(n))
-    moved = Data(edge_index=new[graph.edge_index], num_nodes=n)
-    was, now = (ReachabilityPE()(data).reachability.view(n, n) for data in (graph, moved))
-    assert torch.equal(now[new][:, new], was)
-
-
-def test_name():
-    assert repr(ReachabilityPE()) == "ReachabilityPE(attr_name='reachability')"
-    with pytest.raises(GraphPEValueError, match="'a batch' contains 'batch'"):
-        ReachabilityPE(attr_name="a batch")

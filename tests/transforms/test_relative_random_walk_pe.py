@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 from torch_geometric.transforms import AddRandomWalkPE
 
 from graphpe import transforms as T
@@ -36,20 +36,6 @@ def test_weights_and_both_ways(random_graph):
         expected = torch.stack([torch.linalg.matrix_power(m, k) for k in range(5)], dim=-1)
         actual = RelativeRandomWalkPE(5, undirected=True)(data).rrwp
         torch.testing.assert_close(actual, expected.view(-1, 5).float(), atol=1e-6, rtol=0)
-
-
-def test_batch_data_and_packed_agree(random_graph):
-    graphs = [random_graph(seed) for seed in range(12)]
-    transform = RelativeRandomWalkPE(6)
-    singles = [transform(graph) for graph in graphs]
-    batch = transform(Batch.from_data_list(graphs))
-    packed = transform(PackedGraphs.from_data_list(graphs))
-    assert torch.equal(batch.rrwp, torch.cat([single.rrwp for single in singles]))
-    assert torch.equal(packed.pair["rrwp"], batch.rrwp)
-    assert torch.equal(Batch.from_data_list(singles).rrwp, batch.rrwp)
-    for single, again in zip(singles, batch.to_data_list(), strict=True):
-        assert torch.equal(single.rrwp, again.rrwp)
-    assert all("rrwp" not in graph for graph in graphs)
 
 
 def test_nodes_may_be_numbered_otherwise(random_graph):

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.errors import GraphPETypeError, GraphPEValueError
@@ -35,22 +34,6 @@ def test_embedding_table_of_the_vocabulary(random_graph):
         seen |= set(out.unique().tolist())
     assert seen == {0, 1, 2, 3, 4}
     assert ShortestPathPE().vocabulary is ShortestPathPE(3, weighted=True).vocabulary is None
-
-
-def test_batch(random_graph):
-    graphs = [random_graph(seed) for seed in range(6)]
-    whole = ShortestPathPE(4)(Batch.from_data_list(graphs))
-    for got, graph in zip(whole.to_data_list(), graphs, strict=True):
-        assert torch.equal(got.shortest_path, ShortestPathPE(4)(graph).shortest_path)
-
-
-def test_permutation(random_graph):
-    graph = random_graph(7)
-    n = graph.num_nodes
-    new = torch.from_numpy(np.random.default_rng(1).permutation(n))
-    moved = Data(edge_index=new[graph.edge_index], num_nodes=n)
-    was, now = (ShortestPathPE(undirected=False)(data).shortest_path.view(n, n) for data in (graph, moved))
-    assert torch.equal(now[new][:, new], was)
 
 
 def test_compose_is_each_alone(random_graph):

@@ -109,7 +109,7 @@ class ClrsAdapter(TaskAdapter):
 def _checked(output: Any, batch: Batch) -> Parts:
     parts = output if isinstance(output, Parts) else Parts(*output)
     check_node_outputs(parts.nodes, batch)
-    return parts
+    return Parts(parts.nodes.float(), None if parts.pairs is None else parts.pairs.float())
 
 
 @dataclass

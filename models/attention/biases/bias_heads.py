@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graphpe.models.precision import ExactBuffers
+
 
 class TableHead(nn.Module):
     """A learned number for each distance, b_h[min(round(D), size - 1)]: Graphormer's spatial bias. Starts at zero.
@@ -65,7 +67,7 @@ class T5Head(nn.Module):
         return self.table(torch.where(distance < exact, distance, far.clamp(max=size - 1)).long())
 
 
-class AlibiHead(nn.Module):
+class AlibiHead(ExactBuffers):
     """-m_h D with fixed slopes m_h = 2^(-8 h / H), h = 1 ... H (Press et al. 2022).
 
     Args:

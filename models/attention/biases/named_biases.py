@@ -12,6 +12,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.pair_bias import PairBias
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.precision import in_half_precision
 
 
 def graphormer_bias(heads: int, max_distance: int, key: str = "shortest_path") -> PairBias:
@@ -98,6 +99,7 @@ class RelationKeys(nn.Module):
         self.unreachable = unreachable
         self.keys = nn.Parameter(torch.zeros(max_distance + 2, width // heads))
 
+    @in_half_precision
     def forward(self, batch: Data, pairs: PairSet, query: Tensor) -> Tensor:
         """From queries `[N, D]` to what is added to the logits of the pairs, `[P, H]`."""
         value = pairs.take(read_encoding(batch, self.key, 1)).squeeze(1).double()

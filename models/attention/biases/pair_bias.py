@@ -25,6 +25,7 @@ from graphpe.models.attention.biases.bias_heads import (
 )
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.precision import in_half_precision
 
 Head = Literal["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussian", "mlp", "path"]
 Mode = Literal["add", "multiply", "both"]
@@ -145,12 +146,13 @@ class PairBias(nn.Module):
         self.add = self._part() if mode != "multiply" else None
         self.multiply = self._part() if mode != "add" else None
 
+    @in_half_precision
     def forward(self, batch: Data, pairs: PairSet) -> PairFactors:
         """What the encoding does to the attention of the pairs."""
         value = read_encoding(batch, self.key, self.channels)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: PairBias takes real values")
-        value = value if value.dtype == torch.float64 else value.float()
+        value = value.to(torch.promote_types(next(self.parameters()).dtype, torch.float32))
         eccentricity = None
         if self.head == "fire":
             eccentricity = _eccentricity(value, self._reachable(value), batch, pairs)

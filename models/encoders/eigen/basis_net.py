@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_not_negative
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, Eigenpairs
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
+from graphpe.models.precision import in_half_precision
 
 
 class BasisNet(EigenpairEncoder):
@@ -114,6 +115,7 @@ class BasisNet(EigenpairEncoder):
         self.mean = nn.ModuleList(nn.Linear(widths[i], hidden, bias=False) for i in range(layers))
         self.rho = starts_at_zero(feed_forward(hidden, hidden, width, post_layers))
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         eigen = self.read(batch).scaled()

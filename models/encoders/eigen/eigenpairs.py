@@ -152,8 +152,11 @@ class EigenpairEncoder(nn.Module):
         return self.parts + self.value_width
 
     def read(self, batch: Data, randomise: bool = False) -> Eigenpairs:
-        """The eigenpairs of a batch in the parameters' precision; signs or phases drawn afresh if `randomise`."""
-        name, dtype = type(self).__name__, next(self.parameters()).dtype
+        """The eigenpairs of a batch in the parameters' precision, at least float32.
+
+        Signs or phases are drawn afresh if `randomise`.
+        """
+        name, dtype = type(self).__name__, torch.promote_types(next(self.parameters()).dtype, torch.float32)
         vectors = read_encoding(batch, self.key, self.k, self.potentials)
         if vectors.is_complex() != self.complex:
             kind, wanted = ("complex", "complex=True") if vectors.is_complex() else ("real", "complex=False")

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_flags
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
+from graphpe.models.precision import in_half_precision
 
 
 class EigenvectorDeepSet(EigenpairEncoder):
@@ -90,6 +91,7 @@ class EigenvectorDeepSet(EigenpairEncoder):
         self.phi = feed_forward(self.token_width, 2 * hidden, hidden, layers).append(nn.ReLU())
         self.rho = starts_at_zero(feed_forward(hidden, 2 * hidden, width, post_layers))
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         eigen = self.read(batch, randomise=self.training and self.random_signs)

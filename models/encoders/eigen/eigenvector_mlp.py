@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_flags
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
+from graphpe.models.precision import in_half_precision
 
 
 class EigenvectorMLP(EigenpairEncoder):
@@ -79,6 +80,7 @@ class EigenvectorMLP(EigenpairEncoder):
         self.random_signs = random_signs
         self.network = starts_at_zero(feed_forward(self.pairs * (self.parts + 1), hidden, width, layers))
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         eigen = self.read(batch, randomise=self.training and self.random_signs)

@@ -10,6 +10,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.encoders.set_attention import SetTransformerLayer
+from graphpe.models.precision import in_half_precision
 
 
 class EigenvectorTransformer(EigenpairEncoder):
@@ -109,6 +110,7 @@ class EigenvectorTransformer(EigenpairEncoder):
         self.stack = nn.ModuleList(SetTransformerLayer(hidden, heads, dropout=dropout) for _ in range(layers))
         self.rho = starts_at_zero(feed_forward(hidden, 2 * hidden, width, post_layers))
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         eigen = self.read(batch, randomise=self.training and self.random_signs)

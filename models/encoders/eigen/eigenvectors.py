@@ -10,6 +10,7 @@ from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.eigen.random_phases import random_phases
 from graphpe.models.encoders.reading import per_graph, read_encoding
+from graphpe.models.precision import in_half_precision
 
 
 class EigenvectorEncoding(nn.Module):
@@ -52,6 +53,7 @@ class EigenvectorEncoding(nn.Module):
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The eigenvectors at the model's width, `[num_nodes, width]`."""
         vectors = read_encoding(batch, self.key, self.k)

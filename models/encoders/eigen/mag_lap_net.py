@@ -13,6 +13,8 @@ from graphpe.arguments import check_choice, check_counts, check_flags, check_pro
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
 from graphpe.models.encoders.set_attention import SetAttention
+from graphpe.models.layers.normalization import RowLayerNorm
+from graphpe.models.precision import in_half_precision
 
 
 class MagLapNet(EigenpairEncoder):
@@ -115,13 +117,14 @@ class MagLapNet(EigenpairEncoder):
         self.random_signs = random_signs
         inner = self.parts * hidden
         self.element = ElementNetwork(phi, self.parts, inner, inner, 1, directed=complex)
-        self.norm = nn.LayerNorm(1 + inner) if attention else None
+        self.norm = RowLayerNorm(1 + inner) if attention else None
         head_width = max((1 + inner) // heads, 1)
         self.mix = SetAttention(1 + inner, heads, head_width, bias=False, dropout=self.dropout) if attention else None
         self.aggregate = nn.Linear(self.pairs * (1 + inner), width)
         nn.init.zeros_(self.aggregate.weight)
         nn.init.zeros_(self.aggregate.bias)
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         eigen = self.read(batch, randomise=self.training and self.random_signs).scaled()

@@ -11,6 +11,7 @@ from graphpe.arguments import check_choice, check_counts, check_flags
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
+from graphpe.models.precision import in_half_precision
 
 Rho = Literal["mlp", "deepset"]
 
@@ -118,6 +119,7 @@ class SignNet(EigenpairEncoder):
         joined = channels if rho == "deepset" else self.pairs * channels
         self.join = starts_at_zero(feed_forward(joined, hidden, width, post_layers))
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         eigen = self.read(batch, randomise=self.training and self.random_signs and self.complex).scaled()

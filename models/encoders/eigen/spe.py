@@ -14,6 +14,7 @@ from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, Eigenpair
 from graphpe.models.encoders.eigen.relu_sums import relu_sums
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.precision import in_half_precision
 
 Reduction = Literal["pairs", "rows"]
 
@@ -124,6 +125,7 @@ class SPE(EigenpairEncoder):
         features = hidden if reduction == "pairs" else 2 * hidden
         self.rho = starts_at_zero(feed_forward(features, hidden, width, post_layers))
 
+    @in_half_precision
     def forward(self, batch: Data) -> Tensor:
         """The encoding at the model's width, `[num_nodes, width]`."""
         eigen = self.read(batch).scaled()
@@ -139,7 +141,8 @@ class SPE(EigenpairEncoder):
 
     def _weighted(self, eigen: Eigenpairs) -> Tensor:
         """The left factor of z: z_ij = sum_r left[i, m, r] vectors[j, r], `[N, M, K * parts]`."""
-        weight = self.psi(eigen.labelled_values) * eigen.taper(self.taper).unsqueeze(2)
+        values = eigen.labelled_values.to(next(self.psi.parameters()).dtype)
+        weight = self.psi(values) * eigen.taper(self.taper).unsqueeze(2)
         weight = weight.index_select(0, eigen.graph)  # [N, K, parts * M]
         if not self.complex:
             return (eigen.vectors * weight).transpose(1, 2)

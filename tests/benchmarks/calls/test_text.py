@@ -86,6 +86,19 @@ def test_missing_and_surplus_arguments(text: str) -> None:
         build(text, CLASSES, "encoding")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    width: int = 8
+    heads: int = 2
+
+
+def test_arguments_that_need_their_names() -> None:
+    with pytest.raises(GraphPEValueError, match=r"name them, Named\(width=16, heads=4\)$"):
+        build("Named(16, heads=4)", {"Named": Named}, "model")
+    with pytest.raises(GraphPEValueError, match=r"it takes width=8, heads=2"):
+        build("Named(1, 2, 3)", {"Named": Named}, "model")
+
+
 def test_supplied_parameters_cannot_be_given() -> None:
     with pytest.raises(GraphPEValueError, match="no argument 'sign'; it takes k"):
         bind(parse_call("LaplacianThing(1, sign='x')"), LaplacianThing, without=("sign",))

@@ -21,18 +21,21 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 def test_the_next_waits(tmp_path: Path) -> None:
     inside = threading.Event()
+    said = []
 
     def hold() -> None:
         with locked(tmp_path, "busy"):
             inside.set()
             time.sleep(0.3)
+            said.append("held")
 
     thread = threading.Thread(target=hold)
     thread.start()
     inside.wait()
     with locked(tmp_path, "busy", wait=30):
-        assert not thread.is_alive() or thread.join(1) is None
+        said.append("next")
     thread.join()
+    assert said == ["held", "next"]
 
 
 def test_a_killed_process_lets_go(tmp_path: Path) -> None:

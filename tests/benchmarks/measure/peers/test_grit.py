@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,6 @@ import pytest
 import torch
 
 from graphpe.benchmarks.measure.peers.grit import Grit, GritLayer, full_pairs, scattered_softmax
-
-REFERENCE = Path(os.environ.get("GRAPHPE_REFERENCE", Path(__file__).parents[4] / "shared" / "reference"))
 
 
 @pytest.mark.parametrize(
@@ -20,11 +17,8 @@ def test_parameters_of_a_layer(width, heads, parameters):
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_values_of_the_released_layer(mode):
-    path = REFERENCE / "golden" / "grit_layer.npz"
-    if not path.exists():
-        pytest.skip(f"no {path}")
-    with np.load(path) as file:
+def test_values_of_the_released_layer(mode: str, golden: Path) -> None:
+    with np.load(golden / "grit_layer.npz") as file:
         values = {key: torch.from_numpy(file[key]) for key in file.files}
     layer = GritLayer(16, 4)
     layer.load_state_dict({key[len("param:") :]: value for key, value in values.items() if key.startswith("param:")})

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
@@ -16,19 +14,14 @@ from graphpe.benchmarks.measure.peers.relational import (
     pad_pairs,
 )
 
-REFERENCE = Path(os.environ.get("GRAPHPE_REFERENCE", Path(__file__).parents[4] / "shared" / "reference"))
-
 
 def test_parameters_of_a_layer() -> None:
     layer = RelationalLayer(64, 8, node_hidden=32, edge_hidden_1=16, edge_hidden_2=8)
     assert sum(parameter.numel() for parameter in layer.parameters()) == 40_120
 
 
-def test_values_of_the_released_layer() -> None:
-    path = REFERENCE / "golden" / "relational_layer.npz"
-    if not path.exists():
-        pytest.skip(f"no {path}")
-    with np.load(path) as file:
+def test_values_of_the_released_layer(golden: Path) -> None:
+    with np.load(golden / "relational_layer.npz") as file:
         values = {key.removeprefix("param:rt_aggr/"): torch.from_numpy(file[key]) for key in file.files}
     layer = RelationalLayer(16, 4, node_hidden=24, edge_hidden_1=12, edge_hidden_2=8)
     attention = layer.attention

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,35 +11,11 @@ from torch_geometric.utils import to_dense_adj
 from graphpe.benchmarks.tasks.molecules.zinc import Zinc
 from graphpe.errors import GraphPERuntimeError
 
-COUNTS = {"train": 6, "val": 3, "test": 4}
-
-
-def write_zinc(folder: Path) -> dict[str, list[dict[str, torch.Tensor]]]:
-    """Random molecules in the layout of PyG's download."""
-    raw = folder / "raw"
-    raw.mkdir(parents=True)
-    parts = {}
-    for name, count in COUNTS.items():
-        molecules = []
-        for _ in range(count):
-            n = int(torch.randint(2, 9, ()))
-            bonds = torch.randint(0, 4, (n, n)).triu(1)
-            molecules.append(
-                {
-                    "num_atom": n,
-                    "atom_type": torch.randint(0, 28, (n,), dtype=torch.uint8),
-                    "bond_type": (bonds + bonds.t()).to(torch.uint8),
-                    "logP_SA_cycle_normalized": torch.randn(1),
-                }
-            )
-        (raw / f"{name}.pickle").write_bytes(pickle.dumps(molecules))
-        (raw / f"{name}.index").write_text(",".join(map(str, range(count))) + "\n")
-        parts[name] = molecules
-    return parts
+WriteZinc = Callable[[Path], dict[str, list[dict[str, torch.Tensor]]]]
 
 
 @pytest.mark.parametrize("subset", [True, False])
-def test_files_in_the_layout_of_pyg(tmp_path: Path, subset: bool) -> None:
+def test_files_in_the_layout_of_pyg(write_zinc: WriteZinc, tmp_path: Path, subset: bool) -> None:
     molecules = [each for part in write_zinc(tmp_path).values() for each in part]
     data = Zinc(root=str(tmp_path), subset=subset, download=False).load(progress=False)
     assert {part: ids.tolist() for part, ids in data.split.items()} == {
@@ -58,7 +34,7 @@ def test_files_in_the_layout_of_pyg(tmp_path: Path, subset: bool) -> None:
     )
 
 
-def test_bad_files(tmp_path: Path) -> None:
+def test_bad_files(write_zinc: WriteZinc, tmp_path: Path) -> None:
     with pytest.raises(GraphPERuntimeError, match=r"ZINC is not in .*raw: put PyG's files there"):
         Zinc(root=str(tmp_path / "none"), download=False).load(progress=False)
     assert not (tmp_path / "none").exists()
