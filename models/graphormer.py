@@ -22,8 +22,8 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.nodes import node_to_graph
-from graphpe.models.layers.text import call_text
 from graphpe.models.layers.normalization import RowLayerNorm
+from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
 from graphpe.models.precision import in_half_precision
 

@@ -26,8 +26,8 @@ from graphpe.models.attention.relational.attention import relational_attention
 from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
 from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
-from graphpe.models.layers.text import call_text
 from graphpe.models.layers.normalization import RowLayerNorm
+from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
 
 Attention = Literal["full", "sparse"]

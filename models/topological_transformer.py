@@ -26,8 +26,8 @@ from graphpe.models.attention.softmax.tree_mask import MaskSharing, TreeAttentio
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.nodes import node_to_graph
-from graphpe.models.layers.text import call_text
 from graphpe.models.layers.normalization import RowLayerNorm
+from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
 
 
