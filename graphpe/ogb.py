@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -138,8 +139,8 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
     return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
 
 
-def read_rows(path: Path) -> list[list[str]]:
-    """Rows of a gzipped CSV file as text: `nan`, `null`, `None` and `NA` stay words.
+def read_rows(path: Path, count: int | None = None) -> list[list[str]]:
+    """Rows of a gzipped CSV file as text, the first `count` or all: `nan`, `null`, `None` and `NA` stay words.
 
     Raises:
         GraphPERuntimeError: If the file cannot be read.
@@ -147,7 +148,7 @@ def read_rows(path: Path) -> list[list[str]]:
     limit = csv.field_size_limit(sys.maxsize)
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            return [row for row in csv.reader(file) if row]
+            return [row for row in islice(csv.reader(file), count) if row]
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise GraphPERuntimeError(f"{path} cannot be read ({error})") from None
     finally:

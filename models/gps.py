@@ -28,6 +28,7 @@ from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.message_passing import edge_rows
 from graphpe.models.precision import in_half_precision
+from graphpe.models.unread import warn_unread
 
 GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
 
@@ -198,6 +199,7 @@ class GPS(nn.Module):
         """
         members = node_to_graph(batch)
         x = self.node_encoder(batch)  # [N, D]
+        warn_unread(self, batch)
         for encoding in self.encodings:
             x = x + encoding(batch)
         edge = edge_rows(batch, self.edge_encoder, self.plain_edge)

@@ -26,6 +26,7 @@ from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
+from graphpe.models.unread import warn_unread
 
 Attention = Literal["sparse", "full"]
 
@@ -165,6 +166,7 @@ class GraphTransformer(nn.Module):
         """
         members = node_to_graph(batch)
         x = self.node_encoder(batch)  # [N, D]
+        warn_unread(self, batch)
         for encoding in self.encodings:
             x = x + encoding(batch)
         edges = self._edge_features(batch)

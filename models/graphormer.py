@@ -26,6 +26,7 @@ from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
 from graphpe.models.precision import in_half_precision
+from graphpe.models.unread import warn_unread
 
 GraphormerReadout = Literal["virtual", "mean", "sum", "max", "none"]
 
@@ -177,6 +178,7 @@ class Graphormer(nn.Module):
         """
         members = node_to_graph(batch)
         x = self.node_encoder(batch)  # [N, D]
+        warn_unread(self, batch)
         for encoding in self.encodings:
             x = x + encoding(batch)
         x = x + self._degrees(batch, x)

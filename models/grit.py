@@ -29,6 +29,7 @@ from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import exactly, in_half_precision
+from graphpe.models.unread import warn_unread
 
 Attention = Literal["full", "sparse"]
 
@@ -196,6 +197,7 @@ class GRIT(nn.Module):
 
     def _nodes(self, batch: Data, members: NodeToGraph) -> Tensor:
         x = self.node_encoder(batch)  # [N, D]
+        warn_unread(self, batch)
         for encoding in self.encodings:
             x = x + encoding(batch)
         if not self.pair_encodings:

@@ -23,6 +23,7 @@ from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
+from graphpe.models.unread import warn_unread
 
 
 class _MessagePassing(nn.Module):
@@ -83,6 +84,7 @@ class _MessagePassing(nn.Module):
         """
         members = node_to_graph(batch)
         x = self.node_encoder(batch)
+        warn_unread(self, batch)
         for encoding in self.encodings:
             x = x + encoding(batch)
         edge = edge_rows(batch, self.edge_encoder, self.plain_edge)

@@ -29,6 +29,7 @@ from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
+from graphpe.models.unread import warn_unread
 
 Attention = Literal["full", "sparse"]
 GlobalVector = Literal["cat", "node"]
@@ -213,6 +214,7 @@ class RelationalTransformer(nn.Module):
 
     def _run(self, batch: Data, members: NodeToGraph) -> tuple[Tensor, Tensor, PairSet]:
         x = self.node_encoder(batch)  # [N, D]
+        warn_unread(self, batch)
         for encoding in self.encodings:
             x = x + encoding(batch)
         edge_index: Tensor = batch.edge_index

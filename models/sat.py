@@ -27,6 +27,7 @@ from graphpe.models.layers.structure_extractor import Neighbourhood, StructureEx
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
 from graphpe.models.precision import in_half_precision
+from graphpe.models.unread import warn_unread
 
 SATReadout = Literal["cls", "mean", "sum", "max", "none"]
 Activation = Literal["relu", "gelu"]
@@ -177,6 +178,7 @@ class SAT(nn.Module):
         """
         members, edge_index = node_to_graph(batch), batch.edge_index
         x = self.node_encoder(batch)  # [N, D]
+        warn_unread(self, batch)
         for encoding in self.encodings:
             x = x + encoding(batch)
         edge = self.edge_encoder(batch) if self.edge_encoder is not None else None

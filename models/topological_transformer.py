@@ -29,6 +29,7 @@ from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
+from graphpe.models.unread import warn_unread
 
 
 class TopologicalTransformer(nn.Module):
@@ -151,6 +152,7 @@ class TopologicalTransformer(nn.Module):
         """
         members = node_to_graph(batch)
         x = self.node_encoder(batch)  # [N, D]
+        warn_unread(self, batch)
         for encoding in self.encodings:
             x = x + encoding(batch)
         if self.edge_encoder is not None:

@@ -26,7 +26,8 @@ class DirectedRandomWalkPE(Encoding):
     Return probabilities, the diagonal, say nothing here: on a directed acyclic graph they are 0 but for the sinks.
 
     Reversing all edges exchanges the two halves. On an undirected graph they are equal. Without edges, pairs are I and
-    nodes 1/n. Parallel edges count once without `edge_weight` and add with it; self-loops are steps that stay.
+    nodes 1/n. Parallel edges count once without `edge_weight` and add with it (in the released code of Geisler et al.,
+    whose channels and sinks are these, they add); self-loops are steps that stay.
 
     Writes `directed_random_walk_pe`, float32: `[N, 2 (K + 1)]` for nodes (`2 K` without PPR), `[sum n_b^2, 2 (K + 1)]`
     row-major (i, j) for pairs. Time per graph: nodes O(K |E_b|) and some tens of sweeps of O(|E_b|) for PPR, on the

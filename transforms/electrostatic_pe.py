@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
+import numpy as np
 import torch
 
-from graphpe.spectra.electrostatics import STATISTICS, potential_statistics
+from graphpe.errors import GraphPEValueError
+from graphpe.spectra.electrostatics import STATISTICS, potential_statistics, with_the_node_itself
+from graphpe.spectra.laplacian_eigenpairs import symmetrised
 from graphpe.spectra.resistance import pseudo_inverse, resistances
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name
+
+Statistics = Literal["others", "graphgps"]
 
 
 class ElectrostaticPE(Encoding):
@@ -32,16 +39,22 @@ class ElectrostaticPE(Encoding):
     times as large give values c times as small. Solved in float64, O(n^2) time on trees to O(n^3) on dense graphs, on
     the CPU; shared with `ResistancePE` in a `Compose`.
 
-    Differs from GraphGPS's code, whose columns 0, 4, 8 and 9 these are on connected graphs: there the node itself
-    counts as one of the others, so that the maxima are 0 everywhere; column 5 repeats column 1; components are mixed;
-    and isolated nodes give NaN.
+    Differs from GraphGPS's released code, whose columns 0, 4, 8 and 9 these are on connected graphs without parallel
+    edges: there the node itself, with V_uu = 0, counts as one of the others. So the maxima (1, 5) are 0 everywhere, the
+    means (2, 6) are (n - 1) / n times these; and columns 3 and 7 are standard deviations of a sample of n values, not
+    of the n - 1 others as a population: sqrt(s^2 + m^2 / n) with s and m these deviations and means. `statistics=
+    "graphgps"` gives all ten columns as there. In both, components are kept apart and isolated nodes have zeros (there:
+    components are mixed, isolated nodes give NaN), and column 5 is that of V_uv (there: column 1 once more; both 0).
 
     Args:
+        statistics: `"others"`: as in the table; `"graphgps"`: with the node itself among the others and deviations of a
+            sample, as in GraphGPS's code.
         attr_name: Key of the encoding.
 
     Raises:
         GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
-        GraphPEValueError: When called, there is no `edge_index`, or `edge_weight` is negative or not finite.
+        GraphPEValueError: `statistics` is not known; when called, there is no `edge_index`, or `edge_weight` is
+            negative or not finite.
 
     References:
         Kreuzer, Beaini, Hamilton, Létourneau, Tossou: Rethinking Graph Transformers with Spectral Attention. NeurIPS
@@ -57,7 +70,11 @@ class ElectrostaticPE(Encoding):
                 [ 0.0000,  0.0000,  0.0000,  0.0000]])
     """
 
-    def __init__(self, *, attr_name: str = "electrostatic_pe") -> None:
+    def __init__(self, *, statistics: Statistics = "others", attr_name: str = "electrostatic_pe") -> None:
+        if statistics not in get_args(Statistics):
+            known = ", ".join(map(repr, get_args(Statistics)))
+            raise GraphPEValueError(f"statistics must be one of {known}, got {statistics!r}")
+        self.statistics: Statistics = statistics
         self.attr_name = check_attr_name(attr_name)
 
     @property
@@ -72,4 +89,9 @@ class ElectrostaticPE(Encoding):
     def encode(self, plan: Plan) -> Values:
         """Statistics of each node."""
         limit = torch.finfo(torch.float32).max
-        return Values(node={self.attr_name: potential_statistics(plan).clamp(-limit, limit).float()})
+        value = potential_statistics(plan)
+        if self.statistics == "graphgps":
+            label = plan.once(symmetrised).components.label
+            sizes = torch.from_numpy(np.bincount(label)[label]).to(value.device)
+            value = with_the_node_itself(value, sizes)
+        return Values(node={self.attr_name: value.clamp(-limit, limit).float()})

@@ -31,6 +31,12 @@ class LaplacianPE(SpectralEncoding):
     orthonormal basis of its eigenspace. Small graphs are solved densely in float64, O(n^3) time and O(n^2) memory a
     graph; large sparse ones by shift-invert (see `graphpe.eigen.lowest`).
 
+    Differs from released code: PyG's `AddLaplacianEigenvectorPE` drops one vector however many components there are,
+    gives isolated nodes eigenvalue 1 and directed graphs the real parts of a matrix that is not symmetric, and fails
+    where a graph has fewer than k. GraphGPS's `LapPE` (and the forks of it) keeps the zero modes
+    (`drop_zero_modes=False`), pads with NaN, gives isolated nodes eigenvalue 1, and takes "rw" through a solver for
+    symmetric matrices, which it is not. In both parallel edges add.
+
     Args:
         k: Number of eigenvectors, 1 to 4096.
         normalization: `"sym"`, `"comb"` or `"rw"`.

@@ -10,9 +10,9 @@ import torch
 
 from graphpe.arguments import check_flags, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
-from graphpe.spectra.laplacian_eigenpairs import magnetic_eigenpairs, magnetic_spectrum
+from graphpe.spectra.laplacian_eigenpairs import edge_phase_spectrum, magnetic_eigenpairs, magnetic_spectrum
 from graphpe.spectra.signs import Convention, check_convention, orient
-from graphpe.structure.laplacian import Normalization, check_normalization
+from graphpe.structure.laplacian import Magnetic, Normalization, check_normalization, check_phases
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_count
 
@@ -27,6 +27,14 @@ class MagneticLaplacianPE(SpectralEncoding):
 
     A graph that lists both directions of every edge has no direction: the vectors are then those of the Laplacian.
     Apply the transform before inverse edges are added.
+
+    That is the definition of Geisler et al.; their released code differs in that an isolated node has eigenvalue 1
+    ("sym") and that weights are not supported. `phases="edges"` is the definition of Huang et al., published with
+    several potentials: each edge has a phase, so that a reciprocal pair enters as 2 cos(2 pi q), not as 1, and counts
+    twice in the degrees; self-loops are left out; and an isolated node has eigenvalue 1 ("sym", "rw"). Only on graphs
+    without reciprocal pairs, self-loops and isolated nodes are both the same. It differs from their released code in
+    parallel edges, which add there. Reciprocal pairs make the vectors depend on q, also in a graph that lists both
+    directions of every edge, where the lowest eigenvalue is then not 0.
 
     Writes, with B graphs and N nodes in total:
 
@@ -54,6 +62,7 @@ class MagneticLaplacianPE(SpectralEncoding):
             number of nodes, so that no path turns the phase by more than 2 pi q.
         potentials: Q: the encoding is computed at q, 2 q, ..., Q q.
         normalization: `"sym"`, `"comb"` or `"rw"`.
+        phases: `"pairs"` (Geisler et al.) or `"edges"` (Huang et al.).
         sign: `"random"` (a fresh phase for each graph and eigenvector at each call), `"canonical"` (a rule that does
             not depend on the order of the nodes, see `graphpe.spectra.signs`) or `"none"` (as the solver leaves them).
         seed: Of the random phases. In a `DataLoader` worker, worker and epoch are mixed in.
@@ -66,8 +75,7 @@ class MagneticLaplacianPE(SpectralEncoding):
 
     References:
         Geisler, Li, Mankowitz, Cemgil, Günnemann, Paduraru: Transformers Meet Directed Graphs. ICML 2023, section 4.
-        Huang, Wang, Li: What Are Good Positional Encodings for Directed Graphs? ICLR 2025 (several potentials; there a
-        reciprocal pair counts as two edges, here as an undirected one).
+        Huang, Wang, Li: What Are Good Positional Encodings for Directed Graphs? ICLR 2025 (several potentials).
 
     Example:
         >>> cycle = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=3)  # 1 - cos(2 pi (j / 3 + q))
@@ -87,6 +95,7 @@ class MagneticLaplacianPE(SpectralEncoding):
         relative_q: bool = True,
         potentials: int = 1,
         normalization: Normalization = "sym",
+        phases: Magnetic = "pairs",
         sign: Convention = "random",
         seed: int = 0,
         attr_name: str = "magnetic_eigenvector_pe",
@@ -97,6 +106,8 @@ class MagneticLaplacianPE(SpectralEncoding):
         self.potentials = check_count("potentials", potentials)
         check_normalization(normalization)
         self.normalization: Normalization = normalization
+        check_phases(phases)
+        self.phases: Magnetic = phases
         check_convention(sign)
         self.sign: Convention = sign
         self.seed = check_seed(seed)
@@ -111,16 +122,14 @@ class MagneticLaplacianPE(SpectralEncoding):
     def needs(self) -> list[Need]:
         """The lowest eigenpairs at each potential."""
         hermitian = "comb" if self.normalization == "comb" else "sym"
-        return [
-            Need(magnetic_spectrum, self.k, (self.q * (j + 1), self.relative_q, hermitian))
-            for j in range(self.potentials)
-        ]
+        spectrum = magnetic_spectrum if self.phases == "pairs" else edge_phase_spectrum
+        return [Need(spectrum, self.k, (self.q * (j + 1), self.relative_q, hermitian)) for j in range(self.potentials)]
 
     def encode(self, plan: Plan) -> Values:
         """Eigenvectors, eigenvalues and mask of each graph."""
         graphs = plan.graphs
         spectra = [
-            magnetic_eigenpairs(plan, self.k, self.q * (j + 1), self.relative_q, self.normalization)
+            magnetic_eigenpairs(plan, self.k, self.q * (j + 1), self.relative_q, self.normalization, self.phases)
             for j in range(self.potentials)
         ]
         # Phases are drawn for all potentials of a graph together, so that one graph or many at once get the same.

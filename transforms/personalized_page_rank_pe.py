@@ -16,7 +16,8 @@ class PersonalizedPageRankPE(PairEncoding):
     with T the transition matrix of the weighted edges, where nodes that no edge leaves stay (T_ii = 1). Row i is the
     query (where walks start and restart), column j the key; rows sum to 1, and without edges PPR = I. Equal to the rows
     of networkx's `pagerank(..., alpha=1 - alpha, personalization={i: 1})` on graphs without such nodes. Parallel edges
-    count once without `edge_weight` and add with it; self-loops are steps that stay.
+    count once without `edge_weight` and add with it; self-loops are steps that stay. (What Benchmarking-PEs calls `PPR`
+    are left singular vectors of this matrix; its eigenvectors are `DiffusionPE`.)
 
     Writes `personalized_page_rank`, `[sum n_b^2, 1]` float32, row-major (i, j) for each graph. Solved exactly in
     float64 on the device of the graphs: O(n_b^3) time a graph, and less on the CPU for large sparse ones.

@@ -16,6 +16,9 @@ class RandomWalkPE(Encoding):
     Directed edges are walked in their direction only, and a node that edges enter and none leaves is absorbing
     (probability 1). Parallel edges count once without `edge_weight` and add with it; self-loops are steps that stay.
 
+    GraphGPS's `RWSE` and Benchmarking-PEs's `RWDIFF` are the same numbers, with these differences: in `RWSE` parallel
+    edges add, and a node that edges enter and none leaves has zeros.
+
     Writes `random_walk_pe`, `[N, walk_length]` float32. Time O(walk_length |E_b| n_b) a graph, on the CPU.
 
     Example:

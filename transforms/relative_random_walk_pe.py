@@ -20,6 +20,7 @@ class RelativeRandomWalkPE(PairEncoding):
     The definition is GRIT's on graphs without sinks. A sink (edges enter, none leaves) absorbs: its row is that of I in
     every channel, where GRIT has 0. An isolated node's row is that of I in the first channel, then 0, as in GRIT.
     Parallel edges count once without `edge_weight` and add with it; self-loops are steps that stay.
+    GRIT's code gives two channels for a walk length of 1, here it is one, I.
 
     GRIT's node features, the diagonal, are the rows (i, i): `values[graphpe.graphs.pair_blocks.diagonal_rows(graphs)]`;
     without the constant first channel they are also `RandomWalkPE(walk_length - 1)`.

@@ -21,6 +21,10 @@ class SVDPE(RandomSigns):
     u and v of a triplet share one sign, which is free; triplets of a repeated singular value are some orthonormal basis
     (always so for bipartite parts). O(n^3) a graph; large ones by Lanczos (see `graphpe.spectra.singular`).
 
+    Differs from released code: the layout is that of Hussain et al. (EGT) and digraph_transformer, where parallel edges
+    add and signs are left to the solver. Benchmarking-PEs's `SVD` is of A + I, and leaves out isolated nodes at the end
+    of a graph.
+
     Writes, with B graphs and N nodes in total:
 
     | key | shape | dtype | |

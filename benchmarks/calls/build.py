@@ -12,7 +12,16 @@ from torch import nn
 import graphpe.benchmarks.tasks as tasks
 import graphpe.models as models
 import graphpe.transforms as transforms
-from graphpe.benchmarks.calls.text import Call, bind, build, find_class, parse_call, public_classes
+from graphpe.benchmarks.calls.text import (
+    PUBLISHED,
+    Call,
+    bind,
+    build,
+    encoding_calls,
+    find_class,
+    parse_call,
+    public_classes,
+)
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
@@ -89,12 +98,15 @@ def canonical_model(text: str, task: Task | None = None) -> str:
 
 
 def build_encodings(texts: Sequence[str]) -> list[Encoding]:
-    """Encodings from their texts.
+    """Encodings from their texts; none from the word "none".
 
     Raises:
         GraphPEValueError: For an unknown one, a bad argument, or two that write the same key.
     """
-    built: list[Encoding] = [build(text, encoding_classes(), "encoding") for text in texts]
+    calls = encoding_calls(texts)
+    if calls is None:
+        raise GraphPEValueError(f"{PUBLISHED!r} is for commands with a model: name the encodings")
+    built: list[Encoding] = [build(text, encoding_classes(), "encoding") for text in calls]
     writers: dict[str, Encoding] = {}
     for encoding in built:
         for key in encoding.keys:

@@ -10,12 +10,18 @@ import ast
 import difflib
 import inspect
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from graphpe.errors import GraphPEValueError
+
+NONE = "none"
+"""What stands for no encoding."""
+
+PUBLISHED = "published"
+"""What stands for the encodings that a model is published with, else those that suit the task."""
 
 _NAME_AND_ARGUMENTS = re.compile(r"\s*([A-Za-z][\w-]*)\s*(\(.*\))?\s*", re.DOTALL)
 
@@ -60,6 +66,31 @@ def parse_call(text: str) -> Call:
             f"cannot read the arguments of {text!r}: they must be literals, such as (k=8, sign='none')"
         ) from None
     return Call(name, args, kwargs)
+
+
+def encoding_calls(texts: Sequence[str]) -> tuple[str, ...] | None:
+    """The encodings that texts name, one or several joined by " + " in each.
+
+    Returns:
+        Their calls; () for "none", None for "published".
+
+    Raises:
+        GraphPEValueError: One of these two words stands beside another encoding, or a text names an encoder or a bias,
+            as columns of a grid do.
+    """
+    parts = tuple(part.strip() for text in texts for part in text.split(" + "))
+    for word, meaning in ((NONE, ()), (PUBLISHED, None)):
+        if word in map(_plain, parts):
+            if len(parts) > 1:
+                raise GraphPEValueError(f"encodings are {', '.join(parts)}: {word!r} stands alone, without the others")
+            return meaning
+    for part in parts:
+        if " with " in part or " as " in part:
+            raise GraphPEValueError(
+                f"cannot read {part!r}: only columns of `graphpe grid` name an encoder or a bias; elsewhere they are "
+                "options, --encoder and --bias"
+            )
+    return parts
 
 
 def _plain(name: str) -> str:

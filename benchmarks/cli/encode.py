@@ -33,7 +33,9 @@ def add_encode(parser: CommandParser) -> None:
         type=str,
         help="name of an OGB dataset (ogbg-...), a file that torch.save wrote (a list of PyG Data), or a task's call",
     )
-    parser.add_argument("--encodings", nargs="+", type=str, help='encodings, as calls: "LaplacianPE(k=8)"')
+    parser.add_argument(
+        "--encodings", nargs="+", type=str, help='encodings, as calls: "LaplacianPE(k=8)"; "none" for the bare graphs'
+    )
     parser.add_argument("--out", type=str, default=None, help="folder of the result (default: in the user's cache)")
     parser.add_argument("--root", type=str, default="dataset", help="folder that holds OGB's folder of the dataset")
     parser.add_argument("--workers", type=int, default=0, help="processes that encode; 0: this one (Ray: one a CPU)")

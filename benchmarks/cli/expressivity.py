@@ -27,7 +27,9 @@ def add_expressivity(parser: CommandParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("--data", type=str, help=f"folder that holds {', '.join(DATASETS.values())}")
     parser.add_argument("--sets", nargs="+", type=str, help=f"any of {', '.join(DATASETS)} (default: all)")
-    parser.add_argument("--encodings", nargs="+", type=str, help="encodings, as calls (default: a dozen)")
+    parser.add_argument(
+        "--encodings", nargs="+", type=str, help='encodings, as calls; "none" is always among them (default: a dozen)'
+    )
     parser.add_argument("--out", type=str, default=None, help="file of the table, .md or .csv (default: printed)")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of message passing after the encoding")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers of the comparison")
@@ -48,7 +50,7 @@ def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
         if values[name] < 0:
             raise GraphPEValueError(f"--{name} must not be negative, got {values[name]}")
     texts = values["encodings"] or list(DEFAULT_ENCODINGS)
-    encodings = [None, *(build_encodings([text])[0] for text in texts)]
+    encodings = [None, *(encoding for text in texts for encoding in build_encodings([text]))]
     sets = read_sets(Path(values["data"]).expanduser(), values["sets"] or list(DATASETS))
     verdicts: list[Verdict] = []
     with tqdm(total=len(encodings) * len(sets), leave=False, disable=values["quiet"]) as bar:

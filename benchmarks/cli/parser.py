@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from graphpe.errors import GraphPEError
 
@@ -15,8 +16,15 @@ class UsageError(GraphPEError):
     """The command line or its YAML file is not understood."""
 
 
+class _ExamplesAsWritten(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Options with their types and defaults; examples one a line."""
+
+
 class CommandParser(ArgumentParser):
     """A parser that raises `UsageError` with one line instead of printing its usage and leaving."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_ExamplesAsWritten, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise instead of exiting."""

@@ -51,7 +51,10 @@ def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
         raise UsageError("give --encoding (to compute it) or --key (for what the graphs have), one of them")
     what: Any = values["key"]
     if values["encoding"] is not None:
-        (what,) = build_encodings([values["encoding"]])
+        encodings = build_encodings([values["encoding"]])
+        if len(encodings) != 1:
+            raise UsageError(f"--encoding is {values['encoding']!r}; a picture is of one encoding")
+        (what,) = encodings
     folder = Path(values["data"]).expanduser()
     cache = None if values["cache"] is None else Path(values["cache"])
     root = Path(values["root"]).expanduser()

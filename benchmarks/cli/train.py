@@ -40,8 +40,8 @@ def add_train(parser: CommandParser) -> None:
         nargs="*",
         type=str,
         default=None,
-        help='encodings, as calls: "LaplacianPE(k=8)" "RandomWalkPE(walk_length=8)"; nothing after the option: none; '
-        "without the option: what the model is published with, or else suits the task",
+        help='encodings, as calls: "LaplacianPE(k=8)" "RandomWalkPE(walk_length=8)"; "none", or nothing after it, for '
+        'no encoding; "published", or no option, for what the model is published with, or else suits the task',
     )
 
 

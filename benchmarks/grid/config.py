@@ -7,12 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.errors import GraphPEValueError
 
 Engine = Literal["local", "ray"]
-
-NONE = "none"
-"""The column without an encoding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +95,10 @@ class Column:
         """
         rest, _, bias = text.partition(" as ")
         rest, _, encoder = rest.partition(" with ")
-        parts = tuple(part.strip() for part in rest.split(" + "))
-        if not all(parts) or (" as " in text and not bias.strip()) or (" with " in text and not encoder.strip()):
+        if (
+            not all(part.strip() for part in rest.split(" + "))
+            or (" as " in text and not bias.strip())
+            or (" with " in text and not encoder.strip())
+        ):
             raise GraphPEValueError(f'cannot read the column {text!r}: write "LaplacianPE(k=8) + DegreePE() with SPE"')
-        encodings: tuple[str, ...] | None = parts
-        if parts == (NONE,):
-            encodings = ()
-        elif parts == ("published",):
-            encodings = None
-        return cls(encodings, encoder.strip() or None, bias.strip() or None)
+        return cls(encoding_calls([rest]), encoder.strip() or None, bias.strip() or None)

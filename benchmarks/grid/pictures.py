@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphpe.benchmarks.grid.config import NONE
+from graphpe.benchmarks.calls.text import NONE
 from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.grid.statistics import mean_ranks
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from graphpe.benchmarks.grid.config import NONE
+from graphpe.benchmarks.calls.text import NONE
 from graphpe.benchmarks.grid.pictures import draw_cost, draw_heat_map
 from graphpe.benchmarks.grid.results import Combination, Run
 from graphpe.benchmarks.grid.statistics import holm, mean_ranks, paired_t, sign_flips

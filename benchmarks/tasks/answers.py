@@ -31,6 +31,28 @@ def _mean_score(score: Callable[[Any, Any], float], metric: str, predictions: Te
     return float(np.mean(values))
 
 
+def ranking_area(predictions: Tensor, target: Tensor) -> float:
+    """The area under the ROC curve, averaged over the targets that have both answers.
+
+    Raises:
+        GraphPEValueError: If none has.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    return _mean_score(roc_auc_score, "ROC-AUC", predictions, target)
+
+
+def average_precision(predictions: Tensor, target: Tensor) -> float:
+    """Average precision, averaged over the targets that have both answers.
+
+    Raises:
+        GraphPEValueError: If none has.
+    """
+    from sklearn.metrics import average_precision_score
+
+    return _mean_score(average_precision_score, "AP", predictions, target)
+
+
 @dataclass
 class RankedLabels(GraphTargets):
     """Scored by the area under the ROC curve, averaged over the targets that have both answers."""
@@ -38,9 +60,7 @@ class RankedLabels(GraphTargets):
     metric: ClassVar[str] = "ROC-AUC"
 
     def _score(self, predictions: Tensor, target: Tensor) -> float:
-        from sklearn.metrics import roc_auc_score
-
-        return _mean_score(roc_auc_score, self.metric, predictions, target)
+        return ranking_area(predictions, target)
 
 
 @dataclass
@@ -50,6 +70,4 @@ class PreciseLabels(GraphTargets):
     metric: ClassVar[str] = "AP"
 
     def _score(self, predictions: Tensor, target: Tensor) -> float:
-        from sklearn.metrics import average_precision_score
-
-        return _mean_score(average_precision_score, self.metric, predictions, target)
+        return average_precision(predictions, target)

@@ -34,4 +34,6 @@ class ClassTargets(GraphTargets):
         best = int(counts.argmax())
         logits = torch.zeros(len(indices), self.classes)
         logits[:, best] = 1
-        return self.evaluate(logits, indices), f"class {best}"
+        return self.evaluate(
+            logits, indices
+        ), f"class {self.adapter.class_names[best] if self.adapter.class_names else best}"

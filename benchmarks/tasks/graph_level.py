@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,7 +17,6 @@ from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.heads import MLPReadout
 from graphpe.models.layers.inputs import CategoricalEdges, CategoricalNodes, LinearEdges, LinearNodes
-from graphpe.ogb import evaluator
 
 Loss = Literal["binary", "absolute", "squared", "classes", "balanced"]
 
@@ -38,6 +36,8 @@ class GraphAdapter(TaskAdapter):
         edge_channels: Columns of a numeric `edge_attr`; 0 where it is categorical or there is none.
         shift: Subtracted from the targets for the loss, one for each, and added to outputs; empty for nothing.
         scale: What the targets are divided by after that; empty for nothing.
+        target_names: Names of the targets; empty where they have none.
+        class_names: Words of the classes; empty where they have none.
     """
 
     node_categories: tuple[int, ...]
@@ -48,6 +48,8 @@ class GraphAdapter(TaskAdapter):
     edge_channels: int = 0
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    target_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     def state(self) -> dict[str, Any]:
         return {
@@ -59,6 +61,8 @@ class GraphAdapter(TaskAdapter):
             "edge_channels": self.edge_channels,
             "shift": list(self.shift),
             "scale": list(self.scale),
+            "target_names": list(self.target_names),
+            "class_names": list(self.class_names),
         }
 
     @classmethod
@@ -78,6 +82,8 @@ class GraphAdapter(TaskAdapter):
                 int(state.get("edge_channels", 0)),
                 tuple(float(value) for value in state.get("shift", ())),
                 tuple(float(value) for value in state.get("scale", ())),
+                tuple(str(name) for name in state.get("target_names", ())),
+                tuple(str(name) for name in state.get("class_names", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise GraphPEValueError(f"expected the ends of a graph-level task, but {error} is wrong") from None
@@ -156,6 +162,21 @@ class GraphTargets(TaskData):
             raise GraphPEValueError(f"predictions must be {expected}, one row a graph, got {list(predictions.shape)}")
         return self._score(predictions, target)
 
+    def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
+        """The metric of each target alone; empty where there is one."""
+        target = self.graphs.graph["y"][indices]
+        count = target.shape[1]
+        if count == 1:
+            return {}
+        names = self.adapter.target_names or tuple(f"target {column}" for column in range(count))
+        scores: dict[str, float | None] = {}
+        for column, name in enumerate(names):
+            try:
+                scores[name] = self._score_target(predictions[:, [column]], target[:, [column]])
+            except GraphPEValueError:  # not defined for this one, which the average leaves out
+                scores[name] = None
+        return scores
+
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
         """The metric of the best constant for each target on the training part."""
         constant = self._constant(self.graphs.graph["y"][self.split["train"]].double())
@@ -164,6 +185,9 @@ class GraphTargets(TaskData):
 
     @abstractmethod
     def _score(self, predictions: Tensor, target: Tensor) -> float: ...
+
+    def _score_target(self, predictions: Tensor, target: Tensor) -> float:
+        return self._score(predictions, target)
 
     def _columns(self, target: Tensor) -> int:
         return target.shape[1]
@@ -184,52 +208,6 @@ class AbsoluteErrors(GraphTargets):
 
     def _constant(self, target: Tensor) -> Tensor:
         return target.median(0).values
-
-
-@dataclass
-class OGBTargets(GraphTargets):
-    """Scored by OGB's evaluator.
-
-    Attributes:
-        dataset: OGB's name.
-    """
-
-    dataset: str = ""
-    _key: ClassVar[str]
-
-    def _score(self, predictions: Tensor, target: Tensor) -> float:
-        try:
-            result = evaluator(self.dataset).eval(
-                {"y_true": target.numpy().astype(np.float64), "y_pred": predictions.numpy().astype(np.float64)}
-            )
-        except RuntimeError as error:  # no target has both answers
-            raise GraphPEValueError(f"{self.metric} is not defined for these {len(target)} graphs: {error}") from None
-        return float(result[self._key])
-
-
-@dataclass
-class RankedTargets(OGBTargets):
-    """Scored by the area under the ROC curve, averaged over targets."""
-
-    metric: ClassVar[str] = "ROC-AUC"
-    _key: ClassVar[str] = "rocauc"
-
-
-@dataclass
-class PreciseTargets(OGBTargets):
-    """Scored by average precision, averaged over targets."""
-
-    metric: ClassVar[str] = "AP"
-    _key: ClassVar[str] = "ap"
-
-
-@dataclass
-class SquaredErrors(OGBTargets):
-    """Scored by the root of the mean squared error."""
-
-    metric: ClassVar[str] = "RMSE"
-    maximize: ClassVar[bool] = False
-    _key: ClassVar[str] = "rmse"
 
 
 def categories(values: Tensor, name: str, sizes: tuple[int, ...]) -> Tensor:

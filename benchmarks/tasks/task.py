@@ -21,7 +21,15 @@ from graphpe.graphs.packed import PackedGraphs
 
 
 class TaskAdapter(ABC):
-    """The two ends of a model for one task, and the loss between them."""
+    """The two ends of a model for one task, and the loss between them.
+
+    Attributes:
+        target_names: Names of the targets; empty where they have none.
+        class_names: Words of the classes of one target, by class id; empty where they have none.
+    """
+
+    target_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -88,6 +96,13 @@ class TaskData(ABC):
     @abstractmethod
     def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
         """The metric of `predictions` (rows as `TaskAdapter.predict` makes them) for the graphs `indices`, in order."""
+
+    def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
+        """The metric of each target alone, by name, as `evaluate` averages them; empty for tasks with one target.
+
+        None stands for a target on which the metric is not defined.
+        """
+        return {}
 
     @abstractmethod
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:

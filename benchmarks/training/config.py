@@ -21,7 +21,8 @@ class TrainConfig:
         root: Folder with the task's data; for python-source a source tree (default: the interpreter's own library).
         model: The model, as a call: "GraphTransformer(width=64, layers=4)"; see `graphpe list models`.
         encodings: Encodings, as calls: "LaplacianPE(k=8)"; see `graphpe list encodings`. Those of nodes are computed
-            once, those of pairs for each batch. None for what the model is published with, or else suits the task.
+            once, those of pairs for each batch. "none" for no encoding; "published", or None, for what the model is
+            published with, or else suits the task.
         encoder: What brings eigenvectors to the model, as a call: "SignNet", "SPE(hidden=16)"; see `graphpe list
             encoders`.
         bias: For models whose attention takes encodings of pairs as biases, how: "PairBias(head='kerple_log')";
@@ -76,7 +77,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.encodings is not None:
-            object.__setattr__(self, "encodings", tuple(self.encodings))
+            texts = (self.encodings,) if isinstance(self.encodings, str) else tuple(self.encodings)
+            object.__setattr__(self, "encodings", texts)
         for name in ("epochs", "batch_size", "devices", "nodes", "threads"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in (

@@ -24,6 +24,7 @@ from graphpe.benchmarks.calls.build import (
     default_encodings,
     split_encodings,
 )
+from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
@@ -43,7 +44,9 @@ def resolve(config: TrainConfig) -> TrainConfig:
     """
     task = canonical_task(config.task, config.root)
     model = canonical_model(config.model, build_task(task))
-    encodings = default_encodings(model, task) if config.encodings is None else config.encodings
+    encodings = None if config.encodings is None else encoding_calls(config.encodings)
+    if encodings is None:
+        encodings = default_encodings(model, task)
     return replace(
         config,
         task=task,
@@ -217,7 +220,7 @@ def _train_in(
     training.fit()
 
     training.load_best()
-    test, _ = training.evaluate("test")
+    test = training.evaluate("test")
     seconds = {"read": loaded - started, "encode": encode_seconds}
     summary = summarise(training, test=test, parameters=parameters, seconds=seconds)
     if fabric.is_global_zero:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
@@ -27,6 +27,20 @@ from graphpe.benchmarks.training.state import TrainState
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
+
+
+class Evaluation(NamedTuple):
+    """What the weights of one moment give on one part of the split.
+
+    Attributes:
+        metric: The metric.
+        loss: The mean loss.
+        by_target: The metric of each target alone, where there are several.
+    """
+
+    metric: float
+    loss: float
+    by_target: dict[str, float | None]
 
 
 @dataclass
@@ -180,8 +194,8 @@ class Training:
         self.optimizer.step()
         return loss.detach()
 
-    def evaluate(self, part: str) -> tuple[float, float]:
-        """The metric and the mean loss of the current weights on a part of the split."""
+    def evaluate(self, part: str) -> Evaluation:
+        """The current weights on a part of the split."""
         indices = self.data.split[part]
         predictions, loss = collect_predictions(
             self.fabric,
@@ -196,12 +210,13 @@ class Training:
             label=part,
             progress=self.progress,
         )
-        return self.data.evaluate(predictions, indices), loss
+        metric = self.data.evaluate(predictions, indices)
+        return Evaluation(metric, loss, self.data.target_scores(predictions, indices))
 
     def _validate(self) -> None:
         state, data = self.state, self.data
         started = time.perf_counter()
-        metric, loss = self.evaluate("valid")
+        metric, loss, by_target = self.evaluate("valid")
         state.seconds["evaluate"] += time.perf_counter() - started
         train_loss = self.fabric.all_reduce(
             torch.tensor(state.loss_sum / max(state.graphs_seen, 1), dtype=torch.float64)
@@ -215,6 +230,7 @@ class Training:
             "train_loss": float(train_loss),  # type: ignore[arg-type]
             "valid_loss": loss,
             f"valid_{data.metric}": metric,
+            **({"valid_by_target": by_target} if by_target else {}),
             "seconds": {key: round(value, 3) for key, value in state.seconds.items()},
         }
         state.history.append(record)

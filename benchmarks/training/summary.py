@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 
-from graphpe.benchmarks.training.loop import Training
+from graphpe.benchmarks.training.loop import Evaluation, Training
+
+_TARGETS_SHOWN = 12
 
 
-def summarise(training: Training, *, test: float, parameters: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+def summarise(training: Training, *, test: Evaluation, parameters: int, seconds: Mapping[str, float]) -> dict[str, Any]:
     """The result of a finished run as plain values.
 
     Args:
         training: The run.
-        test: The test metric at the best validation epoch.
+        test: The test part at the best validation epoch.
         parameters: Number of the model's parameters.
         seconds: What was spent before training: `read`, `encode`.
     """
@@ -33,7 +35,11 @@ def summarise(training: Training, *, test: float, parameters: int, seconds: Mapp
         "metric": data.metric,
         "maximize": data.maximize,
         "valid": state.best_metric,
-        "test": test,
+        "test": test.metric,
+        "targets": list(data.adapter.target_names),
+        "classes": list(data.adapter.class_names),
+        "valid_by_target": state.history[state.best_epoch].get("valid_by_target", {}),
+        "test_by_target": test.by_target,
         "best_epoch": state.best_epoch + 1,
         "epochs": epochs,
         "constant_prediction": prediction,
@@ -63,8 +69,28 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         f"{'best epoch (' + str(summary['best_epoch']) + ')':<22} {summary['valid']:.4f}      {summary['test']:.4f}",
         f"{'constant prediction':<22} {summary['constant_valid']:.4f}      {summary['constant_test']:.4f}"
         f"      (always {summary['constant_prediction']})",
+        *_target_lines(summary),
         f"{summary['parameters']:,} parameters; {spent['total']:.1f} s an epoch (load {spent['load']:.1f}, "
         f"step {spent['step']:.1f}, evaluate {spent['evaluate']:.1f}); before training: read {before['read']:.1f} s, "
         f"encode {before['encode']:.1f} s",
         f"run folder {summary['run']}",
     ]
+
+
+def _target_lines(summary: Mapping[str, Any]) -> list[str]:
+    """The metric of each target, as far as a screen takes them."""
+    valid, test = (summary.get(f"{part}_by_target", {}) for part in ("valid", "test"))
+    lines = [
+        f"{_shortened(name):<22} {_number(valid.get(name))}      {_number(test[name])}"
+        for name in list(test)[:_TARGETS_SHOWN]
+    ]
+    left = len(test) - _TARGETS_SHOWN
+    return [*lines, f"({left} more targets are in summary.json)"] if left > 0 else lines
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 22 else name[:19] + "..."
+
+
+def _number(value: float | None) -> str:
+    return "      " if value is None else f"{value:.4f}"

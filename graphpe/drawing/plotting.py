@@ -185,10 +185,12 @@ def _colours(values: NDArray[Any]) -> tuple[Any, Any]:
 
 
 def _draw_wheel(axis: Axes) -> None:
-    """A small wheel of phases in the corner: red is a positive real number, hue turns counter-clockwise."""
+    """A small wheel of phases beside the graph: red is a positive real number, hue turns counter-clockwise."""
     from matplotlib.colors import hsv_to_rgb
 
-    wheel = axis.inset_axes((0.84, 0.0, 0.16, 0.16), polar=True)
+    # The panel keeps its shape, so that the wheel has its size beside a flat graph too; outside it is no node.
+    axis.set_aspect("equal", adjustable="datalim")
+    wheel = axis.inset_axes((1.0, 0.0, 0.16, 0.16), polar=True)
     angle = np.linspace(0, 2 * np.pi, 65)
     hue = (angle[:-1] / (2 * np.pi))[None, :, None]
     colours = hsv_to_rgb(np.concatenate([hue, np.ones_like(hue), np.full_like(hue, 0.92)], axis=-1))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -29,8 +30,17 @@ _NODES_TOGETHER = 32_768
 class PackedLoader:
     """Iterates over PyG `Batch` objects, each a gather from `graphs`: no object per graph, no collation.
 
-    The order is a pure function of (seed, epoch): a run that was killed resumes at any step with the batches it would
-    have seen. Iterating does not change the epoch; call `set_epoch` to get another order.
+    Each pass is an epoch of its own, with its own order where `shuffle` asks for one: the first follows epoch 0 (or the
+    one that `set_epoch` chose), the next epoch 1, also after a pass that was left early. A pass begins with its first
+    batch. The order is a pure function of (seed, epoch), so a run that was killed resumes with the batches it would
+    have seen, by `set_epoch`, by `batches(epoch, start=step)`, or by `load_state_dict` in the middle of an epoch.
+
+    Where `torch.distributed` runs (DDP, Lightning), the processes share the batches of a loader that shuffles: of W
+    processes, process r gets batches r, r + W, r + 2W, ... of the one order that all of them know. All get equally
+    many: the last round is filled up with batches from the beginning, or left out with `drop_last`. Lightning takes
+    such a loader as it is, and saves and loads its state (it asks for the number of batches once: with `max_nodes` or
+    `max_pairs`, what a later epoch has more is left out). A loader that does not shuffle gives every process all of
+    its batches, unless `distributed` asks otherwise.
 
     Args:
         graphs: Where the batches come from, on any device.
@@ -49,12 +59,19 @@ class PackedLoader:
         transform: Applied to each batch as `PackedGraphs`, before it becomes a `Batch`: for encodings of pairs, which
             are computed on the fly because stored they take much space (`graphpe.transforms`).
         device: Where batches go, before the transform; by default they stay where `graphs` is.
+        distributed: Whether the processes of `torch.distributed` share the batches; None means where `shuffle` is.
+
+    Attributes:
+        epoch: The epoch under way, or the next one where none is.
 
     Raises:
         GraphPETypeError: `graphs` is no `PackedGraphs`, or a number is no integer.
         GraphPEValueError: `batch_size` or a limit is not positive, `seed` is negative, an id is out of range, or
             `drop_last` is asked for together with a limit, where no batch is smaller than it should be.
     """
+
+    _step: int  # batches of the epoch that this process was given
+    _begun: bool  # whether a pass has followed the epoch
 
     def __init__(
         self,
@@ -70,6 +87,7 @@ class PackedLoader:
         bucket_by_size: bool = False,
         transform: Callable[[PackedGraphs], PackedGraphs] | None = None,
         device: torch.device | str | None = None,
+        distributed: bool | None = None,
     ) -> None:
         if not isinstance(graphs, PackedGraphs):
             raise GraphPETypeError(
@@ -87,25 +105,36 @@ class PackedLoader:
             raise GraphPEValueError("drop_last has no meaning with max_nodes or max_pairs: leave it out")
         self.transform = transform
         self.device = None if device is None else torch.device(device)
-        self.epoch = 0
+        self.distributed = shuffle if distributed is None else distributed
         self._ids = graphs.resolve(slice(None) if indices is None else indices).numpy().copy()
+        self.set_epoch(0)
 
     def __len__(self) -> int:
-        """Batches in the epoch that `set_epoch` chose."""
-        if self.limited:
-            return len(self.batch_indices(self.epoch))
-        if self.drop_last:
-            return len(self._ids) // self.batch_size
-        return -(-len(self._ids) // self.batch_size)
+        """Batches of this process in the epoch under way, or in the next one where none is."""
+        return self._share(self._count(self.epoch))
 
     def __iter__(self) -> Iterator[Batch]:
-        return self.batches(self.epoch)
+        if self._begun:  # the last pass was left early
+            self.set_epoch(self.epoch + 1)
+        self._begun = True
+        epoch, indices = self.epoch, self.batch_indices(self.epoch)
+        rank, world_size = self._ranks()
+        count = self._share(len(indices))
+        mine = [indices[i % len(indices)] for i in range(rank, count * world_size, world_size)]
+        try:
+            for batch in self._gather(mine[self._step :]):
+                if self.epoch == epoch:  # else a later pass over the same loader has begun
+                    self._step += 1
+                yield batch
+        finally:  # Lightning asks for the last batch, and not whether there is another
+            if self.epoch == epoch and self._step >= count:
+                self.set_epoch(epoch + 1)
 
     def __repr__(self) -> str:
         return (
             f"PackedLoader({len(self._ids)} graphs, batch_size={self.batch_size}, shuffle={self.shuffle}, "
             f"seed={self.seed}, drop_last={self.drop_last}, max_nodes={self.max_nodes}, max_pairs={self.max_pairs}, "
-            f"bucket_by_size={self.bucket_by_size})"
+            f"bucket_by_size={self.bucket_by_size}, distributed={self.distributed})"
         )
 
     @property
@@ -114,8 +143,54 @@ class PackedLoader:
         return self.max_nodes is not None or self.max_pairs is not None
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order iteration follows."""
+        """Choose the epoch whose order the next pass follows, from its beginning."""
         self.epoch = check_integer("epoch", epoch, least=0)
+        self._step, self._begun = 0, False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader is: what `load_state_dict` of an equal loader takes to give the batches that are left.
+
+        Returns:
+            `epoch`, `step` (batches this process was given in it), and what the order depends on.
+        """
+        ended = self._begun and self._step >= len(self)
+        epoch, step = (self.epoch + 1, 0) if ended else (self.epoch, self._step)
+        return {"epoch": epoch, "step": step, **self._order_depends_on()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the loader was that gave `state`: the next pass gives what was left of its epoch.
+
+        Raises:
+            GraphPEValueError: If that loader had other graphs or options, or another number of processes.
+        """
+        for name, mine in self._order_depends_on().items():
+            if state.get(name) != mine:
+                raise GraphPEValueError(
+                    f"the state is of a loader with {name}={state.get(name)}, not {mine}: "
+                    "build an equal loader, or use set_epoch to begin an epoch"
+                )
+        self.set_epoch(state["epoch"])
+        self._step = check_integer("step", state["step"], least=0)
+
+    def _order_depends_on(self) -> dict[str, Any]:
+        return {"loader": repr(self), "graphs": zlib.crc32(self._ids.tobytes()), "world_size": self._ranks()[1]}
+
+    def _ranks(self) -> tuple[int, int]:
+        """This process and the number of those that share the batches."""
+        if self.distributed and torch.distributed.is_available() and torch.distributed.is_initialized():
+            return torch.distributed.get_rank(), torch.distributed.get_world_size()
+        return 0, 1
+
+    def _share(self, batches: int) -> int:
+        """Batches of each process, of those of an epoch."""
+        _, world_size = self._ranks()
+        return batches // world_size if self.drop_last else -(-batches // world_size)
+
+    def _count(self, epoch: int) -> int:
+        """Batches of an epoch, of all processes."""
+        if self.limited:
+            return len(self.batch_indices(epoch))
+        return len(self._ids) // self.batch_size if self.drop_last else -(-len(self._ids) // self.batch_size)
 
     def batch_indices(self, epoch: int) -> list[Tensor]:
         """Ids of the graphs of each batch of `epoch`: a pure function of the loader's arguments and `epoch`."""
@@ -127,7 +202,7 @@ class PackedLoader:
         ids = order.permutation(ids) if self.shuffle else ids.copy()
         if self.drop_last:
             # Before sorting: otherwise the graphs left out would always be large ones.
-            ids = ids[: len(self) * self.batch_size]
+            ids = ids[: len(ids) // self.batch_size * self.batch_size]
         if self.bucket_by_size:
             pool = _POOL_BATCHES * self.batch_size if self.shuffle else max(len(ids), 1)
             ids = ids[np.lexsort((self._sizes[ids], np.arange(len(ids)) // pool))]
@@ -149,14 +224,16 @@ class PackedLoader:
         return self.graphs.sizes.numpy(force=True)
 
     def batches(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[Batch]:
-        """The batches of `epoch`, from number `start` on, every `stride`-th of them.
+        """The batches of `epoch`, from number `start` on, every `stride`-th of them; of those of all processes.
 
-        An interrupted epoch goes on from `start`; process r of w takes `start=r, stride=w`.
+        An interrupted epoch goes on from `start`; process r of w takes `start=r, stride=w`. Neither changes `epoch`.
 
         Small batches are gathered several at a time and are views of one selection: they do not overlap, but each
         keeps the memory of its neighbours while it lives.
         """
-        indices = self.batch_indices(epoch)[start::stride]
+        return self._gather(self.batch_indices(epoch)[start::stride])
+
+    def _gather(self, indices: list[Tensor]) -> Iterator[Batch]:
         nodes = self.graphs.num_nodes / max(len(self.graphs), 1) * self.batch_size
         together = max(1, min(64, int(_NODES_TOGETHER // max(nodes, 1))))
         if self.transform is not None:  # what it adds may be large: no batch waits for its neighbours

@@ -49,6 +49,27 @@ def potential_statistics(graphs: PackedGraphs | Plan) -> Tensor:
     return torch.from_numpy(statistics).to(graphs.device)
 
 
+def with_the_node_itself(statistics: Tensor, sizes: Tensor) -> Tensor:
+    """`potential_statistics` in which a node counts as one of the others, and deviations are those of a sample.
+
+    That is what GraphGPS's released code computes on a connected graph. With n the nodes of the component, mu and sigma
+    mean and standard deviation over the n - 1 others, and V_uu = 0 among them: the maximum is 0, the mean
+    (n - 1) mu / n and the standard deviation sqrt(sigma^2 + mu^2 / n).
+
+    Args:
+        statistics: `[N, 10]`.
+        sizes: Number of nodes of each node's component, `[N]`.
+    """
+    out = statistics.clone()
+    n = sizes.to(out.dtype)
+    for first in (0, 4):
+        mean, deviation = statistics[:, first + 2], statistics[:, first + 3]
+        out[:, first + 1] = 0
+        out[:, first + 2] = mean * ((n - 1) / n)
+        out[:, first + 3] = torch.hypot(deviation, mean / n.sqrt())
+    return out
+
+
 @compiled
 def _others(inverse: Floats, resistance: Floats, ptr: Ints, pair_ptr: Ints, out: Floats) -> None:
     """Columns 0 to 7. Nodes of one component are those of finite resistance."""

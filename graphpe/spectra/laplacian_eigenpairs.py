@@ -22,15 +22,19 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Floats, Ints, adjacency, reverse_adjacency
 from graphpe.structure.components import Components, balanced_components, find_components, potentials
 from graphpe.structure.laplacian import (
+    Magnetic,
     Normalization,
     SymmetricPairs,
     check_edge_weight,
     check_normalization,
+    check_phases,
     degrees,
+    edge_phase_entries,
     inverse_sqrt_degrees,
     laplacian_entries,
     magnetic_entries,
     pair_up,
+    pair_up_edges,
     relative_potential,
     turn,
 )
@@ -136,7 +140,12 @@ def laplacian_eigenpairs(
 
 
 def magnetic_eigenpairs(
-    graphs: PackedGraphs | Plan, k: int, q: float, relative_q: bool = True, normalization: Normalization = "sym"
+    graphs: PackedGraphs | Plan,
+    k: int,
+    q: float,
+    relative_q: bool = True,
+    normalization: Normalization = "sym",
+    phases: Magnetic = "pairs",
 ) -> Eigenpairs:
     """The k lowest eigenpairs of the Magnetic Laplacian of each graph (`graphpe.magnetic_laplacian`); none is dropped.
 
@@ -154,6 +163,8 @@ def magnetic_eigenpairs(
         q: Potential, in turns per one-way edge.
         relative_q: Divide `q` by max(min(m, n), 1), with m the number of one-way node pairs of each graph.
         normalization: `"comb"`, `"sym"` or `"rw"`.
+        phases: `"pairs"` or `"edges"`, as in `graphpe.magnetic_laplacian`. With `"edges"`, components with a reciprocal
+            pair, and isolated nodes unless "comb", have no zero mode.
 
     Returns:
         Eigenpairs, complex128. A graph of fewer than k nodes has zero columns, zero eigenvalues and False in the mask.
@@ -165,9 +176,11 @@ def magnetic_eigenpairs(
     _check(plan.graphs, k, normalization)
     if not math.isfinite(q):
         raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
+    check_phases(phases)
     hermitian = "sym" if normalization == "rw" else normalization
-    solved = _first(plan.up_to(magnetic_spectrum, k, float(q), relative_q, hermitian), k)
-    _, degree, _, _, batch = plan.once(symmetrised)
+    spectrum = magnetic_spectrum if phases == "pairs" else edge_phase_spectrum
+    solved = _first(plan.up_to(spectrum, k, float(q), relative_q, hermitian), k)
+    _, degree, _, _, batch = plan.once(symmetrised) if phases == "pairs" else plan.once(symmetrised_edges)[0]
     return _finish(solved, plan.graphs, degree if normalization == "rw" else None, batch)
 
 
@@ -201,6 +214,36 @@ def magnetic_spectrum(plan: Plan, k: int, q: float, relative_q: bool, normalizat
     return _prepend(solved, modes, components, batch)
 
 
+def symmetrised_edges(plan: Plan) -> tuple[Symmetrised, Floats]:
+    """As `symmetrised`, for a phase for each edge; and the share of each pair's direction (a part of a plan)."""
+    pairs, balance = pair_up_edges(plan.once(adjacency), plan.once(reverse_adjacency))
+    ptr = plan.graphs.ptr.numpy(force=True)
+    batch = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+    return Symmetrised(pairs, degrees(pairs, len(batch)), find_components(pairs, len(batch)), ptr, batch), balance
+
+
+def edge_phase_spectrum(
+    plan: Plan, k: int, q: float, relative_q: bool, normalization: Literal["comb", "sym"]
+) -> Solved:
+    """The k lowest eigenpairs of the Magnetic Laplacian with a phase for each edge (a part of a plan)."""
+    graphs, balance = plan.once(symmetrised_edges)
+    pairs, degree, components, ptr, batch = graphs
+    owner = batch[pairs.row]
+    q_graph = relative_potential(pairs, owner, np.diff(ptr), q) if relative_q else np.full(len(ptr) - 1, q)
+    potential = potentials(pairs, len(batch), components)
+    balanced = balanced_components(pairs, potential, q_graph[owner], components)
+    # The two edges of a reciprocal pair cancel in part, unless q is whole.
+    cancelling = (pairs.direction == 0) & (q_graph[owner] != np.rint(q_graph[owner]))
+    balanced[components.label[pairs.row[cancelling]]] = False
+    if normalization == "sym":  # an isolated node has eigenvalue 1
+        balanced[components.label[degree == 0]] = False
+    gauge = turn(-q_graph[batch] * potential)
+    modes = _known_modes(_zero_modes(graphs, normalization), balanced, gauge, components, batch)
+    entries = laplacian_entries(pairs, degree, normalization)
+    magnetic = edge_phase_entries(entries, balance, q_graph[owner], normalization)
+    return _prepend(lowest_eigenpairs(magnetic, ptr, k, modes, device=plan.graphs.device), modes, components, batch)
+
+
 def _only(solved: Solved, chosen: NDArray[np.bool_], batch: Ints) -> Solved:
     """The eigenpairs of the chosen graphs; the others' are empty."""
     if chosen.all():
@@ -217,7 +260,11 @@ def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
 
 def zero_modes(plan: Plan, normalization: Literal["comb", "sym"]) -> KnownModes:
     """The zero modes of the Laplacian: D^1/2 1 ("sym") or 1 ("comb") of each component, of unit norm."""
-    _, degree, (label, first), ptr, batch = plan.once(symmetrised)
+    return _zero_modes(plan.once(symmetrised), normalization)
+
+
+def _zero_modes(graphs: Symmetrised, normalization: Literal["comb", "sym"]) -> KnownModes:
+    _, degree, (label, first), ptr, batch = graphs
     if normalization == "comb":
         square = np.ones_like(degree)
         # Gershgorin: the spectrum ends at twice the largest degree.

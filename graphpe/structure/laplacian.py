@@ -31,6 +31,9 @@ from graphpe.structure.adjacency import Adjacency, Floats, Ints, from_edges, tra
 
 Normalization = Literal["comb", "sym", "rw"]
 
+Magnetic = Literal["pairs", "edges"]
+"""What a phase belongs to in a Magnetic Laplacian: a pair of nodes (Geisler et al.), or an edge (Huang et al.)."""
+
 
 class SymmetricPairs(NamedTuple):
     """The symmetrised graph: one entry per ordered pair of nodes that an edge joins, sorted by (row, col).
@@ -101,8 +104,9 @@ def magnetic_laplacian(
     edge_weight: Tensor | None = None,
     normalization: Normalization = "sym",
     relative_q: bool = False,
+    phases: Magnetic = "pairs",
 ) -> Tensor:
-    """Magnetic Laplacian of a directed graph as a sparse matrix; follows Geisler et al. 2023.
+    """Magnetic Laplacian of a directed graph as a sparse matrix; follows Geisler et al. 2023, or Huang et al. 2025.
 
     With S and D as in `laplacian` and Theta_uv = 2 pi q where only u -> v is an edge, -2 pi q where only v -> u is, 0
     where both are:
@@ -115,6 +119,15 @@ def magnetic_laplacian(
 
     Differs from the paper's code: isolated nodes have eigenvalue 0 (there, "sym" gives 1), and weights are supported.
 
+    With `phases="edges"`, the definition of Huang et al. for several potentials: every edge u -> v adds A_uv exp(2 pi i
+    q) to H_uv and its conjugate to H_vu, so that
+
+        H_uv = A_uv exp(2 pi i q) + A_vu exp(-2 pi i q),      d_u = sum_v A_uv + A_vu
+
+    and a reciprocal pair has 2 cos(2 pi q) instead of 1; self-loops are left out; and an isolated node has 1 on the
+    diagonal of "sym" and "rw". As in their code, apart from parallel edges, which count as everywhere here (there,
+    they add). On graphs without reciprocal pairs, loops and isolated nodes both definitions agree.
+
     Args:
         edge_index: `[2, E]` integers; (u, v) is the edge u -> v.
         num_nodes: Number of nodes, n.
@@ -123,27 +136,36 @@ def magnetic_laplacian(
         normalization: `"comb"`, `"sym"` or `"rw"`.
         relative_q: Divide `q` by max(min(m, n), 1), with m the number of node pairs joined in one direction only, so
             that no path turns the phase by more than 2 pi q.
+        phases: `"pairs"` or `"edges"`.
 
     Returns:
         `[n, n]` torch CSR tensor, complex128, on the device of `edge_index`.
 
     Raises:
         GraphPETypeError: `edge_index` is no tensor of integers or `num_nodes` no integer.
-        GraphPEValueError: A shape, node id, weight, normalization or `q` is not one that is accepted.
+        GraphPEValueError: A shape, node id, weight, normalization, `phases` or `q` is not one that is accepted.
 
     References:
         Geisler, Li, Mankowitz, Cemgil, Günnemann, Paduraru: Transformers Meet Directed Graphs. ICML 2023, section 4.
+        Huang, Wang, Li: What Are Good Positional Encodings for Directed Graphs? ICLR 2025.
     """
     check_normalization(normalization)
+    check_phases(phases)
     check_edges(edge_index, num_nodes, edge_weight)
     if not math.isfinite(q):
         raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
-    pairs = symmetric_pairs(edge_index, num_nodes, edge_weight)
+    matrix = _adjacency(edge_index, num_nodes, edge_weight)
+    if phases == "edges":
+        pairs, balance = pair_up_edges(matrix, transpose(matrix))
+    else:
+        pairs = pair_up(matrix, transpose(matrix))
     entries = laplacian_entries(pairs, degrees(pairs, num_nodes), normalization)
     potential = np.full(len(pairs.row), float(q))
     if relative_q:
         owner = np.zeros_like(pairs.row)
         potential = relative_potential(pairs, owner, np.array([num_nodes]), q)[owner]
+    if phases == "edges":
+        return _to_csr(edge_phase_entries(entries, balance, potential, normalization), edge_index.device)
     return _to_csr(magnetic_entries(entries, pairs, potential), edge_index.device)
 
 
@@ -152,10 +174,14 @@ def symmetric_pairs(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | No
 
     Trusts its arguments (see `check_edges`). O(N + E).
     """
+    ahead = _adjacency(edge_index, num_nodes, edge_weight)
+    return pair_up(ahead, transpose(ahead))
+
+
+def _adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> Adjacency:
     tail, head = edge_index.numpy(force=True).astype(np.int64, copy=False)
     weight = None if edge_weight is None else edge_weight.double().numpy(force=True)
-    ahead = from_edges(tail, head, weight, num_nodes)
-    return pair_up(ahead, transpose(ahead))
+    return from_edges(tail, head, weight, num_nodes)
 
 
 def pair_up(matrix: Adjacency, reverse: Adjacency) -> SymmetricPairs:
@@ -163,6 +189,17 @@ def pair_up(matrix: Adjacency, reverse: Adjacency) -> SymmetricPairs:
     indptr, col, ahead, behind = union(matrix, reverse)
     row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     return SymmetricPairs(row, col, np.maximum(ahead, behind), (ahead > 0).astype(np.int64) - (behind > 0))
+
+
+def pair_up_edges(matrix: Adjacency, reverse: Adjacency) -> tuple[SymmetricPairs, Floats]:
+    """The pairs for `phases="edges"`: weights A_uv + A_vu, no self-loops; and (A_uv - A_vu) / (A_uv + A_vu), `[P]`."""
+    indptr, col, ahead, behind = union(matrix, reverse)
+    row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    kept = row != col
+    row, col, ahead, behind = row[kept], col[kept], ahead[kept], behind[kept]
+    total = ahead + behind
+    direction = (ahead > 0).astype(np.int64) - (behind > 0)
+    return SymmetricPairs(row, col, total, direction), (ahead - behind) / total
 
 
 def degrees(pairs: SymmetricPairs, num_nodes: int) -> Floats:
@@ -195,6 +232,14 @@ def magnetic_entries(entries: Entries, pairs: SymmetricPairs, potential: Floats)
     return Entries(entries.row, entries.col, entries.value * phase, entries.diagonal.astype(np.complex128))
 
 
+def edge_phase_entries(entries: Entries, balance: Floats, potential: Floats, normalization: Normalization) -> Entries:
+    """The entries with a phase for each edge, complex128; `balance` is that of `pair_up_edges`."""
+    phase = turn(potential)
+    diagonal = entries.diagonal if normalization == "comb" else np.ones_like(entries.diagonal)
+    value = entries.value * (phase.real + 1j * balance * phase.imag)
+    return Entries(entries.row, entries.col, value, diagonal.astype(np.complex128))
+
+
 def relative_potential(pairs: SymmetricPairs, owner: Ints, sizes: Ints, q: float) -> Floats:
     """Each graph's q / max(min(m, n), 1), `[B]`; m counts the pairs joined in one direction only.
 
@@ -219,6 +264,13 @@ def check_normalization(normalization: str) -> None:
     known = get_args(Normalization)
     if normalization not in known:
         raise GraphPEValueError(f"normalization must be one of {', '.join(map(repr, known))}, got {normalization!r}")
+
+
+def check_phases(phases: str) -> None:
+    """Raise unless `phases` is one of the two names."""
+    known = get_args(Magnetic)
+    if phases not in known:
+        raise GraphPEValueError(f"phases must be one of {', '.join(map(repr, known))}, got {phases!r}")
 
 
 def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> None:

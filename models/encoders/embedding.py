@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts
 from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.ids import check_ids
 
 
 class EmbeddingEncoding(nn.Module):
@@ -30,7 +31,7 @@ class EmbeddingEncoding(nn.Module):
 
     Raises:
         GraphPEValueError: If a size is not positive; in `forward` if the batch has no integers of that name with that
-            many columns.
+            many columns, or (on the CPU) one that is out of range.
     """
 
     def __init__(self, key: str, columns: int, vocabulary: int, width: int) -> None:
@@ -38,6 +39,7 @@ class EmbeddingEncoding(nn.Module):
         columns, vocabulary, width = check_counts(columns=columns, vocabulary=vocabulary, width=width)
         self.key = key
         self.columns = columns
+        self.vocabulary = vocabulary
         self.table = nn.Embedding(columns * vocabulary, width)
         nn.init.zeros_(self.table.weight)
         self.offset: Tensor
@@ -48,4 +50,5 @@ class EmbeddingEncoding(nn.Module):
         value = read_encoding(batch, self.key, self.columns)
         if value.is_floating_point() or value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} holds {value.dtype}, not integers: use LinearEncoding")
+        check_ids(value, [self.vocabulary] * self.columns, f"batch.{self.key}")
         return self.table(value + self.offset).sum(1)

@@ -10,6 +10,7 @@ from graphpe.arguments import check_counts, check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.ids import check_ids
 
 
 class PairLinear(nn.Module):
@@ -86,7 +87,8 @@ class PairEmbedding(nn.Module):
         node_width: Width of a second table, for the pairs (i, i), as features of nodes (`nodes`); None for none.
 
     Raises:
-        GraphPEValueError: If a size is not positive; in `forward` if the batch has no such encoding of integers.
+        GraphPEValueError: If a size is not positive; in `forward` if the batch has no such encoding of integers, or (on
+            the CPU) one that is out of range.
     """
 
     offset: Tensor
@@ -97,6 +99,7 @@ class PairEmbedding(nn.Module):
         node_width = None if node_width is None else check_integer("node_width", node_width, least=1)
         self.key = key
         self.columns = columns
+        self.vocabulary = vocabulary
         self.table = nn.Embedding(columns * vocabulary, width)
         self.node_table = nn.Embedding(columns * vocabulary, node_width) if node_width is not None else None
         self.register_buffer("offset", torch.arange(columns) * vocabulary, persistent=False)
@@ -118,4 +121,5 @@ class PairEmbedding(nn.Module):
         value = read_encoding(batch, self.key, self.columns)
         if value.is_floating_point() or value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} holds {value.dtype}, not integers: use PairLinear")
+        check_ids(value, [self.vocabulary] * self.columns, f"batch.{self.key}")
         return value

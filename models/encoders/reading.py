@@ -40,6 +40,9 @@ _WRITERS = {
     "weisfeiler_lehman_pe": "T.WeisfeilerLehmanPE(iterations=...)",
 }
 
+ENCODING_KEYS = tuple(key for key in _WRITERS if not key.endswith(("_eigenvalues", "_mask")))
+"""The keys that transforms write by default, without eigenvalues and masks."""
+
 
 def read_encoding(batch: Data, key: str, channels: int, potentials: int = 1) -> Tensor:
     """`batch[key]`, `[rows, channels]`; an encoding `[rows, a, b]` has a b channels.

@@ -15,16 +15,19 @@ class SetAttention(nn.Module):
         width: Width of a token.
         heads: Number of heads.
         head_width: Width C of a head; heads C need not be `width`.
-        bias: Whether the linear maps have biases.
+        bias: Whether the maps to queries, keys and values have biases.
+        out_bias: Whether the map of the result has one; None for as the others.
         dropout: Probability of dropout on the weights.
     """
 
-    def __init__(self, width: int, heads: int, head_width: int, *, bias: bool, dropout: float) -> None:
+    def __init__(
+        self, width: int, heads: int, head_width: int, *, bias: bool, out_bias: bool | None = None, dropout: float
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
         self.query_key_value = nn.Linear(width, 3 * heads * head_width, bias=bias)
-        self.out = nn.Linear(heads * head_width, width, bias=bias)
+        self.out = nn.Linear(heads * head_width, width, bias=bias if out_bias is None else out_bias)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """From tokens `[N, K, width]` to `[N, K, width]`; tokens where `mask` `[N, K]` is False are not attended to.

@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
 from graphpe.errors import GraphPEValueError
+from graphpe.models.ids import check_ids
 from graphpe.models.precision import ExactBuffers
 
 
@@ -83,7 +84,7 @@ class LinearEdges(FactoredEdges):
 class CategoricalEdges(FactoredEdges):
     """A learned vector for each category of integer edge features `batch.edge_attr`, summed over columns.
 
-    Ids outside a column's range are not looked for, since that would make every step wait for the device.
+    Ids outside a column's range are looked for on the CPU only: elsewhere, every step would wait for the device.
 
     Args:
         width: Width of the embeddings.
@@ -98,7 +99,8 @@ class CategoricalEdges(FactoredEdges):
         """Rows of the tables: by index for one column, as a sum of one-hot rows for several.
 
         Raises:
-            GraphPEValueError: If the batch has no integer `edge_attr` with that many columns.
+            GraphPEValueError: If the batch has no integer `edge_attr` with that many columns, or an id that is out of
+                range.
         """
         ids = self.table.ids(batch, "edge_attr")
         table = self.table.embedding.weight
@@ -111,7 +113,7 @@ class CategoricalEdges(FactoredEdges):
 class CategoricalNodes(nn.Module):
     """A learned vector for each category of integer node features `batch.x`, summed over columns.
 
-    Ids outside a column's range are not looked for, since that would make every step wait for the device.
+    Ids outside a column's range are looked for on the CPU only: elsewhere, every step would wait for the device.
 
     Args:
         width: Width of the embeddings.
@@ -126,7 +128,7 @@ class CategoricalNodes(nn.Module):
         """Node embeddings `[num_nodes, width]`.
 
         Raises:
-            GraphPEValueError: If the batch has no integer `x` with that many columns.
+            GraphPEValueError: If the batch has no integer `x` with that many columns, or an id that is out of range.
         """
         return self.table(self.table.ids(batch, "x"))
 
@@ -246,10 +248,12 @@ class ASTNodeEncoder(nn.Module):
         """Node embeddings `[num_nodes, width]`.
 
         Raises:
-            GraphPEValueError: If `x` has not two columns, or `node_depth` not one.
+            GraphPEValueError: If `x` has not two columns of integers, or `node_depth` not one; on the CPU also if a
+                type or an attribute is out of range.
         """
-        x = _columns(batch, "x", 2)
-        depth = _columns(batch, "node_depth", 1).squeeze(1).clamp(0, self.max_depth)
+        x = _integers(batch, "x", 2)
+        check_ids(x, (self.type_embedding.num_embeddings, self.attribute_embedding.num_embeddings), "batch.x")
+        depth = _integers(batch, "node_depth", 1).squeeze(1).clamp(0, self.max_depth)
         attribute = x[:, 1]
         if self.training and self.attribute_dropout:
             dropped = torch.rand(attribute.shape, device=attribute.device) < self.attribute_dropout
@@ -272,19 +276,31 @@ class _Tables(nn.Module):
         if not counts:
             raise GraphPEValueError("categories is empty: give the number of categories of each column")
         (width,) = check_counts(width=width)
+        self.counts = counts
         self.embedding = nn.Embedding(sum(counts), width)
         self.register_buffer("offset", torch.tensor([0, *counts[:-1]]).cumsum(0), persistent=False)
 
     def ids(self, batch: Data, key: str) -> Tensor:
-        value = _columns(batch, key, self.offset.numel())
-        if value.is_floating_point() or value.is_complex():
-            raise GraphPEValueError(
-                f"batch.{key} has to hold integer categories (got {value.dtype}): convert it with .long()"
-            )
-        return value.long() + self.offset
+        value = _integers(batch, key, self.offset.numel())
+        check_ids(value, self.counts, f"batch.{key}")
+        return value + self.offset
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.embedding(ids).sum(1) if ids.shape[1] > 1 else self.embedding(ids.squeeze(1))
+
+
+def _integers(batch: Data, key: str, columns: int) -> Tensor:
+    """`batch[key]` as `[rows, columns]` int64.
+
+    Raises:
+        GraphPEValueError: If it does not hold integers in that many columns.
+    """
+    value = _columns(batch, key, columns)
+    if value.is_floating_point() or value.is_complex():
+        raise GraphPEValueError(
+            f"batch.{key} has to hold integer categories (got {value.dtype}): convert it with .long()"
+        )
+    return value.long()
 
 
 def _columns(batch: Data, key: str, columns: int) -> Tensor:

@@ -134,8 +134,8 @@ def test_repr_shows_every_parameter():
         "seed=0, attr_name='laplacian_eigenvector_pe')"
     )
     assert repr(T.MagneticLaplacianPE(np.int64(3), q=1)) == (
-        "MagneticLaplacianPE(k=3, q=1.0, relative_q=True, potentials=1, normalization='sym', sign='random', "
-        "seed=0, attr_name='magnetic_eigenvector_pe')"
+        "MagneticLaplacianPE(k=3, q=1.0, relative_q=True, potentials=1, normalization='sym', phases='pairs', "
+        "sign='random', seed=0, attr_name='magnetic_eigenvector_pe')"
     )
     assert repr(T.RandomWalkPE(16)) == "RandomWalkPE(walk_length=16, undirected=False, attr_name='random_walk_pe')"
 

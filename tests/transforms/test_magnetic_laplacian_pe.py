@@ -128,3 +128,26 @@ def test_potentials_are_multiples_of_the_first():
         torch.testing.assert_close(several.magnetic_eigenvalues[:, j], alone.magnetic_eigenvalues)
         here, there = several.magnetic_eigenvector_pe[:, j], alone.magnetic_eigenvector_pe
         torch.testing.assert_close(here.abs(), there.abs())
+
+
+def test_several_potentials_with_a_phase_for_each_edge(random_graph):
+    graphs = [random_graph(seed) for seed in range(6)]
+    transform = T.MagneticLaplacianPE(4, q=0.05, potentials=3, phases="edges", sign="none")
+    batch = transform(Batch.from_data_list(graphs))
+    for graph, out in zip(graphs, batch.to_data_list(), strict=True):
+        n = graph.num_nodes
+        assert torch.equal(transform(graph).magnetic_eigenvalues, out.magnetic_eigenvalues)
+        for j in range(3):
+            operator = magnetic_laplacian(graph.edge_index, n, 0.05 * (j + 1), relative_q=True, phases="edges")
+            vectors = out.magnetic_eigenvector_pe[:, j].to(torch.complex128)
+            values = out.magnetic_eigenvalues[:, j].double()
+            torch.testing.assert_close(operator.to_dense() @ vectors, vectors * values, atol=1e-5, rtol=0)
+            lowest = torch.linalg.eigvalsh(operator.to_dense())[:4]
+            torch.testing.assert_close(values[0, : len(lowest)], lowest, atol=1e-6, rtol=0)
+    both = Data(edge_index=torch.cat([TREE.edge_index, TREE.edge_index.flip(0)], dim=1), num_nodes=6)
+    pairs, edges = (T.MagneticLaplacianPE(1, phases=phases)(both).magnetic_eigenvalues for phases in ("pairs", "edges"))
+    assert pairs.abs() < 1e-6 < 0.1 < edges
+    torch.testing.assert_close(
+        T.Compose([T.LaplacianPE(3, sign="none"), transform])(both).magnetic_eigenvector_pe,
+        transform(both).magnetic_eigenvector_pe,
+    )

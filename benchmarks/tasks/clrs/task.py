@@ -129,14 +129,22 @@ class ClrsTargets(TaskData):
         Raises:
             GraphPEValueError: If there are not as many as there are targets, or no graph.
         """
-        probes = ALGORITHMS[self.adapter.algorithm].outputs
+        scores = self._scores(predictions, indices)
+        return sum(scores.values()) / len(scores)
+
+    def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
+        """The metric of each output of the algorithm; empty where there is one."""
+        scores = self._scores(predictions, indices)
+        return {**scores} if len(scores) > 1 else {}
+
+    def _scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float]:
         target = self._targets(self.graphs.select(indices))
         if not len(indices):
             raise GraphPEValueError(f"{self.metric} of no sample at all is not defined: give at least one")
         if predictions.shape != target.shape:
             raise GraphPEValueError(f"predictions must be {list(target.shape)}, got {list(predictions.shape)}")
-        scores = [output_score(probe, predictions[:, k], target[:, k]) for k, probe in enumerate(probes)]
-        return sum(scores) / len(scores)
+        probes = ALGORITHMS[self.adapter.algorithm].outputs
+        return {probe.name: output_score(probe, predictions[:, k], target[:, k]) for k, probe in enumerate(probes)}
 
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
         """The metric of the best fixed rule, such as that every node points to itself."""

@@ -34,7 +34,8 @@ class Code2(Task):
             the model. (Data-flow graphs need the source, which the dataset leaves out: see `python-source`.)
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
         decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or
-            `"argmax"`, the most probable class at each position, as in OGB's example.
+            `"argmax"`, the most probable class at each position, which is the rule of OGB's example: `__UNK__` is kept
+            and counts as a wrong word.
         download: Whether OGB downloads the data (about 1 GB) if it is not there.
 
     Raises:

@@ -24,13 +24,18 @@ class DecodedNames(NamedTuple):
 
 
 def argmax_names(logits: Tensor) -> DecodedNames:
-    """The most probable class at each position, as in OGB's example code; what follows an end class is cut.
+    """The most probable class at each position; what follows an end class is cut.
+
+    This is the rule of OGB's example code (the first of equal scores; the unknown class is kept, and scored as a wrong
+    word). Geisler et al. (2023) drop the unknown class, which scores higher.
 
     Args:
         logits: `[B, positions, classes]`; the last class is the end.
     """
     end = logits.size(-1) - 1
-    probability, classes = torch.softmax(logits.detach().float(), dim=-1).max(dim=-1)
+    scores = logits.detach().float()
+    classes = scores.argmax(dim=-1)  # not of the probabilities: rounded, they can be equal where scores are not
+    probability = torch.softmax(scores, dim=-1).gather(-1, classes.unsqueeze(-1)).squeeze(-1)
     ended = (classes == end).long().cumsum(dim=1) > 0
     return DecodedNames(classes.masked_fill(ended, end), probability)
 

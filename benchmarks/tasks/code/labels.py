@@ -39,14 +39,12 @@ def encode_names(names: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Tens
 
 
 def spoken(row: Sequence[int], vocabulary: Vocabulary) -> list[int]:
-    """Positions of a predicted row that say a word: those before the first `__EOS__`, without `__UNK__`.
+    """Positions of a predicted row that say a word: those before the first `__EOS__`, as in OGB's example.
 
-    `__UNK__` stands for no particular word and is never part of a reference: kept, it could only be counted as wrong.
-    OGB's example code keeps it; this is the rule of Geisler et al. (2023).
+    `__UNK__` is a word like any other there, that no name has: where it is predicted, the metric counts a wrong word.
     """
-    end, unknown = vocabulary.index_of[END], vocabulary.unknown
-    stop = row.index(end) if end in row else len(row)
-    return [position for position in range(stop) if row[position] != unknown]
+    end = vocabulary.index_of[END]
+    return list(range(row.index(end) if end in row else len(row)))
 
 
 def decode_names(indices: Tensor, vocabulary: Vocabulary) -> list[list[str]]:

@@ -45,7 +45,8 @@ class PythonSource(Task):
         attributes: Size of the vocabulary of attributes, `__NONE__` and `__UNK__` not counted.
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
         decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or
-            `"argmax"`, the most probable class at each position, as in OGB's example.
+            `"argmax"`, the most probable class at each position, which is the rule of OGB's example: `__UNK__` is kept
+            and counts as a wrong word.
 
     Raises:
         GraphPEValueError: For a value that is not one of these.

@@ -8,18 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import (
-    GraphAdapter,
-    OGBTargets,
-    PreciseTargets,
-    RankedTargets,
-    SquaredErrors,
-    categories,
-)
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, categories
+from graphpe.benchmarks.tasks.ogb_targets import OGBTargets, PreciseTargets, RankedTargets, SquaredErrors
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import load_graph_dataset, molecule_categories
+from graphpe.ogb import load_graph_dataset, molecule_categories, read_rows
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,14 @@ class OGBMolecules(Task):
             raise GraphPERuntimeError(f"{ogb.folder} does not hold OGB's features of molecules: {error}") from None
         if squared and not bool(target.isfinite().all()):
             raise GraphPERuntimeError(f"{ogb.folder} has targets that are not finite numbers: download it again")
-        adapter = GraphAdapter(atoms, bonds, graphs.graph["y"].shape[1], "squared" if squared else "binary")
+        targets = graphs.graph["y"].shape[1]
+        adapter = GraphAdapter(
+            atoms,
+            bonds,
+            targets,
+            "squared" if squared else "binary",
+            target_names=_target_names(ogb.folder, targets),
+        )
         notes = [f"{dataset} from {ogb.folder}: {len(graphs):,} molecules", *ogb.notes]
         digest = fingerprint(graphs, ogb.split)
         return self.data_class(graphs, ogb.split, adapter, digest, notes, dataset=dataset)
@@ -79,6 +80,13 @@ class OGBMolecules(Task):
             GraphPEValueError: If `state` is not theirs.
         """
         return GraphAdapter.from_state(state)
+
+
+def _target_names(folder: Path, count: int) -> tuple[str, ...]:
+    """The heads of OGB's table of molecules, which begins with the targets; none where OGB gave no such table."""
+    path = folder / "mapping" / "mol.csv.gz"
+    heads = read_rows(path, 1) if path.exists() else []
+    return tuple(heads[0][:count]) if heads and len(heads[0]) >= count else ()
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class Peptides(Task):
             )
         except (GraphPEError, KeyError) as error:
             raise GraphPERuntimeError(f"{folder or root} does not hold OGB's features of molecules: {error}") from None
-        adapter = GraphAdapter(atoms, bonds, self.targets, self.loss)
+        adapter = GraphAdapter(atoms, bonds, self.targets, self.loss, target_names=self._target_names)
         return self.data_class(graphs, split, adapter, fingerprint(graphs, split), notes)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
@@ -110,6 +110,10 @@ class Peptides(Task):
         except UnparsableSmiles as error:
             raise GraphPERuntimeError(f"{path}, line {error.position + 2}: {error.reason}") from None
         return graphs, target, split, [f"{self.name} from {folder}: {len(graphs):,} peptides", *notes]
+
+    @property
+    def _target_names(self) -> tuple[str, ...]:
+        return self.columns
 
     def _target(self, frame: Any) -> Any:
         return frame[list(self.columns)].to_numpy(np.float64)
@@ -155,6 +159,10 @@ class PeptidesFunc(Peptides):
     targets: ClassVar[int] = 10
     loss: ClassVar[Loss] = "binary"
     data_class: ClassVar[type[GraphTargets]] = PreciseLabels
+
+    @property
+    def _target_names(self) -> tuple[str, ...]:
+        return ()  # the table does not name the ten functions
 
     def _target(self, frame: Any) -> Any:
         return np.array([ast.literal_eval(text) for text in frame["labels"]], dtype=np.float64)

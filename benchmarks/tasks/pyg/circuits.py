@@ -95,7 +95,7 @@ class Circuits(Task):
         if min(map(len, split.values())) == 0:
             raise GraphPERuntimeError(f"{folder} has too few circuits to split ({len(graphs)})")
         shift, scale = standardisation(target[split["train"], None])
-        adapter = GraphAdapter(NODE_CATEGORIES, (), 1, "squared", shift=shift, scale=scale)
+        adapter = GraphAdapter(NODE_CATEGORIES, (), 1, "squared", shift=shift, scale=scale, target_names=(self.target,))
         notes = [f"CktBench101 from {folder}: {len(graphs):,} amplifiers, target {self.target}"]
         return RootSquaredErrors(graphs, split, adapter, fingerprint(graphs, split), notes)
 

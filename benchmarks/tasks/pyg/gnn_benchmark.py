@@ -78,6 +78,8 @@ class GNNBenchmark(Task):
 class Superpixels(GNNBenchmark):
     """Images as graphs of superpixels: colour and place of each, distances as edge features, the class of the image."""
 
+    class_names: ClassVar[tuple[str, ...]]
+
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassTargets:
         """Read the graphs; PyG keeps a processed copy beside the raw file.
 
@@ -101,7 +103,13 @@ class Superpixels(GNNBenchmark):
             graph={"y": self._check_classes(self._value(raw.graph, "y"))},
         )
         adapter = GraphAdapter(
-            (), (), self.classes, "classes", node_channels=x.shape[1], edge_channels=edge_attr.shape[1]
+            (),
+            (),
+            self.classes,
+            "classes",
+            node_channels=x.shape[1],
+            edge_channels=edge_attr.shape[1],
+            class_names=self.class_names,
         )
         return ClassTargets(graphs, split, adapter, fingerprint(graphs, split), notes, classes=self.classes)
 
@@ -122,6 +130,7 @@ class Mnist(Superpixels):
     summary: ClassVar[str] = "MNIST superpixels: the digit of 70,000 graphs, published split, accuracy"
     dataset: ClassVar[str] = "MNIST"
     classes: ClassVar[int] = 10
+    class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,10 @@ class Cifar10(Superpixels):
     summary: ClassVar[str] = "CIFAR10 superpixels: the class of 60,000 graphs, published split, accuracy"
     dataset: ClassVar[str] = "CIFAR10"
     classes: ClassVar[int] = 10
+    class_names: ClassVar[tuple[str, ...]] = (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    )
 
 
 @dataclass(frozen=True)

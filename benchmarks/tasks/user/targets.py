@@ -51,12 +51,14 @@ class OwnTargets:
         metric: How they are scored.
         classes: Names of the classes; empty for others.
         note: A line that says what was read.
+        names: Names of the targets.
     """
 
     values: Tensor
     metric: str
     classes: tuple[str, ...]
     note: str
+    names: tuple[str, ...]
 
     @property
     def outputs(self) -> int:
@@ -108,7 +110,8 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
                 f"{where(odd)}: {named} is {next(iter(columns.values()))[odd]!r}, which is no number, and as classes "
                 f"its {len(values)} values are {len(classes)} different ones; correct it, or give metric='accuracy'"
             )
-        return OwnTargets(values, metric, classes, f"target {named}: {len(classes)} classes, accuracy ({hint})")
+        note = f"target {named}: {len(classes)} classes, accuracy ({hint})"
+        return OwnTargets(values, metric, classes, note, tuple(columns))
     for name, cells in columns.items():
         wrong = _first(texts[name])
         if wrong is not None:
@@ -119,7 +122,7 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         _check_numbers(name, numbers[name], metric, where)
     values = torch.from_numpy(np.stack(list(numbers.values()), axis=1)).float()
     what = "numbers" if metric in ("RMSE", "MAE") else "answers"
-    return OwnTargets(values, metric, (), f"target {named}: {what}, {metric} ({hint})")
+    return OwnTargets(values, metric, (), f"target {named}: {what}, {metric} ({hint})", tuple(columns))
 
 
 def check_parts(targets: OwnTargets, split: Mapping[str, Tensor], what: str) -> None:

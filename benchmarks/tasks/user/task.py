@@ -108,6 +108,8 @@ def assemble(
         edge_channels=edges.channels,
         shift=shift,
         scale=scale,
+        target_names=targets.names,
+        class_names=targets.classes,
     )
     digest = fingerprint(graphs, split, [targets.metric, *targets.classes])
     extra = {"classes": len(targets.classes)} if targets.classes else {}

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.arguments import check_choice, check_counts, check_flags, check_probabilities
+from graphpe.arguments import check_choice, check_counts, check_probabilities
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
 from graphpe.models.encoders.set_attention import SetAttention
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.precision import in_half_precision
+
+Approximate = Literal["none", "tanh"]
 
 
 class MagLapNet(EigenpairEncoder):
@@ -38,11 +40,13 @@ class MagLapNet(EigenpairEncoder):
     W and b start at zero: training starts from the model without the encoding. Cost: O(N K (K hidden + hidden^2 +
     width hidden)).
 
-    Differs from the released code (digraph_transformer) in: padding has a mask (released: eigenvalue <= 0, which takes
-    true zero modes for padding); entries of eigenvectors are of size 1 at every n (released: n^-1/2); phi(-v_k) counts
-    for every eigenvector (released: not for the first complex one, whose sign then matters); no rule of its own for the
-    first real eigenvector and its eigenvalue (released: |v_1| and 0); random phases in training; a `gin` round is that
-    of `ElementNetwork`; absolute encodings only.
+    Differs from the released code (digraph_transformer) in: the map after attention has no bias (released: one, which
+    starts at 0; `output_bias=True`); gelu is exact (released: its tanh approximation, up to 5e-4 away;
+    `approximate="tanh"`); W starts at zero (released: at random); padding has a mask (released: eigenvalue <= 0, which
+    takes true zero modes for padding); entries of eigenvectors are of size 1 at every n (released: n^-1/2); phi(-v_k)
+    counts for every eigenvector (released: not for the first complex one, whose sign then matters); no rule of its own
+    for the first real eigenvector and its eigenvalue (released: |v_1| and 0); random phases in training; a `gin` round
+    is that of `ElementNetwork`; absolute encodings only.
 
     Example:
         >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
@@ -65,6 +69,8 @@ class MagLapNet(EigenpairEncoder):
         heads: Number of attention heads; each is (1 + hidden * parts) // heads wide, at least 1.
         signnet: Whether phi(-v_k) is added.
         attention: Whether eigenvectors attend to each other; without it there is no LayerNorm either.
+        output_bias: Whether the linear map after attention has a bias. It starts at zero.
+        approximate: `none` for the exact gelu, `tanh` for that of the released code.
         dropout: Probability of dropout on attention's weights and before the last map.
         random_signs: Draw signs and phases in training. False for vectors whose phases mean something, as after
             `MagneticLaplacianPE(sign="canonical")`.
@@ -93,6 +99,8 @@ class MagLapNet(EigenpairEncoder):
         heads: int = 4,
         signnet: bool = True,
         attention: bool = True,
+        output_bias: bool = False,
+        approximate: Approximate = "none",
         dropout: float = 0.0,
         random_signs: bool = True,
     ) -> None:
@@ -106,20 +114,31 @@ class MagLapNet(EigenpairEncoder):
             potentials=potentials,
         )
         hidden, heads = check_counts(hidden=hidden, heads=heads)
-        signnet, attention, random_signs = check_flags(signnet=signnet, attention=attention, random_signs=random_signs)
+        check_bool(
+            "MagLapNet", signnet=signnet, attention=attention, output_bias=output_bias, random_signs=random_signs
+        )
+        check_choice("approximate", approximate, get_args(Approximate))
         check_choice("phi", phi, get_args(Phi))
         self.phi = phi
         self.hidden = hidden
         self.heads = heads
         self.signnet = signnet
         self.attention = attention
+        self.output_bias = output_bias
+        self.approximate: Approximate = approximate
         self.dropout = check_probabilities(dropout=dropout)[0]
         self.random_signs = random_signs
         inner = self.parts * hidden
         self.element = ElementNetwork(phi, self.parts, inner, inner, 1, directed=complex)
         self.norm = RowLayerNorm(1 + inner) if attention else None
         head_width = max((1 + inner) // heads, 1)
-        self.mix = SetAttention(1 + inner, heads, head_width, bias=False, dropout=self.dropout) if attention else None
+        self.mix = None
+        if attention:
+            self.mix = SetAttention(
+                1 + inner, heads, head_width, bias=False, out_bias=output_bias, dropout=self.dropout
+            )
+            if output_bias:
+                nn.init.zeros_(self.mix.out.bias)
         self.aggregate = nn.Linear(self.pairs * (1 + inner), width)
         nn.init.zeros_(self.aggregate.weight)
         nn.init.zeros_(self.aggregate.bias)
@@ -129,12 +148,15 @@ class MagLapNet(EigenpairEncoder):
         """The encoding at the model's width, `[num_nodes, width]`."""
         eigen = self.read(batch, randomise=self.training and self.random_signs).scaled()
         mask, edges = eigen.node_mask, getattr(batch, "edge_index", None)
-        x = functional.gelu(self.element(eigen.vectors, edges))
+        x = self._gelu(self.element(eigen.vectors, edges))
         if self.signnet:
-            x = x + functional.gelu(self.element(-eigen.vectors, edges))
+            x = x + self._gelu(self.element(-eigen.vectors, edges))
         x = torch.cat([eigen.values.index_select(0, eigen.graph).unsqueeze(2).to(x.dtype), x], dim=2)
         if self.norm is not None and self.mix is not None:
             x = self.norm(x)
             x = x + self.mix(x, mask)
         x = x.masked_fill(~mask.unsqueeze(2), 0).flatten(1)
-        return functional.gelu(self.aggregate(functional.dropout(x, self.dropout, self.training)))
+        return self._gelu(self.aggregate(functional.dropout(x, self.dropout, self.training)))
+
+    def _gelu(self, x: Tensor) -> Tensor:
+        return functional.gelu(x, approximate=self.approximate)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphpe.benchmarks.calls.text import Call, bind, build, find_class, parse_call
+from graphpe.benchmarks.calls.text import Call, bind, build, encoding_calls, find_class, parse_call
 from graphpe.errors import GraphPEValueError
 
 
@@ -102,3 +102,33 @@ def test_arguments_that_need_their_names() -> None:
 def test_supplied_parameters_cannot_be_given() -> None:
     with pytest.raises(GraphPEValueError, match="no argument 'sign'; it takes k"):
         bind(parse_call("LaplacianThing(1, sign='x')"), LaplacianThing, without=("sign",))
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], ()),
+        (["none"], ()),
+        ([" None "], ()),
+        (["published"], None),
+        (["A(k=1)", "B()"], ("A(k=1)", "B()")),
+        (["A(k=1) + B()", "C"], ("A(k=1)", "B()", "C")),
+    ],
+)
+def test_one_form_for_encodings_in_every_command(texts: list[str], expected: tuple[str, ...] | None) -> None:
+    assert encoding_calls(texts) == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["none", "A()"], "encodings are none, A\\(\\): 'none' stands alone"),
+        (["A() + none"], "'none' stands alone"),
+        (["published", "none"], "'none' stands alone"),
+        (["A() with SPE"], "cannot read 'A\\(\\) with SPE': only columns of `graphpe grid`.*--encoder and --bias"),
+        (["A() as PairBias()"], "--encoder and --bias"),
+    ],
+)
+def test_words_that_do_not_go_together(texts: list[str], message: str) -> None:
+    with pytest.raises(GraphPEValueError, match=message):
+        encoding_calls(texts)

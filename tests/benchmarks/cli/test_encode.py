@@ -173,3 +173,15 @@ def test_all_of_molhiv_takes_less_than_1500_megabytes(shared_data: Path, tmp_pat
     assert status == "0"
     assert int(kilobytes) < 1_500_000
     assert len(graphpe.EncodedDataset(tmp_path / "out")) == 41_127
+
+
+def test_the_bare_graphs(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "--data", str(saved), "--encodings", "none", "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    dataset = graphpe.EncodedDataset(tmp_path / "out", verify=True)
+    assert len(dataset) == 60
+    assert set(dataset[0].keys()) == {"x", "edge_index", "name"}
+    capsys.readouterr()
+    assert (
+        main(["encode", "--data", str(saved), "--encodings", "none", "DegreePE()", "--out", str(tmp_path / "b")]) == 1
+    )
+    assert "'none' stands alone" in capsys.readouterr().err

@@ -13,6 +13,17 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"graphpe {command}" in printed
 
 
+@pytest.mark.parametrize("command", ["train", "predict", "encode", "expressivity", "show", "grid", "report"])
+def test_examples_stand_one_a_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main([command, "--help"])
+    assert leaving.value.code == 0
+    lines = capsys.readouterr().out.split("\n")
+    examples = lines[lines.index("examples:") + 1 :]
+    assert sum(line.startswith(f"  graphpe {command} ") for line in examples) >= 2
+    assert all(line.count(f"graphpe {command}") <= 1 for line in examples)
+
+
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
     assert (

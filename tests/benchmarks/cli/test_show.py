@@ -59,6 +59,8 @@ def test_an_encoded_folder(saved: Path, tmp_path: Path):
         (["--key", "none"], "the graph has no 'none' to draw: it has 'own_pe'"),
         (["--key", "own_pe", "--index", "9"], "index must be below the number of graphs, 2, got 9"),
         (["--encoding", "Degree()"], "unknown encoding 'Degree'"),
+        (["--encoding", "none"], "--encoding is 'none'; a picture is of one encoding"),
+        (["--encoding", "published"], "'published' is for commands with a model"),
         (["--key", "own_pe", "--colour", "red"], "colour"),
         (["--key", "own_pe", "--out", "missing/folder/a.png"], "cannot be written"),
     ],

@@ -34,6 +34,21 @@ def test_the_encodings_of_a_model_are_the_default(small: list[str], tmp_path: Pa
         assert encoding.startswith(f"{expected}(")
 
 
+@pytest.mark.parametrize("text", ["none", "published", "yaml", "joined"])
+def test_words_for_encodings(small: list[str], tmp_path: Path, text: str) -> None:
+    given = ["--encodings", text]
+    if text == "yaml":
+        (tmp_path / "options.yaml").write_text("encodings: [none]\n")
+        given = ["--config", str(tmp_path / "options.yaml")]
+    if text == "joined":
+        given = ["--encodings", "RandomWalkPE(3) + DegreePE(max_degree=4)"]
+    options = [*small, "--model", "GRIT(width=8, layers=1, heads=2)", "--epochs", "1", "--run", str(tmp_path / "run")]
+    assert main(["train", *options, *given]) == 0
+    found = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["encodings"]
+    names = {"published": ["RelativeRandomWalkPE"], "joined": ["RandomWalkPE", "DegreePE"]}.get(text, [])
+    assert [each.partition("(")[0] for each in found] == names
+
+
 def test_a_run_with_limits_stops_and_goes_on_with_the_same_result(small: list[str], tmp_path: Path) -> None:
     options = [*small, "--model", "GRIT(width=8, layers=2, heads=2)", "--max-pairs", "60", "--max-nodes", "20"]
     assert main(["train", *options, "--run", str(tmp_path / "whole")]) == 0

@@ -6,15 +6,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import nn
 from torch_geometric.data import Batch, Data
 
-from graphpe.benchmarks.tasks.graph_level import (
-    AbsoluteErrors,
-    GraphAdapter,
-    GraphTargets,
-    PreciseTargets,
-    RankedTargets,
-    SquaredErrors,
-    categories,
-)
+from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.ogb_targets import PreciseTargets, RankedTargets, SquaredErrors
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 

@@ -149,3 +149,34 @@ def test_errors(arguments, error, message):
 def test_number_of_columns():
     with pytest.raises(GraphPEValueError, match=r"columns must be from 1 to 2 for 'own_pe' of shape \(3, 2\), got 3"):
         plot_encoding(ring(3, own_pe=torch.rand(3, 2)), "own_pe", columns=3)
+
+
+@pytest.mark.parametrize("columns", [1, 4, 6])
+@pytest.mark.parametrize(
+    "graph",
+    [
+        nx.path_graph(12),
+        nx.cycle_graph(9),
+        nx.star_graph(8),
+        nx.complete_graph(7),
+        nx.balanced_tree(2, 4),
+        nx.Graph([(0, 1)]),
+    ],
+    ids=["path", "cycle", "star", "complete", "tree", "edge"],
+)
+def test_no_wheel_covers_a_node(graph, columns):
+    edges = torch.tensor(list(graph.edges)).t()
+    values = torch.polar(torch.ones(len(graph), columns), torch.rand(len(graph), columns))
+    figure = plot_encoding(Data(edge_index=edges, num_nodes=len(graph), phases=values), "phases")
+    figure.canvas.draw()
+    wheels = [child.get_window_extent() for axis in panels(figure) for child in axis.child_axes]
+    assert len(wheels) == columns
+    assert min(wheel.width for wheel in wheels) > 20  # pixels
+    for axis in panels(figure):
+        nodes = next(c for c in axis.collections if len(c.get_offsets()) == len(graph) and len(c.get_sizes()))
+        radius = nodes.get_sizes()[0] ** 0.5 / 2 * figure.dpi / 72
+        for x, y in axis.transData.transform(nodes.get_offsets()):
+            assert not any(
+                wheel.x0 - radius < x < wheel.x1 + radius and wheel.y0 - radius < y < wheel.y1 + radius
+                for wheel in wheels
+            )

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import itertools
+import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
@@ -84,19 +87,113 @@ def test_order_is_a_pure_function_of_seed_and_epoch(packed, bucket):
     np.random.default_rng().random(3)
     assert order(3, 5) == first
     loader = PackedLoader(packed, 4, shuffle=True, seed=3, bucket_by_size=bucket)
-    for _ in loader:  # iterating changes nothing
+    for _ in loader:
         pass
     assert [batch.tolist() for batch in loader.batch_indices(5)] == first
     different = [first, order(3, 6), order(4, 5), order(5, 3)]
     assert all(a != b for a, b in itertools.combinations(different, 2))
 
 
-def test_iteration_follows_the_epoch(packed):
+def numbers(loader):
+    return [batch.number.tolist() for batch in loader]
+
+
+def test_each_pass_is_the_next_epoch(packed):
     loader = PackedLoader(packed, 4, shuffle=True, seed=1)
-    numbers = [[batch.number.tolist() for batch in loader] for _ in range(2)]
-    assert numbers[0] == numbers[1] == [batch.tolist() for batch in loader.batch_indices(0)]
+    orders = [[batch.tolist() for batch in loader.batch_indices(epoch)] for epoch in range(12)]
+    assert [numbers(loader) for _ in range(3)] == orders[:3]
+    assert loader.epoch == 3
+    for batch in loader:
+        assert batch.number.tolist() == orders[3][0]
+        break
+    iter(loader)  # a pass begins with its first batch: this is none
+    assert numbers(loader) == orders[4]
     loader.set_epoch(9)
-    assert [batch.number.tolist() for batch in loader] == [batch.tolist() for batch in loader.batch_indices(9)]
+    assert [numbers(loader) for _ in range(2)] == orders[9:11]
+    loader.set_epoch(0)
+    assert numbers(loader) == orders[0]
+    assert next(loader.batches(7)).number.tolist() == orders[7][0]
+    assert loader.epoch == 1
+    loader.set_epoch(5)
+    assert [(a.number.tolist(), b.number.tolist()) for a, b in zip(loader, loader, strict=True)] == [
+        *zip(orders[5], orders[6], strict=True)
+    ]
+    assert numbers(PackedLoader(packed, 4)) == numbers(PackedLoader(packed, 4))
+
+
+@pytest.mark.parametrize("taken", range(14))
+@pytest.mark.parametrize("read_on", [False, True])
+def test_a_saved_state_goes_on_with_the_batches_that_were_left(packed, taken, read_on):
+    """Also where the reader asks for as many batches as there are, and not whether there is another."""
+    options = {"batch_size": 4, "shuffle": True, "seed": 1}
+    loader = PackedLoader(packed, **options)
+    expected = [ids.tolist() for epoch in range(4) for ids in loader.batch_indices(epoch)]
+    seen, batches = [], iter(loader)
+    for i in range(taken):
+        if i % 6 == 0 and i > 0:
+            assert not read_on or next(batches, None) is None
+            batches = iter(loader)
+        seen.append(next(batches).number.tolist())
+    resumed = PackedLoader(packed, **options)
+    resumed.load_state_dict(json.loads(json.dumps(loader.state_dict())))
+    assert len(resumed) == 6
+    rest = [number for _ in range(4 - taken // 6) for number in numbers(resumed)]
+    assert seen + rest == expected
+
+
+def test_a_state_of_another_loader_is_refused(packed):
+    state = PackedLoader(packed, 4, shuffle=True).state_dict()
+    message = r"a loader with loader=PackedLoader\(23 graphs, batch_size=4.*set_epoch"
+    with pytest.raises(GraphPEValueError, match=message):
+        PackedLoader(packed, 5, shuffle=True).load_state_dict(state)
+    with pytest.raises(GraphPEValueError, match="a loader with graphs="):
+        PackedLoader(packed, 4, shuffle=True, indices=list(reversed(range(23)))).load_state_dict(state)
+    with pytest.raises(GraphPEValueError, match="a loader with loader=None"):
+        PackedLoader(packed, 4).load_state_dict({})
+    with pytest.raises(GraphPEValueError, match="step must be at least 0"):
+        PackedLoader(packed, 4, shuffle=True).load_state_dict(state | {"step": -1})
+
+
+@contextmanager
+def process(rank: int, world_size: int):
+    """This process as one of several of `torch.distributed`, the others imagined."""
+    torch.distributed.init_process_group("fake", rank=rank, world_size=world_size, store=FakeStore())
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 4, 9])
+@pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"max_nodes": 20}], ids=str)
+def test_processes_share_the_batches(packed, world_size, options):
+    alone = PackedLoader(packed, 4, shuffle=True, seed=1, **options)
+    loader = PackedLoader(packed, 4, shuffle=True, seed=1, **options)  # built before there are several processes
+    for epoch in range(2):
+        shares = []
+        for rank in range(world_size):
+            with process(rank, world_size):
+                loader.set_epoch(epoch)
+                length, share = len(loader), numbers(loader)
+                assert len(share) == length
+                shares.append(share)
+        whole = [ids.tolist() for ids in alone.batch_indices(epoch)]
+        rounds = len(whole) // world_size if options.get("drop_last") else -(-len(whole) // world_size)
+        assert {len(share) for share in shares} == {rounds}
+        dealt = [batch for each in zip(*shares, strict=True) for batch in each]
+        assert dealt == [whole[i % len(whole)] for i in range(rounds * world_size)]
+
+
+def test_what_is_not_shuffled_goes_to_every_process(packed):
+    with process(1, 2):
+        assert numbers(PackedLoader(packed, 6)) == [list(range(i, min(i + 6, 23))) for i in (0, 6, 12, 18)]
+        assert numbers(PackedLoader(packed, 6, distributed=True)) == [list(range(6, 12)), list(range(18, 23))]
+        shuffled = PackedLoader(packed, 6, shuffle=True, distributed=False)
+        assert numbers(shuffled) == [ids.tolist() for ids in shuffled.batch_indices(0)]
+        assert numbers(PackedLoader(packed, 6, shuffle=True, indices=[])) == []
+        state = PackedLoader(packed, 6, shuffle=True).state_dict()
+    with pytest.raises(GraphPEValueError, match="a loader with world_size=2, not 1"):
+        PackedLoader(packed, 6, shuffle=True).load_state_dict(state)
 
 
 @pytest.mark.parametrize("together", [0, 30, 10**6])
@@ -169,7 +266,7 @@ def test_drop_last_does_not_favour_small_graphs():
 def test_repr(packed):
     assert repr(PackedLoader(packed, 4, shuffle=True, seed=2)) == (
         "PackedLoader(23 graphs, batch_size=4, shuffle=True, seed=2, drop_last=False, max_nodes=None, "
-        "max_pairs=None, bucket_by_size=False)"
+        "max_pairs=None, bucket_by_size=False, distributed=True)"
     )
 
 

@@ -126,6 +126,36 @@ def test_magnetic_against_dense_eigh(seed, k, weighted, normalization, q, relati
     check_eigenpairs(pairs, operator.numpy(), k, 0, root_degrees(data) if normalization == "rw" else None)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=seeds, k=st.integers(1, 15), weighted=st.booleans(), normalization=normalizations,
+    q=st.sampled_from([0.0, 0.05, 0.25, 0.5, -0.3, 1.0, 1 / 3]), relative=st.booleans(),
+)  # fmt: skip
+def test_a_phase_for_each_edge_against_dense_eigh(seed, k, weighted, normalization, q, relative):
+    data = random_digraph(seed, weighted)
+    hermitian = "sym" if normalization == "rw" else normalization
+    arguments = data.edge_index, data.num_nodes, q, data.edge_weight, hermitian, relative, "edges"
+    metric = None
+    if normalization == "rw":
+        degree = magnetic_laplacian(*arguments[:4], "comb", relative, "edges").to_dense().real.diagonal().numpy()
+        metric = np.sqrt(np.where(degree > 0, degree, 1.0))
+    pairs = magnetic_eigenpairs(packed(data), k, q, relative, normalization, "edges")
+    check_eigenpairs(pairs, magnetic_laplacian(*arguments).to_dense().numpy(), k, 0, metric)
+
+
+@pytest.mark.parametrize("kind", ["dense", "tree", "reciprocal"])
+def test_a_phase_for_each_edge_of_larger_graphs(kind):
+    n = 300
+    graph = {
+        "dense": lambda: nx.gnp_random_graph(n, 0.1, seed=1, directed=True),
+        "tree": lambda: nx.random_labeled_tree(n, seed=1),
+        "reciprocal": lambda: nx.watts_strogatz_graph(n, 4, 0.1, seed=1).to_directed(),
+    }[kind]()
+    data = graph_of(np.array(graph.edges).T, n)
+    operator = magnetic_laplacian(data.edge_index, n, 0.1, phases="edges").to_dense().numpy()
+    check_eigenpairs(magnetic_eigenpairs(packed(data), 7, 0.1, False, "sym", "edges"), operator, 7)
+
+
 @pytest.mark.parametrize("n", [70, 200, 400])
 @pytest.mark.parametrize("kind", ["random", "star", "tree", "grid", "dense"])
 def test_large_graphs_against_dense_eigh(n, kind):

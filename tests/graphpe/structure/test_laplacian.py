@@ -250,3 +250,48 @@ def test_errors(arguments, error, message):
 def test_potential_must_be_finite(q):
     with pytest.raises(GraphPEValueError, match="q must be a finite number"):
         magnetic_laplacian(EDGES, 3, q)
+
+
+def of_huang(edge_index, n, weight, normalization, q, relative) -> np.ndarray:
+    """As in the code of Huang et al.: every edge adds its phase, and its conjugate the other way; no self-loops."""
+    a = np.zeros((n, n))
+    for i, (u, v) in enumerate(edge_index.T.tolist()):
+        if u != v:  # parallel edges as everywhere here
+            a[u, v] = 1.0 if weight is None else a[u, v] + float(weight[i])
+    if relative:
+        q = q / max(min(int(((a > 0) != (a > 0).T).sum()) // 2, n), 1)
+    h = a * cmath.exp(2j * math.pi * q)
+    h = h + h.conj().T
+    degree = a.sum(0) + a.sum(1)
+    if normalization == "comb":
+        return np.diag(degree) - h
+    safe = np.where(degree > 0, degree, 1.0)
+    left, right = (safe**-0.5, safe**-0.5) if normalization == "sym" else (1 / safe, np.ones(n))
+    return np.eye(n) - left[:, None] * h * right[None, :]
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    seed=seeds, weighted=st.booleans(), normalization=st.sampled_from(NORMALIZATIONS), relative=st.booleans(),
+    q=st.sampled_from([0.0, 0.05, 0.25, 0.5, -0.3, 1.0, 1e6 + 0.1]),
+)  # fmt: skip
+def test_a_phase_for_each_edge(seed, weighted, normalization, relative, q):
+    edge_index, n, weight = random_digraph(seed, weighted)
+    out = magnetic_laplacian(edge_index, n, q, weight, normalization, relative, phases="edges").to_dense().numpy()
+    np.testing.assert_allclose(out, of_huang(edge_index, n, weight, normalization, q, relative), atol=1e-9)
+    if normalization != "rw":
+        np.testing.assert_allclose(out, out.conj().T, atol=1e-15)
+
+
+def test_reciprocal_pairs_loops_and_isolated_nodes_are_what_the_definitions_differ_in():
+    edge_index, n = torch.tensor([[0, 1, 2, 2], [1, 2, 3, 4]]), 5
+    pairs = magnetic_laplacian(edge_index, n, 0.1).to_dense()
+    torch.testing.assert_close(magnetic_laplacian(edge_index, n, 0.1, phases="edges").to_dense(), pairs)
+    both = torch.tensor([[0, 1], [1, 0]])
+    out = magnetic_laplacian(both, 3, 0.2, normalization="comb", phases="edges").to_dense().real
+    cosine = 2 * math.cos(0.4 * math.pi)
+    torch.testing.assert_close(out, torch.tensor([[2, -cosine, 0], [-cosine, 2, 0], [0, 0, 0]]).double())
+    loop = torch.tensor([[0], [0]])
+    assert magnetic_laplacian(loop, 2, 0.2, phases="edges").to_dense().real.tolist() == [[1, 0], [0, 1]]
+    with pytest.raises(GraphPEValueError, match="phases must be one of 'pairs', 'edges', got 'nodes'"):
+        magnetic_laplacian(loop, 2, 0.2, phases="nodes")

@@ -59,6 +59,6 @@ def test_decoding_gives_words_with_their_probabilities():
     output = functional.one_hot(picks, 4).float() * logits[..., None]
     chances = (logits.exp() / (logits.exp() + 3)).tolist()
     named = adapter.decode(output)
-    assert [[word for word, _ in name] for name in named] == [["get", "value"], [], ["value"] * 5]
-    assert [value for _, value in named[0]] == pytest.approx([chances[0][0], chances[0][2]], rel=1e-5)
+    assert [[word for word, _ in name] for name in named] == [["get", "__UNK__", "value"], [], ["value"] * 5]
+    assert [value for _, value in named[0]] == pytest.approx(chances[0][:3], rel=1e-5)
     assert [value for _, value in named[2]] == pytest.approx(chances[2], rel=1e-5)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.benchmarks.tasks.code.data import CodeData, code_fingerprint
@@ -28,9 +29,28 @@ def test_f1_of_perfect_empty_and_random_predictions(data):
     words, end = data.adapter.tokens.words, len(data.adapter.tokens) - 1
     expected = []
     for row, index in zip(guess.tolist(), ids.tolist(), strict=True):
-        said = [words[i] for i in row[: row.index(end) if end in row else 5] if words[i] != "__UNK__"]
+        said = [words[i] for i in row[: row.index(end) if end in row else 5]]
         expected.append(set_f1(data.graphs.objects["name_tokens"][index], said))
     assert data.evaluate(guess, ids) == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+def test_argmax_is_scored_as_in_ogbs_example(tree, modules, tmp_path, noise):
+    """A classifier that knows its five classes is wrong about the words outside the vocabulary."""
+    task = PythonSource(root=str(tree(modules)), tokens=4, decoding="argmax")
+    data = task.load(cache=tmp_path / "cache", progress=False)
+    ids, words, end = torch.arange(len(data.graphs)), data.adapter.tokens.words, len(data.adapter.tokens) - 1
+    logits = functional.one_hot(data.graphs.graph["y"], end + 1) * 3.0
+    logits += noise * torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))
+    predicted = []
+    for arr in logits.argmax(-1):
+        clipped = arr[: int(torch.nonzero(arr == end)[0])] if (arr == end).any() else arr
+        predicted.append([words[i] for i in clipped.tolist()])
+    assert sum("__UNK__" in name for name in predicted) > len(ids) / 3
+    names = data.graphs.objects["name_tokens"]
+    expected = np.mean([set_f1(name, said) for name, said in zip(names, predicted, strict=True)])
+    assert data.evaluate(data.adapter.predict(logits), ids) == pytest.approx(expected)
+    assert [[word for word, _ in name] for name in data.adapter.decode(logits)] == predicted
 
 
 def test_predictions_must_fit_the_graphs(data):

@@ -63,6 +63,14 @@ def test_what_follows_the_end_is_cut() -> None:
     assert argmax_names(5.0 * functional.one_hot(picks, 8)).classes.tolist() == [[0, END, END, END, END]]
 
 
+def test_scores_that_differ_less_than_probabilities_can() -> None:
+    logits = torch.full((1, 5, 8), -1.0)
+    logits[..., 2], logits[..., 3] = 0.0, 1e-9
+    assert torch.softmax(logits, dim=-1)[0, 0, 2] == torch.softmax(logits, dim=-1)[0, 0, 3]
+    assert argmax_names(logits).classes.tolist() == [[3] * 5]
+    assert argmax_names(torch.zeros(1, 5, 8)).classes.tolist() == [[0] * 5]
+
+
 def test_fewer_words_than_positions() -> None:
     decoded = expected_f1_names(torch.randn(4, 5, 4))
     assert decoded.classes.shape == (4, 5)

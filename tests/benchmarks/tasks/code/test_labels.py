@@ -20,7 +20,12 @@ def test_five_positions_filled_up_with_the_end():
     assert y.tolist() == [[0, 1, 5, 5, 5], [0, 5, 5, 5, 5], [2, 3, 4, 4, 4], [1, 4, 5, 5, 5], [5, 5, 5, 5, 5]]
 
 
-def test_decoding_stops_at_the_end_and_leaves_out_unknown():
+def test_decoding_stops_at_the_end_and_keeps_unknown():
     vocabulary = token_vocabulary(NAMES, 4)
     rows = torch.tensor([[0, 4, 1, 5, 2], [5, 0, 0, 0, 0], [0, 0, 1, 2, 3], [4, 4, 4, 4, 4]])
-    assert decode_names(rows, vocabulary) == [["get", "value"], [], ["get", "get", "value", "a", "b"], []]
+    assert decode_names(rows, vocabulary) == [
+        ["get", UNKNOWN, "value"],
+        [],
+        ["get", "get", "value", "a", "b"],
+        [UNKNOWN] * 5,
+    ]

@@ -62,3 +62,24 @@ def test_dropout_is_for_training(build: Build, eigen_batch: Callable[..., Batch]
 @pytest.mark.parametrize(("hidden", "heads"), [(1, 8), (5, 3)])
 def test_heads_need_not_divide(hidden: int, heads: int, build: Build, eigen_batch: Callable[..., Batch]) -> None:
     assert build(MagLapNet, hidden=hidden, heads=heads)(eigen_batch([4])).shape == (4, 5)
+
+
+def test_the_released_bias_and_gelu(build: Build, eigen_batch: Callable[..., Batch]) -> None:
+    batch = eigen_batch([6, 3], complex=True)
+    module = build(MagLapNet, complex=True, output_bias=True, approximate="tanh").eval()
+    plain = build(MagLapNet, complex=True).eval()
+    plain.load_state_dict({name: value for name, value in module.state_dict().items() if name != "mix.out.bias"})
+    assert not MagLapNet("v", 4, 5, eigenvalues_key="e", mask_key=None, output_bias=True).mix.out.bias.any()
+    nn.init.normal_(module.mix.out.bias)
+    eigen = module.read(batch, randomise=False).scaled()
+
+    def gelu(x: Tensor) -> Tensor:
+        return 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)))
+
+    x = gelu(module.element(eigen.vectors, None)) + gelu(module.element(-eigen.vectors, None))
+    x = module.norm(torch.cat([eigen.values[eigen.graph].unsqueeze(2), x], dim=2))
+    x = x + plain.mix(x, eigen.node_mask) + module.mix.out.bias
+    expected = gelu(module.aggregate((x * eigen.node_mask.unsqueeze(2)).flatten(1)))
+    torch.testing.assert_close(module(batch), expected)
+    x = torch.linspace(-9, 9, 100_001)
+    assert 4e-4 < (gelu(x) - functional.gelu(x)).abs().max() < 5e-4  # what the docstring says
