@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.error import URLError
 
@@ -29,8 +28,9 @@ import torch
 from torch import Tensor
 
 from graphpe.errors import GraphPERuntimeError
-
-MISSING = object()
+from graphpe.guarded import MISSING, data_only, guarded, names
+from graphpe.reading import check_folder_of_files
+from graphpe.scratch import remove_abandoned
 
 
 @dataclass
@@ -84,9 +84,12 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
         import ogb.utils.url as url_tools
     base = name.replace("-", "_")
     folder = root / f"{base}_pyg" if (root / f"{base}_pyg").exists() else root / base
-    held_files = any(path.is_file() for path in folder.rglob("*"))
     missing_folders = [path for path in (folder / "raw", folder / "processed", folder, root) if not path.exists()]
     notes: list[str] = []
+    if folder.is_dir():
+        remove_abandoned(folder)
+        check_folder_of_files(folder)
+    held_files = any(path.is_file() for path in folder.rglob("*"))
 
     def no_question(prompt: str = "") -> str:
         if held_files:
@@ -94,7 +97,7 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
         return "n"
 
     def decide(url: str) -> bool:
-        # OGB comes here when raw files are missing; after a download it deletes the folder, whatever is in it.
+        # OGB comes here when raw files are missing.
         if held_files:
             raise GraphPERuntimeError(
                 f"{folder} is incomplete: its raw/ lacks files of {name}; complete it, or move it away"
@@ -109,16 +112,17 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
     quiet_bar = {} if progress else {"tqdm": _no_bar}
     try:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_names(loader, input=no_question, exit=no_exit, decide_download=decide))
+            stack.enter_context(names(loader, input=no_question, exit=no_exit, decide_download=decide))
+            stack.enter_context(data_only(loader))
             for module in (read_pyg, read_raw, url_tools):
-                stack.enter_context(_names(module, **quiet_bar))
+                stack.enter_context(names(module, **quiet_bar))
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
             if not progress:  # PyG says there that it is processing
                 stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # it is copied at once
-            stack.enter_context(torch.serialization.safe_globals(saved_types()))
-            dataset = loader.PygGraphPropPredDataset(name, root=str(root))
+            kind = guarded(loader.PygGraphPropPredDataset, name, download=True)
+            dataset = kind(name, root=str(root))
             split = dataset.get_idx_split()
     except GraphPERuntimeError:
         _remove_empty(missing_folders)
@@ -128,13 +132,14 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
         raise GraphPERuntimeError(
             f"{name} is not in {folder} and cannot be downloaded ({error.reason}): put OGB's files there"
         ) from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # OGB's downloader turns Ctrl-C into a RuntimeError
             raise KeyboardInterrupt from None
         reason = " ".join(str(error).split())[:200]
+        processed = folder / "processed"
+        again = f"move {processed} away to have it built again from raw/, or " if processed.exists() else ""
         raise GraphPERuntimeError(
-            f"{name} in {folder} cannot be read ({type(error).__name__}: {reason}); "
-            f"delete {folder / 'processed'} to build it from raw files again, or download it again"
+            f"{name} in {folder} cannot be read ({type(error).__name__}: {reason}); {again}get raw/ again"
         ) from None
     return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
 
@@ -155,7 +160,7 @@ def read_rows(path: Path, count: int | None = None) -> list[list[str]]:
         csv.field_size_limit(limit)
 
 
-_UNREADABLE = (
+UNREADABLE: tuple[type[Exception], ...] = (
     OSError,
     EOFError,
     RuntimeError,
@@ -167,14 +172,7 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     pickle.UnpicklingError,
 )
-
-
-def saved_types() -> list[Any]:
-    """Types in the files that OGB's loader saves; torch loads these and nothing else."""
-    from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr
-    from torch_geometric.data.storage import GlobalStorage
-
-    return [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]
+"""What loaders raise on files that are damaged or of another kind."""
 
 
 @contextlib.contextmanager
@@ -192,21 +190,6 @@ def _quiet_import() -> Iterator[None]:
             del sys.modules["outdated"]
         else:
             sys.modules["outdated"] = before  # type: ignore[assignment]
-
-
-@contextlib.contextmanager
-def _names(module: ModuleType, **values: Any) -> Iterator[None]:
-    """Give names of a module (or built-ins that it uses) another meaning inside it, for a while."""
-    before = {name: vars(module).get(name, MISSING) for name in values}
-    vars(module).update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is MISSING:
-                del vars(module)[name]
-            else:
-                vars(module)[name] = value
 
 
 def _no_bar(items: Iterable[Any], **_: Any) -> Iterable[Any]:

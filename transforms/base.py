@@ -18,6 +18,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphpe.arguments import check_integer
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.graphs.checks import check_num_nodes
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.laplacian import check_edges
@@ -241,6 +242,7 @@ def _read_one(data: Data, reader: Encoding) -> PackedGraphs:
     edge_index, edge_weight, num_nodes = data.edge_index, data.edge_weight, data.num_nodes
     if num_nodes is None:
         raise GraphPEValueError(f"{reader} has to know how many nodes the graph has: set data.num_nodes")
+    check_num_nodes(num_nodes)
     check_edges(edge_index, num_nodes, edge_weight)
     edge_index = edge_index.long()
     zero = edge_index.new_zeros(1)

@@ -24,6 +24,9 @@ the same command goes on after Ctrl-C, a crash or a kill; graphpe.EncodedDataset
 """
 
 
+_FILES = (".pt", ".pth", ".csv", ".parquet", ".json")
+
+
 def add_encode(parser: CommandParser) -> None:
     """Add the options of `graphpe encode`."""
     parser.epilog = EXAMPLES
@@ -31,7 +34,8 @@ def add_encode(parser: CommandParser) -> None:
     parser.add_argument(
         "--data",
         type=str,
-        help="name of an OGB dataset (ogbg-...), a file that torch.save wrote (a list of PyG Data), or a task's call",
+        help="an OGB dataset (ogbg-...), a file that torch.save wrote (a list of PyG Data), a dataset's folder "
+        "(PyG or graphpe encode), or a task's call",
     )
     parser.add_argument(
         "--encodings", nargs="+", type=str, help='encodings, as calls: "LaplacianPE(k=8)"; "none" for the bare graphs'
@@ -83,8 +87,12 @@ def read_graphs(data: str, root: Path, *, cache: Path | None, quiet: bool) -> Pa
     """
     if data.startswith("ogbg-"):
         return PackedGraphs.from_dataset(load_graph_dataset(data, root, progress=not quiet).dataset)
-    if data.endswith((".pt", ".pth")) or Path(data).expanduser().is_file():
-        return load_graphs(Path(data).expanduser())
+    path = Path(data).expanduser()
+    if path.exists() or path.suffix in _FILES:
+        graphs, notes = load_graphs(path)
+        if notes and not quiet:
+            print("\n".join(notes))
+        return graphs
     loaded = build_task(data).load(cache=cache, progress=not quiet)
     if not quiet:
         print("\n".join(loaded.notes))

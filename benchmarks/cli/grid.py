@@ -18,6 +18,7 @@ from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.grid.engine import run_cells, run_cells_on_ray
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError
+from graphpe.reading import read_text
 from graphpe.storage.files import write_atomically
 from graphpe.storage.locking import locked
 
@@ -142,14 +143,22 @@ def _make_folder(root: Path) -> None:
         GraphPERuntimeError: It holds something else, or cannot be made.
     """
     try:
-        of_a_grid = any((root / name).exists() for name in ("command.txt", "cells"))
-        if root.is_dir() and any(root.iterdir()) and not of_a_grid:
+        if root.is_dir() and not _is_ours(root):
             raise GraphPERuntimeError(f"{root} holds files that are no grid's: name another folder with --out")
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GraphPERuntimeError(
             f"cannot make the folder {root}: {error.strerror or error}; name another with --out"
         ) from None
+
+
+def _is_ours(root: Path) -> bool:
+    """Whether a folder is empty or a grid's: the command that made it is what is written there first."""
+    command = root / "command.txt"
+    if command.is_file():
+        return read_text(command).startswith("graphpe grid")
+    killed = ".command.txt."  # how its half is called while it is written
+    return all(entry.name.startswith(killed) for entry in root.iterdir())
 
 
 def _quoted(argument: str) -> str:

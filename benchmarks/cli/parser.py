@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from graphpe.benchmarks.cli.config_file import check_config_files
 from graphpe.errors import GraphPEError
 
 
@@ -39,6 +40,7 @@ class CommandParser(ArgumentParser):
         return self._parse(arguments, defaults=True)
 
     def _parse(self, arguments: Sequence[str], *, defaults: bool) -> dict[str, Any]:
+        check_config_files(arguments)
         namespace = self.parse_args(list(arguments), defaults=defaults)
         values = namespace.as_dict()
         values.pop("config", None)

@@ -10,6 +10,7 @@ from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.report import write_report
 from graphpe.benchmarks.grid.results import combine, grid_folders, read_run
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.reading import read_text
 
 EXAMPLES = """
 examples:
@@ -47,17 +48,17 @@ def report_lines(root: Path, out: Path) -> list[str]:
     listed = root / "cells.txt"
     cells = everything = grid_folders(root)
     if listed.is_file():  # the newest grid's cells, in its order; others are of a grid that was changed
-        order = {name: number for number, name in enumerate(listed.read_text(encoding="utf-8").split())}
+        order = {name: number for number, name in enumerate(read_text(listed).split())}
         cells = sorted((cell for cell in cells if cell.folder.name in order), key=lambda cell: order[cell.folder.name])
     finished = [cell for cell in cells if cell.status == "done"]
     if not finished:
         raise GraphPEValueError(f"no cell of {root} is finished yet: {len(cells)} were started")
     notes = [_note(cell) for cell in cells if cell.status != "done"]
     skipped = root / "skipped.txt"
-    notes += skipped.read_text(encoding="utf-8").splitlines() if skipped.is_file() else []
+    notes += read_text(skipped).splitlines() if skipped.is_file() else []
     keys = list(dict.fromkeys((cell.task, cell.encoding, cell.model) for cell in cells))
     command = root / "command.txt"
-    made_by = command.read_text(encoding="utf-8").strip() if command.is_file() else ""
+    made_by = read_text(command).strip() if command.is_file() else ""
     files = write_report(combine([read_run(cell) for cell in finished], keys), out, notes, made_by)
     lines = [f"{len(finished)} finished cells of {len(cells)}", *(str(path) for path in files)]
     others = sum(cell.status == "done" for cell in everything) - len(finished)

@@ -14,6 +14,7 @@ from graphpe.drawing.plotting import plot_encoding
 from graphpe.errors import GraphPERuntimeError
 from graphpe.storage.encoded import EncodedDataset
 from graphpe.storage.files import write_atomically
+from graphpe.storage.store import JOURNAL, MANIFEST
 
 _FORMATS = ("png", "svg", "pdf")
 
@@ -58,7 +59,8 @@ def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
     folder = Path(values["data"]).expanduser()
     cache = None if values["cache"] is None else Path(values["cache"])
     root = Path(values["root"]).expanduser()
-    graphs = EncodedDataset(folder) if folder.is_dir() else read_graphs(values["data"], root, cache=cache, quiet=True)
+    encoded = (folder / MANIFEST).is_file() or (folder / JOURNAL).is_file()
+    graphs = EncodedDataset(folder) if encoded else read_graphs(values["data"], root, cache=cache, quiet=True)
     figure = plot_encoding(graphs, what, values["index"], columns=values["columns"])
     picture = io.BytesIO()
     figure.savefig(picture, format=out.suffix.removeprefix("."), dpi=130)

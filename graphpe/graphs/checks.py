@@ -12,6 +12,9 @@ from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.fields import Fields
 from graphpe.graphs.levels import Level, check_name
 
+MAX_NODES = 2**31
+"""More nodes than this, in a graph or a file of them, are taken for a mistake: one number a node would be 8 GiB."""
+
 LEVELS: tuple[Level, ...] = ("node", "edge", "graph", "pair")
 
 
@@ -32,6 +35,12 @@ def check_graphs(graphs: Fields) -> None:
         if len(values) != graphs.num_graphs:
             raise GraphPEValueError(f"objects[{key!r}] holds {len(values)} values for {graphs.num_graphs} graphs")
     check_unique(graphs)
+
+
+def check_num_nodes(num_nodes: int, of: str = "the graph") -> None:
+    """A graph is of a size for which one number a node can be written down."""
+    if not 0 <= num_nodes <= MAX_NODES:
+        raise GraphPEValueError(f"num_nodes of {of} is {num_nodes:,}: it must be from 0 to {MAX_NODES:,}")
 
 
 def check_values(graphs: Fields, level: Level, values: Mapping[str, Tensor]) -> None:

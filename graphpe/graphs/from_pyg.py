@@ -18,6 +18,7 @@ from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.graphs.checks import check_num_nodes
 from graphpe.graphs.levels import RESERVED, Level, LevelOrObject, check_levels, check_name, choose_level
 
 Ints = NDArray[np.int64]
@@ -317,6 +318,7 @@ def _num_nodes(data: Data, i: int) -> int:
     num_nodes = data.num_nodes
     if num_nodes is None:
         raise GraphPEValueError(f"graph {i} does not say how many nodes it has: set its num_nodes")
+    check_num_nodes(int(num_nodes), f"graph {i}")
     return int(num_nodes)
 
 

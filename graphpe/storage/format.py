@@ -252,14 +252,15 @@ def _to_json(content: dict[str, Any], i: int) -> str:
             return text
     except (TypeError, ValueError, RecursionError):
         pass
-    key = next((key for key, value in content.items() if not _survives(value)), "?")
+    key = next((key for key, value in content.items() if not storable(value)), "?")
     raise GraphPEValueError(
         f"{key!r} of graph {i} is {content.get(key)!r:.80}, which JSON does not give back as it is (a tuple, a tensor, "
         "nan): convert it, or leave it out with PackedGraphs.from_dataset(dataset, keys=[...])"
     )
 
 
-def _survives(value: Any) -> bool:
+def storable(value: Any) -> bool:
+    """Whether a Python object comes back from JSON as it is."""
     try:
         return json.loads(json.dumps(value)) == value
     except (TypeError, ValueError, RecursionError):

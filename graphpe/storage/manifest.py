@@ -71,10 +71,12 @@ class Manifest:
             if mine[name] != other[name]:
                 raise GraphPERuntimeError(
                     f"{root} was encoded with the {said.get(name, name)} {mine[name]}, not {other[name]}: "
-                    "choose another root, or delete that one"
+                    "choose another root, or move that one away"
                 )
         if (set(self.columns), self.rows, self.objects) != (set(wanted.columns), wanted.rows, wanted.objects):
-            raise GraphPERuntimeError(f"{root} holds other columns or shards: choose another root, or delete that one")
+            raise GraphPERuntimeError(
+                f"{root} holds other columns or shards: choose another root, or move that one away"
+            )
 
     def to_json(self) -> str:
         """The text of `manifest.json`, one line, with a checksum of itself."""
@@ -108,10 +110,26 @@ class Manifest:
                 Column(each["name"], each["rows"], DTYPES[each["dtype"]], tuple(each["shape"]))
                 for each in content["columns"]
             ]
-            content["rows"] = Rows(**content["rows"])
+            content["rows"] = _checked_rows(content["rows"])
             return cls(**content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise GraphPERuntimeError(f"{path} is damaged ({error}): delete {path.parent} and encode again") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise GraphPERuntimeError(
+                f"{path} is damaged, or not graphpe's ({error}): choose another root, or move {path.parent} away"
+            ) from None
+
+
+def _checked_rows(content: dict[str, Any]) -> Rows:
+    """Where shards begin and end: numbers from 0 on that never fall, one more than there are shards.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    rows = Rows(**content)
+    for starts in rows:
+        whole = isinstance(starts, list) and all(type(start) is int for start in starts)
+        if not whole or len(starts) != len(rows.graph) or starts[0] != 0 or starts != sorted(starts):
+            raise ValueError("its shards have no order")
+    return rows
 
 
 def fingerprint(columns: Mapping[Column, Tensor]) -> str:

@@ -31,6 +31,8 @@ from graphpe.storage.format import EDGE_INDEX, NUM_EDGES, NUM_NODES, TEXT_SIZES,
 from graphpe.storage.locking import acquire, release
 from graphpe.storage.manifest import Manifest, digest_of
 
+_NOT_OURS = "it was made by something else; do not use it"
+
 _MAP_NORESERVE = 0x4000  # of Linux; Python's mmap does not name it
 
 DATA, PART, JOURNAL, MANIFEST = "graphs.safetensors", "graphs.safetensors.part", "journal.jsonl", "manifest.json"
@@ -131,10 +133,11 @@ class StoreWriter:
 
     def _open(self) -> BinaryIO:
         part, journal, data = self.root / PART, self.root / JOURNAL, self.root / DATA
+        begun = _read_journal(journal)
+        self._check_ours(begun is not None)
         for name in (JOURNAL, MANIFEST):
             for unfinished in self.root.glob(f".{name}.*.part"):  # killed while one of them was written
                 unfinished.unlink()
-        begun = _read_journal(journal)
         if begun is not None:
             begun[0].check_same(self.manifest, self.root)
             if data.exists() and not part.exists():  # killed between renaming the file and writing the manifest
@@ -146,11 +149,30 @@ class StoreWriter:
                 lines = [_journal_line(shard, found) for shard, found in self._digests.items()]
                 write_atomically(journal, self.manifest.to_json().encode() + b"\n" + b"".join(lines))
                 return file
+        write_atomically(journal, self.manifest.to_json() + "\n")  # before the file, which is known as ours by it
         file = part.open("w+b")
         file.truncate(self.layout.total_bytes)
         file.write(self.layout.header)
-        write_atomically(journal, self.manifest.to_json() + "\n")
         return file
+
+    def _check_ours(self, begun: bool) -> None:
+        """Refuse a folder with files of somebody else: into one that this class has begun, they may have come later.
+
+        Raises:
+            GraphPERuntimeError: There are some.
+        """
+        ours = (f".{JOURNAL}.", f".{MANIFEST}.")
+        others = [path.name for path in self.root.iterdir() if not path.name.startswith(ours)]
+        if begun:
+            others = [DATA] if DATA in others and PART in others else []
+        elif PART in others:  # the same dataset's, whose journal was lost
+            with (self.root / PART).open("rb") as file:
+                if file.read(len(self.layout.header)) == self.layout.header:
+                    others.remove(PART)
+        if others:
+            raise GraphPERuntimeError(
+                f"{self.root} holds {', '.join(sorted(others)[:3])}, which graphpe did not write: choose another root"
+            )
 
     def _check_space(self) -> None:
         """The file has its full size, but parts that were not written take no space yet."""
@@ -220,6 +242,7 @@ class Store:
             if not self._verified[shard]:
                 for column in self.layout.columns:
                     self._verify(column, shard)
+                self._check_edges(shard)
                 self._verified[shard] = True
 
     def __getstate__(self) -> dict[str, Any]:
@@ -237,7 +260,7 @@ class Store:
             raise GraphPERuntimeError(_why_there_is_none(self.root))
         self.manifest, self.layout = manifest, manifest.layout()
         path, expected = self.root / DATA, self.layout.total_bytes
-        again = f"delete {self.root} and encode again"
+        again = f"move {self.root} away and encode again"
         try:
             status = path.stat()
             if status.st_size != expected:
@@ -258,6 +281,39 @@ class Store:
                 for shard in range(self.layout.num_shards):
                     self._verify(column, shard)
         self.packed = to_packed(tensors, manifest.objects)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """Checksums tell damage from what was written, and nothing of who wrote it: sizes that lie lead out of memory.
+
+        Raises:
+            GraphPERuntimeError: The sizes of graphs and the places of shards do not belong together.
+        """
+        graphs, rows = self.packed, self.manifest.rows
+        for ptr, starts in ((graphs.host_ptr, rows.node), (graphs.host_edge_ptr, rows.edge)):
+            if (np.diff(ptr) < 0).any() or ptr[rows.graph].tolist() != starts:
+                raise GraphPERuntimeError(
+                    f"{self.root / DATA} has graphs of other sizes than {MANIFEST} says: {_NOT_OURS}"
+                )
+        if graphs.pair and graphs.host_pair_ptr[rows.graph].tolist() != rows.pair:
+            raise GraphPERuntimeError(f"{self.root} has pairs of other graphs than its {MANIFEST} says: {_NOT_OURS}")
+
+    def _check_edges(self, shard: int) -> None:
+        """Ids of nodes that are none of their graph's would lead compiled loops out of memory.
+
+        Raises:
+            GraphPERuntimeError: There is one.
+        """
+        graphs, rows = self.packed, self.manifest.rows
+        own = slice(*rows.graph[shard : shard + 2])
+        counts = np.diff(graphs.host_edge_ptr[own.start : own.stop + 1])
+        edges = graphs.edge_index[:, slice(*rows.edge[shard : shard + 2])].numpy()
+        lower, upper = (np.repeat(graphs.host_ptr[own.start + k : own.stop + k], counts) for k in (0, 1))
+        if ((edges < lower) | (edges >= upper)).any():
+            raise GraphPERuntimeError(
+                f"{self.root / DATA} has an edge that leaves its graph in shard {shard}, which graphpe does not write: "
+                f"{_NOT_OURS}"
+            )
 
     def _verify(self, column: Column, shard: int) -> None:
         pieces = [self._bytes[start:stop].numpy() for start, stop in self.layout.ranges(column, shard)]
@@ -266,7 +322,7 @@ class Store:
             key = "edge_index" if column.name == EDGE_INDEX else column.name.partition(".")[2]
             raise GraphPERuntimeError(
                 f"{self.root / DATA} is damaged in shard {shard} (graphs {start} to {stop - 1}), key {key!r}: "
-                f"delete {self.root} and encode again"
+                f"move {self.root} away and encode again"
             )
 
 

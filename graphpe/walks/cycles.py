@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from graphpe.compiled.jit import compiled
+from graphpe.cycle_effort import check_effort
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Ints, symmetric_adjacency
@@ -34,7 +37,7 @@ def cycle_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
 
     Raises:
         GraphPEValueError: `max_length` < 3, weights that are negative or not finite, or a graph that is too dense (more
-            than 2^31 steps).
+            than 2^31 steps; where it is far more, that is said before the search begins).
     """
     plan = Plan.of(graphs)
     packed = plan.graphs
@@ -42,7 +45,10 @@ def cycle_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
         raise GraphPEValueError(f"max_length must be at least 3, got {max_length}")
     check_edge_weight(packed.edge_weight, packed.num_edges)
     matrix = plan.once(symmetric_adjacency)
-    counts, failed = _count_cycles(matrix.indptr, matrix.indices, packed.ptr.numpy(force=True), max_length, MOST_STEPS)
+    ptr = packed.ptr.numpy(force=True)
+    core = partial(_core, matrix.indptr, matrix.indices)
+    check_effort(matrix.indptr, matrix.indices, ptr, max_length, MOST_STEPS, core)
+    counts, failed = _count_cycles(matrix.indptr, matrix.indices, ptr, max_length, MOST_STEPS)
     if failed >= 0:
         raise GraphPEValueError(
             f"graph {failed} has too many paths of up to {max_length} nodes to count its cycles: lower max_length "

@@ -77,7 +77,7 @@ def test_an_incomplete_folder_is_left_alone(tmp_path, loader, monkeypatch):
     folder = tmp_path / "ogbg_code2"
     (folder / "raw").mkdir(parents=True)
     (folder / "raw" / "node-feat.csv.gz").write_bytes(b"precious")
-    with pytest.raises(GraphPERuntimeError, match="is incomplete: its raw/"):
+    with pytest.raises(GraphPERuntimeError, match=r"raw is incomplete: it lacks edge.csv.gz of ogbg-code2"):
         load_graph_dataset("ogbg-code2", tmp_path)
     assert (folder / "raw" / "node-feat.csv.gz").read_bytes() == b"precious"
 
@@ -87,7 +87,7 @@ def test_an_unreadable_dataset_says_what_to_do(tmp_path):
     raw.mkdir(parents=True)
     (raw / "edge.csv.gz").write_bytes(b"not gzip")
     (raw / "node-feat.csv.gz").write_bytes(b"not gzip")
-    with pytest.raises(GraphPERuntimeError, match=r"cannot be read .*delete .*processed") as error:
+    with pytest.raises(GraphPERuntimeError, match=r"cannot be read \(BadGzipFile.*\); get raw/ again") as error:
         load_graph_dataset("ogbg-code2", tmp_path, progress=False)
     assert "\n" not in str(error.value)
 

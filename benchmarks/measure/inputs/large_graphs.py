@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import pickle
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from graphpe.compiled.jit import compiled
 from graphpe.structure.laplacian import laplacian, magnetic_laplacian
+from graphpe.unpickling import load_pickle
 
 Edges = NDArray[np.int64]
 
@@ -169,8 +169,7 @@ def _edge_list(path: Path) -> Edges:
 
 def _pickled_lists(path: Path) -> Edges:
     """Neighbours by node, as the Planetoid files have them."""
-    with path.open("rb") as file:
-        lists = pickle.load(file, encoding="latin1")
+    lists = load_pickle(path, encoding="latin1")
     return np.array([(node, other) for node, others in lists.items() for other in others]).T
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.ogb import molecule_categories
+from graphpe.unpickling import load_pickle
 
 
 @dataclass(frozen=True)
@@ -128,13 +127,7 @@ class Peptides(Task):
                 f"{self.name} is neither in {root / self.folder / 'raw'} ({self.table}) nor in {raw} (train.pt, "
                 "val.pt, test.pt): put LRGB's or PyG's files there, or allow the download"
             )
-        datasets = load_parts(
-            self.name,
-            lambda part: LRGBDataset(str(root), self.name, split=part),
-            files,
-            download=self.download,
-            progress=progress,
-        )
+        datasets = load_parts(LRGBDataset, self.name, root, self.name, download=self.download, progress=progress)
         try:
             parts = [PackedGraphs.from_dataset(dataset, keys=("x", "edge_attr", "y")) for dataset in datasets]
             graphs = concatenate(parts)
@@ -187,33 +180,19 @@ class PeptidesStruct(Peptides):
     data_class: ClassVar[type[GraphTargets]] = AbsoluteErrors
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Reads NumPy arrays in containers and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        known = {
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-            **{(f"numpy.{core}.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0] for core in ("core", "_core")},
-        }
-        if (module, name) not in known:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}")
-        return known[module, name]
-
-
 def read_split(path: Path, count: int) -> dict[str, Tensor]:
     """LRGB's split file: a pickled dictionary of arrays `train`, `val`, `test`. Nothing in it is executed.
 
     Raises:
         GraphPERuntimeError: If it is missing, cannot be read, or is no split of `count` graphs.
     """
+    if not path.exists():
+        raise GraphPERuntimeError(f"{path.name} is not in {path.parent}: put LRGB's file there")
+    content = load_pickle(path)
     try:
-        content = _ArraysOnly(io.BytesIO(path.read_bytes())).load()
         split = {ours: torch.as_tensor(np.asarray(content[theirs], dtype=np.int64)) for ours, theirs in PARTS.items()}
-    except FileNotFoundError:
-        raise GraphPERuntimeError(f"{path.name} is not in {path.parent}: put LRGB's file there") from None
-    except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, pickle.UnpicklingError) as error:
-        raise GraphPERuntimeError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
+    except (ValueError, TypeError, LookupError) as error:
+        raise GraphPERuntimeError(f"{path} is no split ({type(error).__name__}: {error})") from None
     if not torch.equal(torch.cat(list(split.values())).sort().values, torch.arange(count)):
         raise GraphPERuntimeError(f"{path} is no split of the {count} graphs of the table: get both again")
     return split

@@ -43,11 +43,7 @@ class GNNBenchmark(Task):
         folder = Path(self.root).expanduser()
         raw = folder / self.dataset / "raw"
         datasets = load_parts(
-            self.dataset,
-            lambda part: GNNBenchmarkDataset(str(folder), self.dataset, split=part),
-            [raw / f"{self.dataset}_v2.pt"],
-            download=self.download,
-            progress=progress,
+            GNNBenchmarkDataset, self.dataset, folder, self.dataset, download=self.download, progress=progress
         )
         try:
             parts = [PackedGraphs.from_dataset(dataset) for dataset in datasets]

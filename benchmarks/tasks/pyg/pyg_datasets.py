@@ -4,75 +4,62 @@ from __future__ import annotations
 
 import contextlib
 import io
-import pickle
+import sys
 import warnings
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-import torch
-
 from graphpe.errors import GraphPERuntimeError
-from graphpe.ogb import saved_types
+from graphpe.guarded import data_only, guarded
+from graphpe.ogb import UNREADABLE
 
 PARTS = {"train": "train", "valid": "val", "test": "test"}
 """Our names of the parts of a split, and PyG's."""
 
 
-def load_parts(
-    name: str, build: Callable[[str], Any], raw: Sequence[Path], *, download: bool, progress: bool
-) -> list[Any]:
-    """The training, validation and test part of a dataset.
+def load_parts(base: type[Any], name: str, root: Path, *arguments: Any, download: bool, progress: bool) -> list[Any]:
+    """The training, validation and test part of a dataset. Nothing in its files is executed.
 
     Args:
+        base: PyG's class; its `root`, further arguments and `split` are given here.
         name: The dataset, for messages.
-        build: From PyG's name of a part to the dataset object; it may download and process.
-        raw: The files that PyG downloads.
-        download: Whether it may.
+        root: PyG's folder of the dataset, or of several.
+        arguments: What the class takes after `root`.
+        download: Whether it may download.
         progress: Whether PyG's bars and lines are shown.
 
     Raises:
         GraphPERuntimeError: If the data is not there and cannot be downloaded, or cannot be read.
     """
-    folder = raw[0].parent
-    missing = [path.name for path in raw if not path.exists()]
-    if missing and not download:
-        raise GraphPERuntimeError(
-            f"{name} is not in {folder} ({', '.join(missing)} missing): put PyG's files there, or allow the download"
-        )
-    new_folders = [path for path in (folder, folder.parent / "processed", *folder.parents[:3]) if not path.exists()]
+    new_folders = [path for path in (root / name / "raw", root / name, root / "raw", root, *root.parents[:2])]
+    new_folders = [path for path in new_folders if not path.exists()]
+    kind = guarded(base, name, download=download)
     try:
         with contextlib.ExitStack() as stack:
             if not progress:
                 stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
                 stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            stack.enter_context(torch.serialization.safe_globals(saved_types()))
+            stack.enter_context(data_only(sys.modules[base.__module__]))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-            return [build(part) for part in PARTS.values()]
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-    ) as error:
+            return [kind(str(root), *arguments, split=part) for part in PARTS.values()]
+    except GraphPERuntimeError:
         _remove_empty(new_folders)
-        reason = " ".join(str(getattr(error, "reason", error)).split())[:200]
-        if missing and isinstance(error, URLError | OSError):
-            message = f"{name} is not in {folder} and cannot be downloaded ({reason}): put PyG's files there"
-        else:
-            message = (
-                f"{name} in {folder} cannot be read ({type(error).__name__}: {reason}); delete the folder processed "
-                "beside it to build it again, or download it again"
-            )
-        raise GraphPERuntimeError(message) from None
+        raise
+    except URLError as error:
+        _remove_empty(new_folders)
+        raise GraphPERuntimeError(
+            f"{name} is not in {root} and cannot be downloaded ({error.reason}): put PyG's files there"
+        ) from None
+    except UNREADABLE as error:
+        _remove_empty(new_folders)
+        reason = " ".join(str(error).split())[:200]
+        raise GraphPERuntimeError(
+            f"{name} in {root} cannot be read ({type(error).__name__}: {reason}): move processed/ away to have it "
+            "built again from raw/, or get raw/ again"
+        ) from None
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

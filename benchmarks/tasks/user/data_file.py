@@ -10,32 +10,31 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from graphpe.benchmarks.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.features import Features, tensor_features
 from graphpe.benchmarks.tasks.user.splits import choose_split
-from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
-from graphpe.benchmarks.tasks.user.task import OwnData, assemble, row_owner
-from graphpe.benchmarks.tasks.user.torch_file import load_graphs
-from graphpe.errors import GraphPEError, GraphPERuntimeError
-from graphpe.graphs.concatenate import concatenate
-from graphpe.graphs.packed import PackedGraphs
-
-_PARTS = {"train": "train", "valid": "val", "test": "test"}
-_PYG_RECORDS = ("pre_filter.pt", "pre_transform.pt")
+from graphpe.benchmarks.tasks.user.targets import Metric, Where, read_targets
+from graphpe.benchmarks.tasks.user.task import OwnData, assemble
+from graphpe.benchmarks.tasks.user.torch_file import joined, open_saved
+from graphpe.errors import GraphPERuntimeError
 
 
 @dataclass(frozen=True)
 class DataFile(OwnData):
-    """A saved list of PyG `Data`, or what an `InMemoryDataset` saved.
+    """A saved list of PyG `Data`, or what a dataset of PyG saved.
 
     `x` and `edge_attr` are categories where they hold integers, and numbers otherwise; `edge_weight` is read by the
-    encodings. What the targets are follows from their values (see `SmilesTable`).
+    encodings. Other values are not looked at, and named when the graphs are read. What the targets are follows from
+    their values (see `SmilesTable`).
 
     Attributes:
-        path: A file that `torch.save` wrote (a list of `Data`), one that `InMemoryDataset.save` wrote, or a dataset's
-            folder, whose `processed/` holds one such file, or `train.pt`, `val.pt` and `test.pt`: then the split is
-            given.
-        target: The value of each graph that is to be predicted: a number, a word, or several numbers.
+        path: A file that `torch.save` wrote (a list of `Data`, a `Batch`, a dictionary of such lists under train, val
+            and test), one that `InMemoryDataset.save` or `TUDataset` wrote, a folder of `graphpe encode`, or a
+            dataset's folder that holds, in itself or in `processed/`, one such file, numbered ones (`data_0.pt`, ...),
+            or `train.pt`, `val.pt` and `test.pt` (`train_data.pt`, `valid.pt`, ...): then the split is given.
+        target: The value of each graph that is to be predicted: a number, a word, or several numbers (a tensor, an
+            array, a list).
         split: `random`, the value of each graph that says train, valid or test, or a JSON file of positions under these
             words.
         metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (answers, NaN where not known), `RMSE` or `MAE`
@@ -66,78 +65,70 @@ class DataFile(OwnData):
             GraphPERuntimeError: If the file is missing or cannot be read safely, or a graph is wrong; it is named.
         """
         path = Path(self.path).expanduser()
-        graphs, given = _read(path)
+        parts = open_saved(path)
+        counts = [part.count for part in parts.values()]
+        graphs = joined(list(parts.values()))
+        if not graphs.count:
+            raise GraphPERuntimeError(f"{path} holds no graph")
 
         def where(graph: int) -> str:
             return f"{path}, graph {graph}"
 
-        if not len(graphs):
-            raise GraphPERuntimeError(f"{path} holds no graph")
-        columns = _target_columns(graphs, self.target, path)
+        structure, notes = graphs.structure(where)
+        if self.target not in graphs.names:
+            there = ", ".join(name for name in graphs.names if name not in STRUCTURE) or "nothing but edges"
+            raise GraphPERuntimeError(
+                f"{path}: no graph has a value {self.target!r} to predict (target=...); there is {there}"
+            )
+        columns = graphs.columns(self.target, structure.sizes, where)
         targets = read_targets(columns, self.metric, where)
-        if given is None:
-            given = choose_split(
+        if "" in parts:
+            split = choose_split(
                 self.split,
-                len(graphs),
+                graphs.count,
                 fractions=self.fractions,
                 seed=self.seed,
-                column=lambda name: _column(graphs, name),
+                column=lambda name: _words(graphs, name),
                 where=where,
             )
-        node_owner, edge_owner = row_owner(graphs)
-        x, edge_attr = graphs.node.get("x"), graphs.edge.get("edge_attr")
+        else:
+            ids = torch.arange(graphs.count).split(counts)
+            split = dict(zip(parts, ids, strict=True))
+        nodes, edges = (
+            _features(graphs, name, counts, of, where)
+            for name, counts, of in (("x", structure.sizes, "nodes"), ("edge_attr", structure.edge_sizes, "edges"))
+        )
+        used = {*STRUCTURE, "x", "edge_attr", self.target, self.split}
         return assemble(
-            graphs.structure(),
-            Features(None) if x is None else tensor_features(x, "x", node_owner, where),
-            Features(None) if edge_attr is None else tensor_features(edge_attr, "edge_attr", edge_owner, where),
+            structure,
+            nodes,
+            edges,
             targets,
-            given,
+            split,
             what=str(path),
             where=where,
-            notes=[f"{path}: {len(graphs):,} graphs"],
+            notes=[f"{path}: {graphs.count:,} graphs", *notes, *_unused(graphs, used, nodes)],
         )
 
 
-def _read(path: Path) -> tuple[PackedGraphs, dict[str, Tensor] | None]:
-    """The graphs, and their split where three files tell it."""
-    try:
-        if not path.is_dir():
-            return load_graphs(path), None
-        folder = path / "processed" if (path / "processed").is_dir() else path
-        files = {file.name: file for file in sorted(folder.glob("*.pt")) if file.name not in _PYG_RECORDS}
-        if set(files) == {f"{name}.pt" for name in _PARTS.values()}:
-            parts = [load_graphs(files[f"{name}.pt"]) for name in _PARTS.values()]
-            ids = torch.arange(sum(map(len, parts))).split([len(part) for part in parts])
-            return concatenate(parts), dict(zip(_PARTS, ids, strict=True))
-        if len(files) != 1:
-            raise GraphPERuntimeError(
-                f"{folder} holds {', '.join(files) or 'no .pt file'}: expected one file, or train.pt, val.pt and "
-                "test.pt; give the path of a file"
-            )
-        return load_graphs(next(iter(files.values()))), None
-    except GraphPERuntimeError:
-        raise
-    except GraphPEError as error:
-        raise GraphPERuntimeError(f"{path}: {error}") from None
+def _features(graphs: SavedGraphs, name: str, counts: Tensor, of: str, where: Where) -> Features:
+    values = graphs.rows(name, counts, of, where)
+    if values is None:
+        return Features(None)
+    return tensor_features(values, name, torch.arange(graphs.count).repeat_interleave(counts), where)
 
 
-def _column(graphs: PackedGraphs, name: str) -> Sequence[Any] | None:
-    if name in graphs.objects:
-        return graphs.objects[name]
-    value = graphs.graph.get(name)
-    return None if value is None or value.numel() != len(graphs) else value.flatten().tolist()
+def _words(graphs: SavedGraphs, name: str) -> Sequence[Any] | None:
+    """The part that each graph says it is in, where it says one word or nothing."""
+    if name not in graphs.names:
+        return None
+    return [None if value is ABSENT else value for value in graphs.values(name)]
 
 
-def _target_columns(graphs: PackedGraphs, name: str, path: Path) -> dict[str, Sequence[Any]]:
-    """The targets as columns, by name."""
-    if name in graphs.objects:
-        return {name: graphs.objects[name]}
-    if name not in graphs.graph:
-        levels = {"node": graphs.node, "edge": graphs.edge, "pair": graphs.pair}
-        level = next((level for level, values in levels.items() if name in values), None)
-        hint = f"it is a value of {level}s" if level else f"there are {', '.join(sorted(graphs.graph)) or 'none'}"
-        raise GraphPERuntimeError(f"{path}: no graph-level value {name!r} to predict; {hint}")
-    values = graphs.graph[name].reshape(len(graphs), -1)
-    if values.shape[1] == 1:
-        return {name: values[:, 0].tolist()}
-    return {f"{name}[{column}]": values[:, column].tolist() for column in range(values.shape[1])}
+def _unused(graphs: SavedGraphs, used: set[str], nodes: Features) -> list[str]:
+    """What is in the file and plays no part, and what is not there."""
+    names = [name for name in graphs.names if name not in used and not name.startswith("_")]
+    lines = [f"there and not used: {', '.join(names)}"] if names else []
+    if nodes.values is None:
+        lines.append("no node features (x): a constant instead")
+    return ["; ".join(lines)] if lines else []

@@ -16,6 +16,7 @@ from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError
+from graphpe.reading import read_text
 
 LABELS = "labels.csv"
 _ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")
@@ -139,10 +140,7 @@ def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:
 
 def _rows(path: Path, leading: int) -> tuple[list[str], list[list[str]]]:
     """Names of the columns after the first `leading`, and the rows."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise GraphPERuntimeError(f"{path} cannot be read ({error})") from None
+    lines = read_text(path).splitlines()
     names: list[str] | None = None
     rows: list[list[str]] = []
     for number, line in enumerate(lines, 1):

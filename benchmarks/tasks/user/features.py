@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.tasks.user.targets import Where, is_plain
+from graphpe.benchmarks.tasks.user.targets import Where, as_float, in_float32, is_plain
 from graphpe.errors import GraphPERuntimeError
 
 MAX_CATEGORIES = 100_000
@@ -54,20 +54,22 @@ def tensor_features(values: Tensor, name: str, owner: Tensor, where: Where) -> F
     if flat.is_complex():
         raise GraphPERuntimeError(f"{name} is complex: give its real and imaginary parts as columns")
     if flat.is_floating_point():
-        flat = flat.float()
-        wrong = (~flat.isfinite()).nonzero()
+        single = flat.float()
+        wrong = (~single.isfinite()).nonzero()
         if len(wrong):
             row, column = wrong[0].tolist()
-            graph = where(int(owner[row]))
-            raise GraphPERuntimeError(f"{graph}: {name} has {float(flat[row, column])} in column {column}")
-        return Features(flat, (), flat.shape[1])
+            raise GraphPERuntimeError(
+                f"{where(int(owner[row]))}: {name} has {float(flat[row, column])} in column {column}, no finite number "
+                "in float32"
+            )
+        return Features(single, (), flat.shape[1])
     flat = flat.long()
     wrong = ((flat < 0) | (flat >= MAX_CATEGORIES)).nonzero()
     if len(wrong):
         row, column = wrong[0].tolist()
         raise GraphPERuntimeError(
             f"{where(int(owner[row]))}: {name} is {int(flat[row, column])} in column {column}; integers are categories "
-            f"from 0 to {MAX_CATEGORIES - 1}, numbers are floats"
+            f"from 0 to {MAX_CATEGORIES - 1}; save numbers as floats"
         )
     return Features(flat, tuple((flat.max(0).values + 1).tolist()) if len(flat) else (1,) * flat.shape[1])
 
@@ -96,16 +98,16 @@ def column_features(columns: Mapping[str, Sequence[Any]], owner: Sequence[int], 
                 f"{where(owner[odd])}: {name} is {str(cells[odd])[:60]}, neither a number nor a word"
             )
         try:
-            values = np.array([float(cell) for cell in cells])
+            values = np.array([as_float(cell) for cell in cells])
         except (TypeError, ValueError):
             words = sorted({str(cell) for cell in cells})
             index = {word: number for number, word in enumerate(words)}
             read.append((np.array([index[str(cell)] for cell in cells], dtype=np.int64), max(len(words), 1)))
             continue
-        wrong = np.flatnonzero(~np.isfinite(values))
+        wrong = np.flatnonzero(~in_float32(values))
         if len(wrong):
             raise GraphPERuntimeError(
-                f"{where(owner[int(wrong[0])])}: {name} is {values[wrong[0]]}, not a finite number"
+                f"{where(owner[int(wrong[0])])}: {name} is {str(cells[wrong[0]])[:40]}, no finite number in float32"
             )
         read.append((values, 0))
     if not read:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from graphpe.benchmarks.tasks.user.features import Features, column_features
-from graphpe.benchmarks.tasks.user.targets import Where
+from graphpe.benchmarks.tasks.user.targets import Where, as_float
 from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.laplacian import check_edge_weight
 
 WEIGHT = "weight"
 """The edge column that encodings read as edge weights."""
@@ -62,15 +62,26 @@ def pack_written(graphs: Sequence[WrittenGraph], where: Where) -> tuple[PackedGr
     edges = column_features(edge_columns, owners[1].tolist(), where)
     weight = None
     if WEIGHT in edge_columns:
-        try:
-            weight = torch.tensor([float(cell) for cell in edge_columns[WEIGHT]])
-            check_edge_weight(weight, len(weight))
-        except ValueError as error:
-            raise GraphPERuntimeError(f"edge weights cannot be used ({error}); rename the column {WEIGHT!r}") from None
+        weight = _weights(edge_columns[WEIGHT], owners[1], where)
     ptr, edge_ptr = (torch.tensor([0, *np.cumsum(counts).tolist()], dtype=torch.long) for counts in (sizes, edge_sizes))
     pairs = np.array(list(chain.from_iterable(graph.edges for graph in graphs)), dtype=np.int64).reshape(-1, 2)
     index = torch.from_numpy(np.ascontiguousarray(pairs.T)) + ptr[:-1].repeat_interleave(edge_ptr.diff())
     return PackedGraphs(edge_index=index, ptr=ptr, edge_ptr=edge_ptr, edge_weight=weight), nodes, edges
+
+
+def _weights(cells: Sequence[Any], owner: np.ndarray, where: Where) -> Tensor:
+    """The weights of edges, which are finite where they are numbers: `column_features` saw to that."""
+    for cell, graph in zip(cells, owner.tolist(), strict=True):
+        try:
+            usable = as_float(cell) >= 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise GraphPERuntimeError(
+                f"{where(graph)}: an edge has the {WEIGHT} {str(cell)[:40]!r}, expected a number that is not negative; "
+                f"rename the column {WEIGHT!r} if it is none"
+            )
+    return torch.tensor([float(cell) for cell in cells])
 
 
 def _columns(graphs: Sequence[dict[str, list[Any]] | None], what: str, where: Where) -> dict[str, list[Any]]:

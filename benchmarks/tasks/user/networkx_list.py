@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,7 @@ class NetworkxList(OwnData):
             GraphPERuntimeError: If the file is missing or is no such list, or a graph is wrong; it is named.
         """
         path = Path(self.path).expanduser()
-        try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-        except FileNotFoundError:
-            raise GraphPERuntimeError(f"{path} is not there: give the path of a JSON file") from None
-        except (OSError, ValueError) as error:
-            raise GraphPERuntimeError(f"{path} cannot be read as JSON ({' '.join(str(error).split())})") from None
+        content = read_json(path)
         if not isinstance(content, list) or not content:
             raise GraphPERuntimeError(f"{path} must hold a list of graphs, as networkx.node_link_data writes them")
 

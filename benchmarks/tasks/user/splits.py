@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from graphpe.benchmarks.tasks.user.targets import Where
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.reading import read_json
 
 PARTS = ("train", "valid", "test")
 _NAMES = {
@@ -89,10 +89,7 @@ def read_split(path: Path, count: int) -> dict[str, Tensor]:
     Raises:
         GraphPERuntimeError: If it is missing, holds something else, or names a graph twice or one that is not there.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise GraphPERuntimeError(f"{path} cannot be read as JSON ({' '.join(str(error).split())})") from None
+    content = read_json(path)
     if not isinstance(content, dict) or not set(content) <= set(_NAMES):
         raise GraphPERuntimeError(f"{path} must hold positions of graphs under train, valid and test")
     split = {part: torch.zeros(0, dtype=torch.long) for part in PARTS}

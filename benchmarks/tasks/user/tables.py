@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphpe.errors import GraphPERuntimeError
+from graphpe.reading import check_file
 
 
 def read_table(folder: Path, name: str, *, header: bool = True) -> Any:
@@ -37,9 +38,10 @@ def read_frame(path: Path, *, header: bool = True, text: bool = False) -> Any:
     """
     import pandas
 
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         missing = "is a folder" if path.is_dir() else "is not there"
         raise GraphPERuntimeError(f"{path} {missing}: give the path of a CSV or Parquet file")
+    check_file(path)
     try:
         if path.suffix in (".parquet", ".pq"):
             return pandas.read_parquet(path).reset_index(drop=True)

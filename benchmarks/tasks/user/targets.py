@@ -91,6 +91,10 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         GraphPERuntimeError: For a cell of the wrong kind, a missing one among classes or numbers, or targets that are
             all the same class.
     """
+    if not columns:
+        raise GraphPERuntimeError(
+            f"{where(0)}: the target is an empty list, expected a number, a word or several numbers"
+        )
     for name, cells in columns.items():
         odd = next((row for row, cell in enumerate(cells) if not is_plain(cell)), None)
         if odd is not None:
@@ -205,7 +209,7 @@ def _check_numbers(name: str, values: np.ndarray, metric: str, where: Where) -> 
     at = _first(missing)
     if at is not None:
         raise GraphPERuntimeError(f"{where(at)}: {name} is missing; {metric} needs a number for every graph")
-    at = _first(np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max))
+    at = _first(~in_float32(values))
     if at is not None:
         raise GraphPERuntimeError(f"{where(at)}: {name} is {values[at]:g}, which is not a finite number in float32")
 
@@ -220,9 +224,28 @@ def _number(cell: Any) -> float:
     if cell is None:
         return math.nan
     try:
-        return float(cell)
+        return as_float(cell)
     except (TypeError, ValueError):
         return math.nan
+
+
+def as_float(cell: Any) -> float:
+    """A cell as a number; infinite where it is an integer beyond all floats.
+
+    Raises:
+        TypeError: It is no number and no text.
+        ValueError: It is a text and not a number's.
+    """
+    try:
+        return float(cell)
+    except OverflowError:
+        return math.inf if cell > 0 else -math.inf
+
+
+def in_float32(values: np.ndarray) -> np.ndarray:
+    """Which numbers are finite, also in the float32 that models compute in."""
+    with np.errstate(invalid="ignore"):
+        return np.abs(values) <= np.finfo(np.float32).max
 
 
 def _is_text(cell: Any) -> bool:
@@ -231,7 +254,7 @@ def _is_text(cell: Any) -> bool:
     if cell.strip().lower() in _MISSING:
         return False
     try:
-        float(cell)
+        as_float(cell)
     except ValueError:
         return True
     return False

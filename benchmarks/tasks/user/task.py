@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from graphpe.arguments import check_choice, check_seed
@@ -117,11 +116,3 @@ def assemble(
     if unused:
         notes = [*notes, f"{unused} graphs are in no part of the split"]
     return targets.data_class(graphs, split, adapter, digest, [*notes, targets.note], **extra)
-
-
-def row_owner(graphs: PackedGraphs) -> tuple[Tensor, Tensor]:
-    """The graph of each node and of each edge."""
-    return (
-        torch.arange(len(graphs)).repeat_interleave(graphs.sizes),
-        torch.arange(len(graphs)).repeat_interleave(graphs.edge_sizes),
-    )

@@ -54,8 +54,8 @@ def test_a_saved_list(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == f"{out}\n"
     assert main([*command, "--quiet", "--shard-graphs", "17"]) == 1
     assert capsys.readouterr().err == (
-        f"graphpe encode: error: {out} was encoded with the shard_graphs 16, not 17: choose another root, or delete "
-        "that one\n"
+        f"graphpe encode: error: {out} was encoded with the shard_graphs 16, not 17: choose another root, or move "
+        "that one away\n"
     )
 
 
@@ -185,3 +185,29 @@ def test_the_bare_graphs(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         main(["encode", "--data", str(saved), "--encodings", "none", "DegreePE()", "--out", str(tmp_path / "b")]) == 1
     )
     assert "'none' stands alone" in capsys.readouterr().err
+
+
+def test_other_files_and_folders(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder of PyG's, one that this command wrote, and a table; and a folder of somebody else as --out."""
+    (tmp_path / "data" / "processed").mkdir(parents=True)
+    graphs = torch.load(saved, weights_only=False)
+    for graph in graphs:
+        graph.ragged = torch.rand(3, graph.num_nodes)
+    torch.save(graphs, tmp_path / "data" / "processed" / "data.pt")
+    command = ["encode", "--encodings", "DegreePE()", "--out", str(tmp_path / "out"), "--data"]
+    assert main([*command, str(tmp_path / "data")]) == 0
+    assert "left out, for it is no value of nodes, edges or graphs: ragged" in capsys.readouterr().out
+    command[3:5] = ["--out", str(tmp_path / "again")]
+    assert main([*command, str(tmp_path / "out"), "--quiet"]) == 0
+    assert torch.equal(graphpe.EncodedDataset(tmp_path / "again")[3].x, graphs[3].x)
+    (tmp_path / "table.csv").write_text("smiles\nCCO\n")
+    assert main([*command, str(tmp_path / "table.csv")]) == 1
+    assert "give \"SmilesTable('" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "none.csv")]) == 1
+    assert "none.csv cannot be read: No such file" in capsys.readouterr().err
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "graphs.safetensors").write_bytes(b"theirs")
+    command[3:5] = ["--out", str(tmp_path / "theirs")]
+    assert main([*command, str(saved)]) == 1
+    assert "holds graphs.safetensors, which graphpe did not write: choose another" in capsys.readouterr().err
+    assert files(tmp_path / "theirs") == {"graphs.safetensors": b"theirs"}

@@ -174,3 +174,26 @@ def test_errors_are_one_line(options: list[str], tmp_path: Path, capsys: pytest.
         assert not (tmp_path / "grid").exists()
     assert main(["report", str(tmp_path)]) == 1
     assert "holds no cell of a grid" in capsys.readouterr().err
+
+
+def test_a_folder_with_cells_of_somebody_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [
+        "grid",
+        "--quiet",
+        "--encodings",
+        "none",
+        "--models",
+        "GINE()",
+        "--tasks",
+        "zinc",
+        "--out",
+        str(tmp_path),
+    ]
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "photo.txt").write_text("theirs")
+    assert main(command) == 1
+    assert "holds files that are no grid's" in capsys.readouterr().err
+    (tmp_path / "command.txt").write_bytes("é".encode("latin1"))
+    assert main(command) == 1
+    assert "no text in UTF-8" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells", "command.txt"]

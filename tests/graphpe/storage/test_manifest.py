@@ -51,7 +51,10 @@ def json_equal(a: bytes, b: bytes) -> bool:
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", "3", '{"checksum": 3, "format": 1}', MANIFEST.to_json()[:-9]])
 def test_what_is_no_manifest(text: str) -> None:
-    with pytest.raises(GraphPERuntimeError, match=r"manifest.json is damaged .*: delete somewhere and encode again"):
+    with pytest.raises(
+        GraphPERuntimeError,
+        match=r"manifest.json is damaged, or not .*: choose another root, or move somewhere",
+    ):
         Manifest.from_json(text, PATH)
 
 

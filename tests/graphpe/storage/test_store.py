@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.format import Texts, graph_columns, shard_rows, take_rows
 from graphpe.storage.manifest import Manifest
-from graphpe.storage.store import DATA, JOURNAL, MANIFEST, PART, Store, StoreWriter, _map_file
+from graphpe.storage.store import DATA, JOURNAL, MANIFEST, PART, Store, StoreWriter, _map_file, read_manifest
 
 BOUNDS = [0, 3, 6, 7]
 
@@ -170,7 +171,7 @@ def test_the_damaged_shard_and_key_are_named(root: Path, manifest) -> None:
     store = Store(root)
     store.verify([0, 2])
     for _ in range(2):
-        with pytest.raises(GraphPERuntimeError, match=r"damaged in shard 1 \(graphs 3 to 5\), key 'x': delete"):
+        with pytest.raises(GraphPERuntimeError, match=r"damaged in shard 1 \(graphs 3 to 5\), key 'x': move"):
             store.verify([1])
 
 
@@ -185,13 +186,13 @@ def test_sizes_are_checked_when_it_is_opened(root: Path, manifest, name: str) ->
 def test_a_file_of_another_size(root: Path, change: int) -> None:
     content = (root / DATA).read_bytes()
     (root / DATA).write_bytes(content[:change] if change < 0 else content + b"0")
-    with pytest.raises(GraphPERuntimeError, match=r"has [\d,]+ bytes instead of [\d,]+: delete .* and encode again"):
+    with pytest.raises(GraphPERuntimeError, match=r"has [\d,]+ bytes instead of [\d,]+: move .* away and encode again"):
         Store(root)
 
 
 def test_a_missing_file(root: Path, tmp_path: Path) -> None:
     (root / DATA).unlink()
-    with pytest.raises(GraphPERuntimeError, match=r"graphs.safetensors is missing: delete"):
+    with pytest.raises(GraphPERuntimeError, match=r"graphs.safetensors is missing: move"):
         Store(root)
     with pytest.raises(GraphPERuntimeError, match=r"no encoded dataset at .*: it has no manifest.json"):
         Store(tmp_path)
@@ -290,3 +291,40 @@ def test_the_manifest_is_json_with_what_was_asked_for(root: Path) -> None:
     assert content["rows"]["graph"] == BOUNDS
     assert content["num_graphs"] == 7
     assert {len(digests) for digests in content["digests"].values()} == {3}
+
+
+def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path, manifest, columns) -> None:
+    for name in (DATA, PART, "notes.txt", JOURNAL, MANIFEST):
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir()
+        (folder / name).write_bytes(b'{"theirs": 1}')
+        attempt = partial(read_manifest, folder) if name == MANIFEST else partial(write, folder, manifest, columns)
+        with pytest.raises(GraphPERuntimeError, match=r"did not write|not graphpe's") as caught:
+            attempt()
+        assert "delete" not in str(caught.value)
+        assert files(folder) == {name: b'{"theirs": 1}'}
+    write(tmp_path / "begun", manifest, columns, [0])
+    (tmp_path / "begun" / DATA).write_bytes(b"theirs")
+    with pytest.raises(GraphPERuntimeError, match="did not write"):
+        write(tmp_path / "begun", manifest, columns)
+    assert (tmp_path / "begun" / DATA).read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "message"),
+    [
+        ("structure.edge_index", 2, 10**9, "an edge that leaves its graph in shard 0"),
+        ("structure.edge_index", 3, -1, "an edge that leaves its graph in shard 0"),
+        ("structure.num_nodes", 0, 10**9, "graphs of other sizes"),
+        ("structure.num_edges", 0, -5, "graphs of other sizes"),
+    ],
+)
+def test_a_store_with_right_checksums_that_lies(
+    tmp_path: Path, manifest, columns, column: str, row: int, value: int, message: str
+) -> None:
+    changed = {each: (content.clone() if each.name == column else content) for each, content in columns.items()}
+    target = next(content for each, content in changed.items() if each.name == column)
+    target[(0, row) if target.dim() == 2 else row] = value
+    write(tmp_path / "other", manifest, changed)
+    with pytest.raises(GraphPERuntimeError, match=message):
+        Store(tmp_path / "other").verify()

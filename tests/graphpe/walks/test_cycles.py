@@ -60,6 +60,7 @@ def test_closed_walks_against_matrix_powers(seed):
 
 def test_a_graph_that_is_too_dense_is_refused(monkeypatch):
     monkeypatch.setattr(cycles, "MOST_STEPS", 1000)
+    monkeypatch.setattr(cycles, "check_effort", lambda *_: None)  # where the estimate was too low
     with pytest.raises(GraphPEValueError, match="graph 1 has too many paths of up to 9 nodes"):
         cycle_counts(pack(nx.cycle_graph(5), nx.complete_graph(12)), 9)
 

@@ -96,13 +96,13 @@ def test_a_batch_of_one_class_has_a_loss(tmp_path: Path) -> None:
 
 
 def test_bad_files(tmp_path: Path) -> None:
-    with pytest.raises(GraphPERuntimeError, match=r"MNIST is not in .*raw \(MNIST_v2.pt missing\): put PyG's files"):
+    with pytest.raises(GraphPERuntimeError, match=r"MNIST is not in .*raw \(MNIST_v2.pt missing\): put its files"):
         Mnist(root=str(tmp_path / "none"), download=False).load(progress=False)
     assert not (tmp_path / "none").exists()
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / "MNIST_v2.pt").write_bytes(b"no tensors")
-    with pytest.raises(GraphPERuntimeError, match=r"MNIST in .* cannot be read") as caught:
+    with pytest.raises(GraphPERuntimeError, match=r"MNIST_v2.pt is no file that torch.save wrote") as caught:
         Mnist(root=str(tmp_path), download=False).load(progress=False)
     assert "\n" not in str(caught.value)
     write(tmp_path, "CLUSTER", nodes=True, classes=9, columns=7)
