@@ -16,6 +16,26 @@ class GraphPEValueError(GraphPEError, ValueError):
     """A value, shape, key or option is not one that is accepted."""
 
 
+class GraphRangeError(GraphPEValueError):
+    """Values of a graph are beyond what their dtype holds.
+
+    Attributes:
+        graph: The number of the graph among those that were given.
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, graph: int, problem: str) -> None:
+        super().__init__(f"graph {graph}: {problem}")
+        self.graph, self.problem = graph, problem
+
+    def at(self, graph: int) -> GraphRangeError:
+        """The same of the number that the graph has for the caller."""
+        return GraphRangeError(graph, self.problem)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GraphRangeError, (self.graph, self.problem)
+
+
 class GraphPETypeError(GraphPEError, TypeError):
     """An argument is of a type that is not accepted."""
 

@@ -33,6 +33,9 @@ from graphpe.models.unread import warn_unread
 class Exphormer(nn.Module):
     """Sparse attention over local, expander and virtual edges beside message passing (Shirzad et al. 2023).
 
+    Its outputs depend on the order of the nodes: the same graph numbered otherwise gets another random expander. See
+    below for what does not.
+
         l, e <- Local(x, e)                                                    on the graph's own edges and nodes
         score_ij = (K x_j * Q x_i) / sqrt(C) * (P e_ij)                         element-wise
         a_ij     = exp(clamp(sum(score_ij), -5, 5)), normalised over j
@@ -44,8 +47,9 @@ class Exphormer(nn.Module):
     both ways, with one learned vector for each virtual node. Virtual nodes start as learned vectors and go through the
     layers with their graph; the readout leaves them out.
 
-    The expander of a graph depends on its size, the seed and the numbering of its nodes. For one seed the model is
-    therefore not equivariant under renumbering; the distribution over seeds is. With `degree=0` it is.
+    The expander of a graph depends on its size, `seed` and the numbering of its nodes, on nothing else: the same graph
+    in the same order has the same in every batch and run. For one seed the model is therefore not equivariant under
+    renumbering; the distribution of its outputs over seeds is. With `degree=0` the model is.
 
     Costs per layer (multiply-adds): 8 N D^2, (E + 1) D^2 for edge features and 2 D for each of the
     E + 2 degree N + 2 V N pairs; O(N + E) memory.

@@ -66,7 +66,8 @@ class RelationalTransformer(nn.Module):
         read and written     e_ij twice and e_ji, two products and the result forward: 6 D numbers; 13 D backward
 
     That is of the compiled passes, which run in float32 and float64 on a CPU, for widths of multiples of eight, without
-    dropout of pairs. Elsewhere the formulas run as they stand and again in the backward pass: D numbers are kept.
+    dropout of pairs. Elsewhere the formulas run as they stand; with `checkpoint` again in the backward pass, which then
+    keeps D numbers.
 
     Differs from the released code (CameronDiao/relational-transformer):
 
@@ -260,6 +261,7 @@ class RelationalLayer(nn.Module):
         edge_hidden_1: Hidden width of the pairs' first network.
         edge_hidden_2: Hidden width of their second.
         dropout: Probability of dropout on updates.
+        checkpoint: Whether to compute the update again in the backward pass where no compiled pass runs.
         checkpoint: Whether to compute products of pairs again in the backward pass.
     """
 
@@ -284,7 +286,7 @@ class RelationalLayer(nn.Module):
         self.out = nn.Linear(width, width)
         self.node_1, self.node_2 = nn.Linear(width, node_hidden), nn.Linear(node_hidden, width)
         self.node_norm_1, self.node_norm_2 = (RowLayerNorm(width, EPSILON) for _ in range(2))
-        self.pair_update = PairUpdate(width, edge_hidden_1, edge_hidden_2, dropout=dropout)
+        self.pair_update = PairUpdate(width, edge_hidden_1, edge_hidden_2, dropout=dropout, checkpoint=checkpoint)
 
     def skip_pair_update(self) -> None:
         """Leave pairs as they are: nothing reads them after this layer. Its parameters stay, without gradients."""
@@ -316,11 +318,13 @@ class PairUpdate(nn.Module):
         hidden_1: Hidden width of the first network.
         hidden_2: Hidden width of the second.
         dropout: Probability of dropout on updates.
+        checkpoint: Whether to compute the update again in the backward pass where no compiled pass runs.
     """
 
-    def __init__(self, width: int, hidden_1: int, hidden_2: int, *, dropout: float) -> None:
+    def __init__(self, width: int, hidden_1: int, hidden_2: int, *, dropout: float, checkpoint: bool = False) -> None:
         super().__init__()
         self.dropout = dropout
+        self.checkpoint = checkpoint
         self.edge_1, self.edge_2 = nn.Linear(4 * width, hidden_1), nn.Linear(hidden_1, width)
         self.edge_3, self.edge_4 = nn.Linear(width, hidden_2), nn.Linear(hidden_2, width)
         self.norm_1, self.norm_2 = (RowLayerNorm(width, EPSILON) for _ in range(2))
@@ -335,7 +339,8 @@ class PairUpdate(nn.Module):
             *(self.norm_2.weight, self.norm_2.bias),
         )
         source, target = functional.linear(x, of_source), functional.linear(x, of_target, self.edge_1.bias)
-        return update_pairs(pair, source, target, weights, pairs, dropout=self.dropout if self.training else 0.0)
+        dropout = self.dropout if self.training else 0.0
+        return update_pairs(pair, source, target, weights, pairs, dropout=dropout, checkpoint=self.checkpoint)
 
 
 @dataclass(frozen=True, eq=False)

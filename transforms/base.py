@@ -23,6 +23,7 @@ from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.laplacian import check_edges
 from graphpe.structure.plan import Need, Plan
+from graphpe.transforms.precision import in_single
 
 MAX_COLUMNS = 4096
 """The most eigenvectors or steps that an encoding accepts; a larger number is taken for a mistake."""
@@ -37,7 +38,8 @@ _TAKEN = ("x", "y", "pos", "face", "time", "ptr", "max_size", "num_pairs", "norm
 class Values:
     """What an encoding writes, by key: values of nodes `[N, ...]`, graphs `[B, ...]` and pairs `[sum n_b^2, ...]`.
 
-    Pairs are ordered pairs of nodes of one graph, row-major (query i, key j).
+    Pairs are ordered pairs of nodes of one graph, row-major (query i, key j). What is of double precision is written in
+    single (`graphpe.transforms.precision`).
     """
 
     node: dict[str, Tensor] = field(default_factory=dict)
@@ -257,12 +259,22 @@ def _read_one(data: Data, reader: Encoding) -> PackedGraphs:
 
 
 def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:
-    """The packed graphs with the values."""
+    """The packed graphs with the values.
+
+    Raises:
+        GraphRangeError: A value is not finite in single precision.
+    """
+    values = _in_single(values, graphs)
     return graphs.with_values(node=values.node, graph=values.graph, pair=values.pair)
 
 
 def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
-    """Set the values on a `Data` or `Batch` (whose own dictionaries of slices are replaced, never changed)."""
+    """Set the values on a `Data` or `Batch` (whose own dictionaries of slices are replaced, never changed).
+
+    Raises:
+        GraphRangeError: A value is not finite in single precision.
+    """
+    values = _in_single(values, graphs)
     for key, value in (values.node | values.graph | values.pair).items():
         data[key] = value
     if not isinstance(data, Batch) or not hasattr(data, "_slice_dict"):
@@ -273,6 +285,14 @@ def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
     slices |= dict.fromkeys(values.pair, graphs.pair_ptr.cpu())
     data._slice_dict = {**data._slice_dict, **slices}
     data._inc_dict = {**data._inc_dict, **dict.fromkeys(slices, still)}
+
+
+def _in_single(values: Values, graphs: PackedGraphs) -> Values:
+    return Values(
+        node={key: in_single(key, value, "node", graphs) for key, value in values.node.items()},
+        graph={key: in_single(key, value, "graph", graphs) for key, value in values.graph.items()},
+        pair={key: in_single(key, value, "pair", graphs) for key, value in values.pair.items()},
+    )
 
 
 def check_count(name: str, value: Any) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from graphpe.spectra.resistance import commute_times, resistances
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name
@@ -58,4 +56,4 @@ class CommuteTimePE(PairEncoding):
     def encode(self, plan: Plan) -> Values:
         """Commute times of all pairs."""
         steps = commute_times(plan)[:, None]
-        return Values(pair={self.attr_name: steps.clamp(max=torch.finfo(torch.float32).max).float()})
+        return Values(pair={self.attr_name: steps})

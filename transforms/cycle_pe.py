@@ -65,4 +65,4 @@ class CyclePE(Encoding):
         """Logarithms of the counts at each node."""
         count = cycle_counts if self.kind == "cycles" else closed_walk_counts
         counts = count(plan, self.max_length).clamp(max=torch.finfo(torch.float64).max)
-        return Values(node={self.attr_name: counts.log1p().float()})
+        return Values(node={self.attr_name: counts.log1p()})

@@ -64,6 +64,4 @@ class DegreePE(Encoding):
                 row = np.repeat(np.arange(graphs.num_nodes), np.diff(matrix.indptr))
                 sides.append(np.bincount(row, matrix.weight, graphs.num_nodes).astype(np.float64))
         degrees = torch.from_numpy(np.stack(sides, axis=1))
-        if self.max_degree is None:
-            degrees = degrees.clamp(max=torch.finfo(torch.float32).max).float()
         return Values(node={self.attr_name: degrees.to(graphs.device)})

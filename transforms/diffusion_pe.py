@@ -144,11 +144,11 @@ class DiffusionPE(RandomSigns):
         """Coordinates of each node, with eigenvalues and mask of each graph; or the kernel of each pair."""
         response = diffusion_response(self.kernel, self.beta, self.steps, self.gamma, self.alpha)
         if self.k is None:
-            return Values(pair={self.attr_name: diffusion_kernel(plan, response)[:, None].float()})
+            return Values(pair={self.attr_name: diffusion_kernel(plan, response)[:, None]})
         vectors, values, mask = diffusion_coordinates(plan, self.k, response)
         generator = self._random() if self.sign == "random" else None
         vectors = orient(vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)
         return Values(
-            node={self.attr_name: vectors.float()},
-            graph={self.eigenvalues_name: values.float(), self.mask_name: mask},
+            node={self.attr_name: vectors},
+            graph={self.eigenvalues_name: values, self.mask_name: mask},
         )

@@ -102,5 +102,5 @@ class DirectedRandomWalkPE(Encoding):
     def encode(self, plan: Plan) -> Values:
         """Probabilities of each node, or of each pair."""
         if self.level == "node":
-            return Values(node={self.attr_name: directed_walk_visits(plan, self.walk_length, self.ppr).float()})
+            return Values(node={self.attr_name: directed_walk_visits(plan, self.walk_length, self.ppr)})
         return Values(pair={self.attr_name: directed_walk_pairs(plan, self.walk_length, self.ppr)})

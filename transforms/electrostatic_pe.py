@@ -35,7 +35,7 @@ class ElectrostaticPE(Encoding):
     Column 2 is -n/(n-1) L+_uu and column 6 the same for all nodes of a component, -tr(L+) / (n - 1), n being its nodes;
     with P_uv = S_uv / sum_w S_uw, loops left out. A node without neighbours has zeros.
 
-    Writes `electrostatic_pe`, `[N, 10]` float32 in units of 1 / `edge_weight` (cut at the largest float32): weights c
+    Writes `electrostatic_pe`, `[N, 10]` float32 in units of 1 / `edge_weight`: weights c
     times as large give values c times as small. Solved in float64, O(n^2) time on trees to O(n^3) on dense graphs, on
     the CPU; shared with `ResistancePE` in a `Compose`.
 
@@ -88,10 +88,9 @@ class ElectrostaticPE(Encoding):
 
     def encode(self, plan: Plan) -> Values:
         """Statistics of each node."""
-        limit = torch.finfo(torch.float32).max
         value = potential_statistics(plan)
         if self.statistics == "graphgps":
             label = plan.once(symmetrised).components.label
             sizes = torch.from_numpy(np.bincount(label)[label]).to(value.device)
             value = with_the_node_itself(value, sizes)
-        return Values(node={self.attr_name: value.clamp(-limit, limit).float()})
+        return Values(node={self.attr_name: value})

@@ -112,5 +112,5 @@ class HeatKernelPE(Encoding):
         """Heat kernels of each node, or of each pair."""
         options = self.times, self.normalization, self.drop_zero_modes
         if self.level == "node":
-            return Values(node={self.attr_name: heat_kernel_diagonal(plan, *options).float()})
-        return Values(pair={self.attr_name: heat_kernel(plan, *options).float()})
+            return Values(node={self.attr_name: heat_kernel_diagonal(plan, *options)})
+        return Values(pair={self.attr_name: heat_kernel(plan, *options)})

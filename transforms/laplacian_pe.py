@@ -101,6 +101,6 @@ class LaplacianPE(SpectralEncoding):
         vectors = orient(pairs.vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)
         vectors = scale_eigenvectors(vectors, pairs.values, plan.graphs.batch, self.scaling)
         return Values(
-            node={self.attr_name: vectors.float()},
-            graph={self.eigenvalues_name: pairs.values.float(), self.mask_name: pairs.mask},
+            node={self.attr_name: vectors},
+            graph={self.eigenvalues_name: pairs.values, self.mask_name: pairs.mask},
         )

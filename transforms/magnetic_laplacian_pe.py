@@ -135,8 +135,8 @@ class MagneticLaplacianPE(SpectralEncoding):
         # Phases are drawn for all potentials of a graph together, so that one graph or many at once get the same.
         vectors = torch.cat([pairs.vectors for pairs in spectra], dim=1)
         generator = self._random() if self.sign == "random" else None
-        vectors = orient(vectors, graphs.batch, graphs.num_graphs, self.sign, generator).to(torch.complex64)
-        values = torch.cat([pairs.values for pairs in spectra], dim=1).float()
+        vectors = orient(vectors, graphs.batch, graphs.num_graphs, self.sign, generator)
+        values = torch.cat([pairs.values for pairs in spectra], dim=1)
         mask = torch.cat([pairs.mask for pairs in spectra], dim=1)
         if self.potentials > 1:
             shape = self.potentials, self.k

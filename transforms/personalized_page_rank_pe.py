@@ -60,4 +60,4 @@ class PersonalizedPageRankPE(PairEncoding):
     def encode(self, plan: Plan) -> Values:
         """PageRank of each pair."""
         rank = personalized_pagerank(plan, self.alpha, self.undirected)
-        return Values(pair={self.attr_name: rank.float()[:, None]})
+        return Values(pair={self.attr_name: rank[:, None]})

@@ -60,4 +60,4 @@ class RandomWalkPE(Encoding):
 
     def encode(self, plan: Plan) -> Values:
         """Return probabilities of each node."""
-        return Values(node={self.attr_name: return_probabilities(plan, self.walk_length, self.undirected).float()})
+        return Values(node={self.attr_name: return_probabilities(plan, self.walk_length, self.undirected)})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from graphpe.spectra.resistance import effective_resistances, resistances
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import PairEncoding, Values, check_attr_name
@@ -18,7 +16,7 @@ class ResistancePE(PairEncoding):
     sum of 1 / weight along the path; weights c times as large give R / c. Row i n + j of a graph of n nodes is the pair
     (i, j); nodes of different components, between which no current can flow, have -1.
 
-    Writes `resistance`, `[sum n^2, 1]` float32 in units of 1 / `edge_weight` (cut at the largest float32). Solved per
+    Writes `resistance`, `[sum n^2, 1]` float32 in units of 1 / `edge_weight`. Solved per
     component in float64 without subtractions (see `graphpe.spectra.resistance`), so that weights of very different
     sizes do not spoil each other: O(n^2) time on trees to O(n^3) on dense graphs, O(n^2) memory, on the CPU.
 
@@ -58,4 +56,4 @@ class ResistancePE(PairEncoding):
     def encode(self, plan: Plan) -> Values:
         """Resistances of all pairs."""
         resistance = effective_resistances(plan)[:, None]
-        return Values(pair={self.attr_name: resistance.clamp(max=torch.finfo(torch.float32).max).float()})
+        return Values(pair={self.attr_name: resistance})

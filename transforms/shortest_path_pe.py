@@ -6,7 +6,6 @@ import math
 from numbers import Real
 
 import numpy as np
-import torch
 
 from graphpe.arguments import check_flags
 from graphpe.distances.shortest_paths import hop_distances, path_lengths, shortest_paths
@@ -30,8 +29,8 @@ class ShortestPathPE(PairEncoding):
     (with its `num_spatial_types` = `max_distance` + 1); Graphormer shifts it by 1 to keep row 0 for padding, and has
     510 where there is no path.
 
-    Writes `shortest_path`, `[sum n^2, 1]`: int64 hops, or float32 lengths in the unit of `edge_weight` (cut at the
-    largest float32), which are its hops where a graph has no weights. Parallel edges count once without `edge_weight`
+    Writes `shortest_path`, `[sum n^2, 1]`: int64 hops, or float32 lengths in the unit of `edge_weight`, which are
+    its hops where a graph has no weights. Parallel edges count once without `edge_weight`
     and add with it, directed edges are symmetrised by max(A, A^T) (see `graphpe.laplacian`): also where weights are
     lengths. An edge of weight 0 is no edge, self-loops shorten no path.
 
@@ -97,8 +96,6 @@ class ShortestPathPE(PairEncoding):
     def encode(self, plan: Plan) -> Values:
         """Distances of all pairs."""
         distance = shortest_paths(plan, self.max_distance, self.undirected, self.weighted)[:, None]
-        if self.weighted:
-            distance = distance.clamp(max=torch.finfo(torch.float32).max).float()
         return Values(pair={self.attr_name: distance})
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from graphpe.arguments import check_seed
 from graphpe.spectra.laplacian_eigenpairs import nonzero_eigenpairs
 from graphpe.spectra.signs import Convention, check_convention, orient
@@ -76,5 +74,4 @@ class SpectralCoordinates(RandomSigns):
         graphs = plan.graphs
         coordinates = spectral_coordinates(plan, self.k, self.scale)
         coordinates = orient(coordinates, graphs.batch, graphs.num_graphs, self.sign, self._random())
-        largest = torch.finfo(torch.float32).max  # of graphs whose weights are below 1e-76
-        return Values(node={self.attr_name: coordinates.clamp(-largest, largest).float()})
+        return Values(node={self.attr_name: coordinates})

@@ -80,6 +80,6 @@ class SVDPE(RandomSigns):
         pair = orient(pair, graphs.batch.repeat(2), graphs.num_graphs, self.sign, self._random())
         scaled = pair.view(2, graphs.num_nodes, self.k) * (2 * values)[graphs.batch].sqrt()
         return Values(
-            node={self.attr_name: torch.cat(list(scaled), dim=1).float()},
-            graph={self.graph_keys[0]: values.float()},
+            node={self.attr_name: torch.cat(list(scaled), dim=1)},
+            graph={self.graph_keys[0]: values},
         )

@@ -45,13 +45,15 @@ class TreeFieldPE(Encoding):
     | `"random"` | mean over `num_trees` uniformly random spanning trees | equivariant in distribution |
     | `"hierarchical"` | mean over `num_trees` random trees of low distortion | equivariant in distribution |
 
-    Where ties are left to the numbers of nodes (as among the edges of a cycle without weights), another numbering may
-    give the values of another tree of the same kind. Random fields are those of the numbers of nodes.
+    Where symmetries of a graph leave no tree that all of them keep, as on cycles and complete graphs without weights,
+    the numbers of nodes decide between several, and `"minimum"` and `"shortest"` are not equivariant: another numbering
+    gives the values of another tree of the same kind. The mean over many random trees, `tree="random", num_trees=100`,
+    has no such choice but in its expectation, to about num_trees^-1/2. Random fields are those of the numbers of nodes.
 
     Node values, as `x`, are fields as they are, integers as numbers: turn categories into one-hot vectors first. So are
     those that an encoding before it in a `Compose` writes.
 
-    Writes `tree_field_pe`: `[N, C]` float32 (cut at the largest float32), C = functions times fields, functions
+    Writes `tree_field_pe`: `[N, C]` float32, C = functions times fields, functions
     outermost, and 2 with `shape`; fields are `fields`, the columns of `features`, random ones. O(N) a column for
     exponentials, polynomials and cosines, after O(E log E) for the tree, on the CPU. A `Compose` shares the trees.
 
@@ -168,10 +170,9 @@ class TreeFieldPE(Encoding):
             columns.append(
                 tree_shape(plan, tree=self.tree, weighted=self.weighted, num_trees=self.num_trees, seed=self.seed)
             )
-        limit = torch.finfo(torch.float32).max
         return Values(
-            node={self.attr_name: torch.cat(columns, dim=1).clamp(-limit, limit).float()},
-            graph={key: self._spectra(plan).clamp(-limit, limit).float() for key in self.graph_keys},
+            node={self.attr_name: torch.cat(columns, dim=1)},
+            graph={key: self._spectra(plan) for key in self.graph_keys},
         )
 
     def _read_features(self, plan: Plan) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from graphpe.benchmarks.cli.bench import add_bench, run_bench
 from graphpe.benchmarks.cli.encode import add_encode, run_encode
 from graphpe.benchmarks.cli.expressivity import add_expressivity, run_expressivity
 from graphpe.benchmarks.cli.grid import add_grid, run_grid
@@ -25,6 +26,7 @@ COMMANDS = {
     "grid": (add_grid, run_grid, "train every encoding with every model, over seeds"),
     "report": (add_report, run_report, "tables, statistics and pictures of a grid"),
     "list": (add_list, run_list, "list encodings, models and tasks"),
+    "bench": (add_bench, run_bench, "measure the speed of encodings and loading against PyG's"),
 }
 
 

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from graphpe.eigen.choose import choose
-from graphpe.eigen.operators.base import Operator, as_operator
+from graphpe.eigen.operators.base import MatrixOperator, Operator, as_operator
 from graphpe.eigen.operators.bounds import spectral_bounds
 from graphpe.eigen.operators.problem import Found, Problem, Solver, Which
 from graphpe.eigen.result import EigenResult
+from graphpe.eigen.solvers import LOBPCG, ChebyshevFilter, Dense, Lanczos, PartialLanczos, ShiftInvert
 from graphpe.eigen.verify import with_missed
 from graphpe.errors import EigenError, EigenWarning, GraphPETypeError, GraphPEValueError
 
 # Units of rounding: a residual can hardly be smaller.
 _LEAST_TOL = 100
+_NAMED: dict[str, type[Solver]] = {
+    "dense": Dense,
+    "shift_invert": ShiftInvert,
+    "chebyshev_filter": ChebyshevFilter,
+    "partial_lanczos": PartialLanczos,
+    "lanczos": Lanczos,
+    "lobpcg": LOBPCG,
+}
 
 
 def eigsh(
     operator: Any,
     k: int,
     which: Which = "smallest",
-    solver: Solver | Literal["auto"] = "auto",
+    solver: Solver | str = "auto",
     tol: float = 1e-6,
     max_iterations: int = 1000,
     seed: int = 0,
@@ -42,13 +51,15 @@ def eigsh(
     solver leaves them.
 
     Args:
-        operator: A torch tensor (CSR, COO or dense), a SciPy sparse matrix, a NumPy array, or an object with `shape`,
-            `dtype`, `device` and `matmul(block)`. float32, float64, complex64 or complex128; the work is done in its
-            dtype, on its device.
+        operator: A torch tensor of any layout, a SciPy sparse matrix or array of any format, a NumPy array, SciPy's
+            `LinearOperator`, or an object with `shape` and a product: `matmul(block)` or `@` of tensors (on its
+            `device`, the CPU if it names none), or `matvec` or `matmat` of NumPy arrays. float32, float64, complex64 or
+            complex128; the work is done in its dtype, on its device.
         k: Number of eigenpairs; at most n, less the columns of `deflate`.
         which: `"smallest"` (values ascend) or `"largest"` (values descend).
-        solver: How: `"auto"` (by size, entries, device and how much a factorisation would fill up), or one of
-            `graphpe.eigen.solvers`.
+        solver: How: `"auto"` (by size, entries, device and how much a factorisation would fill up), one of
+            `graphpe.eigen.solvers`, or its name for one with its defaults: `"dense"`, `"shift_invert"`,
+            `"chebyshev_filter"`, `"partial_lanczos"`, `"lanczos"` or `"lobpcg"` (a class's name does, too).
         tol: Relative residual. Below 100 units of rounding of the dtype (1.2e-5 for float32) counts as that.
         max_iterations: Outer iterations at most.
         seed: Of start vectors and checks.
@@ -69,14 +80,7 @@ def eigsh(
     begin = time.perf_counter()
     operator = as_operator(operator)
     problem = _problem(operator, k, which, tol, max_iterations, seed, X0, deflate)
-    if isinstance(solver, str):
-        if solver != "auto":
-            raise GraphPEValueError(f"solver must be 'auto' or a solver of graphpe.eigen.solvers, got {solver!r}")
-        solver, reason = choose(problem)
-    elif isinstance(solver, type) or not callable(getattr(solver, "solve", None)):
-        raise GraphPETypeError(f"solver must be 'auto' or a solver of graphpe.eigen.solvers, got {solver!r}")
-    else:
-        reason = ""
+    solver, reason = choose(problem) if solver == "auto" else (_named(solver), "")
     found = solver.solve(problem)
     if not found.is_complete:
         found = with_missed(problem, solver, found)
@@ -84,6 +88,20 @@ def eigsh(
     if not bool(result.converged.all()):
         _complain(result, problem, throw)
     return result
+
+
+def _named(solver: Any) -> Solver:
+    """A solver, or that of a name with its defaults."""
+    known = f"'auto' or a solver of graphpe.eigen.solvers, by itself or by name ({', '.join(_NAMED)})"
+    if isinstance(solver, str):
+        plain = solver.lower().replace("_", "").replace("-", "")
+        for name, made in _NAMED.items():
+            if plain == name.replace("_", ""):
+                return made()
+        raise GraphPEValueError(f"solver must be {known}, got {solver!r}")
+    if isinstance(solver, type) or not callable(getattr(solver, "solve", None)):
+        raise GraphPETypeError(f"solver must be {known}, got {solver!r}")
+    return solver
 
 
 def _problem(
@@ -168,7 +186,14 @@ def _measure(problem: Problem, found: Found, solver: str, begin: float) -> Eigen
     converged = residuals <= problem.tol * problem.norm  # nan compares false
     matvecs = found.matvecs + problem.k
     seconds = time.perf_counter() - begin
+    if (unit := _unit(problem)) != 1.0:
+        values, residuals = values * unit, residuals * unit
     return EigenResult(values, vectors, residuals, converged, solver, found.iterations, matvecs, seconds)
+
+
+def _unit(problem: Problem) -> float:
+    """What the operator that was given is of the one that was solved."""
+    return problem.operator.unit if isinstance(problem.operator, MatrixOperator) else 1.0
 
 
 def _describe(solver: Solver, reason: str, note: str) -> str:
@@ -178,9 +203,10 @@ def _describe(solver: Solver, reason: str, note: str) -> str:
 
 def _complain(result: EigenResult, problem: Problem, throw: bool) -> None:
     bad = int((~result.converged).sum())
+    tolerance = problem.tol * problem.norm * _unit(problem)
     message = (
         f"{bad} of {problem.k} eigenpairs did not converge in {result.iterations} iterations of {result.solver}: "
-        f"residuals up to {float(result.residuals.max()):.1e}, tolerance {problem.tol * problem.norm:.1e}; "
+        f"residuals up to {float(result.residuals.max()):.1e}, tolerance {tolerance:.1e}; "
         "raise max_iterations or tol, or choose another solver"
     )
     if throw:

@@ -15,7 +15,7 @@ from torch_geometric.data import Batch
 
 from graphpe.arguments import check_flags, check_integer
 from graphpe.compiled.jit import compiled
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
 
 # Batches sorted by size together. A pool of this many leaves batches nearly as even in size as sorting everything
@@ -244,7 +244,10 @@ class PackedLoader:
             if self.device is not None:
                 selected = selected.to(self.device, non_blocking=True)
             if self.transform is not None:
-                selected = self.transform(selected)
+                try:
+                    selected = self.transform(selected)
+                except GraphRangeError as error:
+                    raise error.at(int(chunk[0][error.graph])) from None
             if len(chunk) == 1:
                 yield selected.to_batch()
             else:

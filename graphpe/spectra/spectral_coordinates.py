@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.errors import GraphPEValueError
+from graphpe.eigen.result import Eigenpairs
+from graphpe.errors import GraphPEValueError, GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.spectra.laplacian_eigenpairs import laplacian_eigenpairs
+from graphpe.spectra.resistance import pseudo_inverse
+from graphpe.structure.adjacency import symmetric_adjacency
 from graphpe.structure.plan import Plan
 
 Scale = Literal["resistance", "hops"]
+
+_LOST = 1e-9  # of the largest eigenvalue: rounding takes digits of what is below
+_MOST_NODES = 2000  # of a dense matrix
 
 
 def spectral_coordinates(graphs: PackedGraphs | Plan, k: int, scale: Scale = "resistance") -> Tensor:
@@ -25,6 +32,9 @@ def spectral_coordinates(graphs: PackedGraphs | Plan, k: int, scale: Scale = "re
     equality for k = n - 1 on a connected graph. "hops": a wave of amplitude a is unrolled into positions along it. On a
     path of n nodes the first coordinate is the position in hops, (n - 1) / 2 - i or its negative, and the others are
     positions folded at the turning points of their waves; elsewhere u_ij / a is cut at +-1.
+
+    Where weights differ so much that eigenvalues are below 1e-9 of the largest, the pairs are those of the
+    pseudo-inverse (see `graphpe.spectra.resistance`), which resolves them.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
@@ -42,7 +52,8 @@ def spectral_coordinates(graphs: PackedGraphs | Plan, k: int, scale: Scale = "re
     """
     check_scale(scale)
     plan = Plan.of(graphs)
-    vectors, values, mask = laplacian_eigenpairs(plan, k, "comb")
+    pairs = laplacian_eigenpairs(plan, k, "comb")
+    vectors, values, mask = _resolved(plan, k, pairs) if plan.graphs.edge_weight is not None else pairs
     batch = plan.graphs.batch
     values = torch.where(mask & (values > 0), values, 1.0)
     if scale == "resistance":
@@ -50,6 +61,39 @@ def spectral_coordinates(graphs: PackedGraphs | Plan, k: int, scale: Scale = "re
     amplitude = (2 / plan.graphs.sizes.clamp(min=1).double()).sqrt()
     angle = torch.asin((vectors / amplitude[batch, None]).clamp(-1, 1))
     return angle / (2 * torch.asin(values.clamp(max=4).sqrt() / 2))[batch]
+
+
+def _resolved(plan: Plan, k: int, pairs: Eigenpairs) -> Eigenpairs:
+    """The eigenpairs, with those of graphs whose lowest eigenvalues are lost in rounding from the pseudo-inverse.
+
+    Rounding in an eigenvalue is that of the largest one; in one of L+, which has its inverse, that of the smallest.
+
+    Raises:
+        GraphRangeError: That of a graph of more than `_MOST_NODES` nodes is lost.
+    """
+    graphs = plan.graphs
+    indptr, _, weight = plan.once(symmetric_adjacency)
+    degree = np.bincount(np.repeat(np.arange(graphs.num_nodes), np.diff(indptr)), weight, graphs.num_nodes)
+    ptr, pair_ptr = graphs.ptr.numpy(force=True), graphs.pair_ptr.numpy(force=True)
+    vectors, values, mask = (part.numpy(force=True).copy() for part in pairs)
+    largest = np.zeros(graphs.num_graphs)
+    np.maximum.at(largest, graphs.batch.numpy(force=True), 2 * degree)
+    lost = np.flatnonzero((mask & (values < _LOST * largest[:, None])).any(axis=1))
+    for graph in lost.tolist():
+        first, last = int(ptr[graph]), int(ptr[graph + 1])
+        size = last - first
+        if size > _MOST_NODES:
+            what = f"eigenvalues from {values[graph, 0]:.3g} to {largest[graph]:.3g} are too far apart"
+            raise GraphRangeError(graph, f"{what} for coordinates: give edge_weight a smaller range")
+        inverse = plan.once(pseudo_inverse)[pair_ptr[graph] : pair_ptr[graph + 1]].reshape(size, size)
+        found, basis = np.linalg.eigh(inverse)
+        count = int(mask[graph].sum())
+        values[graph, :count] = 1 / found[::-1][:count]
+        vectors[first:last, :count] = basis[:, ::-1][:, :count]
+    if len(lost) == 0:
+        return pairs
+    parts = (torch.from_numpy(part).to(graphs.device) for part in (vectors, values, mask))
+    return Eigenpairs(*parts)
 
 
 def check_scale(scale: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.checks import describe
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
@@ -51,7 +51,10 @@ def encode_in_chunks(
     chunks = features.buckets(ratio=float(2**62), max_graphs=CHUNK_GRAPHS, max_pairs=CHUNK_PAIRS)
     values: dict[Level, dict[str, Tensor]] = {"node": {}, "graph": {}, "pair": {}}
     for chunk in chunks or [torch.zeros(0, dtype=torch.long)]:
-        encoded = transform(features.select(chunk).to(device or graphs.device))
+        try:
+            encoded = transform(features.select(chunk).to(device or graphs.device))
+        except GraphRangeError as error:
+            raise error.at(int(chunk[error.graph])) from None
         for level, keys in levels.items():
             if not keys:
                 continue

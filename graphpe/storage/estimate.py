@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.chunks import encode_in_chunks, written_keys
 from graphpe.storage.format import Column
@@ -30,8 +31,7 @@ def encoded_columns(graphs: PackedGraphs, transform: Any) -> list[Column]:
     smallest = np.flatnonzero(sizes > 0)
     if len(smallest):
         smallest = smallest[[np.argmin(sizes[smallest])]]
-    probe = graphs._replace(objects={}).select(smallest)
-    encoded = _encode(probe, transform, torch.device("cpu"))
+    encoded = _encode(graphs, smallest, transform, torch.device("cpu"))
     return [
         Column(f"{level}.{key}", level, value.dtype, tuple(value.shape[1:]))
         for level, keys in written_keys(transform).items()
@@ -64,22 +64,21 @@ def graphs_per_second(graphs: PackedGraphs, transform: Any, device: torch.device
     A sample is encoded twice, unless that takes long: the first time may have to load compiled code, or to compile it.
     """
     chosen = np.random.default_rng(0).permutation(graphs.num_graphs)
-    features = graphs._replace(objects={})
     speed = 0.0
     for count in _SAMPLES:
-        sample = features.select(chosen[:count])
-        seconds = _seconds(sample, transform, device)
+        sample = chosen[:count]
+        seconds = _seconds(graphs, sample, transform, device)
         if count == 1 or seconds < _LONG_SECONDS:
-            seconds = min(seconds, _seconds(sample, transform, device))
+            seconds = min(seconds, _seconds(graphs, sample, transform, device))
         speed = len(sample) / max(seconds, 1e-9)
         if count >= graphs.num_graphs or seconds > _ENOUGH_SECONDS:
             break
     return speed
 
 
-def _seconds(graphs: PackedGraphs, transform: Any, device: torch.device) -> float:
+def _seconds(graphs: PackedGraphs, chosen: NDArray[np.int64], transform: Any, device: torch.device) -> float:
     start = time.perf_counter()
-    _encode(graphs, transform, device)
+    _encode(graphs, chosen, transform, device)
     return time.perf_counter() - start
 
 
@@ -122,10 +121,14 @@ def format_seconds(seconds: float) -> str:
     return f"about {seconds / 60:.0f} min" if seconds < 100 * 60 else f"about {seconds / 3600:.1f} h"
 
 
-def _encode(graphs: PackedGraphs, transform: Any, device: torch.device) -> PackedGraphs:
+def _encode(graphs: PackedGraphs, chosen: NDArray[np.int64], transform: Any, device: torch.device) -> PackedGraphs:
+    """Some of the graphs with the encoding."""
+    sample = graphs._replace(objects={}).select(chosen)
     try:
         with one_thread():
-            return encode_in_chunks(graphs, for_shard(transform, 0), device=device)
+            return encode_in_chunks(sample, for_shard(transform, 0), device=device)
+    except GraphRangeError as error:
+        raise error.at(int(chosen[error.graph])) from None
     except GraphPEError:
         raise
     except Exception as error:

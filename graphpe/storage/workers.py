@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from graphpe.compiled.threads import one_blas_thread
-from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.chunks import encode_in_chunks, written_keys
 from graphpe.storage.cluster import ray_cluster
@@ -144,7 +144,7 @@ def _encode_here(shards: Shards, missing: Sequence[int], progress: Progress) -> 
             values = encode_shard(shards.load(shard), shards.transform, shard, shards.device, progress)
         except Exception as error:
             raise_interrupt(error)
-            raise _told(error, shards.name(shard)) from error
+            raise _told(error, shards.name(shard), shards.bounds[shard]) from error
         yield shard, values
 
 
@@ -208,7 +208,7 @@ def _encode_in_processes(shards: Shards, missing: Sequence[int], workers: int, p
                 process = busy[connection]
                 answer, shard = process.receive(shards), process.shard
                 if isinstance(answer, GraphPEError):
-                    raise answer if shard is None else _told(answer, shards.name(shard))
+                    raise answer if shard is None else _told(answer, shards.name(shard), shards.bounds[shard])
                 if queue:
                     process.send(shards, queue.pop())
                 else:
@@ -295,7 +295,7 @@ def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progres
                             f"({type(error).__name__}): shards that were written are kept, run again to go on"
                         ) from None
                     if isinstance(answer, GraphPEError):
-                        raise _told(answer, shards.name(shard))
+                        raise _told(answer, shards.name(shard), shards.bounds[shard])
                     progress(shards.num_graphs(shard))
                     yield shard, deserialize(answer)
         finally:
@@ -330,8 +330,10 @@ def _pickled(shards: Shards) -> bytes:
         ) from None
 
 
-def _told(error: Exception, where: str = "") -> GraphPEError:
-    """An error that says where it happened, of a type that pickles."""
+def _told(error: Exception, where: str = "", first: int = 0) -> GraphPEError:
+    """An error that says where it happened, of a type that pickles; that of a graph by its number in the dataset."""
+    if isinstance(error, GraphRangeError):
+        return error.at(first + error.graph)
     levels = GraphPEValueError, GraphPETypeError, GraphPERuntimeError
     kind = next((kind for kind in levels if isinstance(error, kind)), GraphPERuntimeError)
     text = str(error) if isinstance(error, GraphPEError) else _text(error)

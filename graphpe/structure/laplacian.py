@@ -34,6 +34,9 @@ Normalization = Literal["comb", "sym", "rw"]
 Magnetic = Literal["pairs", "edges"]
 """What a phase belongs to in a Magnetic Laplacian: a pair of nodes (Geisler et al.), or an edge (Huang et al.)."""
 
+# Of weights that are not 0: sums of them, their inverses and sums of these are finite.
+_LEAST, _MOST = 1e-300, 1e300
+
 
 class SymmetricPairs(NamedTuple):
     """The symmetrised graph: one entry per ordered pair of nodes that an edge joins, sorted by (row, col).
@@ -291,7 +294,7 @@ def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) 
 
 
 def check_edge_weight(edge_weight: Tensor | None, num_edges: int) -> None:
-    """Raise unless `edge_weight` is None or `[num_edges]` finite, non-negative magnitudes."""
+    """Raise unless `edge_weight` is None or `[num_edges]` magnitudes: 0, or from `_LEAST` to `_MOST`."""
     if edge_weight is None:
         return
     if not isinstance(edge_weight, Tensor) or edge_weight.is_complex():
@@ -299,10 +302,18 @@ def check_edge_weight(edge_weight: Tensor | None, num_edges: int) -> None:
         raise GraphPETypeError(f"edge_weight must be a tensor of real numbers, got {given}")
     if edge_weight.shape != (num_edges,):
         raise GraphPEValueError(f"edge_weight must be [{num_edges}], one per edge, got {list(edge_weight.shape)}")
-    wrong = ~((edge_weight >= 0) & torch.isfinite(edge_weight))  # nan compares false, so that it is wrong, too
-    if bool(wrong.any()):
-        value = edge_weight[wrong][0].item()
-        raise GraphPEValueError(f"edge_weight holds {value}: weights must be finite and not negative")
+    # nan compares false, so that it is wrong, too; float32 makes 0 and inf of the limits.
+    wrong = ~((edge_weight == 0) | ((edge_weight >= _LEAST) & (edge_weight <= _MOST) & torch.isfinite(edge_weight)))
+    if not bool(wrong.any()):
+        return
+    value = edge_weight[wrong][0].item()
+    if 0 < value < math.inf:
+        edge = int(wrong.nonzero()[0])
+        raise GraphPEValueError(
+            f"edge_weight holds {value:.3g} at edge {edge}: weights must be 0 or from {_LEAST:.0e} to {_MOST:.0e}, so "
+            "that their sums and inverses are numbers: rescale them"
+        )
+    raise GraphPEValueError(f"edge_weight holds {value}: weights must be finite and not negative")
 
 
 def _to_csr(entries: Entries, device: torch.device) -> Tensor:

@@ -55,8 +55,13 @@ def refined_colours(graphs: PackedGraphs | Plan, iterations: int) -> Tensor:
 
 
 def bits(weight: Floats) -> np.ndarray:
-    """Weights as 64-bit words, through float32, so that the same numbers in either precision look the same."""
-    return weight.astype(np.float32).astype(np.float64).view(np.uint64)
+    """Weights as 64-bit words, through float32, so that the same numbers in either precision look the same.
+
+    As they are where float32 would make 0, infinity or numbers of fewer digits of them.
+    """
+    limit = np.finfo(np.float32)
+    inside = (weight >= limit.tiny) & (weight <= limit.max)
+    return np.where(inside, np.where(inside, weight, 0).astype(np.float32), weight).astype(np.float64).view(np.uint64)
 
 
 @compiled

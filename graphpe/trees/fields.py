@@ -118,23 +118,31 @@ def tree_shape(
 
 
 def tree_distances(
-    graphs: PackedGraphs | Plan, *, tree: TreeKind = "minimum", weighted: bool = False, seed: int = 0
+    graphs: PackedGraphs | Plan,
+    *,
+    tree: TreeKind = "minimum",
+    weighted: bool = False,
+    num_trees: int = 1,
+    seed: int = 0,
 ) -> Tensor:
     """Distances along a tree of all ordered pairs of nodes of one graph; -1 where there is no path. O(n^2) a graph.
 
-    Arguments and errors as those of `tree_fields`.
+    Means over the draws, of trees that are drawn. Arguments and errors as those of `tree_fields`.
 
     Returns:
         `[sum n_b^2]` float64, row-major in each graph, on the device of the graphs.
     """
     plan = Plan.of(graphs)
     check_tree(tree)
-    (one,) = plan.once(trees_of, tree, weighted, 1, seed)
-    forest, ptr = one.integrator.forest, plan.graphs.ptr.numpy(force=True)
-    owner = np.full(forest.num_nodes, -1)
-    owner[: plan.graphs.num_nodes] = plan.graphs.batch.numpy(force=True)
-    out = _all_pairs(forest.order, forest.parent, forest.length, owner, ptr, plan.graphs.pair_ptr.numpy(force=True))
-    return torch.from_numpy(out).to(plan.graphs.device)
+    trees: list[SpanningTree] = plan.once(trees_of, tree, weighted, num_trees, seed)
+    ptr, pair_ptr = plan.graphs.ptr.numpy(force=True), plan.graphs.pair_ptr.numpy(force=True)
+    total = np.zeros(int(pair_ptr[-1]))
+    for one in trees:
+        forest = one.integrator.forest
+        owner = np.full(forest.num_nodes, -1)
+        owner[: plan.graphs.num_nodes] = plan.graphs.batch.numpy(force=True)
+        total += _all_pairs(forest.order, forest.parent, forest.length, owner, ptr, pair_ptr)
+    return torch.from_numpy(total / len(trees)).to(plan.graphs.device)
 
 
 def check_tree(tree: str) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from graphpe.compiled.jit import compiled
 from graphpe.trees.forest import Floats, Forest, Ints
+from graphpe.trees.phases import exponential
 
 Numbers = NDArray[Any]  # float64 or complex128
 
@@ -47,7 +48,7 @@ def pair(forest: Forest, left: Numbers, right: Numbers, exponent: Any, count: in
 def _moments(forest: Forest, field: Numbers, exponent: Any, count: int) -> Iterator[tuple[int, Numbers]]:
     """The first moments of each place over its tree, `[N, K, some columns]`, and the first of these columns."""
     nodes, columns = field.shape
-    factor = np.exp(exponent * forest.length)
+    factor = exponential(exponent, forest.length)
     binomial = np.array([[math.comb(k, i) for i in range(count)] for k in range(count)], dtype=np.float64)
     width = max(_CHUNK_BYTES // (max(nodes, 1) * count * factor.itemsize), 8)
     below, above = np.empty((2, nodes, count, min(width, columns)), factor.dtype)

@@ -30,6 +30,8 @@ from graphpe.trees.functions.closed_form import Parameter, TreeFunction
 from graphpe.trees.integrator import TreeIntegrator
 
 _LONGEST = float(np.finfo(np.float32).max)
+# Beside cycles, smaller trees are walked on, too, as they always were: draws of a seed stay what they are.
+_LONG_WALK = 1000
 _ROUNDS = 16  # of colour refinement: keys tell edges apart by their surroundings up to as many steps
 
 
@@ -155,8 +157,8 @@ def random_spanning_trees(
     """Spanning trees drawn uniformly from all, independently of each other, by Wilson's algorithm.
 
     A graph's draws depend on `seed` and the numbering of its nodes alone, not on other graphs; another numbering gives
-    other trees of the same distribution (`unique` is False but for forests). Takes the mean hitting time of a random
-    walk, O(N^2) on a lollipop at worst O(N^3), about O(N) on most graphs.
+    other trees of the same distribution (`unique` is False but for forests, which are their own, in O(N)). Takes the
+    mean hitting time of a random walk, O(N^2) on a cycle, on a lollipop at worst O(N^3), about O(N) on most graphs.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
@@ -180,9 +182,12 @@ def random_spanning_trees(
     first = np.unique(label, return_index=True)[1]
     trees = np.bincount(owner[first], minlength=plan.graphs.num_graphs)
     unique = edges == plan.graphs.sizes.numpy(force=True) - trees
+    nodes = np.bincount(label, minlength=components)
+    is_tree = np.bincount(label[rows_of(matrix)], minlength=components) == 2 * (nodes - 1)
+    is_tree &= unique[owner[first]] | (nodes > _LONG_WALK)
     out = []
     for draw in range(count):
-        parent, length = spanning_loops.wilson(*matrix, ptr, label, components, np.array([seed, draw], np.uint64))
+        parent, length = spanning_loops.wilson(*matrix, ptr, label, is_tree, np.array([seed, draw], np.uint64))
         child = np.flatnonzero(parent >= 0)
         out.append(_tree(plan, parent[child], child, length[child], unique))
     return out

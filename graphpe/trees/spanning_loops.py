@@ -115,19 +115,36 @@ def _seeded(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @compiled
 def wilson(
-    indptr: Ints, indices: Ints, weight: Floats, ptr: Ints, label: Ints, num_components: int, key: NDArray[np.uint64]
+    indptr: Ints, indices: Ints, weight: Floats, ptr: Ints, label: Ints, is_tree: Bools, key: NDArray[np.uint64]
 ) -> tuple[Ints, Floats]:
-    """Parents (-1 of roots) in uniformly random spanning trees, and the lengths of the edges to them."""
+    """Parents (-1 of roots) in uniformly random spanning trees, and the lengths of the edges to them.
+
+    Components that are trees are their own: they are searched through, without a walk.
+    """
     size = len(indptr) - 1
     parent, to_parent = np.full(size, -1, np.int64), np.zeros(size)
     inside = np.zeros(size, np.bool_)
-    rooted = np.zeros(num_components, np.bool_)
+    rooted = np.zeros(len(is_tree), np.bool_)
+    queue = np.empty(size, np.int64)
     leaving = np.full(size, -1, np.int64)  # the edge by which the walk last left a node
     for b in range(len(ptr) - 1):
         state = _seeded(key)
         for start in range(ptr[b], ptr[b + 1]):
             if not rooted[label[start]]:
                 rooted[label[start]] = inside[start] = True
+                if is_tree[label[start]]:
+                    queue[0] = start
+                    first, last = 0, 1
+                    while first < last:
+                        u = queue[first]
+                        first += 1
+                        for e in range(indptr[u], indptr[u + 1]):
+                            v = indices[e]
+                            if not inside[v]:
+                                inside[v] = True
+                                parent[v], to_parent[v] = u, weight[e]
+                                queue[last] = v
+                                last += 1
             u = start
             while not inside[u]:
                 degree = np.uint64(indptr[u + 1] - indptr[u])

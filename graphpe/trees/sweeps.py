@@ -31,6 +31,7 @@ from graphpe.compiled.jit import compiled
 from graphpe.trees import moments
 from graphpe.trees.forest import Floats, Forest, Ints
 from graphpe.trees.functions.closed_form import Term
+from graphpe.trees.phases import exponential
 
 Numbers = NDArray[Any]  # float64 or complex128
 Plain = tuple[Any, Numbers]  # exponent and coefficients of a term
@@ -146,8 +147,7 @@ def _stacked(forest: Forest, terms: list[Plain]) -> tuple[Numbers, Numbers]:
     exponents, coefficients = np.stack([t[0] for t in terms]), np.concatenate([t[1] for t in terms])
     same = _one_length(forest.parent, forest.length)
     length = forest.length if same < 0 else np.array([same])
-    factor = length[:, None] * exponents
-    return np.exp(factor, out=factor), coefficients
+    return exponential(exponents, length[:, None]), coefficients
 
 
 @compiled

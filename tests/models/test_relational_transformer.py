@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPEValueError
+from graphpe.models import relational_transformer
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.encoders import PairEmbedding, PairLinear
 from graphpe.models.layers.heads import MLPReadout, PairHead
@@ -386,3 +387,20 @@ def test_repr_holds_every_literal() -> None:
     assert set(arguments) == set(inspect.signature(RelationalTransformer).parameters) - supplied
     again = RelationalTransformer(**arguments, node_encoder=nn.Identity())
     assert repr(again) == repr(model)
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_every_part_of_a_layer_heeds_checkpoint(monkeypatch: pytest.MonkeyPatch, checkpoint: bool) -> None:
+    given = []
+    for name in ("relational_attention", "update_pairs"):
+        real = getattr(relational_transformer, name)
+        monkeypatch.setattr(
+            relational_transformer,
+            name,
+            lambda *inputs, real=real, **options: given.append(options["checkpoint"]) or real(*inputs, **options),
+        )
+    layer = RelationalLayer(8, 2, node_hidden=8, edge_hidden_1=8, edge_hidden_2=8, checkpoint=checkpoint)
+    graph = Data(edge_index=torch.zeros(2, 0, dtype=torch.long), num_nodes=3)
+    pairs = all_pairs(node_to_graph(graph), graph.edge_index)
+    layer(torch.rand(3, 8), torch.rand(pairs.num_pairs, 8), pairs)
+    assert given == [checkpoint, checkpoint]

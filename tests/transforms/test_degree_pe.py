@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import degree
 
 from graphpe import transforms as T
+from graphpe.errors import GraphPEValueError
 
 
 def test_against_pyg(random_graph):
@@ -26,10 +28,10 @@ def test_weights_and_parallel_edges():
     assert counts.tolist() == [[0, 1], [1, 1], [0, 0]]
 
 
-def test_huge_weights_stay_finite():
+def test_huge_weights_are_refused():
     weight = torch.tensor([3e38, 3e38])
-    out = T.DegreePE()(Data(edge_index=torch.tensor([[0, 1], [2, 2]]), num_nodes=3, edge_weight=weight))
-    assert out.degree_pe.isfinite().all()
+    with pytest.raises(GraphPEValueError, match=r"graph 0: degree_pe reaches 6e\+38"):
+        T.DegreePE()(Data(edge_index=torch.tensor([[0, 1], [2, 2]]), num_nodes=3, edge_weight=weight))
 
 
 def test_the_largest_degree_may_stand_without_its_name() -> None:

@@ -65,7 +65,7 @@ def test_isolated_nodes_have_zeros():
     assert out[:2].tolist() == [[-0.5, -0.5, -0.5, 0, -0.5, -0.5, -0.5, 0, -0.5, -0.5]] * 2
 
 
-@pytest.mark.parametrize("weight", [1e-45, 1e-38, 1e38])
+@pytest.mark.parametrize("weight", [1e-38, 1e38])
 def test_extreme_weights(weight):
     graph = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_weight=torch.tensor([weight, 1.0]), num_nodes=4)
     assert ElectrostaticPE()(graph).electrostatic_pe.isfinite().all()

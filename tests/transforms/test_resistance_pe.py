@@ -18,7 +18,7 @@ def test_values(random_graph):
     torch.testing.assert_close(out[:, 0], effective_resistances(packed).float(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("weight", [1e-45, 1e-38, 1.0, 1e38])
+@pytest.mark.parametrize("weight", [1e-38, 1.0, 1e38])
 def test_extreme_weights(weight):
     graph = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_weight=torch.tensor([weight, weight]), num_nodes=4)
     out = ResistancePE()(graph).resistance

@@ -47,10 +47,10 @@ def test_compose_is_each_alone(random_graph):
     assert torch.equal(out.long, ShortestPathPE(weighted=True)(graph).shortest_path)
 
 
-def test_lengths_beyond_float32_are_cut():
+def test_lengths_beyond_float32_are_refused():
     graph = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_weight=torch.tensor([3e38, 3e38]), num_nodes=3)
-    out = ShortestPathPE(weighted=True)(graph).shortest_path
-    assert out.max() == torch.finfo(torch.float32).max
+    with pytest.raises(GraphPEValueError, match=r"graph 0: shortest_path reaches 6e\+38, beyond float32's"):
+        ShortestPathPE(weighted=True)(graph)
 
 
 @pytest.mark.parametrize(

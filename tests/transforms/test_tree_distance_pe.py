@@ -3,6 +3,7 @@ from __future__ import annotations
 import networkx as nx
 import pytest
 import torch
+from torch_geometric.data import Data
 from torch_geometric.utils import from_networkx
 
 from graphpe import transforms as T
@@ -46,3 +47,28 @@ def test_trees_stretch_distances(tree, weighted, random_graph) -> None:
 def test_wrong_parameters(arguments, error, message) -> None:
     with pytest.raises(error, match=message):
         T.TreeDistancePE(**arguments)
+
+
+def cycle(size: int) -> Data:
+    node = torch.arange(size)
+    return Data(edge_index=torch.stack([node, (node + 1) % size]), num_nodes=size)
+
+
+def test_the_mean_over_random_trees_has_no_numbering() -> None:
+    """On a cycle of n nodes, where no tree keeps the symmetry, it is 2 h (n - h) / n at h hops."""
+    size = 6
+    node = torch.arange(size)
+    hops = (node[:, None] - node).abs()
+    hops = torch.minimum(hops, size - hops).float()
+    found = T.TreeDistancePE(tree="random", num_trees=3000)(cycle(size)).tree_distance.view(size, size)
+    torch.testing.assert_close(found, 2 * hops * (size - hops) / size, atol=0.1, rtol=0)
+    one = T.TreeDistancePE()(cycle(size)).tree_distance.view(size, size)
+    assert not torch.equal(one, one.roll((1, 1), (0, 1)))  # of one tree it is not
+
+
+def test_a_tree_is_every_mean() -> None:
+    path = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=4)
+    mean = T.TreeDistancePE(tree="random", num_trees=3)(path).tree_distance
+    assert torch.equal(mean, T.TreeDistancePE()(path).tree_distance)
+    with pytest.raises(GraphPEValueError, match="max_distance counts hops, which a mean over num_trees is not"):
+        T.TreeDistancePE(3, tree="random", num_trees=2)

@@ -26,11 +26,16 @@ def molecules(count: int, folder: Path | None, generator: np.random.Generator) -
         graphs = read_molecules(raw)
         return "ogbg-molhiv", graphs.select(np.sort(generator.permutation(len(graphs))[:count]))
     print(f"no ogbg_molhiv in {folder}: random graphs of the same size instead")
+    return "random", random_molecules(count, generator)
+
+
+def random_molecules(count: int, generator: np.random.Generator) -> PackedGraphs:
+    """Random graphs of the size of molecules, with the features of ogbg-molhiv."""
     sizes = np.maximum(generator.poisson(25.5, count), 2)
     bonds = (sizes * 1.077).astype(np.int64)
     owner = np.repeat(np.arange(count), bonds)
     edges = (generator.random((bonds.sum(), 2)) * sizes[owner, None]).astype(np.int64)
-    return "random", pack(
+    return pack(
         sizes,
         bonds,
         edges,

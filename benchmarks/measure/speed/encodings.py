@@ -26,7 +26,7 @@ from torch_geometric.utils import to_undirected
 
 from graphpe import transforms as T
 from graphpe.benchmarks.measure.harness import machine, parser, take_turns
-from graphpe.benchmarks.measure.inputs.graphs import molecules, python_functions
+from graphpe.benchmarks.measure.inputs.graphs import code_like, molecules, python_functions, random_molecules
 from graphpe.benchmarks.measure.peers import encodings as peers
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding
@@ -109,18 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     source, small = molecules(options.graphs, options.data, generator)
     functions = python_functions(max(options.graphs // 4, 1), generator)
     levels = {"molecules": small, "functions": functions, "functions, undirected": undirected(functions)}
-    lines = [f"{name}: {describe(graphs)}" for name, graphs in levels.items()]
-    lines[0] += f" ({source})"
-    lines += [
-        "",
-        "| encoding | graphs | against | 1 thread, us | default threads, us | ours, packed, us | ours, lists, us "
-        "| ratio, packed | ratio, lists | target |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines), flush=True)
-    for row in rows():
-        lines.append(measure(row, large_enough(levels[row.graphs], 8), options.repeats))
-        print(lines[-1], flush=True)
+    lines = compared(levels, source, options.repeats)
     lines += [
         "",
         "| all encodings of nodes | alone, summed, us | composed, us | composed / alone | target |",
@@ -134,6 +123,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("\n".join(lines[-2:]))
     if options.out is not None:
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def short(graphs: int, repeats: int, seed: int) -> list[str]:
+    """The comparisons on as many generated graphs of each kind, printed as they come; the lines of the table."""
+    generator = np.random.default_rng(seed)
+    functions = code_like(graphs, generator)
+    levels = {
+        "molecules": random_molecules(graphs, generator),
+        "functions": functions,
+        "functions, undirected": undirected(functions),
+    }
+    lines = compared(levels, "random", repeats)
+    lines += ["", f"us per graph; {repeats} turns a side, medians; {machine()}."]
+    print("\n".join(lines[-2:]))
+    return lines
+
+
+def compared(levels: dict[str, PackedGraphs], source: str, repeats: int) -> list[str]:
+    """The lines of the table of comparisons, printed as they come."""
+    lines = [f"{name}: {describe(graphs)}" for name, graphs in levels.items()]
+    lines[0] += f" ({source})"
+    lines += [
+        "",
+        "| encoding | graphs | against | 1 thread, us | default threads, us | ours, packed, us | ours, lists, us "
+        "| ratio, packed | ratio, lists | target |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    for row in rows():
+        lines.append(measure(row, large_enough(levels[row.graphs], 8), repeats))
+        print(lines[-1], flush=True)
+    return lines
 
 
 def measure(row: Row, graphs: PackedGraphs, repeats: int) -> str:

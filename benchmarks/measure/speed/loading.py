@@ -19,7 +19,7 @@ from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 
 from graphpe.benchmarks.measure.harness import machine, parser
-from graphpe.benchmarks.measure.inputs.graphs import code_like, molecules
+from graphpe.benchmarks.measure.inputs.graphs import code_like, molecules, random_molecules
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 
@@ -37,23 +37,41 @@ def main(argv: Sequence[str] | None = None) -> None:
         "molecules": molecules(options.graphs, options.data, generator),
         "code-like, 60 nodes": ("random", code_like(options.graphs, generator)),
     }
+    lines = compared(levels, options.batch_sizes, options.batches, options.repeats, options.seed)
+    if options.out is not None:
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def short(graphs: int, repeats: int, seed: int) -> list[str]:
+    """The comparison on ten times as many generated graphs of each kind, printed as it comes; the table's lines."""
+    graphs, generator = 10 * graphs, np.random.default_rng(seed)
+    levels = {
+        "molecules": ("random", random_molecules(graphs, generator)),
+        "code-like, 60 nodes": ("random", code_like(graphs, generator)),
+    }
+    return compared(levels, [min(32, graphs)], 30, repeats, seed)
+
+
+def compared(
+    levels: dict[str, tuple[str, PackedGraphs]], batch_sizes: Sequence[int], batches: int, repeats: int, seed: int
+) -> list[str]:
+    """The lines of the table, printed as they come."""
     lines = [
         "| graphs | from | mean nodes | mean edges | batch size | PyG batches/s | packed batches/s | ratio |",
         "|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
-    for (name, (source, graphs)), batch_size in itertools.product(levels.items(), options.batch_sizes):
-        pyg, packed = measure(graphs, batch_size, options.batches, options.repeats, options.seed)
+    for (name, (source, graphs)), batch_size in itertools.product(levels.items(), batch_sizes):
+        pyg, packed = measure(graphs, batch_size, batches, repeats, seed)
         nodes, edges = graphs.num_nodes / len(graphs), graphs.num_edges / len(graphs)
         lines.append(
             f"| {name} | {source} | {nodes:.1f} | {edges:.1f} | {batch_size} "
             f"| {pyg:,.0f} | {packed:,.0f} | {packed / pyg:.1f}x |"
         )
         print(lines[-1], flush=True)
-    lines += ["", f"{options.repeats} turns of {options.batches} batches a side, medians; {machine()}."]
+    lines += ["", f"{repeats} turns of {batches} batches a side, medians; {machine()}."]
     print("\n".join(lines[-2:]))
-    if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return lines
 
 
 def measure(graphs: PackedGraphs, batch_size: int, batches: int, repeats: int, seed: int) -> tuple[float, float]:

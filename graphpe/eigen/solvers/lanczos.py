@@ -17,6 +17,7 @@ from torch import Tensor
 from graphpe.arguments import check_integer
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.operators.products import multiply, products_of
+from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.filters import Filter, lowest_known, spectrum_bounds
 from graphpe.eigen.solvers.orthogonalize import orthonormalize, remove
 from graphpe.eigen.solvers.rayleigh_ritz import Ritz, rayleigh_ritz
@@ -25,6 +26,9 @@ _CHUNK = 1 << 22  # numbers of the basis that are rotated at a time
 _GROWTH = 1e4  # of the lowest eigenvalue over the unwanted ones, by one polynomial
 _LOOK = 30  # degree that is enough to find missing copies, where polynomials are not wanted otherwise
 _SUNK = 0.2  # when the wanted interval has shrunk to this, a new polynomial is worth the old basis
+_STALLED = 100  # restarts in which residuals have not halved: more would not help
+# More products than these times the size, of an operator that fits into memory, cost more than all of its eigenvectors.
+_MOST_PRODUCTS, _LARGEST_DENSE = 100, 5000
 _GAP = 1e-3  # of the norm: the least width of the interval that is damped
 
 
@@ -41,6 +45,9 @@ class Lanczos:
 
     An eigenvalue shows in as many copies as a block has vectors. Where that many are found, the search goes on in the
     complement of what was found, from a fresh block, until nothing lower comes.
+
+    It ends without convergence where residuals stall, as on operators of many scales, whose low end polynomials hardly
+    separate; one of up to 5,000 rows is then solved densely.
 
     Memory: the basis, `(basis + block) n` numbers, and some blocks. Work beside the products: O(n basis) a vector.
 
@@ -79,7 +86,7 @@ class Lanczos:
         size = max(4 * k, k + 6 * self.block) if self.basis is None else max(self.basis, k + 3 * self.block)
         run = _Run(problem, self.block, size)
         found = run.lowest(k, None, None, problem.start, 0 if self.degree > 1 else problem.max_iterations)
-        while not found.converged and run.iterations < problem.max_iterations and self.degree > 1:
+        while not found.converged and not run.ended and self.degree > 1:
             chosen = self._filter(problem, found.values.tolist(), *run.bounds, most=self.degree)
             found = run.lowest(k, chosen, None, found.vectors, problem.max_iterations)
         values, vectors = found.values, found.vectors
@@ -97,6 +104,10 @@ class Lanczos:
             found = run.lowest(missing, chosen, vectors, look.vectors, problem.max_iterations)
             ritz = run.ritz(torch.cat([vectors, found.vectors], 1))
             values, vectors = ritz.values[:k], ritz.vectors[:, :k]
+        if not found.converged and run.is_expensive:
+            dense = Dense().solve(problem)
+            note = f"solved densely: not converged in {run.matvecs} products"
+            return dense._replace(iterations=run.iterations, matvecs=dense.matvecs + run.matvecs, note=note)
         return Found(run.sign * values, vectors.contiguous(), run.iterations, run.matvecs, is_complete=True)
 
     def _filter(self, problem: Problem, theta: list[float], low: float, high: float, most: int) -> Filter | None:
@@ -130,6 +141,19 @@ class _Run:
         self.products = products_of(problem.operator, problem.operator.dtype)
         self.outlier = lowest_known(problem, self.sign)
         self.iterations = self.matvecs = self.starts = 0
+        self.best, self.since = math.inf, 0  # the least residual, less than half of that before, and when it was
+
+    @property
+    def is_expensive(self) -> bool:
+        """Whether it has taken more than a dense solution would."""
+        size = self.problem.size
+        return size <= _LARGEST_DENSE and self.matvecs > _MOST_PRODUCTS * size + 10_000
+
+    @property
+    def ended(self) -> bool:
+        """Whether there are to be no more restarts."""
+        stalled = self.iterations - self.since >= _STALLED
+        return self.iterations >= self.problem.max_iterations or stalled or self.is_expensive
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
@@ -168,6 +192,7 @@ class _Run:
         kept, held = 0, block  # Ritz vectors at the front; vectors in all, the last block among them
         # Of what `projected` is made of: the largest eigenvalue of the polynomial is 1.
         norm = problem.norm if chosen is None else 1.0
+        self.best, self.since = math.inf, self.iterations
         while True:
             while held <= size:
                 at = held - block
@@ -196,7 +221,9 @@ class _Run:
             _rotate(rows, rotation[:, :keep], inner)
             ritz = self.ritz(rows[:k].T)
             done = self._converged(ritz)
-            if done or self.iterations >= max_iterations:
+            if (worst := float(ritz.residuals.max())) < 0.5 * self.best:
+                self.best, self.since = worst, self.iterations
+            if done or self.iterations >= max_iterations or self.ended:
                 return _Lowest(ritz.values, ritz.vectors, done)
             self.iterations += 1
             if chosen is not None and against is None:

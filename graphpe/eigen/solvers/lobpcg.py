@@ -17,6 +17,7 @@ from graphpe.eigen.solvers.preconditioners import Preconditioner, Prepared
 _REFRESH_EVERY = 30
 # With fewer rows than this for each vector of the block, the basis [X, P, W] is a good part of the space.
 _LEAST_ROWS_PER_VECTOR = 5
+_SHARE = 0.5  # of the tolerance: the norm is a bound, and the residuals are measured again
 _CHECK = 5  # vectors of the block that checks a start's result: one alone may settle on a higher eigenvalue
 
 
@@ -128,7 +129,7 @@ def _iterate(problem: Problem, prepared: Prepared, start: Tensor, found: Tensor 
     """LOBPCG from a start block `[n, m]`, m >= k."""
     space = _Space(problem, found)
     k, m = problem.k, start.shape[1]
-    tolerance = problem.tol * problem.norm
+    tolerance = _SHARE * problem.tol * problem.norm
     noise = problem.random(m, stream=1)
     noise *= torch.finfo(start.dtype).eps ** (1 / 3) / torch.linalg.vector_norm(noise, dim=0)
 

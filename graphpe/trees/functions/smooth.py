@@ -11,7 +11,8 @@ A row of exponents and coefficients is as good on every tree: each is a term of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from graphpe.trees.functions.closed_form import (
 Complexes = NDArray[np.complex128]
 
 _TOLERANCE = 1e-8
+_NEAR = 0.01  # of the distance of the nearest pole: trees of that diameter take the power series
 _FLAT = 0.1  # exponentials whose exponent stays below this are summed as a Taylor series
 
 
@@ -120,8 +122,8 @@ class Rational(TreeFunction):
     pole on the negative axis, about 70 complex ones for a pair at right angles to it, more the closer to the positive
     axis it is.
 
-    Gradients of the coefficients of the terms are those of a least-squares fit: good to about the square root of the
-    tolerance.
+    Gradients of the coefficients are sums over the derivatives of f, rational functions of twice the poles, to the same
+    tolerance; learning a denominator doubles the number of terms.
 
     Args:
         numerator: `[K]`, the constant first.
@@ -132,13 +134,14 @@ class Rational(TreeFunction):
     Raises:
         GraphPEValueError: The denominator is 0 at a distance; or, when it is integrated, the parts are so much larger
             than f (as where the leading coefficient of the denominator almost vanishes and the numerator's degree is as
-            large) that the error is more than 100 times the tolerance, relative to the largest |f|.
+            large) that the error is more than 100 times the tolerance, relative to the largest |f|, or that of the
+            derivative by a learned coefficient more than its square root.
     """
 
     def __init__(self, numerator: Parameters, denominator: Parameters, tolerance: float = _TOLERANCE) -> None:
         self.numerator, self.denominator = vector("numerator", numerator), vector("denominator", denominator)
         self.tolerance = check_tolerance(tolerance)
-        self._fractions()  # raises for poles
+        self._poles()  # raises for those at distances
 
     def __call__(self, distance: Tensor) -> Tensor:
         top, bottom = (_horner(part, distance.double()) for part in (self.numerator, self.denominator))
@@ -149,22 +152,41 @@ class Rational(TreeFunction):
         return False
 
     def expand(self, longest: float) -> Expansion:
-        """The polynomial, and the exponentials of each pole."""
-        polynomial, fractions = self._fractions()
-        exponents, coefficients = [np.zeros(0, np.complex128)], [np.zeros(0, np.complex128)]
-        for pole, residues in fractions:
-            for order, residue in enumerate(residues, start=1):
-                rates, heights = _inverse_power(-pole, order, longest, self.tolerance)
-                exponents.append(-rates)
-                coefficients.append(residue * heights)
-        lambdas, weights = (_to(self.numerator, np.concatenate(part)) for part in (exponents, coefficients))
-        terms = _expansion(lambdas, weights, longest, self.tolerance).terms
-        if len(polynomial):
-            whole = torch.from_numpy(polynomial).to(self.numerator.device)
+        """The polynomial, and the exponentials of each pole.
+
+        The derivative by a coefficient of the numerator is d^k / Q(d), that by one of the denominator
+        -P(d) d^k / Q(d)^2: rational functions of the same poles, the latter twice each, so that coefficients of the
+        same exponentials express them.
+        """
+        top, bottom = self._coefficients()
+        poles = self._poles()
+        learns, twice = self.numerator.requires_grad, self.denominator.requires_grad
+        basis = _Basis.of(poles, 2 if twice else 1, longest, self.tolerance)
+        quotients = [(top, bottom, 1)]
+        if learns:
+            quotients += [(_power(k), bottom, 1) for k in range(len(top))]
+        if twice:
+            square = np.convolve(bottom, bottom)
+            quotients += [(-np.convolve(top, _power(k)), square, 2) for k in range(len(self.denominator))]
+        nearest = min((abs(pole) for pole, _ in poles), default=math.inf)
+        if longest <= _NEAR * nearest:
+            degree = max(len(top), len(self.denominator)) + math.ceil(-17 / math.log10(max(longest / nearest, 1e-17)))
+            rows = [(basis.exponents[:0], _series(above, below, degree)) for above, below, _ in quotients]
+            basis = _Basis(basis.exponents[:0], {})
+        else:
+            rows = [basis.express(above, below, poles, multiple) for above, below, multiple in quotients]
+        weights = np.stack([weight for weight, _ in rows])
+        degree = max(len(polynomial) for _, polynomial in rows)
+        polynomials = np.stack([np.pad(polynomial, (0, degree - len(polynomial))) for _, polynomial in rows])
+        self._check(basis, weights, polynomials, longest, nearest)
+        like = self.numerator
+        parts = [(like, learns), (self.denominator.to(like.device), twice)]
+        change = [(part - part.detach()).double() for part, wanted in parts if wanted]
+        coefficients = _linear(weights, change, like)
+        terms = _expansion(_to(like, basis.exponents), coefficients, longest, self.tolerance).terms
+        if degree:
+            whole = _linear(polynomials, change, like)
             terms.append(Term(whole.new_zeros(()), whole))
-        _check_error(terms, self, longest, self.tolerance)
-        if self.numerator.requires_grad or self.denominator.requires_grad:
-            terms = _with_gradients(terms, self, longest)
         return Expansion(terms, [])
 
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
@@ -175,21 +197,97 @@ class Rational(TreeFunction):
         parts = f"{self.numerator.tolist()!r}, {self.denominator.tolist()!r}"
         return f"Rational({parts}, tolerance={self.tolerance!r})"
 
-    def _fractions(self) -> tuple[NDArray[np.float64], list[tuple[complex, list[complex]]]]:
-        """The polynomial part, and each pole (of a conjugate pair one, doubled) with its residues by order."""
+    def _coefficients(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Numerator and denominator, the constant first, without zeros at the denominator's end."""
         top, bottom = (part.detach().double().numpy(force=True) for part in (self.numerator, self.denominator))
         bottom = np.trim_zeros(bottom, "b")
         if len(bottom) == 0:
             raise GraphPEValueError("denominator must not be zero")
+        return top, bottom
+
+    def _poles(self) -> list[tuple[complex, int]]:
+        """Each pole (of a conjugate pair one) and how often it comes."""
+        top, bottom = self._coefficients()
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                long = len(top) >= len(bottom)
-                quotient, rest = np.polydiv(top[::-1], bottom[::-1]) if long else (np.zeros(0), top[::-1])
-                return quotient[::-1].copy(), _partial_fractions(rest, bottom)
+                poles = [(z, n) for z, n in _clusters(np.roots(bottom[::-1]).astype(np.complex128)) if z.imag >= 0]
+                _divide(top, bottom, poles)
         except (np.linalg.LinAlgError, OverflowError):
             raise GraphPEValueError(
                 f"the leading coefficient {bottom[-1]:.3g} of the denominator almost vanishes: leave it out"
             ) from None
+        for pole, _ in poles:
+            if pole.real >= 0 and abs(pole.imag) <= 1e-9 * abs(pole):
+                raise GraphPEValueError(f"denominator is 0 at the distance {pole.real:.6g}: f has a pole there")
+        return poles
+
+    def _check(
+        self, basis: _Basis, weights: Complexes, polynomials: NDArray[np.float64], longest: float, nearest: float
+    ) -> None:
+        """Raise where parts cancel and leave rounding: of f, and of its derivatives by learned coefficients."""
+        top, bottom = self._coefficients()
+        near = distances_up_to(min(longest, 10 * nearest), 256)  # where f and its derivatives are largest
+        distance = torch.cat([near, distances_up_to(longest, 256)]).numpy()
+        powers = distance[:, None] ** np.arange(polynomials.shape[1])
+        found = (np.exp(distance[:, None] * basis.exponents) @ weights.T).real + powers @ polynomials.T
+        below = np.polyval(bottom[::-1], distance)
+        exact = [np.polyval(top[::-1], distance) / below]
+        if self.numerator.requires_grad:
+            exact += [distance**k / below for k in range(len(top))]
+        if self.denominator.requires_grad:
+            exact += [-exact[0] * distance**k / below for k in range(len(self.denominator))]
+        value = np.stack(exact, axis=1)
+        error, largest = np.abs(found - value).max(axis=0), np.abs(value).max(axis=0)
+        allowed = np.full(len(error), self.tolerance**0.5)
+        allowed[0] = 100 * self.tolerance
+        wrong = ~(error <= allowed * largest)
+        if wrong.any():
+            i = int(wrong.argmax())
+            parts = f"the parts of {self!r}" if i == 0 else f"the parts of a derivative of {self!r} by a coefficient"
+            raise GraphPEValueError(
+                f"{parts} cancel and leave an error of {error[i]:.2g} for values up to {largest[i]:.2g}: leave out "
+                "leading coefficients of the denominator that almost vanish, or give a larger tolerance"
+            )
+
+
+class _Basis(NamedTuple):
+    """Exponentials that express the powers (x - pole)^-order of all poles.
+
+    Attributes:
+        exponents: `[R]`.
+        parts: Of each pole and order, the exponentials and their coefficients.
+    """
+
+    exponents: Complexes
+    parts: dict[tuple[int, int], tuple[slice, Complexes]]
+
+    @classmethod
+    def of(cls, poles: Sequence[tuple[complex, int]], multiple: int, longest: float, tolerance: float) -> _Basis:
+        """Of orders up to `multiple` times how often a pole comes, for distances up to `longest`."""
+        exponents, parts, at = [np.zeros(0, np.complex128)], {}, 0
+        for i, (pole, count) in enumerate(poles):
+            for order in range(1, multiple * count + 1):
+                rates, heights = _inverse_power(-pole, order, longest, tolerance)
+                exponents.append(-rates)
+                parts[i, order] = slice(at, at + len(rates)), heights
+                at += len(rates)
+        return cls(np.concatenate(exponents), parts)
+
+    def express(
+        self,
+        top: NDArray[np.float64],
+        bottom: NDArray[np.float64],
+        poles: Sequence[tuple[complex, int]],
+        multiple: int,
+    ) -> tuple[Complexes, NDArray[np.float64]]:
+        """Coefficients of the exponentials, and the polynomial part, of a quotient (both the constant first)."""
+        polynomial, fractions = _divide(top, bottom, [(pole, multiple * count) for pole, count in poles])
+        weights = np.zeros(len(self.exponents), np.complex128)
+        for i, residues in enumerate(fractions):
+            for order, residue in enumerate(residues, start=1):
+                place, heights = self.parts[i, order]
+                weights[place] = residue * heights
+        return weights, polynomial
 
 
 def check_tolerance(tolerance: float) -> float:
@@ -262,55 +360,46 @@ def _expansion(exponents: Tensor, coefficients: Tensor, longest: float, toleranc
     return Expansion(terms, [])
 
 
-def _partial_fractions(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> list[tuple[complex, list[complex]]]:
-    """Poles and residues; `top` has the largest power first, `bottom` last."""
-    fractions = []
-    for pole, count in _clusters(np.roots(bottom[::-1]).astype(np.complex128)):
-        if pole.imag < 0:
-            continue
-        if pole.real >= 0 and abs(pole.imag) <= 1e-9 * abs(pole):
-            raise GraphPEValueError(f"denominator is 0 at the distance {pole.real:.6g}: f has a pole there")
-        twice = 2.0 if pole.imag > 0 else 1.0
-        fractions.append((pole, [twice * r for r in _residues(top, bottom, pole, count)]))
-    return fractions
+def _divide(
+    top: NDArray[np.float64], bottom: NDArray[np.float64], poles: Sequence[tuple[complex, int]]
+) -> tuple[NDArray[np.float64], list[list[complex]]]:
+    """The polynomial part, and the residues by order of each pole (of a conjugate pair one, doubled)."""
+    long = len(top) >= len(bottom)
+    quotient, rest = np.zeros(0), top[::-1]
+    if long:
+        quotient, rest = (part.astype(np.float64) for part in np.polydiv(top[::-1], bottom[::-1]))
+    fractions: list[list[complex]] = [
+        [(2.0 if pole.imag > 0 else 1.0) * residue for residue in _residues(rest, bottom, pole, count)]
+        for pole, count in poles
+    ]
+    return quotient[::-1].copy(), fractions
 
 
-def _check_error(terms: list[Term], f: TreeFunction, longest: float, tolerance: float) -> None:
-    """Raise where parts cancel and leave rounding."""
-    distance = distances_up_to(longest, 256)
-    with torch.no_grad():
-        value = f(distance)
-        error = float((sum((term(distance) for term in terms), torch.zeros_like(value)) - value).abs().max())
-        largest = float(value.abs().max())
-    if not error <= 100 * tolerance * largest:
-        raise GraphPEValueError(
-            f"the parts of {f!r} cancel and leave an error of {error:.2g} for values up to {largest:.2g}: leave out "
-            "leading coefficients of the denominator that almost vanish, or give a larger tolerance"
-        )
-
-
-def _with_gradients(terms: list[Term], f: Callable[[Tensor], Tensor], longest: float) -> list[Term]:
-    """The terms, with coefficients that depend on f's parameters as those of a least-squares fit to f do."""
-    longest = max(longest, 1e-300)
-    grid = longest * torch.cat([torch.zeros(1), torch.logspace(-5, 0, 400), torch.linspace(0.001, 1, 200)]).double()
-    columns = []
-    for exponent, coefficients in terms:
-        base = torch.exp(exponent * grid).unsqueeze(1) * grid.unsqueeze(1) ** torch.arange(len(coefficients))
-        columns += [base.real, -base.imag] if base.is_complex() else [base]
-    basis = torch.cat(columns, dim=1)
-    size = basis.norm(dim=0).clamp(min=1e-300)
-    inverse = torch.linalg.pinv(basis / size, rtol=1e-11) / size.unsqueeze(1)
-    value = f(grid)
-    change = (inverse @ (value - value.detach())).split([column.size(1) for column in columns])
-    out, at = [], 0
-    for exponent, coefficients in terms:
-        if coefficients.is_complex():
-            out.append(Term(exponent, coefficients + torch.complex(change[at], change[at + 1])))
-            at += 2
-        else:
-            out.append(Term(exponent, coefficients + change[at]))
-            at += 1
+def _series(top: NDArray[np.float64], bottom: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The first coefficients of the power series of a quotient (both the constant first)."""
+    rest = np.pad(top, (0, max(count - len(top), 0)))[:count].copy()
+    out = np.zeros(count)
+    for i in range(count):
+        out[i] = rest[i] / bottom[0]
+        reach = min(len(bottom), count - i)
+        rest[i : i + reach] -= out[i] * bottom[:reach]
     return out
+
+
+def _power(k: int) -> NDArray[np.float64]:
+    """The coefficients of x^k, the constant first."""
+    return np.eye(k + 1)[k]
+
+
+def _linear(rows: NDArray[Any], change: list[Tensor], like: Tensor) -> Tensor:
+    """The first row, with the others as derivatives by what changes (whose values are 0), on the device of `like`."""
+    first, others = (torch.from_numpy(part.copy()).to(like.device) for part in (rows[0], rows[1:].T))
+    if not change:
+        return first
+    by = torch.cat(change)
+    if first.is_complex():
+        return first + torch.complex(others.real @ by, others.imag @ by)
+    return first + others @ by
 
 
 def _clusters(roots: Complexes) -> list[tuple[complex, int]]:

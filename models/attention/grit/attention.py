@@ -15,8 +15,8 @@ Costs of a pair, with D channels and H heads:
                       a byte for every number with dropout. `out` is the z of the next layer and is counted there
     read and written  z, scale, f, out forward: 4 D numbers; the same, and the gradients of out and z backward: 6 D
 
-Elsewhere (other devices, autocast to bfloat16) the reference runs and is run again in the backward pass, which keeps z
-alone: D numbers a pair. `torch.compile` traces the reference.
+Elsewhere (other devices, half precision) the reference runs; with `checkpoint` again in the backward pass, which
+then keeps z alone: D numbers a pair. `torch.compile` traces the reference.
 """
 
 from __future__ import annotations
@@ -75,9 +75,11 @@ def grit_attention(
         update: How `out` is made; None for none.
         attention_dropout: Dropout of weights, `[P, H]`.
         feature_dropout: Dropout of f in the update, `[P, D]`.
-        checkpoint: Compute the products with z again in the backward pass instead of keeping them.
+        checkpoint: Compute the products with z again in the backward pass instead of keeping them. Where the compiled
+            passes do not run (other devices, half precision), that is everything.
     """
-    if torch.compiler.is_compiling():
+    compiled = not torch.compiler.is_compiling() and _compiled_runs(z, query, weight)
+    if torch.compiler.is_compiling() or not (compiled or checkpoint):
         return grit_attention_reference(
             z,
             query,
@@ -92,7 +94,7 @@ def grit_attention(
             attention_dropout=attention_dropout,
             feature_dropout=feature_dropout,
         )
-    if not _compiled_runs(z, query, weight):
+    if not compiled:
         return _recomputed_reference(
             z, query, key, value, weight, bias, score, pairs, heads, update, attention_dropout, feature_dropout
         )

@@ -94,13 +94,16 @@ def relational_attention(
         pair_value: E_v.
         pairs: The pairs.
         heads: Number of heads; divides D.
-        checkpoint: Compute E_q e_ij and E_k e_ij again in the backward pass instead of keeping them. The reference does
-            not, and where the compiled passes do not run everything is computed again.
+        checkpoint: Compute E_q e_ij and E_k e_ij again in the backward pass instead of keeping them. Where the
+            compiled passes do not run (other devices, half precision), that is everything.
     """
-    if torch.compiler.is_compiling():
+    compiled = not torch.compiler.is_compiling() and compiled_runs(
+        pair, query, key, value, pair_query, pair_key, pair_value
+    )
+    if torch.compiler.is_compiling() or not (compiled or checkpoint):
         attend = relational_attention_reference
         return attend(query, key, value, pair, pair_query, pair_key, pair_value, pairs, heads=heads)
-    if compiled_runs(pair, query, key, value, pair_query, pair_key, pair_value):
+    if compiled:
         stored = torch.is_grad_enabled() and not checkpoint
         return _RelationalAttention.apply(
             query, key, value, pair, pair_query, pair_key, pair_value, pairs, heads, stored

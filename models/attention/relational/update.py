@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational.update_kernels import mix_back_rows, update_back_rows, update_rows
@@ -99,6 +99,7 @@ def update_pairs(
     pairs: PairSet,
     *,
     dropout: float = 0.0,
+    checkpoint: bool = False,
 ) -> Tensor:
     """New vectors of the pairs, `[P, D]`.
 
@@ -109,12 +110,17 @@ def update_pairs(
         weights: Parameters.
         pairs: The pairs.
         dropout: Probability of dropout; 0 outside training.
+        checkpoint: Where the compiled passes do not run (dropout, other devices, half precision): compute everything
+            again in the backward pass instead of keeping it. They always compute what they can.
     """
-    if torch.compiler.is_compiling():
+    compiled = (
+        not torch.compiler.is_compiling() and not dropout and compiled_runs(pair, source_term, target_term, *weights)
+    )
+    if torch.compiler.is_compiling() or not (compiled or checkpoint):
         return update_pairs_reference(pair, source_term, target_term, weights, pairs, dropout=dropout)
-    if compiled_runs(pair, source_term, target_term, *weights) and not dropout:
+    if compiled:
         return _PairUpdate.apply(pair, source_term, target_term, pairs, *weights)
-    return checkpoint(
+    return recomputed(
         update_pairs_reference,
         *(pair, source_term, target_term, weights, pairs),
         dropout=dropout,

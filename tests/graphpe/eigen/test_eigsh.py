@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 import graphpe
+from graphpe.eigen import solvers
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.dense import Dense
 
@@ -76,6 +80,7 @@ def test_not_converged_warns_on_request() -> None:
         ({"k": True}, "k must be an integer, got bool"),
         ({"which": "SA"}, "which must be 'smallest' or 'largest', got 'SA'"),
         ({"solver": "arpack"}, "solver must be 'auto' or a solver"),
+        ({"solver": "arpack"}, "dense, shift_invert, chebyshev_filter, partial_lanczos, lanczos, lobpcg"),
         ({"solver": Dense}, "solver must be 'auto' or a solver"),
         ({"tol": 0.0}, "tol must be between 0 and 1, got 0.0"),
         ({"tol": float("nan")}, "tol must be between 0 and 1, got nan"),
@@ -117,3 +122,64 @@ def test_many_components() -> None:
 def test_no_known_vectors_are_as_none() -> None:
     empty = torch.zeros(12, 0, dtype=torch.float64)
     torch.testing.assert_close(graphpe.eigsh(ring(), 3, deflate=empty).values, graphpe.eigsh(ring(), 3).values)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dense", "shift_invert", "chebyshev_filter", "partial_lanczos", "lanczos", "lobpcg", "LOBPCG", "ShiftInvert"],
+)
+def test_solvers_have_names(name: str) -> None:
+    matrix = torch.diag(torch.arange(60.0, dtype=torch.float64)).to_sparse_csr()
+    found = graphpe.eigsh(matrix, 2, solver=name)
+    assert found.solver.lower().startswith(name.replace("_", "").lower() + "(")
+    torch.testing.assert_close(found.values, torch.tensor([0.0, 1.0], dtype=torch.float64), atol=1e-4, rtol=0)
+    assert all(hasattr(solvers, public) for public in solvers.__all__)
+
+
+@pytest.mark.parametrize("unit", [2.0**-1000, 1e-150, 1e-42, 1e30, 1e200, 2.0**1000])
+@pytest.mark.parametrize(
+    "solver", ["dense", "shift_invert", "chebyshev_filter", "partial_lanczos", "lanczos", "lobpcg"]
+)
+def test_operators_of_any_unit(unit: float, solver: str) -> None:
+    matrix = sparse.csr_array(np.diag(1.0 + np.arange(80)))
+    found = graphpe.eigsh(matrix * unit, 3, solver=solver)
+    assert bool(found.converged.all())
+    np.testing.assert_allclose(found.values.numpy() / unit, [1, 2, 3], rtol=1e-5)
+    assert float(found.residuals.max()) <= 80e-6 * unit
+
+
+@settings(max_examples=25, deadline=None, database=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), solver=st.sampled_from(["lanczos", "lobpcg", "partial_lanczos", "chebyshev_filter"]))
+def test_badly_scaled_operators_end_and_tell_the_truth(seed: int, solver: str) -> None:
+    rng = np.random.default_rng(seed)
+    size, k = int(rng.integers(60, 300)), int(rng.integers(1, 5))
+    kind = seed % 3
+    if kind == 0:
+        matrix = np.diag(10.0 ** rng.uniform(-12, 12, size))
+    elif kind == 1:
+        ends = rng.integers(0, size, (2, 3 * size))
+        matrix = np.zeros((size, size))
+        np.add.at(matrix, tuple(ends), 10.0 ** rng.uniform(-12, 12, 3 * size))
+        matrix = np.diag((matrix + matrix.T).sum(1)) - matrix - matrix.T
+    else:
+        scale = 10.0 ** rng.uniform(-8, 8, size)
+        matrix = scale[:, None] * np.diag(rng.uniform(0.5, 1, size)) * scale
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = graphpe.eigsh(sparse.csr_array(matrix), k, solver=solver, max_iterations=200, throw=False)
+    vectors, values = found.vectors.numpy(), found.values.numpy()
+    norm = np.linalg.norm(matrix, 2)
+    residual = np.linalg.norm(matrix @ vectors - vectors * values, axis=0)
+    np.testing.assert_allclose(residual, found.residuals.numpy(), rtol=1e-3, atol=1e-12 * norm)
+    assert (residual[found.converged.numpy()] <= 2e-6 * norm).all()
+    if solver == "lobpcg" and bool(found.converged.all()):
+        assert (residual <= 1e-6 * norm).all()
+    if bool(found.converged.all()):
+        np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix)[:k], atol=2e-6 * norm)
+
+
+def test_lanczos_ends_where_polynomials_separate_nothing() -> None:
+    values = 10.0 ** np.random.default_rng(12).uniform(-12, 12, 252)
+    found = graphpe.eigsh(sparse.csr_array(np.diag(values)), 3, solver="lanczos")
+    assert bool(found.converged.all())
+    assert found.matvecs < 100_000

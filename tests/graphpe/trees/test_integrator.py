@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import time
 
+import mpmath
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 import graphpe
+from graphpe import trees
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.trees import (
@@ -352,3 +355,53 @@ def test_a_million_nodes(make_tree, kind) -> None:
         by_levels = sum_terms_by_levels(tree.levels, x, terms.expand(tree.diameter).terms)
         torch.testing.assert_close(by_levels, actual, rtol=1e-9, atol=1e-9 * float(actual.abs().max()))
         torch.testing.assert_close(by_table, actual, rtol=1e-9, atol=1e-9 * float(actual.abs().max()))
+
+
+def path_of(lengths: list[float]) -> tuple[TreeIntegrator, Tensor]:
+    """A path and its distances."""
+    node = torch.arange(len(lengths))
+    length = torch.tensor(lengths, dtype=torch.float64)
+    place = torch.cat([torch.zeros(1, dtype=torch.float64), length.cumsum(0)])
+    return TreeIntegrator(torch.stack([node, node + 1]), length, len(lengths) + 1), (place[:, None] - place).abs()
+
+
+RATIONALS = [
+    ([1.0], [1.0, 0.5]),
+    ([1.0, 2.0], [1.0, 0.5, 0.3]),
+    ([1.0], [2.0, 0.0, 1.0]),
+    ([1.0, 0.5], [1.0, 2.0, 1.0]),
+]
+
+
+@pytest.mark.parametrize("lengths", [[1.0, 2.0], [1e6, 1.0], [1e9, 1.0], [1e6] * 3, [1e12, 1e-12], [1e-12] * 2])
+@pytest.mark.parametrize(("numerator", "denominator"), RATIONALS)
+def test_gradients_of_rational_functions_at_any_distance(numerator, denominator, lengths) -> None:
+    tree, distance = path_of(lengths)
+    field = torch.randn(len(lengths) + 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    f, dense = (trees.Learnable(trees.Rational(numerator, denominator)) for _ in range(2))
+    tree.integrate(f, field).square().sum().backward()
+    (dense(distance) @ field).square().sum().backward()
+    size = max(float(part.grad.abs().max()) for part in dense.parameters())
+    for found, exact in zip(f.parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, exact.grad, rtol=1e-6, atol=1e-6 * size)
+
+
+def test_gradients_of_rational_functions_of_tiny_distances_keep_their_digits() -> None:
+    tree, distance = path_of([1e-9, 2e-9])
+    f, dense = (trees.Learnable(trees.Rational([1.0, 2.0], [1.0, 0.5, 0.3])) for _ in range(2))
+    tree.integrate(f, torch.ones(3, 1, dtype=torch.float64)).sum().backward()
+    dense(distance).sum().backward()
+    for found, exact in zip(f.parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, exact.grad, rtol=1e-9, atol=0)
+
+
+def test_cosines_of_many_turns_are_exact() -> None:
+    lengths = (1e7 * np.random.default_rng(0).uniform(0.5, 1.5, 40)).tolist()
+    tree, _ = path_of(lengths)
+    found = tree.integrate(trees.Cosine(100.0, 0.3), torch.ones(41, dtype=torch.float64))
+    with mpmath.workdps(50):
+        place = [mpmath.mpf(0)]
+        for length in lengths:
+            place.append(place[-1] + mpmath.mpf(length))
+        exact = [float(sum(mpmath.cos(100 * abs(a - b) + mpmath.mpf(0.3)) for b in place)) for a in place]
+    torch.testing.assert_close(found, torch.tensor(exact, dtype=torch.float64), rtol=0, atol=1e-11)

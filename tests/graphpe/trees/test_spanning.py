@@ -294,3 +294,17 @@ def test_lengths_beyond_float32(make) -> None:
     with pytest.raises(GraphPEValueError, match=r"edge_weight holds 1e\+39 .* lengths must be at most 3.4e\+38"):
         make(graph)
     assert float(make(graph, weighted=False).length.max()) < 10
+
+
+def test_forests_are_their_own_without_a_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside cycles, too, where they are large: a walk on a path takes as many steps as its length squared."""
+    size = 3000
+    node = torch.arange(size)
+    path = torch.stack([node[:-1], node[1:]])
+    triangle = torch.tensor([[0, 1, 2], [1, 2, 0]]) + size
+    for edges, nodes in ((path, size), (torch.cat([path, triangle], dim=1), size + 3)):
+        graphs = PackedGraphs.from_data_list([Data(edge_index=edges, num_nodes=nodes)])
+        (tree,) = random_spanning_trees(graphs, 1)
+        assert tree.edge_index.shape[1] == nodes - (1 if nodes == size else 2)
+        assert bool((tree.edge_index[0, : size - 1] == node[:-1]).all())
+        assert bool(tree.unique.all()) == (nodes == size)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,3 +130,24 @@ def test_a_block_alone_gives_the_same_bits():
         one = Entries(row[by][inside] - ptr[b], col[by][inside] - ptr[b], -np.ones(inside.sum()), np.ones(n))
         alone = dense_eigenpairs(one, np.array([0, n]), 4, nothing_known(np.array([0, n]), float))
         assert np.array_equal(alone.vectors, whole.vectors[ptr[b] : ptr[b + 1]])
+
+
+def test_vectors_of_a_device_that_are_not_orthonormal_are_solved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As cuSOLVER's batched solver has returned them; and nan."""
+    matrices = np.random.default_rng(0).standard_normal((3, 5, 5))
+    matrices += matrices.transpose(0, 2, 1)
+    expected = dense._solve(matrices, 2, None)
+    found = dense._solve_there(matrices, 2, torch.device("cpu"))
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-12)
+    real = torch.linalg.eigh
+    for skew in (1e-6, float("nan")):
+
+        def wrong(matrix: torch.Tensor, skew: float = skew) -> tuple[torch.Tensor, torch.Tensor]:
+            values, vectors = real(matrix)
+            vectors[1, 0, 0] += skew
+            return values, vectors
+
+        monkeypatch.setattr(torch.linalg, "eigh", wrong)
+        found = dense._solve_there(matrices, 2, torch.device("cpu"))
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])

@@ -140,5 +140,12 @@ def test_wrong_parameters(build, error, message) -> None:
 
 def test_error_of_exact_functions_is_zero() -> None:
     assert (Exponential(1.0) * Cosine(1.0)).error(1e6) == 0.0
+    assert Cosine(3.0).error(10.0) == 0.0
     assert not (Exponential(1.0) * Gaussian(1.0)).exact
     assert np.isfinite((Exponential(1.0) * Gaussian(1.0)).error(1e6))
+
+
+@pytest.mark.parametrize("turn", [Cosine(1.0), 0.5 * Cosine(1.0) + 1.0, Cosine(1.0) * Polynomial([0.5])])
+def test_what_turns_often_declares_its_rounding(turn) -> None:
+    """A distance of 1e9 is known to 1e-7."""
+    assert 1e-8 < turn.error(1e9) < 1e-6

@@ -159,6 +159,22 @@ def test_large_logits_are_a_choice_of_the_largest(dtype: torch.dtype) -> None:
     assert all(bool(grad.isfinite().all()) for grad in torch.autograd.grad(out.sum(), inputs))
 
 
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_the_reference_runs_twice_if_asked_to(monkeypatch: pytest.MonkeyPatch, checkpoint: bool) -> None:
+    """Where the compiled passes do not run: of half precision here, on other devices."""
+    runs = []
+
+    def counted(*inputs: Any, **options: Any) -> Tensor:
+        runs.append(True)
+        return relational_attention_reference(*inputs, **options)
+
+    monkeypatch.setattr(relational, "relational_attention_reference", counted)
+    pairs = make_pairs([4], complete=True)
+    inputs = random_inputs(pairs, 8, torch.bfloat16)
+    relational_attention(*inputs, pairs, heads=2, checkpoint=checkpoint).sum().backward()
+    assert len(runs) == 1 + checkpoint
+
+
 @pytest.mark.parametrize(("checkpoint", "numbers"), [(False, 2 * 64 + 8), (True, 8)])
 def test_what_is_kept_for_the_backward_pass(checkpoint: bool, numbers: int) -> None:
     """Beyond the inputs, products and weights of pairs, or weights alone."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -116,12 +118,30 @@ def test_compiled_passes_run_where_they_should(monkeypatch: pytest.MonkeyPatch) 
         assert bool(ran) == expected
 
 
-def test_dropout_keeps_the_expected_change_and_its_gradient() -> None:
-    """The backward pass computes the update again: with the same mask."""
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_the_reference_runs_twice_if_asked_to(monkeypatch: pytest.MonkeyPatch, checkpoint: bool) -> None:
+    """Where the compiled passes do not run: with dropout here, on other devices."""
+    runs = []
+
+    def counted(*inputs: Any, **options: Any) -> Tensor:
+        runs.append(True)
+        return update_pairs_reference(*inputs, **options)
+
+    monkeypatch.setattr(relational_update, "update_pairs_reference", counted)
+    pairs = make_pairs([4], complete=True)
+    inputs = random_inputs(pairs, 8, 4, 4)
+    options = {"dropout": 0.1, "checkpoint": checkpoint}
+    update_pairs(*inputs[:3], PairWeights(*inputs[3:]), pairs, **options).sum().backward()
+    assert len(runs) == 1 + checkpoint
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_dropout_keeps_the_expected_change_and_its_gradient(checkpoint: bool) -> None:
+    """Computed again in the backward pass, too: with the same mask."""
     pairs = make_pairs([6], complete=True)
     inputs = random_inputs(pairs, 8, 8, 4)
     torch.manual_seed(7)
-    out = update_pairs(*inputs[:3], PairWeights(*inputs[3:]), pairs, dropout=0.5)
+    out = update_pairs(*inputs[:3], PairWeights(*inputs[3:]), pairs, dropout=0.5, checkpoint=checkpoint)
     torch.manual_seed(7)
     expected = update_pairs_reference(*inputs[:3], PairWeights(*inputs[3:]), pairs, dropout=0.5)
     torch.testing.assert_close(out, expected)

@@ -1,0 +1,88 @@
+"""Encodings are computed in double precision and written in single: what single precision cannot hold is an error."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from graphpe.errors import GraphRangeError
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra.resistance import DISCONNECTED
+
+_WRITTEN = {torch.float64: torch.float32, torch.complex128: torch.complex64}
+# Values that are proportional to weights of these sizes (or to their inverses, or roots) are far from float32's limits.
+_SMALL, _LARGE = 1e-30, 1e30
+
+Owner = Literal["node", "graph", "pair"]
+
+
+def in_single(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs) -> Tensor:
+    """The values in float32 (complex64 where they are complex, integers as they are), all of them finite.
+
+    One pass over the values on the CPU. On another device float64 alone is looked at: it comes from the host, which has
+    waited for it; what a device computes in float32 is not waited for.
+
+    Args:
+        key: What the values are called.
+        value: `[N, ...]`, `[B, ...]` or `[sum n_b^2, ...]`.
+        owner: Which of these.
+        graphs: The graphs.
+
+    Raises:
+        GraphRangeError: A value is nan, infinite or larger than float32's largest; or weights are so extreme that all
+            values of a graph that are not zero are below its smallest.
+    """
+    if not (value.is_floating_point() or value.is_complex()):
+        return value
+    double = value.dtype in _WRITTEN
+    out = value.to(_WRITTEN.get(value.dtype, value.dtype))
+    if value.device.type != "cpu" and not double:
+        return out
+    if not bool(out.sum().isfinite()) and not bool(out.isfinite().all()):  # the sum alone may overflow
+        raise _beyond(key, value, ~out.isfinite(), owner, graphs)
+    if double and _extreme(graphs):
+        _check_not_lost(key, value, owner, graphs)
+    return out
+
+
+def _extreme(graphs: PackedGraphs) -> bool:
+    """Whether there are weights far from 1."""
+    weight = graphs.edge_weight
+    return weight is not None and bool(((weight > _LARGE) | ((weight > 0) & (weight < _SMALL))).any())
+
+
+def _beyond(key: str, value: Tensor, wrong: Tensor, owner: Owner, graphs: PackedGraphs) -> GraphRangeError:
+    """The error of the first graph with values that are not finite in single precision."""
+    row = int(wrong.reshape(len(wrong), -1).any(dim=1).nonzero()[0])
+    size = value[row].abs().double()
+    worst = float(size[wrong[row].cpu()].max() if size.dim() else size)
+    what = "is not finite" if not worst < torch.inf else f"reaches {worst:.3g}, beyond float32's {_LIMIT.max:.2g}"
+    return GraphRangeError(_graph_of(row, owner, graphs), f"{key} {what}: rescale edge_weight")
+
+
+def _check_not_lost(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs) -> None:
+    """Raise where all that is not zero in a graph is below float32's smallest normal number."""
+    size = value.abs()
+    if owner == "pair":
+        size = size.where(value != DISCONNECTED, 0.0)
+    rows = size.reshape(len(value), -1).amax(dim=1) if value.numel() else value.real.new_zeros(0)
+    ends = {"node": graphs.ptr, "graph": torch.arange(graphs.num_graphs + 1), "pair": graphs.pair_ptr}[owner]
+    number = torch.repeat_interleave(torch.arange(graphs.num_graphs), ends.cpu().diff()).to(rows.device)
+    largest = rows.new_zeros(graphs.num_graphs).scatter_reduce(0, number, rows, "amax")
+    lost = (largest > 0) & (largest < _LIMIT.tiny)
+    if bool(lost.any()):
+        graph = int(lost.nonzero()[0])
+        what = f"is at most {float(largest[graph]):.3g}, below float32's {_LIMIT.tiny:.2g}"
+        raise GraphRangeError(graph, f"{key} {what}: rescale edge_weight")
+
+
+def _graph_of(row: int, owner: Owner, graphs: PackedGraphs) -> int:
+    if owner == "graph":
+        return row
+    ends = graphs.ptr if owner == "node" else graphs.pair_ptr
+    return int(torch.searchsorted(ends, row, right=True)) - 1
+
+
+_LIMIT = torch.finfo(torch.float32)
