@@ -21,8 +21,9 @@ from graphpe.models.attention import edge_attention
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.expander import expander_edges
 from graphpe.models.layers.heads import READOUTS, Readout, pool
+from graphpe.models.layers.inputs import embed_nodes
 from graphpe.models.layers.multi_head import FeedForward
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.message_passing import edge_rows
@@ -173,11 +174,10 @@ class Exphormer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index = node_to_graph(batch), batch.edge_index
-        x = self.node_encoder(batch)  # [N, D]
+        members = node_to_graph(batch)
+        edge_index = read_edges(batch, members)
+        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
         warn_unread(self, batch)
-        for encoding in self.encodings:
-            x = x + encoding(batch)
         edge = edge_rows(batch, self.edge_encoder, self.plain_edge)
         nodes, graphs = x.shape[0], members.num_graphs
         ends, kind = [edge_index], []

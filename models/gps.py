@@ -22,8 +22,9 @@ from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.heads import READOUTS, Readout, pool
+from graphpe.models.layers.inputs import embed_nodes
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.message_passing import edge_rows
@@ -198,10 +199,9 @@ class GPS(nn.Module):
                 message says what to add.
         """
         members = node_to_graph(batch)
-        x = self.node_encoder(batch)  # [N, D]
+        edge_index = read_edges(batch, members)
+        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
         warn_unread(self, batch)
-        for encoding in self.encodings:
-            x = x + encoding(batch)
         edge = edge_rows(batch, self.edge_encoder, self.plain_edge)
         pairs: AllPairs | TreeNodes | None = None
         angles = None
@@ -210,9 +210,9 @@ class GPS(nn.Module):
         elif self.attention != "none":
             pairs = all_pairs_of(batch, members, list(self.pair_encodings))
         if self.rotary is not None:
-            angles = self.rotary.angles(batch)
+            angles = members.sort(self.rotary.angles(batch))
         for layer in self.layers:
-            x, edge = layer(x, edge, batch.edge_index, pairs, angles)
+            x, edge = layer(x, edge, edge_index, pairs, angles)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:

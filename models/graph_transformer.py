@@ -21,8 +21,8 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_probabilities
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures, embed_edges, embed_nodes
+from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
@@ -165,12 +165,10 @@ class GraphTransformer(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
         members = node_to_graph(batch)
-        x = self.node_encoder(batch)  # [N, D]
+        edge_index = read_edges(batch, members)
+        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
         warn_unread(self, batch)
-        for encoding in self.encodings:
-            x = x + encoding(batch)
-        edges = self._edge_features(batch)
-        edge_index: Tensor = batch.edge_index
+        edges = self._edge_features(batch, edge_index.shape[1])
         pairs: Tensor | PaddedLayout = edge_index
         if self.attention_layout == "padded":
             pairs = padded_layout(members, edge_index, self.heads)
@@ -182,14 +180,14 @@ class GraphTransformer(nn.Module):
             x, edges = layer(x, edges, pairs, self.plain_pair)
         return self.head(pool(x, members, self.readout))
 
-    def _edge_features(self, batch: Data) -> Tensor | FactoredFeatures | None:
+    def _edge_features(self, batch: Data, count: int) -> Tensor | FactoredFeatures | None:
         """Features of the edges in the cheapest form that the layers can use; None if scores do without."""
         if isinstance(self.edge_encoder, FactoredEdges) and not self.update_edges:
             return self.edge_encoder.factors(batch)
         if self.edge_encoder is not None:
-            return self.edge_encoder(batch)
+            return embed_edges(self.edge_encoder, batch)
         if self.plain_pair is not None:
-            return self.plain_pair.expand(batch.edge_index.shape[1], self.width)
+            return self.plain_pair.expand(count, self.width)
         return None
 
     def __repr__(self) -> str:

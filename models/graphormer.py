@@ -20,8 +20,9 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.layers.heads import pool
+from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
@@ -177,14 +178,14 @@ class Graphormer(nn.Module):
                 add.
         """
         members = node_to_graph(batch)
-        x = self.node_encoder(batch)  # [N, D]
+        read_edges(batch, members)  # compared before degrees are counted
+        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
         warn_unread(self, batch)
-        for encoding in self.encodings:
-            x = x + encoding(batch)
-        x = x + self._degrees(batch, x)
+        if self.max_degree:
+            x = x + members.sort(self._degrees(batch, x))
         edge = None
         if self.edge_encoder is not None and self.edge_bias is not None:
-            edge = self.edge_bias(self.edge_encoder(batch))
+            edge = self.edge_bias(embed_edges(self.edge_encoder, batch))
         extended = extend(members) if self.virtual_node else None
         pairs = all_pairs_of(batch, members, list(self.pair_encodings), edge, extended, self.virtual_bias)
         if extended is not None and self.virtual is not None:
@@ -201,7 +202,7 @@ class Graphormer(nn.Module):
         return self.head(pool(x, members, self.readout))
 
     def _degrees(self, batch: Data, x: Tensor) -> Tensor:
-        """Embeddings of in- and out-degrees, `[N, D]`."""
+        """Embeddings of in- and out-degrees, `[N, D]`, in the batch's order."""
         if self.in_degree is None or self.out_degree is None:
             return torch.zeros_like(x[:1])
         source, target = batch.edge_index[0], batch.edge_index[1]

@@ -25,7 +25,8 @@ from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
+from graphpe.models.layers.inputs import embed_edges, embed_nodes
+from graphpe.models.layers.nodes import NodeToGraph, node_to_graph, read_edges
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import exactly, in_half_precision
@@ -184,10 +185,10 @@ class GRIT(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
         members = node_to_graph(batch)
-        edge_index: Tensor = batch.edge_index
+        edge_index = read_edges(batch, members)
         pairs = all_pairs(members, edge_index) if self.attention == "full" else edge_pairs(members, edge_index)
+        rows = PairRows(self._pairs(batch, members, pairs))
         x = self._nodes(batch, members)
-        rows = PairRows(self._pairs(batch, pairs))
         degree = torch.zeros(members.graph.numel(), 1, device=x.device)
         degree = degree.index_add(0, edge_index[0], degree.new_ones(edge_index.shape[1], 1))
         log_degree = torch.log1p(degree).to(x.dtype)
@@ -196,10 +197,8 @@ class GRIT(nn.Module):
         return self.head(pool(x, members, self.readout))
 
     def _nodes(self, batch: Data, members: NodeToGraph) -> Tensor:
-        x = self.node_encoder(batch)  # [N, D]
+        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
         warn_unread(self, batch)
-        for encoding in self.encodings:
-            x = x + encoding(batch)
         if not self.pair_encodings:
             return x
         # Row of (i, i) among all pairs: graph b starts with the sum of squared sizes before it.
@@ -213,12 +212,14 @@ class GRIT(nn.Module):
             x = x if own is None else x + own
         return x
 
-    def _pairs(self, batch: Data, pairs: PairSet) -> Tensor:
+    def _pairs(self, batch: Data, members: NodeToGraph, pairs: PairSet) -> Tensor:
         if self.plain_pair is not None:
             return self.plain_pair.expand(pairs.num_pairs, self.width)
+        if self.pair_encodings:
+            members.check_in_order()
         parts = [encoding(batch, pairs) for encoding in self.pair_encodings]
         if self.edge_encoder is not None:
-            parts.append(pairs.scatter(self.edge_encoder(batch)))
+            parts.append(pairs.scatter(embed_edges(self.edge_encoder, batch)))
         rows = parts[0]
         for part in parts[1:]:
             rows = rows + part

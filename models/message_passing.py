@@ -19,7 +19,8 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_probabilities
 from graphpe.models.layers.convolutions import GatedGCNLayer, GCNLayer, GINELayer
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.layers.inputs import embed_edges, embed_nodes
+from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
@@ -83,13 +84,12 @@ class _MessagePassing(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
         members = node_to_graph(batch)
-        x = self.node_encoder(batch)
+        edge_index = read_edges(batch, members)
+        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
         warn_unread(self, batch)
-        for encoding in self.encodings:
-            x = x + encoding(batch)
         edge = edge_rows(batch, self.edge_encoder, self.plain_edge)
         for layer in self.layers:
-            x, edge = layer(x, edge, batch.edge_index)
+            x, edge = layer(x, edge, edge_index)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:
@@ -230,5 +230,5 @@ class _Residual(nn.Module):
 def edge_rows(batch: Data, encoder: nn.Module | None, plain: Tensor | None) -> Tensor | None:
     """Embeddings of the edges `[E, D]`: from the encoder, or one vector for all; None if there is neither."""
     if encoder is not None:
-        return encoder(batch)
+        return embed_edges(encoder, batch)
     return None if plain is None else plain.expand(batch.edge_index.shape[1], -1)

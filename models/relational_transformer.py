@@ -25,7 +25,8 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational.attention import relational_attention
 from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
-from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
+from graphpe.models.layers.inputs import embed_edges, embed_nodes
+from graphpe.models.layers.nodes import NodeToGraph, node_to_graph, read_edges
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.text import call_text
 from graphpe.models.precision import in_half_precision
@@ -214,13 +215,13 @@ class RelationalTransformer(nn.Module):
         return self._run(batch, node_to_graph(batch))
 
     def _run(self, batch: Data, members: NodeToGraph) -> tuple[Tensor, Tensor, PairSet]:
-        x = self.node_encoder(batch)  # [N, D]
+        edge_index = read_edges(batch, members)
+        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
         warn_unread(self, batch)
-        for encoding in self.encodings:
-            x = x + encoding(batch)
-        edge_index: Tensor = batch.edge_index
         pairs = all_pairs(members, edge_index) if self.attention == "full" else edge_pairs(members, edge_index)
-        pair = pairs.scatter(self._edges(batch), self.absent)  # [P, D]
+        pair = pairs.scatter(self._edges(batch, edge_index.shape[1]), self.absent)  # [P, D]
+        if self.pair_encodings or self.pair_output:
+            members.check_in_order()
         for encoding in self.pair_encodings:
             pair = pair + encoding(batch, pairs)
         if self.node_input is not None and self.pair_input_map is not None:
@@ -240,11 +241,11 @@ class RelationalTransformer(nn.Module):
             x, pair = layer(x, pair, pairs)
         return x, pair
 
-    def _edges(self, batch: Data) -> Tensor:
+    def _edges(self, batch: Data, count: int) -> Tensor:
         if self.edge_encoder is not None:
-            return self.edge_encoder(batch)
+            return embed_edges(self.edge_encoder, batch)
         assert self.present is not None, "without an edge encoder there is a vector for edges"
-        return self.present.expand(batch.edge_index.shape[1], self.width)
+        return self.present.expand(count, self.width)
 
     def __repr__(self) -> str:
         names = ["width", "layers", "heads", "attention", "node_hidden", "edge_hidden_1", "edge_hidden_2", "dropout"]

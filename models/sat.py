@@ -20,8 +20,9 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.layers.heads import pool
+from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.structure_extractor import Neighbourhood, StructureExtractor
 from graphpe.models.layers.text import call_text
@@ -176,12 +177,11 @@ class SAT(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder or a pair encoding reads; the message says what to
                 add.
         """
-        members, edge_index = node_to_graph(batch), batch.edge_index
-        x = self.node_encoder(batch)  # [N, D]
+        members = node_to_graph(batch)
+        edge_index = read_edges(batch, members)
+        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
         warn_unread(self, batch)
-        for encoding in self.encodings:
-            x = x + encoding(batch)
-        edge = self.edge_encoder(batch) if self.edge_encoder is not None else None
+        edge = embed_edges(self.edge_encoder, batch) if self.edge_encoder is not None else None
         extended = extend(members) if self.readout == "cls" else None
         pairs = all_pairs_of(batch, members, list(self.pair_encodings), extended=extended)
         if extended is not None and self.token is not None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Subset
 from torch_geometric import EdgeIndex
@@ -20,8 +19,8 @@ from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import check_num_nodes
 from graphpe.graphs.levels import RESERVED, Level, LevelOrObject, check_levels, check_name, choose_level
+from graphpe.packing.partition import Ints, partition, vectors_of
 
-Ints = NDArray[np.int64]
 Kinds = Mapping[str, LevelOrObject] | None
 Keys = Collection[str] | None
 
@@ -238,24 +237,20 @@ def _read_batch(data: Data, levels: Kinds, keys: Keys) -> dict[str, Any]:
 
 def _batch_sizes(data: Data) -> tuple[Tensor, Ints]:
     """The graph of each node, and the nodes of each graph."""
-    node_graph, ptr = data.to_dict().get("batch"), data.to_dict().get("ptr")
-    if node_graph is None and ptr is None:
-        raise GraphPEValueError(
-            "the Batch has neither 'batch' nor 'ptr': give its graphs x or num_nodes before batching"
-        )
-    if node_graph is None:
-        sizes = ptr.diff()
-        return torch.arange(len(sizes), device=ptr.device).repeat_interleave(sizes), sizes.numpy(force=True)
+    vectors = vectors_of(data)
+    assert vectors is not None, "asked for where the data is many graphs"
+    node_graph, sizes, _ = partition(data, vectors)
     if bool((node_graph.diff() < 0).any()):
-        raise GraphPEValueError("nodes are not in the order of their graphs: sort them by 'batch' first")
-    if ptr is not None:
-        num_graphs = ptr.numel() - 1
-    elif isinstance(data, Batch) and len(node_graph):
-        num_graphs = data.num_graphs
-    else:
-        num_graphs = int(node_graph.max()) + 1 if len(node_graph) else 0
-    node_graph = node_graph.long()
-    return node_graph, torch.bincount(node_graph, minlength=num_graphs).numpy(force=True)
+        raise GraphPEValueError(
+            "nodes are not in the order of their graphs: sort them by 'batch' first, "
+            "data.subgraph(data.batch.argsort(stable=True))"
+        )
+    if data.num_nodes is not None and data.num_nodes != len(node_graph):
+        raise GraphPEValueError(
+            f"batch holds the graphs of {len(node_graph)} nodes, and the data has {data.num_nodes} (num_nodes, or rows "
+            "of x): nodes were added or removed in one of them only; make them agree"
+        )
+    return node_graph, sizes
 
 
 def _stored_sizes(content: Mapping[str, Any], slices: Mapping[str, Any]) -> Ints | None:

@@ -30,8 +30,7 @@ from graphpe.storage.files import write_atomically
 from graphpe.storage.format import EDGE_INDEX, NUM_EDGES, NUM_NODES, TEXT_SIZES, Column, as_bytes, to_packed
 from graphpe.storage.locking import acquire, release
 from graphpe.storage.manifest import Manifest, digest_of
-
-_NOT_OURS = "it was made by something else; do not use it"
+from graphpe.stored import wrong_columns, wrong_edge, wrong_sizes, wrong_values
 
 _MAP_NORESERVE = 0x4000  # of Linux; Python's mmap does not name it
 
@@ -206,7 +205,7 @@ class Store:
     """A finished dataset on disk, mapped into memory.
 
     Opening checks the manifest, the file's size and header and the sizes of all graphs. A shard's checksums are
-    compared before its values are handed out for the first time; that reads the shard once.
+    compared, and its edges, before its values are handed out for the first time; that reads the shard once.
 
     Args:
         root: Its folder.
@@ -236,13 +235,13 @@ class Store:
         """Compare the checksums of shards (None: all) that were not compared before.
 
         Raises:
-            GraphPERuntimeError: One differs; the message names the shard and the key.
+            GraphPERuntimeError: One differs; the message names the shard and the key. An edge leaves its graph.
         """
         for shard in range(self.layout.num_shards) if shards is None else shards:
             if not self._verified[shard]:
                 for column in self.layout.columns:
                     self._verify(column, shard)
-                self._check_edges(shard)
+                self._refuse(wrong_edge(self.packed, *self.manifest.rows.graph[shard : shard + 2]))
                 self._verified[shard] = True
 
     def __getstate__(self) -> dict[str, Any]:
@@ -258,7 +257,9 @@ class Store:
         manifest = read_manifest(self.root)
         if manifest is None:
             raise GraphPERuntimeError(_why_there_is_none(self.root))
-        self.manifest, self.layout = manifest, manifest.layout()
+        self.manifest = manifest
+        self._refuse(wrong_columns(manifest))
+        self.layout = manifest.layout()
         path, expected = self.root / DATA, self.layout.total_bytes
         again = f"move {self.root} away and encode again"
         try:
@@ -280,39 +281,14 @@ class Store:
             if column.name in (NUM_NODES, NUM_EDGES, TEXT_SIZES):
                 for shard in range(self.layout.num_shards):
                     self._verify(column, shard)
+        self._refuse(wrong_sizes(tensors, manifest.rows))
         self.packed = to_packed(tensors, manifest.objects)
-        self._check_sizes()
+        self._refuse(wrong_values(self.packed))
 
-    def _check_sizes(self) -> None:
-        """Checksums tell damage from what was written, and nothing of who wrote it: sizes that lie lead out of memory.
-
-        Raises:
-            GraphPERuntimeError: The sizes of graphs and the places of shards do not belong together.
-        """
-        graphs, rows = self.packed, self.manifest.rows
-        for ptr, starts in ((graphs.host_ptr, rows.node), (graphs.host_edge_ptr, rows.edge)):
-            if (np.diff(ptr) < 0).any() or ptr[rows.graph].tolist() != starts:
-                raise GraphPERuntimeError(
-                    f"{self.root / DATA} has graphs of other sizes than {MANIFEST} says: {_NOT_OURS}"
-                )
-        if graphs.pair and graphs.host_pair_ptr[rows.graph].tolist() != rows.pair:
-            raise GraphPERuntimeError(f"{self.root} has pairs of other graphs than its {MANIFEST} says: {_NOT_OURS}")
-
-    def _check_edges(self, shard: int) -> None:
-        """Ids of nodes that are none of their graph's would lead compiled loops out of memory.
-
-        Raises:
-            GraphPERuntimeError: There is one.
-        """
-        graphs, rows = self.packed, self.manifest.rows
-        own = slice(*rows.graph[shard : shard + 2])
-        counts = np.diff(graphs.host_edge_ptr[own.start : own.stop + 1])
-        edges = graphs.edge_index[:, slice(*rows.edge[shard : shard + 2])].numpy()
-        lower, upper = (np.repeat(graphs.host_ptr[own.start + k : own.stop + k], counts) for k in (0, 1))
-        if ((edges < lower) | (edges >= upper)).any():
+    def _refuse(self, reason: str | None) -> None:
+        if reason is not None:
             raise GraphPERuntimeError(
-                f"{self.root / DATA} has an edge that leaves its graph in shard {shard}, which graphpe does not write: "
-                f"{_NOT_OURS}"
+                f"{self.root} was not written by graphpe, or changed since: {reason}; encode again, into another folder"
             )
 
     def _verify(self, column: Column, shard: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.layers.nodes import NodeToGraph, check_edges
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def padded_layout(members: NodeToGraph, edge_index: Tensor, heads: int) -> Padde
     one large graph does not make every other one as large. Elsewhere all graphs form one block, because grouping
     needs their sizes on the host; a loader that buckets graphs by size keeps the padding small there.
     """
+    check_edges(edge_index, members)
     sizes, ptr, device = members.sizes, members.ptr, members.ptr.device
     groups = _size_groups(members)
     place_of_graph = torch.zeros_like(sizes)  # place of a graph's first node

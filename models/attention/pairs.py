@@ -8,7 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.shapes import check_shapes
+from graphpe.models.layers.nodes import NodeToGraph, check_edges
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,7 @@ class PairSet:
         ptr: First pair that ends in each node and, last, P: `[N + 1]`.
         slot: The pair that each edge of the batch joins, `[E]`; parallel edges share one.
         row: Row of each pair among all pairs of each graph, `[P]`; None if the set is all pairs.
+        total: Number of all pairs of each graph, the rows that encodings of pairs have; None if it is not known.
     """
 
     source: Tensor
@@ -33,6 +36,12 @@ class PairSet:
     ptr: Tensor
     slot: Tensor
     row: Tensor | None
+    total: int | None = None
+
+    @property
+    def num_nodes(self) -> int:
+        """N."""
+        return self.ptr.numel() - 1
 
     @property
     def num_pairs(self) -> int:
@@ -57,19 +66,30 @@ class PairSet:
         empty = torch.ones(self.num_pairs, 1, dtype=edge.dtype, device=edge.device).index_fill(0, self.slot, 0)
         return (empty * absent).to(edge.dtype).index_add(0, self.slot, edge)
 
+    def check(self) -> None:
+        """Raise unless this is what it says; on a CPU numbers, too. Once, and not for what functions here have made.
+
+        Raises:
+            GraphPEValueError: Lengths disagree, pairs are not in order, a node does not exist, or a set without `row`
+                is not all pairs of each graph.
+        """
+        if torch.compiler.is_compiling() or "_checked" in vars(self):
+            return
+        pairs = (self.num_pairs,)
+        check_shapes(target=(self.target, pairs), row=(self.row, pairs), ptr=(self.ptr, (self.num_nodes + 1,)))
+        if self.source.device.type == "cpu":
+            _check_numbers(self)
+        _mark(self)
+
     @cached_property
     def reverse(self) -> Tensor:
         """The pair (i -> j) of each pair (j -> i), `[P]`; -1 where it is not in the set. Computed once."""
         if self.complete:  # row by row: (i, j) stands where row j begins, at the place of i in its graph
             first = self.source.index_select(0, self.ptr.index_select(0, self.target))
             return self.ptr.index_select(0, self.source) + self.target - first
-        key, mirrored = self.target * self._nodes + self.source, self.source * self._nodes + self.target
+        key, mirrored = self.target * self.num_nodes + self.source, self.source * self.num_nodes + self.target
         found = torch.searchsorted(key, mirrored).clamp(max=max(self.num_pairs - 1, 0))
         return torch.where(key[found] == mirrored, found, -1) if self.num_pairs else found
-
-    @property
-    def _nodes(self) -> int:
-        return self.ptr.numel() - 1
 
 
 def all_pairs(members: NodeToGraph, edge_index: Tensor) -> PairSet:
@@ -77,6 +97,7 @@ def all_pairs(members: NodeToGraph, edge_index: Tensor) -> PairSet:
 
     Waits for a GPU only if the batch does not say how many pairs it has (`NodeToGraph.num_pairs`).
     """
+    check_edges(edge_index, members)
     sizes = members.sizes
     length = sizes.index_select(0, members.graph)  # pairs that end in each node
     count = members.num_pairs if members.num_pairs is not None else int(length.sum())
@@ -85,7 +106,7 @@ def all_pairs(members: NodeToGraph, edge_index: Tensor) -> PairSet:
     shift = members.ptr.index_select(0, members.graph) - ptr[:-1]  # from a pair's number to its source
     source = torch.arange(count, device=length.device) + shift.index_select(0, target)
     slot = edge_index[0] - shift.index_select(0, edge_index[1])
-    return PairSet(source, target, ptr, slot, None)
+    return _mark(PairSet(source, target, ptr, slot, None, count))
 
 
 def edge_pairs(members: NodeToGraph, edge_index: Tensor, *, self_pairs: bool = True) -> PairSet:
@@ -93,6 +114,7 @@ def edge_pairs(members: NodeToGraph, edge_index: Tensor, *, self_pairs: bool = T
 
     Waits for a GPU once, since parallel edges make the number of pairs unknown.
     """
+    check_edges(edge_index, members)
     nodes = members.graph.numel()
     joined = edge_index[1] * nodes + edge_index[0]
     loops = torch.arange(nodes if self_pairs else 0, device=edge_index.device) * (nodes + 1)
@@ -107,7 +129,30 @@ def pairs_of_keys(members: NodeToGraph, key: Tensor, slot: Tensor) -> PairSet:
     ptr = torch.searchsorted(target, torch.arange(nodes + 1, device=key.device))
     sizes = members.sizes
     pair_ptr = torch.cat([sizes.new_zeros(1), (sizes * sizes).cumsum(0)])
+    total = members.num_pairs if members.num_pairs is not None else int(pair_ptr[-1])
     graph = members.graph.index_select(0, target)
     first = members.ptr.index_select(0, graph)
     row = (target - first) * sizes.index_select(0, graph) + source - first + pair_ptr.index_select(0, graph)
-    return PairSet(source, target, ptr, slot, row)
+    return _mark(PairSet(source, target, ptr, slot, row, total))
+
+
+def _mark(pairs: PairSet) -> PairSet:
+    if not torch.compiler.is_compiling():
+        vars(pairs)["_checked"] = True
+    return pairs
+
+
+def _check_numbers(pairs: PairSet) -> None:
+    """The compiled passes follow these numbers wherever they lead."""
+    lengths, nodes = pairs.ptr.diff(), torch.arange(pairs.num_nodes)
+    if not pairs.ptr.numel() or int(pairs.ptr[0]) != 0 or int(pairs.ptr[-1]) != pairs.num_pairs or (lengths < 0).any():
+        raise GraphPEValueError(f"ptr of pairs must begin with 0, never decrease and end with {pairs.num_pairs}")
+    if not torch.equal(pairs.target, nodes.repeat_interleave(lengths)):
+        raise GraphPEValueError("target must hold each node as often as ptr says that pairs end in it, in order")
+    if pairs.num_pairs and not 0 <= int(pairs.source.min()) <= int(pairs.source.max()) < pairs.num_nodes:
+        raise GraphPEValueError(f"source holds a node that is not one of {pairs.num_nodes}")
+    if pairs.row is None and pairs.num_pairs:
+        back = pairs.reverse
+        inside = bool(((back >= 0) & (back < pairs.num_pairs)).all())
+        if not inside or not torch.equal(pairs.source[back], pairs.target):
+            raise GraphPEValueError("pairs without row must be all pairs of each graph, sorted by target, then source")

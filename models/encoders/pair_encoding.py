@@ -52,7 +52,7 @@ class PairLinear(nn.Module):
 
     def forward(self, batch: Data, pairs: PairSet) -> Tensor:
         """Features of the pairs, `[P, width]`."""
-        return self.linear(pairs.take(self._values(batch)).to(self.linear.weight.dtype))
+        return self.linear(pairs.take(self._values(batch, pairs.total)).to(self.linear.weight.dtype))
 
     def nodes(self, batch: Data, diagonal: Tensor) -> Tensor | None:
         """Features of nodes `[N, node_width]`, or None; `diagonal` `[N]` is the row of (i, i) among all pairs."""
@@ -60,8 +60,8 @@ class PairLinear(nn.Module):
             return None
         return self.node_linear(self._values(batch).index_select(0, diagonal).to(self.linear.weight.dtype))
 
-    def _values(self, batch: Data) -> Tensor:
-        value = read_encoding(batch, self.key, self.channels)
+    def _values(self, batch: Data, total: int | None = None) -> Tensor:
+        value = read_encoding(batch, self.key, self.channels, room="pair", rows=total)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: PairLinear takes real values")
         return value
@@ -106,7 +106,7 @@ class PairEmbedding(nn.Module):
 
     def forward(self, batch: Data, pairs: PairSet) -> Tensor:
         """Features of the pairs, `[P, width]`."""
-        return self._look_up(self.table, pairs.take(self._values(batch)))
+        return self._look_up(self.table, pairs.take(self._values(batch, pairs.total)))
 
     def nodes(self, batch: Data, diagonal: Tensor) -> Tensor | None:
         """Features of nodes `[N, node_width]`, or None; `diagonal` `[N]` is the row of (i, i) among all pairs."""
@@ -117,8 +117,8 @@ class PairEmbedding(nn.Module):
     def _look_up(self, table: nn.Embedding, value: Tensor) -> Tensor:
         return table(value.squeeze(1)) if self.columns == 1 else table(value + self.offset).sum(1)
 
-    def _values(self, batch: Data) -> Tensor:
-        value = read_encoding(batch, self.key, self.columns)
+    def _values(self, batch: Data, total: int | None = None) -> Tensor:
+        value = read_encoding(batch, self.key, self.columns, room="pair", rows=total)
         if value.is_floating_point() or value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} holds {value.dtype}, not integers: use PairLinear")
         check_ids(value, [self.vocabulary] * self.columns, f"batch.{self.key}")

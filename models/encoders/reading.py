@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
+from graphpe.models.rows import Level, check_rows
 
 # The transform that writes each key by default, with the number of its columns filled in. The keys are the contract
 # between transforms and models, which do not import each other.
@@ -44,13 +44,23 @@ ENCODING_KEYS = tuple(key for key in _WRITERS if not key.endswith(("_eigenvalues
 """The keys that transforms write by default, without eigenvalues and masks."""
 
 
-def read_encoding(batch: Data, key: str, channels: int, potentials: int = 1) -> Tensor:
+def read_encoding(
+    batch: Data, key: str, channels: int, potentials: int = 1, *, room: Level = "node", rows: int | None = None
+) -> Tensor:
     """`batch[key]`, `[rows, channels]`; an encoding `[rows, a, b]` has a b channels.
 
     An encoding at several potentials, `[rows, potentials, channels]`, comes back as `[rows, potentials * channels]`.
 
+    Args:
+        batch: The batch.
+        key: Name of the encoding.
+        channels: Columns that it is to have.
+        potentials: Potentials that it is to have.
+        room: What it has a row for: a node, an edge, a graph, or an ordered pair of nodes of one graph.
+        rows: The number of these where the caller knows it.
+
     Raises:
-        GraphPEValueError: If the batch has no tensor of that name, or one with another number of columns.
+        GraphPEValueError: If the batch has no tensor of that name, or one with another number of columns or rows.
     """
     value = getattr(batch, key, None)
     size = channels if potentials == 1 else f"{channels}, potentials={potentials}"
@@ -65,18 +75,5 @@ def read_encoding(batch: Data, key: str, channels: int, potentials: int = 1) -> 
             f"batch.{key} has shape {list(value.shape)}, but the model was built for {wanted}: "
             f"use {writer}, or build the model for what the transform writes"
         )
+    check_rows(batch, key, room, f"apply {writer} after that", rows)
     return flat
-
-
-def per_graph(batch: Data, value: Tensor) -> Tensor:
-    """A value of each graph, `[num_graphs, ...]`, as a value of each node (or one row that broadcasts)."""
-    graph = getattr(batch, "batch", None)
-    return value if graph is None else value.index_select(0, graph)
-
-
-def num_graphs(batch: Data) -> int:
-    """Number of graphs, from the host where the batch has `ptr`."""
-    ptr = getattr(batch, "ptr", None)
-    if isinstance(ptr, torch.Tensor):
-        return ptr.numel() - 1
-    return 1 if getattr(batch, "batch", None) is None else batch.num_graphs

@@ -24,12 +24,12 @@ def pool(x: Tensor, members: NodeToGraph, readout: Readout) -> Tensor:
     Sums are taken in float32 or better. A graph without nodes gives zeros.
 
     Args:
-        x: Node embeddings, `[num_nodes, width]`.
+        x: Node embeddings, `[num_nodes, width]`, in the order of `members`.
         members: The partition into graphs.
-        readout: `mean`, `sum` or `max` over nodes, `[num_graphs, width]`; `none` returns `x`.
+        readout: `mean`, `sum` or `max` over nodes, `[num_graphs, width]`; `none` returns `x`, in the batch's order.
     """
     if readout == "none":
-        return x
+        return members.restore(x)
     out = x.new_zeros(members.num_graphs, x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32))
     x = x.to(out.dtype)
     if readout == "max":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,9 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.ids import check_ids
+from graphpe.models.layers.nodes import NodeToGraph
 from graphpe.models.precision import ExactBuffers
+from graphpe.models.rows import Level, check_rows
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class LinearEdges(FactoredEdges):
             GraphPEValueError: If the batch has no `edge_attr` with that many columns.
         """
         weight, bias = self.linear.weight, self.linear.bias
-        value = _columns(batch, "edge_attr", self.linear.in_features).to(weight.dtype)
+        value = _columns(batch, "edge_attr", self.linear.in_features, "edge").to(weight.dtype)
         return FactoredFeatures(functional.pad(value, (0, 1), value=1.0), torch.cat([weight.t(), bias.unsqueeze(0)]))
 
 
@@ -281,7 +283,7 @@ class _Tables(nn.Module):
         self.register_buffer("offset", torch.tensor([0, *counts[:-1]]).cumsum(0), persistent=False)
 
     def ids(self, batch: Data, key: str) -> Tensor:
-        value = _integers(batch, key, self.offset.numel())
+        value = _integers(batch, key, self.offset.numel(), "edge" if key == "edge_attr" else "node")
         check_ids(value, self.counts, f"batch.{key}")
         return value + self.offset
 
@@ -289,13 +291,13 @@ class _Tables(nn.Module):
         return self.embedding(ids).sum(1) if ids.shape[1] > 1 else self.embedding(ids.squeeze(1))
 
 
-def _integers(batch: Data, key: str, columns: int) -> Tensor:
+def _integers(batch: Data, key: str, columns: int, level: Level = "node") -> Tensor:
     """`batch[key]` as `[rows, columns]` int64.
 
     Raises:
         GraphPEValueError: If it does not hold integers in that many columns.
     """
-    value = _columns(batch, key, columns)
+    value = _columns(batch, key, columns, level)
     if value.is_floating_point() or value.is_complex():
         raise GraphPEValueError(
             f"batch.{key} has to hold integer categories (got {value.dtype}): convert it with .long()"
@@ -303,7 +305,37 @@ def _integers(batch: Data, key: str, columns: int) -> Tensor:
     return value.long()
 
 
-def _columns(batch: Data, key: str, columns: int) -> Tensor:
+def embed_nodes(batch: Data, members: NodeToGraph, encoder: nn.Module, encodings: Iterable[nn.Module]) -> Tensor:
+    """The sum of node embeddings and encodings, `[num_nodes, width]`: rows in the order of `members`.
+
+    Raises:
+        GraphPEValueError: If one of the modules gives another number of rows; whatever they raise themselves.
+    """
+    x = _rows(encoder(batch), members.num_nodes, "node_encoder", encoder)
+    for encoding in encodings:
+        x = x + _rows(encoding(batch), members.num_nodes, "encoding", encoding)
+    return members.sort(x)
+
+
+def embed_edges(encoder: nn.Module, batch: Data) -> Tensor:
+    """Edge embeddings `[num_edges, width]`.
+
+    Raises:
+        GraphPEValueError: If the module gives another number of rows; whatever it raises itself.
+    """
+    return _rows(encoder(batch), batch.edge_index.shape[1], "edge_encoder", encoder)
+
+
+def _rows(value: Tensor, rows: int, what: str, module: nn.Module) -> Tensor:
+    if value.dim() != 2 or value.shape[0] != rows:
+        of = "edges" if what == "edge_encoder" else "nodes"
+        raise GraphPEValueError(
+            f"the {what} {type(module).__name__} gave {list(value.shape)} for {rows} {of}: it has to give a row each"
+        )
+    return value
+
+
+def _columns(batch: Data, key: str, columns: int, level: Level = "node") -> Tensor:
     """`batch[key]` as `[rows, columns]`; a vector is one column."""
     value = getattr(batch, key, None)
     if not isinstance(value, Tensor):
@@ -314,4 +346,6 @@ def _columns(batch: Data, key: str, columns: int) -> Tensor:
         raise GraphPEValueError(
             f"batch.{key} has shape {list(value.shape)}; the model's input encoder was built for {columns} columns"
         )
+    counts = "edge_index" if level == "edge" else "num_nodes"
+    check_rows(batch, key, level, f"make {key} and {counts} agree before graphs are batched")
     return value

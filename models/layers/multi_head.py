@@ -15,7 +15,7 @@ from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.attention.softmax.linear import linear_attention
 from graphpe.models.attention.softmax.rotary import rotate
 from graphpe.models.attention.softmax.softmax import PaddedFactors, pad_factors, softmax_attention
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.layers.nodes import NodeToGraph, read_edges
 from graphpe.models.layers.virtual_nodes import Extended
 
 
@@ -50,12 +50,15 @@ def all_pairs_of(
     nodes = padded_nodes(members if extended is None else extended.members)
     if not biases and edge is None and virtual is None:
         return AllPairs(nodes, None)
-    pairs = all_pairs(members, batch.edge_index)
+    if biases:
+        members.check_in_order()
+    edge_index = read_edges(batch, members)
+    pairs = all_pairs(members, edge_index)
     factors = combine(
         [*(bias(batch, pairs) for bias in biases)] + ([] if edge is None else [PairFactors(pairs.scatter(edge))])
     )
     if extended is not None:
-        wider = all_pairs(extended.members, batch.edge_index[:, :0])
+        wider = all_pairs(extended.members, edge_index[:, :0])
         add, multiply = factors.add, factors.multiply
         if virtual is not None and add is None:
             add = virtual.new_zeros(pairs.num_pairs, virtual.numel())

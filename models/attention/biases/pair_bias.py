@@ -25,6 +25,7 @@ from graphpe.models.attention.biases.bias_heads import (
 )
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.precision import in_half_precision
 
 Head = Literal["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussian", "mlp", "path"]
@@ -149,7 +150,7 @@ class PairBias(nn.Module):
     @in_half_precision
     def forward(self, batch: Data, pairs: PairSet) -> PairFactors:
         """What the encoding does to the attention of the pairs."""
-        value = read_encoding(batch, self.key, self.channels)
+        value = read_encoding(batch, self.key, self.channels, room="pair", rows=pairs.total)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: PairBias takes real values")
         value = value.to(torch.promote_types(next(self.parameters()).dtype, torch.float32))
@@ -221,13 +222,8 @@ class _Part(nn.Module):
 
 def _eccentricity(value: Tensor, reachable: Tensor, batch: Data, pairs: PairSet) -> Tensor:
     """Largest finite distance from the query of each pair, `[P, 1]`; from the values of all pairs of each graph."""
-    graph, ptr = getattr(batch, "batch", None), getattr(batch, "ptr", None)
-    nodes = pairs.ptr.numel() - 1
-    if graph is None:
-        length = pairs.ptr.new_full((nodes,), nodes)
-    else:
-        sizes = ptr.diff() if ptr is not None else torch.bincount(graph, minlength=batch.num_graphs)
-        length = sizes.index_select(0, graph)
+    nodes, members = pairs.ptr.numel() - 1, node_to_graph(batch)
+    length = members.sizes.index_select(0, members.graph)
     query = torch.arange(nodes, device=length.device).repeat_interleave(length, output_size=value.shape[0])
     distance = torch.where(reachable, value, 0.0).squeeze(1)
     largest = distance.new_zeros(nodes).scatter_reduce(0, query, distance, "amax")

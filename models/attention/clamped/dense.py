@@ -21,8 +21,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.clamped.edge_list import CLAMP
 from graphpe.models.attention.padding import PaddedLayout
+from graphpe.models.attention.shapes import check_attention, check_shapes
 
 
 def dense_attention(
@@ -47,9 +49,16 @@ def dense_attention(
         layout: Blocks of the batch, built for the same number of heads.
         edge: Factor of each real edge's score, `[E, D]`; None for a factor of 1 on every pair.
         absent: Factor of a pair without an edge, `[D]`; given together with `edge`.
-        heads: Number of heads; divides D.
+        heads: Number of heads; divides D, and is that of the layout.
+
+    Raises:
+        GraphPEValueError: A shape is another.
     """
-    width = query.shape[1]
+    width = check_attention(query, key, value, layout.place.numel(), heads)
+    flat = None if absent is None else absent.flatten()
+    check_shapes(edge=(edge, (layout.edge_index.shape[1], width)), absent=(flat, (width,)))
+    if layout.num_places != heads * sum(block.graphs * block.size**2 for block in layout.blocks):
+        raise GraphPEValueError(f"the layout was built for another number of heads than {heads}")
     channels = width // heads
     exact = torch.promote_types(query.dtype, torch.float32)
     corrections = None

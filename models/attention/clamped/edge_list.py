@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.models.attention.shapes import check_attention, check_shapes
+
 CLAMP = 5.0
 
 # Bytes of one [rows, D] block that the fast path works on. On a CPU a few of them fit the second-level cache; measured
@@ -83,7 +85,12 @@ def edge_attention(
         heads: Number of heads; divides D.
         return_scores: Whether the second result is the scores `[E, D]` (before the sum over a head's channels and
             the clamp), else None.
+
+    Raises:
+        GraphPEValueError: A shape is another.
     """
+    width = check_attention(query, key, value, query.shape[0], heads)
+    check_shapes(edge_index=(edge_index, (2, edge_index.shape[-1])), edge=(edge, (edge_index.shape[-1], width)))
     if torch.compiler.is_compiling():
         return edge_attention_reference(query, key, value, edge_index, edge, heads=heads, return_scores=return_scores)
     return _EdgeAttention.apply(query, key, value, edge_index, edge, heads, return_scores)

@@ -39,6 +39,7 @@ from graphpe.models.attention.grit.reference import (
     grit_attention_reference,
 )
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.shapes import check_attention, check_shapes
 from graphpe.models.attention.threads import flat, parts_of, run_parts
 
 
@@ -77,8 +78,26 @@ def grit_attention(
         feature_dropout: Dropout of f in the update, `[P, D]`.
         checkpoint: Compute the products with z again in the backward pass instead of keeping them. Where the compiled
             passes do not run (other devices, half precision), that is everything.
+
+    Raises:
+        GraphPEValueError: A shape is another.
     """
-    compiled = not torch.compiler.is_compiling() and _compiled_runs(z, query, weight)
+    pairs.check()
+    width, pair_rows = check_attention(query, key, value, pairs.num_nodes, heads), (pairs.num_pairs, query.shape[-1])
+    check_shapes(
+        z=(z, pair_rows),
+        weight=(weight, (2 * width, width)),
+        bias=(bias, (2 * width,)),
+        score=(score, (width,)),
+        attention_dropout=(None if attention_dropout is None else attention_dropout.keep, (pairs.num_pairs, heads)),
+        feature_dropout=(None if feature_dropout is None else feature_dropout.keep, pair_rows),
+    )
+    if update is not None:
+        vectors = {"update.scale": (update.scale, (width,)), "update.shift": (update.shift, (width,))}
+        check_shapes(**{"update.weight": (update.weight, (width, width)), **vectors})
+    tensors = [z, query, key, value, weight, bias, score]
+    tensors += [] if update is None else [update.weight, update.scale, update.shift]
+    compiled = not torch.compiler.is_compiling() and _compiled_runs(*tensors)
     if torch.compiler.is_compiling() or not (compiled or checkpoint):
         return grit_attention_reference(
             z,
@@ -106,11 +125,10 @@ def grit_attention(
     return PairAttention(message, edge_message, out, mean, variance)
 
 
-def _compiled_runs(z: Tensor, query: Tensor, weight: Tensor) -> bool:
+def _compiled_runs(z: Tensor, *others: Tensor) -> bool:
     return (
-        z.device.type == "cpu"
-        and z.dtype == query.dtype == weight.dtype
-        and z.dtype in (torch.float32, torch.float64)
+        z.dtype in (torch.float32, torch.float64)
+        and all(x.device.type == "cpu" and x.dtype == z.dtype for x in (z, *others))
         and not torch.is_autocast_enabled("cpu")
     )
 

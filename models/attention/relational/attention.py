@@ -25,6 +25,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational.kernels import LANES, backward_rows, forward_rows
+from graphpe.models.attention.shapes import check_attention, check_shapes
 from graphpe.models.attention.threads import (
     array,
     compiled_runs,
@@ -96,7 +97,14 @@ def relational_attention(
         heads: Number of heads; divides D.
         checkpoint: Compute E_q e_ij and E_k e_ij again in the backward pass instead of keeping them. Where the
             compiled passes do not run (other devices, half precision), that is everything.
+
+    Raises:
+        GraphPEValueError: A shape is another.
     """
+    pairs.check()
+    width = check_attention(query, key, value, pairs.num_nodes, heads)
+    maps = {"pair_query": pair_query, "pair_key": pair_key, "pair_value": pair_value}
+    check_shapes(pair=(pair, (pairs.num_pairs, width)), **{name: (x, (width, width)) for name, x in maps.items()})
     compiled = not torch.compiler.is_compiling() and compiled_runs(
         pair, query, key, value, pair_query, pair_key, pair_value
     )

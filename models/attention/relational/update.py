@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational.update_kernels import mix_back_rows, update_back_rows, update_rows
+from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.attention.threads import (
     array,
     compiled_runs,
@@ -112,7 +113,19 @@ def update_pairs(
         dropout: Probability of dropout; 0 outside training.
         checkpoint: Where the compiled passes do not run (dropout, other devices, half precision): compute everything
             again in the backward pass instead of keeping it. They always compute what they can.
+
+    Raises:
+        GraphPEValueError: A shape is another.
     """
+    pairs.check()
+    nodes, width = pairs.num_nodes, pair.shape[-1]
+    narrow, narrower = weights.forward.shape[0], weights.hidden.shape[0]
+    check_shapes(pair=(pair, (pairs.num_pairs, width)))
+    check_shapes(source_term=(source_term, (nodes, narrow)), target_term=(target_term, (nodes, narrow)))
+    square, other = (narrow, width), (narrower, width)
+    shapes = (square, square, square[::-1], *[(width,)] * 3, other, (narrower,), other[::-1], *[(width,)] * 3)
+    named = zip(PairWeights._fields, weights, shapes, strict=True)
+    check_shapes(**{f"weights.{name}": (value, shape) for name, value, shape in named})
     compiled = (
         not torch.compiler.is_compiling() and not dropout and compiled_runs(pair, source_term, target_term, *weights)
     )

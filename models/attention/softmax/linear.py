@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.shapes import check_attention
 from graphpe.models.attention.softmax.rotary import rotate
 
 Feature = Literal["elu", "relu"]
@@ -76,7 +77,11 @@ def linear_attention(
         feature: phi: `elu`: elu(x) + 1 (Katharopoulos et al. 2020); `relu`.
         mask: M, the same for all heads; None for 1. O(heads) products with C (C + 1) columns.
         angles: `[N, H, C / 2]`.
+
+    Raises:
+        GraphPEValueError: A shape is another.
     """
+    check_attention(query, key, value, nodes.place.numel() if mask is None else query.shape[0], heads)
     exact = torch.promote_types(query.dtype, torch.float32)
     dtype, value = query.dtype, value.to(exact)
     query, key = (functional.elu(x.to(exact)) + 1 if feature == "elu" else x.to(exact).relu() for x in (query, key))

@@ -21,6 +21,7 @@ from graphpe.arguments import check_choice, check_counts, check_flags, check_num
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.attention.softmax.softmax import PaddedFactors, PairFactors, softmax_attention
 from graphpe.models.encoders.reading import read_encoding
 
@@ -33,7 +34,11 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
     Args:
         x: Queries or keys, `[N, D]`.
         angles: `[N, H, C / 2]` with H C = D.
+
+    Raises:
+        GraphPEValueError: A shape is another.
     """
+    check_shapes(x=(x, (angles.shape[0], 2 * angles.shape[1] * angles.shape[2])))
     pairs = x.view(*angles.shape, 2)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     even, odd = pairs[..., 0], pairs[..., 1]

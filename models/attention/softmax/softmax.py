@@ -27,6 +27,7 @@ from torch.nn import functional
 from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.shapes import check_attention, check_shapes
 
 # Bytes of one [rows, D] block of the list path, as in `graphpe.models.attention.clamped.edge_list`.
 _BLOCK_BYTES = {"cpu": 1 << 20, "cuda": 1 << 26}
@@ -47,6 +48,8 @@ class PaddedFactors:
 
 def pad_factors(factors: PairFactors, pairs: PairSet, nodes: PaddedNodes) -> PaddedFactors:
     """The factors of all pairs of each graph in padded blocks. One gather of rows `[H]`; its gradient is a scatter."""
+    for name, value in (("add", factors.add), ("multiply", factors.multiply)):
+        check_shapes(**{name: (value, (pairs.num_pairs, 0 if value is None else value.shape[-1]))})
     return PaddedFactors(
         None if factors.add is None else _blocks(factors.add, pairs, nodes, masked=True),
         None if factors.multiply is None else _blocks(factors.multiply, pairs, nodes, masked=False),
@@ -86,14 +89,22 @@ def softmax_attention(
         factors: Biases and factors of the pairs: `PairFactors` for a set, `PaddedFactors` for padded nodes.
         heads: Number of heads; divides D.
         dropout: Probability of dropout of weights; 0 outside training.
+
+    Raises:
+        GraphPEValueError: A shape is another.
     """
+    nodes = pairs.place.numel() if isinstance(pairs, PaddedNodes) else pairs.num_nodes
+    check_attention(query, key, value, nodes, heads)
+    if isinstance(pairs, PairSet):
+        pairs.check()
     if isinstance(pairs, PaddedNodes):
         assert not isinstance(factors, PairFactors), "factors of padded nodes are padded: use pad_factors"
         return _padded_attention(query, key, value, pairs, factors, heads, dropout)
     assert not isinstance(factors, PaddedFactors), "factors of a set of pairs are rows, not blocks"
+    add, multiply = (None, None) if factors is None else (factors.add, factors.multiply)
+    check_shapes(add=(add, (pairs.num_pairs, heads)), multiply=(multiply, (pairs.num_pairs, heads)))
     if torch.compiler.is_compiling():
         return softmax_attention_reference(query, key, value, pairs, factors, heads=heads, dropout=dropout)
-    add, multiply = (None, None) if factors is None else (factors.add, factors.multiply)
     if dropout:
         ones = torch.ones(pairs.num_pairs, heads, dtype=_exact(query[:0]).dtype, device=query.device)
         kept = functional.dropout(ones, dropout)

@@ -18,8 +18,9 @@ from torch_geometric.data import Data
 
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
+from graphpe.models.attention.shapes import check_attention
 from graphpe.models.attention.softmax.linear import linear_attention
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.layers.nodes import NodeToGraph, read_edges
 from graphpe.structure.plan import Plan
 from graphpe.trees.fields import tree_distances, trees_of
 from graphpe.trees.functions.closed_form import Exponential, TreeFunction
@@ -80,7 +81,7 @@ def tree_nodes(batch: Data, members: NodeToGraph, tree: TreeChoice | None) -> Tr
     nodes = padded_nodes(members)
     if tree is None:
         return TreeNodes(nodes, None)
-    plan = _plan(batch.edge_index, members)
+    plan = _plan(read_edges(batch, members), members)
     (spanning,) = _spanning_trees(plan, tree)
     if max((block.size for block in nodes.blocks), default=0) > DENSE_NODES:
         return TreeNodes(nodes, spanning)
@@ -192,6 +193,7 @@ class TreeAttention(nn.Module):
 
     def _over_pairs(self, query: Tensor, key: Tensor, value: Tensor, nodes: PaddedNodes, hops: list[Tensor]) -> Tensor:
         """The same by matrices of all pairs."""
+        check_attention(query, key, value, nodes.place.numel(), self.heads)
         if not nodes.blocks or self.decay is None:  # not one node
             return value
         exact = torch.promote_types(query.dtype, torch.float32)

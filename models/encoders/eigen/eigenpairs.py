@@ -12,8 +12,9 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders.eigen.random_phases import random_phases
-from graphpe.models.encoders.reading import num_graphs, read_encoding
+from graphpe.models.encoders.eigen.random_phases import phases_of_graphs
+from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.layers.nodes import graph_of_nodes
 
 
 @dataclass(frozen=True)
@@ -161,29 +162,27 @@ class EigenpairEncoder(nn.Module):
         if vectors.is_complex() != self.complex:
             kind, wanted = ("complex", "complex=True") if vectors.is_complex() else ("real", "complex=False")
             raise GraphPEValueError(f"batch.{self.key} is {kind}: build {name} with {wanted}")
-        values = self._read_per_graph(batch, self.eigenvalues_key).to(dtype)
-        graph: Tensor | None = getattr(batch, "batch", None)
-        if graph is None:
-            graph = torch.zeros(vectors.shape[0], dtype=torch.long, device=vectors.device)
+        graph, graphs = graph_of_nodes(batch, vectors)
+        values = self._read_per_graph(batch, self.eigenvalues_key, graphs).to(dtype)
         parts = torch.stack([vectors.real, vectors.imag], dim=2) if self.complex else vectors.unsqueeze(2)
         parts = parts.to(dtype)
         if self.mask_key is None:
             mask = torch.ones_like(values, dtype=torch.bool)
         else:
-            mask = self._read_per_graph(batch, self.mask_key).bool()
+            mask = self._read_per_graph(batch, self.mask_key, graphs).bool()
             values = torch.where(mask, values, 0)
             parts = torch.where(mask.index_select(0, graph).unsqueeze(2), parts, 0)
         if randomise:
-            parts = random_phases(parts, batch)
+            parts = phases_of_graphs(parts, graph, graphs)
         return Eigenpairs(parts, values, mask, graph, self.potentials)
 
-    def _read_per_graph(self, batch: Data, key: str) -> Tensor:
-        value, graphs = read_encoding(batch, key, self.k, self.potentials), num_graphs(batch)
-        if value.shape[0] != graphs:
+    def _read_per_graph(self, batch: Data, key: str, graphs: int) -> Tensor:
+        value = getattr(batch, key, None)
+        if isinstance(value, Tensor) and value.dim() and value.shape[0] != graphs:
             raise GraphPEValueError(
                 f"batch.{key} has {value.shape[0]} rows for {graphs} graphs: {type(self).__name__} takes one a graph"
             )
-        return value
+        return read_encoding(batch, key, self.k, self.potentials, room="graph", rows=graphs)
 
     def __repr__(self) -> str:
         own, common = inspect.signature(type(self)).parameters, inspect.signature(EigenpairEncoder).parameters

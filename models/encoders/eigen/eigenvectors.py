@@ -8,8 +8,9 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders.eigen.random_phases import random_phases
-from graphpe.models.encoders.reading import per_graph, read_encoding
+from graphpe.models.encoders.eigen.random_phases import phases_of_graphs
+from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.layers.nodes import graph_of_nodes
 from graphpe.models.precision import in_half_precision
 
 
@@ -63,9 +64,10 @@ class EigenvectorEncoding(nn.Module):
         # Real and imaginary part apart from here on: [N, k, 1 or 2].
         parts = torch.stack([vectors.real, vectors.imag], dim=2) if self.complex else vectors.unsqueeze(2)
         parts = parts.to(self.linear.weight.dtype)
+        graph, graphs = graph_of_nodes(batch, vectors)
         if self.mask_key is not None:
-            mask = per_graph(batch, read_encoding(batch, self.mask_key, self.k).bool())
-            parts = torch.where(mask.unsqueeze(2), parts, 0)
+            mask = read_encoding(batch, self.mask_key, self.k, room="graph", rows=graphs).bool()
+            parts = torch.where(mask.index_select(0, graph).unsqueeze(2), parts, 0)
         if self.training:
-            parts = random_phases(parts, batch)
+            parts = phases_of_graphs(parts, graph, graphs)
         return self.linear(parts.transpose(1, 2).flatten(1))

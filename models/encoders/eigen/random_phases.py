@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphpe.models.encoders.reading import num_graphs, per_graph
+from graphpe.models.layers.nodes import graph_of_nodes
 
 
 def random_phases(vectors: Tensor, batch: Data) -> Tensor:
@@ -22,11 +22,17 @@ def random_phases(vectors: Tensor, batch: Data) -> Tensor:
         vectors: `[num_nodes, k, 1]` real, or `[num_nodes, k, 2]` with real and imaginary parts.
         batch: The graphs that the nodes belong to.
     """
-    shape = (num_graphs(batch), vectors.shape[1])
+    return phases_of_graphs(vectors, *graph_of_nodes(batch, vectors))
+
+
+def phases_of_graphs(vectors: Tensor, graph: Tensor, graphs: int) -> Tensor:
+    """`random_phases` where the graph of each node, and the number of graphs, are known."""
+    shape = (graphs, vectors.shape[1])
     if vectors.shape[2] == 1:
         sign = torch.randint(0, 2, shape, device=vectors.device).to(vectors.dtype) * 2 - 1
-        return vectors * per_graph(batch, sign).unsqueeze(2)
-    angle = per_graph(batch, torch.rand(shape, device=vectors.device, dtype=vectors.dtype) * (2 * math.pi))
+        return vectors * sign.index_select(0, graph).unsqueeze(2)
+    angle = torch.rand(shape, device=vectors.device, dtype=vectors.dtype) * (2 * math.pi)
+    angle = angle.index_select(0, graph)
     cos, sin = angle.cos(), angle.sin()
     real, imag = vectors.unbind(2)
     return torch.stack([real * cos - imag * sin, real * sin + imag * cos], dim=2)

@@ -135,7 +135,9 @@ class SPE(EigenpairEncoder):
                 mean = eigen.graph_mean(right).index_select(0, eigen.graph)
                 features = torch.cat([(left * right.unsqueeze(1)).sum(2), (left * mean.unsqueeze(1)).sum(2)], dim=1)
             else:
-                total = sum_over_sources(left, self.bias, right, padded_nodes(node_to_graph(batch)))
+                members = node_to_graph(batch)
+                left, right = members.sort(left), members.sort(right)
+                total = members.restore(sum_over_sources(left, self.bias, right, padded_nodes(members)))
                 features = total / eigen.sizes.index_select(0, eigen.graph).unsqueeze(1)
         return self.rho(features)
 
