@@ -29,6 +29,7 @@ from torch import Tensor
 
 from graphpe.errors import GraphPERuntimeError
 from graphpe.guarded import MISSING, data_only, guarded, names
+from graphpe.progress import progress_bar
 from graphpe.reading import check_folder_of_files
 from graphpe.scratch import remove_abandoned
 
@@ -109,13 +110,13 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
     def no_exit(code: object = None) -> None:
         raise GraphPERuntimeError(f"OGB could not get {name}: put its files in {folder}")
 
-    quiet_bar = {} if progress else {"tqdm": _no_bar}
+    bar = {"tqdm": progress_bar if progress else _no_bar}
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(names(loader, input=no_question, exit=no_exit, decide_download=decide))
             stack.enter_context(data_only(loader))
             for module in (read_pyg, read_raw, url_tools):
-                stack.enter_context(names(module, **quiet_bar))
+                stack.enter_context(names(module, **bar))
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
             if not progress:  # PyG says there that it is processing
                 stack.enter_context(contextlib.redirect_stderr(io.StringIO()))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 import graphpe.benchmarks.tasks as tasks
@@ -22,6 +23,7 @@ from graphpe.benchmarks.calls.text import (
     parse_call,
     public_classes,
 )
+from graphpe.benchmarks.memory import first_line, memory_limit
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
@@ -35,6 +37,11 @@ ENCODER_SUPPLIED = ("key", "k", "width", "eigenvalues_key", "mask_key", "complex
 
 BIAS_SUPPLIED = ("key", "heads", "channels", "unreachable")
 """Parameters of a `PairBias` that come from the encoding and the architecture."""
+
+MOST_LAYERS = 1024
+"""Of a model or an encoder; each takes time to build, whatever its width."""
+
+_BYTES_A_WEIGHT = 16  # float32: itself, its gradient, and two moments
 
 DEFAULT_ENCODER = "EigenvectorEncoding"
 AUTO_BIAS = "auto"
@@ -93,6 +100,7 @@ def canonical_model(text: str, task: Task | None = None) -> str:
         arguments["readout"] = task.readout
     if task is not None and task.about_pairs and "pair_output" in inspect.signature(constructor).parameters:
         arguments.setdefault("pair_output", True)
+    _check_memory(text, lambda: constructor(**arguments, node_encoder=nn.Identity()))
     with _memory_errors(text):
         return repr(constructor(**arguments, node_encoder=nn.Identity()))
 
@@ -131,8 +139,11 @@ def canonical_encoder(text: str) -> str:
     """The text of an encoder of eigenvectors, checked by building it once."""
     call = parse_call(text)
     constructor = find_class(call.name, encoder_classes(), "encoder")
-    literals = bind(call, constructor, without=ENCODER_SUPPLIED)
-    _build_encoder(constructor, literals, build_encodings(["LaplacianPE(k=4)"])[0], width=16)
+    literals = _bounded(call.name, bind(call, constructor, without=ENCODER_SUPPLIED))
+    encoding = build_encodings(["LaplacianPE(k=4)"])[0]
+    _check_memory(text, lambda: _build_encoder(constructor, literals, encoding, width=16))
+    with _memory_errors(text):
+        _build_encoder(constructor, literals, encoding, width=16)
     return str(Call(constructor.__name__, (), literals))
 
 
@@ -141,7 +152,9 @@ def canonical_bias(text: str) -> str:
     if text == AUTO_BIAS:
         return text
     arguments = _bias_literals(text)
-    models.PairBias("distance", 1, **arguments)
+    _check_memory(text, lambda: models.PairBias("distance", 1, **arguments))
+    with _memory_errors(text):
+        models.PairBias("distance", 1, **arguments)
     return str(Call("PairBias", (), arguments))
 
 
@@ -175,6 +188,7 @@ def build_model(
             parameters than there is memory for.
     """
     constructor, arguments = _architecture(text)
+    _check_memory(text, lambda: constructor(**arguments, node_encoder=nn.Identity()))
     with _memory_errors(text):
         bare = constructor(**arguments, node_encoder=nn.Identity())
     nodes, pairs = split_encodings(encodings)
@@ -299,15 +313,43 @@ def _build_encoder(constructor: type, literals: dict[str, Any], encoding: Encodi
 def _architecture(text: str) -> tuple[type, dict[str, Any]]:
     call = parse_call(text)
     constructor = find_class(call.name, model_classes(), "model")
-    return constructor, bind(call, constructor, without=SUPPLIED)
+    return constructor, _bounded(call.name, bind(call, constructor, without=SUPPLIED))
+
+
+def _bounded(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments whose numbers of layers can be built.
+
+    Raises:
+        GraphPEValueError: One of them is more than `MOST_LAYERS`.
+    """
+    for key, value in arguments.items():
+        if key.endswith("layers") and isinstance(value, int) and value > MOST_LAYERS:
+            raise GraphPEValueError(f"{name} cannot be built: {key} is {value}; it must be at most {MOST_LAYERS}")
+    return arguments
+
+
+def _check_memory(text: str, build: Callable[[], nn.Module]) -> None:
+    """Refuse a module before it takes memory: without values, its weights are only counted.
+
+    Raises:
+        GraphPEValueError: There is no memory for its weights, their gradients and two moments of those.
+    """
+    with _memory_errors(text), torch.device("meta"):
+        weights = sum(weight.numel() for weight in build().parameters())
+    needed, limit = _BYTES_A_WEIGHT * weights, memory_limit()
+    if limit is not None and needed > limit:
+        raise GraphPEValueError(
+            f"{text} cannot be built: training its {weights:,} parameters takes {needed / 1e9:,.1f} GB, and there are "
+            f"{limit / 1e9:,.1f} GB of memory"
+        )
 
 
 @contextmanager
 def _memory_errors(model: str) -> Iterator[None]:
-    """What torch raises where memory does not suffice, as one line."""
+    """What torch raises for sizes that it cannot take, or has no memory for, as one line."""
     try:
         yield
     except GraphPEError:
         raise
-    except (MemoryError, RuntimeError) as error:  # torch's allocator raises RuntimeError
-        raise GraphPEValueError(f"{model} cannot be built ({' '.join(str(error).split())})") from None
+    except (MemoryError, RuntimeError, OverflowError, TypeError) as error:  # torch's allocator raises RuntimeError
+        raise GraphPEValueError(f"{model} cannot be built ({first_line(error)})") from None

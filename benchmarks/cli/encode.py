@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from graphpe.benchmarks.calls.build import build_encodings, build_task
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.tasks.user.torch_file import load_graphs
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.ogb import load_graph_dataset
@@ -61,7 +61,7 @@ def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
     if engine not in get_args(Engine):
         raise UsageError(f"--engine is {engine!r}; it must be one of {', '.join(get_args(Engine))}")
     encodings = build_encodings(values["encodings"])
-    cache = None if values["cache"] is None else Path(values["cache"])
+    cache = expanded(values["cache"])
     graphs = read_graphs(values["data"], Path(values["root"]).expanduser(), cache=cache, quiet=values["quiet"])
     dataset = precompute(
         graphs,

@@ -6,13 +6,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from graphpe.benchmarks.calls.build import build_encodings
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
 from graphpe.benchmarks.expressivity.pairs import DATASETS, DEFAULT_ENCODINGS, Verdict, compare, read_sets
 from graphpe.benchmarks.expressivity.table import as_csv, as_markdown
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.progress import progress_bar
 from graphpe.storage.files import write_atomically
 
 EXAMPLES = """
@@ -53,7 +52,7 @@ def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
     encodings = [None, *(encoding for text in texts for encoding in build_encodings([text]))]
     sets = read_sets(Path(values["data"]).expanduser(), values["sets"] or list(DATASETS))
     verdicts: list[Verdict] = []
-    with tqdm(total=len(encodings) * len(sets), leave=False, disable=values["quiet"]) as bar:
+    with progress_bar(total=len(encodings) * len(sets), leave=False, disable=values["quiet"]) as bar:
         for encoding in encodings:
             for data in sets:
                 bar.set_description(f"{type(encoding).__name__ if encoding else 'none'}, {data.name}")

@@ -8,9 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.cli.report import report_lines
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.cells import Skipped, grid_cells
@@ -18,6 +17,7 @@ from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.grid.engine import run_cells, run_cells_on_ray
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError
+from graphpe.progress import progress_bar
 from graphpe.reading import read_text
 from graphpe.storage.files import write_atomically
 from graphpe.storage.locking import locked
@@ -61,7 +61,8 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     grid = GridConfig(**{key: value for key, value in values.items() if key in of_grid})
     common = TrainConfig(**{key: value for key, value in values.items() if key not in of_grid}, encodings=())
     _check_devices(grid, common)
-    root, cache_path = Path(out), None if cache is None else Path(cache).absolute()
+    root, cache_path = Path(out).expanduser(), expanded(cache)
+    cache_path = None if cache_path is None else cache_path.absolute()
     _make_folder(root)
     try:
         with locked(root, f"another `graphpe grid` is at work in {root}: wait for it, stop it, or name another folder"):
@@ -112,7 +113,7 @@ def _run(
     write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(_quoted, arguments))}\n")
     write_atomically(root / "skipped.txt", "".join(note + "\n" for note in notes))
     write_atomically(root / "cells.txt", "".join(f"{cell.folder.name}\n" for cell in cells))
-    with tqdm(total=len(todo), desc="grid", unit="cell", disable=quiet or not todo) as bar:
+    with progress_bar(total=len(todo), desc="grid", unit="cell", disable=quiet or not todo) as bar:
 
         def done(cell: Cell) -> None:
             if cell.status == "failed" and not quiet:

@@ -14,7 +14,9 @@ from graphpe.benchmarks.cli.parser import CommandParser, UsageError, dashes_to_u
 from graphpe.benchmarks.cli.predict import add_predict, run_predict
 from graphpe.benchmarks.cli.report import add_report, run_report
 from graphpe.benchmarks.cli.show import add_show, run_show
+from graphpe.benchmarks.cli.signals import heard_at_once
 from graphpe.benchmarks.cli.train import add_train, run_train
+from graphpe.benchmarks.memory import memory_errors
 from graphpe.errors import GraphPEError
 
 COMMANDS = {
@@ -55,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = CommandParser(prog=f"graphpe {name}", description=description, allow_abbrev=False)
     try:
         add_arguments(parser)
-        return run(parser, rest)
+        with heard_at_once(f"graphpe {name}"), memory_errors("give it less to do at once, or more memory"):
+            return run(parser, rest)
     except UsageError as error:
         return _fail(f"graphpe {name}", f"{error} (see `graphpe {name} --help`)", 2)
     except GraphPEError as error:

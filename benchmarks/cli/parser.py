@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from graphpe.benchmarks.cli.config_file import check_config_files
 from graphpe.errors import GraphPEError
+
+LARGEST = 2**63 - 1
+"""The largest whole number that arrays and generators of random numbers take."""
 
 
 class UsageError(GraphPEError):
@@ -40,10 +44,14 @@ class CommandParser(ArgumentParser):
         return self._parse(arguments, defaults=True)
 
     def _parse(self, arguments: Sequence[str], *, defaults: bool) -> dict[str, Any]:
+        arguments = [_with_home(argument) for argument in arguments]
         check_config_files(arguments)
-        namespace = self.parse_args(list(arguments), defaults=defaults)
+        namespace = self.parse_args(arguments, defaults=defaults)
         values = namespace.as_dict()
         values.pop("config", None)
+        for name, value in values.items():
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise UsageError(f"--{name.replace('_', '-')} is {value}; it must be at most {LARGEST}")
         return values
 
 
@@ -53,6 +61,28 @@ def dashes_to_underscores(arguments: Sequence[str]) -> list[str]:
         re.sub(r"^--[\w-]+", lambda match: "--" + match.group()[2:].replace("-", "_"), argument)
         for argument in arguments
     ]
+
+
+def expanded(text: str | None) -> Path | None:
+    """The path that an option names, with the user's home for `~`; None where it is not given.
+
+    Raises:
+        UsageError: There is no such home.
+    """
+    if text is None:
+        return None
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{text}: {error}") from None
+
+
+def _with_home(argument: str) -> str:
+    """`--option=~/file` with the user's home, which shells leave as it is."""
+    option, equals, value = argument.partition("=")
+    if option.startswith("--") and equals and value.startswith("~"):
+        return f"{option}={expanded(value)}"
+    return argument
 
 
 def _one_line(message: str) -> str:

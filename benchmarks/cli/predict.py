@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.tasks.code.predict import NamedFunction, name_functions
 from graphpe.benchmarks.training.run_folder import RunFolder
 
@@ -29,8 +29,10 @@ def run_predict(parser: CommandParser, arguments: Sequence[str]) -> int:
     values = parser.values(arguments)
     if values["batch_size"] < 1:
         raise UsageError(f"batch_size is {values['batch_size']}; it must be at least 1")
-    run = RunFolder.latest() if values["run"] is None else RunFolder.open(Path(values["run"]))
-    functions, notes = name_functions(run, [Path(path) for path in values["paths"]], batch_size=values["batch_size"])
+    named = expanded(values["run"])
+    run = RunFolder.latest() if named is None else RunFolder.open(named)
+    paths = [Path(path).expanduser() for path in values["paths"]]
+    functions, notes = name_functions(run, paths, batch_size=values["batch_size"])
     if values["json"]:
         for function in functions:
             print(json.dumps({"function": function.where, "name": function.name, "predicted": function.predicted}))

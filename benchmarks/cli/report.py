@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphpe.benchmarks.cli.parser import CommandParser
+from graphpe.benchmarks.cli.parser import CommandParser, expanded
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.report import write_report
 from graphpe.benchmarks.grid.results import combine, grid_folders, read_run
@@ -29,8 +29,8 @@ def add_report(parser: CommandParser) -> None:
 def run_report(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Write the report of a grid's finished cells, and print where it is."""
     values = parser.values(arguments)
-    root = Path(values["grid"])
-    out = root / "report" if values["out"] is None else Path(values["out"])
+    root = Path(values["grid"]).expanduser()
+    out = expanded(values["out"]) or root / "report"
     try:
         lines = report_lines(root, out)
     except OSError as error:
@@ -72,4 +72,6 @@ def report_lines(root: Path, out: Path) -> list[str]:
 
 def _note(cell: Cell) -> str:
     name = f"{cell.task}, {cell.encoding}, {cell.model}, seed {cell.config.seed}"
+    if cell.status == "damaged":
+        return f"damaged, and not in the tables: {name} (the `graphpe grid` that made it evaluates it again)"
     return f"failed {name}: {cell.error}" if cell.status == "failed" else f"not finished: {name}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphpe.benchmarks.calls.build import build_encodings
 from graphpe.benchmarks.cli.encode import read_graphs
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
 from graphpe.drawing.plotting import plot_encoding
 from graphpe.errors import GraphPERuntimeError
 from graphpe.storage.encoded import EncodedDataset
@@ -57,7 +57,7 @@ def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
             raise UsageError(f"--encoding is {values['encoding']!r}; a picture is of one encoding")
         (what,) = encodings
     folder = Path(values["data"]).expanduser()
-    cache = None if values["cache"] is None else Path(values["cache"])
+    cache = expanded(values["cache"])
     root = Path(values["root"]).expanduser()
     encoded = (folder / MANIFEST).is_file() or (folder / JOURNAL).is_file()
     graphs = EncodedDataset(folder) if encoded else read_graphs(values["data"], root, cache=cache, quiet=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
 from graphpe.benchmarks.training.run_folder import RunFolder
@@ -55,19 +54,19 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     if workers < 0:
         raise UsageError(f"workers is {workers}; it must be 0 or more")
     resume = None
-    if resume_path is not None:
+    if (old := expanded(resume_path)) is not None:
         if path is not None:
             raise UsageError("--run names a new run and --resume an old one; give one of them")
-        resume = RunFolder.open(Path(resume_path))
+        resume = RunFolder.open(old)
         config = check_resumable(resume, given)
     else:
         config = resolve(TrainConfig(**values))
     summary = run_experiment(
         config,
-        run_path=None if path is None else Path(path),
+        run_path=expanded(path),
         resume=resume,
         workers=workers,
-        cache=None if cache is None else Path(cache),
+        cache=expanded(cache),
         progress=not quiet,
     )
     if getattr(rank_zero_only, "rank", 0) == 0:  # Fabric keeps the number of this process there

@@ -11,24 +11,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 import shutil
-import signal
 import sys
-import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from graphpe.benchmarks.forking import begin_process
 from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.storage.files import write_atomically
 from graphpe.storage.locking import locked
 
-Status = Literal["new", "started", "failed", "done"]
+Status = Literal["new", "started", "failed", "damaged", "done"]
 
 _GRACE = 60.0  # seconds in which the process of a grid that was killed saves its state
 
@@ -80,9 +79,9 @@ class Cell:
 
     @property
     def status(self) -> Status:
-        """Whether it is done, failed, or was started."""
+        """Whether it is done, failed, or was started; damaged where it is done, but its result cannot be read."""
         if (self.run / "summary.json").is_file():
-            return "done"
+            return "done" if self._readable() else "damaged"
         if (self.folder / "error.txt").is_file():
             return "failed"
         return "started" if self.folder.is_dir() else "new"
@@ -92,8 +91,22 @@ class Cell:
         return (self.folder / "error.txt").read_text(encoding="utf-8").strip()
 
     def summary(self) -> dict[str, Any]:
-        """The summary of its run, once it is done."""
-        return json.loads((self.run / "summary.json").read_text(encoding="utf-8"))
+        """The summary of its run, once it is done.
+
+        Raises:
+            GraphPERuntimeError: It is not there, or damaged.
+        """
+        summary = RunFolder(self.run).read_summary()
+        if summary is None:
+            raise GraphPERuntimeError(f"{self.run} holds no summary.json: the cell is not done")
+        return summary
+
+    def _readable(self) -> bool:
+        try:
+            self.summary()
+        except GraphPERuntimeError:
+            return False
+        return True
 
     def write(self) -> None:
         """Make the folder, and forget an earlier failure."""
@@ -117,7 +130,7 @@ def run_cell(folder: Path, device: str | None = None, cache: Path | None = None)
         device: Numbers of the GPUs that it sees, as `CUDA_VISIBLE_DEVICES`; None to leave them.
         cache: Folder for data worth keeping; None means the user's cache folder.
     """
-    _stop_with_parent()
+    begin_process()
     cell = Cell.open(folder)
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
@@ -140,23 +153,8 @@ def run_cell(folder: Path, device: str | None = None, cache: Path | None = None)
             sys.stdout.flush()
 
 
-def _stop_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _train(cell: Cell, cache: Path | None) -> None:
     from graphpe.benchmarks.training.experiment import run_experiment
-    from graphpe.benchmarks.training.run_folder import RunFolder
 
     resume = None
     if (cell.run / "config.yaml").is_file():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from graphpe.benchmarks.forking import forking_context, one_thread_while_importing
 from graphpe.benchmarks.grid.cell import Cell, run_cell
 from graphpe.errors import GraphPERuntimeError
 from graphpe.storage.cluster import ray_cluster
@@ -32,11 +31,10 @@ def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, cache: Path | None
         cache: Folder for data worth keeping; None means the user's cache folder.
         done: Called with each cell as it ends.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["graphpe.benchmarks.training.experiment"])
+    context = forking_context()
     waiting = list(reversed(cells))
     running: dict[int, tuple[Cell, BaseProcess]] = {}
-    with _one_thread_while_importing():
+    with one_thread_while_importing():
         try:
             while waiting or running:
                 for slot in range(jobs):
@@ -138,17 +136,3 @@ def _stop(processes: Sequence[BaseProcess]) -> None:
         if process.exitcode is None:
             process.kill()
             process.join()
-
-
-@contextmanager
-def _one_thread_while_importing() -> Iterator[None]:
-    """The process that cells are forked from must not start threads of BLAS: they would not survive the fork."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before

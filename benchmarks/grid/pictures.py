@@ -34,7 +34,7 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
     found = {(encodings.index(each.encoding), models.index(each.model)): each for each in combinations}
     value = np.full((len(encodings), len(models)), np.nan)
     for place, each in found.items():
-        value[place] = sign * each.mean()
+        value[place] = sign * each.mean() if math.isfinite(each.mean()) else math.nan
     gain, over = _gains(value, encodings)
     known = np.abs(gain[np.isfinite(gain)])
     # One diverged run must not make all others white.
@@ -55,8 +55,8 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
         if cell is not None:
             star = "*" if p_values.get((cell.encoding, cell.model), math.nan) < 0.05 else ""
             deviation = cell.deviation()
-            text = f"{cell.mean():.{digits}f}{star}"
-            text += "" if math.isnan(deviation) else f"\n± {deviation:.{digits}f}"
+            text = _number(cell.mean(), digits) + star if math.isfinite(cell.mean()) else "not\nfinite"
+            text += f"\n± {_number(deviation, digits)}" if math.isfinite(deviation) else ""
             dark = bool(abs(gain[row, column]) > 0.65 * limit)
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     for column in range(len(models)):
@@ -87,7 +87,7 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
     notes = [f"± over {counted} seeds" if seeds[-1] > 1 else "one seed", "frame: best of its model"]
     if any(p < 0.05 for p in p_values.values()):
         notes.append("*: differs from none, p < 0.05 (corrected)")
-    if np.isnan(value).any():
+    if len(found) < value.size:
         notes.append("–: not possible, or not finished")
     notes.append("time: of encoding and training by the clock" + (", relative to none" if NONE in encodings else ""))
     figure.supxlabel("; ".join(notes), fontsize=8)
@@ -98,6 +98,7 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
     """Test metric against seconds of encoding and training: a colour for each encoding, a marker for each model.
 
     A line joins the combinations that none beats at less cost; they have numbers, and their names stand in the legend.
+    Combinations whose mean is not finite have no place in it, which a line below says.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
@@ -108,6 +109,7 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
     encodings = list(dict.fromkeys(each.encoding for each in combinations))
     models = list(dict.fromkeys(each.model for each in combinations))
     colours = colormaps["tab20" if len(encodings) > 10 else "tab10"].colors  # type: ignore[attr-defined]
+    everything, combinations = combinations, [each for each in combinations if math.isfinite(each.mean())]
     front = _front(combinations)
     entries = [
         Line2D([], [], color=colours[i % len(colours)], marker="s", linestyle="", label=_wrapped(encoding, 40))
@@ -137,7 +139,7 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
         axes.errorbar(
             each.mean("seconds"),
             each.mean(),
-            yerr=None if math.isnan(deviation) else deviation,
+            yerr=deviation if math.isfinite(deviation) else None,
             marker=_MARKERS[models.index(each.model) % len(_MARKERS)],
             color=colours[encodings.index(each.encoding) % len(colours)],
             markersize=8,
@@ -158,7 +160,7 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    means = [each.mean() for each in combinations]
+    means = [each.mean() for each in combinations] or [0.0]
     margin = 0.12 * (max(means) - min(means)) or 0.05 * abs(means[0]) or 1.0
     axes.set_ylim(min(means) - margin, max(means) + margin)  # of the means: one wide error bar would squeeze the rest
     better = "higher" if first.maximize else "lower"
@@ -166,7 +168,9 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
         axes.invert_yaxis()  # better is up, as it is where more is better
     figure.suptitle(f"{_short(first.task)}: test {first.metric} ({better} is better, up) against cost", fontsize=11)
     axes.legend(handles=entries, fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    figure.supxlabel("numbers and line: no other combination is as good at less cost", fontsize=8)
+    note = "numbers and line: no other combination is as good at less cost"
+    left_out = len(everything) - len(combinations)
+    figure.supxlabel(note + (f"; {left_out} not shown: not finite" if left_out else ""), fontsize=8)
     figure.savefig(path, dpi=130)
 
 
@@ -197,6 +201,8 @@ def _costs(found: Mapping[tuple[int, int], Combination], encodings: Sequence[str
 
 def _front(combinations: Sequence[Combination]) -> list[Combination]:
     """The combinations that none beats at less cost, cheapest first."""
+    if not combinations:
+        return []
     sign = 1 if combinations[0].runs[0].maximize else -1
     front: list[Combination] = []
     for each in sorted(combinations, key=lambda each: (each.mean("seconds"), -sign * each.mean())):
@@ -210,6 +216,10 @@ def _digits(value: np.ndarray) -> int:
     known = np.abs(value[np.isfinite(value)])
     largest = float(np.median(known)) if known.size else 0.0
     return 3 if largest == 0 else int(np.clip(3 - math.floor(math.log10(largest)), 0, 4))
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _name(combination: Combination) -> str:

@@ -57,6 +57,7 @@ def write_report(
     parts = ["# Grid", ""]
     if command:
         parts += [f"    {command}", ""]
+    notes = [*notes, *not_finite(combinations)]
     names: list[str] = []
     for task in dict.fromkeys(each.task for each in combinations):
         mine = [each for each in combinations if each.task == task]
@@ -73,6 +74,17 @@ def write_report(
     parts += [f"- {note}" for note in notes]
     write_atomically(files[1], "\n".join(parts).rstrip() + "\n")
     return files
+
+
+def not_finite(combinations: Sequence[Combination]) -> list[str]:
+    """A line for each run whose metric is not finite: its combination has no mean, rank or test."""
+    return [
+        f"not finite: {run.task}, {run.encoding}, {run.model}, seed {run.seed}: valid {run.metric} {run.valid:g}, test "
+        f"{run.test:g}; its combination has no mean, no rank, and that seed no part in tests"
+        for each in combinations
+        for run in each.runs
+        if not (math.isfinite(run.test) and math.isfinite(run.valid))
+    ]
 
 
 def runs_csv(runs: Sequence[Run]) -> str:
@@ -120,7 +132,8 @@ def task_section(combinations: Sequence[Combination]) -> str:
 
 def spread(mean: float, deviation: float) -> str:
     """Mean and standard deviation as people write them."""
-    return f"{mean:.4f}" if math.isnan(deviation) else f"{mean:.4f} ± {deviation:.4f}"
+    numbers = [mean, deviation] if math.isfinite(deviation) else [mean]
+    return " ± ".join(f"{number:.4f}" if abs(number) < 1e6 else f"{number:.4g}" for number in numbers)
 
 
 def significance(combinations: Sequence[Combination]) -> dict[tuple[str, str], float]:
@@ -142,10 +155,7 @@ def encoding_results(combinations: Sequence[Combination]) -> list[EncodingResult
     models = list(dict.fromkeys(each.model for each in combinations))
     sign = 1 if combinations[0].runs[0].maximize else -1
     by_key = {(each.encoding, each.model): each for each in combinations}
-    scores = [
-        [sign * by_key[encoding, model].mean() if (encoding, model) in by_key else math.nan for encoding in encodings]
-        for model in models
-    ]
+    scores = [[_score(by_key.get((encoding, model)), sign) for encoding in encodings] for model in models]
     differences = {
         encoding: [
             found for each in combinations if each.encoding == encoding and (found := _differences(each, combinations))
@@ -166,6 +176,12 @@ def encoding_results(combinations: Sequence[Combination]) -> list[EncodingResult
     ]
 
 
+def _score(combination: Combination | None, sign: int) -> float:
+    """The mean with the better ones larger; NaN where there is none."""
+    mean = math.nan if combination is None else sign * combination.mean()
+    return mean if math.isfinite(mean) else math.nan
+
+
 def _p_text(p_value: float) -> str:
     if math.isnan(p_value):
         return ""
@@ -180,5 +196,6 @@ def _differences(combination: Combination, combinations: Sequence[Combination]) 
     for other in combinations:
         if other.encoding == NONE and other.model == combination.model:
             mine, theirs = combination.by_seed, other.by_seed
-            return [sign * (mine[seed] - theirs[seed]) for seed in mine if seed in theirs]
+            differences = [sign * (mine[seed] - theirs[seed]) for seed in mine if seed in theirs]
+            return [each for each in differences if math.isfinite(each)]
     return []

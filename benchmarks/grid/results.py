@@ -74,11 +74,12 @@ class Combination:
         return sum(getattr(run, name) for run in self.runs) / len(self.runs)
 
     def deviation(self, name: str = "test") -> float:
-        """Sample standard deviation over seeds; nan for one."""
-        if len(self.runs) < 2:
-            return math.nan
+        """Sample standard deviation over seeds; nan for one, and where a number is not finite."""
         mean = self.mean(name)
-        return math.sqrt(sum((getattr(run, name) - mean) ** 2 for run in self.runs) / (len(self.runs) - 1))
+        if len(self.runs) < 2 or not math.isfinite(mean):
+            return math.nan
+        # `hypot` does not overflow where squares do.
+        return math.hypot(*(getattr(run, name) - mean for run in self.runs)) / math.sqrt(len(self.runs) - 1)
 
     @property
     def by_seed(self) -> dict[int, float]:

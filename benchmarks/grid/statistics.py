@@ -19,7 +19,7 @@ def paired_t(differences: Sequence[float]) -> float:
         return math.nan
     if np.ptp(values) == 0:
         return 1.0 if values[0] == 0 else 0.0
-    return float(stats.ttest_1samp(values, 0.0).pvalue)
+    return float(stats.ttest_1samp(values / np.abs(values).max(), 0.0).pvalue)  # squares of huge ones would overflow
 
 
 def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, seed: int = 0) -> float:
@@ -37,7 +37,7 @@ def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, s
     if sum(map(len, differences)) < 2:
         return math.nan
     scaled = [np.asarray(block, dtype=float) for block in differences if len(block)]
-    scaled = [block / scale for block in scaled if (scale := np.sqrt(np.mean(block**2))) > 0]
+    scaled = [block / scale for block in scaled if (scale := math.hypot(*block) / math.sqrt(len(block))) > 0]
     if not scaled:
         return 1.0
     values = np.concatenate(scaled)

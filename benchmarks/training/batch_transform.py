@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.progress import progress_bar
 from graphpe.storage.chunks import encode_in_chunks
 from graphpe.storage.estimate import check_pair_limit, encoded_columns
 from graphpe.storage.precompute import PAIR_LIMIT
@@ -34,7 +33,7 @@ def encode_graphs(
     transform = Compose(encodings)
     if transform.pair_keys:
         check_pair_limit(graphs, encoded_columns(graphs, transform), pair_limit)
-    with tqdm(total=graphs.num_graphs, desc="encode", unit="graph", leave=False, disable=not progress) as bar:
+    with progress_bar(total=graphs.num_graphs, desc="encode", unit="graph", leave=False, disable=not progress) as bar:
         return encode_in_chunks(graphs, transform, progress=bar.update)
 
 

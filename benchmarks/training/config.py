@@ -11,6 +11,10 @@ from graphpe.errors import GraphPEValueError
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 
+_LARGEST = 2**63 - 1  # that arrays and generators of random numbers take
+_MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
+"""More than any machine has; the system cannot start so many threads or processes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -79,6 +83,15 @@ class TrainConfig:
         if self.encodings is not None:
             texts = (self.encodings,) if isinstance(self.encodings, str) else tuple(self.encodings)
             object.__setattr__(self, "encodings", texts)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type == "int" and (isinstance(value, bool) or not isinstance(value, int)):
+                raise GraphPEValueError(f"{each.name} is {value!r}; it must be a whole number")
+            if each.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise GraphPEValueError(f"{each.name} is {value!r}; it must be a number")
+            if each.type == "int":
+                most = _MOST.get(each.name, _LARGEST)
+                self._check(each.name, value <= most, f"at most {most}")
         for name in ("epochs", "batch_size", "devices", "nodes", "threads"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in (

@@ -7,13 +7,14 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
 
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform
+from graphpe.benchmarks.training.ranks import gather
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Segments, take
+from graphpe.progress import progress_bar
 
 
 @torch.no_grad()
@@ -53,14 +54,15 @@ def collect_predictions(
     rows: list[Tensor] = []
     loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
     # A device without a batch predicts the first one, to know the shape of a prediction, and drops it.
-    for batch_graphs in tqdm(
+    for batch_graphs in progress_bar(
         batches[:1] if idle else mine, desc=label, leave=False, disable=not progress, unit="batch"
     ):
         batch = transform(graphs.select(batch_graphs).to(fabric.device)).to_batch()
         with fabric.autocast():
             output = bare(batch)
         rows.append(adapter.predict_batch(output, batch).cpu())
-        loss += adapter.loss(output, batch).double() * (0 if idle else len(batch_graphs))
+        if not idle:
+            loss += adapter.loss(output, batch).double() * len(batch_graphs)
     graph_ids = torch.zeros(0, dtype=torch.long) if idle else torch.cat(mine)
     counts = adapter.prediction_rows(graphs).cpu()
     predictions = torch.cat(rows)[: int(counts[graph_ids].sum())] if rows else torch.zeros(0)
@@ -80,9 +82,7 @@ def _rows_of(rows: Tensor, counts: Tensor, order: Tensor) -> Tensor:
 
 def _gather(fabric: Fabric, rows: Tensor) -> Tensor:
     """Concatenate tensors whose first dimension differs between devices."""
-    lengths = fabric.all_gather(torch.tensor([len(rows)], device=fabric.device)).flatten().tolist()  # type: ignore[union-attr]
+    lengths = [int(part) for part in gather(fabric, torch.tensor([len(rows)], device=fabric.device))]
     padded = torch.zeros((max(lengths), *rows.shape[1:]), dtype=rows.dtype, device=fabric.device)
     padded[: len(rows)] = rows.to(fabric.device)
-    gathered = fabric.all_gather(padded)
-    assert isinstance(gathered, Tensor)
-    return torch.cat([part[:length] for part, length in zip(gathered, lengths, strict=True)]).cpu()
+    return torch.cat([part[:length] for part, length in zip(gather(fabric, padded), lengths, strict=True)]).cpu()

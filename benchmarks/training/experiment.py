@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-import warnings
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,15 @@ from graphpe.benchmarks.calls.build import (
     split_encodings,
 )
 from graphpe.benchmarks.calls.text import encoding_calls
-from graphpe.benchmarks.tasks.task import Task
+from graphpe.benchmarks.memory import memory_errors
+from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.devices import make_fabric, started_from_outside
 from graphpe.benchmarks.training.loop import Training
+from graphpe.benchmarks.training.processes import Job, run_in_processes
+from graphpe.benchmarks.training.ranks import agree, contact
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.benchmarks.training.summary import summarise
@@ -90,6 +94,8 @@ def run_experiment(
 ) -> dict[str, Any]:
     """Train, and test once at the best validation epoch.
 
+    For several devices, this process starts one for each and waits for them, unless torchrun or SLURM has started them.
+
     Args:
         config: The options, resolved.
         run_path: Folder of a new run; None means the next free one below `runs/`.
@@ -100,61 +106,62 @@ def run_experiment(
 
     Returns:
         The summary, as it is saved in the run folder.
-    """
-    if resume is not None and (finished := resume.read_summary()) is not None:
-        return finished
-    fabric = _start_devices(config)
-    progress = progress and fabric.is_global_zero
-    task = build_task(config.task)
-    run = resume or _create_run(fabric, run_path, task.name)
-    try:
-        return _train_in(
-            run, config, task, fabric, resumed=resume is not None, workers=workers, cache=cache, progress=progress
-        )
-    finally:
-        if fabric.is_global_zero:
-            run.discard_if_empty()
-
-
-def _start_devices(config: TrainConfig) -> Fabric:
-    """Fabric on the devices asked for, its processes started.
 
     Raises:
-        GraphPERuntimeError: If there are no such devices, or they cannot do that precision.
+        GraphPEError: There are no such devices, the data cannot be read, another process is at work in the folder,
+            training diverged, or memory did not suffice.
     """
+    fabric = make_fabric(config)
     several = config.devices * config.nodes > 1
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*AMP with fp16 is not supported on CPU")  # refused below
-            fabric = Fabric(
-                accelerator=config.accelerator,
-                devices=config.devices,
-                num_nodes=config.nodes,
-                precision=config.precision,
-                strategy="ddp" if several else "auto",
-            )
-    except Exception as error:  # Fabric has an exception of its own for each kind of device
-        raise GraphPERuntimeError(
-            f"cannot use {config.devices} device(s) of accelerator={config.accelerator!r} "
-            f"with precision={config.precision!r}: {error}; try --accelerator cpu --devices 1"
-        ) from None
-    device = fabric.device.type
-    if config.precision == "16-mixed" and device == "cpu":  # Fabric would take bf16-mixed in its place
-        raise GraphPEValueError("precision='16-mixed' needs a GPU: on a CPU use --precision bf16-mixed, or 32-true")
-    if config.precision == "64-true" and device == "mps":
-        raise GraphPEValueError("precision='64-true' does not exist on mps: use 32-true, or --accelerator cpu")
-    if several:
+    here = several and not started_from_outside(fabric)
+    if here and config.nodes > 1:
+        raise GraphPEValueError(
+            f"nodes={config.nodes}, but this process was started by itself: start one for each device with torchrun or "
+            "SLURM"
+        )
+    if several and not here:
         fabric.launch()
-    return fabric
+    with ExitStack() as stack:
+        stack.enter_context(contact(fabric))
+        run, lock = None, None
+        if here or fabric.is_global_zero:
+            run = resume or RunFolder.create(run_path, build_task(config.task).name)
+            lock = stack.enter_context(run.at_work(new=resume is None))
+        if several and not here:
+            run = fabric.broadcast(run)
+        assert run is not None
+        job = Job(run, config, resumed=resume is not None, workers=workers, cache=cache, progress=progress)
+        if job.resumed and (finished := _finished(job, fabric)) is not None:
+            return finished
+        if here:
+            return run_in_processes(train_in, job, config.devices, lock)
+        return train_in(job, fabric)
 
 
-def _create_run(fabric: Fabric, path: Path | None, name: str) -> RunFolder:
-    """The new run's folder, made on the first device and told to the others."""
-    run = RunFolder.create(path, name) if fabric.is_global_zero else None
-    if fabric.world_size > 1:
-        run = fabric.broadcast(run)
-    assert run is not None
-    return run
+def _finished(job: Job, fabric: Fabric) -> dict[str, Any] | None:
+    """The result of a run that has one."""
+    try:
+        return job.run.read_summary()
+    except GraphPERuntimeError as error:
+        if job.progress and fabric.is_global_zero:
+            print(f"{error}: evaluating again", flush=True)
+        return None
+
+
+def train_in(job: Job, fabric: Fabric) -> dict[str, Any]:
+    """Train in a run folder whose lock is held, on the device of this process."""
+    advice = "lower batch_size, bound max_nodes or max_pairs, or take a smaller model; what was saved before is kept"
+    with memory_errors(advice):
+        return _train_in(
+            job.run,
+            job.config,
+            build_task(job.config.task),
+            fabric,
+            resumed=job.resumed,
+            workers=job.workers,
+            cache=job.cache,
+            progress=job.progress and fabric.is_global_zero,
+        )
 
 
 def _train_in(
@@ -176,6 +183,8 @@ def _train_in(
     of_nodes, of_pairs = split_encodings(transforms)
     with fabric.rank_zero_first():
         data = task.load(workers=workers, cache=cache, progress=progress)
+    if agree(fabric, lambda: data.fingerprint) != data.fingerprint:
+        raise GraphPERuntimeError(f"processes read different data of {task!r}: it changed meanwhile; start again")
     for note in data.notes:
         say(note)
     parts = ", ".join(f"{name} {len(ids):,}" for name, ids in data.split.items())
@@ -206,14 +215,12 @@ def _train_in(
         fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress
     )
 
-    if resumed:
-        _, fingerprint = run.read_task() if (run.path / "task.json").exists() else (None, data.fingerprint)
-        if fingerprint != data.fingerprint:
-            raise GraphPEValueError(f"the data of {task!r} changed since {run.path} was started; start a new run")
-    if resumed and run.last.exists():
+    if resumed and agree(fabric, lambda: _task_is_kept(run, data, task)):
         training.resume()
         say(f"resumed {run.path} at epoch {training.state.epoch + 1}, step {training.state.step}")
     elif fabric.is_global_zero:
+        if resumed:
+            say(f"there is no {run.last}: the run starts again from its first step")
         run.write_task(data.adapter.state(), data.fingerprint)
         run.write_config(config)  # last: with it, the folder is a run
     say(f"run folder {run.path}")
@@ -226,6 +233,22 @@ def _train_in(
     if fabric.is_global_zero:
         run.write_summary(summary)
     return summary
+
+
+def _task_is_kept(run: RunFolder, data: TaskData, task: Task) -> bool:
+    """Whether there is a checkpoint to go on from, of a run on this data.
+
+    Raises:
+        GraphPEValueError: The run was started on other data.
+        GraphPERuntimeError: `task.json` is damaged.
+    """
+    if (run.path / "task.json").is_file():
+        _, fingerprint = run.read_task()
+        if fingerprint != data.fingerprint:
+            raise GraphPEValueError(f"the data of {task!r} changed since {run.path} was started; start a new run")
+    elif run.last.exists():
+        run.write_task(data.adapter.state(), data.fingerprint)  # `last.pt` says, too, which data it was
+    return run.last.exists()
 
 
 class _Say:

@@ -17,7 +17,11 @@ class Interrupted(GraphPERuntimeError):
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
+        self.signal_number = signal_number
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.signal_number)
 
 
 @dataclass

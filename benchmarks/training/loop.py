@@ -2,31 +2,53 @@
 
 Everything random in a step is a function of (seed, epoch, step), and the order of the batches of (seed, epoch): a run
 that is killed and resumed makes the same steps as one that is not, and on CPU ends in the same bits.
+
+On several devices, what depends on clocks, signals and files is decided by the first one (`ranks.py`), and sums are
+those of all (`tally.py`). A loss or gradient that is not finite ends the run, on every kind of device, when the sums
+are read: at the latest `MOST_STEPS` steps later, and before anything is saved.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
-from tqdm import tqdm
 
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
-from graphpe.benchmarks.training.checkpoint import load_checkpoint, save_checkpoint
+from graphpe.benchmarks.training.checkpoint import (
+    check_same_run,
+    digest,
+    load_checkpoint,
+    load_optimizer,
+    load_weights,
+    save_checkpoint,
+)
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.benchmarks.training.interrupt import Interrupted, StopRequest, stop_on_signals
+from graphpe.benchmarks.training.ranks import agree
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import learning_rate, step_seed
 from graphpe.benchmarks.training.state import TrainState
+from graphpe.benchmarks.training.tally import MOST_STEPS, Tally
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.progress import progress_bar
+
+_PLANNED_EPOCHS = 100
+"""Epochs whose steps are counted before training, for the schedule of the learning rate; more are like them."""
+
+
+class Diverged(GraphPERuntimeError):
+    """Training gave numbers that are not finite. What was saved before stays."""
 
 
 class Evaluation(NamedTuple):
@@ -95,8 +117,9 @@ class Training:
                 f"{len(train)} training graphs give no batch of {config.batch_size} for each of "
                 f"{self.fabric.world_size} devices; use a smaller batch_size"
             )
-        # With limits, epochs differ in their number of batches.
-        steps = sum(map(self._epoch_steps, range(config.epochs))) if self.loader.limited else config.epochs * first
+        # With limits, epochs differ in their number of batches; to look at all of them may take longer than training.
+        looked_at = range(min(config.epochs, _PLANNED_EPOCHS)) if self.loader.limited else range(1)
+        steps = sum(map(self._epoch_steps, looked_at)) * config.epochs // len(looked_at)
         self.planned_steps = min(steps, config.max_steps) if config.max_steps else steps
         self._last_save = time.monotonic()
 
@@ -106,34 +129,49 @@ class Training:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train: all steps or minutes made, or no progress for `patience` epochs."""
-        state, patience = self.state, self.config.patience
-        stale = patience > 0 and state.best_metric is not None and state.epoch - 1 - state.best_epoch >= patience
+        state, config = self.state, self.config
+        stale = config.patience > 0 and state.epoch - 1 - state.best_epoch >= config.patience
         spent = sum(sum(record["seconds"].values()) for record in state.history) / 60
-        late = self.config.max_minutes > 0 and spent >= self.config.max_minutes
-        return state.total_steps >= self.planned_steps or stale or late
+        late = config.max_minutes > 0 and spent >= config.max_minutes
+        made = config.max_steps > 0 and state.total_steps >= config.max_steps
+        return state.epoch >= config.epochs or made or stale or late
 
     def fit(self) -> None:
         """Train until finished.
 
         Raises:
             Interrupted: After SIGINT or SIGTERM, with the state saved.
+            Diverged: A loss or a gradient was not finite, or no epoch gave a finite validation metric.
         """
         with stop_on_signals() as stop:
-            while not self.finished:
+            while not self._finished_anywhere():
                 self._train_epoch(stop)
-                self._validate()
+                better = self._validate()
                 self.state.start_epoch()
                 self.save(self.run.last)
-                if stop.signal_number and not self.finished:
-                    self._interrupt(stop)
+                if better:  # second: where only `last.pt` is there, the best weights are in it
+                    self.save(self.run.best)
+                signal_number = Tally(self.fabric).meet(signal_number=stop.signal_number, save=False).signal_number
+                if signal_number and not self._finished_anywhere():
+                    self._interrupt(signal_number)
+        if self.state.best_metric is None:
+            raise Diverged(
+                f"no epoch of {self.state.epoch} gave a finite validation {self.data.metric}: lower learning_rate, "
+                "raise warmup_steps, or use precision 32-true, in a new run"
+            )
+
+    def _finished_anywhere(self) -> bool:
+        return agree(self.fabric, lambda: self.finished)
 
     def _train_epoch(self, stop: StopRequest) -> None:
         state, config = self.state, self.config
         self.model.train()
         world, rank = self.fabric.world_size, self.fabric.global_rank
         batches = self.loader.batches(state.epoch, start=state.step * world + rank, stride=world)
-        end = min(self._epoch_steps(state.epoch), state.step + self.planned_steps - state.total_steps)
-        bar = tqdm(
+        end = self._epoch_steps(state.epoch)
+        if config.max_steps:
+            end = min(end, state.step + config.max_steps - state.total_steps)
+        bar = progress_bar(
             total=end,
             initial=state.step,
             desc=f"epoch {state.epoch + 1}/{config.epochs}",
@@ -141,32 +179,40 @@ class Training:
             leave=False,
             disable=not self.progress,
         )
-        # The loss is summed on its device: to read it at every step would stall a GPU.
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.fabric.device)
+        tally = Tally(self.fabric)
+        next_meeting = state.step + (1 if world > 1 else MOST_STEPS)
         with bar:
             while state.step < end:
                 started = time.perf_counter()
                 batch = next(batches)
                 loaded = time.perf_counter()
-                loss_sum += self._step(batch).double() * batch.num_graphs
+                loss, finite = self._step(batch)
+                done = time.perf_counter()
                 state.step += 1
                 state.total_steps += 1
-                state.graphs_seen += batch.num_graphs
                 state.seconds["load"] += loaded - started
-                state.seconds["step"] += time.perf_counter() - loaded
-                if state.step % 20 == 0 or state.step == end:
-                    state.loss_sum, loss_sum = state.loss_sum + float(loss_sum), torch.zeros_like(loss_sum)
-                    bar.set_postfix(loss=f"{state.loss_sum / state.graphs_seen:.3f}", refresh=False)
+                state.seconds["step"] += done - loaded
+                tally.add(loss, finite, batch.num_graphs, state.total_steps, done - started)
                 bar.update()
                 due = time.monotonic() - self._last_save > 60 * config.checkpoint_minutes
-                if (due or stop.signal_number) and state.step < end:
-                    state.loss_sum, loss_sum = state.loss_sum + float(loss_sum), torch.zeros_like(loss_sum)
+                alone = world == 1 and bool(due or stop.signal_number)  # several devices meet at steps they agreed on
+                if not (alone or state.step >= next_meeting or state.step == end):
+                    continue
+                met = tally.meet(signal_number=stop.signal_number, save=due)
+                next_meeting = state.step + met.steps
+                state.loss_sum += met.loss_sum
+                state.graphs_seen += met.graphs
+                if met.diverged_at is not None:
+                    self._diverged(met.diverged_at)
+                bar.set_postfix(loss=f"{state.loss_sum / state.graphs_seen:.3f}", refresh=False)
+                if (met.save or met.signal_number) and state.step < end:
                     self.save(self.run.last)
-                    if stop.signal_number:
+                    if met.signal_number:
                         bar.close()
-                        self._interrupt(stop)
+                        self._interrupt(met.signal_number)
 
-    def _step(self, batch: object) -> torch.Tensor:
+    def _step(self, batch: object) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step: its loss, and whether loss and gradient are finite; both on the device, not read."""
         state, config = self.state, self.config
         torch.manual_seed(step_seed(config.seed, state.epoch, state.step, self.fabric.global_rank))
         rate = learning_rate(
@@ -180,19 +226,36 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.data.adapter.loss(self.model(batch), batch)
         self.fabric.backward(loss)
-        if config.clip > 0:
-            # A step with an infinite or NaN gradient would destroy the weights: say so instead of going on.
+        norm = self._clip()
+        self.optimizer.step()
+        loss = loss.detach()
+        finite = torch.isfinite(loss)
+        # With scaled gradients of 16 bits, some steps overflow by design: they are left out, and the scale falls.
+        return loss, finite if config.precision == "16-mixed" else finite & torch.isfinite(norm)
+
+    def _clip(self) -> torch.Tensor:
+        """Clip the gradient, if it is to be; its norm."""
+        if self.config.clip > 0:
             norm = self.fabric.clip_gradients(
-                self.model, self.optimizer, max_norm=config.clip, error_if_nonfinite=False
+                self.model, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
             )
             assert norm is not None
-            if self.fabric.device.type == "cpu" and not torch.isfinite(norm):
-                raise GraphPERuntimeError(
-                    f"the gradient is {float(norm)} at step {state.total_steps + 1}: "
-                    "lower learning_rate, or use precision 32-true"
-                )
-        self.optimizer.step()
-        return loss.detach()
+            return norm
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        return torch.nn.utils.get_total_norm(gradients)
+
+    def _diverged(self, step: int) -> None:
+        best = self.state.best_metric
+        kept = (
+            f"; the weights of epoch {self.state.best_epoch + 1} (valid {self.data.metric} {best:.4f}) are in "
+            f"{self.run.best}"
+            if best is not None
+            else ""
+        )
+        raise Diverged(
+            f"loss or gradient is not finite at step {step}, in epoch {self.state.epoch + 1}: lower learning_rate, "
+            f"raise warmup_steps, or use clip and precision 32-true, in a new run (resuming repeats it){kept}"
+        )
 
     def evaluate(self, part: str) -> Evaluation:
         """The current weights on a part of the split."""
@@ -210,24 +273,28 @@ class Training:
             label=part,
             progress=self.progress,
         )
-        metric = self.data.evaluate(predictions, indices)
-        return Evaluation(metric, loss, self.data.target_scores(predictions, indices))
+        return agree(self.fabric, lambda: self._score(predictions, indices, loss))
 
-    def _validate(self) -> None:
+    def _score(self, predictions: torch.Tensor, indices: torch.Tensor, loss: float) -> Evaluation:
+        """The metrics; NaN for predictions that are not finite, on which no metric is defined."""
+        finite = not predictions.is_floating_point() or bool(torch.isfinite(predictions).all())
+        if not finite or math.isnan(loss):
+            return Evaluation(math.nan, loss, {})
+        return Evaluation(self.data.evaluate(predictions, indices), loss, self.data.target_scores(predictions, indices))
+
+    def _validate(self) -> bool:
+        """Evaluate and note the epoch; whether it is the best one."""
         state, data = self.state, self.data
         started = time.perf_counter()
         metric, loss, by_target = self.evaluate("valid")
         state.seconds["evaluate"] += time.perf_counter() - started
-        train_loss = self.fabric.all_reduce(
-            torch.tensor(state.loss_sum / max(state.graphs_seen, 1), dtype=torch.float64)
-        )
-        better = state.best_metric is None or (
-            metric > state.best_metric if data.maximize else metric < state.best_metric
-        )
+        state.seconds = agree(self.fabric, lambda: state.seconds)
+        best = state.best_metric
+        better = math.isfinite(metric) and (best is None or (metric > best if data.maximize else metric < best))
         record = {
             "epoch": state.epoch + 1,
             "steps": state.total_steps,
-            "train_loss": float(train_loss),  # type: ignore[arg-type]
+            "train_loss": state.loss_sum / max(state.graphs_seen, 1),
             "valid_loss": loss,
             f"valid_{data.metric}": metric,
             **({"valid_by_target": by_target} if by_target else {}),
@@ -236,69 +303,111 @@ class Training:
         state.history.append(record)
         if better:
             state.best_metric, state.best_epoch = metric, state.epoch
-            self.save(self.run.best)
+            state.best_digest = agree(self.fabric, lambda: digest(self.model.module.state_dict()))
         if self.fabric.is_global_zero:
             self.run.write_metrics(state.history)
             if self.progress:
                 print(self._epoch_line(record), flush=True)
+        return better
 
     def _epoch_line(self, record: dict[str, Any]) -> str:
         state, seconds = self.state, self.state.seconds
         total = sum(seconds.values())
         left = (self.planned_steps - state.total_steps) / max(state.step, 1) * total
+        metric, best = record[f"valid_{self.data.metric}"], state.best_metric
+        shown = "no finite one yet" if best is None else f"best {best:.4f} at epoch {state.best_epoch + 1}"
         return (
             f"epoch {record['epoch']:>3}  loss: train {record['train_loss']:.4f}, valid {record['valid_loss']:.4f}  "
-            f"valid {self.data.metric} {record[f'valid_{self.data.metric}']:.4f} (best {state.best_metric:.4f} "
-            f"at epoch {state.best_epoch + 1})  {total:.0f} s, about {left / 60:.1f} min left"
+            f"valid {self.data.metric} {metric:.4f} ({shown})  {total:.0f} s, about {left / 60:.1f} min left"
         )
 
-    def save(self, path: object) -> None:
+    def save(self, path: Path) -> None:
         """Write a checkpoint, on the first device."""
         if self.fabric.is_global_zero:
             content = {
                 "model": self.model.module.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
                 "state": self.state.as_dict(),
                 "description": self.description,
+                "config": self.config.as_dict(),
+                "fingerprint": self.data.fingerprint,
             }
             if path == self.run.best:  # for prediction, and half the size
-                del content["optimizer"]
-            save_checkpoint(path, content)  # type: ignore[arg-type]
+                del content["optimizer"], content["precision"]
+            save_checkpoint(path, content)
         self._last_save = time.monotonic()
 
     def resume(self) -> None:
         """Go on from the newest checkpoint.
 
         Raises:
-            GraphPERuntimeError: If it is damaged or of another model.
+            GraphPERuntimeError: It is damaged, or of another model, other options or other data; or `best.pt` is not
+                the one that it was saved with.
         """
-        content = load_checkpoint(self.run.last)
-        check_same_model(content, self.description, str(self.run.last))
-        self.model.module.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        content = agree(self.fabric, self._read_last)
+        load_weights(self.model.module, content, self.run.last)
+        load_optimizer(self.optimizer.optimizer, content, self.run.last)
+        self.fabric.strategy.precision.load_state_dict(content["precision"])
         self.state = TrainState(**content["state"])
 
-    def load_best(self) -> None:
-        """Take the weights of the best validation epoch."""
-        content = load_checkpoint(self.run.best)
-        check_same_model(content, self.description, str(self.run.best))
-        self.model.module.load_state_dict(content["model"])
+    def _read_last(self) -> dict[str, Any]:
+        content = load_checkpoint(self.run.last)
+        check_same_run(content, self.description, self.config, self.run.last)
+        if content["fingerprint"] != self.data.fingerprint:
+            raise GraphPEValueError(f"the data changed since {self.run.path} was started; start a new run")
+        state = TrainState.of(content["state"], self.run.last)
+        if state.best_metric is not None:
+            weights = content["model"] if state.step == 0 and state.best_epoch == state.epoch - 1 else None
+            self._mend_best(state, weights)
+        return content
 
-    def _interrupt(self, stop: StopRequest) -> None:
+    def _mend_best(self, state: TrainState, weights: dict[str, Any] | None) -> None:
+        """See that `best.pt` belongs to the newest checkpoint; after a kill between the two, write it again."""
+        try:
+            found = digest(load_checkpoint(self.run.best)["model"])
+        except GraphPERuntimeError:
+            if weights is None:
+                raise
+            found = None
+        if found == state.best_digest:
+            return
+        if weights is None or digest(weights) != state.best_digest:
+            raise GraphPERuntimeError(
+                f"{self.run.best} is not the one that last.pt was saved with (epoch {state.best_epoch + 1}, valid "
+                f"{self.data.metric} {state.best_metric:.4f}): put that one back, or start a new run"
+            )
+        save_checkpoint(
+            self.run.best,
+            {
+                "model": weights,
+                "state": state.as_dict(),
+                "description": self.description,
+                "config": self.config.as_dict(),
+                "fingerprint": self.data.fingerprint,
+            },
+        )
+
+    def load_best(self) -> None:
+        """Take the weights of the best validation epoch, on all devices.
+
+        Raises:
+            GraphPERuntimeError: `best.pt` is damaged, or not of this run.
+        """
+
+        def read() -> dict[str, Any]:
+            content = load_checkpoint(self.run.best)
+            check_same_run(content, self.description, self.config, self.run.best)
+            if digest(content["model"]) != self.state.best_digest:
+                raise GraphPERuntimeError(f"{self.run.best} was changed by something else: start a new run")
+            return content
+
+        load_weights(self.model.module, agree(self.fabric, read), self.run.best)
+
+    def _interrupt(self, signal_number: int) -> None:
+        agree(self.fabric, lambda: None)  # the first device has saved
         raise Interrupted(
             f"stopped at epoch {self.state.epoch + 1}, step {self.state.step}, and saved; "
             f"go on with `graphpe train --resume {self.run.path}`",
-            stop.signal_number,
-        )
-
-
-def check_same_model(content: dict[str, object], description: str, path: str) -> None:
-    """Refuse a checkpoint of another model.
-
-    Raises:
-        GraphPERuntimeError: If the checkpoint was made by a model that describes itself otherwise.
-    """
-    if content["description"] != description:
-        raise GraphPERuntimeError(
-            f"{path} holds {content['description']}, not {description}; start a new run for another model"
+            signal_number,
         )

@@ -6,13 +6,19 @@ metrics.jsonl   one line an epoch
 last.pt         the newest state, to resume from
 best.pt         the weights of the best validation epoch
 summary.json    the result, once the run has finished
+
+The first two and the last carry a checksum of what they say; checkpoints have one of their own, and hold the options.
+One process works in a folder at a time: it holds its lock.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,12 @@ import yaml
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.storage.files import write_atomically
+from graphpe.storage.locking import locked
+
+_PROBE = ".writable"
+_CHECKSUM = "# checksum "
+_NUMBERS = ("valid", "test", "constant_valid", "constant_test")
+"""Numbers of a summary that may not be finite; JSON has null for those."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +56,11 @@ class RunFolder:
         try:
             if path is None:
                 path = cls._next_free(Path("runs"), name)
-            else:
-                if path.is_dir() and any(path.iterdir()):
-                    raise GraphPEValueError(
-                        f"{path} already holds files: resume that run with `--resume {path}`, or name another folder"
-                    )
-                path.mkdir(parents=True, exist_ok=True)
-            probe = path / ".writable"
+            path.mkdir(parents=True, exist_ok=True)
+            cls(path).check_unused()
+            probe = path / _PROBE
             write_atomically(probe, b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise GraphPERuntimeError(
                 f"cannot write the run folder {path}: {error.strerror or error}; name a writable one with --run"
@@ -80,8 +88,11 @@ class RunFolder:
         """
         run = cls(path)
         if not run.config_file.is_file():
+            started = (path / "task.json").is_file()
             raise GraphPEValueError(
-                f"{path} is not a run folder: it has no config.yaml; give the folder of a `graphpe train`"
+                f"{path} holds a run that ended before it began: start it again with `--run {path}`"
+                if started
+                else f"{path} is not a run folder: it has no config.yaml; give the folder of a `graphpe train`"
             )
         return run
 
@@ -113,30 +124,77 @@ class RunFolder:
         """The weights of the best validation epoch."""
         return self.path / "best.pt"
 
-    def discard_if_empty(self) -> None:
-        """Remove a folder that a failed start left without files."""
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
+    def check_unused(self) -> None:
+        """Refuse a folder that holds something; what a start that failed may have left there is nothing.
+
+        Raises:
+            GraphPEValueError: It holds something.
+        """
+        held = {entry.name for entry in self.path.iterdir()} - {path.name for path in self._leftovers()}
+        if held - {"task.json", _PROBE}:
+            raise GraphPEValueError(
+                f"{self.path} already holds files: resume that run with `--resume {self.path}`, or name another folder"
+            )
+
+    @contextmanager
+    def at_work(self, *, new: bool) -> Iterator[int | None]:
+        """Hold the folder's lock: for one process at a time. Files that a kill left half-written are removed.
+
+        Args:
+            new: Whether the run begins: where nothing comes of it, the folder is removed again.
+
+        Yields:
+            The lock, to hand to a process that may outlive this one.
+
+        Raises:
+            GraphPEValueError: It was to be new, but another process has begun a run there.
+            GraphPERuntimeError: Another process is at work there.
+        """
+        busy = f"another process is at work in {self.path}: wait for it, stop it, or name another folder"
+        try:
+            with locked(self.path, busy) as lock:
+                if new:
+                    self.check_unused()
+                for path in self._leftovers():
+                    path.unlink(missing_ok=True)
+                try:
+                    yield lock
+                finally:
+                    if new and self.path.is_dir() and not any(self.path.iterdir()):
+                        self.path.rmdir()
+        except FileNotFoundError as error:
+            raise GraphPERuntimeError(f"{error.filename or self.path} was removed by another process") from None
+
+    def _leftovers(self) -> list[Path]:
+        return list(self.path.glob(".*.part"))  # as `write_atomically` names them
 
     def write_config(self, config: TrainConfig) -> None:
         """Save the resolved options."""
-        self._write("config.yaml", yaml.safe_dump(config.as_dict(), sort_keys=False))
+        text = yaml.safe_dump(config.as_dict(), sort_keys=False)
+        self._write("config.yaml", f"{text}{_CHECKSUM}{_checksum(text)}\n")
 
     def read_config(self) -> TrainConfig:
         """The options the run was made with.
 
         Raises:
-            GraphPERuntimeError: If the file is damaged.
+            GraphPERuntimeError: If the file is damaged, or was edited.
         """
         try:
-            return TrainConfig(**yaml.safe_load(self.config_file.read_text()))
-        except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
+            text, mark, checksum = self.config_file.read_text(encoding="utf-8").partition(_CHECKSUM)
+            config = TrainConfig(**yaml.safe_load(text))
+        except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:200]
             raise GraphPERuntimeError(f"cannot read {self.config_file}: {reason}; start a new run") from None
+        if mark and checksum.strip() != _checksum(text):
+            raise GraphPERuntimeError(
+                f"{self.config_file} was changed after its run began: put it back, or start a new run with "
+                f"`graphpe train --config {self.config_file}`"
+            )
+        return config
 
     def write_task(self, state: dict[str, Any], fingerprint: str) -> None:
         """Save what the task's model ends are built from, and which data it was."""
-        self._write("task.json", json.dumps({"fingerprint": fingerprint, "state": state}))
+        self._write_json("task.json", {"fingerprint": fingerprint, "state": state})
 
     def read_task(self) -> tuple[dict[str, Any], str]:
         """The state of the task's model ends, and the fingerprint of its data.
@@ -144,30 +202,73 @@ class RunFolder:
         Raises:
             GraphPERuntimeError: If the file is missing or damaged.
         """
-        try:
-            content = json.loads((self.path / "task.json").read_text())
-            return content["state"], content["fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise GraphPERuntimeError(f"cannot read {self.path / 'task.json'}: {error}; start a new run") from None
+        content = self._read_json("task.json", ("state", "fingerprint"), "start a new run")
+        return content["state"], content["fingerprint"]
 
     def write_metrics(self, history: Sequence[dict[str, Any]]) -> None:
         """Save the record of every epoch. Rewritten whole, so that a resumed run holds no epoch twice."""
-        self._write("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in history))
+        self._write("metrics.jsonl", "".join(json.dumps(_finite(record)) + "\n" for record in history))
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Save the result of a finished run."""
-        self._write("summary.json", json.dumps(summary, indent=2) + "\n")
+        self._write_json("summary.json", _finite(summary))
 
     def read_summary(self) -> dict[str, Any] | None:
-        """The result, or None while the run has not finished."""
-        path = self.path / "summary.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        """The result, or None while the run has not finished.
+
+        Raises:
+            GraphPERuntimeError: If the file is damaged.
+        """
+        if not (self.path / "summary.json").is_file():
+            return None
+        advice = "remove it, and `graphpe train --resume` evaluates again"
+        summary = self._read_json("summary.json", _OF_A_SUMMARY, advice)
+        return summary | {name: math.nan for name in _NUMBERS if summary[name] is None}
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, sort_keys=True)
+        self._write(name, json.dumps({**content, "checksum": _checksum(text)}, indent=2) + "\n")
+
+    def _read_json(self, name: str, keys: Sequence[str], advice: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            checksum = content.pop("checksum", None)
+            if missing := [key for key in keys if key not in content]:
+                raise ValueError(f"it has no {missing[0]}")
+            if checksum is not None and checksum != _checksum(json.dumps(content, sort_keys=True)):
+                raise ValueError("its content is not what was written")
+        except FileNotFoundError:
+            raise GraphPERuntimeError(f"cannot read {path}: it is not there; {advice}") from None
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise GraphPERuntimeError(f"cannot read {path}: {reason}; {advice}") from None
+        return content
 
     def _write(self, name: str, content: str) -> None:
         try:
             write_atomically(self.path / name, content)
         except OSError as error:
+            again = f"resume with `graphpe train --resume {self.path}`"
             raise GraphPERuntimeError(
                 f"could not write {self.path / name}: {error.strerror or error}; free space or mend the folder, then "
-                f"resume with `graphpe train --resume {self.path}`"
+                f"{again if self.config_file.is_file() else 'give the same command again'}"
             ) from error
+
+
+_OF_A_SUMMARY = (
+    *("task", "encodings", "model", "metric", "maximize", "best_epoch", "epochs", "constant_prediction"),
+    *("parameters", "seconds_per_epoch", "seconds_before", "peak_bytes", "run"),
+    *_NUMBERS,
+)
+
+
+def _checksum(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _finite(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with null for numbers that are not finite, which JSON does not have."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in record.items()
+    }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+from graphpe.errors import GraphPERuntimeError
 
 
 @dataclass
@@ -12,12 +15,13 @@ class TrainState:
 
     Attributes:
         epoch: The epoch under way, from 0.
-        step: Steps made in this epoch.
+        step: Steps made in this epoch, on each device.
         total_steps: Steps made in all.
-        loss_sum: Sum of the training loss over the graphs of this epoch so far.
-        graphs_seen: Graphs of this epoch so far.
-        best_metric: Validation metric of the best epoch; None before the first.
+        loss_sum: Sum of the training loss over the graphs of this epoch so far, of all devices.
+        graphs_seen: Graphs of this epoch so far, of all devices.
+        best_metric: Validation metric of the best epoch, which is finite; None before the first.
         best_epoch: That epoch.
+        best_digest: Of its weights: `best.pt` belongs to this state where it holds these.
         seconds: Where the time of this epoch went: `load`, `step`, `evaluate`.
         history: The record of every finished epoch.
     """
@@ -29,8 +33,25 @@ class TrainState:
     graphs_seen: int = 0
     best_metric: float | None = None
     best_epoch: int = -1
+    best_digest: str = ""
     seconds: dict[str, float] = field(default_factory=lambda: {"load": 0.0, "step": 0.0, "evaluate": 0.0})
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: Any, path: Path) -> TrainState:
+        """The state that a checkpoint holds.
+
+        Raises:
+            GraphPERuntimeError: It is no state.
+        """
+        plain = cls().as_dict()
+        if not isinstance(values, dict) or values.keys() != plain.keys():
+            raise GraphPERuntimeError(f"{path} does not say where its run is; start a new run")
+        for each in fields(cls):
+            levels = (float, type(None)) if each.name == "best_metric" else (type(plain[each.name]), int)
+            if not isinstance(values[each.name], levels):
+                raise GraphPERuntimeError(f"{path} says {each.name}={values[each.name]!r}; start a new run")
+        return cls(**values)
 
     def as_dict(self) -> dict[str, Any]:
         """The state as plain values."""

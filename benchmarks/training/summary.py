@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 from collections.abc import Mapping
@@ -73,6 +74,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         f"{summary['parameters']:,} parameters; {spent['total']:.1f} s an epoch (load {spent['load']:.1f}, "
         f"step {spent['step']:.1f}, evaluate {spent['evaluate']:.1f}); before training: read {before['read']:.1f} s, "
         f"encode {before['encode']:.1f} s",
+        *([] if math.isfinite(summary["test"]) else ["the test predictions of the best epoch are not all finite"]),
         f"run folder {summary['run']}",
     ]
 

@@ -17,7 +17,7 @@ def user_cache() -> Path | None:
         return None
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
     """Replace `path` by `content`: a temporary file beside it, fsync, rename.
 
     Where anything fails (a full disk, a missing folder), the temporary file is removed, the old content stays and the

@@ -19,7 +19,7 @@ _PAUSE = 0.1
 
 
 @contextmanager
-def locked(folder: Path, busy: str, *, wait: float = 0.0) -> Iterator[None]:
+def locked(folder: Path, busy: str, *, wait: float = 0.0) -> Iterator[int | None]:
     """Hold the lock of a folder. Where the file system has no locks, nothing is locked.
 
     Args:
@@ -27,12 +27,15 @@ def locked(folder: Path, busy: str, *, wait: float = 0.0) -> Iterator[None]:
         busy: What to say when another process holds the lock.
         wait: Seconds in which the other may let go of it.
 
+    Yields:
+        The lock, a file descriptor: it is held until every copy of it is closed. None where there are no locks.
+
     Raises:
         GraphPERuntimeError: Another process holds it.
     """
     handle = acquire(folder, busy, wait=wait)
     try:
-        yield
+        yield handle
     finally:
         release(handle)
 

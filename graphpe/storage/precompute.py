@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
-from tqdm import tqdm
 
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import describe as describe_value
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Ints
 from graphpe.ogb import load_graph_dataset
+from graphpe.progress import progress_bar
 from graphpe.storage.chunks import written_keys
 from graphpe.storage.encoded import EncodedDataset
 from graphpe.storage.estimate import (
@@ -161,7 +161,7 @@ def _plan(graphs: PackedGraphs, transform: Any, device: torch.device, shard_grap
 
 def _encode(job: _Job, writer: StoreWriter, left: int, *, engine: Engine, workers: int, progress: bool) -> None:
     num_graphs = job.shards.bounds[-1]
-    bar = tqdm(
+    bar = progress_bar(
         total=num_graphs,
         initial=num_graphs - left,
         desc="encode",

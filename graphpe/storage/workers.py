@@ -199,7 +199,7 @@ def _encode_in_processes(shards: Shards, missing: Sequence[int], workers: int, p
     processes: list[_Process] = []
     try:
         # Children inherit ignored interrupts: Ctrl-C is for this process, which stops them.
-        with _interrupts_ignored(), _main_hidden(unless=b"__main__" in setup):
+        with _interrupts_ignored(), main_hidden(unless=b"__main__" in setup):
             for _ in range(workers):
                 processes.append(_Process(setup))
         busy: dict[Any, _Process] = {each.connection: each for each in processes}
@@ -253,7 +253,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _main_hidden(unless: bool) -> Iterator[None]:
+def main_hidden(unless: bool) -> Iterator[None]:
     """Start processes that do not run the caller's script again, unless the encoding is defined in it.
 
     They begin faster, take less memory, and the script needs no `if __name__ == "__main__":`.

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS, Probe
 from graphpe.benchmarks.tasks.generated.cache import Arrays
 from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.progress import progress_bar
 
 _CHUNK = 8
 _MASKED = -1
@@ -47,7 +47,7 @@ def generate_samples(
     clrs = require_clrs()
     logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of samples without end
     parts = []
-    with tqdm(
+    with progress_bar(
         total=sum(count for _, count, _ in counts), desc=algorithm, unit="sample", leave=False, disable=not progress
     ) as bar:
         for size, count, seed in counts:

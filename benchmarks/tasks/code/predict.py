@@ -11,8 +11,7 @@ import torch
 from graphpe.benchmarks.calls.build import build_encodings, build_model, build_task, split_encodings
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
-from graphpe.benchmarks.training.loop import check_same_model
+from graphpe.benchmarks.training.checkpoint import check_same_run, load_checkpoint, load_weights
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
@@ -55,8 +54,8 @@ def name_functions(run: RunFolder, paths: Sequence[Path], *, batch_size: int) ->
     of_nodes, of_pairs = split_encodings(transforms)
     model = build_model(config.model, adapter, transforms, encoder=config.encoder, bias=config.bias)
     content = load_checkpoint(run.best)
-    check_same_model(content, repr(model), str(run.best))
-    model.load_state_dict(content["model"])
+    check_same_run(content, repr(model), config, run.best)
+    load_weights(model, content, run.best)
     model.eval()
 
     functions, notes = task.functions(paths, adapter)

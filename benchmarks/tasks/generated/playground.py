@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from graphpe.arguments import check_choice, check_flags, check_integer, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
@@ -21,6 +20,7 @@ from graphpe.compiled.jit import compiled
 from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.progress import progress_bar
 
 Question = Literal["adjacency", "connectivity", "distance"]
 
@@ -120,7 +120,7 @@ class Playground(Task):
         graphs = PackedGraphs(edge_index=edge_index, ptr=ptr, edge_ptr=edge_ptr)
         answers = []
         starts = range(0, count, _CHUNK)
-        for start in tqdm(starts, desc=f"{part} answers", leave=False, disable=not progress):
+        for start in progress_bar(starts, desc=f"{part} answers", leave=False, disable=not progress):
             answers.append(_answers(graphs.select(slice(start, start + _CHUNK)), self.question))
         x = torch.zeros(graphs.num_nodes, 1, dtype=torch.long)
         return graphs.with_values(node={"x": x}, pair={"y": torch.cat(answers)[:, None]}), notes

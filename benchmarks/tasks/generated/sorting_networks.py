@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
 from graphpe.arguments import check_flags, check_integer, check_seed
 from graphpe.benchmarks.tasks.class_answers import ClassTargets
@@ -31,6 +30,7 @@ from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.inputs import SinusoidalNodes
+from graphpe.progress import progress_bar
 
 _VERSION = 1
 _PARTS = ("train", "valid", "test")
@@ -140,7 +140,7 @@ class SortingNetworks(Task):
         reverse = part != "train"
 
         def generate() -> Arrays:
-            with tqdm(total=count, desc=f"{part} networks", leave=False, disable=not progress) as bar:
+            with progress_bar(total=count, desc=f"{part} networks", leave=False, disable=not progress) as bar:
                 networks = generate_networks(count, wires, seed, workers=workers, progress=bar.update)
             arrays = {key: getattr(networks, key) for key in ("wires", "ptr", "first", "second")}
             if reverse:

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.ogb import molecule_categories
+from graphpe.progress import progress_bar
 
 _CHUNK = 100
 _SMALL = 500
@@ -128,7 +128,7 @@ def _read_all(smiles: Sequence[str], workers: int, progress: bool) -> Arrays:
     starts = range(0, len(smiles), _CHUNK)
     chunks = [(start, list(smiles[start : start + _CHUNK])) for start in starts]
     workers = workers or os.cpu_count() or 1
-    bar = partial(tqdm, total=len(chunks), desc="molecules", leave=False, disable=not progress, unit="x100")
+    bar = partial(progress_bar, total=len(chunks), desc="molecules", leave=False, disable=not progress, unit="x100")
     if workers == 1 or len(smiles) < _SMALL or multiprocessing.current_process().daemon:
         parts = [_read(chunk) for chunk in bar(chunks)]
     else:

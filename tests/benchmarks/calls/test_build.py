@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,8 @@ from torch_geometric.data import Data
 from graphpe import models as M
 from graphpe.benchmarks.calls.build import (
     build_encodings,
+    canonical_bias,
+    canonical_encoder,
     canonical_encodings,
     canonical_model,
     canonical_task,
@@ -77,3 +81,23 @@ def test_two_encodings_need_two_keys() -> None:
 def test_what_the_task_supplies_cannot_be_given_as_text() -> None:
     with pytest.raises(GraphPEValueError, match="no argument 'head'"):
         canonical_model("GraphTransformer(head=None)")
+
+
+@pytest.mark.parametrize(
+    ("build", "text", "expected"),
+    [
+        (canonical_model, "GraphTransformer(layers=100000)", "layers is 100000; it must be at most 1024"),
+        (canonical_model, "GRIT(width=30000, layers=20)", "training its 200,260,230,000 parameters takes 3,204.2 GB"),
+        (canonical_model, "GINE(width=4611686018427387904)", "cannot be built"),
+        (canonical_model, f"GINE(width={2**70})", "it must be at most"),
+        (canonical_encoder, "SignNet(layers=100000)", "layers is 100000; it must be at most 1024"),
+        (canonical_encoder, "SPE(hidden=10000000000)", "cannot be built"),
+        (canonical_bias, "PairBias(head='table', size=1000000000000)", "takes 16,000.0 GB"),
+    ],
+)
+def test_what_is_too_large_is_refused_before_it_takes_memory_or_time(
+    build: Callable[[str], str], text: str, expected: str
+) -> None:
+    with pytest.raises(GraphPEValueError, match=expected) as caught:
+        build(text)
+    assert "\n" not in str(caught.value)

@@ -134,6 +134,13 @@ def test_a_cell_that_fails_does_not_stop_the_others(
     (broken / "run" / "last.pt").write_bytes(weights)
     assert main([*more, "--quiet"]) == 0
     assert not (broken / "error.txt").exists()
+    summary = broken / "run" / "summary.json"
+    whole = summary.read_text()
+    summary.write_text(whole[:-9])
+    assert main(["report", str(tmp_path / "grid")]) == 0  # of the other cell
+    assert "damaged, and not in the tables: molesol" in (tmp_path / "grid" / "report" / "report.md").read_text()
+    assert main([*more, "--quiet"]) == 0
+    assert json.loads(summary.read_text())["test"] == json.loads(whole)["test"]
 
 
 def test_a_budget_of_parameters_from_yaml(options: list[str], tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from graphpe import transforms
@@ -57,3 +59,27 @@ def test_list_one_kind(capsys: pytest.CaptureFixture[str]) -> None:
 def test_list_something_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "task"]) == 2
     assert "nothing to list under 'task'; known: encodings, encoders, models, tasks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--resume", "~/run"],
+        ["train", "--resume=~/run"],
+        ["train", "--config=~/run.yaml"],
+        ["predict", "file.py", "--run", "~/run"],
+        ["report", "~/run"],
+    ],
+)
+def test_a_tilde_is_the_home_of_the_user(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(arguments) in (1, 2)
+    assert str(tmp_path / "run") in capsys.readouterr().err
+
+
+def test_numbers_that_no_array_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["train", "--seed", str(2**70)], ["predict", "a.py", "--batch-size", str(2**70)]):
+        assert main(arguments) == 2
+        assert f"is {2**70}; it must be at most" in capsys.readouterr().err

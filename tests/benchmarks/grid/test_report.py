@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,3 +95,38 @@ def test_two_tasks_of_one_name_have_pictures_of_their_own(tmp_path: Path) -> Non
     names = [path.name for path in write_report(found, tmp_path, command="graphpe grid")]
     assert names == ["runs.csv", "report.md", "zinc-heat.png", "zinc-cost.png", "zinc-2-heat.png", "zinc-2-cost.png"]
     assert "    graphpe grid" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("value", "which"),
+    [
+        (math.nan, "one"),
+        (math.inf, "a column"),
+        (-math.inf, "the column without"),
+        (math.nan, "a model"),
+        (math.inf, "all"),
+        (1e300, "a column"),
+    ],
+)
+def test_runs_that_are_not_finite_are_reported_and_named(tmp_path: Path, value: float, which: str) -> None:
+    hit = {
+        "one": lambda run: run.encoding == "good" and run.model == "GPS()" and run.seed == 1,
+        "a column": lambda run: run.encoding == "good",
+        "the column without": lambda run: run.encoding == "none",
+        "a model": lambda run: run.model == "GPS()",
+        "all": lambda run: True,
+    }[which]
+    made = [replace(run, test=value) if hit(run) else run for run in runs({"none": 0.0, "good": 0.2, "bad": -0.2})]
+    found = combine(made, [(run.task, run.encoding, run.model) for run in made])
+    files = write_report(found, tmp_path)
+    assert all(path.stat().st_size > 500 for path in files)
+    text = files[1].read_text()
+    assert text.count("- not finite: zinc") == (0 if math.isfinite(value) else sum(map(hit, made)))
+    rows = {result.encoding: result for result in encoding_results(found)}
+    if which == "one":
+        assert rows["good"].rank == 1  # among the models where it has a mean
+        assert rows["good"].p_value < 0.05
+        assert significance(found)["good", "GRIT()"] < 0.05
+    if which == "all":
+        assert np.isnan(rows["good"].rank)

@@ -15,9 +15,15 @@ from graphpe.errors import GraphPEValueError
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"clip": float("inf")}, "clip is inf; it must be finite"),
         ({"patience": -1}, "patience is -1; it must be 0 or more"),
+        ({"seed": 2**70}, f"seed is {2**70}; it must be at most"),
+        ({"max_nodes": 2**70}, f"max_nodes is {2**70}; it must be at most"),
+        ({"threads": 100_000}, "threads is 100000; it must be at most 1024"),
+        ({"devices": 2000}, "devices is 2000; it must be at most 1024"),
+        ({"epochs": 1.5}, "epochs is 1.5; it must be a whole number"),
+        ({"clip": "no"}, "clip is 'no'; it must be a number"),
     ],
 )
-def test_impossible_options_are_refused(options: dict[str, float], message: str) -> None:
+def test_impossible_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(GraphPEValueError, match=message):
         TrainConfig(**options)  # type: ignore[arg-type]
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 
+from graphpe.benchmarks.training import run_folder
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -67,12 +70,83 @@ def test_metrics_are_rewritten_whole(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 1}\n'
 
 
-def test_only_an_empty_folder_is_discarded(tmp_path: Path) -> None:
-    RunFolder(tmp_path / "missing").discard_if_empty()
+def test_only_an_empty_new_folder_is_removed_again(tmp_path: Path) -> None:
     kept = RunFolder.create(tmp_path / "kept", "task")
-    kept.write_summary({"a": 1})
-    kept.discard_if_empty()
-    assert kept.read_summary() == {"a": 1}
+    with kept.at_work(new=True):
+        kept.write_task({}, "a")
+    assert kept.read_task() == ({}, "a")
     empty = RunFolder.create(tmp_path / "empty", "task")
-    empty.discard_if_empty()
+    with empty.at_work(new=False):
+        pass
+    assert empty.path.exists()
+    with empty.at_work(new=True):
+        pass
     assert not empty.path.exists()
+
+
+def test_what_a_failed_start_left_is_no_dead_end(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", "task")
+    run.write_task({}, "a")  # then the disk was full
+    (run.path / ".config.yaml.x1.part").write_text("half")
+    with pytest.raises(GraphPEValueError, match="start it again with `--run"):
+        RunFolder.open(run.path)
+    with RunFolder.create(run.path, "task").at_work(new=True):
+        assert {path.name for path in run.path.iterdir()} == {"task.json"}
+    run.write_config(TrainConfig())
+    with pytest.raises(GraphPEValueError, match="already holds files: resume"):
+        RunFolder.create(run.path, "task")
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit of file sizes on this system")
+def test_the_advice_after_a_full_disk_can_be_followed(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", "task")
+    limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with run.at_work(new=True):
+            run.write_task({}, "a")
+            with pytest.raises(GraphPERuntimeError, match=r"could not write .*\.yaml.*give the same command again"):
+                run.write_config(TrainConfig())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    RunFolder.create(run.path, "task").write_config(TrainConfig())
+
+
+def test_a_second_run_in_one_folder_is_refused(tmp_path: Path) -> None:
+    first, second = (RunFolder.create(tmp_path / "run", "task") for _ in range(2))
+    with (
+        first.at_work(new=True),
+        pytest.raises(GraphPERuntimeError, match="another process is at work in"),
+        second.at_work(new=True),
+    ):
+        pass
+    second.path.mkdir(exist_ok=True)
+    with first.at_work(new=True):
+        first.write_config(TrainConfig())
+    with pytest.raises(GraphPEValueError, match="already holds files"), second.at_work(new=True):
+        pass
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "task.json", "summary.json"])
+def test_no_flipped_bit_changes_what_is_read(tmp_path: Path, name: str) -> None:
+    run = RunFolder.create(tmp_path / "run", "task")
+    numbers = dict.fromkeys(("valid", "test", "constant_valid", "constant_test"), 0.25)
+    plain = {key: 1 for key in run_folder._OF_A_SUMMARY} | numbers
+    run.write_config(TrainConfig(seed=3))
+    run.write_task({"words": ["a", "b"]}, "f")
+    run.write_summary(plain)
+    read = {"config.yaml": run.read_config, "task.json": run.read_task, "summary.json": run.read_summary}[name]
+    path, whole, right = run.path / name, (run.path / name).read_bytes(), read()
+    refused = 0
+    for bit in range(0, 8 * len(whole), 23):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(bytes(damaged))
+        try:
+            found = read()
+        except GraphPERuntimeError:
+            refused += 1
+        else:
+            assert found == right or (name == "summary.json" and found | right == found)
+    assert refused > len(whole) // 4

@@ -17,13 +17,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from graphpe.benchmarks.tasks.code.source.corpus import Corpus, merge_files
 from graphpe.benchmarks.tasks.code.source.files import SourceTree, digest_files
 from graphpe.benchmarks.tasks.code.source.parse import PARSER_VERSION, ParsedFile, parse_source
 from graphpe.benchmarks.tasks.code.source.store import load_corpus, save_corpus
 from graphpe.errors import GraphPEError, GraphPERuntimeError
+from graphpe.progress import progress_bar
 
 SMALL = 500_000
 """Bytes of source that one process parses sooner than others would start."""
@@ -73,7 +72,7 @@ def read_corpus(
     files: list[tuple[str, ParsedFile]] = []
     skipped = list(tree.unreadable)
     results = _parse_all([file.path for file in tree.files], partial(parse_file, dataflow=dataflow), workers)
-    bar = tqdm(results, total=len(tree.files), desc="parse", unit="file", leave=False, disable=not progress)
+    bar = progress_bar(results, total=len(tree.files), desc="parse", unit="file", leave=False, disable=not progress)
     for file, result in zip(tree.files, bar, strict=True):
         if isinstance(result, ParsedFile):
             files.append((file.shown, result))
