@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import random
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
+from graphpe.compiled.jit import everything_compiled
 
 torch.set_num_threads(1)
 
@@ -54,6 +57,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return _default_rng(seeds.spawn(1)[0] if seed is None else seed)
 
     np.random.default_rng = default_rng
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_code() -> Iterator[None]:
+    """Tests are about compiled code, on small graphs, too; `test_first_call.py`: what runs until it is there."""
+    with everything_compiled():
+        yield
 
 
 def _find_shared_data() -> Path | None:

@@ -23,17 +23,12 @@ from graphpe.benchmarks.calls.text import (
     parse_call,
     public_classes,
 )
+from graphpe.benchmarks.catalogue import ENCODER_SUPPLIED, SUPPLIED
 from graphpe.benchmarks.memory import first_line, memory_limit
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding, SpectralEncoding
-
-SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "head")
-"""Parameters of an architecture that come from the task and its encodings, never from a text."""
-
-ENCODER_SUPPLIED = ("key", "k", "width", "eigenvalues_key", "mask_key", "complex", "potentials")
-"""Parameters of an encoder of eigenvectors that come from the encoding and the architecture."""
 
 BIAS_SUPPLIED = ("key", "heads", "channels", "unreachable")
 """Parameters of a `PairBias` that come from the encoding and the architecture."""

@@ -6,14 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from graphpe.benchmarks.calls.build import build_encodings, build_task
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
-from graphpe.benchmarks.tasks.user.torch_file import load_graphs
-from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import load_graph_dataset
-from graphpe.storage.precompute import PAIR_LIMIT, SHARD_GRAPHS, precompute
-from graphpe.storage.workers import Engine
-from graphpe.transforms.compose import Compose
 
 EXAMPLES = """
 examples:
@@ -22,9 +15,6 @@ examples:
   graphpe encode --data "python-source(graph='ast')" --encodings "MagneticLaplacianPE(k=8)" --out encoded
 the same command goes on after Ctrl-C, a crash or a kill; graphpe.EncodedDataset("encoded") reads the result
 """
-
-
-_FILES = (".pt", ".pth", ".csv", ".parquet", ".json")
 
 
 def add_encode(parser: CommandParser) -> None:
@@ -45,8 +35,10 @@ def add_encode(parser: CommandParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes that encode; 0: this one (Ray: one a CPU)")
     parser.add_argument("--engine", type=str, default="local", help="local, or ray for a Ray cluster")
     parser.add_argument("--device", type=str, default="cpu", help="cpu or cuda")
-    parser.add_argument("--shard_graphs", type=int, default=SHARD_GRAPHS, help="graphs written and checked together")
-    parser.add_argument("--pair_limit", type=int, default=PAIR_LIMIT, help="bytes that pair encodings may take")
+    parser.add_argument(
+        "--shard_graphs", type=int, default=None, help="graphs written and checked at once (default: 1024)"
+    )
+    parser.add_argument("--pair_limit", type=int, default=None, help="bytes pair encodings may take (default: 4 GiB)")
     parser.add_argument("--cache", type=str, default=None, help="folder for parsed data (default: the user's cache)")
     parser.add_argument("--quiet", action="store_true", help="print only the folder of the result")
 
@@ -54,6 +46,13 @@ def add_encode(parser: CommandParser) -> None:
 def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Encode a dataset onto disk, or go on with it, and print where it is."""
     values = parser.values(arguments)
+    # Imported here, so that `--help` is quick: torch and PyG take seconds.
+    from graphpe.benchmarks.calls.build import build_encodings
+    from graphpe.benchmarks.named_graphs import read_graphs
+    from graphpe.storage.precompute import precompute
+    from graphpe.storage.workers import Engine
+    from graphpe.transforms.compose import Compose
+
     for name in ("data", "encodings"):
         if not values[name]:
             raise UsageError(f"--{name} is missing")
@@ -70,30 +69,9 @@ def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
         device=values["device"],
         workers=values["workers"],
         engine=engine,
-        shard_graphs=values["shard_graphs"],
-        pair_limit=values["pair_limit"],
         progress=not values["quiet"],
+        **{name: values[name] for name in ("shard_graphs", "pair_limit") if values[name] is not None},
     )
     if values["quiet"]:
         print(dataset.root)
     return 0
-
-
-def read_graphs(data: str, root: Path, *, cache: Path | None, quiet: bool) -> PackedGraphs:
-    """The graphs that `--data` names.
-
-    Raises:
-        GraphPEError: There are none, or they cannot be read.
-    """
-    if data.startswith("ogbg-"):
-        return PackedGraphs.from_dataset(load_graph_dataset(data, root, progress=not quiet).dataset)
-    path = Path(data).expanduser()
-    if path.exists() or path.suffix in _FILES:
-        graphs, notes = load_graphs(path)
-        if notes and not quiet:
-            print("\n".join(notes))
-        return graphs
-    loaded = build_task(data).load(cache=cache, progress=not quiet)
-    if not quiet:
-        print("\n".join(loaded.notes))
-    return loaded.graphs

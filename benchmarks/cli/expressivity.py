@@ -6,10 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphpe.benchmarks.calls.build import build_encodings
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError
-from graphpe.benchmarks.expressivity.pairs import DATASETS, DEFAULT_ENCODINGS, Verdict, compare, read_sets
-from graphpe.benchmarks.expressivity.table import as_csv, as_markdown
+from graphpe.benchmarks.expressivity_sets import DATASETS, DEFAULT_ENCODINGS
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.progress import progress_bar
 from graphpe.storage.files import write_atomically
@@ -38,6 +36,12 @@ def add_expressivity(parser: CommandParser) -> None:
 def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Count the pairs of graphs that encodings tell apart, and print or write a table."""
     values = parser.values(arguments)
+    # Imported here, so that `--help` is quick: torch and PyG take seconds.
+
+    from graphpe.benchmarks.calls.build import build_encodings
+    from graphpe.benchmarks.expressivity.pairs import Verdict, compare, read_sets
+    from graphpe.benchmarks.expressivity.table import as_csv, as_markdown
+
     if not values["data"]:
         raise UsageError("--data is missing")
     out = None if values["out"] is None else Path(values["out"]).expanduser()

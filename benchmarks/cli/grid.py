@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-import torch
-
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.cli.report import report_lines
 from graphpe.benchmarks.grid.cell import Cell
-from graphpe.benchmarks.grid.cells import Skipped, grid_cells
 from graphpe.benchmarks.grid.config import GridConfig
-from graphpe.benchmarks.grid.engine import run_cells, run_cells_on_ray
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError
 from graphpe.progress import progress_bar
@@ -94,6 +90,11 @@ def _run(
     cache: Path | None,
     quiet: bool,
 ) -> int:
+    # Imported here, so that `--help` is quick: torch and PyG take seconds.
+
+    from graphpe.benchmarks.grid.cells import Skipped, grid_cells
+    from graphpe.benchmarks.grid.engine import run_cells, run_cells_on_ray
+
     listed = list(grid_cells(grid, common, root, workers=workers, cache=cache, progress=not quiet))
     cells = [each for each in listed if isinstance(each, Cell)]
     notes = [
@@ -131,6 +132,8 @@ def _run(
 
 
 def _check_devices(grid: GridConfig, common: TrainConfig) -> None:
+    import torch  # here, so that `--help` is quick
+
     if common.accelerator == "cuda" and not grid.gpus:
         raise UsageError("--accelerator cuda needs --gpus, the number of GPUs that cells share")
     if grid.engine == "local" and grid.gpus > torch.cuda.device_count():

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
-from graphpe.benchmarks.tasks.code.predict import NamedFunction, name_functions
 from graphpe.benchmarks.training.run_folder import RunFolder
 
 
@@ -27,6 +26,9 @@ examples:
 def run_predict(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Print every function's own name beside the predicted one."""
     values = parser.values(arguments)
+    # Imported here, so that `--help` is quick: torch and PyG take seconds.
+    from graphpe.benchmarks.tasks.code.predict import name_functions
+
     if values["batch_size"] < 1:
         raise UsageError(f"batch_size is {values['batch_size']}; it must be at least 1")
     named = expanded(values["run"])
@@ -39,15 +41,15 @@ def run_predict(parser: CommandParser, arguments: Sequence[str]) -> int:
         return 0
     for note in notes:
         print(note)
-    print("\n".join(_table(functions)))
+    print("\n".join(_table([(each.where, each.name, each.predicted) for each in functions])))
     return 0
 
 
-def _table(functions: Sequence[NamedFunction]) -> list[str]:
-    where_width = min(max(len(function.where) for function in functions), 60)
-    name_width = min(max(len(function.name) for function in functions), 30)
+def _table(functions: Sequence[tuple[str, str, Sequence[tuple[str, float]]]]) -> list[str]:
+    where_width = min(max(len(where) for where, _, _ in functions), 60)
+    name_width = min(max(len(name) for _, name, _ in functions), 30)
     lines = [f"{'function':<{where_width}}  {'name':<{name_width}}  predicted (probability)"]
-    for function in functions:
-        guess = " ".join(f"{token} ({probability:.2f})" for token, probability in function.predicted)
-        lines.append(f"{function.where:<{where_width}}  {function.name:<{name_width}}  {guess or '(nothing)'}")
+    for where, name, predicted in functions:
+        guess = " ".join(f"{token} ({probability:.2f})" for token, probability in predicted)
+        lines.append(f"{where:<{where_width}}  {name:<{name_width}}  {guess or '(nothing)'}")
     return lines

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from graphpe.benchmarks.cli.parser import CommandParser, expanded
 from graphpe.benchmarks.grid.cell import Cell
-from graphpe.benchmarks.grid.report import write_report
 from graphpe.benchmarks.grid.results import combine, grid_folders, read_run
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.reading import read_text
@@ -45,6 +44,8 @@ def report_lines(root: Path, out: Path) -> list[str]:
     Raises:
         GraphPEValueError: No cell is finished.
     """
+    from graphpe.benchmarks.grid.report import write_report  # here, so that `--help` is quick: it draws pictures
+
     listed = root / "cells.txt"
     cells = everything = grid_folders(root)
     if listed.is_file():  # the newest grid's cells, in its order; others are of a grid that was changed

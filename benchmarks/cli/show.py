@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphpe.benchmarks.calls.build import build_encodings
-from graphpe.benchmarks.cli.encode import read_graphs
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
-from graphpe.drawing.plotting import plot_encoding
 from graphpe.errors import GraphPERuntimeError
-from graphpe.storage.encoded import EncodedDataset
 from graphpe.storage.files import write_atomically
 from graphpe.storage.store import JOURNAL, MANIFEST
 
@@ -45,6 +41,12 @@ examples:
 def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Draw an encoding of one graph into a file, and print its name."""
     values = parser.values(arguments)
+    # Imported here, so that `--help` is quick: torch and PyG take seconds.
+    from graphpe.benchmarks.calls.build import build_encodings
+    from graphpe.benchmarks.named_graphs import read_graphs
+    from graphpe.drawing.plotting import plot_encoding
+    from graphpe.storage.encoded import EncodedDataset
+
     out = Path(values["out"]).expanduser()
     if out.suffix.removeprefix(".") not in _FORMATS:
         raise UsageError(f"--out is {values['out']!r}; it must end with {', '.join('.' + name for name in _FORMATS)}")

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightning_fabric.utilities.rank_zero import rank_zero_only
-
 from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
 from graphpe.benchmarks.training.run_folder import RunFolder
-from graphpe.benchmarks.training.summary import summary_lines
 
 EXAMPLES = """
 examples:
@@ -47,6 +43,12 @@ def add_train(parser: CommandParser) -> None:
 def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Train, or go on training, and print the result."""
     values = parser.values(arguments)
+    # Imported here, so that `--help` is quick: torch and PyG take seconds.
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
+    from graphpe.benchmarks.training.summary import summary_lines
+
     given = parser.given(arguments)
     path, resume_path, workers, cache, quiet = (
         values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet")

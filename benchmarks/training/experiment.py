@@ -37,6 +37,7 @@ from graphpe.benchmarks.training.ranks import agree, contact
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.benchmarks.training.summary import summarise
+from graphpe.compiled.jit import everything_compiled
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 
@@ -151,7 +152,8 @@ def _finished(job: Job, fabric: Fabric) -> dict[str, Any] | None:
 def train_in(job: Job, fabric: Fabric) -> dict[str, Any]:
     """Train in a run folder whose lock is held, on the device of this process."""
     advice = "lower batch_size, bound max_nodes or max_pairs, or take a smaller model; what was saved before is kept"
-    with memory_errors(advice):
+    # Compiled from the first step on: a run gives the same bits on a machine that has compiled nothing yet.
+    with memory_errors(advice), everything_compiled():
         return _train_in(
             job.run,
             job.config,

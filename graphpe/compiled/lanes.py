@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.simd import Vector, broadcast, call, inline, ir, pointer
 
 LANES = 8
@@ -164,7 +164,7 @@ def any_lane(context, mask):  # type: ignore[no-untyped-def]
     return types.boolean(_mask), emit
 
 
-@compiled
+@machine_code
 def empty_lanes(elements: int) -> Any:
     """A flat array of `elements` times eight numbers that starts at a multiple of 64 bytes, not initialised."""
     room = np.empty(LANES * (elements + 1), np.float64)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.structure.adjacency import Ints
 
 # Rows of more entries are eliminated last: with each neighbour that is eliminated, they would be read once.
@@ -39,7 +39,7 @@ def estimate_fill(indptr: Ints, indices: Ints) -> Fill:
     return Fill(core, _widest_level(pool, begin, length, gone) + hubs)
 
 
-@compiled
+@machine_code
 def _eliminate_low(indptr: Ints, indices: Ints, most: int, hub: int) -> tuple[Ints, Ints, Ints, NDArray[np.bool_], int]:
     """Eliminate rows while they have at most `most` entries, lowest first.
 
@@ -110,7 +110,7 @@ def _eliminate_low(indptr: Ints, indices: Ints, most: int, hub: int) -> tuple[In
     return pool, begin, length, gone, hubs
 
 
-@compiled
+@machine_code
 def _widest_level(pool: Ints, begin: Ints, length: Ints, gone: NDArray[np.bool_]) -> int:
     """The most nodes at one distance from a node at the rim of its component."""
     size = len(gone)

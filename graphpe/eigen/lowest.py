@@ -16,7 +16,8 @@ Measured on one core with AVX-512, syntax trees with token edges, microseconds p
 
 One graph alone costs the interleaved solver what eight do. Dense graphs fill up when they are factored, which the
 number of their edges tells before anything is done. The choice depends on the graph alone, never on the batch, so that
-a graph gets the same eigenvectors everywhere.
+a graph gets the same eigenvectors everywhere; except that LAPACK takes the place of what is not compiled yet (see
+`graphpe.compiled.jit`), which for repeated eigenvalues gives another basis of the same space.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from graphpe.compiled.jit import compiled
 from graphpe.eigen.batched.eigh import KnownModes, Solved, dense_eigenpairs, dense_spectrum
 from graphpe.eigen.batched.eight_at_once import interleaved_eigenpairs, interleaved_spectrum
-from graphpe.eigen.batched.sparse import lowest_by_shift_invert
+from graphpe.eigen.batched.sparse import is_worth_it, lowest_by_shift_invert
 from graphpe.eigen.large import lowest_by_eigsh
 from graphpe.structure.laplacian import Entries, Floats, Ints
 
@@ -68,6 +69,8 @@ def lowest_eigenpairs(
     n = sizes[chosen]
     suits = on_cpu & (n >= _SPARSE_FROM) & (n < _LARGE_FROM) & (entries <= _MOST_ENTRIES_PER_ROW * n)
     suits &= n - known.count[chosen] >= _LEAST_ROWS_PER_VECTOR * k
+    if suits.any() and not is_worth_it(operator, int((n[suits] ** 2).sum())):
+        suits &= n >= _DENSE_BELOW
     found = lowest_by_shift_invert(operator, ptr, k, known, chosen[suits]) if suits.any() else {}
     small = on_cpu & ~suits & (n < _INTERLEAVED_BELOW)
     solved = interleaved_eigenpairs(operator, ptr, k, known, chosen[small])

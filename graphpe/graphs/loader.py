@@ -14,7 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphpe.arguments import check_flags, check_integer
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import compiled, everything_compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
 
@@ -245,7 +245,8 @@ class PackedLoader:
                 selected = selected.to(self.device, non_blocking=True)
             if self.transform is not None:
                 try:
-                    selected = self.transform(selected)
+                    with everything_compiled():  # the same batches on every machine
+                        selected = self.transform(selected)
                 except GraphRangeError as error:
                     raise error.at(int(chunk[0][error.graph])) from None
             if len(chunk) == 1:

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import compiled, compiled_by_steps
 from graphpe.structure.adjacency import Floats, Ints
 
 Bools = NDArray[np.bool_]
@@ -113,7 +113,8 @@ def _seeded(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return state
 
 
-@compiled
+# A random walk finds a new node of a path of n nodes after n^2 steps.
+@compiled_by_steps(lambda indptr, indices, weight, ptr, *others: np.diff(ptr).max(initial=0) * len(indices))
 def wilson(
     indptr: Ints, indices: Ints, weight: Floats, ptr: Ints, label: Ints, is_tree: Bools, key: NDArray[np.uint64]
 ) -> tuple[Ints, Floats]:

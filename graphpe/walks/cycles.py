@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import compiled, compiled_by_steps, everything_compiled
 from graphpe.cycle_effort import check_effort
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -18,6 +18,9 @@ from graphpe.structure.plan import Plan
 
 MOST_STEPS = 1 << 31
 """Steps of the search for cycles in one graph after which it is given up: about ten seconds."""
+
+_FEW_STEPS = 1 << 16
+"""Steps that Python takes where nothing is compiled yet: the size of a graph does not tell how many there are."""
 
 
 def cycle_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
@@ -48,7 +51,11 @@ def cycle_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
     ptr = packed.ptr.numpy(force=True)
     core = partial(_core, matrix.indptr, matrix.indices)
     check_effort(matrix.indptr, matrix.indices, ptr, max_length, MOST_STEPS, core)
-    counts, failed = _count_cycles(matrix.indptr, matrix.indices, ptr, max_length, MOST_STEPS)
+    arguments = matrix.indptr, matrix.indices, ptr, max_length
+    counts, failed = _count_cycles(*arguments, _FEW_STEPS)
+    if failed >= 0:
+        with everything_compiled():
+            counts, failed = _count_cycles(*arguments, MOST_STEPS)
     if failed >= 0:
         raise GraphPEValueError(
             f"graph {failed} has too many paths of up to {max_length} nodes to count its cycles: lower max_length "
@@ -156,7 +163,7 @@ def _core(indptr: Ints, indices: Ints) -> np.ndarray:
     return alive
 
 
-@compiled
+@compiled_by_steps(lambda indptr, indices, ptr, max_length: np.diff(ptr).max(initial=0) * len(indices) * max_length / 2)
 def _count_walks(indptr: Ints, indices: Ints, ptr: Ints, max_length: int) -> np.ndarray:
     counts = np.zeros((len(indptr) - 1, max_length - 2))
     half = (max_length + 1) // 2

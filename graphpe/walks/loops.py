@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import compiled, compiled_by_steps
 from graphpe.structure.adjacency import Floats, Ints
 
 _LANES = 8  # columns of a block are a multiple of it where that costs little, so that vector loops have no remainder
@@ -129,7 +129,9 @@ def symmetric_graphs(
     return out
 
 
-@compiled
+@compiled_by_steps(
+    lambda ptr, indptr, indices, *others: np.diff(ptr).max(initial=0) * len(indices) * others[-2]  # walk_length
+)
 def returns(
     ptr: Ints,
     indptr: Ints,
@@ -198,7 +200,7 @@ def _column_sums(a: Floats, b: Floats, out: Floats) -> None:
             out[c] += a[i, c] * b[i, c]
 
 
-@compiled
+@compiled_by_steps(lambda ptr, indptr, indices, weight, walk_length: len(indices) * walk_length)
 def visits(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, walk_length: int) -> Floats:
     """Where walks that begin anywhere are after 1, ..., walk_length steps, from the rows of P^T: `[N, walk_length]`."""
     out = np.zeros((ptr[-1], walk_length))
@@ -214,7 +216,7 @@ def visits(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, walk_length: 
     return out
 
 
-@compiled
+@compiled_by_steps(lambda ptr, *others: np.diff(ptr).max(initial=0) ** 2 * ptr[-1])
 def pagerank(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, restart: float, tolerance: float) -> Floats:
     """The solution of x = restart / n + (1 - restart) P^T x of each graph, from the rows of P^T: `[N]`."""
     out = np.empty(ptr[-1])

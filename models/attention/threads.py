@@ -13,21 +13,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.compiled.jit import compiles_everything
 from graphpe.compiled.threads import one_blas_thread
 from graphpe.models.attention.pairs import PairSet
 
+# Pairs (of four graphs of 25 nodes) up to which the reference runs instead of passes that take 7 to 15 seconds to
+# compile, once on a machine; a step then takes 70 ms instead of 25 (GRIT, 4 layers of width 64). The number of pairs
+# alone decides, never what has been compiled before: the same steps give the same bits everywhere.
+_FEW_PAIRS = 2560
 _PAIRS_PER_THREAD = 2000  # handing work to a thread costs what about a hundred pairs do
 
 
 def compiled_runs(*tensors: Tensor) -> bool:
-    """Whether the compiled passes take these: float32 or float64 on a CPU, rows of a multiple of eight numbers."""
+    """Whether the compiled passes take these: float32 or float64 on a CPU, rows of a multiple of eight numbers.
+
+    The first tensor is of pairs; see `enough_pairs`.
+    """
     first = tensors[0]
     return (
         first.dtype in (torch.float32, torch.float64)
         and first.shape[1] % 8 == 0
+        and enough_pairs(first.shape[0])
         and all(x.device.type == "cpu" and x.dtype == first.dtype for x in tensors)
         and not torch.is_autocast_enabled("cpu")
     )
+
+
+def enough_pairs(number: int) -> bool:
+    """Whether there are enough pairs for the compiled passes; always, where everything is compiled."""
+    return number > _FEW_PAIRS or compiles_everything()
 
 
 def parts_of(pairs: PairSet) -> list[tuple[int, int]]:

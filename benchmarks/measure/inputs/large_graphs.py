@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.structure.laplacian import laplacian, magnetic_laplacian
 from graphpe.unpickling import load_pickle
 
@@ -82,7 +82,7 @@ def barabasi_albert(size: int, generator: np.random.Generator, links: int = 4) -
     return Graph("Barabasi-Albert", size, ends[:, ends[0] != ends[1]])
 
 
-@compiled
+@machine_code
 def _attach(draws: Edges, links: int) -> Edges:
     """Tail and head of each link, one after the other: the head is any end before it, hence one with its degree."""
     ends = np.empty(2 * len(draws), np.int64)

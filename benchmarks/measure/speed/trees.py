@@ -33,7 +33,7 @@ from torch_geometric.data import Data
 from graphpe.benchmarks.measure.harness import machine, parser, take_turns
 from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.inputs.large_graphs import Graph, real_graphs
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.trees import (
     Cosine,
@@ -206,7 +206,7 @@ def search_from(tree: TreeIntegrator, field: Tensor, sources: int) -> NDArray[np
     return _search(forest.parent, forest.subtree, forest.length, field.numpy()[forest.order], sources, 0.5)
 
 
-@compiled
+@machine_code
 def _search(
     parent: NDArray[np.int64],
     count: NDArray[np.int64],

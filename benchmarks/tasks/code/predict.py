@@ -13,6 +13,7 @@ from graphpe.benchmarks.tasks import PythonSource
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.checkpoint import check_same_run, load_checkpoint, load_weights
 from graphpe.benchmarks.training.run_folder import RunFolder
+from graphpe.compiled.jit import everything_compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
 
@@ -33,6 +34,7 @@ class NamedFunction:
 
 
 @torch.no_grad()
+@everything_compiled()  # as the model was trained
 def name_functions(run: RunFolder, paths: Sequence[Path], *, batch_size: int) -> tuple[list[NamedFunction], list[str]]:
     """Name every function below `paths` with the best weights of a run.
 

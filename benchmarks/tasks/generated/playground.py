@@ -16,7 +16,7 @@ from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.splitmix import random_below, random_uniform, start_stream
 from graphpe.benchmarks.tasks.pair_level import PairAdapter, PairDistances, PairLabels, PairTargets
 from graphpe.benchmarks.tasks.task import Task
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
@@ -156,7 +156,7 @@ def random_digraphs(count: int, nodes: tuple[int, int], degrees: tuple[float, ..
     return {"edge_index": local + np.repeat(ptr[:-1], edge_sizes), "ptr": ptr, "edge_ptr": edge_ptr}
 
 
-@compiled
+@machine_code
 def _digraphs(start: int, stop: int, least: int, most: int, degrees: Any, acyclic: bool, seed: Any) -> Any:
     sizes, edge_sizes = np.zeros(stop - start, np.int64), np.zeros(stop - start, np.int64)
     edges = np.empty((2, (stop - start) * most * (most - 1)), np.int64)

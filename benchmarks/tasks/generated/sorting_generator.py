@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphpe.benchmarks.tasks.generated.splitmix import random_below, start_stream
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 
 MAX_WIRES = 20
 MAX_OPERATORS = 512
@@ -93,7 +93,7 @@ def sorting(networks: Networks, *, reverse: bool = False, workers: int = 1) -> N
         return np.concatenate(list(pool.map(test, chunks)))
 
 
-@compiled
+@machine_code
 def _apply(vectors: Any, size: int, stamp: Any, mark: int, i: int, j: int) -> Any:
     """Apply an operator to `vectors[:size]` and drop repeats; the new size. `stamp` tells what is in the list."""
     bit_i, bit_j = 1 << i, 1 << j
@@ -109,7 +109,7 @@ def _apply(vectors: Any, size: int, stamp: Any, mark: int, i: int, j: int) -> An
     return kept
 
 
-@compiled
+@machine_code
 def _sorted_vectors(wires: int) -> Any:
     """What a sorted vector looks like for each number of ones."""
     out = np.zeros(wires + 1, np.int64)
@@ -118,7 +118,7 @@ def _sorted_vectors(wires: int) -> Any:
     return out
 
 
-@compiled
+@machine_code
 def _generate(ids: Any, least: int, most: int, seed: Any) -> Any:
     """Wires, lengths and operators of the networks `ids`."""
     wires_of, lengths = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
@@ -166,7 +166,7 @@ def _generate(ids: Any, least: int, most: int, seed: Any) -> Any:
     return wires_of, lengths, first[:total].copy(), second[:total].copy()
 
 
-@compiled
+@machine_code
 def _test(ids: Any, wires_of: Any, ptr: Any, first: Any, second: Any, reverse: bool) -> Any:
     out = np.empty(len(ids), np.bool_)
     most = 0

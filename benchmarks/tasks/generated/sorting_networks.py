@@ -26,7 +26,7 @@ from graphpe.benchmarks.tasks.generated.sorting_generator import (
 )
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.task import Task
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.inputs import SinusoidalNodes
@@ -185,7 +185,7 @@ def network_graphs(networks: Networks, *, order: bool = False) -> PackedGraphs:
     )
 
 
-@compiled
+@machine_code
 def _edges(wires: Any, ptr: Any, first: Any, second: Any) -> Any:
     """An edge to each operator from the one before it on each of its wires."""
     edges, edge_ptr = np.empty((2, 2 * len(first)), np.int64), np.zeros(len(ptr), np.int64)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 
 
-@compiled
+@machine_code
 def start_stream(state: Any, seed: Any, number: int) -> None:
     """Begin the stream `number` of a seed; `state` is one uint64 in an array."""
     state[0] = seed
@@ -17,7 +17,7 @@ def start_stream(state: Any, seed: Any, number: int) -> None:
     random_bits(state)
 
 
-@compiled
+@machine_code
 def random_bits(state: Any) -> Any:
     """The next 64 random bits."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -27,13 +27,13 @@ def random_bits(state: Any) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
-@compiled
+@machine_code
 def random_below(state: Any, bound: int) -> Any:
     """A random integer in [0, bound), for bounds much smaller than 2^50."""
     return np.int64((random_bits(state) >> np.uint64(11)) % np.uint64(bound))
 
 
-@compiled
+@machine_code
 def random_uniform(state: Any) -> Any:
     """A random number in [0, 1)."""
     return np.float64(random_bits(state) >> np.uint64(11)) * 2.0**-53

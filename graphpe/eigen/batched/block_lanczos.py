@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.lanes import LANES, empty_lanes, load, store
 from graphpe.eigen.batched.lane_blocks import Modes, Small, orthonormalise, set_identity, whiten
 from graphpe.eigen.batched.ldl import Inverse, solve_lanes
@@ -23,7 +23,7 @@ from graphpe.structure.adjacency import Floats
 _POWER = 5
 
 
-@compiled
+@machine_code
 def extend(
     basis: Floats, projected: NDArray[Any], small: Small, inverse: Inverse, modes: Modes, first: int, blocks: int
 ) -> int:
@@ -84,7 +84,7 @@ def extend(
         couple(projected, coupling, done)
 
 
-@compiled
+@machine_code
 def couple(projected: NDArray[Any], coupling: NDArray[Any], done: int) -> None:
     """Write what couples the last of the blocks that are done to the next one."""
     at = LANES * done

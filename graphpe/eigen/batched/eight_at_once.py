@@ -6,7 +6,8 @@ assembled from their entries into interleaved triangles and tridiagonalised, and
 are computed and transformed back.
 
 What a graph gets does not depend, bit for bit, on the graphs beside it. The residuals and the orthogonality of every
-graph are checked, and what fails is left to LAPACK.
+graph are checked, and what fails is left to LAPACK; so is everything, until compiling these loops is worth it (see
+`graphpe.compiled.jit`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import is_ready, machine_code
 from graphpe.compiled.lanes import LANES, empty_lanes, full, load, multiply_add, select, store
 from graphpe.eigen.batched.eigh import KnownModes, Solved, dense_eigenpairs, dense_spectrum
 from graphpe.eigen.batched.householder import (
@@ -32,6 +33,9 @@ from graphpe.structure.laplacian import Entries, Floats, Ints
 # Of the norm of the operator; LAPACK's residuals are of this size at 10^4 nodes.
 _RESIDUAL = 1e-12
 _ORTHOGONALITY = 1e-11
+
+WORTH_COMPILING = 1 << 22
+"""Entries of dense matrices that LAPACK solves in a process before solvers are compiled: about a second of its work."""
 
 
 class _Targets(NamedTuple):
@@ -106,10 +110,15 @@ def _solve(
     entry_ptr = np.searchsorted(row, ptr)
     vectors, values = vectors.reshape(-1), values.reshape(-1)
     mode = known.vector.astype(value.dtype, copy=False)
-    _solve_groups(
+    arguments = (
         row, col, _parts(value), _parts(diagonal), entry_ptr, ptr, _parts(mode), known.component, known.shift,
         order, *targets, _parts(vectors), values,
     )  # fmt: skip
+    # On a few graphs these loops gain nothing over LAPACK, however often they are called.
+    entries = int((np.diff(ptr)[order] ** 2).sum()) if len(order) >= LANES else 0
+    if not is_ready(_solve_groups, entries, WORTH_COMPILING, *arguments):
+        return order
+    _solve_groups(*arguments)
     good = _verify(row, col, value, diagonal, entry_ptr, ptr, order, *targets, vectors, values)
     return order[~good]
 
@@ -119,7 +128,7 @@ def _parts(array: NDArray[Any]) -> Floats:
     return np.ascontiguousarray(array).view(np.float64).reshape(len(array), array.dtype.itemsize // 8)
 
 
-@compiled
+@machine_code
 def _solve_groups(
     row: Ints,
     col: Ints,
@@ -190,7 +199,7 @@ def _solve_groups(
                         vectors[place[g] + i * stride[g] + j, part] = vector[at]
 
 
-@compiled
+@machine_code
 def _scale(
     value: Floats, diagonal: Floats, shift: float, first: int, last: int, first_row: int, last_row: int
 ) -> float:
@@ -204,7 +213,7 @@ def _scale(
     return math.ldexp(1.0, -math.frexp(largest)[1])
 
 
-@compiled
+@machine_code
 def _assemble_modes(
     mode: Floats, component: Ints, ptr: Ints, group: Ints, n: int, shift: Any, scratch: Any, a: Any
 ) -> None:
@@ -237,7 +246,7 @@ def _assemble_modes(
             at += parts
 
 
-@compiled
+@machine_code
 def _verify(
     row: Ints,
     col: Ints,

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.lanes import full, load, multiply_add, select, square_root, store
 
 # Squares of norms below this are inaccurate or zero; the matrix is of norm 1.
 _NOTHING = 1e-280
 
 
-@compiled
+@machine_code
 def tridiagonalise(a: Any, n: int, diagonal: Any, beside: Any, tau: Any, scratch: Any) -> None:
     """Real symmetric matrices. 4/3 n^3 flops.
 
@@ -134,7 +134,7 @@ def tridiagonalise(a: Any, n: int, diagonal: Any, beside: Any, tau: Any, scratch
         old, new = new, old
 
 
-@compiled
+@machine_code
 def back_transform(a: Any, n: int, tau: Any, k: int, vectors: Any) -> None:
     """Q times the k vectors `[k, n]`, in place: 4 k n^2 / 2 flops; `a` and `tau` as `tridiagonalise` leaves them."""
     zero = full(0.0)
@@ -167,7 +167,7 @@ def back_transform(a: Any, n: int, tau: Any, k: int, vectors: Any) -> None:
                 store(vectors, z_0 + c, multiply_add(s_0, load(a, row + c), load(vectors, z_0 + c)))
 
 
-@compiled
+@machine_code
 def tridiagonalise_complex(a: Any, n: int, diagonal: Any, beside: Any, tau: Any, phase: Any, scratch: Any) -> None:
     """Complex Hermitian matrices: real and imaginary part of entry e are elements 2 e and 2 e + 1. 16/3 n^3 flops.
 
@@ -278,7 +278,7 @@ def tridiagonalise_complex(a: Any, n: int, diagonal: Any, beside: Any, tau: Any,
         old, new = new, old
 
 
-@compiled
+@machine_code
 def _updated(a: Any, entry: int, scratch: Any, old_r: int, w_r: int, old_c: int, w_c: int) -> Any:
     """Real and imaginary part of a - old_r conj(w_c) - w_r conj(old_c)."""
     re, im = load(a, entry), load(a, entry + 1)
@@ -288,7 +288,7 @@ def _updated(a: Any, entry: int, scratch: Any, old_r: int, w_r: int, old_c: int,
     return re - (x_re * y_re + x_im * y_im), im - (x_im * y_re - x_re * y_im)
 
 
-@compiled
+@machine_code
 def back_transform_complex(a: Any, n: int, tau: Any, phase: Any, k: int, real: Any, vectors: Any) -> None:
     """Q D times the k real vectors `[k, n]`, into `vectors` `[k, 2 n]`; 16 k n^2 / 2 flops."""
     zero = full(0.0)

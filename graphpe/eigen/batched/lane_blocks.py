@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.lanes import LANES, empty_lanes, full, load, multiply_add, spread, store
 from graphpe.structure.adjacency import Floats, Ints
 
@@ -55,7 +55,7 @@ def small_matrices() -> Small:
     return Small(matrices, matrices.view(np.float64), empty_lanes(3 * LANES))
 
 
-@compiled
+@machine_code
 def orthonormalise(x: Floats, before: int, size: int, modes: Modes, sums: Floats, small: Small) -> bool:
     """Make a block orthonormal and orthogonal to the modes and to the blocks before it; False where it is dependent.
 
@@ -87,7 +87,7 @@ def orthonormalise(x: Floats, before: int, size: int, modes: Modes, sums: Floats
     return True
 
 
-@compiled
+@machine_code
 def whiten(x: Floats, at: int, size: int, modes: Modes, sums: Floats, small: Small) -> bool:
     """Make a block orthogonal to the modes and orthonormal, up to the square of its condition; False beyond that.
 
@@ -103,7 +103,7 @@ def whiten(x: Floats, at: int, size: int, modes: Modes, sums: Floats, small: Sma
     return True
 
 
-@compiled
+@machine_code
 def _project(x: Floats, at: int, mode: Floats, label: Ints, sums: Floats) -> None:
     """Take the parts along the modes off the block."""
     if len(sums) == 0:
@@ -144,7 +144,7 @@ def _project(x: Floats, at: int, mode: Floats, label: Ints, sums: Floats) -> Non
             store(x, at + 2 * j + 1, multiply_add(re, s_im, multiply_add(im, s_re, load(x, at + 2 * j + 1))))
 
 
-@compiled
+@machine_code
 def gram(x: Floats, a: int, b: int, size: int, parts: int, lanes: Floats, out: Floats) -> None:
     """The product A^H B of the blocks at a and b."""
     zero = full(0.0)
@@ -188,7 +188,7 @@ def gram(x: Floats, a: int, b: int, size: int, parts: int, lanes: Floats, out: F
                     out[r + i, 2 * m + part] = lanes[LANES * (4 * part + i) + m]
 
 
-@compiled
+@machine_code
 def _as_lanes(h: Floats, sign: float, parts: int, lanes: Floats) -> None:
     """Rows of a small matrix as lanes: real parts, imaginary parts, and these with the other sign."""
     for r in range(LANES):
@@ -199,7 +199,7 @@ def _as_lanes(h: Floats, sign: float, parts: int, lanes: Floats) -> None:
                 lanes[LANES * (2 * LANES + r) + m] = -number  # the imaginary part comes last
 
 
-@compiled
+@machine_code
 def accumulate(x: Floats, a: int, b: int, size: int, parts: int, sign: float, lanes: Floats, h: Floats) -> None:
     """B <- B + sign A h for the blocks at a and b, with h `[8, 16]`."""
     _as_lanes(h, sign, parts, lanes)
@@ -236,7 +236,7 @@ def accumulate(x: Floats, a: int, b: int, size: int, parts: int, sign: float, la
                 store(x, b + 2 * j + 1, im)
 
 
-@compiled
+@machine_code
 def _combine(x: Floats, b: int, size: int, parts: int, lanes: Floats, h: Floats) -> None:
     """B <- B h for the block at b."""
     _as_lanes(h, 1.0, parts, lanes)
@@ -256,7 +256,7 @@ def _combine(x: Floats, b: int, size: int, parts: int, lanes: Floats, h: Floats)
         store(x, b + parts * j, re)
 
 
-@compiled
+@machine_code
 def set_identity(h: NDArray[Any]) -> None:
     """Ones on the diagonal, zeros elsewhere."""
     h[:] = 0
@@ -264,7 +264,7 @@ def set_identity(h: NDArray[Any]) -> None:
         h[i, i] = 1
 
 
-@compiled
+@machine_code
 def _add_product(h: NDArray[Any], upper: NDArray[Any], out: NDArray[Any]) -> None:
     """Add h times an upper triangle."""
     for i in range(LANES):
@@ -273,7 +273,7 @@ def _add_product(h: NDArray[Any], upper: NDArray[Any], out: NDArray[Any]) -> Non
                 out[i, m] += h[i, p] * upper[p, m]
 
 
-@compiled
+@machine_code
 def _multiply_upper(left: NDArray[Any], right: NDArray[Any]) -> None:
     """Right <- left right, both upper triangles."""
     for i in range(LANES):
@@ -284,7 +284,7 @@ def _multiply_upper(left: NDArray[Any], right: NDArray[Any]) -> None:
             right[i, m] = entry
 
 
-@compiled
+@machine_code
 def _invert(gram: NDArray[Any], inverse: NDArray[Any]) -> bool:
     """The Cholesky factor R of gram = R^H R, in place, and its inverse; False where gram is singular to rounding."""
     for i in range(LANES):

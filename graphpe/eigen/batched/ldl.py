@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.lanes import full, load, multiply_add, store
 from graphpe.structure.adjacency import Floats, Ints
 
@@ -95,7 +95,7 @@ def invert(structure: Structure, factors: Factors) -> Inverse:
     return Inverse(structure.columns, structure.rows, lower, 1 / factors.pivot)
 
 
-@compiled
+@machine_code
 def _eliminate(indptr: Ints, indices: Ints, most: int) -> tuple[Ints, Ints, Ints, bool]:
     """The graph after each elimination is kept as lists of neighbours in one pool; a list that grows moves to its end.
 
@@ -170,7 +170,7 @@ def _eliminate(indptr: Ints, indices: Ints, most: int) -> tuple[Ints, Ints, Ints
     return order, start, rows[: start[size]].copy(), True
 
 
-@compiled
+@machine_code
 def _link(u: int, degree: int, first: Ints, after: Ints, before: Ints) -> None:
     head = first[degree]
     after[u], before[u] = head, -1
@@ -179,7 +179,7 @@ def _link(u: int, degree: int, first: Ints, after: Ints, before: Ints) -> None:
     first[degree] = u
 
 
-@compiled
+@machine_code
 def _unlink(u: int, degree: int, first: Ints, after: Ints, before: Ints) -> None:
     if before[u] >= 0:
         after[before[u]] = after[u]
@@ -189,7 +189,7 @@ def _unlink(u: int, degree: int, first: Ints, after: Ints, before: Ints) -> None
         before[after[u]] = before[u]
 
 
-@compiled
+@machine_code
 def _sort_columns(start: Ints, rows: Ints, columns: Ints, place: Ints) -> None:
     """Nodes to positions, ascending within each column; and the column of each entry."""
     for j in range(len(start) - 1):
@@ -203,7 +203,7 @@ def _sort_columns(start: Ints, rows: Ints, columns: Ints, place: Ints) -> None:
             columns[e] = j
 
 
-@compiled
+@machine_code
 def _factorise(
     indptr: Ints, indices: Ints, data: NDArray[Any], order: Ints, place: Ints, start: Ints, rows: Ints, shift: float
 ) -> tuple[NDArray[Any], Floats, float]:
@@ -251,7 +251,7 @@ def _factorise(
     return lower, pivot, growth
 
 
-@compiled
+@machine_code
 def solve_lanes(inverse: Inverse, x: Floats, at: int) -> None:
     """Solve L D L^H x = b for eight right-hand sides, in place.
 

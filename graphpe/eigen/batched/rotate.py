@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.lanes import LANES, empty_lanes, full, load, multiply_add, store
 from graphpe.eigen.batched.lane_blocks import Modes, Small, accumulate, gram, orthonormalise, set_identity
 from graphpe.eigen.batched.ldl import Inverse, solve_lanes
@@ -21,7 +21,7 @@ from graphpe.structure.adjacency import Floats, Ints
 _SOLVES = 5
 
 
-@compiled
+@machine_code
 def polish(
     x: Floats,
     first: int,
@@ -74,7 +74,7 @@ def polish(
     return True
 
 
-@compiled
+@machine_code
 def rotate(
     x: Floats,
     first: int,
@@ -131,7 +131,7 @@ def rotate(
     return residual, skew
 
 
-@compiled
+@machine_code
 def _lift(
     x: Floats, source: int, target: int, size: int, parts: int, coefficients: NDArray[Any], b: int, small: Small
 ) -> None:
@@ -146,7 +146,7 @@ def _lift(
         accumulate(x, source + t * block, target, size, parts, 1.0, small.lanes, small.numbers[2])
 
 
-@compiled
+@machine_code
 def _apply(
     indptr: Ints, indices: Ints, data: Floats, place: Ints, parts: int, x: Floats, source: int, target: int
 ) -> None:

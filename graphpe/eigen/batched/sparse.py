@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import is_ready, machine_code
 from graphpe.compiled.lanes import LANES, empty_lanes
 from graphpe.eigen.batched.block_lanczos import couple, extend
 from graphpe.eigen.batched.eigh import KnownModes
-from graphpe.eigen.batched.eight_at_once import interleaved_eigenpairs
+from graphpe.eigen.batched.eight_at_once import WORTH_COMPILING, interleaved_eigenpairs
 from graphpe.eigen.batched.lane_blocks import Modes, Small, small_matrices
 from graphpe.eigen.batched.ldl import Inverse, SparseRows, Structure, eliminate, factorise, invert
 from graphpe.eigen.batched.rotate import polish, rotate
@@ -110,6 +110,11 @@ def lowest_by_shift_invert(
         ]
         found.update(_solve([task for task in tasks if task is not None], k, small))
     return found
+
+
+def is_worth_it(operator: Entries, entries: int) -> bool:
+    """Whether these loops are compiled, or worth compiling for matrices of so many entries, if they were dense."""
+    return is_ready(_rows, entries, WORTH_COMPILING, *operator, 0, 1, 0, 1)
 
 
 def _solve(tasks: list[_Task], k: int, small: Small) -> Iterator[tuple[int, tuple[Floats, NDArray[Any]]]]:
@@ -244,7 +249,7 @@ def _complete(matrix: SparseRows, structure: Structure, values: Floats, known: i
     return below == known + int(np.count_nonzero(values < level))
 
 
-@compiled
+@machine_code
 def _rows(
     row: Ints, col: Ints, value: NDArray[Any], diagonal: NDArray[Any], start: int, stop: int, first: int, last: int
 ) -> tuple[Ints, Ints, NDArray[Any]]:
@@ -264,7 +269,7 @@ def _rows(
     return indptr, indices, data
 
 
-@compiled
+@machine_code
 def _modes(mode: Floats, component: Ints, start: int, order: Ints) -> tuple[Floats, Ints, int]:
     """The modes of the block at row `start` by position, their supports numbered from 0."""
     size, parts = len(order), mode.shape[1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.lanes import (
     LANES,
     absolute,
@@ -37,7 +37,7 @@ _RESIDUAL_AT_LAST = 1024 * _EPS
 _PARALLEL = 0.1
 
 
-@compiled
+@machine_code
 def eigenvalues(diagonal: Any, beside: Any, size: Any, n: int, values: Any, square: Any, scratch: Any) -> None:
     """All eigenvalues, ascending, to absolute accuracy: the square-root-free QL iteration of Pal, Walker and Kahan.
 
@@ -140,7 +140,7 @@ def eigenvalues(diagonal: Any, beside: Any, size: Any, n: int, values: Any, squa
     _sort(values, n)
 
 
-@compiled
+@machine_code
 def _sort(values: Any, n: int) -> None:
     """Bubbles: QL leaves the values almost in order."""
     for last in range(n - 1, 0, -1):
@@ -157,7 +157,7 @@ def _sort(values: Any, n: int) -> None:
             break
 
 
-@compiled
+@machine_code
 def eigenvectors(
     diagonal: Any, beside: Any, size: Any, wanted: Any, n: int, k: int, values: Any, vectors: Any, scratch: Any
 ) -> None:
@@ -247,7 +247,7 @@ def eigenvectors(
                 store(vectors, j * n + i, select(done, load(vectors, j * n + i), full(np.nan)))
 
 
-@compiled
+@machine_code
 def _factorise(diagonal: Any, beside: Any, value: Any, smallest: Any, n: int, scratch: Any) -> None:
     """LU factors of T - value I with partial pivoting; pivots below `smallest` are replaced by it.
 
@@ -279,7 +279,7 @@ def _factorise(diagonal: Any, beside: Any, value: Any, smallest: Any, n: int, sc
     store(scratch, inverse + n - 1, one / select(absolute(pivot) < smallest, smallest, pivot))
 
 
-@compiled
+@machine_code
 def _normalise(scratch: Any, x: int, n: int) -> None:
     """Scale to unit norm."""
     even, odd = full(0.0), full(0.0)
@@ -294,7 +294,7 @@ def _normalise(scratch: Any, x: int, n: int) -> None:
         store(scratch, x + i, scale * load(scratch, x + i))
 
 
-@compiled
+@machine_code
 def _orthogonalise(scratch: Any, x: int, product: int, vectors: Any, j: int, n: int) -> Any:
     """Take the parts along the first j vectors off; the largest of their coefficients."""
     largest = full(0.0)
@@ -326,7 +326,7 @@ def _orthogonalise(scratch: Any, x: int, product: int, vectors: Any, j: int, n: 
     return largest
 
 
-@compiled
+@machine_code
 def _larger(a: Any, b: Any) -> Any:
     """The larger modulus."""
     a, b = absolute(a), absolute(b)

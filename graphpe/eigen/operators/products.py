@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.simd import add_scaled, load, scale, store
 from graphpe.eigen.operators.base import MatrixOperator, Operator
 
@@ -153,7 +153,7 @@ def multiply(products: Products, block: Tensor) -> Tensor:
     return products.unpack(products.step(1.0, packed, 0.0, 0.0, torch.zeros_like(packed)), block)
 
 
-@compiled
+@machine_code
 def _real_rows(
     start: Any, col: Any, value: Any, x: Any, z: Any, m: Any, a: Any, b: Any, c: Any, first: Any, last: Any
 ) -> None:
@@ -196,7 +196,7 @@ def _real_rows(
             g += GROUP
 
 
-@compiled
+@machine_code
 def _complex_rows(
     start: Any, col: Any, value: Any, x: Any, z: Any, m: Any, a: Any, b: Any, c: Any, first: Any, last: Any
 ) -> None:

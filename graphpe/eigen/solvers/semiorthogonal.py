@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.eigen.operators.base import MatrixOperator, Operator
 from graphpe.structure.adjacency import Floats
 
@@ -222,7 +222,7 @@ class Space:
         self._span = (0, self.size)
 
 
-@compiled
+@machine_code
 def _multiply(
     start: Any, col: Any, value: Any, x: Vector, beta: float, y: Vector, out: Vector, first: int, last: int
 ) -> float:
@@ -245,14 +245,14 @@ def _norm(vector: Vector) -> float:
     return float(np.vdot(vector, vector).real) ** 0.5
 
 
-@compiled
+@machine_code
 def _subtract(z: Vector, x: Vector, alpha: float) -> None:
     """Write z - alpha x over z."""
     for i in range(len(z)):
         z[i] -= alpha * x[i]
 
 
-@compiled
+@machine_code
 def _overlaps(
     alpha: Floats,
     beta: Floats,
@@ -301,7 +301,7 @@ def _overlaps(
     return worst
 
 
-@compiled
+@machine_code
 def _exceeding(overlaps: Floats, count: int, least: float) -> tuple[int, int]:
     """From the first to after the last overlap above `least`."""
     first, last = count, 0

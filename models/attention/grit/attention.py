@@ -40,7 +40,7 @@ from graphpe.models.attention.grit.reference import (
 )
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_attention, check_shapes
-from graphpe.models.attention.threads import flat, parts_of, run_parts
+from graphpe.models.attention.threads import enough_pairs, flat, parts_of, run_parts
 
 
 def grit_attention(
@@ -130,6 +130,7 @@ def _compiled_runs(z: Tensor, *others: Tensor) -> bool:
         z.dtype in (torch.float32, torch.float64)
         and all(x.device.type == "cpu" and x.dtype == z.dtype for x in (z, *others))
         and not torch.is_autocast_enabled("cpu")
+        and enough_pairs(z.shape[0])
     )
 
 

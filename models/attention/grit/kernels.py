@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.simd import (
     exponential,
     load,
@@ -44,7 +44,7 @@ def block_rows(width: int) -> int:
     return SEGMENT * max(1, min(8, _PRODUCT // (2 * SEGMENT * width * width)))
 
 
-@compiled
+@machine_code
 def _features(
     p: Any, q: Any, base: Any, i: Any, source: Any, query: Any, key: Any, scale: Any, feature: Any, bias: Any, head: Any
 ) -> None:
@@ -65,7 +65,7 @@ def _features(
             store(features, at, positive(plus(root, plus(load(features, at, head), b_f))))
 
 
-@compiled
+@machine_code
 def _drop(feature: Any, keep: Any, keep_scale: Any, dropped: Any, first: Any) -> None:
     """`feature` with dropout in `dropped`; the mask of its first row is that of pair `first`."""
     rows, width = feature.shape
@@ -74,7 +74,7 @@ def _drop(feature: Any, keep: Any, keep_scale: Any, dropped: Any, first: Any) ->
             dropped[row, c] = feature[row, c] * keep_scale if keep[(first + row) * width + c] else 0
 
 
-@compiled
+@machine_code
 def forward_rows(
     first_node: Any,
     last_node: Any,
@@ -204,7 +204,7 @@ def forward_rows(
             count += rows
 
 
-@compiled
+@machine_code
 def backward_rows(
     first_node: Any,
     last_node: Any,

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.simd import exponential, load, plus, spread, store, times, total
 
 LANES = 8
 BLOCK = 256  # pairs: a few arrays of D numbers each fit the second-level cache
 
 
-@compiled
+@machine_code
 def block_end(first: Any, last: Any, ptr: Any) -> Any:
     """The node after those whose pairs, together, are one block: at least one node."""
     end = first + 1
@@ -30,7 +30,7 @@ def block_end(first: Any, last: Any, ptr: Any) -> Any:
     return end
 
 
-@compiled
+@machine_code
 def longest_block(first: Any, last: Any, ptr: Any) -> Any:
     """The most pairs in a block."""
     most = 0
@@ -41,7 +41,7 @@ def longest_block(first: Any, last: Any, ptr: Any) -> Any:
     return most
 
 
-@compiled
+@machine_code
 def _sum_rows(p: Any, q: Any, rows: Any, width: Any, weight: Any, heads: Any, out: Any, at: Any, wide: Any) -> None:
     """Of pairs p to q, for each head, the sum of weight times row: `[H, D]` in `out` from `at` on."""
     step, zero = len(wide), spread(weight[0] - weight[0], wide)
@@ -69,7 +69,7 @@ def _sum_rows(p: Any, q: Any, rows: Any, width: Any, weight: Any, heads: Any, ou
             c += step
 
 
-@compiled
+@machine_code
 def _add_sums(p: Any, q: Any, rows: Any, width: Any, weight: Any, heads: Any, of: Any, at: Any, wide: Any) -> None:
     """To pairs p to q is added the sum over heads of weight times a row of `[H, D]` in `of` from `at` on."""
     step = len(wide)
@@ -98,7 +98,7 @@ def _add_sums(p: Any, q: Any, rows: Any, width: Any, weight: Any, heads: Any, of
             c += step
 
 
-@compiled
+@machine_code
 def _softmax(p: Any, q: Any, heads: Any, weight: Any, top: Any, bound: Any, one: Any, scratch: Any, eight: Any) -> None:
     """Softmax over pairs p to q, for each head, of `weight`, in place."""
     numbers = (q - p) * heads
@@ -124,7 +124,7 @@ def _softmax(p: Any, q: Any, heads: Any, weight: Any, top: Any, bound: Any, one:
             weight[p * heads + at + h] = scratch[at + h] * top[h]
 
 
-@compiled
+@machine_code
 def forward_rows(
     first: Any,
     last: Any,
@@ -189,7 +189,7 @@ def forward_rows(
         first = end
 
 
-@compiled
+@machine_code
 def backward_rows(
     first: Any,
     last: Any,

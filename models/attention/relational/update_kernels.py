@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.simd import (
     load,
     minus,
@@ -29,7 +29,7 @@ from graphpe.compiled.simd import (
 BLOCK = 256  # pairs: a few arrays of D numbers each fit the second-level cache
 
 
-@compiled
+@machine_code
 def _centre(
     size: Any,
     x: Any,
@@ -63,7 +63,7 @@ def _centre(
         inverse[row] = one / np.sqrt(total(s) * share + eps)
 
 
-@compiled
+@machine_code
 def _scale(size: Any, x: Any, at: Any, inverse: Any, scale: Any, shift: Any, out: Any, width: Any, lanes: Any) -> None:
     """Rows of `out` from `at` on, from the centred rows of `x` there: over their deviation, times scale, plus shift."""
     for row in range(size):
@@ -73,7 +73,7 @@ def _scale(size: Any, x: Any, at: Any, inverse: Any, scale: Any, shift: Any, out
             store(out, at + row * width + c, plus(value, load(shift, c, lanes)))
 
 
-@compiled
+@machine_code
 def _reversed_rows(
     start: Any, stop: Any, reverse: Any, rows: Any, width: Any, out: Any, step: Any, shift: Any, lanes: Any
 ) -> None:
@@ -89,7 +89,7 @@ def _reversed_rows(
                 store(out, at + c, zero)
 
 
-@compiled
+@machine_code
 def update_rows(
     first: Any,
     last: Any,
@@ -153,7 +153,7 @@ def update_rows(
         _scale(size, z, start * width, inverse, scale_2, shift_2, z, width, lanes)
 
 
-@compiled
+@machine_code
 def _normalisation_back(
     size: Any,
     grad: Any,
@@ -187,7 +187,7 @@ def _normalisation_back(
             store(grad_bias, c, plus(load(grad_bias, c, lanes), g))
 
 
-@compiled
+@machine_code
 def update_back_rows(
     first: Any,
     last: Any,
@@ -280,7 +280,7 @@ def update_back_rows(
                 store(grad_target, i + c, plus(load(grad_target, i + c, lanes), s))
 
 
-@compiled
+@machine_code
 def mix_back_rows(
     first: Any,
     last: Any,

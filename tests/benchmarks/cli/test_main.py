@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         capsys.readouterr().err
         == "graphpe: error: unknown command 'trian'; known: train, predict, encode, expressivity, show, grid, report, "
-        "list\n"
+        "list, warmup\n"
     )
 
 
@@ -83,3 +85,19 @@ def test_numbers_that_no_array_takes(capsys: pytest.CaptureFixture[str]) -> None
     for arguments in (["train", "--seed", str(2**70)], ["predict", "a.py", "--batch-size", str(2**70)]):
         assert main(arguments) == 2
         assert f"is {2**70}; it must be at most" in capsys.readouterr().err
+
+
+def test_help_and_lists_import_nothing_heavy() -> None:
+    code = """
+import sys
+from graphpe.benchmarks.cli.main import COMMANDS, main
+for arguments in (["--help"], ["--version"], ["list"], *([name, "--help"] for name in COMMANDS)):
+    try:
+        assert main(arguments) == 0
+    except SystemExit as stopped:
+        assert not stopped.code
+    print([name for name in ("torch", "torch_geometric", "numba", "scipy", "matplotlib") if name in sys.modules],
+          file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stderr.splitlines()) == {"[]"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.lanes import (
     LANES,
     absolute,
@@ -19,7 +19,7 @@ from graphpe.compiled.lanes import (
 )
 
 
-@compiled
+@machine_code
 def every_operation(a, b, out):
     x, y = load(a, 1), load(b, 0)
     store(out, 0, x + y)

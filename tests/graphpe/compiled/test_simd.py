@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import machine_code
 from graphpe.compiled.simd import (
     exponential,
     load,
@@ -23,7 +23,7 @@ from graphpe.compiled.simd import (
 )
 
 
-@compiled
+@machine_code
 def _every_function(x: Any, y: Any, out: Any, sums: Any, bound: Any, smallest: Any, length: Any) -> None:
     for at in range(0, len(x), len(length)):
         prefetch(x, at + 1_000_000)

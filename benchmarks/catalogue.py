@@ -1,0 +1,175 @@
+"""What encodings, encoders, models and tasks there are, read from their source: a list of names imports no torch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import graphpe
+from graphpe.lazy import stub_imports
+
+SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "head")
+"""Parameters of an architecture that come from the task and its encodings, never from a text."""
+
+ENCODER_SUPPLIED = ("key", "k", "width", "eigenvalues_key", "mask_key", "complex", "potentials")
+"""Parameters of an encoder of eigenvectors that come from the encoding and the architecture."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a list.
+
+    Attributes:
+        name: What it is called in a text.
+        about: The first line of its docstring.
+        call: The call that builds it, with its defaults.
+    """
+
+    name: str
+    about: str
+    call: str
+
+
+def encodings() -> list[Entry]:
+    """Every encoding."""
+    return [
+        each.entry()
+        for each in _public("graphpe.transforms", "__init__.pyi")
+        if any(base.name == "Encoding" for base in each.lineage())
+    ]
+
+
+def models() -> list[Entry]:
+    """Every architecture: what takes a `node_encoder`."""
+    return [
+        each.entry(without=SUPPLIED)
+        for each in _public("graphpe.models", "__init__.pyi")
+        if "node_encoder" in each.parameters()
+    ]
+
+
+def encoders() -> list[Entry]:
+    """Every encoder of eigenvectors: what is told whether vectors are complex."""
+    return [
+        each.entry(without=(*SUPPLIED, *ENCODER_SUPPLIED))
+        for each in _public("graphpe.models", "__init__.pyi")
+        if {"k", "complex"} <= each.parameters().keys()
+    ]
+
+
+def tasks() -> list[Entry]:
+    """Every task."""
+    return [each.entry() for each in _public("graphpe.benchmarks.tasks", "__init__.py")]
+
+
+@dataclass(frozen=True)
+class _Class:
+    """A class as it stands in its source."""
+
+    module: str
+    name: str
+
+    def entry(self, without: tuple[str, ...] = ()) -> Entry:
+        """Its line in a list; `without` are parameters that are supplied from elsewhere."""
+        arguments = [
+            name if default is None else f"{name}={default}"
+            for name, default in self.parameters().items()
+            if name not in without
+        ]
+        about = (ast.get_docstring(self.definition()) or "").split("\n")[0].rstrip(".")
+        return Entry(self.text_name(), about, f"{self.name}({', '.join(arguments)})")
+
+    def definition(self) -> ast.ClassDef:
+        """Its syntax tree."""
+        return next(
+            node for node in _tree(self.module).body if isinstance(node, ast.ClassDef) and node.name == self.name
+        )
+
+    def lineage(self) -> Iterator[_Class]:
+        """The class, then its ancestors in graphpe, nearest first."""
+        yield self
+        local = {node.name for node in _tree(self.module).body if isinstance(node, ast.ClassDef)}
+        for base in self.definition().bases:
+            if isinstance(base, ast.Name) and base.id in local:
+                yield from _Class(self.module, base.id).lineage()
+            elif isinstance(base, ast.Name) and _imports(self.module).get(base.id, "").startswith("graphpe."):
+                yield from _Class(_imports(self.module)[base.id], base.id).lineage()
+
+    def text_name(self) -> str:
+        """The `name` that a task gives itself, else the name of the class."""
+        for target, value in _assignments(self.definition().body):
+            if target == "name" and isinstance(value, ast.Constant):
+                return str(value.value)
+        return self.name
+
+    def parameters(self) -> dict[str, str | None]:
+        """The parameters of its constructor, with their defaults as they are printed; None for one that has none."""
+        for each in self.lineage():
+            for node in each.definition().body:
+                if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    return each._arguments(node.args)
+        fields: dict[str, str | None] = {}  # a dataclass: those of the bases come first
+        for each in reversed(list(self.lineage())):
+            for node in each.definition().body:
+                if isinstance(node, ast.AnnAssign) and not ast.unparse(node.annotation).startswith("ClassVar"):
+                    fields[ast.unparse(node.target)] = None if node.value is None else each._printed(node.value)
+        return fields
+
+    def _arguments(self, arguments: ast.arguments) -> dict[str, str | None]:
+        positional = [*arguments.posonlyargs, *arguments.args][1:]
+        missing: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
+        defaults = [*missing, *arguments.defaults, *arguments.kw_defaults]
+        return {
+            argument.arg: None if default is None else self._printed(default)
+            for argument, default in zip([*positional, *arguments.kwonlyargs], defaults, strict=True)
+        }
+
+    def _printed(self, value: ast.expr) -> str:
+        """A default as `repr` prints it: a literal, or a constant of the module or of one that it imports from."""
+        module = self.module
+        while isinstance(value, ast.Name):
+            name, own = value.id, dict(_assignments(_tree(module).body))
+            if name in own:
+                value = own[name]
+            else:
+                module = _imports(module)[name]
+                value = dict(_assignments(_tree(module).body))[name]
+        return repr(ast.literal_eval(value))
+
+
+def _public(package: str, file: str) -> list[_Class]:
+    names = stub_imports(_source(package).with_name(file))
+    classes = [_Class(names[name], name) for name in sorted(names, key=str.lower)]
+    return [
+        each
+        for each in classes
+        if any(isinstance(node, ast.ClassDef) and node.name == each.name for node in _tree(each.module).body)
+    ]
+
+
+def _source(module: str) -> Path:
+    """The file of a module: an import name is a path."""
+    path = Path(graphpe.__file__).parent.joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_source(module).read_text(encoding="utf-8"))
+
+
+@cache
+def _imports(module: str) -> dict[str, str]:
+    return stub_imports(_source(module))
+
+
+def _assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
+    """The names that are assigned in a block, and their values."""
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            yield node.target.id, node.value
