@@ -10,6 +10,7 @@ from graphpe.errors import GraphPETypeError as GraphPETypeError
 from graphpe.errors import GraphPEValueError as GraphPEValueError
 from graphpe.graphs.loader import PackedLoader as PackedLoader
 from graphpe.graphs.packed import PackedGraphs as PackedGraphs
+from graphpe.limits import limits as limits
 from graphpe.storage.encoded import EncodedDataset as EncodedDataset
 from graphpe.storage.precompute import precompute as precompute
 from graphpe.structure.laplacian import laplacian as laplacian

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import get_worker_info
+from torch.utils.data import Dataset, get_worker_info
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
@@ -21,6 +21,8 @@ from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import check_num_nodes
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import check_pairs
+from graphpe.storage.chunks import CHUNK_GRAPHS, CHUNK_PAIRS
 from graphpe.structure.laplacian import check_edges
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.precision import in_single
@@ -31,6 +33,7 @@ MAX_COLUMNS = 4096
 # PyG reads meaning into parts of a name: it shifts what is named *index* or *batch*, stacks *adj*, counts *node* and
 # *edge*.
 _MEANINGFUL = ("index", "batch", "adj", "node", "edge")
+_READ = ("node_keys", "edge_keys")
 _TAKEN = ("x", "y", "pos", "face", "time", "ptr", "max_size", "num_pairs", "norm", "num_classes", "keys")
 
 
@@ -51,24 +54,29 @@ class Encoding(BaseTransform):
     """A structural encoding as a PyG transform.
 
     Takes a `Data`, a `Batch` or a `PackedGraphs` and returns a copy of it with the encoding's values; the input and its
-    tensors stay as they are, and the values are on its device. `repr` is the call that builds the transform.
+    tensors stay as they are, and the values are on its device. A list of `Data`, or a PyG dataset, gives a list of
+    copies: what each graph would get alone, at the speed of batches. `repr` is the call that builds the transform.
 
     A subclass stores each of its parameters under the parameter's name and defines `encode`, and `needs` if other
     encodings may share its work.
     """
 
     attr_name: str
+    working_bytes = 24
+    """Bytes that are held for each pair while values of pairs are computed, beside these."""
 
     def __call__(self, data: Any) -> Any:
         """The graphs with the encoding."""
         if isinstance(data, PackedGraphs):
-            return write_packed(data, self.encode(Plan(read_packed(data, self), self.needs)))
+            return write_packed(data, encode_all(read_packed(data, self), [self])[0])
+        if isinstance(data, list | tuple | Dataset):
+            return encode_list(data, [self])
         return self.forward(copy.copy(data))
 
     def forward(self, data: Any) -> Any:
         """Write the encoding into a PyG `Data` or `Batch`, in place, and return it."""
         graphs = read_graphs(data, self)
-        write_data(data, graphs, self.encode(Plan(graphs, self.needs)))
+        write_data(data, graphs, encode_all(graphs, [self])[0])
         return data
 
     @abstractmethod
@@ -104,6 +112,13 @@ class Encoding(BaseTransform):
     def pair_keys(self) -> list[str]:
         """Keys of the pair values that it writes."""
         return []
+
+    @property
+    def pair_bytes(self) -> int:
+        """Bytes of the values of one pair; 0 if it writes none."""
+        if not self.pair_keys:
+            return 0
+        return 4 if type(self).columns is Encoding.columns else self.columns * (4 if self.vocabulary is None else 8)
 
     @property
     def columns(self) -> int:
@@ -191,6 +206,74 @@ class SpectralEncoding(RandomSigns):
         return self._default_stem if self.attr_name == default else self.attr_name
 
 
+def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Values]:
+    """The values of encodings, which share their work.
+
+    Raises:
+        GraphPEValueError: Values of pairs would take more memory than `graphpe.limits` allow; or an encoding's own.
+    """
+    if writers := [each for each in encodings if each.pair_keys]:
+        row_bytes = sum(each.pair_bytes for each in writers)
+        names = ", ".join(key for each in writers for key in each.pair_keys)
+        check_pairs(names, graphs.num_pairs, row_bytes, row_bytes + sum(each.working_bytes for each in writers))
+    plan = Plan(graphs, [need for encoding in encodings for need in encoding.needs])
+    return [encoding.encode(plan) for encoding in encodings]
+
+
+def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
+    """Copies of the `Data` of a list or dataset with the values of encodings: those of each graph alone, in batches.
+
+    Raises:
+        GraphPETypeError: One of them is no `Data`.
+        GraphPEValueError: One of them lacks `edge_index` or a value that is read; or an encoding's own.
+    """
+    data_list = list_of(items)
+    for i, data in enumerate(data_list):
+        if not isinstance(data, Data) or isinstance(data, Batch):
+            raise GraphPETypeError(f"{encodings[0]} takes lists of Data, got {type(data).__name__} at {i}")
+        if "edge_index" not in data:
+            raise GraphPEValueError(
+                f"{encodings[0]} needs edge_index [2, num_edges]; graph {i} has {list(data.keys())}"
+            )
+    node, edge = (list(dict.fromkeys(key for each in encodings for key in getattr(each, level))) for level in _READ)
+    levels: dict[str, LevelOrObject] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
+    packed = PackedGraphs.from_data_list(data_list, keys=[*node, *edge], levels=levels)
+    out = [copy.copy(data) for data in data_list]
+    start = 0
+    for stop in _chunk_ends(packed.sizes.numpy(force=True)):
+        graphs = packed.select(slice(start, stop))
+        for values in encode_all(graphs, encodings):
+            _write_list(out[start:stop], graphs, values)
+        start = stop
+    return out
+
+
+def list_of(items: Any) -> list[Any]:
+    """The items of a list or dataset."""
+    return [items[i] for i in range(len(items))]
+
+
+def _chunk_ends(sizes: np.ndarray) -> list[int]:
+    """Where runs of graphs end that are encoded together. Their order stays, so that random signs are drawn alike."""
+    ends, graphs, pairs = [], 0, 0
+    for i, size in enumerate(sizes.tolist()):
+        if graphs and (graphs == CHUNK_GRAPHS or pairs + size**2 > CHUNK_PAIRS):
+            ends.append(i)
+            graphs, pairs = 0, 0
+        graphs, pairs = graphs + 1, pairs + size**2
+    return [*ends, len(sizes)] if len(sizes) else []
+
+
+def _write_list(data_list: Sequence[Data], graphs: PackedGraphs, values: Values) -> None:
+    """Set each graph's part of the values, in memory of its own: PyG saves all of what a view is of."""
+    ptr, pair_ptr = graphs.ptr.numpy(force=True), graphs.pair_ptr.numpy(force=True)
+    ones = np.ones(len(data_list), dtype=np.int64)
+    for level, counts in ((values.node, np.diff(ptr)), (values.graph, ones), (values.pair, np.diff(pair_ptr))):
+        for key, value in level.items():
+            for data, part in zip(data_list, value.split(counts.tolist()), strict=True):
+                vars(vars(data)["_store"])["_mapping"][key] = part.clone()
+
+
 def read_packed(graphs: PackedGraphs, *readers: Encoding) -> PackedGraphs:
     """The edges and weights of packed graphs, and the values of nodes and edges that the readers read.
 
@@ -216,15 +299,18 @@ def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
     if isinstance(data, HeteroData):
         raise GraphPETypeError(f"{reader} got a HeteroData: apply it to data.to_homogeneous()")
     if not isinstance(data, Data):
-        raise GraphPETypeError(f"{reader} takes a Data, a Batch or a PackedGraphs, got {type(data).__name__}")
-    if data.to_dict().get("edge_index") is None:
+        raise GraphPETypeError(
+            f"{reader} takes a Data, a Batch, a PackedGraphs or a list of Data, got {type(data).__name__}"
+        )
+    content = vars(vars(data)["_store"])["_mapping"]  # PyG's own look-ups take as long as everything here
+    if content.get("edge_index") is None:
         hint = " (found 'adj_t': edges are read from edge_index only)" if "adj_t" in data else ""
         raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}{hint}")
-    node, edge = _read_keys(data, readers, "node"), _read_keys(data, readers, "edge")
-    if isinstance(data, Batch) or "batch" in data or "ptr" in data:
+    node, edge = _read_keys(content, readers, "node"), _read_keys(content, readers, "edge")
+    if isinstance(data, Batch) or "batch" in content or "ptr" in content:
         levels: dict[str, LevelOrObject] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
         return PackedGraphs.from_data(data, keys=[*node, *edge], levels=levels)
-    graphs = _read_one(data, reader)
+    graphs = _read_one(data, content, reader)
     if not node and not edge:
         return graphs
     return graphs.with_values(node={key: data[key] for key in node}, edge={key: data[key] for key in edge})
@@ -239,21 +325,25 @@ def _read_keys(available: Any, readers: Sequence[Encoding], level: Literal["node
     return list(reader_of)
 
 
-def _read_one(data: Data, reader: Encoding) -> PackedGraphs:
+def _read_one(data: Data, content: Mapping[str, Any], reader: Encoding) -> PackedGraphs:
     """One graph, of which nothing but edges and weights has to be looked at: a fifth of the time of `from_data`."""
-    edge_index, edge_weight, num_nodes = data.edge_index, data.edge_weight, data.num_nodes
+    edge_index, edge_weight = content["edge_index"], content.get("edge_weight")
+    num_nodes = content["num_nodes"] if "num_nodes" in content else data.num_nodes
     if num_nodes is None:
         raise GraphPEValueError(f"{reader} has to know how many nodes the graph has: set data.num_nodes")
     check_num_nodes(num_nodes)
     check_edges(edge_index, num_nodes, edge_weight)
     edge_index = edge_index.long()
-    zero = edge_index.new_zeros(1)
+    ptr, edge_ptr = np.array([0, num_nodes]), np.array([0, edge_index.size(1)])
+    device = edge_index.device
     return PackedGraphs.trusted(
         edge_index=edge_index,
-        ptr=edge_index.new_tensor([0, num_nodes]),
-        edge_ptr=edge_index.new_tensor([0, edge_index.size(1)]),
+        ptr=torch.from_numpy(ptr).to(device),
+        edge_ptr=torch.from_numpy(edge_ptr).to(device),
         edge_weight=edge_weight,
-        batch=zero.expand(num_nodes),
+        batch=torch.zeros(num_nodes, dtype=torch.long, device=device),
+        host_ptr=ptr,
+        host_edge_ptr=edge_ptr,
         **{level: {} for level in ("node", "edge", "graph", "pair", "objects")},
     )
 
@@ -275,8 +365,7 @@ def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
         GraphRangeError: A value is not finite in single precision.
     """
     values = _in_single(values, graphs)
-    for key, value in (values.node | values.graph | values.pair).items():
-        data[key] = value
+    vars(vars(data)["_store"])["_mapping"].update(values.node | values.graph | values.pair)
     if not isinstance(data, Batch) or not hasattr(data, "_slice_dict"):
         return
     still = torch.zeros(graphs.num_graphs, dtype=torch.long)

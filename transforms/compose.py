@@ -6,13 +6,22 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch.utils.data import Dataset
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.plan import Plan
-from graphpe.transforms.base import Encoding, read_graphs, read_packed, write_data, write_packed
+from graphpe.transforms.base import (
+    Encoding,
+    encode_all,
+    encode_list,
+    list_of,
+    read_graphs,
+    read_packed,
+    write_data,
+    write_packed,
+)
 
 
 class Compose(BaseTransform):
@@ -51,17 +60,21 @@ class Compose(BaseTransform):
         """The graphs with all encodings."""
         if isinstance(data, PackedGraphs):
             return self._encode_packed(data)
+        if isinstance(data, Dataset):
+            data = list_of(data)
         return self.forward(copy.copy(data))
 
     def forward(self, data: Any) -> Any:
         """Apply the transforms to a PyG graph (encodings write into it) or to each of a list, and return the result."""
         for run in _runs(self.transforms):
-            if isinstance(data, list | tuple):
-                data = [Compose(run)(each) for each in data]
+            if isinstance(run[0], Encoding) and isinstance(data, list | tuple):
+                data = encode_list(data, run)
             elif isinstance(run[0], Encoding) and isinstance(data, Data):
-                plan = _shared_plan(read_graphs(data, *run), run)
-                for encoding in run:
-                    write_data(data, plan.graphs, encoding.encode(plan))
+                graphs = read_graphs(data, *run)
+                for values in encode_all(graphs, run):
+                    write_data(data, graphs, values)
+            elif isinstance(data, list | tuple):
+                data = [Compose(run)(each) for each in data]
             else:
                 for transform in run:
                     data = transform(data)
@@ -92,9 +105,8 @@ class Compose(BaseTransform):
                 raise GraphPETypeError(
                     f"{run[0]!r} takes no PackedGraphs: apply it to the Data objects of graphs.to_data_list()"
                 )
-            plan = _shared_plan(read_packed(graphs, *run), run)
-            for encoding in run:
-                graphs = write_packed(graphs, encoding.encode(plan))
+            for values in encode_all(read_packed(graphs, *run), run):
+                graphs = write_packed(graphs, values)
         return graphs
 
     def __repr__(self) -> str:
@@ -128,7 +140,3 @@ def _reads(transform: Any, run: Sequence[Any]) -> bool:
     """Whether a transform reads what one of a run writes."""
     read = set(transform.node_keys) if isinstance(transform, Encoding) else set()
     return bool(read) and any(not read.isdisjoint(_keys(each, "keys")) for each in run)
-
-
-def _shared_plan(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> Plan:
-    return Plan(graphs, [need for encoding in encodings for need in encoding.needs])

@@ -6,6 +6,8 @@ from typing import Literal
 
 import torch
 
+from graphpe.arguments import check_seed
+from graphpe.diagonal_powers import Estimate
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
@@ -20,19 +22,25 @@ class CyclePE(Encoding):
     weights, parallel edges and self-loops do not count. Counts grow exponentially with l, hence the logarithm.
 
     Cycles: a depth-first search of compiled code, O(n d^(max_length - 1)) with d the mean degree once leaves are
-    peeled off; for sparse graphs. Walks: O(max_length |E_b| n_b) a graph.
+    peeled off; for sparse graphs. Walks: what walks of max_length / 2 steps reach, summed over the nodes, at most
+    O(max_length |E_b| n_b) a graph; what would take longer than `graphpe.limits` allow is refused. With `estimate`,
+    graphs on which that is cheaper get counts of closed walks from as many random vectors, O(max_length |E_b|) each:
+    unbiased, with a relative standard error of at most sqrt(2 / estimate) for even lengths (for odd ones, of the mean
+    of the lengths beside it).
 
     Writes `cycle_pe`, `[N, max_length - 2]` float32.
 
     Args:
         max_length: Length of the longest cycle, 3 to 4096.
         kind: `"cycles"` or `"walks"`.
+        estimate: Random vectors to estimate closed walks of large graphs with, 1 to 4096; None: always exact.
+        seed: Of these vectors.
         attr_name: Key of the encoding.
 
     Raises:
         GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, `edge_weight` is negative
-            or not finite, or a graph is too dense for its cycles to be counted (2^31 steps).
+            or not finite, or a graph is too dense for its cycles to be counted (2^31 steps) or would take too long.
 
     References:
         Bouritsas, Frasca, Zafeiriou, Bronstein: Improving Graph Neural Network Expressivity via Subgraph Isomorphism
@@ -47,14 +55,24 @@ class CyclePE(Encoding):
     """
 
     def __init__(
-        self, max_length: int, *, kind: Literal["cycles", "walks"] = "cycles", attr_name: str = "cycle_pe"
+        self,
+        max_length: int,
+        *,
+        kind: Literal["cycles", "walks"] = "cycles",
+        estimate: int | None = None,
+        seed: int = 0,
+        attr_name: str = "cycle_pe",
     ) -> None:
         self.max_length = check_count("max_length", max_length)
         if self.max_length < 3:
             raise GraphPEValueError(f"max_length must be at least 3, got {max_length}")
         if kind not in ("cycles", "walks"):
             raise GraphPEValueError(f"kind must be 'cycles' or 'walks', got {kind!r}")
+        if estimate is not None and kind != "walks":
+            raise GraphPEValueError("estimate is for kind='walks': cycles are always counted")
         self.kind = kind
+        self.estimate = None if estimate is None else check_count("estimate", estimate)
+        self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)
 
     @property
@@ -63,6 +81,9 @@ class CyclePE(Encoding):
 
     def encode(self, plan: Plan) -> Values:
         """Logarithms of the counts at each node."""
-        count = cycle_counts if self.kind == "cycles" else closed_walk_counts
-        counts = count(plan, self.max_length).clamp(max=torch.finfo(torch.float64).max)
-        return Values(node={self.attr_name: counts.log1p()})
+        if self.kind == "cycles":
+            counts = cycle_counts(plan, self.max_length)
+        else:
+            estimate = None if self.estimate is None else Estimate(self.estimate, self.seed)
+            counts = closed_walk_counts(plan, self.max_length, estimate)
+        return Values(node={self.attr_name: counts.clamp(max=torch.finfo(torch.float64).max).log1p()})

@@ -75,6 +75,8 @@ class DiffusionPE(RandomSigns):
         tensor([0.5000, 0.2887, 0.2887, 0.2887])
     """
 
+    working_bytes = 48
+
     def __init__(
         self,
         k: int | None = None,

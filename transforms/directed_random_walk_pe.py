@@ -62,6 +62,8 @@ class DirectedRandomWalkPE(Encoding):
         Geisler, Li, Mankowitz, Cemgil, Günnemann, Paduraru: Transformers Meet Directed Graphs. ICML 2023, section 5.
     """
 
+    working_bytes = 88
+
     def __init__(
         self,
         walk_length: int = 3,

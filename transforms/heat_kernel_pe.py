@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from graphpe.arguments import check_flags, check_number
+from graphpe.arguments import check_flags, check_number, check_seed
+from graphpe.diagonal_powers import Estimate
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.spectra.heat_and_diffusion import check_times, heat_kernel, heat_kernel_diagonal, heat_steps
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum
@@ -25,9 +26,11 @@ class HeatKernelPE(Encoding):
     time t; the diagonals of "rw" and "sym" are equal. Under "comb" time is in units of 1 / `edge_weight`.
 
     Writes `heat_kernel_pe`: `[N, T]` float32 for T times; at level "pair" `[sum n^2, T]`, where row i n + j of a graph
-    of n nodes is the pair (i, j). The diagonal (but that of "comb", and at times above 30) comes from return
-    probabilities of random walks, O(t |E_b| n_b) a graph; the rest from the full spectrum, O(n^3) time and O(n^2)
-    memory a graph, and O(n^3) for each time at level "pair". A `Compose` shares both. In float64: where degrees d
+    of n nodes is the pair (i, j). The diagonal comes from return probabilities of random walks (see `RandomWalkPE`:
+    what walks of about t / 2 + 4 sqrt(t) steps reach, summed over nodes; t times the largest degree for "comb"), or,
+    of small graphs for "comb" or times above 30, from the full spectrum; pairs from the full spectrum, O(n^3) time and
+    O(n^2) memory a graph, and O(n^3) for each time. A `Compose` shares both. A diagonal that would take longer than
+    `graphpe.limits` allow is refused; `estimate` is as for `RandomWalkPE`. In float64: where degrees d
     differ by many orders of magnitude, "comb" has errors of about 1e-16 t max d, pairs of "rw" of 1e-16 sqrt(d_j /
     d_i); "sym" has no such limit.
 
@@ -40,6 +43,8 @@ class HeatKernelPE(Encoding):
         level: `"node"` or `"pair"`.
         normalization: `"sym"`, `"comb"` or `"rw"`.
         drop_zero_modes: Leave out the stationary part; pairs are then in [-1, 1].
+        estimate: Random vectors to estimate the diagonal of large graphs with, 1 to 4096; None: always exact.
+        seed: Of these vectors.
         attr_name: Key of the encoding.
 
     Raises:
@@ -64,6 +69,8 @@ class HeatKernelPE(Encoding):
                 [0.0000, 0.0000, 1.0000]])
     """
 
+    working_bytes = 56
+
     def __init__(
         self,
         times: Sequence[float],
@@ -71,6 +78,8 @@ class HeatKernelPE(Encoding):
         level: Literal["node", "pair"] = "node",
         normalization: Normalization = "sym",
         drop_zero_modes: bool = False,
+        estimate: int | None = None,
+        seed: int = 0,
         attr_name: str = "heat_kernel_pe",
     ) -> None:
         if isinstance(times, str) or not isinstance(times, Sequence):
@@ -84,6 +93,10 @@ class HeatKernelPE(Encoding):
         check_normalization(normalization)
         self.normalization: Normalization = normalization
         self.drop_zero_modes = check_flags(drop_zero_modes=drop_zero_modes)[0]
+        if estimate is not None and level == "pair":
+            raise GraphPEValueError("estimate is for level='node': kernels of pairs are always exact")
+        self.estimate = None if estimate is None else check_count("estimate", estimate)
+        self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)
 
     @property
@@ -105,12 +118,16 @@ class HeatKernelPE(Encoding):
         """Return probabilities for the diagonal at short times, all eigenpairs for the rest."""
         length = heat_steps(self.times, self.normalization)
         if self.level == "node" and length is not None:
-            return [Need(returns, length, ("both",))]
+            return [Need(returns, length, ("both", self._estimate))]
         return [Need(full_spectrum, 0, ("comb" if self.normalization == "comb" else "sym",))]
+
+    @property
+    def _estimate(self) -> Estimate | None:
+        return None if self.estimate is None else Estimate(self.estimate, self.seed)
 
     def encode(self, plan: Plan) -> Values:
         """Heat kernels of each node, or of each pair."""
         options = self.times, self.normalization, self.drop_zero_modes
         if self.level == "node":
-            return Values(node={self.attr_name: heat_kernel_diagonal(plan, *options)})
+            return Values(node={self.attr_name: heat_kernel_diagonal(plan, *options, self._estimate)})
         return Values(pair={self.attr_name: heat_kernel(plan, *options)})

@@ -46,6 +46,8 @@ class PersonalizedPageRankPE(PairEncoding):
         Gasteiger, Weißenberger, Günnemann: Diffusion Improves Graph Learning. NeurIPS 2019, section 3.
     """
 
+    working_bytes = 40
+
     def __init__(
         self, alpha: float = 0.15, *, undirected: bool = False, attr_name: str = "personalized_page_rank"
     ) -> None:

@@ -54,6 +54,8 @@ class RelativeRandomWalkPE(PairEncoding):
         Passing. ICML 2023, section 3.1.
     """
 
+    working_bytes = 0
+
     def __init__(self, walk_length: int, *, undirected: bool = False, attr_name: str = "rrwp") -> None:
         self.walk_length = check_count("walk_length", walk_length)
         self.undirected = check_flags(undirected=undirected)[0]

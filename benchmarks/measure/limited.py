@@ -66,5 +66,5 @@ def _run(connection: Connection, function: Callable[..., Any], arguments: tuple[
     except MemoryError:
         answer = (False, "out of memory")
     except Exception as error:
-        answer = (False, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
+        answer = (False, f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
     connection.send(answer)

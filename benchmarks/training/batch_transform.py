@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import PAIR_LIMIT, limits
 from graphpe.progress import progress_bar
 from graphpe.storage.chunks import encode_in_chunks
 from graphpe.storage.estimate import check_pair_limit, encoded_columns
-from graphpe.storage.precompute import PAIR_LIMIT
 from graphpe.transforms.base import Encoding
 from graphpe.transforms.compose import Compose
 
@@ -33,7 +34,10 @@ def encode_graphs(
     transform = Compose(encodings)
     if transform.pair_keys:
         check_pair_limit(graphs, encoded_columns(graphs, transform), pair_limit)
-    with progress_bar(total=graphs.num_graphs, desc="encode", unit="graph", leave=False, disable=not progress) as bar:
+    with (
+        limits(pair_limit=math.inf),
+        progress_bar(total=graphs.num_graphs, desc="encode", unit="graph", leave=False, disable=not progress) as bar,
+    ):
         return encode_in_chunks(graphs, transform, progress=bar.update)
 
 

@@ -7,29 +7,43 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array, diags_array
 from scipy.stats import poisson
 from torch import Tensor
 
 from graphpe.compiled.jit import compiled
 from graphpe.compiled.threads import one_blas_thread
+from graphpe.diagonal_powers import Estimate, Powers, diagonal_powers, exact_seconds
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import check_seconds
 from graphpe.spectra.laplacian_eigenpairs import (
     FullSpectrum,
     full_spectrum,
     laplacian_eigenpairs,
+    spectrum_serves,
     symmetrised,
     zero_modes,
 )
-from graphpe.structure.adjacency import Floats, Ints
-from graphpe.structure.laplacian import Normalization, check_edge_weight, check_normalization, inverse_sqrt_degrees
+from graphpe.structure.adjacency import Adjacency, Floats, Ints
+from graphpe.structure.laplacian import (
+    Normalization,
+    check_edge_weight,
+    check_normalization,
+    inverse_sqrt_degrees,
+    laplacian_entries,
+)
 from graphpe.structure.plan import Plan
 from graphpe.walks.return_probabilities import return_probabilities
 
 # Beyond, more than about 80 steps would be needed.
 _LONGEST_TIME = 30.0
 _LEFT_OUT = 1e-15
+# From this size on, the way to the diagonal is chosen by what it takes; the spectrum, for each n^3.
+_LARGE = 256
+_SPECTRUM_SECONDS = 1e-9
+_INSTEAD = "take shorter times, or estimate it (HeatKernelPE(..., estimate=64))"
 
 Response = Callable[[Floats], Floats]
 Diffusion = Literal["heat", "p-step", "ppr"]
@@ -76,42 +90,95 @@ def heat_kernel_diagonal(
     times: Sequence[float],
     normalization: Normalization = "sym",
     drop_zero_modes: bool = False,
+    estimate: Estimate | None = None,
 ) -> Tensor:
     """The diagonal of `heat_kernel`, `[N, T]`: how much of the heat of a node is still (or again) there at time t.
 
     That of "rw" is that of "sym". Arguments and errors as in `heat_kernel`.
 
-    exp(-t L) = e^-t sum_k t^k / k! T^k with T = I - L, whose powers have the return probabilities of random walks on
-    their diagonals: for "sym" and short times (up to about 30) these are summed until 1e-15 is left, in sparse
-    arithmetic and shared with them; else, or where the spectrum is there anyway, it serves.
+    exp(-t L) = e^-ct sum_k (c t)^k / k! M^k with M = I - L / c, whose powers are those of a random walk (c = 1), or of
+    one that stays where degrees are below c, the largest ("comb"). For "sym" and short times (up to about 30), and on
+    large graphs where that is quicker than the spectrum, their diagonals are summed until 1e-15 is left, in sparse
+    arithmetic and shared with return probabilities; else, or where the spectrum is there anyway, it serves.
+
+    Args:
+        graphs: The graphs, or a plan that shares their work.
+        times: T times, positive.
+        normalization: As in `heat_kernel`.
+        drop_zero_modes: As in `heat_kernel`.
+        estimate: How to estimate the diagonals of powers on graphs where that is cheaper; None: exactly.
     """
     plan = Plan.of(graphs)
     check_normalization(normalization)
     check_times(times)
-    length = heat_steps(times, normalization)
-    if length is not None and not plan.expects(full_spectrum, "sym"):
-        return _heat_from_walks(plan, times, length, drop_zero_modes)
+    if heat_steps(times, normalization) is not None and not spectrum_serves(plan, "sym"):
+        return _heat_from_walks(plan, times, 1.0, drop_zero_modes, estimate)
+    largest = int(np.argmax(plan.graphs.sizes.numpy(force=True))) if plan.graphs.num_graphs else 0
+    hermitian: Literal["comb", "sym"] = "comb" if normalization == "comb" else "sym"
+    if plan.graphs.max_size >= _LARGE and not plan.has(full_spectrum, hermitian):
+        check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+        rate = 1.0 if hermitian == "sym" else float(plan.once(symmetrised).degree.max())
+        length = _steps_until(times, rate)
+        by_walks = exact_seconds(_lazy_steps(plan, rate, hermitian), _pointers(plan)[0], length, largest)
+        by_spectrum = _SPECTRUM_SECONDS * plan.graphs.max_size**3
+        if estimate is not None or by_walks < by_spectrum:
+            return _heat_from_walks(plan, times, rate, drop_zero_modes, estimate, hermitian)
+        memory = 3 * 8.0 * plan.graphs.max_size**2
+        check_seconds("the heat kernel's diagonal", plan.graphs.max_size, by_spectrum, memory, _INSTEAD)
     spectrum, factors = _heat(plan, times, normalization, drop_zero_modes)
     diagonal = _diagonal(spectrum.vectors, factors, *_pointers(plan))
     return torch.from_numpy(np.clip(diagonal, 0.0, 1.0)).to(plan.graphs.device)
 
 
 def heat_steps(times: Sequence[float], normalization: Normalization) -> int | None:
-    """The steps of walks from which the diagonal of heat kernels is summed; None where the spectrum is needed."""
+    """The steps of walks from which the diagonal of heat kernels is summed, if it is so for graphs of any size."""
     if normalization == "comb" or max(times, default=0) > _LONGEST_TIME:
         return None
-    return int(poisson.isf(_LEFT_OUT, max(times, default=0))) + 1
+    return _steps_until(times, 1.0)
 
 
-def _heat_from_walks(plan: Plan, times: Sequence[float], length: int, drop_zero_modes: bool) -> Tensor:
-    walks = return_probabilities(plan, length, undirected=True).numpy(force=True)
-    shares = poisson.pmf(np.arange(length + 1)[:, None], np.asarray(times, dtype=np.float64))  # [K + 1, T]
+def _steps_until(times: Sequence[float], rate: float) -> int:
+    """The steps that a walk makes at most, but for `_LEFT_OUT`."""
+    return int(poisson.isf(_LEFT_OUT, rate * max(times, default=0))) + 1
+
+
+def _heat_from_walks(
+    plan: Plan,
+    times: Sequence[float],
+    rate: float,
+    drop_zero_modes: bool,
+    estimate: Estimate | None,
+    hermitian: Literal["comb", "sym"] = "sym",
+) -> Tensor:
+    """The diagonals from those of the powers of M = I - L / rate; rate 1 stands for "sym" alone."""
+    length = _steps_until(times, rate)
+    if hermitian == "sym":
+        walks = return_probabilities(plan, length, undirected=True, estimate=estimate).numpy(force=True)
+    else:
+        powers, ptr = _lazy_steps(plan, rate, hermitian), _pointers(plan)[0]
+        walks = diagonal_powers(powers, ptr, length, f"{length} steps of heat", estimate, _INSTEAD)
+    shares = poisson.pmf(np.arange(length + 1)[:, None], rate * np.asarray(times, dtype=np.float64))  # [K + 1, T]
     heat = shares[0] + walks @ shares[1:]
-    # An isolated node has no walk, but keeps its heat.
-    heat[plan.once(symmetrised).degree == 0] = 1.0
+    if hermitian == "sym":  # an isolated node has no walk, but keeps its heat
+        heat[plan.once(symmetrised).degree == 0] = 1.0
     if drop_zero_modes:
-        heat -= plan.once(zero_modes, "sym").vector[:, None] ** 2
+        heat -= plan.once(zero_modes, hermitian).vector[:, None] ** 2
     return torch.from_numpy(np.clip(heat, 0.0, 1.0)).to(plan.graphs.device)
+
+
+def _lazy_steps(plan: Plan, rate: float, hermitian: Literal["comb", "sym"]) -> Powers:
+    """M = I - L / rate of each graph, which is symmetric, with its stationary vector."""
+    pairs, degree, *_ = plan.once(symmetrised)
+    entries = laplacian_entries(pairs, degree, hermitian)
+    size = len(degree)
+    laplacian = csr_array((entries.value, (entries.row, entries.col)), shape=(size, size)) + diags_array(
+        entries.diagonal
+    )
+    step = (diags_array(np.ones(size)) - laplacian / (rate or 1.0)).tocsr()
+    step.sum_duplicates()
+    matrix = Adjacency(step.indptr.astype(np.int64), step.indices.astype(np.int64), step.data)
+    known = np.sqrt(degree) if hermitian == "sym" else np.ones(size)
+    return Powers(matrix, matrix, np.ones(plan.graphs.num_graphs, dtype=bool), known)
 
 
 def diffusion_kernel(graphs: PackedGraphs | Plan, response: Response) -> Tensor:

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from graphpe.compiled.jit import compiled
 from graphpe.eigen.batched.eigh import KnownModes, Solved
 from graphpe.eigen.lowest import all_eigenpairs, lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.adjacency import Floats, Ints, adjacency, reverse_adjacency
-from graphpe.structure.components import Components, balanced_components, find_components, potentials
+from graphpe.structure.adjacency import Floats, Ints, Structure, structure
+from graphpe.structure.components import Components, balanced_components, label_components, potentials
 from graphpe.structure.laplacian import (
     Magnetic,
     Normalization,
@@ -33,12 +34,15 @@ from graphpe.structure.laplacian import (
     inverse_sqrt_degrees,
     laplacian_entries,
     magnetic_entries,
-    pair_up,
     pair_up_edges,
+    pair_up_entries,
     relative_potential,
     turn,
 )
 from graphpe.structure.plan import Plan
+
+# From this size on the lowest eigenpairs cost far less than all.
+_LARGE = 2000
 
 
 class Symmetrised(NamedTuple):
@@ -61,10 +65,26 @@ class Symmetrised(NamedTuple):
 
 def symmetrised(plan: Plan) -> Symmetrised:
     """The symmetrised graphs (a part of a plan)."""
-    pairs = pair_up(plan.once(adjacency), plan.once(reverse_adjacency))
     ptr = plan.graphs.ptr.numpy(force=True)
-    batch = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
-    return Symmetrised(pairs, degrees(pairs, len(batch)), find_components(pairs, len(batch)), ptr, batch)
+    both: Structure = plan.once(structure)
+    found = _symmetrise(*both.matrix, *both.reverse, ptr)
+    return Symmetrised(SymmetricPairs(*found[:4]), found[4], Components(*found[5:7]), ptr, found[7])
+
+
+@compiled
+def _symmetrise(
+    indptr: Ints, indices: Ints, weight: Floats, back_ptr: Ints, back_indices: Ints, back_weight: Floats, ptr: Ints
+) -> tuple[Ints, Ints, Floats, Ints, Floats, Ints, Ints, Ints]:
+    """Pairs, degrees, labels and first nodes of components, and the graph of each node."""
+    row, col, weight, direction = pair_up_entries(indptr, indices, weight, back_ptr, back_indices, back_weight)
+    size = len(indptr) - 1
+    degree, batch = np.zeros(size), np.empty(size, np.int64)
+    for e in range(len(row)):
+        degree[row[e]] += weight[e]
+    for b in range(len(ptr) - 1):
+        batch[ptr[b] : ptr[b + 1]] = b
+    label, first = label_components(row, col, size)
+    return row, col, weight, direction, degree, label, first, batch
 
 
 class FullSpectrum(NamedTuple):
@@ -91,6 +111,16 @@ def full_spectrum(plan: Plan, normalization: Literal["comb", "sym"]) -> FullSpec
     return FullSpectrum(np.maximum(values, 0), vectors)
 
 
+def spectrum_serves(plan: Plan, normalization: Literal["comb", "sym"]) -> bool:
+    """Whether the full spectrum is there, or expected for small graphs: others may then take their share of it.
+
+    Of large graphs it may be announced and never asked for, where there is a quicker way.
+    """
+    if plan.has(full_spectrum, normalization):
+        return True
+    return plan.graphs.max_size < _LARGE and plan.expects(full_spectrum, normalization)
+
+
 def nonzero_eigenpairs(plan: Plan, k: int, normalization: Literal["comb", "sym"]) -> Solved:
     """The k lowest eigenpairs of the Laplacian of each graph, the zero modes left out (a part of a plan).
 
@@ -98,7 +128,7 @@ def nonzero_eigenpairs(plan: Plan, k: int, normalization: Literal["comb", "sym"]
     """
     pairs, degree, _, ptr, batch = plan.once(symmetrised)
     modes = plan.once(zero_modes, normalization)
-    if plan.expects(full_spectrum, normalization):
+    if spectrum_serves(plan, normalization):
         return _lowest(plan.once(full_spectrum, normalization), k, modes.count, ptr, batch)
     entries = laplacian_entries(pairs, degree, normalization)
     return lowest_eigenpairs(entries, ptr, k, modes, device=plan.graphs.device)
@@ -200,7 +230,7 @@ def magnetic_spectrum(plan: Plan, k: int, q: float, relative_q: bool, normalizat
     frustrated[batch[components.first[~balanced]]] = True
     entries = laplacian_entries(pairs, degree, normalization)
     device = plan.graphs.device
-    shared = plan.expects(nonzero_eigenpairs, normalization) or plan.expects(full_spectrum, normalization)
+    shared = plan.expects(nonzero_eigenpairs, normalization) or spectrum_serves(plan, normalization)
     if shared or not frustrated.any():
         easy = _only(_first(plan.up_to(nonzero_eigenpairs, k, normalization), k), ~frustrated, batch)
     else:
@@ -260,22 +290,33 @@ def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
 
 def zero_modes(plan: Plan, normalization: Literal["comb", "sym"]) -> KnownModes:
     """The zero modes of the Laplacian: D^1/2 1 ("sym") or 1 ("comb") of each component, of unit norm."""
-    return _zero_modes(plan.once(symmetrised), normalization)
+    _, degree, (label, first), _, batch = plan.once(symmetrised)
+    comb = normalization == "comb"
+    vector, count, shift = _zero_modes(degree, label, first, batch, plan.graphs.num_graphs, comb)
+    return KnownModes(vector, label, count, shift)
 
 
-def _zero_modes(graphs: Symmetrised, normalization: Literal["comb", "sym"]) -> KnownModes:
-    _, degree, (label, first), ptr, batch = graphs
-    if normalization == "comb":
-        square = np.ones_like(degree)
-        # Gershgorin: the spectrum ends at twice the largest degree.
-        top = np.zeros(len(ptr) - 1)
-        np.maximum.at(top, batch, 2 * degree)
-    else:
-        square = np.where(degree > 0, degree, 1.0)
-        top = np.full(len(ptr) - 1, 2.0)
-    vector = np.sqrt(square / np.bincount(label, square, len(first))[label])
-    count = np.bincount(batch[first], minlength=len(ptr) - 1)
-    return KnownModes(vector, label, count, np.where(top > 0, 1.5 * top, 1.0))
+@compiled
+def _zero_modes(
+    degree: Floats, label: Ints, first: Ints, batch: Ints, num_graphs: int, comb: bool
+) -> tuple[Floats, Ints, Floats]:
+    """The modes, their number in each graph, and a number above each graph's spectrum."""
+    square, total = np.ones(len(degree)), np.zeros(len(first))
+    top = np.full(num_graphs, 0.0 if comb else 2.0)
+    for u in range(len(degree)):
+        if comb:  # Gershgorin: the spectrum ends at twice the largest degree
+            top[batch[u]] = max(top[batch[u]], 2 * degree[u])
+        elif degree[u] > 0:
+            square[u] = degree[u]
+        total[label[u]] += square[u]
+    for u in range(len(degree)):
+        square[u] = np.sqrt(square[u] / total[label[u]])
+    count = np.zeros(num_graphs, np.int64)
+    for u in first:
+        count[batch[u]] += 1
+    for b in range(num_graphs):
+        top[b] = 1.5 * top[b] if top[b] > 0 else 1.0
+    return square, count, top
 
 
 def _known_modes(

@@ -15,10 +15,16 @@ import torch
 from torch import Tensor
 
 from graphpe.compiled.jit import compiled
+from graphpe.eigen.fill import estimate_fill
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import check_seconds
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, symmetric_adjacency
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
+
+# Graphs from this size on are looked at first: a row of resistances for each conductance of each reduced network.
+_LARGE = 2000
+_PAIR_SECONDS, _SCANS = 1e-9, 8
 
 DISCONNECTED = -1.0
 """The resistance and the commute time of two nodes of different components, which have none that is finite."""
@@ -61,9 +67,20 @@ def commute_times(graphs: PackedGraphs | Plan) -> Tensor:
 def resistances(plan: Plan) -> Floats:
     """Effective resistances, infinite between components; `[sum n_b^2]` (a part of a plan)."""
     matrix: Adjacency = plan.once(symmetric_adjacency)
+    for graph in np.flatnonzero(plan.graphs.host_ptr[1:] - plan.graphs.host_ptr[:-1] >= _LARGE).tolist():
+        _check_time(matrix, *plan.graphs.host_ptr[graph : graph + 2].tolist())
     out = np.zeros(plan.graphs.num_pairs)
     _resistances(*matrix, *_pointers(plan), out)
     return out
+
+
+def _check_time(matrix: Adjacency, first: int, last: int) -> None:
+    """Refuse a graph of nodes `first` to `last` whose networks fill up, or that is too large for its n^2 values."""
+    begin, end = matrix.indptr[[first, last]]
+    size = last - first
+    fill = estimate_fill(matrix.indptr[first : last + 1] - begin, matrix.indices[begin:end] - first)
+    seconds = _PAIR_SECONDS * size * (_SCANS * size + fill.front**2 / 2)
+    check_seconds("effective resistances of all pairs", size, seconds, 3 * 8.0 * size**2, "take parts of the graph")
 
 
 def pseudo_inverse(plan: Plan) -> Floats:

@@ -24,6 +24,7 @@ from torch import Tensor
 from graphpe.errors import GraphPEValueError
 
 Scaling = Literal["L2", "L1", "abs-max", "wavelength", "wavelength-asin", "wavelength-soft"]
+_KNOWN = get_args(Scaling)
 
 # Below, an eigenvalue counts as 0; in units of the Laplacian's entries, as in GraphGPS.
 _ZERO = 1e-12
@@ -68,9 +69,8 @@ def scale_eigenvectors(vectors: Tensor, values: Tensor, batch: Tensor, scaling: 
 
 def check_scaling(scaling: str) -> None:
     """Raise unless `scaling` is one of the six names."""
-    known = get_args(Scaling)
-    if scaling not in known:
-        raise GraphPEValueError(f"scaling must be one of {', '.join(map(repr, known))}, got {scaling!r}")
+    if scaling not in _KNOWN:
+        raise GraphPEValueError(f"scaling must be one of {', '.join(map(repr, _KNOWN))}, got {scaling!r}")
 
 
 def _or_one(size: Tensor) -> Tensor:

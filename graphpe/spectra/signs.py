@@ -25,6 +25,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.structure.adjacency import Ints
 
 Convention = Literal["random", "canonical", "none"]
+_KNOWN = get_args(Convention)
 
 # Far above the rounding of well-separated eigenvectors, far below the moments of vectors without symmetry.
 MOMENT_TOLERANCE = 1e-6
@@ -112,6 +113,5 @@ def _multiply(vectors: NDArray[Any], factors: NDArray[Any], batch: Ints) -> NDAr
 
 def check_convention(convention: str) -> None:
     """Raise unless `convention` is one of the three names."""
-    known = get_args(Convention)
-    if convention not in known:
-        raise GraphPEValueError(f"sign must be one of {', '.join(map(repr, known))}, got {convention!r}")
+    if convention not in _KNOWN:
+        raise GraphPEValueError(f"sign must be one of {', '.join(map(repr, _KNOWN))}, got {convention!r}")

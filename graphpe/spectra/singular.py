@@ -13,8 +13,11 @@ from graphpe.compiled.jit import compiled
 from graphpe.compiled.threads import one_blas_thread
 from graphpe.eigen.batched.eigh import KnownModes
 from graphpe.eigen.batched.eight_at_once import interleaved_eigenpairs
+from graphpe.eigen.eigsh import eigsh
+from graphpe.eigen.operators.base import csr_tensor
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import check_seconds
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, adjacency
 from graphpe.structure.laplacian import Entries, check_edge_weight
 from graphpe.structure.plan import Plan
@@ -29,6 +32,11 @@ _RESIDUAL = 1e-11
 _EXTRA_VECTORS = 8
 _MOST_WIDTHS = 12
 _BLOCKS_A_CHECK, _MOST_CHECKS = 4, 50
+# From this size on nothing dense is made of a graph if few triplets are wanted.
+_LARGE = 2000
+_MOST_PRODUCTS = 16  # of A^T A, for each edge
+_SQUARE_TOLERANCE = 1e-9
+_DENSE_SECONDS = 4e-9
 
 
 class SingularTriplets(NamedTuple):
@@ -50,8 +58,8 @@ def singular_triplets(graphs: PackedGraphs | Plan, k: int) -> SingularTriplets:
 
     u sums up what a node points to, v what points to it; on an undirected graph v = +-u. The sign of a pair (u, v) is
     free, and so is the basis within a repeated singular value. Singular values below 1e-7 of a graph's largest count as
-    zero. O(n^3) time a graph; from 512 nodes on by block Lanczos from a fixed start, O(n k) memory, if k is at most
-    n / 8.
+    zero. O(n^3) time a graph; if k is at most n / 8, in O(n k) memory: from 512 nodes on by
+    block Lanczos from a fixed start, from 2000 on by `graphpe.eigsh` of A^T A.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
@@ -75,7 +83,9 @@ def singular_triplets(graphs: PackedGraphs | Plan, k: int) -> SingularTriplets:
     for graph in np.union1d(unsure, np.flatnonzero(sizes >= _SQUARED_BELOW)).tolist():
         rows = slice(int(ptr[graph]), int(ptr[graph + 1]))
         block = _block(matrix, rows.start, int(sizes[graph]))
-        found = _sparse_triplets if _LEAST_ROWS_PER_VECTOR * k <= sizes[graph] >= _SQUARED_BELOW else _dense_triplets
+        few = _LEAST_ROWS_PER_VECTOR * k <= sizes[graph] >= _SQUARED_BELOW
+        large = few and sizes[graph] >= _LARGE
+        found = _large_triplets if large else _sparse_triplets if few else _dense_triplets
         left[rows], values[graph], right[rows] = found(block, k)
     parts = (torch.from_numpy(part).to(packed.device) for part in (left, right, values))
     return SingularTriplets(*parts)
@@ -126,9 +136,46 @@ def _block(matrix: Adjacency, start: int, size: int) -> csr_matrix:
 
 
 def _dense_triplets(block: csr_matrix, k: int) -> tuple[Floats, Floats, Floats]:
+    size = block.shape[0]
+    if size >= _LARGE:
+        check_seconds(f"{k} singular vectors", size, _DENSE_SECONDS * size**3, 4 * 8.0 * size**2, "take a smaller k")
     with one_blas_thread():
         u, s, vt = np.linalg.svd(block.toarray())
     return _first(u, s, vt.T, k)
+
+
+class _Gram:
+    """A^T A as an operator for `graphpe.eigsh`: products only."""
+
+    def __init__(self, block: csr_matrix) -> None:
+        self.block, self.reverse = block, block.T.tocsr()
+        self.shape = block.shape
+        self.dtype, self.device = torch.float64, torch.device("cpu")
+
+    def matmul(self, vectors: Tensor) -> Tensor:
+        """A^T A times a block `[n, m]`."""
+        return torch.from_numpy(self.reverse @ (self.block @ vectors.numpy()))
+
+
+def _large_triplets(block: csr_matrix, k: int) -> tuple[Floats, Floats, Floats]:
+    """The k largest triplets of a large graph by `graphpe.eigsh` of A^T A, which finds values however close they lie.
+
+    A^T A is formed where it stays sparse, so that it can be factored; hubs fill it, but set their values apart.
+    """
+    size = block.shape[0]
+    if block.nnz == 0:
+        return np.zeros((size, k)), np.zeros(k), np.zeros((size, k))
+    scale = block.data.max()
+    block = block / scale
+    products = int((np.diff(block.indptr).astype(np.float64) ** 2).sum())
+    sparse = products <= _MOST_PRODUCTS * block.nnz
+    gram = csr_tensor((block.T @ block).tocsr()) if sparse else _Gram(block)
+    found = eigsh(gram, k, which="largest", tol=_SQUARE_TOLERANCE)
+    v = found.vectors.numpy()
+    s = np.sqrt(np.maximum(found.values.numpy(), 0))
+    if s[-1] < _COARSE * s[0]:  # such squares are not told from rounding
+        return _sparse_triplets(block * scale, k)
+    return _first(block @ v / s, s * scale, v, k)
 
 
 def _sparse_triplets(block: csr_matrix, k: int) -> tuple[Floats, Floats, Floats]:
@@ -153,8 +200,9 @@ def _sparse_triplets(block: csr_matrix, k: int) -> tuple[Floats, Floats, Floats]
             basis, images = np.hstack([basis, newest]), np.hstack([images, block @ newest])
         square, rotation = np.linalg.eigh(images.T @ images)
         s, rotation = np.sqrt(np.maximum(square[::-1], 0)), rotation[:, ::-1][:, :width]
+        s[s <= _ZERO * s[0]] = 0  # rounding, where the rank is low
         v = basis @ rotation
-        u = images @ rotation / np.where(s > _ZERO * s[0], s, np.inf)[:width]
+        u = images @ rotation / np.where(s > 0, s, np.inf)[:width]
         residual = np.abs(reverse @ u[:, :k] - v[:, :k] * s[:k]).max()
         if residual <= _RESIDUAL * s[0]:
             return _first(u, s * scale, v, k)

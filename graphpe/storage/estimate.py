@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import format_bytes, limits
 from graphpe.storage.chunks import encode_in_chunks, written_keys
 from graphpe.storage.format import Column
 from graphpe.storage.workers import for_shard, one_thread, raise_interrupt
@@ -18,7 +20,6 @@ from graphpe.storage.workers import for_shard, one_thread, raise_interrupt
 _SAMPLES = (1, 8, 64, 512)
 _ENOUGH_SECONDS = 0.5
 _LONG_SECONDS = 5.0
-_UNITS = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 
 
 def encoded_columns(graphs: PackedGraphs, transform: Any) -> list[Column]:
@@ -106,26 +107,11 @@ def column_bytes(column: Column, graphs: PackedGraphs) -> int:
     return rows.get(column.rows, 0) * column.row_bytes * (2 if column.is_edge_index else 1)
 
 
-def format_bytes(size: float) -> str:
-    """A size for people: `1.2 GB`."""
-    for unit, factor in _UNITS.items():
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{int(size)} bytes"
-
-
-def format_seconds(seconds: float) -> str:
-    """A duration for people: `about 8 s`, `about 3 min`, `about 2.5 h`."""
-    if seconds < 100:
-        return f"about {seconds:.0f} s" if seconds >= 1 else "less than 1 s"
-    return f"about {seconds / 60:.0f} min" if seconds < 100 * 60 else f"about {seconds / 3600:.1f} h"
-
-
 def _encode(graphs: PackedGraphs, chosen: NDArray[np.int64], transform: Any, device: torch.device) -> PackedGraphs:
     """Some of the graphs with the encoding."""
     sample = graphs._replace(objects={}).select(chosen)
     try:
-        with one_thread():
+        with one_thread(), limits(pair_limit=math.inf):  # of the whole dataset, which is checked as such
             return encode_in_chunks(sample, for_shard(transform, 0), device=device)
     except GraphRangeError as error:
         raise error.at(int(chosen[error.graph])) from None

@@ -21,6 +21,7 @@ from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueEr
 from graphpe.graphs.checks import describe as describe_value
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Ints
+from graphpe.limits import PAIR_LIMIT, format_bytes, format_seconds
 from graphpe.ogb import load_graph_dataset
 from graphpe.progress import progress_bar
 from graphpe.storage.chunks import written_keys
@@ -29,8 +30,6 @@ from graphpe.storage.estimate import (
     check_pair_limit,
     describe,
     encoded_columns,
-    format_bytes,
-    format_seconds,
     graphs_per_second,
 )
 from graphpe.storage.files import user_cache
@@ -39,7 +38,6 @@ from graphpe.storage.manifest import Manifest, fingerprint
 from graphpe.storage.store import JOURNAL, StoreWriter, read_manifest
 from graphpe.storage.workers import Engine, Shards, encode_shards
 
-PAIR_LIMIT = 4 * 2**30
 SHARD_GRAPHS = 1024
 SHARD_PAIR_BYTES = 2**28
 """A shard with more pair values than this holds fewer graphs: it is in memory as a whole."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import multiprocessing
 import pickle
 import signal
@@ -27,6 +28,7 @@ from graphpe.compiled.jit import everything_compiled
 from graphpe.compiled.threads import one_blas_thread
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import current, limits
 from graphpe.storage.chunks import encode_in_chunks, written_keys
 from graphpe.storage.cluster import ray_cluster
 from graphpe.storage.pickling import (
@@ -102,7 +104,8 @@ def encode_shard(
     graphs: PackedGraphs, transform: Any, shard: int, device: torch.device, progress: Progress | None = None
 ) -> Encoded:
     """The values of one shard: a function of its arguments alone, on one machine."""
-    with one_thread():
+    # Values of pairs were checked against the limit of the whole dataset.
+    with one_thread(), limits(pair_limit=math.inf):
         encoded = encode_in_chunks(graphs, for_shard(transform, shard), device=device, progress=progress)
     return {
         f"{level}.{key}": getattr(encoded, level)[key]
@@ -232,14 +235,14 @@ def _serve(connection: Connection, setup: bytes) -> None:
     """What a process does: answer shards until the other end is gone."""
     try:
         try:
-            transform, device = pickle.loads(setup)
+            transform, device, seconds = pickle.loads(setup)
         except Exception as error:
             connection.send(GraphPERuntimeError(f"a process cannot load the encoding: {_text(error)}"))
             return
         connection.send(None)
         while True:
             shard, graphs = connection.recv()
-            connection.send(_attempt(transform, device, shard, graphs))
+            connection.send(_attempt(transform, device, seconds, shard, graphs))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
@@ -311,23 +314,24 @@ def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progres
 
 
 def _attempt(
-    transform: Any, device: torch.device, shard: int, graphs: SerializedGraphs
+    transform: Any, device: torch.device, seconds: float, shard: int, graphs: SerializedGraphs
 ) -> dict[str, Serialized] | GraphPEError:
     """The values of a shard, or the error, as plain data."""
     try:
-        return serialize(encode_shard(deserialize_graphs(graphs), transform, shard, device))
+        with limits(seconds=seconds):
+            return serialize(encode_shard(deserialize_graphs(graphs), transform, shard, device))
     except Exception as error:
         return _told(error)
 
 
 def _attempt_pickled(setup: bytes, shard: int, graphs: SerializedGraphs) -> Any:
-    transform, device = pickle.loads(setup)
-    return _attempt(transform, device, shard, graphs)
+    transform, device, seconds = pickle.loads(setup)
+    return _attempt(transform, device, seconds, shard, graphs)
 
 
 def _pickled(shards: Shards) -> bytes:
     try:
-        return pickle.dumps((shards.transform, shards.device))
+        return pickle.dumps((shards.transform, shards.device, current().seconds))
     except Exception as error:
         raise GraphPETypeError(
             f"{shards.transform!r} cannot be sent to another process ({_text(error)}): use workers=0"

@@ -22,6 +22,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+_NONE = np.zeros(0)
+
+
 class Adjacency(NamedTuple):
     """A sparse matrix over all nodes: row u holds the columns `indices[indptr[u]:indptr[u + 1]]`, ascending and unique.
 
@@ -36,31 +39,53 @@ class Adjacency(NamedTuple):
     weight: Floats
 
 
+class Structure(NamedTuple):
+    """The edges of some graphs as matrices.
+
+    Attributes:
+        matrix: A.
+        reverse: A^T.
+        symmetric: Whether they are equal.
+    """
+
+    matrix: Adjacency
+    reverse: Adjacency
+    symmetric: bool
+
+
+def structure(plan: Plan) -> Structure:
+    """The matrices of the edges (a part of a plan), from one compiled call: on one small graph calls are what costs."""
+    graphs = plan.graphs
+    weighted = graphs.edge_weight is not None
+    value = graphs.edge_weight.double().numpy(force=True) if graphs.edge_weight is not None else _NONE
+    edges = np.ascontiguousarray(graphs.edge_index.numpy(force=True))
+    found = _structure(edges, np.ascontiguousarray(value), graphs.num_nodes, weighted)
+    return Structure(Adjacency(*found[:3]), Adjacency(*found[3:6]), found[6])
+
+
 def adjacency(plan: Plan) -> Adjacency:
     """A: row u holds the heads of the edges u -> v."""
-    graphs = plan.graphs
-    tail, head = graphs.edge_index.numpy(force=True)
-    weight = None if graphs.edge_weight is None else graphs.edge_weight.double().numpy(force=True)
-    return from_edges(tail, head, weight, graphs.num_nodes)
+    return plan.once(structure).matrix
 
 
 def reverse_adjacency(plan: Plan) -> Adjacency:
     """A^T: row v holds the tails of the edges u -> v."""
-    return transpose(plan.once(adjacency))
+    return plan.once(structure).reverse
 
 
 def symmetric_adjacency(plan: Plan) -> Adjacency:
     """max(A, A^T): every edge both ways."""
-    indptr, indices, ahead, behind = _union(*plan.once(adjacency), *plan.once(reverse_adjacency))
+    both: Structure = plan.once(structure)
+    if both.symmetric:
+        return both.matrix
+    indptr, indices, ahead, behind = union(*both.matrix, *both.reverse)
     return Adjacency(indptr, indices, np.maximum(ahead, behind))
 
 
 def from_edges(tail: Ints, head: Ints, weight: Floats | None, num_nodes: int) -> Adjacency:
     """The matrix of a list of edges. O(N + E): two counting sorts."""
-    weighted = weight is not None
-    value = weight if weight is not None else np.ones(len(tail))
-    order = _sort_by(tail, _sort_by(head, np.arange(len(tail)), num_nodes), num_nodes)
-    return Adjacency(*_unique(tail, head, value, order, num_nodes, weighted))
+    edges = np.stack([tail, head])
+    return Adjacency(*_from_edges(edges, _NONE if weight is None else weight, num_nodes, weight is not None))
 
 
 def transpose(matrix: Adjacency) -> Adjacency:
@@ -73,9 +98,26 @@ def rows_of(matrix: Adjacency) -> Ints:
     return np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
 
 
-def union(a: Adjacency, b: Adjacency) -> tuple[Ints, Ints, Floats, Floats]:
-    """The entries of either: row pointers, columns, and the weights of both, 0 where one has no entry."""
-    return _union(*a, *b)
+@compiled
+def _structure(
+    edges: Ints, value: Floats, num_nodes: int, weighted: bool
+) -> tuple[Ints, Ints, Floats, Ints, Ints, Floats, bool]:
+    """A, A^T, and whether they are equal."""
+    indptr, indices, weight = _from_edges(edges, value, num_nodes, weighted)
+    back_ptr, back_indices, back_weight = _transpose(indptr, indices, weight)
+    symmetric = True
+    for u in range(num_nodes + 1):
+        symmetric &= indptr[u] == back_ptr[u]
+    for e in range(len(indices)):
+        symmetric &= indices[e] == back_indices[e] and weight[e] == back_weight[e]
+    return indptr, indices, weight, back_ptr, back_indices, back_weight, symmetric
+
+
+@compiled
+def _from_edges(edges: Ints, value: Floats, num_nodes: int, weighted: bool) -> tuple[Ints, Ints, Floats]:
+    tail, head = edges[0], edges[1]
+    order = _sort_by(tail, _sort_by(head, np.arange(len(tail)), num_nodes), num_nodes)
+    return _unique(tail, head, value if weighted else np.ones(len(tail)), order, num_nodes, weighted)
 
 
 @compiled
@@ -140,7 +182,7 @@ def _transpose(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints,
 
 
 @compiled
-def _union(
+def union(
     a_ptr: Ints, a_indices: Ints, a_weight: Floats, b_ptr: Ints, b_indices: Ints, b_weight: Floats
 ) -> tuple[Ints, Ints, Floats, Floats]:
     size = len(a_ptr) - 1

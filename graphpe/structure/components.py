@@ -34,7 +34,7 @@ class Components(NamedTuple):
 
 def find_components(pairs: SymmetricPairs, num_nodes: int) -> Components:
     """Connected components of the symmetrised graphs, by union-find: as good as O(N + E)."""
-    return Components(*_find_components(pairs.row, pairs.col, num_nodes))
+    return Components(*label_components(pairs.row, pairs.col, num_nodes))
 
 
 def potentials(pairs: SymmetricPairs, num_nodes: int, components: Components) -> Ints:
@@ -46,7 +46,7 @@ def potentials(pairs: SymmetricPairs, num_nodes: int, components: Components) ->
 
 
 @compiled
-def _find_components(row: Ints, col: Ints, num_nodes: int) -> tuple[Ints, Ints]:
+def label_components(row: Ints, col: Ints, num_nodes: int) -> tuple[Ints, Ints]:
     label = np.arange(num_nodes)
     for e in range(len(row)):
         here, there = row[e], col[e]

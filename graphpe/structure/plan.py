@@ -50,6 +50,10 @@ class Plan:
         key = part, options
         return key in self._announced or key in self._done
 
+    def has(self, part: Callable[..., Any], *options: Hashable) -> bool:
+        """Whether the part has been computed."""
+        return (part, options) in self._done
+
     def once(self, part: Callable[..., Any], *options: Hashable) -> Any:
         """`part(plan, *options)`, computed at the first call."""
         key = part, options

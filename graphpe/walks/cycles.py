@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.compiled.jit import compiled, compiled_by_steps, everything_compiled
+from graphpe.compiled.jit import compiled, everything_compiled
 from graphpe.cycle_effort import check_effort
+from graphpe.diagonal_powers import Estimate, Powers, diagonal_powers
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.adjacency import Ints, symmetric_adjacency
+from graphpe.structure.adjacency import Adjacency, Ints, rows_of, symmetric_adjacency
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
 
@@ -21,6 +22,7 @@ MOST_STEPS = 1 << 31
 
 _FEW_STEPS = 1 << 16
 """Steps that Python takes where nothing is compiled yet: the size of a graph does not tell how many there are."""
+_INSTEAD = "take a smaller max_length, or estimate them (CyclePE(..., kind='walks', estimate=64))"
 
 
 def cycle_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
@@ -64,30 +66,43 @@ def cycle_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
     return torch.from_numpy(counts).to(packed.device)
 
 
-def closed_walk_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
+def closed_walk_counts(graphs: PackedGraphs | Plan, max_length: int, estimate: Estimate | None = None) -> Tensor:
     """The number of closed walks of length 3, ..., L from each node of the undirected graph: diag(S^l).
 
     S is the 0/1 adjacency matrix without self-loops; directions and weights do not count. Every walk is counted from
-    each start and in each direction. O(L |E_b| n_b) time a graph and O(n_b) memory.
+    each start and in each direction. As fast as return probabilities are (see `graphpe.diagonal_powers`).
 
     Args:
         graphs: The graphs, or a plan that shares their work.
         max_length: L, at least 3.
+        estimate: How to estimate the numbers on graphs where that is cheaper; None: exactly.
 
     Returns:
         `[N, L - 2]` float64, on the device of the graphs; exact up to 2^53.
 
     Raises:
-        GraphPEValueError: `max_length` < 3, or weights that are negative or not finite.
+        GraphPEValueError: `max_length` < 3, weights that are negative or not finite, or a graph that is too large.
     """
     plan = Plan.of(graphs)
     packed = plan.graphs
     if max_length < 3:
         raise GraphPEValueError(f"max_length must be at least 3, got {max_length}")
     check_edge_weight(packed.edge_weight, packed.num_edges)
-    matrix = plan.once(symmetric_adjacency)
-    counts = _count_walks(matrix.indptr, matrix.indices, packed.ptr.numpy(force=True), max_length)
-    return torch.from_numpy(counts).to(packed.device)
+    matrix = _without_loops(plan.once(symmetric_adjacency))
+    symmetric = np.ones(packed.num_graphs, dtype=bool)
+    counts = diagonal_powers(
+        Powers(matrix, matrix, symmetric, None), packed.ptr.numpy(force=True), max_length,
+        f"closed walks of up to {max_length} steps", estimate, _INSTEAD,
+    )[:, 2:]  # fmt: skip
+    return torch.from_numpy(np.ascontiguousarray(counts)).to(packed.device)
+
+
+def _without_loops(matrix: Adjacency) -> Adjacency:
+    """The matrix of ones where there is an edge between two nodes."""
+    row = rows_of(matrix)
+    kept = row != matrix.indices
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(matrix.indptr) - 1))])
+    return Adjacency(indptr.astype(np.int64), matrix.indices[kept], np.ones(int(kept.sum())))
 
 
 @compiled
@@ -161,29 +176,3 @@ def _core(indptr: Ints, indices: Ints) -> np.ndarray:
                     stack[count] = v
                     count += 1
     return alive
-
-
-@compiled_by_steps(lambda indptr, indices, ptr, max_length: np.diff(ptr).max(initial=0) * len(indices) * max_length / 2)
-def _count_walks(indptr: Ints, indices: Ints, ptr: Ints, max_length: int) -> np.ndarray:
-    counts = np.zeros((len(indptr) - 1, max_length - 2))
-    half = (max_length + 1) // 2
-    for graph in range(len(ptr) - 1):
-        first, last = ptr[graph], ptr[graph + 1]
-        ways = np.zeros((half + 1, last - first))
-        for root in range(first, last):
-            # Row t: walks of t steps from the root. S is symmetric: (S^(a+b))_rr = sum_v (S^a)_rv (S^b)_rv.
-            ways[:] = 0.0
-            ways[0, root - first] = 1.0
-            for t in range(half):
-                for u in range(first, last):
-                    if ways[t, u - first] != 0.0:
-                        for e in range(indptr[u], indptr[u + 1]):
-                            if indices[e] != u:
-                                ways[t + 1, indices[e] - first] += ways[t, u - first]
-            for length in range(3, max_length + 1):
-                a = length // 2
-                total = 0.0
-                for u in range(last - first):
-                    total += ways[a, u] * ways[length - a, u]
-                counts[root, length - 3] = total
-    return counts

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphpe.compiled.jit import compiled, compiled_by_steps
-from graphpe.structure.adjacency import Floats, Ints
+from graphpe.structure.adjacency import Floats, Ints, _transpose
 
 _LANES = 8  # columns of a block are a multiple of it where that costs little, so that vector loops have no remainder
 _ELIMINATED = 64  # nodes up to which PageRank is solved by elimination, which then costs less than sweeps
@@ -46,6 +46,26 @@ def steps(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints, Floa
             count += 1
         out_ptr[u + 1] = count
     return out_ptr, out_indices[:count].copy(), out_weight[:count].copy()
+
+
+@compiled
+def walks(
+    indptr: Ints, indices: Ints, weight: Floats, ptr: Ints
+) -> tuple[Ints, Ints, Floats, Ints, Ints, Floats, NDArray[np.bool_]]:
+    """A matrix with the diagonals of the powers of P, its transpose, and which graphs' are symmetric.
+
+    Where A is symmetric, P is similar to S = D^-1/2 A D^-1/2, which takes its place: S_uv is the root of P_uv P_vu.
+    Otherwise it is P.
+    """
+    out_ptr, out_indices, out_weight = steps(indptr, indices, weight)
+    back_ptr, back_indices, back_weight = _transpose(out_ptr, out_indices, out_weight)
+    reverse_ptr, reverse_indices, reverse_weight = _transpose(indptr, indices, weight)
+    symmetric = symmetric_graphs(ptr, indptr, indices, weight, reverse_ptr, reverse_indices, reverse_weight)
+    for b in range(len(ptr) - 1):
+        if symmetric[b]:
+            for e in range(out_ptr[ptr[b]], out_ptr[ptr[b + 1]]):
+                out_weight[e] = np.sqrt(out_weight[e]) * np.sqrt(back_weight[e])
+    return out_ptr, out_indices, out_weight, back_ptr, back_indices, back_weight, symmetric
 
 
 @compiled
@@ -141,41 +161,37 @@ def returns(
     back_indices: Ints,
     back_weight: Floats,
     symmetric: NDArray[np.bool_],
-    walk_length: int,
+    graphs: Ints,
     entries: int,
-) -> Floats:
-    """diag(P^(a+b))_j = sum_i (R^a)_ij (P^b)_ij with R = P^T, for blocks of columns j.
+    out: Floats,
+) -> None:
+    """diag(M^(a+b))_j = sum_i (R^a)_ij (M^b)_ij with R = M^T, k = 1, ..., K, of the `graphs`, in blocks of columns j.
 
-    Where A is symmetric, P is similar to S = D^-1/2 A D^-1/2, whose powers have the same diagonals and are symmetric,
-    so that one sequence of powers serves for both.
+    Where M is symmetric, one sequence of powers serves for both. `out` `[N, K]` is written where these graphs are.
     """
-    out = np.zeros((ptr[-1], walk_length))
+    walk_length = out.shape[1]
     most, widest = 0, 0
-    for b in range(len(ptr) - 1):
+    for b in graphs:
         size = ptr[b + 1] - ptr[b]
         width = _block_width(size, entries)
         most, widest = max(most, size * width), max(widest, width)
     first, second, third = np.empty(most), np.empty(most), np.empty(most)
     sums = np.empty(widest)
-    value = weight.copy()
-    for b in range(len(ptr) - 1):
+    for b in graphs:
         node = ptr[b]
         size = ptr[b + 1] - node
-        if symmetric[b]:
-            for e in range(indptr[node], indptr[node + size]):  # S_uv = sqrt(P_uv P_vu)
-                value[e] = np.sqrt(weight[e]) * np.sqrt(back_weight[e])
         width = _block_width(size, entries)
         ahead = first[: size * width].reshape(size, width)
         behind = second[: size * width].reshape(size, width)
         spare = third[: size * width].reshape(size, width)
         for column in range(0, size, width):
             inside = min(width, size - column)
-            _first_power(node, indptr, indices, value, column, ahead)
+            _first_power(node, indptr, indices, weight, column, ahead)
             for c in range(inside):
                 out[node + column + c, 0] = ahead[column + c, c]
             for step in range(2, walk_length + 1):
                 if step % 2:
-                    _multiply(node, indptr, indices, value, ahead, spare)
+                    _multiply(node, indptr, indices, weight, ahead, spare)
                     ahead, spare = spare, ahead
                 elif symmetric[b]:
                     behind = ahead
@@ -187,7 +203,6 @@ def returns(
                 _column_sums(ahead, behind, sums)
                 for c in range(inside):
                     out[node + column + c, step - 1] = sums[c]
-    return out
 
 
 @compiled

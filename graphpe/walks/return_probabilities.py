@@ -7,36 +7,39 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphpe.diagonal_powers import Estimate, Powers, diagonal_powers
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.adjacency import Adjacency, transpose
+from graphpe.structure.adjacency import Adjacency, rows_of, structure, transpose
 from graphpe.structure.plan import Plan
 from graphpe.walks import loops
-from graphpe.walks.steps import Direction, checked, edges_walked, reverse_steps, steps
+from graphpe.walks.steps import Direction, checked, edges_walked
 
-# Entries of a block of columns: with up to two others it fills a small second-level cache.
-_BLOCK_ENTRIES = 1 << 15
+_INSTEAD = "take fewer steps, or estimate them (RandomWalkPE(..., estimate=64))"
 
 
-def return_probabilities(graphs: PackedGraphs | Plan, walk_length: int, undirected: bool = False) -> Tensor:
+def return_probabilities(
+    graphs: PackedGraphs | Plan, walk_length: int, undirected: bool = False, estimate: Estimate | None = None
+) -> Tensor:
     """The probability that a random walk from each node is back after 1, ..., K steps: diag(P^k).
 
     P is the step matrix of `graphpe.walks.steps`: edges are walked in their direction, sinks absorb (their
     probabilities are 1), and isolated nodes have no walk (their probabilities are 0, as in PyG).
 
     diag(P^(a+b)) needs the powers a and b only, so that K steps cost K/2 products with the sparse P where weights are
-    symmetric and K where they are not: O(K |E_b| n_b) time a graph, on blocks of columns: O(N K + n_max) memory. On the
-    CPU, in float64.
+    symmetric and K where they are not: what walks of K/2 steps reach, at most O(K |E_b| n_b) time a graph, and
+    O(N K + n_max) memory (see `graphpe.diagonal_powers`). On the CPU, in float64.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
         walk_length: K.
         undirected: Walk every edge both ways: A becomes max(A, A^T), as for `laplacian`.
+        estimate: How to estimate the probabilities on graphs where that is cheaper; None: exactly.
 
     Returns:
         `[N, K]` float64, on the device of the graphs.
 
     Raises:
-        GraphPEValueError: `walk_length` < 1, or weights that are negative or not finite.
+        GraphPEValueError: `walk_length` < 1, weights that are negative or not finite, or a graph that is too large.
 
     References:
         Dwivedi, Luu, Laurent, Bengio, Bresson: Graph Neural Networks with Learnable Structural and Positional
@@ -44,18 +47,21 @@ def return_probabilities(graphs: PackedGraphs | Plan, walk_length: int, undirect
     """
     plan = checked(graphs, walk_length)
     direction: Direction = "both" if undirected else "forward"
-    return plan.up_to(returns, walk_length, direction)[:, :walk_length]
+    return plan.up_to(returns, walk_length, direction, estimate)[:, :walk_length]
 
 
-def returns(plan: Plan, walk_length: int, direction: Direction) -> Tensor:
+def returns(plan: Plan, walk_length: int, direction: Direction, estimate: Estimate | None = None) -> Tensor:
     """diag(P^k), k = 1, ..., walk_length: `[N, walk_length]` float64 (a part of a plan)."""
-    if direction == "forward" and plan.once(symmetric_graphs, direction).all():
-        return plan.up_to(returns, walk_length, "both")
     ptr = plan.graphs.ptr.numpy(force=True)
-    step: Adjacency = plan.once(steps, direction)
-    back: Adjacency = plan.once(reverse_steps, direction)
-    symmetric = plan.once(symmetric_graphs, direction)
-    out = loops.returns(ptr, *step, *back, symmetric, walk_length, _BLOCK_ENTRIES)
+    if direction == "forward" and plan.once(structure).symmetric:
+        return plan.up_to(returns, walk_length, "both", estimate)
+    walked = edges_walked(plan, direction)
+    found = loops.walks(*walked, ptr)
+    powers = Powers(Adjacency(*found[:3]), Adjacency(*found[3:6]), found[6], None)
+    if estimate is not None:
+        weight = np.bincount(rows_of(walked), walked.weight, int(ptr[-1]))
+        powers = powers._replace(stationary=np.sqrt(weight))
+    out = diagonal_powers(powers, ptr, walk_length, f"return probabilities of {walk_length} steps", estimate, _INSTEAD)
     return torch.from_numpy(out).to(plan.graphs.device)
 
 

@@ -14,6 +14,7 @@ from torch_geometric.loader import DataLoader
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.transforms import base
 
 
 def all_keys(transform) -> list[str]:
@@ -65,6 +66,44 @@ def test_packed_graphs_hold_the_same_values(make_transform, graphs):
     assert set(packed.pair) == set(transform.pair_keys)
     assert set(packed.node) == {"x", *transform.keys}
     assert set(packed.graph) == {"y", *transform.graph_keys}
+
+
+def test_a_list_gives_what_each_graph_gets_alone(make_transform, graphs):
+    one = make_transform()
+    expected = [one(graph) for graph in graphs]
+    before = [set(graph.keys()) for graph in graphs]
+    for items in (graphs, tuple(graphs)):
+        got = make_transform()(items)
+        assert isinstance(got, list)
+        assert [set(graph.keys()) for graph in graphs] == before
+        for out, graph, single in zip(got, graphs, expected, strict=True):
+            assert out is not graph
+            assert set(out.keys()) == set(single.keys())
+            for key in all_keys(one):
+                torch.testing.assert_close(out[key], single[key], rtol=1e-6, atol=1e-7)
+                assert out[key].untyped_storage().nbytes() == out[key].nbytes  # not a view of all graphs' values
+
+
+def test_a_list_is_encoded_in_chunks_in_order(graphs, monkeypatch):
+    one = T.LaplacianPE(3)
+    expected = [one(graph) for graph in graphs]
+    monkeypatch.setattr(base, "CHUNK_GRAPHS", 5)
+    monkeypatch.setattr(base, "CHUNK_PAIRS", 3 * max(graph.num_nodes for graph in graphs) ** 2)
+    calls = []
+    monkeypatch.setattr(
+        T.LaplacianPE, "encode", lambda self, plan, do=T.LaplacianPE.encode: calls.append(1) or do(self, plan)
+    )
+    for out, single in zip(T.LaplacianPE(3)(graphs), expected, strict=True):
+        torch.testing.assert_close(out.laplacian_eigenvector_pe, single.laplacian_eigenvector_pe)
+    assert 3 <= len(calls) < len(graphs)
+    assert T.LaplacianPE(3)([]) == []
+
+
+def test_lists_of_something_else_are_refused(graphs):
+    with pytest.raises(GraphPETypeError, match="takes lists of Data, got DataBatch at 1"):
+        T.DegreePE()([graphs[0], Batch.from_data_list(graphs)])
+    with pytest.raises(GraphPEValueError, match=r"needs edge_index .* graph 1 has \['x'\]"):
+        T.DegreePE()([graphs[0], Data(x=torch.zeros(2, 1))])
 
 
 def test_shapes_and_types(make_transform, graphs):
@@ -137,7 +176,9 @@ def test_repr_shows_every_parameter():
         "MagneticLaplacianPE(k=3, q=1.0, relative_q=True, potentials=1, normalization='sym', phases='pairs', "
         "sign='random', seed=0, attr_name='magnetic_eigenvector_pe')"
     )
-    assert repr(T.RandomWalkPE(16)) == "RandomWalkPE(walk_length=16, undirected=False, attr_name='random_walk_pe')"
+    assert repr(T.RandomWalkPE(16)) == (
+        "RandomWalkPE(walk_length=16, undirected=False, estimate=None, seed=0, attr_name='random_walk_pe')"
+    )
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
@@ -277,7 +318,7 @@ def test_wrong_inputs(make_transform):
     with pytest.raises(GraphPEValueError, match="edge_index holds node 5"):
         transform(Data(edge_index=torch.tensor([[0], [5]]), num_nodes=2))
     if not isinstance(transform, T.Compose):
-        with pytest.raises(GraphPETypeError, match="takes a Data, a Batch or a PackedGraphs, got str"):
+        with pytest.raises(GraphPETypeError, match="takes a Data, a Batch, a PackedGraphs or a list of Data, got str"):
             transform("graph")
 
 

@@ -93,7 +93,7 @@ def test_parameters_are_checked(build, error, message):
 def test_repr():
     text = (
         "HeatKernelPE(times=(1.0, 0.5), level='node', normalization='sym', drop_zero_modes=False, "
-        "attr_name='heat_kernel_pe')"
+        "estimate=None, seed=0, attr_name='heat_kernel_pe')"
     )
     assert repr(HeatKernelPE([1, np.float64(0.5)])) == text
     assert repr(eval(text)) == text

@@ -66,6 +66,12 @@ def ring(size: int, _: np.random.Generator) -> Graph:
     return Graph("ring", size, np.stack([node, (node + 1) % size]))
 
 
+def path_graph(size: int, _: np.random.Generator) -> Graph:
+    """A path."""
+    node = np.arange(size - 1)
+    return Graph("path", size, np.stack([node, node + 1]))
+
+
 def grid(size: int, _: np.random.Generator) -> Graph:
     """A square grid."""
     side = int(size**0.5)
@@ -141,6 +147,20 @@ def real_graphs(folder: Path) -> Iterator[Graph | str]:
         edges = np.ascontiguousarray(read(folder / path), dtype=np.int64)
         edges = edges[:, edges[0] != edges[1]]
         yield largest_component(Graph(name, int(edges.max()) + 1, edges, directed))
+
+
+def planetoid_graphs(folder: Path) -> Iterator[Graph | str]:
+    """Cora, CiteSeer and PubMed, all nodes, as `real_graphs` gives graphs."""
+    for name, path in (
+        ("Cora", "planetoid/Cora/raw/ind.cora.graph"),
+        ("CiteSeer", "planetoid/CiteSeer/raw/ind.citeseer.graph"),
+        ("PubMed", "graphs/pubmed_topology/ind.pubmed.graph"),
+    ):
+        if (folder / path).is_file():
+            edges = np.ascontiguousarray(_pickled_lists(folder / path), dtype=np.int64)
+            yield Graph(name, int(edges.max()) + 1, edges[:, edges[0] != edges[1]])
+        else:
+            yield f"{name} is left out: no {path} in {folder}"
 
 
 def _matrix_market(path: Path) -> Edges:

@@ -55,14 +55,14 @@ def interleaved_eigenpairs(
     Arguments and result as in `graphpe.eigen.batched.eigh.dense_eigenpairs`. O(n^3) time; the memory of eight
     triangles.
     """
-    sizes = np.diff(ptr)
+    sizes = ptr[1:] - ptr[:-1]
     found = np.minimum(sizes - known.count, k)
     chosen = found > 0
     if graphs is not None:
         chosen &= np.bincount(graphs, minlength=len(sizes)).astype(bool)
     mask = (np.arange(k) < found[:, None]) & chosen[:, None]
     vectors, values = np.zeros((len(known.vector), k), dtype=operator.value.dtype), np.zeros((len(sizes), k))
-    targets = _Targets(found, ptr[:-1] * k, np.full_like(sizes, k), np.arange(len(sizes)) * k)
+    targets = _Targets(found, ptr[:-1] * k, np.full(len(sizes), k), np.arange(len(sizes)) * k)
     failed = _solve(operator, ptr, known, np.flatnonzero(chosen), targets, vectors, values)
     if len(failed):
         dense = dense_eigenpairs(operator, ptr, k, known, failed)
@@ -105,7 +105,7 @@ def _solve(
     """Write the eigenpairs of the chosen blocks; which of them failed."""
     if not len(chosen):
         return chosen
-    order = chosen[np.argsort(np.diff(ptr)[chosen], kind="stable")]
+    order = chosen if len(chosen) == 1 else chosen[np.argsort(np.diff(ptr)[chosen], kind="stable")]
     row, col, value, diagonal = operator
     entry_ptr = np.searchsorted(row, ptr)
     vectors, values = vectors.reshape(-1), values.reshape(-1)

@@ -4,9 +4,13 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import eigsh
+from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra import singular
 from graphpe.spectra.singular import singular_triplets
 
 
@@ -74,3 +78,31 @@ def test_scale_of_weights():
 def test_no_columns_are_an_error():
     with pytest.raises(GraphPEValueError, match="k must be at least 1, got 0"):
         singular_triplets(PackedGraphs.from_networkx(nx.path_graph(2)), 0)
+
+
+@pytest.mark.parametrize("kind", ["path", "hubs", "star"])
+def test_large_graphs_need_nothing_dense(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(singular, "_dense_triplets", None)
+    n, k = 2400, 6
+    node = np.arange(n - 1)
+    random = np.random.default_rng(0)
+    tail, head = {
+        "path": (node, node + 1),  # the largest values are twice there, and 1e-6 apart
+        "hubs": (random.integers(0, 30, 6000), random.integers(0, n, 6000)),
+        "star": (np.zeros(n - 1, dtype=int), node + 1),
+    }[kind]
+    edges = torch.from_numpy(np.stack([np.append(tail, head), np.append(head, tail)]))
+    left, right, values = singular_triplets(PackedGraphs.from_data(Data(edge_index=edges, num_nodes=n)), k)
+    matrix = csr_matrix((np.ones(edges.size(1)), tuple(edges.numpy())), shape=(n, n))
+    matrix.data[:] = 1  # parallel edges count once
+    expected = {
+        "path": lambda: np.repeat(2 * np.cos(np.pi * np.arange(1, 4) / (n + 1)), 2),
+        "hubs": lambda: np.sort(np.abs(eigsh(matrix, 20, which="BE", return_eigenvectors=False)))[::-1][:k],
+        "star": lambda: np.array([(n - 1) ** 0.5] * 2 + [0] * (k - 2)),
+    }[kind]()
+    np.testing.assert_allclose(values[0], expected, rtol=1e-8)
+    found = int((values[0] > 0).sum())
+    scale = float(values[0, 0])
+    np.testing.assert_allclose(matrix @ right.numpy(), left.numpy() * values.numpy(), atol=1e-7 * scale)
+    np.testing.assert_allclose(matrix.T @ left.numpy(), right.numpy() * values.numpy(), atol=1e-7 * scale)
+    np.testing.assert_allclose((left.T @ left).numpy(), np.diag(np.arange(k) < found), atol=1e-6)

@@ -12,8 +12,6 @@ from graphpe.storage.estimate import (
     column_bytes,
     describe,
     encoded_columns,
-    format_bytes,
-    format_seconds,
     graphs_per_second,
 )
 from graphpe.transforms.base import PairEncoding, Values
@@ -77,17 +75,3 @@ def test_size_lines(graphs: PackedGraphs) -> None:
 
 def test_speed(graphs: PackedGraphs) -> None:
     assert graphs_per_second(graphs, T.DegreePE(), torch.device("cpu")) > 10
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (4 * 2**30, "4.3 GB"), (2e13, "20.0 TB")]
-)
-def test_bytes_for_people(size: float, text: str) -> None:
-    assert format_bytes(size) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "less than 1 s"), (59.6, "about 60 s"), (600, "about 10 min"), (9000, "about 2.5 h")]
-)
-def test_seconds_for_people(seconds: float, text: str) -> None:
-    assert format_seconds(seconds) == text

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
+from graphpe import diagonal_powers as module
 from graphpe import laplacian
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.walks import return_probabilities as module
 from graphpe.walks.return_probabilities import return_probabilities
 
 seeds = st.integers(0, 2**32 - 1)
@@ -62,8 +62,10 @@ def test_against_matrix_powers(seed, sizes, walk_length, weighted, undirected, b
     rng = np.random.default_rng(seed)
     graphs = [random_digraph(rng, n, weighted) for n in sizes]
     with pytest.MonkeyPatch.context() as patch:
-        if blocks:  # the path of large graphs
+        if blocks:
             patch.setattr(module, "_BLOCK_ENTRIES", 10)
+        else:  # the ways of large graphs
+            patch.setattr(module, "_LARGE", 1)
         actual = return_probabilities(PackedGraphs.from_data_list(graphs), walk_length, undirected)
     expected = [by_powers(transition_matrix(graph, undirected), walk_length) for graph in graphs]
     assert actual.dtype == torch.float64
