@@ -110,24 +110,24 @@ class _Class:
         for each in self.lineage():
             for node in each.definition().body:
                 if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                    return each._arguments(node.args)
+                    return each.arguments_of(node.args)
         fields: dict[str, str | None] = {}  # a dataclass: those of the bases come first
         for each in reversed(list(self.lineage())):
             for node in each.definition().body:
                 if isinstance(node, ast.AnnAssign) and not ast.unparse(node.annotation).startswith("ClassVar"):
-                    fields[ast.unparse(node.target)] = None if node.value is None else each._printed(node.value)
+                    fields[ast.unparse(node.target)] = None if node.value is None else each.printed(node.value)
         return fields
 
-    def _arguments(self, arguments: ast.arguments) -> dict[str, str | None]:
+    def arguments_of(self, arguments: ast.arguments) -> dict[str, str | None]:
         positional = [*arguments.posonlyargs, *arguments.args][1:]
         missing: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
         defaults = [*missing, *arguments.defaults, *arguments.kw_defaults]
         return {
-            argument.arg: None if default is None else self._printed(default)
+            argument.arg: None if default is None else self.printed(default)
             for argument, default in zip([*positional, *arguments.kwonlyargs], defaults, strict=True)
         }
 
-    def _printed(self, value: ast.expr) -> str:
+    def printed(self, value: ast.expr) -> str:
         """A default as `repr` prints it: a literal, or a constant of the module or of one that it imports from."""
         module = self.module
         while isinstance(value, ast.Name):

@@ -24,9 +24,9 @@ def warn_unread(model: nn.Module, batch: Data) -> None:
         model: An architecture, with `encodings` and, if it takes them, `pair_encodings`.
         batch: The batch.
     """
-    if getattr(model, "_told_unread", False) or torch.compiler.is_compiling():
+    if getattr(model, "told_unread", False) or torch.compiler.is_compiling():
         return
-    model._told_unread = True  # type: ignore[assignment]
+    model.told_unread = True  # type: ignore[assignment]
     of_pairs = "PairBias" if getattr(model, "pair_input", None) == "biases" else "PairLinear or PairEmbedding"
     parts = [module for module in model.modules() if module is not model]
     if any(type(part).__module__.partition(".")[0] not in _KNOWN for part in parts):

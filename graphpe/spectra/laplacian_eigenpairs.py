@@ -20,8 +20,8 @@ from graphpe.eigen.lowest import all_eigenpairs, lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.adjacency import Floats, Ints, Structure, structure
-from graphpe.structure.components import Components, balanced_components, label_components, potentials
+from graphpe.structure.adjacency import Floats, Ints, Structure, adjacency, reverse_adjacency, structure
+from graphpe.structure.components import Components, balanced_components, find_components, label_components, potentials
 from graphpe.structure.laplacian import (
     Magnetic,
     Normalization,
@@ -268,7 +268,7 @@ def edge_phase_spectrum(
     if normalization == "sym":  # an isolated node has eigenvalue 1
         balanced[components.label[degree == 0]] = False
     gauge = turn(-q_graph[batch] * potential)
-    modes = _known_modes(_zero_modes(graphs, normalization), balanced, gauge, components, batch)
+    modes = _known_modes(_modes(graphs, normalization), balanced, gauge, components, batch)
     entries = laplacian_entries(pairs, degree, normalization)
     magnetic = edge_phase_entries(entries, balance, q_graph[owner], normalization)
     return _prepend(lowest_eigenpairs(magnetic, ptr, k, modes, device=plan.graphs.device), modes, components, batch)
@@ -290,9 +290,12 @@ def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
 
 def zero_modes(plan: Plan, normalization: Literal["comb", "sym"]) -> KnownModes:
     """The zero modes of the Laplacian: D^1/2 1 ("sym") or 1 ("comb") of each component, of unit norm."""
-    _, degree, (label, first), _, batch = plan.once(symmetrised)
-    comb = normalization == "comb"
-    vector, count, shift = _zero_modes(degree, label, first, batch, plan.graphs.num_graphs, comb)
+    return _modes(plan.once(symmetrised), normalization)
+
+
+def _modes(graphs: Symmetrised, normalization: Literal["comb", "sym"]) -> KnownModes:
+    _, degree, (label, first), ptr, batch = graphs
+    vector, count, shift = _zero_modes(degree, label, first, batch, len(ptr) - 1, normalization == "comb")
     return KnownModes(vector, label, count, shift)
 
 

@@ -185,6 +185,7 @@ def _transpose(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints,
 def union(
     a_ptr: Ints, a_indices: Ints, a_weight: Floats, b_ptr: Ints, b_indices: Ints, b_weight: Floats
 ) -> tuple[Ints, Ints, Floats, Floats]:
+    """The entries of either: row pointers, columns, and the weights of both, 0 where one has no entry."""
     size = len(a_ptr) - 1
     indptr = np.zeros(size + 1, np.int64)
     most = len(a_indices) + len(b_indices)

@@ -47,6 +47,7 @@ def potentials(pairs: SymmetricPairs, num_nodes: int, components: Components) ->
 
 @compiled
 def label_components(row: Ints, col: Ints, num_nodes: int) -> tuple[Ints, Ints]:
+    """The component of each node, and the first node of each component."""
     label = np.arange(num_nodes)
     for e in range(len(row)):
         here, there = row[e], col[e]

@@ -198,6 +198,7 @@ def pair_up(matrix: Adjacency, reverse: Adjacency) -> SymmetricPairs:
 def pair_up_entries(
     indptr: Ints, indices: Ints, weight: Floats, back_ptr: Ints, back_indices: Ints, back_weight: Floats
 ) -> tuple[Ints, Ints, Floats, Ints]:
+    """Rows, columns, weights and directions of the symmetrised graph."""
     row_ptr, col, ahead, behind = union(indptr, indices, weight, back_ptr, back_indices, back_weight)
     row, direction = np.empty(len(col), np.int64), np.empty(len(col), np.int64)
     for u in range(len(row_ptr) - 1):

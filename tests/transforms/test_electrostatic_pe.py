@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe import transforms as T
+from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.spectra import resistance
 from graphpe.spectra.electrostatics import potential_statistics

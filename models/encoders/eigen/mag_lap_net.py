@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.arguments import check_choice, check_counts, check_probabilities
+from graphpe.arguments import check_choice, check_counts, check_flags, check_probabilities
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
 from graphpe.models.encoders.set_attention import SetAttention
@@ -114,8 +114,8 @@ class MagLapNet(EigenpairEncoder):
             potentials=potentials,
         )
         hidden, heads = check_counts(hidden=hidden, heads=heads)
-        check_bool(
-            "MagLapNet", signnet=signnet, attention=attention, output_bias=output_bias, random_signs=random_signs
+        signnet, attention, output_bias, random_signs = check_flags(
+            signnet=signnet, attention=attention, output_bias=output_bias, random_signs=random_signs
         )
         check_choice("approximate", approximate, get_args(Approximate))
         check_choice("phi", phi, get_args(Phi))
