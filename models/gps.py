@@ -20,16 +20,16 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_p
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
+from graphpe.models.batches.nodes import node_to_graph, read_edges
+from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import embed_nodes
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.precision import in_half_precision
 from graphpe.models.layers.text import call_text
 from graphpe.models.message_passing import edge_rows
-from graphpe.models.precision import in_half_precision
-from graphpe.models.unread import warn_unread
 
 GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
 

@@ -24,13 +24,13 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_f
 from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
+from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges
+from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import embed_edges, embed_nodes
-from graphpe.models.layers.nodes import NodeToGraph, node_to_graph, read_edges
 from graphpe.models.layers.normalization import RowBatchNorm
+from graphpe.models.layers.precision import exactly, in_half_precision
 from graphpe.models.layers.text import call_text
-from graphpe.models.precision import exactly, in_half_precision
-from graphpe.models.unread import warn_unread
 
 Attention = Literal["full", "sparse"]
 

@@ -24,13 +24,13 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational.attention import relational_attention
 from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
+from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges
+from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
 from graphpe.models.layers.inputs import embed_edges, embed_nodes
-from graphpe.models.layers.nodes import NodeToGraph, node_to_graph, read_edges
 from graphpe.models.layers.normalization import RowLayerNorm
+from graphpe.models.layers.precision import in_half_precision
 from graphpe.models.layers.text import call_text
-from graphpe.models.precision import in_half_precision
-from graphpe.models.unread import warn_unread
 
 Attention = Literal["full", "sparse"]
 GlobalVector = Literal["cat", "node"]

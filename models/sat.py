@@ -19,16 +19,16 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
+from graphpe.models.batches.nodes import node_to_graph, read_edges
+from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.precision import in_half_precision
 from graphpe.models.layers.structure_extractor import Neighbourhood, StructureExtractor
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
-from graphpe.models.precision import in_half_precision
-from graphpe.models.unread import warn_unread
 
 SATReadout = Literal["cls", "mean", "sum", "max", "none"]
 Activation = Literal["relu", "gelu"]

@@ -23,14 +23,14 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_probabilities
 from graphpe.models.attention.softmax.tree_mask import MaskSharing, TreeAttention, TreeChoice, TreeNodes, tree_nodes
+from graphpe.models.batches.nodes import node_to_graph, read_edges
+from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.multi_head import FeedForward
-from graphpe.models.layers.nodes import node_to_graph, read_edges
 from graphpe.models.layers.normalization import RowLayerNorm
+from graphpe.models.layers.precision import in_half_precision
 from graphpe.models.layers.text import call_text
-from graphpe.models.precision import in_half_precision
-from graphpe.models.unread import warn_unread
 
 
 class TopologicalTransformer(nn.Module):

@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 
 from graphpe.arguments import check_seed
-from graphpe.diagonal_powers import Estimate
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 from graphpe.walks.cycles import closed_walk_counts, cycle_counts
+from graphpe.walks.diagonal_powers import Estimate
 
 
 class CyclePE(Encoding):

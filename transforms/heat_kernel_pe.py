@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from graphpe.arguments import check_flags, check_number, check_seed
-from graphpe.diagonal_powers import Estimate
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.spectra.heat_and_diffusion import check_times, heat_kernel, heat_kernel_diagonal, heat_steps
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum
 from graphpe.structure.laplacian import Normalization, check_normalization
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.walks.diagonal_powers import Estimate
 from graphpe.walks.return_probabilities import returns
 
 

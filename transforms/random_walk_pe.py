@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graphpe.arguments import check_flags, check_seed
-from graphpe.diagonal_powers import Estimate
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.walks.diagonal_powers import Estimate
 from graphpe.walks.return_probabilities import return_probabilities, returns
 
 

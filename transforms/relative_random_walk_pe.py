@@ -22,7 +22,7 @@ class RelativeRandomWalkPE(PairEncoding):
     Parallel edges count once without `edge_weight` and add with it; self-loops are steps that stay.
     GRIT's code gives two channels for a walk length of 1, here it is one, I.
 
-    GRIT's node features, the diagonal, are the rows (i, i): `values[graphpe.graphs.pair_blocks.diagonal_rows(graphs)]`;
+    GRIT's node features, the diagonal, are the rows (i, i): `values[graphpe.structure.pair_blocks.diagonal_rows(graphs)]`;
     without the constant first channel they are also `RandomWalkPE(walk_length - 1)`.
 
     Writes `rrwp`, `[sum n_b^2, walk_length]` float32, row-major (i, j) for each graph. Time

@@ -13,6 +13,7 @@ from torch import nn
 import graphpe.benchmarks.tasks as tasks
 import graphpe.models as models
 import graphpe.transforms as transforms
+from graphpe.benchmarks.calls.catalogue import ENCODER_SUPPLIED, SUPPLIED
 from graphpe.benchmarks.calls.text import (
     PUBLISHED,
     Call,
@@ -23,8 +24,7 @@ from graphpe.benchmarks.calls.text import (
     parse_call,
     public_classes,
 )
-from graphpe.benchmarks.catalogue import ENCODER_SUPPLIED, SUPPLIED
-from graphpe.benchmarks.memory import first_line, memory_limit
+from graphpe.benchmarks.console.memory import first_line, memory_limit
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear

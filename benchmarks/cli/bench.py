@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.console.parser import CommandParser, UsageError
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
 
 COMPARISONS = {
     "encodings": "against PyG's transforms and the code of papers, graph by graph",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from graphpe.benchmarks.calls.build import build_encodings
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
+from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.storage.precompute import precompute
 from graphpe.storage.workers import Engine
 from graphpe.transforms.compose import Compose
@@ -51,7 +51,7 @@ def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Encode a dataset onto disk, or go on with it, and print where it is."""
     values = parser.values(arguments)
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
-    from graphpe.benchmarks.named_graphs import read_graphs
+    from graphpe.benchmarks.calls.named_graphs import read_graphs
 
     for name in ("data", "encodings"):
         if not values[name]:

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError
-from graphpe.benchmarks.expressivity_sets import DATASETS, DEFAULT_ENCODINGS
+from graphpe.benchmarks.console.parser import CommandParser, UsageError
+from graphpe.benchmarks.expressivity.sets import DATASETS, DEFAULT_ENCODINGS
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.files.atomic import write_atomically
 from graphpe.progress import progress_bar
-from graphpe.storage.files import write_atomically
 
 EXAMPLES = """
 examples:

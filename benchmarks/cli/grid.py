@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.cli.report import report_lines
+from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError
+from graphpe.files.atomic import write_atomically
+from graphpe.files.locking import locked
+from graphpe.files.reading import read_text
 from graphpe.progress import progress_bar
-from graphpe.reading import read_text
-from graphpe.storage.files import write_atomically
-from graphpe.storage.locking import locked
 
 EXAMPLES = """
 examples:

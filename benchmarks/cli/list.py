@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphpe.benchmarks import catalogue
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError
+from graphpe.benchmarks.calls import catalogue
+from graphpe.benchmarks.console.parser import CommandParser, UsageError
 
 KINDS = {
     "encodings": catalogue.encodings,

@@ -6,8 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from graphpe.benchmarks.cli.signals import heard_at_once
-from graphpe.benchmarks.memory import memory_errors
+from graphpe.benchmarks.console.memory import memory_errors
+from graphpe.benchmarks.console.signals import heard_at_once
 from graphpe.errors import GraphPEError
 
 COMMANDS = {
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: Sequence[str]) -> int:
     # The parser and the command's module are imported here: `graphpe --help` needs neither.
-    from graphpe.benchmarks.cli.parser import CommandParser, UsageError, dashes_to_underscores
+    from graphpe.benchmarks.console.parser import CommandParser, UsageError, dashes_to_underscores
 
     command = importlib.import_module(f"graphpe.benchmarks.cli.{name}")
     parser = CommandParser(prog=f"graphpe {name}", description=COMMANDS[name], allow_abbrev=False)

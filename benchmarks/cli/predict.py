@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
+from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.run_folder import RunFolder
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphpe.benchmarks.cli.parser import CommandParser, expanded
+from graphpe.benchmarks.console.parser import CommandParser, expanded
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.results import combine, grid_folders, read_run
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.reading import read_text
+from graphpe.files.reading import read_text
 
 EXAMPLES = """
 examples:

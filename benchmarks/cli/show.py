@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphpe.benchmarks.cli.parser import CommandParser, UsageError, expanded
+from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.errors import GraphPERuntimeError
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
 from graphpe.storage.store import JOURNAL, MANIFEST
 
 _FORMATS = ("png", "svg", "pdf")
@@ -43,7 +43,7 @@ def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
     values = parser.values(arguments)
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
     from graphpe.benchmarks.calls.build import build_encodings
-    from graphpe.benchmarks.named_graphs import read_graphs
+    from graphpe.benchmarks.calls.named_graphs import read_graphs
     from graphpe.drawing.plotting import plot_encoding
     from graphpe.storage.encoded import EncodedDataset
 

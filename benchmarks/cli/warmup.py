@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from graphpe.benchmarks.cli.parser import CommandParser
+from graphpe.benchmarks.console.parser import CommandParser
 
 
 def add_warmup(parser: CommandParser) -> None:

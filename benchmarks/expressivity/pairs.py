@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from graphpe.benchmarks.expressivity_sets import DATASETS
+from graphpe.benchmarks.expressivity.sets import DATASETS
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding, SpectralEncoding

@@ -9,8 +9,8 @@ from math import lcm
 from typing import Any
 
 from graphpe.benchmarks.calls.build import model_classes
+from graphpe.benchmarks.calls.catalogue import SUPPLIED
 from graphpe.benchmarks.calls.text import Call, bind, find_class, parse_call
-from graphpe.benchmarks.catalogue import SUPPLIED
 from graphpe.errors import GraphPEValueError
 
 _LARGEST = 4096

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from graphpe.benchmarks.forking import begin_process
 from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.distributed.forking import begin_process
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPEError, GraphPERuntimeError
-from graphpe.storage.files import write_atomically
-from graphpe.storage.locking import locked
+from graphpe.files.atomic import write_atomically
+from graphpe.files.locking import locked
 
 Status = Literal["new", "started", "failed", "damaged", "done"]
 

@@ -9,8 +9,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from graphpe.benchmarks.forking import forking_context, one_thread_while_importing
 from graphpe.benchmarks.grid.cell import Cell, run_cell
+from graphpe.benchmarks.training.distributed.forking import forking_context, one_thread_while_importing
 from graphpe.errors import GraphPERuntimeError
 from graphpe.storage.cluster import ray_cluster
 

@@ -14,7 +14,7 @@ from graphpe.benchmarks.calls.text import NONE
 from graphpe.benchmarks.grid.pictures import draw_cost, draw_heat_map
 from graphpe.benchmarks.grid.results import Combination, Run
 from graphpe.benchmarks.grid.statistics import holm, mean_ranks, paired_t, sign_flips
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ from graphpe.benchmarks.grid.cells import Skipped, grid_cells
 from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import run_experiment
-from graphpe.ogb import load_graph_dataset
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
+from graphpe.files.ogb import load_graph_dataset
 
 MODELS = ("GINE(width=64, layers=3)", "GPS(width=64, layers=3, heads=4, local='GINE')")
 TRAINING: dict[str, Any] = {

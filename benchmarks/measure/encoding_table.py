@@ -20,7 +20,7 @@ import torch
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
 from graphpe.benchmarks.training.run_folder import RunFolder
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
 
 ROWS: dict[str, tuple[str, ...]] = {
     "none": (),

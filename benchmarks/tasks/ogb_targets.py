@@ -11,7 +11,7 @@ from torch import Tensor
 from graphpe.benchmarks.tasks.answers import average_precision, ranking_area
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.errors import GraphPEValueError
-from graphpe.ogb import evaluator
+from graphpe.files.ogb import evaluator
 
 
 @dataclass

@@ -25,7 +25,7 @@ from graphpe.benchmarks.tasks.node_level import check_node_outputs
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.batches.nodes import node_to_graph
 
 HIDDEN = 64
 """Units of the hidden layer, half of them with a positive weight."""

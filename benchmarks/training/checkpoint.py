@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
 
 FORMAT: Final = 2
 

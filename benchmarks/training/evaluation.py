@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform
-from graphpe.benchmarks.training.ranks import gather
+from graphpe.benchmarks.training.distributed.ranks import gather
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Segments, take

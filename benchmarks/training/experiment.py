@@ -25,15 +25,15 @@ from graphpe.benchmarks.calls.build import (
     split_encodings,
 )
 from graphpe.benchmarks.calls.text import encoding_calls
-from graphpe.benchmarks.memory import memory_errors
+from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.devices import make_fabric, started_from_outside
+from graphpe.benchmarks.training.distributed.devices import make_fabric, started_from_outside
+from graphpe.benchmarks.training.distributed.processes import Job, run_in_processes
+from graphpe.benchmarks.training.distributed.ranks import agree, contact
 from graphpe.benchmarks.training.loop import Training
-from graphpe.benchmarks.training.processes import Job, run_in_processes
-from graphpe.benchmarks.training.ranks import agree, contact
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.benchmarks.training.summary import summarise

@@ -31,13 +31,13 @@ from graphpe.benchmarks.training.checkpoint import (
     save_checkpoint,
 )
 from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.distributed.ranks import agree
+from graphpe.benchmarks.training.distributed.tally import MOST_STEPS, Tally
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.benchmarks.training.interrupt import Interrupted, StopRequest, stop_on_signals
-from graphpe.benchmarks.training.ranks import agree
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import learning_rate, step_seed
 from graphpe.benchmarks.training.state import TrainState
-from graphpe.benchmarks.training.tally import MOST_STEPS, Tally
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs

@@ -26,8 +26,8 @@ import yaml
 
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.storage.files import write_atomically
-from graphpe.storage.locking import locked
+from graphpe.files.atomic import write_atomically
+from graphpe.files.locking import locked
 
 _PROBE = ".writable"
 _CHECKSUM = "# checksum "

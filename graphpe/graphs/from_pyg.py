@@ -19,7 +19,7 @@ from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import check_num_nodes
 from graphpe.graphs.levels import RESERVED, Level, LevelOrObject, check_levels, check_name, choose_level
-from graphpe.packing.partition import Ints, partition, vectors_of
+from graphpe.graphs.partition import Ints, partition, vectors_of
 
 Kinds = Mapping[str, LevelOrObject] | None
 Keys = Collection[str] | None

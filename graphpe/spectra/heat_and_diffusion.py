@@ -13,7 +13,6 @@ from torch import Tensor
 
 from graphpe.compiled.jit import compiled
 from graphpe.compiled.threads import one_blas_thread
-from graphpe.diagonal_powers import Estimate, Powers, diagonal_powers, exact_seconds
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -35,6 +34,7 @@ from graphpe.structure.laplacian import (
     laplacian_entries,
 )
 from graphpe.structure.plan import Plan
+from graphpe.walks.diagonal_powers import Estimate, Powers, diagonal_powers, exact_seconds
 from graphpe.walks.return_probabilities import return_probabilities
 
 # Beyond, more than about 80 steps would be needed.

@@ -18,11 +18,12 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
+from graphpe.files.atomic import user_cache
+from graphpe.files.ogb import load_graph_dataset
 from graphpe.graphs.checks import describe as describe_value
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Ints
 from graphpe.limits import PAIR_LIMIT, format_bytes, format_seconds
-from graphpe.ogb import load_graph_dataset
 from graphpe.progress import progress_bar
 from graphpe.storage.chunks import written_keys
 from graphpe.storage.encoded import EncodedDataset
@@ -32,7 +33,6 @@ from graphpe.storage.estimate import (
     encoded_columns,
     graphs_per_second,
 )
-from graphpe.storage.files import user_cache
 from graphpe.storage.format import Column, Texts, graph_columns, shard_rows, take_rows
 from graphpe.storage.manifest import Manifest, fingerprint
 from graphpe.storage.store import JOURNAL, StoreWriter, read_manifest

@@ -26,11 +26,11 @@ import torch
 from torch import Tensor
 
 from graphpe.errors import GraphPERuntimeError
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
+from graphpe.files.locking import acquire, release
 from graphpe.storage.format import EDGE_INDEX, NUM_EDGES, NUM_NODES, TEXT_SIZES, Column, as_bytes, to_packed
-from graphpe.storage.locking import acquire, release
 from graphpe.storage.manifest import Manifest, digest_of
-from graphpe.stored import wrong_columns, wrong_edge, wrong_sizes, wrong_values
+from graphpe.storage.stored import wrong_columns, wrong_edge, wrong_sizes, wrong_values
 
 _MAP_NORESERVE = 0x4000  # of Linux; Python's mmap does not name it
 

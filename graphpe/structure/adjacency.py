@@ -15,7 +15,7 @@ from torch import Tensor
 
 from graphpe.compiled.jit import compiled
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import flat_rows
+from graphpe.structure.pair_blocks import flat_rows
 from graphpe.structure.plan import Plan
 
 Ints = NDArray[np.int64]

@@ -8,7 +8,7 @@ from torch import Tensor
 from graphpe.eigen.eigsh import eigsh
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import pair_blocks
+from graphpe.structure.pair_blocks import pair_blocks
 from graphpe.structure.plan import Plan
 from graphpe.trees.fields import TreeKind, check_tree, overflow, tree_distances, trees_of
 from graphpe.trees.functions.closed_form import TreeFunction

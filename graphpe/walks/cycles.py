@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from graphpe.compiled.jit import compiled, everything_compiled
-from graphpe.cycle_effort import check_effort
-from graphpe.diagonal_powers import Estimate, Powers, diagonal_powers
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Ints, rows_of, symmetric_adjacency
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
+from graphpe.walks.cycle_effort import check_effort
+from graphpe.walks.diagonal_powers import Estimate, Powers, diagonal_powers
 
 MOST_STEPS = 1 << 31
 """Steps of the search for cycles in one graph after which it is given up: about ten seconds."""
@@ -70,7 +70,7 @@ def closed_walk_counts(graphs: PackedGraphs | Plan, max_length: int, estimate: E
     """The number of closed walks of length 3, ..., L from each node of the undirected graph: diag(S^l).
 
     S is the 0/1 adjacency matrix without self-loops; directions and weights do not count. Every walk is counted from
-    each start and in each direction. As fast as return probabilities are (see `graphpe.diagonal_powers`).
+    each start and in each direction. As fast as return probabilities are (see `graphpe.walks.diagonal_powers`).
 
     Args:
         graphs: The graphs, or a plan that shares their work.

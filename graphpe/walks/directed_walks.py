@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import diagonal_rows, empty_pairs
 from graphpe.structure.adjacency import Adjacency
+from graphpe.structure.pair_blocks import diagonal_rows, empty_pairs
 from graphpe.structure.plan import Plan
 from graphpe.walks import loops
 from graphpe.walks.personalized_pagerank import check_restart, pagerank_of_pairs

@@ -14,9 +14,9 @@ from torch import Tensor
 from graphpe.arguments import check_number
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import diagonal_rows, pair_blocks
 from graphpe.structure.adjacency import Adjacency, dense_pairs
 from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.pair_blocks import diagonal_rows, pair_blocks
 from graphpe.structure.plan import Plan
 from graphpe.walks.steps import Direction, isolated_nodes, steps
 

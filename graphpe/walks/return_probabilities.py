@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.diagonal_powers import Estimate, Powers, diagonal_powers
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, rows_of, structure, transpose
 from graphpe.structure.plan import Plan
 from graphpe.walks import loops
+from graphpe.walks.diagonal_powers import Estimate, Powers, diagonal_powers
 from graphpe.walks.steps import Direction, checked, edges_walked
 
 _INSTEAD = "take fewer steps, or estimate them (RandomWalkPE(..., estimate=64))"
@@ -27,7 +27,7 @@ def return_probabilities(
 
     diag(P^(a+b)) needs the powers a and b only, so that K steps cost K/2 products with the sparse P where weights are
     symmetric and K where they are not: what walks of K/2 steps reach, at most O(K |E_b| n_b) time a graph, and
-    O(N K + n_max) memory (see `graphpe.diagonal_powers`). On the CPU, in float64.
+    O(N K + n_max) memory (see `graphpe.walks.diagonal_powers`). On the CPU, in float64.
 
     Args:
         graphs: The graphs, or a plan that shares their work.

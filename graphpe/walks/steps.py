@@ -22,7 +22,6 @@ from torch import Tensor
 
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import empty_pairs, pair_blocks
 from graphpe.structure.adjacency import (
     Adjacency,
     adjacency,
@@ -32,6 +31,7 @@ from graphpe.structure.adjacency import (
     transpose,
 )
 from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.pair_blocks import empty_pairs, pair_blocks
 from graphpe.structure.plan import Plan
 from graphpe.walks import loops
 

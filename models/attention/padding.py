@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphpe.models.layers.nodes import NodeToGraph, check_edges
+from graphpe.models.batches.nodes import NodeToGraph, check_edges
 
 
 @dataclass(frozen=True)

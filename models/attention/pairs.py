@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.shapes import check_shapes
-from graphpe.models.layers.nodes import NodeToGraph, check_edges
+from graphpe.models.batches.nodes import NodeToGraph, check_edges
 
 
 @dataclass(frozen=True, eq=False)

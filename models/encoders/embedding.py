@@ -8,8 +8,8 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts
 from graphpe.errors import GraphPEValueError
+from graphpe.models.batches.ids import check_ids
 from graphpe.models.encoders.reading import read_encoding
-from graphpe.models.ids import check_ids
 
 
 class EmbeddingEncoding(nn.Module):

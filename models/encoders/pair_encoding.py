@@ -9,8 +9,8 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.batches.ids import check_ids
 from graphpe.models.encoders.reading import read_encoding
-from graphpe.models.ids import check_ids
 
 
 class PairLinear(nn.Module):
@@ -23,7 +23,7 @@ class PairLinear(nn.Module):
         >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
         >>> data = T.RelativeRandomWalkPE(walk_length=4)(data)
         >>> from graphpe.models.attention import all_pairs
-        >>> from graphpe.models.layers.nodes import node_to_graph
+        >>> from graphpe.models.batches.nodes import node_to_graph
         >>> pairs = all_pairs(node_to_graph(data), data.edge_index)
         >>> M.PairLinear("rrwp", 4, 16)(data, pairs).shape
         torch.Size([25, 16])
@@ -74,7 +74,7 @@ class PairEmbedding(nn.Module):
         >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
         >>> data = T.ShortestPathPE(max_distance=4)(data)
         >>> from graphpe.models.attention import all_pairs
-        >>> from graphpe.models.layers.nodes import node_to_graph
+        >>> from graphpe.models.batches.nodes import node_to_graph
         >>> pairs = all_pairs(node_to_graph(data), data.edge_index)
         >>> M.PairEmbedding("shortest_path", 1, 6, 16)(data, pairs).shape
         torch.Size([25, 16])

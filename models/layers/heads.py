@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from graphpe.arguments import check_counts, check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 Readout = Literal["mean", "sum", "max", "none"]
 READOUTS: tuple[str, ...] = get_args(Readout)

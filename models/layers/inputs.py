@@ -13,10 +13,10 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
 from graphpe.errors import GraphPEValueError
-from graphpe.models.ids import check_ids
-from graphpe.models.layers.nodes import NodeToGraph
-from graphpe.models.precision import ExactBuffers
-from graphpe.models.rows import Level, check_rows
+from graphpe.models.batches.ids import check_ids
+from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.batches.rows import Level, check_rows
+from graphpe.models.layers.precision import ExactBuffers
 
 
 @dataclass(frozen=True)

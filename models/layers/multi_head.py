@@ -15,7 +15,7 @@ from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.attention.softmax.linear import linear_attention
 from graphpe.models.attention.softmax.rotary import rotate
 from graphpe.models.attention.softmax.softmax import PaddedFactors, pad_factors, softmax_attention
-from graphpe.models.layers.nodes import NodeToGraph, read_edges
+from graphpe.models.batches.nodes import NodeToGraph, read_edges
 from graphpe.models.layers.virtual_nodes import Extended
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphpe.models.precision import HALF, ExactBuffers, exactly
+from graphpe.models.layers.precision import HALF, ExactBuffers, exactly
 
 Norm = Literal["batch", "layer"]
 

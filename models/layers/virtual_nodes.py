@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 
 @dataclass(frozen=True, eq=False)

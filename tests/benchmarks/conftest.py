@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphpe.ogb import molecule_categories
+from graphpe.files.ogb import molecule_categories
 
 MODULES = [
     "json",

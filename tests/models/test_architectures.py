@@ -16,10 +16,10 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models import ASTNodeEncoder, EigenvectorEncoding, LinearEdges, MLPReadout
 from graphpe.models.attention.biases.named_biases import graphormer_bias, graphormer_gd_bias
 from graphpe.models.attention.softmax.tree_mask import tree_nodes
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.gps import GPS
 from graphpe.models.graphormer import Graphormer
-from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.sat import SAT
 from graphpe.models.topological_transformer import TopologicalTransformer

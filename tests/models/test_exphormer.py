@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.layers.expander import expander_edges
 from graphpe.models.layers.inputs import LinearEdges
-from graphpe.models.layers.nodes import node_to_graph
 
 WIDTH, HEADS = 8, 2
 

@@ -24,8 +24,8 @@ from graphpe.models import (
 from graphpe.models import grit as grit_module
 from graphpe.models.attention.grit.reference import grit_attention_reference
 from graphpe.models.attention.pairs import all_pairs
+from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.grit import GRIT, GRITLayer, PairRows
-from graphpe.models.layers.nodes import NodeToGraph
 from graphpe.models.layers.normalization import RowBatchNorm
 
 

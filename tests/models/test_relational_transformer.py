@@ -15,10 +15,10 @@ from torch_geometric.data import Batch, Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models import relational_transformer
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.encoders import PairEmbedding, PairLinear
 from graphpe.models.layers.heads import MLPReadout, PairHead
 from graphpe.models.layers.inputs import ASTNodeEncoder, LinearEdges
-from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.relational_transformer import RelationalLayer, RelationalTransformer
 
 VARIANTS = [

@@ -12,8 +12,8 @@ from torch_geometric.data import Batch, Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models import ASTNodeEncoder, LinearEdges, MLPReadout
 from graphpe.models.attention.softmax.tree_mask import tree_nodes
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.gps import GPS
-from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.topological_transformer import TopologicalTransformer
 
 WIDTH, HEADS = 12, 3

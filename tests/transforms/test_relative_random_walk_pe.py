@@ -9,7 +9,7 @@ from torch_geometric.transforms import AddRandomWalkPE
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import diagonal_rows
+from graphpe.structure.pair_blocks import diagonal_rows
 from graphpe.transforms.random_walk_pe import RandomWalkPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
 from graphpe.walks import loops

@@ -18,8 +18,8 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from graphpe.compiled.jit import machine_code
+from graphpe.files.unpickling import load_pickle
 from graphpe.structure.laplacian import laplacian, magnetic_laplacian
-from graphpe.unpickling import load_pickle
 
 Edges = NDArray[np.int64]
 

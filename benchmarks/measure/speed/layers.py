@@ -28,8 +28,8 @@ from graphpe.benchmarks.measure.peers.relational import pad_nodes, pad_pairs
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.pairs import PairSet, all_pairs
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.grit import GRITLayer, PairRows
-from graphpe.models.layers.nodes import node_to_graph
 from graphpe.models.relational_transformer import RelationalLayer
 
 LAYERS = 3

@@ -19,7 +19,7 @@ from graphpe.benchmarks.measure.harness import machine, parser, take_turns
 from graphpe.benchmarks.measure.inputs.graphs import molecules
 from graphpe.benchmarks.measure.peers.grit import Grit
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import diagonal_rows
+from graphpe.structure.pair_blocks import diagonal_rows
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
 
 

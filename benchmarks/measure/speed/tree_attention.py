@@ -28,8 +28,8 @@ from graphpe.benchmarks.measure.harness import machine, parser, take_turns
 from graphpe.benchmarks.measure.speed.trees import make_tree
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.layers.multi_head import AllPairs, MultiHeadAttention
-from graphpe.models.layers.nodes import node_to_graph
 from graphpe.trees.fields import tree_distances
 
 SIDES = ("tree", "dense", "softmax", "linear")

@@ -21,7 +21,7 @@ from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.trees.sections import parser, write_section
 from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import pair_blocks
+from graphpe.structure.pair_blocks import pair_blocks
 from graphpe.trees.functions.closed_form import Exponential, TreeFunction
 from graphpe.trees.functions.smooth import InversePower
 from graphpe.trees.spectrum import tree_spectra

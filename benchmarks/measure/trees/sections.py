@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from graphpe.benchmarks.measure.harness import machine
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

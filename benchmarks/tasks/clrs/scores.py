@@ -34,8 +34,8 @@ from graphpe.benchmarks.tasks.clrs.algorithms import Probe
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.pairs import PairSet, all_pairs
+from graphpe.models.batches.nodes import NodeToGraph, node_to_graph
 from graphpe.models.layers.heads import PairHead
-from graphpe.models.layers.nodes import NodeToGraph, node_to_graph
 
 HIDDEN = 64
 """Units of hidden layers of scores, half of them with a positive weight."""

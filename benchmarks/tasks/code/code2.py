@@ -18,8 +18,8 @@ from graphpe.benchmarks.tasks.code.source.edges import SYNTAX_GRAPHS, SyntaxGrap
 from graphpe.benchmarks.tasks.code.vocabulary import NONE, UNKNOWN, Vocabulary
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPERuntimeError
+from graphpe.files.ogb import OGBDataset, load_graph_dataset, read_rows
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import OGBDataset, load_graph_dataset, read_rows
 
 NODE_KEYS = ("x", "node_depth", "node_is_attributed", "node_dfs_order")
 

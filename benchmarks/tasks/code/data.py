@@ -15,8 +15,8 @@ from graphpe.benchmarks.tasks.code.vocabulary import Vocabulary
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
+from graphpe.files.ogb import evaluator
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import evaluator
 
 
 @dataclass

@@ -25,8 +25,8 @@ from graphpe.benchmarks.tasks.code.source.read import read_corpus
 from graphpe.benchmarks.tasks.code.source.split import split_by_module
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEValueError
+from graphpe.files.atomic import user_cache
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.storage.files import user_cache
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from graphpe.storage.files import user_cache, write_atomically
+from graphpe.files.atomic import user_cache, write_atomically
 
 Arrays = dict[str, NDArray]
 

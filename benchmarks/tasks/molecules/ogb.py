@@ -12,8 +12,8 @@ from graphpe.benchmarks.tasks.graph_level import GraphAdapter, categories
 from graphpe.benchmarks.tasks.ogb_targets import OGBTargets, PreciseTargets, RankedTargets, SquaredErrors
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.files.ogb import load_graph_dataset, molecule_categories, read_rows
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import load_graph_dataset, molecule_categories, read_rows
 
 
 @dataclass(frozen=True)

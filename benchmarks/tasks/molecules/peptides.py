@@ -20,10 +20,10 @@ from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.tables import read_frame
 from graphpe.errors import GraphPEError, GraphPERuntimeError
+from graphpe.files.ogb import molecule_categories
+from graphpe.files.unpickling import load_pickle
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import molecule_categories
-from graphpe.unpickling import load_pickle
 
 
 @dataclass(frozen=True)

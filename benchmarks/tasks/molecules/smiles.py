@@ -18,8 +18,8 @@ import torch
 
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.files.ogb import molecule_categories
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import molecule_categories
 from graphpe.progress import progress_bar
 
 _CHUNK = 100
@@ -63,7 +63,7 @@ def smiles_graphs(
 ) -> tuple[PackedGraphs, list[str]]:
     """Molecules as graphs: `x` (nine features of atoms) and `edge_attr` (three of bonds), both directions of a bond.
 
-    As OGB's `smiles2graph`: the categories are those of `graphpe.ogb.molecule_categories`.
+    As OGB's `smiles2graph`: the categories are those of `graphpe.files.ogb.molecule_categories`.
 
     Args:
         smiles: The molecules.

@@ -14,8 +14,8 @@ from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
+from graphpe.files.ogb import load_graph_dataset
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import load_graph_dataset
 
 CLASSES, CHANNELS = 37, 7
 

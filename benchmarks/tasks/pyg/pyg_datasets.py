@@ -12,8 +12,8 @@ from typing import Any
 from urllib.error import URLError
 
 from graphpe.errors import GraphPERuntimeError
-from graphpe.guarded import data_only, guarded
-from graphpe.ogb import UNREADABLE
+from graphpe.files.guarded import data_only, guarded
+from graphpe.files.ogb import UNREADABLE
 
 PARTS = {"train": "train", "valid": "val", "test": "test"}
 """Our names of the parts of a split, and PyG's."""

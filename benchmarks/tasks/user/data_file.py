@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.features import Features, tensor_features
+from graphpe.benchmarks.tasks.user.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
 from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, Where, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble

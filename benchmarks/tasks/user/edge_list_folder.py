@@ -16,7 +16,7 @@ from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError
-from graphpe.reading import read_text
+from graphpe.files.reading import read_text
 
 LABELS = "labels.csv"
 _ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")

@@ -13,7 +13,7 @@ from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.reading import read_json
+from graphpe.files.reading import read_json
 
 
 @dataclass(frozen=True)

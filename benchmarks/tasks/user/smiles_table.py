@@ -18,7 +18,7 @@ from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError
-from graphpe.ogb import molecule_categories
+from graphpe.files.ogb import molecule_categories
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from graphpe.benchmarks.tasks.user.targets import Where
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.reading import read_json
+from graphpe.files.reading import read_json
 
 PARTS = ("train", "valid", "test")
 _NAMES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphpe.errors import GraphPERuntimeError
-from graphpe.reading import check_file
+from graphpe.files.reading import check_file
 
 
 def read_table(folder: Path, name: str, *, header: bool = True) -> Any:

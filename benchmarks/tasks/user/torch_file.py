@@ -10,12 +10,12 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphpe.benchmarks.saved_graphs import SavedGraphs
+from graphpe.benchmarks.tasks.user.saved_graphs import SavedGraphs
 from graphpe.errors import GraphPERuntimeError
+from graphpe.files.unpickling import load_saved
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.encoded import EncodedDataset
 from graphpe.storage.store import MANIFEST
-from graphpe.unpickling import load_saved
 
 PARTS = ("train", "valid", "test")
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphpe.models.precision import ExactBuffers
+from graphpe.models.layers.precision import ExactBuffers
 
 
 class TableHead(nn.Module):

@@ -12,7 +12,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.pair_bias import PairBias
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.encoders.reading import read_encoding
-from graphpe.models.precision import in_half_precision
+from graphpe.models.layers.precision import in_half_precision
 
 
 def graphormer_bias(heads: int, max_distance: int, key: str = "shortest_path") -> PairBias:

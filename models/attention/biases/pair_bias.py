@@ -24,9 +24,9 @@ from graphpe.models.attention.biases.bias_heads import (
     TableHead,
 )
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.encoders.reading import read_encoding
-from graphpe.models.layers.nodes import node_to_graph
-from graphpe.models.precision import in_half_precision
+from graphpe.models.layers.precision import in_half_precision
 
 Head = Literal["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussian", "mlp", "path"]
 Mode = Literal["add", "multiply", "both"]
@@ -99,7 +99,7 @@ class PairBias(nn.Module):
         >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
         >>> data = T.ShortestPathPE(max_distance=4)(data)
         >>> from graphpe.models.attention import all_pairs
-        >>> from graphpe.models.layers.nodes import node_to_graph
+        >>> from graphpe.models.batches.nodes import node_to_graph
         >>> pairs = all_pairs(node_to_graph(data), data.edge_index)
         >>> M.PairBias("shortest_path", 4, size=6)(data, pairs).add.shape
         torch.Size([25, 4])

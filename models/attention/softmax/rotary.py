@@ -64,7 +64,7 @@ class RotaryAttention(nn.Module):
         >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
         >>> data = T.SpectralCoordinates(k=2)(data)
         >>> from graphpe.models.attention import all_pairs
-        >>> from graphpe.models.layers.nodes import node_to_graph
+        >>> from graphpe.models.batches.nodes import node_to_graph
         >>> attention = M.RotaryAttention("spectral_coordinates", 2, 16, heads=4)
         >>> query, key, value = torch.randn(3, 5, 16)
         >>> pairs = all_pairs(node_to_graph(data), data.edge_index)

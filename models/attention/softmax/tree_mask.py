@@ -20,7 +20,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.shapes import check_attention
 from graphpe.models.attention.softmax.linear import linear_attention
-from graphpe.models.layers.nodes import NodeToGraph, read_edges
+from graphpe.models.batches.nodes import NodeToGraph, read_edges
 from graphpe.structure.plan import Plan
 from graphpe.trees.fields import tree_distances, trees_of
 from graphpe.trees.functions.closed_form import Exponential, TreeFunction

@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_flags
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
-from graphpe.models.precision import in_half_precision
+from graphpe.models.layers.precision import in_half_precision
 
 
 class EigenvectorMLP(EigenpairEncoder):

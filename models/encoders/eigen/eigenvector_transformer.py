@@ -10,7 +10,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.encoders.set_attention import SetTransformerLayer
-from graphpe.models.precision import in_half_precision
+from graphpe.models.layers.precision import in_half_precision
 
 
 class EigenvectorTransformer(EigenpairEncoder):

@@ -14,7 +14,7 @@ from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
 from graphpe.models.encoders.set_attention import SetAttention
 from graphpe.models.layers.normalization import RowLayerNorm
-from graphpe.models.precision import in_half_precision
+from graphpe.models.layers.precision import in_half_precision
 
 Approximate = Literal["none", "tanh"]
 

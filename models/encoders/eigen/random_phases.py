@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphpe.models.layers.nodes import graph_of_nodes
+from graphpe.models.batches.nodes import graph_of_nodes
 
 
 def random_phases(vectors: Tensor, batch: Data) -> Tensor:

@@ -11,7 +11,7 @@ from graphpe.arguments import check_choice, check_counts, check_flags
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
-from graphpe.models.precision import in_half_precision
+from graphpe.models.layers.precision import in_half_precision
 
 Rho = Literal["mlp", "deepset"]
 

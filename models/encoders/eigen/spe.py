@@ -10,11 +10,11 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_not_negative
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, Eigenpairs
 from graphpe.models.encoders.eigen.relu_sums import relu_sums
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
-from graphpe.models.layers.nodes import node_to_graph
-from graphpe.models.precision import in_half_precision
+from graphpe.models.layers.precision import in_half_precision
 
 Reduction = Literal["pairs", "rows"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from graphpe.benchmarks.cli.main import main
-from graphpe.storage.locking import locked
+from graphpe.files.locking import locked
 
 MODELS = ["GINE(width=8, layers=1)", "GRIT(width=8, layers=1, heads=2)"]
 COLUMNS = ["--encodings", "none", "RelativeRandomWalkPE(walk_length=4)"]

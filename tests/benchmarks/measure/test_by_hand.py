@@ -13,7 +13,7 @@ from torch_geometric.data import Batch, Data
 from graphpe.benchmarks.calls.build import build_model
 from graphpe.benchmarks.measure.by_hand import MODELS, HandWritten, Outcome, main, table
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
-from graphpe.ogb import molecule_categories
+from graphpe.files.ogb import molecule_categories
 
 NAMES = {
     "head.hidden.0.": "out.0.",

@@ -19,7 +19,7 @@ from graphpe.benchmarks.tasks.molecules.zinc import Zinc
 from graphpe.benchmarks.tasks.pyg.gnn_benchmark import Mnist, Pattern
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPERuntimeError
-from graphpe.ogb import molecule_categories
+from graphpe.files.ogb import molecule_categories
 
 
 class Payload:

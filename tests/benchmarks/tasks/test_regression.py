@@ -5,8 +5,8 @@ import torch
 
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.regression import RootSquaredErrors
+from graphpe.files.ogb import evaluator
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.ogb import evaluator
 
 
 def data_of(target: torch.Tensor, names: tuple[str, ...] = ()) -> RootSquaredErrors:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from graphpe import diagonal_powers as module
 from graphpe import laplacian
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.walks import diagonal_powers as module
 from graphpe.walks.return_probabilities import return_probabilities
 
 seeds = st.integers(0, 2**32 - 1)

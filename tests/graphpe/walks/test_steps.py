@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import diagonal_rows
+from graphpe.structure.pair_blocks import diagonal_rows
 from graphpe.structure.plan import Need, Plan
 from graphpe.walks import steps as walks
 from graphpe.walks.return_probabilities import return_probabilities

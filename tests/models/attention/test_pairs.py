@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=6)
 

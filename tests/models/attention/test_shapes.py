@@ -28,7 +28,7 @@ from graphpe.models.attention import (
 from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.relational.update import PairWeights, update_pairs
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 D, H, N, P = 8, 2, 5, 13
 MEMBERS = NodeToGraph(torch.tensor([0, 0, 0, 1, 1]), torch.tensor([0, 3, 5]))

@@ -8,8 +8,8 @@ from torch_geometric.data import Batch
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import all_pairs, edge_pairs
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.encoders import PairEmbedding, PairLinear
-from graphpe.models.layers.nodes import node_to_graph
 
 SIZES = [3, 0, 1, 5]
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
+from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.layers.expander import expander_edges
-from graphpe.models.layers.nodes import NodeToGraph
 
 
 def members_of(sizes: list[int]) -> NodeToGraph:

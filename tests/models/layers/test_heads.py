@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from graphpe.errors import GraphPEValueError
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.layers.heads import MLPReadout, SubtokenHead, pool
-from graphpe.models.layers.nodes import node_to_graph
 
 
 @pytest.mark.parametrize("sizes", [[3, 0, 1, 5], [0], [4]])

@@ -5,8 +5,8 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe.models.attention.biases.named_biases import graphormer_bias
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.layers.multi_head import FeedForward, MultiHeadAttention, all_pairs_of
-from graphpe.models.layers.nodes import node_to_graph
 
 
 def batch_of(*sizes: int) -> Batch:

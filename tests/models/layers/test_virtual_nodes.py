@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from graphpe.models.attention.pairs import all_pairs
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.layers.virtual_nodes import extend
 
 NO_EDGES = torch.zeros(2, 0, dtype=torch.long)

@@ -14,7 +14,7 @@ from safetensors.numpy import save as save_safetensors
 
 from graphpe.benchmarks.tasks.code.source.corpus import ARRAYS, Corpus
 from graphpe.errors import GraphPERuntimeError
-from graphpe.storage.files import write_atomically
+from graphpe.files.atomic import write_atomically
 
 
 def corpus_path(cache: Path, key: str) -> Path:

@@ -11,7 +11,7 @@ from graphpe.benchmarks.measure.inputs.graphs import code_like
 from graphpe.benchmarks.measure.speed import encodings, peers
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.pair_blocks import diagonal_rows
+from graphpe.structure.pair_blocks import diagonal_rows
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from graphpe.benchmarks.tasks import Code2, PythonSource
 from graphpe.benchmarks.tasks.code.data import CodeData
 from graphpe.benchmarks.tasks.code.export import export_ogb
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.ogb import load_graph_dataset
+from graphpe.files.ogb import load_graph_dataset
 
 WORDS = """
 def null(): return None

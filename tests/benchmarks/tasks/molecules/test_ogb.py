@@ -12,7 +12,7 @@ import torch
 from graphpe.benchmarks.calls.build import build_task, task_classes
 from graphpe.benchmarks.tasks.molecules.ogb import Molesol, Molfreesolv, Molhiv, Moltox21, OGBMolecules
 from graphpe.errors import GraphPERuntimeError
-from graphpe.ogb import evaluator
+from graphpe.files.ogb import evaluator
 
 Molecule = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -9,7 +9,7 @@ import torch
 
 from graphpe.benchmarks.tasks.pyg.ppa import Ppa
 from graphpe.errors import GraphPERuntimeError
-from graphpe.ogb import evaluator
+from graphpe.files.ogb import evaluator
 
 
 def write_rows(path: Path, rows: list[list[object]]) -> None:

@@ -22,7 +22,7 @@ from graphpe.models.attention.biases.named_biases import (
 from graphpe.models.attention.biases.pair_bias import Head, PairBias, PairFactors, combine
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.softmax.softmax import softmax_attention_reference
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.batches.nodes import node_to_graph
 
 HEADS = 4
 

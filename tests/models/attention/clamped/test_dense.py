@@ -10,7 +10,7 @@ from graphpe.models.attention.clamped.dense import dense_attention
 from graphpe.models.attention.clamped.edge_list import edge_attention_reference
 from graphpe.models.attention.padding import padded_layout
 from graphpe.models.attention.pairs import all_pairs
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 
 def members_of(sizes: list[int], max_size: int | None = None) -> NodeToGraph:

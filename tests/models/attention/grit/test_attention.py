@@ -16,7 +16,7 @@ from graphpe.models.attention.grit.reference import (
     signed_root,
 )
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 
 def pairs_of(sizes: list[int], edges: int | None = None) -> PairSet:

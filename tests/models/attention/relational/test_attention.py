@@ -14,7 +14,7 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs, pairs
 from graphpe.models.attention.relational import attention as relational
 from graphpe.models.attention.relational import kernels as relational_kernels
 from graphpe.models.attention.relational.attention import relational_attention, relational_attention_reference
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 
 def make_pairs(sizes: list[int], *, complete: bool) -> PairSet:

@@ -13,7 +13,7 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational import update as relational_update
 from graphpe.models.attention.relational import update_kernels as relational_update_kernels
 from graphpe.models.attention.relational.update import PairWeights, update_pairs, update_pairs_reference
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 
 def make_pairs(sizes: list[int], *, complete: bool) -> PairSet:

@@ -7,7 +7,7 @@ from torch import Tensor
 from graphpe.models.attention.padding import padded_nodes
 from graphpe.models.attention.pairs import all_pairs, edge_pairs
 from graphpe.models.attention.softmax.linear import PairMask, linear_attention
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 HEADS, WIDTH = 2, 6
 

@@ -13,7 +13,7 @@ from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.attention.softmax.linear import linear_attention
 from graphpe.models.attention.softmax.rotary import RotaryAttention, rotate
 from graphpe.models.attention.softmax.softmax import softmax_attention_reference
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.batches.nodes import node_to_graph
 
 WIDTH, HEADS = 16, 2
 

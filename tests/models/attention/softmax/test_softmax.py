@@ -12,7 +12,7 @@ from graphpe.models.attention.padding import padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.softmax import softmax as module
 from graphpe.models.attention.softmax.softmax import pad_factors, softmax_attention, softmax_attention_reference
-from graphpe.models.layers.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph
 
 HEADS, WIDTH = 3, 12
 SIZES = [[5, 3], [1], [4, 0, 1, 9, 2], [0], []]

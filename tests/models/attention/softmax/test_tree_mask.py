@@ -17,7 +17,7 @@ from graphpe.models.attention.softmax.tree_mask import (
     TreeNodes,
     tree_nodes,
 )
-from graphpe.models.layers.nodes import node_to_graph
+from graphpe.models.batches.nodes import node_to_graph
 
 
 def distances(nodes: TreeNodes, size: int) -> Tensor:

@@ -1,0 +1,63 @@
+"""Looking at YAML files of options before they are read: some would never end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from graphpe.errors import GraphPERuntimeError
+from graphpe.files.reading import read_text
+
+_MOST_BYTES, _MOST_VALUES = 1 << 18, 10_000
+
+
+def check_config_files(arguments: Sequence[str]) -> None:
+    """Raise where a file that `--config` names is a pipe or a device, no text, or unfolds into far too many values.
+
+    Raises:
+        GraphPERuntimeError: One is.
+    """
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--config" and (equals or place + 1 < len(arguments)):
+            path = Path(value if equals else arguments[place + 1]).expanduser()
+            if path.exists():
+                _check(path)
+
+
+def _check(path: Path) -> None:
+    text = read_text(path)
+    if len(text) > _MOST_BYTES:
+        raise GraphPERuntimeError(f"{path} has {len(text):,} characters, which is no file of options")
+    try:
+        values = _values(text)
+    except yaml.YAMLError:
+        return  # the parser of options says it better
+    if values > _MOST_VALUES:
+        raise GraphPERuntimeError(
+            f"{path} unfolds into more than {_MOST_VALUES:,} values (through & and *): write them out"
+        )
+
+
+def _values(text: str) -> float:
+    """How many values a text in YAML stands for; infinitely many where one holds itself."""
+    sizes: dict[str, float] = {}
+    open_: list[tuple[str | None, float]] = [(None, 0.0)]
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_.append((event.anchor, 1.0))
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            anchor, size = None, sizes.get(str(event.anchor), float("inf"))
+        elif isinstance(event, yaml.ScalarEvent):
+            anchor, size = event.anchor, 1.0
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_.pop()
+        else:
+            continue
+        if anchor is not None:
+            sizes[anchor] = size
+        open_[-1] = open_[-1][0], open_[-1][1] + size
+    return open_[0][1]

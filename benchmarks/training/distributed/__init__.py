@@ -1,0 +1,1 @@
+"""Training on several devices that agree with one."""

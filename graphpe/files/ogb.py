@@ -1,0 +1,204 @@
+"""OGB on current torch and pandas: everything that has to be worked around, in one place.
+
+ogb 1.3.6 asks questions on standard input, ends the process, deletes folders, opens a connection when it is imported,
+loads its own files in a way that torch >= 2.6 rejects, and reads the words `nan` and `null` as missing numbers. Here
+none of that happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import pickle
+import sys
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torch import Tensor
+
+from graphpe.errors import GraphPERuntimeError
+from graphpe.files.guarded import MISSING, data_only, guarded, names
+from graphpe.files.reading import check_folder_of_files
+from graphpe.files.scratch import remove_abandoned
+from graphpe.progress import progress_bar
+
+
+@dataclass
+class OGBDataset:
+    """What OGB's loader gives.
+
+    Attributes:
+        dataset: The `PygGraphPropPredDataset`.
+        folder: Where its files are.
+        split: Graph ids by part: `train`, `valid`, `test`.
+        notes: What OGB would have asked or said.
+    """
+
+    dataset: Any
+    folder: Path
+    split: dict[str, Tensor]
+    notes: list[str] = field(default_factory=list)
+
+
+@cache
+def evaluator(name: str) -> Any:
+    """OGB's evaluator of a graph property dataset."""
+    with _quiet_import():
+        from ogb.graphproppred import Evaluator
+    return Evaluator(name)
+
+
+def molecule_categories() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Categories of each feature of atoms, and of bonds, in OGB's molecule sets."""
+    with _quiet_import():
+        from ogb.utils.features import get_atom_feature_dims, get_bond_feature_dims
+    return tuple(get_atom_feature_dims()), tuple(get_bond_feature_dims())
+
+
+def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress: bool = True) -> OGBDataset:
+    """Load a graph property dataset through OGB's own PyG loader.
+
+    Args:
+        name: OGB's name, such as `ogbg-code2`.
+        root: The folder that holds OGB's folder of the dataset (`ogbg_code2`), or will.
+        download: Whether a dataset that is not there is downloaded, without a question.
+        progress: Whether OGB's bars are shown.
+
+    Raises:
+        GraphPERuntimeError: If the dataset is not there and cannot be downloaded, is incomplete, or cannot be read.
+    """
+    with _quiet_import():
+        import ogb.graphproppred.dataset_pyg as loader
+        import ogb.io.read_graph_pyg as read_pyg
+        import ogb.io.read_graph_raw as read_raw
+        import ogb.utils.url as url_tools
+    base = name.replace("-", "_")
+    folder = root / f"{base}_pyg" if (root / f"{base}_pyg").exists() else root / base
+    missing_folders = [path for path in (folder / "raw", folder / "processed", folder, root) if not path.exists()]
+    notes: list[str] = []
+    if folder.is_dir():
+        remove_abandoned(folder)
+        check_folder_of_files(folder)
+    held_files = any(path.is_file() for path in folder.rglob("*"))
+
+    def no_question(prompt: str = "") -> str:
+        if held_files:
+            notes.append(f"{folder} has no RELEASE file of the version that OGB expects; it is used as it is")
+        return "n"
+
+    def decide(url: str) -> bool:
+        # OGB comes here when raw files are missing.
+        if held_files:
+            raise GraphPERuntimeError(
+                f"{folder} is incomplete: its raw/ lacks files of {name}; complete it, or move it away"
+            )
+        if not download:
+            raise GraphPERuntimeError(f"{name} is not in {folder}: put OGB's files there, or allow the download")
+        return True
+
+    def no_exit(code: object = None) -> None:
+        raise GraphPERuntimeError(f"OGB could not get {name}: put its files in {folder}")
+
+    bar = {"tqdm": progress_bar if progress else _no_bar}
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(names(loader, input=no_question, exit=no_exit, decide_download=decide))
+            stack.enter_context(data_only(loader))
+            for module in (read_pyg, read_raw, url_tools):
+                stack.enter_context(names(module, **bar))
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            if not progress:  # PyG says there that it is processing
+                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # it is copied at once
+            kind = guarded(loader.PygGraphPropPredDataset, name, download=True)
+            dataset = kind(name, root=str(root))
+            split = dataset.get_idx_split()
+    except GraphPERuntimeError:
+        _remove_empty(missing_folders)
+        raise
+    except URLError as error:
+        _remove_empty(missing_folders)
+        raise GraphPERuntimeError(
+            f"{name} is not in {folder} and cannot be downloaded ({error.reason}): put OGB's files there"
+        ) from None
+    except UNREADABLE as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # OGB's downloader turns Ctrl-C into a RuntimeError
+            raise KeyboardInterrupt from None
+        reason = " ".join(str(error).split())[:200]
+        processed = folder / "processed"
+        again = f"move {processed} away to have it built again from raw/, or " if processed.exists() else ""
+        raise GraphPERuntimeError(
+            f"{name} in {folder} cannot be read ({type(error).__name__}: {reason}); {again}get raw/ again"
+        ) from None
+    return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
+
+
+def read_rows(path: Path, count: int | None = None) -> list[list[str]]:
+    """Rows of a gzipped CSV file as text, the first `count` or all: `nan`, `null`, `None` and `NA` stay words.
+
+    Raises:
+        GraphPERuntimeError: If the file cannot be read.
+    """
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            return [row for row in islice(csv.reader(file), count) if row]
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
+        raise GraphPERuntimeError(f"{path} cannot be read ({error})") from None
+    finally:
+        csv.field_size_limit(limit)
+
+
+UNREADABLE: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    zlib.error,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+)
+"""What loaders raise on files that are damaged or of another kind."""
+
+
+@contextlib.contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Import OGB without the thread that asks the network for a newer version."""
+    if "ogb" in sys.modules:
+        yield
+        return
+    before = sys.modules.get("outdated", MISSING)
+    sys.modules["outdated"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if before is MISSING:
+            del sys.modules["outdated"]
+        else:
+            sys.modules["outdated"] = before  # type: ignore[assignment]
+
+
+def _no_bar(items: Iterable[Any], **_: Any) -> Iterable[Any]:
+    return items
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders that were made on the way to a failure, as far as they are empty."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,1 @@
+"""What models read from a batch, compared when it is read."""

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import pytest
+
+from graphpe.benchmarks.calls import catalogue
+from graphpe.benchmarks.calls.build import encoder_classes, encoding_classes, model_classes, task_classes
+
+ENCODER_SUPPLIED = (*catalogue.SUPPLIED, *catalogue.ENCODER_SUPPLIED)
+
+
+@pytest.mark.parametrize(
+    ("listed", "classes", "without"),
+    [
+        (catalogue.encodings, encoding_classes, ()),
+        (catalogue.encoders, encoder_classes, ENCODER_SUPPLIED),
+        (catalogue.models, model_classes, catalogue.SUPPLIED),
+        (catalogue.tasks, task_classes, ()),
+    ],
+)
+def test_what_the_source_says_is_what_the_classes_are(
+    listed: Callable[[], list[catalogue.Entry]], classes: Callable[[], dict[str, type]], without: tuple[str, ...]
+) -> None:
+    entries = listed()
+    assert len(entries) == len(classes())
+    for entry, (name, member) in zip(entries, classes().items(), strict=True):
+        assert entry.name == getattr(member, "name", name)
+        assert entry.about == (inspect.getdoc(member) or "").split("\n")[0].rstrip(".")
+        parameters = [
+            key if each.default is inspect.Parameter.empty else f"{key}={each.default!r}"
+            for key, each in inspect.signature(member).parameters.items()
+            if key not in without
+        ]
+        assert entry.call == f"{name}({', '.join(parameters)})"
