@@ -22,8 +22,8 @@ class RelativeRandomWalkPE(PairEncoding):
     Parallel edges count once without `edge_weight` and add with it; self-loops are steps that stay.
     GRIT's code gives two channels for a walk length of 1, here it is one, I.
 
-    GRIT's node features, the diagonal, are the rows (i, i): `values[graphpe.structure.pair_blocks.diagonal_rows(graphs)]`;
-    without the constant first channel they are also `RandomWalkPE(walk_length - 1)`.
+    GRIT's node features, the diagonal, are the rows (i, i), which `graphpe.structure.pair_blocks.diagonal_rows(graphs)`
+    tells; without the constant first channel they are also `RandomWalkPE(walk_length - 1)`.
 
     Writes `rrwp`, `[sum n_b^2, walk_length]` float32, row-major (i, j) for each graph. Time
     O(walk_length n_b (|E_b| + n_b)) a graph on the CPU, O(walk_length n_b^3) in batched products on a GPU.

@@ -47,7 +47,12 @@ def run_bench(parser: CommandParser, arguments: Sequence[str]) -> int:
         raise UsageError(f"--out is {out}; it must end in .md")
     if out is not None and not out.absolute().parent.is_dir():
         raise GraphPERuntimeError(f"{out.absolute().parent} is no folder: {out.name} cannot be written there")
-    from graphpe.benchmarks.measure.speed import encodings, loading
+    try:
+        from graphpe.benchmarks.measure.speed import encodings, loading
+    except ModuleNotFoundError:
+        raise GraphPERuntimeError(
+            "measurements are not installed with the package: run this from a checkout (pip install -e .)"
+        ) from None
 
     measures = {"encodings": encodings.short, "loading": loading.short}
     lines: list[str] = []

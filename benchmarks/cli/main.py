@@ -19,7 +19,7 @@ COMMANDS = {
     "grid": "train every encoding with every model, over seeds",
     "report": "tables, statistics and pictures of a grid",
     "list": "list encodings, models and tasks",
-    "bench": "measure the speed of encodings and loading against PyG's",
+    "bench": "measure the speed of encodings and loading against PyG's (from a checkout)",
     "warmup": "compile what runs on this machine, ahead of the first use",
 }
 """What each command is for. `graphpe NAME` is `add_NAME` and `run_NAME` of the module beside this one of that name."""

@@ -90,7 +90,7 @@ def from_edges(tail: Ints, head: Ints, weight: Floats | None, num_nodes: int) ->
 
 def transpose(matrix: Adjacency) -> Adjacency:
     """The transpose. O(N + M)."""
-    return Adjacency(*_transpose(*matrix))
+    return Adjacency(*transposed(*matrix))
 
 
 def rows_of(matrix: Adjacency) -> Ints:
@@ -104,7 +104,7 @@ def _structure(
 ) -> tuple[Ints, Ints, Floats, Ints, Ints, Floats, bool]:
     """A, A^T, and whether they are equal."""
     indptr, indices, weight = _from_edges(edges, value, num_nodes, weighted)
-    back_ptr, back_indices, back_weight = _transpose(indptr, indices, weight)
+    back_ptr, back_indices, back_weight = transposed(indptr, indices, weight)
     symmetric = True
     for u in range(num_nodes + 1):
         symmetric &= indptr[u] == back_ptr[u]
@@ -162,7 +162,8 @@ def _unique(
 
 
 @compiled
-def _transpose(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints, Floats]:
+def transposed(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints, Floats]:
+    """Row pointers, columns and weights of A^T."""
     size = len(indptr) - 1
     out_ptr = np.zeros(size + 1, np.int64)
     for v in indices:

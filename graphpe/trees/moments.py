@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from graphpe.compiled.jit import compiled
 from graphpe.trees.forest import Floats, Forest, Ints
-from graphpe.trees.phases import exponential
+from graphpe.trees.functions.phases import exponential
 
 Numbers = NDArray[Any]  # float64 or complex128
 

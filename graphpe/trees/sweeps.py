@@ -31,7 +31,7 @@ from graphpe.compiled.jit import compiled
 from graphpe.trees import moments
 from graphpe.trees.forest import Floats, Forest, Ints
 from graphpe.trees.functions.closed_form import Term
-from graphpe.trees.phases import exponential
+from graphpe.trees.functions.phases import exponential
 
 Numbers = NDArray[Any]  # float64 or complex128
 Plain = tuple[Any, Numbers]  # exponent and coefficients of a term

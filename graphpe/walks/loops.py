@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphpe.compiled.jit import compiled, compiled_by_steps
-from graphpe.structure.adjacency import Floats, Ints, _transpose
+from graphpe.structure.adjacency import Floats, Ints, transposed
 
 _LANES = 8  # columns of a block are a multiple of it where that costs little, so that vector loops have no remainder
 _ELIMINATED = 64  # nodes up to which PageRank is solved by elimination, which then costs less than sweeps
@@ -58,8 +58,8 @@ def walks(
     Otherwise it is P.
     """
     out_ptr, out_indices, out_weight = steps(indptr, indices, weight)
-    back_ptr, back_indices, back_weight = _transpose(out_ptr, out_indices, out_weight)
-    reverse_ptr, reverse_indices, reverse_weight = _transpose(indptr, indices, weight)
+    back_ptr, back_indices, back_weight = transposed(out_ptr, out_indices, out_weight)
+    reverse_ptr, reverse_indices, reverse_weight = transposed(indptr, indices, weight)
     symmetric = symmetric_graphs(ptr, indptr, indices, weight, reverse_ptr, reverse_indices, reverse_weight)
     for b in range(len(ptr) - 1):
         if symmetric[b]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.models.encoders.reading import ENCODING_KEYS
+from graphpe.models.batches.reading import ENCODING_KEYS
 
 _KNOWN = ("graphpe", "torch", "torch_geometric")
 

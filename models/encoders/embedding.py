@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.ids import check_ids
-from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.batches.reading import read_encoding
 
 
 class EmbeddingEncoding(nn.Module):

@@ -7,8 +7,8 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
+from graphpe.models.batches.reading import read_encoding
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
-from graphpe.models.encoders.reading import read_encoding
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import in_half_precision
 

@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.batches.reading import read_encoding
 from graphpe.models.layers.precision import in_half_precision
 
 

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.pair_bias import PairBias
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.batches.reading import read_encoding
 from graphpe.models.layers.precision import in_half_precision
 
 

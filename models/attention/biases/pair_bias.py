@@ -25,7 +25,7 @@ from graphpe.models.attention.biases.bias_heads import (
 )
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.batches.nodes import node_to_graph
-from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.batches.reading import read_encoding
 from graphpe.models.layers.precision import in_half_precision
 
 Head = Literal["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussian", "mlp", "path"]

@@ -23,7 +23,7 @@ from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.attention.softmax.softmax import PaddedFactors, PairFactors, softmax_attention
-from graphpe.models.encoders.reading import read_encoding
+from graphpe.models.batches.reading import read_encoding
 
 Frequencies = Literal["normal", "geometric"]
 

@@ -9,8 +9,8 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.nodes import graph_of_nodes
+from graphpe.models.batches.reading import read_encoding
 from graphpe.models.encoders.eigen.random_phases import phases_of_graphs
-from graphpe.models.encoders.reading import read_encoding
 from graphpe.models.layers.precision import in_half_precision
 
 
