@@ -204,7 +204,7 @@ def pair_up_entries(
     for u in range(len(row_ptr) - 1):
         for e in range(row_ptr[u], row_ptr[u + 1]):
             row[e] = u
-            direction[e] = (ahead[e] > 0.0) - (behind[e] > 0.0)
+            direction[e] = int(ahead[e] > 0.0) - int(behind[e] > 0.0)
             ahead[e] = max(ahead[e], behind[e])
     return row, col, ahead, direction
 

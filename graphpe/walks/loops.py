@@ -150,7 +150,7 @@ def symmetric_graphs(
 
 
 @compiled_by_steps(
-    lambda ptr, indptr, indices, *others: np.diff(ptr).max(initial=0) * len(indices) * others[-2]  # walk_length
+    lambda ptr, indptr, indices, *others: np.diff(ptr).max(initial=0) * len(indices) * others[-1].shape[1]  # of `out`
 )
 def returns(
     ptr: Ints,

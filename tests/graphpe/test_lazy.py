@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 
 import graphpe
-import graphpe.laplacian
 import graphpe.precompute
+import graphpe.structure.laplacian
 from graphpe.lazy import stub_imports
 
 LAZY = ("graphpe", "graphpe.transforms", "graphpe.models")

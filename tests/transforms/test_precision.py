@@ -11,7 +11,7 @@ from torch_geometric.data import Batch, Data
 from graphpe import PackedGraphs, PackedLoader, precompute
 from graphpe import transforms as T
 from graphpe.errors import GraphPEValueError, GraphRangeError
-from graphpe.structure.weisfeiler_lehman import _bits
+from graphpe.structure.weisfeiler_lehman import bits
 
 from .conftest import TRANSFORMS
 
@@ -103,8 +103,8 @@ def test_weights_beyond_double_precision_are_refused() -> None:
 
 def test_colours_tell_weights_apart_that_float32_does_not() -> None:
     weight = torch.tensor([1e300, 1e301, 1e-50, 1e-60, 0.1], dtype=torch.float64).numpy()
-    assert len(set(_bits(weight).tolist())) == 5
-    assert _bits(weight[-1:]) == _bits(torch.tensor([0.1]).double().numpy())
+    assert len(set(bits(weight).tolist())) == 5
+    assert bits(weight[-1:]) == bits(torch.tensor([0.1]).double().numpy())
 
 
 def test_errors_travel_between_processes() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from graphpe.benchmarks.measure.speed import gpu
+from graphpe.benchmarks.measure import gpu
 
 
 def test_without_a_gpu_it_says_so(monkeypatch, tmp_path, capsys):

@@ -7,8 +7,9 @@ import torch
 
 from graphpe.benchmarks.measure.inputs.large_graphs import Graph
 from graphpe.benchmarks.measure.limited import Stopped
+from graphpe.benchmarks.measure.peers import eigensolvers as sides
 from graphpe.benchmarks.measure.peers.eigensolvers import OURS, PEERS, Outcome
-from graphpe.benchmarks.measure.speed import eigensolver_sides, eigensolvers
+from graphpe.benchmarks.measure.speed import eigensolvers
 
 
 def grid(size: int, directed: bool) -> Graph:
@@ -22,11 +23,11 @@ def test_every_side_computes_the_same(side, directed, tmp_path):
     if "AMG" in side:
         pytest.importorskip("pyamg")
     graph = grid(14, directed)
-    if side not in eigensolver_sides.sides(graph.num_nodes, directed):
+    if side not in sides.sides(graph.num_nodes, directed):
         pytest.skip("complex operators are not supported there")
     operator = graph.operator()
-    eigensolver_sides.save(operator, tmp_path / "operator.npz")
-    outcome = eigensolver_sides.measure(side, tmp_path / "operator.npz", 6, 1e-7, 1)
+    sides.save(operator, tmp_path / "operator.npz")
+    outcome = sides.measure(side, tmp_path / "operator.npz", 6, 1e-7, 1)
     expected = torch.linalg.eigvalsh(operator.to_dense())[:6].numpy()
     np.testing.assert_allclose(outcome.values, expected, rtol=0, atol=1e-7)
     assert outcome.residual <= 2e-7 * (1.5 if side == "torch LOBPCG" else 1)
@@ -34,9 +35,9 @@ def test_every_side_computes_the_same(side, directed, tmp_path):
 
 
 def test_sides_that_make_no_sense_are_left_out():
-    assert "Dense" not in eigensolver_sides.sides(10_000, False)
-    assert "torch LOBPCG" not in eigensolver_sides.sides(100, True)
-    assert eigensolver_sides.sides(100, False) == [*OURS, *PEERS]
+    assert "Dense" not in sides.sides(10_000, False)
+    assert "torch LOBPCG" not in sides.sides(100, True)
+    assert sides.sides(100, False) == [*OURS, *PEERS]
 
 
 def test_cells_tell_what_is_wrong(monkeypatch):

@@ -8,7 +8,8 @@ from torch_geometric.data import Data
 
 from graphpe import transforms as T
 from graphpe.benchmarks.measure.inputs.graphs import code_like
-from graphpe.benchmarks.measure.speed import encodings, peers
+from graphpe.benchmarks.measure.peers import encodings as peers
+from graphpe.benchmarks.measure.speed import encodings
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.pair_blocks import diagonal_rows
