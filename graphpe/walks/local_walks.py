@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import compiled, compiled_by_steps
 from graphpe.structure.adjacency import Floats, Ints
 
 
-@compiled
+@compiled_by_steps(lambda first, size, indptr, indices, *others: min(others[-1], others[-2] * len(indices)))
 def work(
     first: int,
     size: int,
@@ -59,7 +59,7 @@ def work(
     return total * size / count
 
 
-@compiled
+@compiled_by_steps(lambda first, size, indptr, indices, *others: size * len(indices) * others[-1].shape[1])
 def local_returns(
     first: int,
     size: int,

@@ -36,7 +36,7 @@ def test_good_values_are_returned_as_python_has_them() -> None:
 
 @pytest.mark.parametrize("value", [1.0, "1", None, True, [1], np.float64(1)])
 def test_no_integer(value: object) -> None:
-    with pytest.raises(GraphPETypeError, match="^n must be an integer from 1 on, got "):
+    with pytest.raises(GraphPETypeError, match=r"^n must be an integer from 1 on, got "):
         check_counts(m=1, n=value)
 
 
@@ -48,13 +48,13 @@ def test_out_of_range(value: int, least: int | None, most: int | None) -> None:
 
 @pytest.mark.parametrize("value", [1, 1.0, -0.1, float("nan"), float("inf"), 10**400])
 def test_no_probability(value: object) -> None:
-    with pytest.raises(GraphPEValueError, match="^p must be a "):
+    with pytest.raises(GraphPEValueError, match=r"^p must be a "):
         check_probabilities(p=value)
 
 
 @pytest.mark.parametrize("value", ["0", None, False, 1j])
 def test_no_number(value: object) -> None:
-    with pytest.raises(GraphPETypeError, match="^p must be a finite number, got "):
+    with pytest.raises(GraphPETypeError, match=r"^p must be a finite number, got "):
         check_probabilities(p=value)
 
 
