@@ -57,7 +57,7 @@ def graphs(request, make_graphs) -> list[Data]:
 @pytest.mark.parametrize("undirected", [False, True])
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_frequencies_by_listing_all_paths(graphs, undirected, steps):
-    packed = PackedGraphs.from_data_list(graphs, kinds={"types": "edge"})
+    packed = PackedGraphs.from_data_list(graphs, levels={"types": "edge"})
     ours = edge_path_frequencies(packed, packed.edge["types"], KINDS, steps, undirected)
     expected = torch.cat([by_listing(graph, steps, undirected) for graph in graphs])
     assert ours.dtype == torch.float32
@@ -65,7 +65,7 @@ def test_frequencies_by_listing_all_paths(graphs, undirected, steps):
 
 
 def test_every_step_is_a_distribution(graphs):
-    packed = PackedGraphs.from_data_list(graphs, kinds={"types": "edge"})
+    packed = PackedGraphs.from_data_list(graphs, levels={"types": "edge"})
     ours = edge_path_frequencies(packed, packed.edge["types"], KINDS, 30).view(packed.num_pairs, 30, -1)
     totals = ours[:, :, : KINDS[0]].sum(2)
     assert ((totals < 1e-6) | ((totals - 1).abs() < 1e-5)).all()

@@ -120,8 +120,8 @@ def test_the_same_places_in_another_process():
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_smallest_graphs(n):
     data = Data(edge_index=torch.zeros(2, 0, dtype=torch.long), num_nodes=n, own_pe=torch.zeros(n, 2))
-    assert len(panels(plot_encoding(PackedGraphs.from_data(data, kinds={"own_pe": "node"}), "own_pe"))) == 2
-    pixels(plot_encoding(PackedGraphs.from_data(data, kinds={"own_pe": "node"}), "own_pe"))
+    assert len(panels(plot_encoding(PackedGraphs.from_data(data, levels={"own_pe": "node"}), "own_pe"))) == 2
+    pixels(plot_encoding(PackedGraphs.from_data(data, levels={"own_pe": "node"}), "own_pe"))
 
 
 def test_nothing_is_registered_with_pyplot():
