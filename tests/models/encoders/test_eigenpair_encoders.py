@@ -270,15 +270,15 @@ def test_errors(encoder: Encoder, build: Build, eigen_batch: Callable[..., Batch
 @pytest.mark.parametrize(
     ("constructor", "arguments", "message"),
     [
-        (EigenvectorMLP, {"random_signs": 1}, "random_signs must be True or False (got 1)"),
+        (EigenvectorMLP, {"random_signs": 1}, "random_signs must be True or False, got 1"),
         (EigenvectorTransformer, {"hidden": 6}, "hidden must be a multiple of heads (got hidden=6, heads=4)"),
-        (EigenvectorTransformer, {"dropout": 1.0}, "dropout must be a number in [0, 1) (got 1.0)"),
-        (SignNet, {"phi": "gcn"}, "phi must be one of 'gin', 'mlp' (got 'gcn')"),
-        (SignNet, {"rho": 3}, "rho must be one of 'mlp', 'deepset' (got 3)"),
-        (SPE, {"reduction": "sum"}, "reduction must be one of 'pairs', 'rows' (got 'sum')"),
+        (EigenvectorTransformer, {"dropout": 1.0}, "dropout must be a number in [0, 1), got 1.0"),
+        (SignNet, {"phi": "gcn"}, "phi must be one of 'gin', 'mlp', got 'gcn'"),
+        (SignNet, {"rho": 3}, "rho must be one of 'mlp', 'deepset', got 3"),
+        (SPE, {"reduction": "sum"}, "reduction must be one of 'pairs', 'rows', got 'sum'"),
         (SPE, {"taper": float("nan")}, "taper must be a number from 0 on (got nan)"),
         (BasisNet, {"tolerance": -1.0}, "tolerance must be a number from 0 on (got -1.0)"),
-        (MagLapNet, {"phi": None}, "phi must be one of 'gin', 'mlp' (got None)"),
+        (MagLapNet, {"phi": None}, "phi must be one of 'gin', 'mlp', got None"),
     ],
 )
 def test_values_of_options_are_checked(

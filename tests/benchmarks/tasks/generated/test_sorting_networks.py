@@ -125,7 +125,7 @@ def test_the_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("train=0", "train must be a positive integer"),
+        ("train=0", "train must be an integer from 1 on"),
         ("test_wires=(9, 8)", "test_wires must be from 2 to 20 and in order"),
         ("train_wires=(2, 40)", "train_wires must be from 2 to 20"),
         ("valid_wires=12", "valid_wires must be two integers"),
