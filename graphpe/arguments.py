@@ -29,10 +29,10 @@ def check_integer(name: str, value: Any, *, least: int | None = None, most: int 
         GraphPEValueError: It is out of range.
     """
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise GraphPETypeError(f"{name} must be {_range('an integer', least, most)}, got {_shown(value)}")
+        raise GraphPETypeError(f"{name} must be an integer, got {_shown(value)}")
     number = int(value)
     if (least is not None and number < least) or (most is not None and number > most):
-        raise GraphPEValueError(f"{name} must be {_range('an integer', least, most)}, got {_shown(number)}")
+        raise GraphPEValueError(f"{name} must be {_range(least, most)}, got {_shown(number)}")
     return number
 
 
@@ -59,15 +59,16 @@ def check_number(name: str, value: Any, *, least: float | None = None, most: flo
         GraphPETypeError: It is not a number.
         GraphPEValueError: It is not finite, or out of range.
     """
-    what = _range("a finite number", least, most)
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
-        raise GraphPETypeError(f"{name} must be {what}, got {_shown(value)}")
+        raise GraphPETypeError(f"{name} must be a number, got {_shown(value)}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number) or (least is not None and number < least) or (most is not None and number > most):
-        raise GraphPEValueError(f"{name} must be {what}, got {_shown(value)}")
+    if not math.isfinite(number):
+        raise GraphPEValueError(f"{name} must be finite, got {_shown(value)}")
+    if (least is not None and number < least) or (most is not None and number > most):
+        raise GraphPEValueError(f"{name} must be {_range(least, most)}, got {_shown(value)}")
     return number
 
 
@@ -117,12 +118,10 @@ def check_divides(heads: int, width: int) -> None:
         raise GraphPEValueError(f"width must be a multiple of heads, got width={width}, heads={heads}")
 
 
-def _range(what: str, least: float | None, most: float | None) -> str:
-    if least is None and most is None:
-        return what
+def _range(least: float | None, most: float | None) -> str:
     if most is None:
-        return f"{what} from {least} on"
-    return f"{what} up to {most}" if least is None else f"{what} from {least} to {most}"
+        return f"from {least} on"
+    return f"at most {most}" if least is None else f"from {least} to {most}"
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.arguments import check_integer
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.checks import check_num_nodes
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
@@ -242,8 +242,11 @@ def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
     start = 0
     for stop in _chunk_ends(packed.sizes.numpy(force=True)):
         graphs = packed.select(slice(start, stop))
-        for values in encode_all(graphs, encodings):
-            _write_list(out[start:stop], graphs, values)
+        try:
+            for values in encode_all(graphs, encodings):
+                _write_list(out[start:stop], graphs, _in_single(values, graphs))
+        except GraphRangeError as error:
+            raise error.at(start + error.graph) from None
         start = stop
     return out
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_counts, check_seed
 from graphpe.eigen.choose import choose
 from graphpe.eigen.operators.base import MatrixOperator, Operator, as_operator
 from graphpe.eigen.operators.bounds import spectral_bounds
@@ -116,24 +117,17 @@ def _problem(
 ) -> Problem:
     """The problem, its arguments checked."""
     size = operator.shape[0]
-    for name, value in (("k", k), ("max_iterations", max_iterations), ("seed", seed)):
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise GraphPETypeError(f"{name} must be an integer, got {type(value).__name__}")
+    k, max_iterations = check_counts(k=k, max_iterations=max_iterations)
+    seed = check_seed(seed)
     if which not in get_args(Which):
         raise GraphPEValueError(f"which must be 'smallest' or 'largest', got {which!r}")
     if not 0 < tol < 1:
         raise GraphPEValueError(f"tol must be between 0 and 1, got {tol}")
-    if max_iterations < 1:
-        raise GraphPEValueError(f"max_iterations must be at least 1, got {max_iterations}")
-    if seed < 0:
-        raise GraphPEValueError(f"seed must not be negative, got {seed}")
     if start is not None:
         _check_block("X0", start, operator)
     if known is not None:
         _check_block("deflate", known, operator)
     num_known = 0 if known is None else known.shape[1]
-    if k < 1:
-        raise GraphPEValueError(f"k must be at least 1, got {k}")
     if k > size - num_known:
         rest = f", less {num_known} of deflate" if num_known else ""
         raise GraphPEValueError(f"k must be at most the size of the operator, {size}{rest}, got {k}")

@@ -19,7 +19,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from torch import Tensor
 
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.arguments import check_integer, check_seed
+from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of, symmetric_adjacency
 from graphpe.structure.laplacian import check_edge_weight
@@ -274,11 +275,8 @@ def distortion(
 
 def check_draws(count: int, seed: int, name: str = "count") -> None:
     """Raise unless these are a number of draws and a seed."""
-    for what, value, least in ((name, count, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise GraphPETypeError(f"{what} must be an integer, got {value!r}")
-        if value < least:
-            raise GraphPEValueError(f"{what} must be at least {least}, got {value}")
+    check_integer(name, count, least=1)
+    check_seed(seed)
 
 
 def checked(graphs: PackedGraphs | Plan) -> Plan:

@@ -36,25 +36,25 @@ def test_good_values_are_returned_as_python_has_them() -> None:
 
 @pytest.mark.parametrize("value", [1.0, "1", None, True, [1], np.float64(1)])
 def test_no_integer(value: object) -> None:
-    with pytest.raises(GraphPETypeError, match=r"^n must be an integer from 1 on, got "):
+    with pytest.raises(GraphPETypeError, match=r"^n must be an integer, got "):
         check_counts(m=1, n=value)
 
 
 @pytest.mark.parametrize(("value", "least", "most"), [(0, 1, None), (-1, 0, 3), (4, 0, 3), (2**70, None, 2**63)])
 def test_out_of_range(value: int, least: int | None, most: int | None) -> None:
-    with pytest.raises(GraphPEValueError, match=f"^n must be an integer .*, got {value}$"):
+    with pytest.raises(GraphPEValueError, match=f"^n must be (from|at most) .*, got {value}$"):
         check_integer("n", value, least=least, most=most)
 
 
 @pytest.mark.parametrize("value", [1, 1.0, -0.1, float("nan"), float("inf"), 10**400])
 def test_no_probability(value: object) -> None:
-    with pytest.raises(GraphPEValueError, match=r"^p must be a "):
+    with pytest.raises(GraphPEValueError, match=r"^p must be (a number in|finite)"):
         check_probabilities(p=value)
 
 
 @pytest.mark.parametrize("value", ["0", None, False, 1j])
 def test_no_number(value: object) -> None:
-    with pytest.raises(GraphPETypeError, match=r"^p must be a finite number, got "):
+    with pytest.raises(GraphPETypeError, match=r"^p must be a number, got "):
         check_probabilities(p=value)
 
 

@@ -109,9 +109,9 @@ def test_a_large_graph() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"degree": -1}, "degree must be an integer from 0"),
-        ({"virtual_nodes": 0.5}, "virtual_nodes must be an integer from 0"),
-        ({"seed": -3}, "seed must be an integer from 0"),
+        ({"degree": -1}, "degree must be from 0"),
+        ({"virtual_nodes": 0.5}, "virtual_nodes must be an integer"),
+        ({"seed": -3}, "seed must be from 0"),
         ({"local": "SAGE"}, "local must be one of"),
     ],
 )

@@ -153,7 +153,7 @@ def test_linear_attention_keeps_nothing_of_the_size_of_pairs() -> None:
         ({"attention": "performer"}, "attention must be one of 'softmax'"),
         ({"local": "none", "attention": "none"}, "leave nothing in a layer"),
         ({"rotary_key": 1}, "rotary_key must be a string"),
-        ({"rotary_channels": 0}, "rotary_channels must be an integer from 1 on"),
+        ({"rotary_channels": 0}, "rotary_channels must be from 1"),
         ({"width": 6, "heads": 2, "attention": "rotary"}, r"multiple of 2 \* heads"),
     ],
 )

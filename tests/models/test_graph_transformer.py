@@ -323,9 +323,9 @@ def test_repr_is_the_call() -> None:
     ("options", "message"),
     [
         ({"width": 10}, "multiple of heads"),
-        ({"heads": 0}, "heads must be an integer from 1 on"),
-        ({"layers": 0}, "layers must be an integer from 1 on"),
-        ({"width": "12"}, r"width must be an integer from 1 on, got '12'"),
+        ({"heads": 0}, "heads must be from 1"),
+        ({"layers": 0}, "layers must be from 1"),
+        ({"width": "12"}, r"width must be an integer, got '12'"),
         ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\)"),
         ({"dropout": "0.1"}, "dropout must be a number"),
         ({"update_edges": "yes"}, "update_edges must be True or False"),

@@ -148,8 +148,8 @@ def test_degrees_beyond_the_table_share_its_last_row() -> None:
     [
         ({"virtual_node": False}, "readout='virtual' needs virtual_node=True"),
         ({"virtual_node": 1}, "virtual_node must be True or False"),
-        ({"max_degree": -1}, "max_degree must be an integer from 0"),
-        ({"expansion": 0.5}, "expansion must be an integer from 1 on"),
+        ({"max_degree": -1}, "max_degree must be from 0"),
+        ({"expansion": 0.5}, "expansion must be an integer"),
     ],
 )
 def test_bad_arguments(options, message: str) -> None:

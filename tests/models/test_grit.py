@@ -411,8 +411,8 @@ def test_repr_is_the_call() -> None:
     ("options", "message"),
     [
         ({"width": 10}, "multiple of heads"),
-        ({"heads": 0}, "heads must be an integer from 1 on"),
-        ({"layers": 0}, "layers must be an integer from 1 on"),
+        ({"heads": 0}, "heads must be from 1"),
+        ({"layers": 0}, "layers must be from 1"),
         ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\)"),
         ({"attention_dropout": "0.1"}, "attention_dropout must be a number"),
         ({"checkpoint": "yes"}, "checkpoint must be True or False"),

@@ -362,8 +362,8 @@ def test_compiled_model_is_the_model(make_batch, attention: str) -> None:
 def test_errors_say_what_to_do(make_batch) -> None:
     for options, message in (
         ({"heads": 3}, "multiple of heads"),
-        ({"layers": 0}, "layers must be an integer from 1 on"),
-        ({"edge_hidden_2": True}, "edge_hidden_2 must be an integer from 1 on"),
+        ({"layers": 0}, "layers must be from 1"),
+        ({"edge_hidden_2": True}, "edge_hidden_2 must be an integer"),
         ({"dropout": 1.0}, "dropout must be a number"),
         ({"attention": "dense"}, "attention must be one of 'full', 'sparse'"),
         ({"global_vector": "att"}, "global_vector must be one of None, 'cat', 'node'"),

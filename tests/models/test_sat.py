@@ -116,7 +116,7 @@ def test_the_form_for_code() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hops": -1}, "hops must be an integer from 0"),
+        ({"hops": -1}, "hops must be from 0"),
         ({"width": 9, "heads": 3}, "width must be even"),
         ({"activation": "tanh"}, "activation must be one of"),
         ({"bidirectional": None}, "bidirectional must be True or False"),

@@ -196,8 +196,8 @@ def test_repr_is_the_call(name: str) -> None:
     ("options", "message"),
     [
         ({"width": 10}, "multiple of heads"),
-        ({"heads": 0}, "heads must be an integer from 1 on"),
-        ({"layers": True}, "layers must be an integer from 1 on"),
+        ({"heads": 0}, "heads must be from 1"),
+        ({"layers": True}, "layers must be an integer"),
         ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\)"),
         ({"mask": "head"}, "mask must be one of 'heads', 'synced', 'none'"),
         ({"tree": "random"}, "tree must be one of 'minimum', 'shortest'"),

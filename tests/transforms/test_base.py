@@ -358,7 +358,7 @@ def test_number_of_columns(build):
             "normalization must be one of 'comb', 'sym'",
         ),
         (lambda: T.LaplacianPE(2, sign="flip"), GraphPEValueError, "sign must be one of 'random', 'canonical', 'none'"),
-        (lambda: T.LaplacianPE(2, seed=-1), GraphPEValueError, "seed must not be negative"),
+        (lambda: T.LaplacianPE(2, seed=-1), GraphPEValueError, "seed must be from 0"),
         (lambda: T.LaplacianPE(2, seed=None), GraphPETypeError, "seed must be an integer, got None"),
         (lambda: T.LaplacianPE(2, drop_zero_modes=1), GraphPETypeError, "drop_zero_modes must be True or False, got 1"),
         (lambda: T.LaplacianPE(2, attr_name=None), GraphPETypeError, "attr_name must be a string, got None"),

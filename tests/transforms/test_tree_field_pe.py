@@ -239,7 +239,7 @@ def test_functions_that_overflow() -> None:
         ({"num_trees": 0}, GraphPEValueError, "num_trees must be from 1"),
         ({"eigenvalues": -1}, GraphPEValueError, "eigenvalues must be from 1"),
         ({"eigenvalues": 1.0}, GraphPETypeError, "eigenvalues must be an integer"),
-        ({"seed": -1}, GraphPEValueError, "seed must not be negative"),
+        ({"seed": -1}, GraphPEValueError, "seed must be from 0"),
         ({"weighted": 1}, GraphPETypeError, "weighted must be True or False"),
     ],
 )

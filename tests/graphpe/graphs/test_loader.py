@@ -150,7 +150,7 @@ def test_a_state_of_another_loader_is_refused(packed):
         PackedLoader(packed, 4, shuffle=True, indices=list(reversed(range(23)))).load_state_dict(state)
     with pytest.raises(GraphPEValueError, match="a loader with loader=None"):
         PackedLoader(packed, 4).load_state_dict({})
-    with pytest.raises(GraphPEValueError, match="step must be at least 0"):
+    with pytest.raises(GraphPEValueError, match="step must be from 0"):
         PackedLoader(packed, 4, shuffle=True).load_state_dict(state | {"step": -1})
 
 
@@ -273,12 +273,12 @@ def test_repr(packed):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"batch_size": 0}, GraphPEValueError, "batch_size must be at least 1, got 0"),
-        ({"batch_size": 2.0}, GraphPETypeError, "batch_size must be an integer, got float"),
-        ({"batch_size": True}, GraphPETypeError, "batch_size must be an integer, got bool"),
-        ({"max_pairs": 0}, GraphPEValueError, "max_pairs must be at least 1, got 0"),
+        ({"batch_size": 0}, GraphPEValueError, "batch_size must be from 1 on, got 0"),
+        ({"batch_size": 2.0}, GraphPETypeError, "batch_size must be an integer, got 2.0"),
+        ({"batch_size": True}, GraphPETypeError, "batch_size must be an integer, got True"),
+        ({"max_pairs": 0}, GraphPEValueError, "max_pairs must be from 1 on, got 0"),
         ({"max_nodes": 5, "drop_last": True}, GraphPEValueError, "drop_last has no meaning with max_nodes"),
-        ({"seed": -1}, GraphPEValueError, "seed must be at least 0"),
+        ({"seed": -1}, GraphPEValueError, "seed must be from 0"),
         ({"seed": None}, GraphPETypeError, "seed must be an integer"),
         ({"indices": [23]}, GraphPEValueError, "no graph 23"),
         ({"indices": torch.ones(5, dtype=torch.bool)}, GraphPEValueError, "mask over 23 graphs"),
@@ -292,7 +292,7 @@ def test_wrong_arguments(packed, arguments, error, message):
 
 def test_wrong_epoch(packed):
     loader = PackedLoader(packed, 4)
-    with pytest.raises(GraphPEValueError, match="epoch must be at least 0, got -1"):
+    with pytest.raises(GraphPEValueError, match="epoch must be from 0 on, got -1"):
         loader.set_epoch(-1)
     with pytest.raises(GraphPETypeError, match="epoch"):
         loader.batch_indices(0.5)

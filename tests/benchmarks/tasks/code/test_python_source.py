@@ -150,8 +150,8 @@ def test_source_that_cannot_be_used(tree, files, message):
     [
         ({"graph": "cfg"}, "graph must be one of 'ast', 'ast\\+tokens', 'dataflow', got 'cfg'"),
         ({"mask": "never"}, "mask must be one of"),
-        ({"tokens": 0}, "tokens must be an integer from 1 on"),
-        ({"attributes": 1.5}, "attributes must be an integer from 1 on"),
+        ({"tokens": 0}, "tokens must be from 1"),
+        ({"attributes": 1.5}, "attributes must be an integer"),
         ({"root": 3}, "root must be a path"),
     ],
 )

@@ -123,7 +123,7 @@ def test_a_model_learns_from_encodings_and_sees_no_edges(tmp_path: Path) -> None
 def test_bad_arguments() -> None:
     for text, message in (
         ("playground(question='edge')", "question must be one of 'adjacency'"),
-        ("playground(train=0)", "train must be an integer from 1 on"),
+        ("playground(train=0)", "train must be from 1"),
         ("playground(acyclic=2)", "acyclic must be True or False"),
     ):
         with pytest.raises(GraphPEError, match=message):

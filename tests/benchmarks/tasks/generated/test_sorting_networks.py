@@ -125,12 +125,12 @@ def test_the_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("train=0", "train must be an integer from 1 on"),
+        ("train=0", "train must be from 1"),
         ("test_wires=(9, 8)", "test_wires must be from 2 to 20 and in order"),
         ("train_wires=(2, 40)", "train_wires must be from 2 to 20"),
         ("valid_wires=12", "valid_wires must be two integers"),
         ("order=1", "order must be True or False"),
-        ("seed=-1", "seed must not be negative"),
+        ("seed=-1", "seed must be from 0"),
     ],
 )
 def test_bad_arguments(arguments: str, message: str) -> None:

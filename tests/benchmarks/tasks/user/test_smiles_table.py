@@ -144,7 +144,7 @@ def test_bad_tables(tmp_path: Path) -> None:
         ("smiles-table(path='x', targets=3)", "targets must be names"),
         ("smiles-table(path='x', targets=())", "targets must name one column or more"),
         ("smiles-table(path='x', targets=('y', 'y'))", "each once"),
-        ("smiles-table(path='x', seed=-1)", "seed must not be negative"),
+        ("smiles-table(path='x', seed=-1)", "seed must be from 0"),
         ("smiles-table(path='')", "path must be a text"),
     ):
         with pytest.raises(GraphPEValueError, match=message):
