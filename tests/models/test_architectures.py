@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models import ASTNodeEncoder, EigenvectorEncoding, LinearEdges, MLPReadout
 from graphpe.models.attention.biases.named_biases import graphormer_bias, graphormer_gd_bias
 from graphpe.models.attention.softmax.tree_mask import tree_nodes
@@ -360,5 +360,5 @@ def test_bad_arguments(kind: type[nn.Module], options: dict[str, Any], message: 
     if not known.keys() >= options.keys() or ("heads" in message and "heads" not in known):
         return
     base = {"width": 12, "heads": 3} if "heads" in known else {"width": 12}
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         kind(**{**base, **options}, node_encoder=nn.Identity())

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.layers.expander import expander_edges
@@ -116,5 +116,5 @@ def test_a_large_graph() -> None:
     ],
 )
 def test_bad_arguments(options, message: str) -> None:
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         Exphormer(**options, node_encoder=nn.Identity())

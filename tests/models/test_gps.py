@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GENConv, GPSConv, SAGEConv
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models import CategoricalEdges, CategoricalNodes, LinearEdges, MLPReadout
 from graphpe.models.attention.biases.named_biases import graphormer_bias
 from graphpe.models.gps import GPS
@@ -158,5 +158,5 @@ def test_linear_attention_keeps_nothing_of_the_size_of_pairs() -> None:
     ],
 )
 def test_bad_arguments(options, message: str) -> None:
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         GPS(**options, node_encoder=nn.Identity())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphpe import models
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models import (
     ASTNodeEncoder,
     CategoricalEdges,
@@ -335,7 +335,7 @@ def test_repr_is_the_call() -> None:
     ],
 )
 def test_bad_arguments(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         GraphTransformer(**{"width": 12, "heads": 3, **options}, node_encoder=nn.Identity())
 
 

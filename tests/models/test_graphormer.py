@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models import CategoricalNodes
 from graphpe.models.attention.biases.named_biases import graphormer_bias
 from graphpe.models.attention.biases.pair_bias import PairBias
@@ -153,5 +153,5 @@ def test_degrees_beyond_the_table_share_its_last_row() -> None:
     ],
 )
 def test_bad_arguments(options, message: str) -> None:
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         Graphormer(**options, node_encoder=nn.Identity())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models import (
     CategoricalEdges,
     CategoricalNodes,
@@ -421,7 +421,7 @@ def test_repr_is_the_call() -> None:
     ],
 )
 def test_bad_arguments(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         GRIT(**{"width": 12, "heads": 3, **options}, node_encoder=nn.Identity())
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models import ASTNodeEncoder, SubtokenHead
 from graphpe.models.layers.structure_extractor import Neighbourhood
 from graphpe.models.sat import SAT
@@ -124,5 +124,5 @@ def test_the_form_for_code() -> None:
     ],
 )
 def test_bad_arguments(options, message: str) -> None:
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         SAT(**options, node_encoder=nn.Identity())

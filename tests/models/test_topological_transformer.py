@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models import ASTNodeEncoder, LinearEdges, MLPReadout
 from graphpe.models.attention.softmax.tree_mask import tree_nodes
 from graphpe.models.batches.nodes import node_to_graph
@@ -205,7 +205,7 @@ def test_repr_is_the_call(name: str) -> None:
     ],
 )
 def test_bad_arguments(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         TopologicalTransformer(**{"width": 12, "heads": 3, **options}, node_encoder=nn.Identity())
 
 

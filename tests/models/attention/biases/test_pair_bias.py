@@ -221,9 +221,9 @@ def test_a_missing_encoding_names_the_transform() -> None:
         ({"channels": 3}, "head 'table' takes one distance"),
         ({"head": "alibi", "mode": "both"}, "head 'alibi' is a function of logits"),
         ({"head": "alibi", "size": 3}, "size=3 is not one that head 'alibi' can have"),
-        ({"size": 0}, "size=0 is not one"),
+        ({"size": 0}, "size must be from 1 on"),
         ({"head": "t5", "size": 32, "max_distance": 16}, "max_distance must be greater than half of size"),
-        ({"heads": 0}, "positive numbers"),
+        ({"heads": 0}, "heads must be from 1 on"),
     ],
 )
 def test_bad_arguments(options: dict[str, object], message: str) -> None:
