@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.errors import GraphPEError, GraphPEValueError
+from graphpe.errors import GraphPEError
 from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.layers.expander import expander_edges

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEError, GraphPEValueError
+from graphpe.errors import GraphPEError
 from graphpe.models import CategoricalNodes
 from graphpe.models.attention.biases.named_biases import graphormer_bias
 from graphpe.models.attention.biases.pair_bias import PairBias

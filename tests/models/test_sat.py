@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEError, GraphPEValueError
+from graphpe.errors import GraphPEError
 from graphpe.models import ASTNodeEncoder, SubtokenHead
 from graphpe.models.layers.structure_extractor import Neighbourhood
 from graphpe.models.sat import SAT

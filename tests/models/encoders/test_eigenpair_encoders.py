@@ -263,7 +263,7 @@ def test_errors(encoder: Encoder, build: Build, eigen_batch: Callable[..., Batch
     with pytest.raises(GraphPEValueError, match=rf"batch.eigenvalues has 23 rows for 6 graphs: {name} takes one"):
         build(constructor, **arguments)(batch)
     for wrong in ({"hidden": 0}, {"hidden": True}, {"hidden": 2.5}, {"potentials": 0}):
-        with pytest.raises(GraphPEValueError, match=rf"{name} needs positive sizes \(got {next(iter(wrong))}="):
+        with pytest.raises(GraphPEError, match=rf"{next(iter(wrong))} must be (an integer|from 1)"):
             build(constructor, **arguments | wrong)
 
 
@@ -284,7 +284,7 @@ def test_errors(encoder: Encoder, build: Build, eigen_batch: Callable[..., Batch
 def test_values_of_options_are_checked(
     constructor: type[nn.Module], arguments: dict[str, Any], message: str, build: Build
 ) -> None:
-    with pytest.raises(GraphPEError, match=re.escape(f"{constructor.__name__}: {message}")):
+    with pytest.raises(GraphPEError, match=re.escape(message)):
         build(constructor, **arguments)
 
 

@@ -23,5 +23,5 @@ def test_errors() -> None:
         encoder(Data(degree_pe=torch.zeros(3, 2)))
     with pytest.raises(GraphPEValueError, match=r"shape \[3, 1\].*2 columns"):
         encoder(Data(degree_pe=torch.zeros(3, 1, dtype=torch.long)))
-    with pytest.raises(GraphPEValueError, match="positive sizes"):
+    with pytest.raises(GraphPEValueError, match="must be from 1 on"):
         EmbeddingEncoding("degree_pe", columns=2, vocabulary=0, width=5)

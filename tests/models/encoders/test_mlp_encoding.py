@@ -76,7 +76,7 @@ def test_errors() -> None:
         MLPEncoding("random_walk_pe", 4, 6)(Data(num_nodes=2))
     with pytest.raises(GraphPEValueError, match="complex: use EigenvectorMLP"):
         MLPEncoding("pe", 4, 6)(Data(pe=torch.zeros(2, 4, dtype=torch.cfloat)))
-    with pytest.raises(GraphPEValueError, match=r"positive sizes \(got layers=0\)"):
+    with pytest.raises(GraphPEValueError, match="layers must be from 1 on, got 0"):
         MLPEncoding("pe", 4, 6, layers=0)
     with pytest.raises(GraphPEValueError, match="batch_norm must be True or False"):
         MLPEncoding("pe", 4, 6, batch_norm=None)

@@ -32,5 +32,5 @@ def test_wrong_width_and_kind() -> None:
         encoder(Data(random_walk_pe=torch.rand(4, 2)))
     with pytest.raises(GraphPEValueError, match="complex"):
         encoder(Data(random_walk_pe=torch.rand(4, 3, dtype=torch.cfloat)))
-    with pytest.raises(GraphPEValueError, match="positive"):
+    with pytest.raises(GraphPEValueError, match="must be from 1 on"):
         LinearEncoding("random_walk_pe", 0, 5)

@@ -58,9 +58,9 @@ def test_errors_name_what_to_do(batch: Batch) -> None:
     del batch.rrwp
     with pytest.raises(GraphPEValueError, match=r"no `rrwp`: add T\.RelativeRandomWalkPE\(walk_length=4\)"):
         PairLinear("rrwp", 4, 6)(batch, pairs)
-    with pytest.raises(GraphPEValueError, match="positive"):
+    with pytest.raises(GraphPEValueError, match="must be from 1 on"):
         PairLinear("rrwp", 0, 6)
-    with pytest.raises(GraphPEValueError, match="positive"):
+    with pytest.raises(GraphPEValueError, match="must be from 1 on"):
         PairEmbedding("shortest_path", 1, 5, 6, 0)
     batch.shortest_path = batch.shortest_path.float()
     with pytest.raises(GraphPEValueError, match="use PairLinear"):

@@ -52,5 +52,5 @@ def test_subtoken_head_is_one_classifier_a_position() -> None:
     expected = torch.stack([x @ weight[p].t() + bias[p] for p in range(3)], dim=1)
     torch.testing.assert_close(head(x), expected)
     assert SubtokenHead(4).linear.out_features == 5 * 5002
-    with pytest.raises(GraphPEValueError, match="positive"):
+    with pytest.raises(GraphPEValueError, match="must be from 1 on"):
         SubtokenHead(4, classes=0)

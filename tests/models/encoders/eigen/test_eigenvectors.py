@@ -107,5 +107,5 @@ def test_errors() -> None:
         EigenvectorEncoding("pe", 3, 4)(batch_of(2, dtype=torch.cfloat))
     with pytest.raises(GraphPEValueError, match="complex=False"):
         EigenvectorEncoding("pe", 3, 4, complex=True)(batch_of(2))
-    with pytest.raises(GraphPEValueError, match="positive"):
+    with pytest.raises(GraphPEValueError, match="must be from 1 on"):
         EigenvectorEncoding("pe", 0, 4)
