@@ -246,7 +246,7 @@ class ExphormerLayer(nn.Module):
             edge_index: The graph's edges, `[2, E]`.
             pairs: The edges and, after them, all other pairs (source, target), `[2, P]`.
             kinds: Embeddings of kinds of other pairs.
-            kind: LevelOrObject of each of them, `[P - E]`.
+            kind: Kind of each of them, `[P - E]`.
             nodes: N.
         """
         query, key, value = self.query_key_value(x).chunk(3, dim=1)

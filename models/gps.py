@@ -227,7 +227,7 @@ class GPSLayer(nn.Module):
         width: Width D.
         heads: Number of heads; divides `width`.
         local: The local layer, or None.
-        attention: LevelOrObject of attention.
+        attention: Kind of attention.
         norm: `batch` or `layer`.
         dropout: Probability of dropout.
         attention_dropout: Probability of dropout of attention weights.

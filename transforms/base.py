@@ -189,6 +189,7 @@ class SpectralEncoding(RandomSigns):
 
     @property
     def mask_name(self) -> str:
+        """Key of the mask of eigenvectors that are there."""
         return f"{self._stem}_mask"
 
     @property

@@ -130,6 +130,7 @@ class DiffusionPE(RandomSigns):
 
     @property
     def mask_name(self) -> str:
+        """Key of the mask of eigenvectors that are there."""
         return f"{self.attr_name}_mask"
 
     @property

@@ -68,8 +68,8 @@ def _check_not_lost(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs)
     if owner == "pair":
         size = size.where(value != DISCONNECTED, 0.0)
     rows = size.reshape(len(value), -1).amax(dim=1) if value.numel() else value.real.new_zeros(0)
-    ends = {"node": graphs.ptr, "graph": torch.arange(graphs.num_graphs + 1), "pair": graphs.pair_ptr}[owner]
-    number = torch.repeat_interleave(torch.arange(graphs.num_graphs), ends.cpu().diff()).to(rows.device)
+    ptr = {"node": graphs.ptr, "graph": torch.arange(graphs.num_graphs + 1), "pair": graphs.pair_ptr}[owner]
+    number = torch.repeat_interleave(torch.arange(graphs.num_graphs), ptr.cpu().diff()).to(rows.device)
     largest = rows.new_zeros(graphs.num_graphs).scatter_reduce(0, number, rows, "amax")
     lost = (largest > 0) & (largest < _LIMIT.tiny)
     if bool(lost.any()):
@@ -81,8 +81,8 @@ def _check_not_lost(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs)
 def _graph_of(row: int, owner: Owner, graphs: PackedGraphs) -> int:
     if owner == "graph":
         return row
-    ends = graphs.ptr if owner == "node" else graphs.pair_ptr
-    return int(torch.searchsorted(ends, row, right=True)) - 1
+    ptr = graphs.ptr if owner == "node" else graphs.pair_ptr
+    return int(torch.searchsorted(ptr, row, right=True)) - 1
 
 
 _LIMIT = torch.finfo(torch.float32)

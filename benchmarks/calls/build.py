@@ -168,11 +168,11 @@ def build_model(
     encoder: str = DEFAULT_ENCODER,
     bias: str = AUTO_BIAS,
 ) -> nn.Module:
-    """A model for a task: its ends and the encoders of its encodings, around the architecture the text names.
+    """A model for a task: its adapter and the encoders of its encodings, around the architecture the text names.
 
     Args:
         text: The architecture.
-        adapter: The task's ends.
+        adapter: The task's.
         encodings: Encodings of nodes and of pairs.
         encoder: What brings eigenvectors to the model's width.
         bias: What turns encodings of pairs into biases, for architectures that take those; `auto` for a choice by the

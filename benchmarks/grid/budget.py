@@ -38,7 +38,7 @@ def widest(text: str, build: Callable[[str], Any], budget: int) -> str:
 
     Args:
         text: The model as a call, with its heads where it has any.
-        build: Builds the model of a call, with the ends of its task and its encodings.
+        build: Builds the model of a call, with the adapter of its task and its encodings.
         budget: Most parameters that it may have.
 
     Raises:

@@ -88,6 +88,7 @@ class Cell:
 
     @property
     def error(self) -> str:
+        """What its process said when it failed."""
         return (self.folder / "error.txt").read_text(encoding="utf-8").strip()
 
     def summary(self) -> dict[str, Any]:

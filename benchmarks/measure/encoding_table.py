@@ -1,6 +1,6 @@
 """One task and model, several encodings against none at the same budget: a small table.
 
-    python -m graphpe.benchmarks.measure.encoding_table --out benchmarks/results/python_source.md
+    python -m graphpe.benchmarks.measure.encoding_table --out benchmarks/results/encodings_on_python_source.md
 
 Runs one training after the other, each in a run folder of its own; a finished run is not made again.
 """

@@ -1,4 +1,4 @@
-"""Tasks with a few numbers, yes/no answers or a class a graph: model ends, data, metrics."""
+"""Tasks with a few numbers, yes/no answers or a class a graph: adapter, data, metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Loss = Literal["binary", "absolute", "squared", "classes", "balanced"]
 
 @dataclass(frozen=True)
 class GraphAdapter(TaskAdapter):
-    """Ends for graphs with categorical or numeric features, and targets `batch.y` `[B, targets]`.
+    """Adapter for graphs with categorical or numeric features, and targets `batch.y` `[B, targets]`.
 
     Attributes:
         node_categories: Categories of each column of `x`; empty where `x` is numeric.
@@ -67,10 +67,10 @@ class GraphAdapter(TaskAdapter):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The ends that `state` describes.
+        """The adapter that `state` describes.
 
         Raises:
-            GraphPEValueError: If it is not the state of such ends.
+            GraphPEValueError: If it is not the state of such an adapter.
         """
         try:
             adapter = cls(
@@ -86,7 +86,7 @@ class GraphAdapter(TaskAdapter):
                 tuple(str(name) for name in state.get("class_names", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise GraphPEValueError(f"expected the ends of a graph-level task, but {error} is wrong") from None
+            raise GraphPEValueError(f"expected the adapter of a graph-level task, but {error} is wrong") from None
         if adapter.loss_name not in get_args(Loss):
             raise GraphPEValueError(f"expected a loss among {', '.join(get_args(Loss))}, got {adapter.loss_name!r}")
         return adapter

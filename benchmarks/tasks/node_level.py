@@ -1,4 +1,4 @@
-"""Tasks that ask for a class of every node: model ends, data, metrics."""
+"""Tasks that ask for a class of every node: adapter, data, metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphpe.graphs.packed import PackedGraphs
 
 @dataclass(frozen=True)
 class NodeAdapter(GraphAdapter):
-    """Ends for an answer a node: targets `batch.y` `[N, 1]`, outputs `[N, targets]`. For models without a readout."""
+    """Adapter for an answer a node: targets `batch.y` `[N, 1]`, outputs `[N, targets]`; models have no readout."""
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
         """As many as a graph has nodes."""

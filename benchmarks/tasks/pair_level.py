@@ -1,4 +1,4 @@
-"""Tasks that ask about every ordered pair of nodes: model ends, data, metrics.
+"""Tasks that ask about every ordered pair of nodes: adapter, data, metrics.
 
 The score of a pair is that of a network with one hidden layer over the embeddings of its two nodes,
 
@@ -35,7 +35,7 @@ _CHUNK_PAIRS = 1 << 17
 
 @dataclass(frozen=True)
 class PairAdapter(GraphAdapter):
-    """Ends for an answer a pair: targets `batch.y` `[sum n_b^2, 1]`, negative where a pair does not count.
+    """Adapter for an answer a pair: targets `batch.y` `[sum n_b^2, 1]`, negative where a pair does not count.
 
     `loss_name` is `binary` (an answer, 0 or 1) or `squared` (a distance, at least 0). Outputs are parts of scores
     `[N, 2 HIDDEN + 2]`; the model reads no edges, so that encodings are all it knows of the graph.

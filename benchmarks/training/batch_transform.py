@@ -49,7 +49,7 @@ class BatchTransform:
 
     Args:
         encodings: Encodings of pairs.
-        adapter: The task's ends.
+        adapter: The task's.
     """
 
     def __init__(self, encodings: Sequence[Encoding], adapter: TaskAdapter) -> None:

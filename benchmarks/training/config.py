@@ -46,7 +46,7 @@ class TrainConfig:
             learning rate falls as for all epochs.
         checkpoint_minutes: Save within an epoch, too, whenever so many minutes have passed.
         precision: Number format of the computation, as in Lightning Fabric.
-        accelerator: LevelOrObject of device, as in Lightning Fabric.
+        accelerator: Kind of device, as in Lightning Fabric.
         devices: Number of devices (processes, on CPU) on this machine.
         nodes: Number of machines, each started by torchrun or SLURM.
         seed: Seed of everything random.

@@ -3,9 +3,9 @@
 Everything random in a step is a function of (seed, epoch, step), and the order of the batches of (seed, epoch): a run
 that is killed and resumed makes the same steps as one that is not, and on CPU ends in the same bits.
 
-On several devices, what depends on clocks, signals and files is decided by the first one (`ranks.py`), and sums are
-those of all (`tally.py`). A loss or gradient that is not finite ends the run, on every kind of device, when the sums
-are read: at the latest `MOST_STEPS` steps later, and before anything is saved.
+On several devices, what depends on clocks, signals and files is decided by the first one (`distributed/ranks.py`), and
+sums are those of all (`distributed/tally.py`). A loss or gradient that is not finite ends the run, on every kind of
+device, when the sums are read: at the latest `MOST_STEPS` steps later, and before anything is saved.
 """
 
 from __future__ import annotations

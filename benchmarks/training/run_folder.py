@@ -1,7 +1,7 @@
 """The folder of one run: config, metrics, checkpoints, summary. Everything in it is written atomically.
 
 config.yaml     the resolved options; `graphpe train --config` takes it
-task.json       what the task's model ends need to predict (vocabularies), and the fingerprint of the data
+task.json       what the task's adapter is built from (vocabularies), and the fingerprint of the data
 metrics.jsonl   one line an epoch
 last.pt         the newest state, to resume from
 best.pt         the weights of the best validation epoch
@@ -112,6 +112,7 @@ class RunFolder:
 
     @property
     def config_file(self) -> Path:
+        """The file of the resolved options."""
         return self.path / "config.yaml"
 
     @property
@@ -193,11 +194,11 @@ class RunFolder:
         return config
 
     def write_task(self, state: dict[str, Any], fingerprint: str) -> None:
-        """Save what the task's model ends are built from, and which data it was."""
+        """Save what the task's adapter is built from, and which data it was."""
         self._write_json("task.json", {"fingerprint": fingerprint, "state": state})
 
     def read_task(self) -> tuple[dict[str, Any], str]:
-        """The state of the task's model ends, and the fingerprint of its data.
+        """The state of the task's adapter, and the fingerprint of its data.
 
         Raises:
             GraphPERuntimeError: If the file is missing or damaged.

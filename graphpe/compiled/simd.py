@@ -38,10 +38,12 @@ class Vector(types.Type):
 
     @property
     def scalar(self) -> Any:
+        """LLVM's type of one number."""
         return ir.DoubleType() if self.number == types.float64 else ir.FloatType()
 
     @property
     def vector(self) -> Any:
+        """LLVM's type of the vector."""
         return ir.VectorType(self.scalar, self.length)
 
     def constant(self, value: float) -> Any:

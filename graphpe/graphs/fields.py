@@ -29,14 +29,17 @@ class Fields:
 
     @property
     def num_graphs(self) -> int:
+        """Number of graphs; those without a node count."""
         return self.ptr.numel() - 1
 
     @property
     def num_nodes(self) -> int:
+        """Nodes of all graphs."""
         return int(self.host_ptr[-1])
 
     @property
     def num_edges(self) -> int:
+        """Directed edges of all graphs; parallel ones count each."""
         return self.edge_index.size(1)
 
     @property

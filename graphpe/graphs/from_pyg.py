@@ -21,14 +21,14 @@ from graphpe.graphs.checks import check_num_nodes
 from graphpe.graphs.levels import RESERVED, Level, LevelOrObject, check_levels, check_name, choose_level
 from graphpe.graphs.partition import Ints, partition, vectors_of
 
-Kinds = Mapping[str, LevelOrObject] | None
+Levels = Mapping[str, LevelOrObject] | None
 Keys = Collection[str] | None
 
 # Node values that tell PyG how many nodes there are; without one of them `num_nodes` has to be written out.
 TELL_NUM_NODES = ("x", "pos", "feat", "node_type", "n_id", "tf")
 
 
-def read_data(data: Data, levels: Kinds, keys: Keys) -> dict[str, Any]:
+def read_data(data: Data, levels: Levels, keys: Keys) -> dict[str, Any]:
     """Fields from a `Data`, or from a `Batch` (or any `Data` with a `batch` vector or a `ptr`)."""
     _check_is_data(data, "data")
     if isinstance(data, Batch) or "batch" in data or "ptr" in data:
@@ -36,7 +36,7 @@ def read_data(data: Data, levels: Kinds, keys: Keys) -> dict[str, Any]:
     return read_list([data], levels, keys)
 
 
-def read_list(data_list: Sequence[Data], levels: Kinds, keys: Keys) -> dict[str, Any]:
+def read_list(data_list: Sequence[Data], levels: Levels, keys: Keys) -> dict[str, Any]:
     """Fields from `Data` objects, one graph each."""
     for i, data in enumerate(data_list):
         _check_is_data(data, f"graph {i}")
@@ -67,7 +67,7 @@ def read_list(data_list: Sequence[Data], levels: Kinds, keys: Keys) -> dict[str,
     return fields.content
 
 
-def read_storage(dataset: Any, levels: Kinds, keys: Keys) -> tuple[dict[str, Any], Ints | None] | None:
+def read_storage(dataset: Any, levels: Levels, keys: Keys) -> tuple[dict[str, Any], Ints | None] | None:
     """Fields from the storage of an `InMemoryDataset`, and the ids of the graphs it shows of it (None: all).
 
     None where the storage does not tell what its items are: another kind of dataset, a `transform`, nested values.
@@ -190,7 +190,7 @@ class _Fields:
         self.content["objects"][key] = values
 
 
-def _read_batch(data: Data, levels: Kinds, keys: Keys) -> dict[str, Any]:
+def _read_batch(data: Data, levels: Levels, keys: Keys) -> dict[str, Any]:
     content = data.to_dict()
     # `follow_batch` wrote these; they can be written again.
     followed = {f"{key}{end}" for key in content for end in ("_batch", "_ptr")}

@@ -67,6 +67,7 @@ class Column:
 
     @property
     def row_bytes(self) -> int:
+        """Bytes of one row."""
         return self.dtype.itemsize * math.prod(self.shape)
 
     @property
@@ -104,6 +105,7 @@ class Layout:
 
     @property
     def num_shards(self) -> int:
+        """Number of shards."""
         return len(self.rows.graph) - 1
 
     def num_rows(self, column: Column) -> int:

@@ -38,8 +38,8 @@ def wrong_columns(manifest: Manifest) -> str | None:
     if missing is not None or len(found) != len(columns):
         return f"it has no column {missing}" if missing else "it has two columns of one name"
     for column in columns:
-        room = column.name.partition(".")[0]
-        wanted = _FIXED.get(column.name, ("edge" if column.name == EDGE_WEIGHT else room, column.dtype))
+        level = column.name.partition(".")[0]
+        wanted = _FIXED.get(column.name, ("edge" if column.name == EDGE_WEIGHT else level, column.dtype))
         flat = column.name in _FIXED or column.name == EDGE_WEIGHT
         sizes = all(type(each) is int and each >= 0 for each in column.shape)
         if (column.rows, column.dtype) != wanted or not sizes or (flat and column.shape):
@@ -67,8 +67,8 @@ def wrong_sizes(tensors: Mapping[str, Tensor], rows: Rows) -> str | None:
 def wrong_values(graphs: PackedGraphs) -> str | None:
     """Why the names or rows of values are none that `PackedGraphs` has; None if they are."""
     try:
-        for room in LEVELS:
-            check_values(graphs, room, getattr(graphs, room))
+        for level in LEVELS:
+            check_values(graphs, level, getattr(graphs, level))
         check_unique(graphs)
     except GraphPEError as error:
         return str(error)

@@ -41,6 +41,7 @@ class Forest(NamedTuple):
 
     @property
     def num_nodes(self) -> int:
+        """Nodes of all trees."""
         return len(self.order)
 
 

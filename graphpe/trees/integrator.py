@@ -66,6 +66,7 @@ class TreeIntegrator:
 
     @property
     def num_nodes(self) -> int:
+        """Nodes of all trees."""
         return self.forest.num_nodes
 
     @cached_property

@@ -45,6 +45,7 @@ class PairSet:
 
     @property
     def num_pairs(self) -> int:
+        """Number of pairs P."""
         return self.source.numel()
 
     @property

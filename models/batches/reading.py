@@ -45,7 +45,7 @@ ENCODING_KEYS = tuple(key for key in _WRITERS if not key.endswith(("_eigenvalues
 
 
 def read_encoding(
-    batch: Data, key: str, channels: int, potentials: int = 1, *, room: Level = "node", rows: int | None = None
+    batch: Data, key: str, channels: int, potentials: int = 1, *, level: Level = "node", rows: int | None = None
 ) -> Tensor:
     """`batch[key]`, `[rows, channels]`; an encoding `[rows, a, b]` has a b channels.
 
@@ -56,7 +56,7 @@ def read_encoding(
         key: Name of the encoding.
         channels: Columns that it is to have.
         potentials: Potentials that it is to have.
-        room: What it has a row for: a node, an edge, a graph, or an ordered pair of nodes of one graph.
+        level: What it has a row for: a node, an edge, a graph, or an ordered pair of nodes of one graph.
         rows: The number of these where the caller knows it.
 
     Raises:
@@ -75,5 +75,5 @@ def read_encoding(
             f"batch.{key} has shape {list(value.shape)}, but the model was built for {wanted}: "
             f"use {writer}, or build the model for what the transform writes"
         )
-    check_rows(batch, key, room, f"apply {writer} after that", rows)
+    check_rows(batch, key, level, f"apply {writer} after that", rows)
     return flat

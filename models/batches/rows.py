@@ -35,9 +35,9 @@ def count_nodes(batch: Data) -> int | None:
     return node_to_graph(batch).num_nodes if told else None
 
 
-def count_rows(batch: Data, room: Level) -> int | None:
-    """The rows that values of a room have; None where nothing on the host tells it."""
-    match room:
+def count_rows(batch: Data, level: Level) -> int | None:
+    """The rows that values of a level have; None where nothing on the host tells it."""
+    match level:
         case "node":
             return count_nodes(batch)
         case "edge":
@@ -49,13 +49,13 @@ def count_rows(batch: Data, room: Level) -> int | None:
             return node_to_graph(batch).num_pairs
 
 
-def check_rows(batch: Data, key: str, room: Level, again: str, expected: int | None = None) -> None:
+def check_rows(batch: Data, key: str, level: Level, again: str, expected: int | None = None) -> None:
     """Raise unless `batch[key]` has a row for each node, edge, graph or pair of the batch.
 
     Args:
         batch: The batch.
         key: Name of a tensor in it.
-        room: What it has values of.
+        level: What it has values of.
         again: What to do.
         expected: The number of these where the caller knows it.
 
@@ -63,32 +63,32 @@ def check_rows(batch: Data, key: str, room: Level, again: str, expected: int | N
         GraphPEValueError: It has another number of rows, in the whole batch or in one of its graphs.
     """
     value: Tensor = batch[key]
-    expected = count_rows(batch, room) if expected is None else expected
+    expected = count_rows(batch, level) if expected is None else expected
     rows = value.shape[0] if value.dim() else 1
-    if torch.compiler.is_compiling() and room == "pair":  # a size may be a symbol
+    if torch.compiler.is_compiling() and level == "pair":  # a size may be a symbol
         return
     if expected is not None and rows != expected:
-        reason = _WHOLE[room].format(expected)
+        reason = _WHOLE[level].format(expected)
         raise GraphPEValueError(f"batch.{key} has {rows} rows for {reason}; {again}")
-    if room in ("node", "pair") and not torch.compiler.is_compiling():
-        _check_each_graph(batch, key, rows, room, again)
+    if level in ("node", "pair") and not torch.compiler.is_compiling():
+        _check_each_graph(batch, key, rows, level, again)
 
 
-def _check_each_graph(batch: Data, key: str, rows: int, room: str, again: str) -> None:
+def _check_each_graph(batch: Data, key: str, rows: int, level: str, again: str) -> None:
     """Rows that agree in sum only: what PyG noted of each graph when it made the batch, if that still describes it."""
     ptr = vars(batch.stores[0]).get("_slice_dict", {}).get(key)
     if not isinstance(ptr, Tensor) or ptr.device.type != "cpu" or ptr.dim() != 1 or not len(ptr):
         return
-    nodes, cuts = rows if room == "node" else count_nodes(batch), ptr.numpy()
+    nodes, cuts = rows if level == "node" else count_nodes(batch), ptr.numpy()
     if nodes is None or cuts[-1] != rows:
         return
     of_nodes = collated_ptr(batch, nodes, len(cuts) - 1)
-    if of_nodes is None or (room == "node" and of_nodes.tobytes() == cuts.tobytes()):
+    if of_nodes is None or (level == "node" and of_nodes.tobytes() == cuts.tobytes()):
         return
     sizes, given = np.diff(of_nodes), np.diff(cuts)
-    wanted = sizes * sizes if room == "pair" else sizes
+    wanted = sizes * sizes if level == "pair" else sizes
     if (given != wanted).any():
         graph = int(np.argmax(given != wanted))
         raise GraphPEValueError(
-            f"batch.{key} has {given[graph]} rows in graph {graph} for {_WHOLE[room].format(wanted[graph])}; {again}"
+            f"batch.{key} has {given[graph]} rows in graph {graph} for {_WHOLE[level].format(wanted[graph])}; {again}"
         )

@@ -61,7 +61,7 @@ class PairLinear(nn.Module):
         return self.node_linear(self._values(batch).index_select(0, diagonal).to(self.linear.weight.dtype))
 
     def _values(self, batch: Data, total: int | None = None) -> Tensor:
-        value = read_encoding(batch, self.key, self.channels, room="pair", rows=total)
+        value = read_encoding(batch, self.key, self.channels, level="pair", rows=total)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: PairLinear takes real values")
         return value
@@ -118,7 +118,7 @@ class PairEmbedding(nn.Module):
         return table(value.squeeze(1)) if self.columns == 1 else table(value + self.offset).sum(1)
 
     def _values(self, batch: Data, total: int | None = None) -> Tensor:
-        value = read_encoding(batch, self.key, self.columns, room="pair", rows=total)
+        value = read_encoding(batch, self.key, self.columns, level="pair", rows=total)
         if value.is_floating_point() or value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} holds {value.dtype}, not integers: use PairLinear")
         check_ids(value, [self.vocabulary] * self.columns, f"batch.{self.key}")

@@ -27,7 +27,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 
-ENDS = GraphAdapter((6, 3), (4,), 2, "squared")
+ADAPTER = GraphAdapter((6, 3), (4,), 2, "squared")
 SIZES = [7, 1, 12, 3, 9, 2, 5, 8, 6, 10, 4, 11]
 SMALL = {"width": 8, "layers": 2, "heads": 2}
 
@@ -82,13 +82,13 @@ def train(model: str, encodings: list[str], precision: torch.dtype, **options: s
     built = build_encodings(encodings)
     of_nodes, of_pairs = split_encodings(built)
     graphs = encode_graphs(random_graphs(), of_nodes, progress=False)
-    module = build_model(model, ENDS, built, **options)
+    module = build_model(model, ADAPTER, built, **options)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
-    for batch in PackedLoader(graphs, 4, shuffle=True, transform=BatchTransform(of_pairs, ENDS)):
+    for batch in PackedLoader(graphs, 4, shuffle=True, transform=BatchTransform(of_pairs, ADAPTER)):
         optimizer.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
             output = module(batch)
-        loss = ENDS.loss(output, batch)
+        loss = ADAPTER.loss(output, batch)
         assert torch.isfinite(loss), (model, encodings, precision)
         loss.backward()
         optimizer.step()
@@ -114,7 +114,7 @@ def test_every_model_trains_with_every_encoding(model: str, encoding: str, preci
     (built,) = build_encodings([encoding_text(encoding)])
     if built.pair_keys and not takes_pairs(model_classes()[model]):
         with pytest.raises(GraphPEValueError, match="takes no encoding of pairs"):
-            build_model(model_text(model), ENDS, [built])
+            build_model(model_text(model), ADAPTER, [built])
         return
     train(model_text(model), [encoding_text(encoding)], precision)
 
@@ -131,7 +131,7 @@ def compare_in_other_precisions(model: str, encodings: list[str], dtype: torch.d
     built = build_encodings(encodings)
     of_nodes, of_pairs = split_encodings(built)
     graphs = encode_graphs(random_graphs(), of_nodes, progress=False)
-    exact = build_model(model, ENDS, built, **options)
+    exact = build_model(model, ADAPTER, built, **options)
     with torch.no_grad():
         for parameter in exact.parameters():
             if not parameter.any():  # what starts at zero would hide what comes before it
@@ -140,12 +140,12 @@ def compare_in_other_precisions(model: str, encodings: list[str], dtype: torch.d
             parameter.copy_(parameter.to(dtype))
     exact.encodings.eval()  # type: ignore[union-attr]  # they draw no signs or phases then
     other = copy.deepcopy(exact).to(dtype)
-    (batch,) = PackedLoader(graphs, len(SIZES), transform=BatchTransform(of_pairs, ENDS))
+    (batch,) = PackedLoader(graphs, len(SIZES), transform=BatchTransform(of_pairs, ADAPTER))
     found = []
     for module, default in ((exact, torch.float32), (other, dtype)):
         with default_dtype(default):  # as in Lightning's forward
             output = module(batch)
-        ENDS.loss(output, batch).backward()
+        ADAPTER.loss(output, batch).backward()
         gradients = [p.grad.double().flatten() for p in module.parameters() if p.grad is not None]
         found.append((output.double(), torch.cat(gradients)))
     assert output.dtype == dtype

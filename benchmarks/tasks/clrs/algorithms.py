@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Place = Literal["node", "edge", "graph"]
-LevelOrObject = Literal["scalar", "mask", "mask_one", "categorical", "pointer"]
+ProbeKind = Literal["scalar", "mask", "mask_one", "categorical", "pointer"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Probe:
 
     name: str
     place: Place
-    kind: LevelOrObject
+    kind: ProbeKind
     classes: int = 1
 
 

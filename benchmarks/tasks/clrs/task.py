@@ -41,7 +41,7 @@ _PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class ClrsAdapter(TaskAdapter):
-    """Ends for an algorithm: linear maps of its inputs, and of what the model gives to parts of scores.
+    """Adapter for an algorithm: linear maps of its inputs, and of what the model gives to parts of scores.
 
     Attributes:
         algorithm: Its name.
@@ -257,13 +257,13 @@ class Clrs(Task):
         return ClrsTargets(graphs, split, ClrsAdapter(self.algorithm), fingerprint(graphs, split, lines), notes)
 
     def adapter(self, state: Mapping[str, Any]) -> ClrsAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
         """
         if state.get("algorithm") not in ALGORITHMS:
-            raise GraphPEValueError(f"expected the ends of a clrs run, got {dict(state)}")
+            raise GraphPEValueError(f"expected the adapter of a clrs run, got {dict(state)}")
         return ClrsAdapter(state["algorithm"])
 
     @property

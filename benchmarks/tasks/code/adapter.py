@@ -29,7 +29,7 @@ MAX_DEPTH = 20
 
 @dataclass(frozen=True, eq=False)
 class CodeAdapter(TaskAdapter):
-    """Ends for ogbg-code2 and everything in its format.
+    """Adapter for ogbg-code2 and everything in its format.
 
     Attributes:
         types: Node types; column 0 of `x`.
@@ -53,10 +53,10 @@ class CodeAdapter(TaskAdapter):
     def from_state(
         cls, state: Mapping[str, Any], decoding: Decoding = "expected-f1", *, dataflow: bool = False
     ) -> CodeAdapter:
-        """The ends that `state` describes.
+        """The adapter that `state` describes.
 
         Raises:
-            GraphPEValueError: If it is not the state of such ends.
+            GraphPEValueError: If it is not the state of such an adapter.
         """
         try:
             types, attributes, tokens = (Vocabulary(state[key]) for key in ("types", "attributes", "tokens"))

@@ -91,7 +91,7 @@ class Code2(Task):
         return CodeData(graphs, ogb.split, adapter, code_fingerprint(graphs, ogb.split), notes)
 
     def adapter(self, state: Mapping[str, Any]) -> CodeAdapter:
-        """The ends with a run's vocabularies.
+        """The adapter with a run's vocabularies.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

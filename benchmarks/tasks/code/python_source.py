@@ -119,7 +119,7 @@ class PythonSource(Task):
         return CodeData(graphs, split.functions, adapter, code_fingerprint(graphs, split.functions), notes)
 
     def adapter(self, state: Mapping[str, Any]) -> CodeAdapter:
-        """The ends with a run's vocabularies.
+        """The adapter with a run's vocabularies.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
@@ -133,7 +133,7 @@ class PythonSource(Task):
 
         Args:
             paths: Files and folders.
-            adapter: The run's ends.
+            adapter: The run's.
             workers: Processes that parse; 0 means as many as there are cores.
 
         Returns:

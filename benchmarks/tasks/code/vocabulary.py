@@ -36,6 +36,7 @@ class Vocabulary:
 
     @property
     def unknown(self) -> int:
+        """Id of words that it does not hold."""
         return self.index_of[UNKNOWN]
 
     def __len__(self) -> int:

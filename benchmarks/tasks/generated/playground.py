@@ -100,7 +100,7 @@ class Playground(Task):
         return kind(graphs, split, adapter, fingerprint(graphs, split, recipe), notes)
 
     def adapter(self, state: Mapping[str, Any]) -> PairAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

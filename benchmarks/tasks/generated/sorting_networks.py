@@ -39,7 +39,7 @@ _LARGEST_TIME_SCALE = 26.0
 
 @dataclass(frozen=True)
 class NetworkAdapter(GraphAdapter):
-    """Ends whose node encoder reads wires as numbers: an embedding of each could say nothing of wires never seen."""
+    """Adapter whose node encoder reads wires as numbers: an embedding of each could say nothing of wires never seen."""
 
     def node_encoder(self, width: int) -> nn.Module:
         """Sines and cosines of the two wires (and of the place in the list), as published."""
@@ -125,7 +125,7 @@ class SortingNetworks(Task):
         return ClassTargets(graphs, split, adapter, fingerprint(graphs, split), notes)
 
     def adapter(self, state: Mapping[str, Any]) -> NetworkAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

@@ -74,7 +74,7 @@ class OGBMolecules(Task):
         return self.data_class(graphs, ogb.split, adapter, digest, notes, dataset=dataset)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

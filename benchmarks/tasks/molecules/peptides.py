@@ -84,7 +84,7 @@ class Peptides(Task):
         return self.data_class(graphs, split, adapter, fingerprint(graphs, split), notes)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

@@ -75,7 +75,7 @@ class Zinc(Task):
         )
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

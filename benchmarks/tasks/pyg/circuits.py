@@ -100,7 +100,7 @@ class Circuits(Task):
         return RootSquaredErrors(graphs, split, adapter, fingerprint(graphs, split), notes)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

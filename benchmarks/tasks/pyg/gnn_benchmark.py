@@ -110,7 +110,7 @@ class Superpixels(GNNBenchmark):
         return ClassTargets(graphs, split, adapter, fingerprint(graphs, split), notes, classes=self.classes)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.
@@ -175,7 +175,7 @@ class BlockModels(GNNBenchmark):
         return BalancedNodes(graphs, split, adapter, fingerprint(graphs, split), notes, classes=self.classes)
 
     def adapter(self, state: Mapping[str, Any]) -> NodeAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

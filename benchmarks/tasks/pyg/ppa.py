@@ -70,7 +70,7 @@ class Ppa(Task):
         return ClassTargets(graphs, ogb.split, adapter, fingerprint(graphs, ogb.split), notes, classes=CLASSES)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

@@ -62,6 +62,7 @@ class OwnTargets:
 
     @property
     def outputs(self) -> int:
+        """Numbers that a model gives for one graph."""
         return len(self.classes) or self.values.shape[1]
 
     @property

@@ -22,7 +22,7 @@ from graphpe.graphs.packed import PackedGraphs
 
 @dataclass(frozen=True)
 class OwnData(Task):
-    """A task on users' own graphs: its ends and its common checks. Subclasses have `split`, `metric`, `seed`, ..."""
+    """A task on users' own graphs: its adapter and its common checks. Subclasses have `split`, `metric`, `seed`, ..."""
 
     default_encodings: ClassVar[tuple[str, ...]] = ("RandomWalkPE(walk_length=16)",)
 
@@ -44,7 +44,7 @@ class OwnData(Task):
         check_seed(values["seed"])
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The ends of a run.
+        """The adapter of a run.
 
         Raises:
             GraphPEValueError: If `state` is not theirs.

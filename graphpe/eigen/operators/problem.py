@@ -69,10 +69,12 @@ class Problem:
 
     @property
     def size(self) -> int:
+        """Rows of the operator."""
         return self.operator.shape[0]
 
     @property
     def num_known(self) -> int:
+        """Eigenvectors that are known beforehand."""
         return 0 if self.known is None else self.known.shape[1]
 
     def without_known(self, block: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ class RelationKeys(nn.Module):
     @in_half_precision
     def forward(self, batch: Data, pairs: PairSet, query: Tensor) -> Tensor:
         """From queries `[N, D]` to what is added to the logits of the pairs, `[P, H]`."""
-        value = pairs.take(read_encoding(batch, self.key, 1, room="pair", rows=pairs.total)).squeeze(1).double()
+        value = pairs.take(read_encoding(batch, self.key, 1, level="pair", rows=pairs.total)).squeeze(1).double()
         far = float("inf") if self.unreachable is None else self.unreachable
         reachable = (value >= 0) & (value < far)
         relation = torch.where(reachable, value.round().clamp(max=self.max_distance), self.max_distance + 1).long()

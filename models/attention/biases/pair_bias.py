@@ -150,7 +150,7 @@ class PairBias(nn.Module):
     @in_half_precision
     def forward(self, batch: Data, pairs: PairSet) -> PairFactors:
         """What the encoding does to the attention of the pairs."""
-        value = read_encoding(batch, self.key, self.channels, room="pair", rows=pairs.total)
+        value = read_encoding(batch, self.key, self.channels, level="pair", rows=pairs.total)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: PairBias takes real values")
         value = value.to(torch.promote_types(next(self.parameters()).dtype, torch.float32))

@@ -182,7 +182,7 @@ class EigenpairEncoder(nn.Module):
             raise GraphPEValueError(
                 f"batch.{key} has {value.shape[0]} rows for {graphs} graphs: {type(self).__name__} takes one a graph"
             )
-        return read_encoding(batch, key, self.k, self.potentials, room="graph", rows=graphs)
+        return read_encoding(batch, key, self.k, self.potentials, level="graph", rows=graphs)
 
     def __repr__(self) -> str:
         own, common = inspect.signature(type(self)).parameters, inspect.signature(EigenpairEncoder).parameters

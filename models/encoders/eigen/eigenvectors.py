@@ -66,7 +66,7 @@ class EigenvectorEncoding(nn.Module):
         parts = parts.to(self.linear.weight.dtype)
         graph, graphs = graph_of_nodes(batch, vectors)
         if self.mask_key is not None:
-            mask = read_encoding(batch, self.mask_key, self.k, room="graph", rows=graphs).bool()
+            mask = read_encoding(batch, self.mask_key, self.k, level="graph", rows=graphs).bool()
             parts = torch.where(mask.index_select(0, graph).unsqueeze(2), parts, 0)
         if self.training:
             parts = phases_of_graphs(parts, graph, graphs)

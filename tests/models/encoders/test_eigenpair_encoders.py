@@ -41,12 +41,12 @@ ENCODERS: list[tuple[type[nn.Module], dict[str, Any]]] = [
 KINDS = [(False, 1), (True, 1), (True, 2), (False, 2)]  # (complex, potentials)
 EACH = pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: encoder[0].__name__)
 Encoder = tuple[type[nn.Module], dict[str, Any]]
-LevelOrObject = tuple[bool, int]
+Kind = tuple[bool, int]
 
 
 @pytest.fixture(name="case")
 def case_fixture(
-    encoder: Encoder, kind: LevelOrObject, build: Build, eigen_batch: Callable[..., Batch]
+    encoder: Encoder, kind: Kind, build: Build, eigen_batch: Callable[..., Batch]
 ) -> tuple[nn.Module, Batch]:
     arguments = {"complex": kind[0], "potentials": kind[1]}
     return build(encoder[0], **encoder[1], **arguments), eigen_batch(**arguments)
@@ -110,7 +110,7 @@ def test_a_mask_and_its_absence(encoder: Encoder, build: Build, eigen_batch: Cal
 
 @any_case
 def test_training_starts_without_the_encoding_and_reaches_every_weight(
-    encoder: Encoder, kind: LevelOrObject, eigen_batch: Callable[..., Batch]
+    encoder: Encoder, kind: Kind, eigen_batch: Callable[..., Batch]
 ) -> None:
     arguments = {"complex": kind[0], "potentials": kind[1]}
     wide = encoder[1] | {"hidden": 64}  # so that not all units of a ReLU are off

@@ -188,22 +188,22 @@ class Flow:
             self.run(rest)
             return
         variables = self._variables(names)
-        adapter: list[State] = []
+        ends: list[State] = []
         for head, body, fall in arms:
             before, reached = self._state(variables), self.alive
             self.run(head)
             after = self._state(variables)
             self.run(body)
             if self.alive:
-                adapter.append(self._state(variables))
+                ends.append(self._state(variables))
             if fall == NEVER or not reached:
                 self._join(variables, [])
             else:
                 self._join(variables, [after] if fall == AFTER else [before] if fall == BEFORE else [before, after])
         self.run(rest)
         if self.alive:
-            adapter.append(self._state(variables))
-        self._join(variables, adapter)
+            ends.append(self._state(variables))
+        self._join(variables, ends)
 
     def _loop(self, step: Step) -> None:
         _, test, body, orelse, endless, names = step
@@ -259,12 +259,12 @@ class Flow:
         thrown = self._anywhere(variables, entry)
         self._join(variables, [after_body] if reached else [])
         self.run(orelse)
-        adapter = [self._state(variables)] if self.alive else []
+        ends = [self._state(variables)] if self.alive else []
         for handler in handlers:
             self._join(variables, [thrown])
             self.run(handler)
             if self.alive:
-                adapter.append(self._state(variables))
+                ends.append(self._state(variables))
         if final:
             self.frames.pop()
             self._join(variables, [self._anywhere(variables, entry)])
@@ -273,8 +273,8 @@ class Flow:
                 for kind in guard.jumps:
                     self.alive = True
                     self._jump(kind)
-        self._join(variables, adapter)
-        if final and adapter:
+        self._join(variables, ends)
+        if final and ends:
             self.run(final)
         if outer is not None:
             outer += self.writes

@@ -62,11 +62,11 @@ def load_corpus(cache: Path, key: str) -> Corpus | None:
         about = json.loads(arrays["about"].tobytes())
         if about["key"] != key:
             raise ValueError("it holds something else")
-        adapter = np.cumsum(arrays["string_lengths"]).tolist()
+        stops = np.cumsum(arrays["string_lengths"]).tolist()
         blob = arrays["string_bytes"].tobytes()
         return Corpus(
             **{name: arrays[name] for name in ARRAYS},
-            strings=[blob[start:stop].decode() for start, stop in zip([0, *adapter], adapter, strict=False)],
+            strings=[blob[start:stop].decode() for start, stop in zip([0, *stops], stops, strict=False)],
             type_names=about["type_names"],
             files=about["files"],
             skipped=[(path, reason) for path, reason in about["skipped"]],

@@ -181,7 +181,7 @@ def test_vectors_of_pairs_need_all_pairs(sampler: list[Any], tmp_path: Path) -> 
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(GraphPEError, match=message):
         Clrs(**arguments)
-    with pytest.raises(GraphPEValueError, match="expected the ends of a clrs run"):
+    with pytest.raises(GraphPEValueError, match="expected the adapter of a clrs run"):
         Clrs().adapter({"algorithm": "bogosort"})
 
 

@@ -66,25 +66,23 @@ class Paths:
             case ast.NamedExpr(target=target, value=value):
                 return self.bind(target, target.id, self.value(value, states))
             case ast.BoolOp(values=values):
-                adapter = states = self.value(values[0], states)
+                ends = states = self.value(values[0], states)
                 for value in values[1:]:
                     states = self.value(value, states)
-                    adapter |= states
-                return adapter
+                    ends |= states
+                return ends
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 states = self.value(test, states)
                 return self.value(body, states) | self.value(orelse, states)
             case ast.ListComp(elt=elt, generators=[generator]):
                 states = self.value(generator.iter, states)
-                adapter: States = NOWHERE
-                while states - adapter:
-                    adapter |= states
-                    states = self.value(generator.target, adapter)
+                ends: States = NOWHERE
+                while states - ends:
+                    ends |= states
+                    states = self.value(generator.target, ends)
                     states = self.value(generator.ifs[0], states)
                     states = states | self.value(elt, states)
-                return frozenset(
-                    tuple((name, at) for name, at in state if name not in ("i", "i.")) for state in adapter
-                )
+                return frozenset(tuple((name, at) for name, at in state if name not in ("i", "i.")) for state in ends)
             case _:
                 for child in ast.iter_child_nodes(node):
                     states = self.value(child, states)
@@ -93,8 +91,8 @@ class Paths:
     def block(self, statements: list[ast.stmt], states: States) -> Ends:
         breaks = continues = NOWHERE
         for statement in statements:
-            adapter = self.statement(statement, states)
-            states, breaks, continues = adapter.normal, breaks | adapter.breaks, continues | adapter.continues
+            ends = self.statement(statement, states)
+            states, breaks, continues = ends.normal, breaks | ends.breaks, continues | ends.continues
         return Ends(states, breaks, continues)
 
     def loop(self, node: ast.While | ast.For, states: States) -> Ends:
@@ -107,9 +105,9 @@ class Paths:
                 inside = self.value(node.target, at_head)
             endless = isinstance(node, ast.While) and isinstance(node.test, ast.Constant)
             exits |= NOWHERE if endless else tested
-            adapter = self.block(node.body, inside)
-            breaks |= adapter.breaks
-            states = adapter.normal | adapter.continues
+            ends = self.block(node.body, inside)
+            breaks |= ends.breaks
+            states = ends.normal | ends.continues
         otherwise = self.block(node.orelse, exits)
         return Ends(otherwise.normal | breaks, otherwise.breaks, otherwise.continues)
 
@@ -125,18 +123,18 @@ class Paths:
         normal, breaks, continues = (frozenset().union(*states) for states in zip(*parts, strict=True))
         if node.finalbody:
             assert not breaks | continues, "jumps through `finally` see more than those of their path"
-            adapter = self.block(node.finalbody, frozenset(self.points)), self.block(node.finalbody, normal)
+            ends = self.block(node.finalbody, frozenset(self.points)), self.block(node.finalbody, normal)
             normal, breaks, continues = (
-                adapter[1].normal,
-                adapter[0].breaks | adapter[1].breaks,
-                adapter[0].continues | adapter[1].continues,
+                ends[1].normal,
+                ends[0].breaks | ends[1].breaks,
+                ends[0].continues | ends[1].continues,
             )
         self.points |= outer
         return Ends(normal, breaks, continues)
 
     def match_(self, node: ast.Match, states: States) -> Ends:
         falls = self.value(node.subject, states)
-        adapter = []
+        ends = []
         for case in node.cases:
             names = [pattern for pattern in ast.walk(case.pattern) if isinstance(pattern, ast.MatchAs) and pattern.name]
             inside = falls
@@ -147,8 +145,8 @@ class Paths:
             if case.guard is not None:
                 inside = self.value(case.guard, inside)
                 falls |= inside
-            adapter.append(self.block(case.body, inside))
-        return Ends(*(frozenset().union(*states) for states in zip(Ends(falls), *adapter, strict=True)))
+            ends.append(self.block(case.body, inside))
+        return Ends(*(frozenset().union(*states) for states in zip(Ends(falls), *ends, strict=True)))
 
     def statement(self, node: ast.stmt, states: States) -> Ends:
         match node:
@@ -166,8 +164,8 @@ class Paths:
                 return Ends(NOWHERE, continues=states)
             case ast.If(test=test, body=body, orelse=orelse):
                 states = self.value(test, states)
-                adapter = self.block(body, states), self.block(orelse, states)
-                return Ends(*(one | other for one, other in zip(*adapter, strict=True)))
+                ends = self.block(body, states), self.block(orelse, states)
+                return Ends(*(one | other for one, other in zip(*ends, strict=True)))
             case ast.While() | ast.For():
                 if isinstance(node, ast.For):
                     states = self.value(node.iter, states)
