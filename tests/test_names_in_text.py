@@ -21,10 +21,9 @@ TEXTS = sorted(
 # A path below a room of the repository, or the name of a module or of one of its members.
 PATH = re.compile(r"(?<![\w./-])(?:graphpe|transforms|models|benchmarks|tests|docs)/(?:\w+/)*\w+\.(?:py|pyi|md)\b")
 MODULE = re.compile(r"(?<![\w.])graphpe(?:\.[A-Za-z_]\w*)+")
+IMPORT = re.compile(r"from (graphpe[\w.]*) import (?:\(([\w\s,]+)\)|([\w ,]+))")
 # Made up: what a new file would be called, and what tests look for in vain or make themselves.
-MADE_UP = re.compile(
-    r"/(?:test_)?(?:name|NAME)(?:_pe)?\.\w+$|tests/[ax]\.py$|docs/conf\.py$|\.(?:laplacain|store|__file__)$"
-)
+MADE_UP = re.compile(r"/(?:test_)?(?:name|NAME)(?:_pe)?\.\w+$|tests/[ax]\.py$|docs/conf\.py$|\.(?:laplacain|__file__)$")
 
 
 @cache
@@ -61,6 +60,11 @@ def wrong(path: Path) -> Iterator[str]:
     for match in MODULE.finditer(text):
         if not MADE_UP.search(match[0]) and not exists(match[0]):
             yield f"line {text[: match.start()].count(chr(10)) + 1}: {match[0]}"
+    for match in IMPORT.finditer(text):
+        names = [name.split(" as ")[0].strip() for name in (match[2] or match[3]).split(",")]
+        for name in filter(None, names):
+            if not exists(f"{match[1]}.{name}"):
+                yield f"line {text[: match.start()].count(chr(10)) + 1}: from {match[1]} import {name}"
 
 
 @pytest.mark.parametrize("room", ["", *ROOMS])

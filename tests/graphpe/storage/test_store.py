@@ -254,7 +254,7 @@ def test_a_full_disk_is_one_line_and_resumable(tmp_path: Path, root: Path, manif
         "import pickle, resource, signal, sys\n"
         "from pathlib import Path\n"
         "from graphpe.errors import GraphPERuntimeError\n"
-        "from graphpe.store import StoreWriter\n"
+        "from graphpe.storage.store import StoreWriter\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "manifest = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
@@ -275,7 +275,7 @@ def test_a_full_disk_is_one_line_and_resumable(tmp_path: Path, root: Path, manif
 
 
 def test_a_disk_that_is_too_small_is_refused(tmp_path: Path, manifest, monkeypatch: pytest.MonkeyPatch) -> None:
-    from graphpe import store
+    from graphpe.storage import store
 
     class Usage:
         free = 10
