@@ -313,10 +313,10 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path, manifest, co
 @pytest.mark.parametrize(
     ("column", "row", "value", "message"),
     [
-        ("structure.edge_index", 2, 10**9, "an edge that leaves its graph in shard 0"),
-        ("structure.edge_index", 3, -1, "an edge that leaves its graph in shard 0"),
-        ("structure.num_nodes", 0, 10**9, "graphs of other sizes"),
-        ("structure.num_edges", 0, -5, "graphs of other sizes"),
+        ("structure.edge_index", 2, 10**9, "leaves its graph of nodes 0 to 3"),
+        ("structure.edge_index", 3, -1, "leaves its graph of nodes 0 to 3"),
+        ("structure.num_nodes", 0, 10**9, "its graphs have other node rows than its shards"),
+        ("structure.num_edges", 0, -5, "its graphs have other edge rows than its shards"),
     ],
 )
 def test_a_store_with_right_checksums_that_lies(
