@@ -133,7 +133,7 @@ class Task(ABC):
 
     @abstractmethod
     def adapter(self, state: Mapping[str, Any]) -> TaskAdapter:
-        """The model ends of a run, from the state saved with it."""
+        """The adapter of a run, from the state saved with it."""
 
     @property
     def about_pairs(self) -> bool:

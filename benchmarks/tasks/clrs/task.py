@@ -260,7 +260,7 @@ class Clrs(Task):
         """The adapter of a run.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         if state.get("algorithm") not in ALGORITHMS:
             raise GraphPEValueError(f"expected the adapter of a clrs run, got {dict(state)}")

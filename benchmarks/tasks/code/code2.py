@@ -94,7 +94,7 @@ class Code2(Task):
         """The adapter with a run's vocabularies.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         return CodeAdapter.from_state(state, self.decoding)
 

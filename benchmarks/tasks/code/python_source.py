@@ -122,7 +122,7 @@ class PythonSource(Task):
         """The adapter with a run's vocabularies.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         return CodeAdapter.from_state(state, self.decoding, dataflow=self._dataflow)
 

@@ -103,7 +103,7 @@ class Playground(Task):
         """The adapter of a run.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         return PairAdapter.from_state(state)
 

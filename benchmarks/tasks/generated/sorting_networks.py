@@ -128,7 +128,7 @@ class SortingNetworks(Task):
         """The adapter of a run.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         return NetworkAdapter.from_state(state)
 

@@ -77,7 +77,7 @@ class OGBMolecules(Task):
         """The adapter of a run.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         return GraphAdapter.from_state(state)
 

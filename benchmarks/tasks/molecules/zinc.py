@@ -78,6 +78,6 @@ class Zinc(Task):
         """The adapter of a run.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         return GraphAdapter.from_state(state)

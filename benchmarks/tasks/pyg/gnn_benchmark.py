@@ -113,7 +113,7 @@ class Superpixels(GNNBenchmark):
         """The adapter of a run.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         return GraphAdapter.from_state(state)
 
@@ -178,7 +178,7 @@ class BlockModels(GNNBenchmark):
         """The adapter of a run.
 
         Raises:
-            GraphPEValueError: If `state` is not theirs.
+            GraphPEValueError: If `state` is not that of such an adapter.
         """
         return NodeAdapter.from_state(state)
 
