@@ -60,6 +60,10 @@ def wrong(path: Path) -> Iterator[str]:
     for match in MODULE.finditer(text):
         if not MADE_UP.search(match[0]) and not exists(match[0]):
             yield f"line {text[: match.start()].count(chr(10)) + 1}: {match[0]}"
+    for match in re.finditer(r"(?m)^ *import (graphpe[\w.]*)", text):
+        parts = ROOT.joinpath(*match[1].split("."))
+        if not parts.is_dir() and not parts.with_suffix(".py").exists():
+            yield f"line {text[: match.start()].count(chr(10)) + 1}: import {match[1]}"
     for match in IMPORT.finditer(text):
         names = [name.split(" as ")[0].strip() for name in (match[2] or match[3]).split(",")]
         for name in filter(None, names):
