@@ -32,7 +32,7 @@ class TreeDistancePE(PairEncoding):
         max_distance: Largest number of hops, 1 to 4096, if not `weighted` and not `"hierarchical"`; None for no limit.
         tree: `"minimum"`, `"shortest"`, `"random"` or `"hierarchical"`.
         weighted: Take `edge_weight` as lengths; otherwise all edges have length 1.
-        num_trees: Trees that are drawn, of the levels that are: distances are means. 1 with `max_distance`.
+        num_trees: Trees that are drawn, of the kinds that are: distances are means. 1 with `max_distance`.
         seed: Of random trees.
         attr_name: Key of the encoding.
 

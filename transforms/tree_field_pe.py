@@ -70,7 +70,7 @@ class TreeFieldPE(Encoding):
         weighted: Take `edge_weight` as lengths; otherwise all edges have length 1.
         shape: Append eccentricity and distance to the centroid.
         eigenvalues: k, or 0 for none.
-        num_trees: Trees that are drawn, of the levels that are.
+        num_trees: Trees that are drawn, of the kinds that are.
         seed: Of random trees and fields.
         attr_name: Key of the encoding.
 
