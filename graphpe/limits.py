@@ -39,8 +39,9 @@ def limits(*, pair_limit: float | None = None, seconds: float | None = None) -> 
     """Other limits for this process inside the block (and for those that `precompute` starts in it).
 
     Example:
+        >>> ring = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=3)
         >>> with graphpe.limits(seconds=3600, pair_limit=16 * 2**30):
-        ...     data = T.ElectrostaticPE()(data)
+        ...     ring = T.ElectrostaticPE()(ring)
 
     Args:
         pair_limit: Bytes that values of pairs may take in one call; None: as before. By default 4 GiB.

@@ -16,7 +16,7 @@ from graphpe import transforms as T
 from graphpe.eigen import solvers
 from graphpe.graphs.packed import PackedGraphs
 
-NAMES = {"torch": torch, "Batch": Batch, "Data": Data, "PackedGraphs": PackedGraphs, "T": T, "M": M}
+NAMES = {"graphpe": graphpe, "torch": torch, "Batch": Batch, "Data": Data, "PackedGraphs": PackedGraphs, "T": T, "M": M}
 PUBLIC = {
     f"{room.__name__}.{name}": getattr(room, name)
     for room in (graphpe, T, M, solvers, graphpe.trees)
