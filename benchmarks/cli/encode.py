@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from graphpe.benchmarks.calls.build import build_encodings
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
-from graphpe.storage.precompute import precompute
-from graphpe.storage.workers import Engine
-from graphpe.transforms.compose import Compose
 
 EXAMPLES = """
 examples:

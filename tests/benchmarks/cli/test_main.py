@@ -33,7 +33,7 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         capsys.readouterr().err
         == "graphpe: error: unknown command 'trian'; known: train, predict, encode, expressivity, show, grid, report, "
-        "list, warmup\n"
+        "list, bench, warmup\n"
     )
 
 

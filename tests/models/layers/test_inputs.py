@@ -77,7 +77,7 @@ def test_errors(make_batch) -> None:
         CategoricalEdges(6, [2, 2])(batch)
     with pytest.raises(GraphPEValueError, match="categories"):
         CategoricalNodes(6, [])
-    with pytest.raises(GraphPEValueError, match="max_depth must be at least 1"):
+    with pytest.raises(GraphPEValueError, match="max_depth must be from 1 on"):
         ASTNodeEncoder(6, 7, 7, max_depth=0)
 
 
@@ -118,5 +118,5 @@ def test_sinusoidal_nodes() -> None:
         for row in x.tolist()
     ]
     torch.testing.assert_close(encoder(Data(x=x)), encoder.linear(torch.tensor(rows)))
-    with pytest.raises(GraphPEValueError, match="largest must be at least 1"):
+    with pytest.raises(GraphPEValueError, match="largest must be from 1 on"):
         SinusoidalNodes(4, 2, 0.5)
