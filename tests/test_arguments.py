@@ -106,3 +106,26 @@ def test_a_flag_is_true_or_false(thing, name):
             build(thing, **{name: bad})
         assert "\n" not in str(caught.value)
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        pytest.param(thing, name, id=f"{thing.__name__}-{name}")
+        for thing in constructors()
+        if thing is not PackedLoader
+        for name, hint in typing.get_type_hints(thing.__init__).items()
+        if typing.get_origin(hint) is typing.Literal
+    ],
+)
+def test_a_choice_is_one_of_the_known(thing, name):
+    for bad in (np.array([1, 2]), np.array(["sym", "random"]), ["sym"], "no such", 4, None):
+        with pytest.raises(GraphPEValueError, match=f"{name} must be one of") as caught:
+            build(thing, **{name: bad})
+        assert "\n" not in str(caught.value)
+
+
+def test_compose_takes_a_list():
+    for bad in (None, 4, True, "DegreePE()", T.DegreePE()):
+        with pytest.raises(GraphPETypeError, match="Compose takes a list of transforms, got"):
+            T.Compose(bad)  # type: ignore[arg-type]

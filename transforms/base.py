@@ -71,7 +71,7 @@ class Encoding(BaseTransform):
             return write_packed(data, encode_all(read_packed(data, self), [self])[0])
         if isinstance(data, list | tuple | Dataset):
             return encode_list(data, [self])
-        return self.forward(copy.copy(data))
+        return self.forward(copy.copy(data) if isinstance(data, Data) else data)
 
     def forward(self, data: Any) -> Any:
         """Write the encoding into a PyG `Data` or `Batch`, in place, and return it."""
@@ -227,8 +227,11 @@ def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
     Raises:
         GraphPETypeError: One of them is no `Data`.
         GraphPEValueError: One of them lacks `edge_index` or a value that is read; or an encoding's own.
+        GraphRangeError: A value is not finite in single precision.
     """
     data_list = list_of(items)
+    if not data_list:
+        return []
     for i, data in enumerate(data_list):
         if not isinstance(data, Data) or isinstance(data, Batch):
             raise GraphPETypeError(f"{encodings[0]} takes lists of Data, got {type(data).__name__} at {i}")
@@ -265,7 +268,7 @@ def _chunk_ends(sizes: np.ndarray) -> list[int]:
             ends.append(i)
             graphs, pairs = 0, 0
         graphs, pairs = graphs + 1, pairs + size**2
-    return [*ends, len(sizes)] if len(sizes) else []
+    return [*ends, len(sizes)]
 
 
 def _write_list(data_list: Sequence[Data], graphs: PackedGraphs, values: Values) -> None:

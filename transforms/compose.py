@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
 from torch_geometric.data import Data
+from torch_geometric.data.data import BaseData
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
@@ -42,7 +43,7 @@ class Compose(BaseTransform):
     """
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
-        if callable(transforms) or isinstance(transforms, str):
+        if callable(transforms) or not isinstance(transforms, Iterable) or isinstance(transforms, str):
             raise GraphPETypeError(f"Compose takes a list of transforms, got {transforms!r}")
         self.transforms = list(transforms)
         writer: dict[str, Any] = {}
@@ -62,7 +63,7 @@ class Compose(BaseTransform):
             return self._encode_packed(data)
         if isinstance(data, Dataset):
             data = list_of(data)
-        return self.forward(copy.copy(data))
+        return self.forward(copy.copy(data) if isinstance(data, BaseData) else data)
 
     def forward(self, data: Any) -> Any:
         """Apply the transforms to a PyG graph (encodings write into it) or to each of a list, and return the result."""

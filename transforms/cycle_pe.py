@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from graphpe.arguments import check_seed
+from graphpe.arguments import check_choice, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
@@ -66,8 +66,7 @@ class CyclePE(Encoding):
         self.max_length = check_count("max_length", max_length)
         if self.max_length < 3:
             raise GraphPEValueError(f"max_length must be at least 3, got {max_length}")
-        if kind not in ("cycles", "walks"):
-            raise GraphPEValueError(f"kind must be 'cycles' or 'walks', got {kind!r}")
+        check_choice("kind", kind, ("cycles", "walks"))
         if estimate is not None and kind != "walks":
             raise GraphPEValueError("estimate is for kind='walks': cycles are always counted")
         self.kind = kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from graphpe.arguments import check_number, check_seed
+from graphpe.arguments import check_choice, check_number, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.spectra.heat_and_diffusion import Diffusion, diffusion_coordinates, diffusion_kernel, diffusion_response
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum, nonzero_eigenpairs
@@ -91,8 +91,7 @@ class DiffusionPE(RandomSigns):
         seed: int = 0,
         attr_name: str = "diffusion_pe",
     ) -> None:
-        if level not in ("node", "pair"):
-            raise GraphPEValueError(f"level must be 'node' or 'pair', got {level!r}")
+        check_choice("level", level, ("node", "pair"))
         if (k is None) == (level == "node"):
             raise GraphPEValueError(f"level {level!r} takes {'k' if k is None else 'no k'}, got k={k!r}")
         self.k = None if k is None else check_count("k", k)

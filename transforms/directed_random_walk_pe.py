@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from graphpe.errors import GraphPEValueError
+from graphpe.arguments import check_choice
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 from graphpe.walks.directed_walks import DIRECTIONS, directed_walk_pairs, directed_walk_visits
@@ -72,8 +72,7 @@ class DirectedRandomWalkPE(Encoding):
         level: Literal["node", "pair"] = "node",
         attr_name: str = "directed_random_walk_pe",
     ) -> None:
-        if level not in ("node", "pair"):
-            raise GraphPEValueError(f"level must be 'node' or 'pair', got {level!r}")
+        check_choice("level", level, ("node", "pair"))
         self.walk_length = check_count("walk_length", walk_length)
         self.ppr = None if ppr is None else check_restart("ppr", ppr)
         self.level = level

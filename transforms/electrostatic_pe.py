@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from graphpe.errors import GraphPEValueError
+from graphpe.arguments import check_choice
 from graphpe.spectra.electrostatics import STATISTICS, potential_statistics, with_the_node_itself
 from graphpe.spectra.laplacian_eigenpairs import symmetrised
 from graphpe.spectra.resistance import pseudo_inverse, resistances
@@ -71,10 +71,7 @@ class ElectrostaticPE(Encoding):
     """
 
     def __init__(self, *, statistics: Statistics = "others", attr_name: str = "electrostatic_pe") -> None:
-        if statistics not in get_args(Statistics):
-            known = ", ".join(map(repr, get_args(Statistics)))
-            raise GraphPEValueError(f"statistics must be one of {known}, got {statistics!r}")
-        self.statistics: Statistics = statistics
+        self.statistics: Statistics = check_choice("statistics", statistics, get_args(Statistics))
         self.attr_name = check_attr_name(attr_name)
 
     @property

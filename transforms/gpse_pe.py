@@ -13,8 +13,8 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.nn import GPSE
 
-from graphpe.arguments import check_seed
-from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
+from graphpe.arguments import check_choice, check_seed
+from graphpe.errors import GraphPERuntimeError, GraphPETypeError
 from graphpe.structure.adjacency import rows_of, symmetric_adjacency
 from graphpe.structure.laplacian import check_edge_weight
 from graphpe.structure.plan import Plan
@@ -58,8 +58,7 @@ class GPSEPE(RandomSigns):
     def __init__(
         self, weights: str = "molpcba", *, root: str = "GPSE_pretrained", seed: int = 0, attr_name: str = "gpse_pe"
     ) -> None:
-        if weights not in GPSE.url_dict:
-            raise GraphPEValueError(f"weights must be one of {', '.join(map(repr, GPSE.url_dict))}, got {weights!r}")
+        check_choice("weights", weights, tuple(GPSE.url_dict))
         if not isinstance(root, str):
             raise GraphPETypeError(f"root must be a string, got {root!r}")
         self.weights = weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from graphpe.arguments import check_flags, check_number, check_seed
+from graphpe.arguments import check_choice, check_flags, check_number, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.spectra.heat_and_diffusion import check_times, heat_kernel, heat_kernel_diagonal, heat_steps
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum
@@ -87,8 +87,7 @@ class HeatKernelPE(Encoding):
         self.times = tuple(check_number("times", time) for time in times)
         check_times(self.times)
         check_count("the number of times", len(self.times))
-        if level not in ("node", "pair"):
-            raise GraphPEValueError(f"level must be 'node' or 'pair', got {level!r}")
+        check_choice("level", level, ("node", "pair"))
         self.level = level
         check_normalization(normalization)
         self.normalization: Normalization = normalization

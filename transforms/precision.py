@@ -59,7 +59,8 @@ def _beyond(key: str, value: Tensor, wrong: Tensor, owner: Owner, graphs: Packed
     size = value[row].abs().double()
     worst = float(size[wrong[row].cpu()].max() if size.dim() else size)
     what = "is not finite" if not worst < torch.inf else f"reaches {worst:.3g}, beyond float32's {_LIMIT.max:.2g}"
-    return GraphRangeError(_graph_of(row, owner, graphs), f"{key} {what}: rescale edge_weight")
+    given = "what it is computed from" if graphs.edge_weight is None else "edge_weight"
+    return GraphRangeError(_graph_of(row, owner, graphs), f"{key} {what}: rescale {given}")
 
 
 def _check_not_lost(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from graphpe.arguments import check_flags, check_integer, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import MAX_COLUMNS, Encoding, Values, check_attr_name, check_count
 from graphpe.trees.fields import (
     Field,
     TreeKind,
@@ -124,7 +124,7 @@ class TreeFieldPE(Encoding):
         self.tree: TreeKind = tree
         self.weighted = check_flags(weighted=weighted)[0]
         self.shape = check_flags(shape=shape)[0]
-        self.eigenvalues = check_count("eigenvalues", eigenvalues) if eigenvalues != 0 else 0
+        self.eigenvalues = check_integer("eigenvalues", eigenvalues, least=0, most=MAX_COLUMNS)
         self.num_trees = check_count("num_trees", num_trees)
         self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)

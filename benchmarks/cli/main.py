@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -55,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         return 141
+    except OSError as error:  # of a path that no reader or writer expected: a name too long, a folder that is locked
+        if error.filename is None:
+            raise
+        return _fail(f"graphpe {name}", f"{_shortened(error.filename)}: {error.strerror}", 1)
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
@@ -74,6 +79,11 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 def _fail(program: str, message: str, status: int) -> int:
     print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _shortened(path: object) -> str:
+    text = os.fsdecode(path) if isinstance(path, str | bytes) else str(path)
+    return text if len(text) <= 120 else f"{text[:60]}...{text[-57:]}"
 
 
 def _help() -> str:

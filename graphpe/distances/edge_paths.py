@@ -57,7 +57,7 @@ def edge_path_frequencies(
     tail, head = graphs.edge_index.numpy(force=True)
     exists = np.ones(len(tail), dtype=bool)
     if graphs.edge_weight is not None:
-        exists = graphs.edge_weight.numpy(force=True) > 0
+        exists = (graphs.edge_weight > 0).numpy(force=True)
     column = kinds + np.cumsum([0, *num_types[:-1]])
     shares = np.zeros((len(matrix.indices), sum(num_types)))
     _share(matrix.indptr, matrix.indices, tail[exists], head[exists], column[exists], undirected, shares)

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, diags_array
 from scipy.stats import poisson
 from torch import Tensor
 
+from graphpe.arguments import check_choice
 from graphpe.compiled.jit import compiled
 from graphpe.compiled.threads import one_blas_thread
 from graphpe.eigen.result import Eigenpairs
@@ -229,9 +230,7 @@ def diffusion_response(kernel: Diffusion, beta: float, steps: int, gamma: float,
             and at most 0.5 (beyond, the kernel has negative eigenvalues, or large ones at high frequencies), or `alpha`
             is not above 0 and at most 1.
     """
-    known = get_args(Diffusion)
-    if kernel not in known:
-        raise GraphPEValueError(f"kernel must be one of {', '.join(map(repr, known))}, got {kernel!r}")
+    check_choice("kernel", kernel, get_args(Diffusion))
     if not 0 < beta < np.inf:
         raise GraphPEValueError(f"beta must be positive and finite, got {beta}")
     if steps < 1:

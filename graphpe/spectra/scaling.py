@@ -21,7 +21,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from graphpe.errors import GraphPEValueError
+from graphpe.arguments import check_choice
 
 Scaling = Literal["L2", "L1", "abs-max", "wavelength", "wavelength-asin", "wavelength-soft"]
 _KNOWN = get_args(Scaling)
@@ -69,8 +69,7 @@ def scale_eigenvectors(vectors: Tensor, values: Tensor, batch: Tensor, scaling: 
 
 def check_scaling(scaling: str) -> None:
     """Raise unless `scaling` is one of the six names."""
-    if scaling not in _KNOWN:
-        raise GraphPEValueError(f"scaling must be one of {', '.join(map(repr, _KNOWN))}, got {scaling!r}")
+    check_choice("scaling", scaling, _KNOWN)
 
 
 def _or_one(size: Tensor) -> Tensor:

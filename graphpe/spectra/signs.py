@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphpe.arguments import check_choice
 from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.adjacency import Ints
@@ -113,5 +114,4 @@ def _multiply(vectors: NDArray[Any], factors: NDArray[Any], batch: Ints) -> NDAr
 
 def check_convention(convention: str) -> None:
     """Raise unless `convention` is one of the three names."""
-    if convention not in _KNOWN:
-        raise GraphPEValueError(f"sign must be one of {', '.join(map(repr, _KNOWN))}, got {convention!r}")
+    check_choice("sign", convention, _KNOWN)

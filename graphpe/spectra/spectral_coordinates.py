@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_choice
 from graphpe.eigen.result import Eigenpairs
-from graphpe.errors import GraphPEValueError, GraphRangeError
+from graphpe.errors import GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.spectra.laplacian_eigenpairs import laplacian_eigenpairs
 from graphpe.spectra.resistance import pseudo_inverse
@@ -98,6 +99,4 @@ def _resolved(plan: Plan, k: int, pairs: Eigenpairs) -> Eigenpairs:
 
 def check_scale(scale: str) -> None:
     """Raise unless `scale` is one of the two names."""
-    known = get_args(Scale)
-    if scale not in known:
-        raise GraphPEValueError(f"scale must be one of {', '.join(map(repr, known))}, got {scale!r}")
+    check_choice("scale", scale, get_args(Scale))

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from torch import Tensor
 
+from graphpe.arguments import check_choice
 from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import check_integers
@@ -290,15 +291,12 @@ def turn(turns: Floats) -> NDArray[np.complex128]:
 
 def check_normalization(normalization: str) -> None:
     """Raise unless `normalization` is one of the three names."""
-    if normalization not in _KNOWN:
-        raise GraphPEValueError(f"normalization must be one of {', '.join(map(repr, _KNOWN))}, got {normalization!r}")
+    check_choice("normalization", normalization, _KNOWN)
 
 
 def check_phases(phases: str) -> None:
     """Raise unless `phases` is one of the two names."""
-    known = get_args(Magnetic)
-    if phases not in known:
-        raise GraphPEValueError(f"phases must be one of {', '.join(map(repr, known))}, got {phases!r}")
+    check_choice("phases", phases, get_args(Magnetic))
 
 
 def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> None:
@@ -329,6 +327,8 @@ def check_edge_weight(edge_weight: Tensor | None, num_edges: int) -> None:
     if not isinstance(edge_weight, Tensor) or edge_weight.is_complex():
         given = edge_weight.dtype if isinstance(edge_weight, Tensor) else type(edge_weight).__name__
         raise GraphPETypeError(f"edge_weight must be a tensor of real numbers, got {given}")
+    if edge_weight.dtype.itemsize == 1 and edge_weight.is_floating_point():
+        raise GraphPETypeError(f"edge_weight is of {edge_weight.dtype}, which holds no sums: give it as float32")
     if edge_weight.shape != (num_edges,):
         raise GraphPEValueError(f"edge_weight must be [{num_edges}], one per edge, got {list(edge_weight.shape)}")
     # nan compares false, so that it is wrong, too; float32 makes 0 and inf of the limits.

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_choice
 from graphpe.compiled.jit import compiled
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Ints, adjacency
 from graphpe.structure.laplacian import check_edge_weight
@@ -94,9 +94,7 @@ def depths(graphs: PackedGraphs | Plan, path: Path = "longest") -> Tensor:
 
 def check_path(path: str) -> None:
     """Raise unless `path` is one of the two names."""
-    known = get_args(Path)
-    if path not in known:
-        raise GraphPEValueError(f"path must be one of {', '.join(map(repr, known))}, got {path!r}")
+    check_choice("path", path, get_args(Path))
 
 
 @compiled

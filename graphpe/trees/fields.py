@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_choice
 from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import describe
@@ -147,9 +148,7 @@ def tree_distances(
 
 def check_tree(tree: str) -> None:
     """Raise unless `tree` is one of the four names."""
-    known = get_args(TreeKind)
-    if tree not in known:
-        raise GraphPEValueError(f"tree must be one of {', '.join(map(repr, known))}, got {tree!r}")
+    check_choice("tree", tree, get_args(TreeKind))
 
 
 def check_fields(fields: Sequence[str]) -> None:

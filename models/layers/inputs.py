@@ -340,6 +340,8 @@ def _columns(batch: Data, key: str, columns: int, level: Level = "node") -> Tens
     value = getattr(batch, key, None)
     if not isinstance(value, Tensor):
         raise GraphPEValueError(f"batch has no tensor `{key}`, which the model's input encoder reads")
+    if value.layout != torch.strided:
+        raise GraphPEValueError(f"batch.{key} is a sparse tensor: set it to batch.{key}.to_dense()")
     if value.dim() == 1:
         value = value.unsqueeze(1)
     if value.dim() != 2 or value.shape[1] != columns:

@@ -334,3 +334,11 @@ def test_modules_that_give_other_rows() -> None:
             with pytest.raises(GraphPEError, match=message):
                 model(with_pairs(batch_of()))
             setattr(model, what, kept)
+
+
+def test_sparse_features_are_named() -> None:
+    batch = batch_of()
+    batch.x = batch.x.to_sparse()
+    for name in ("GatedGCN", "GRIT-plain", "Relational-cat"):
+        with pytest.raises(GraphPEError, match=r"batch.x is a sparse tensor: set it to batch.x.to_dense\(\)"):
+            build(name)(batch)

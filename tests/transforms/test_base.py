@@ -96,7 +96,9 @@ def test_a_list_is_encoded_in_chunks_in_order(graphs, monkeypatch):
     for out, single in zip(T.LaplacianPE(3)(graphs), expected, strict=True):
         torch.testing.assert_close(out.laplacian_eigenvector_pe, single.laplacian_eigenvector_pe)
     assert 3 <= len(calls) < len(graphs)
-    assert T.LaplacianPE(3)([]) == []
+    for empty in ([], ()):
+        assert T.LaplacianPE(3)(empty) == []
+        assert T.EdgePathPE(3, num_types=2)(empty) == []  # which reads values of edges
 
 
 def test_lists_of_something_else_are_refused(graphs):
@@ -104,6 +106,10 @@ def test_lists_of_something_else_are_refused(graphs):
         T.DegreePE()([graphs[0], Batch.from_data_list(graphs)])
     with pytest.raises(GraphPEValueError, match=r"needs edge_index .* graph 1 has \['x'\]"):
         T.DegreePE()([graphs[0], Data(x=torch.zeros(2, 1))])
+    with pytest.raises(GraphPETypeError, match="or a list of Data, got generator"):
+        T.DegreePE()(graph for graph in graphs)  # which cannot be copied
+    with pytest.raises(GraphPETypeError, match="or a list of Data, got generator"):
+        T.Compose([T.DegreePE()])(graph for graph in graphs)
 
 
 def test_shapes_and_types(make_transform, graphs):
@@ -379,7 +385,7 @@ def test_number_of_columns(build):
         (lambda: T.SpectralCoordinates(2, scale="L2"), GraphPEValueError, "scale must be one of 'resistance', 'hops'"),
         (lambda: T.WeisfeilerLehmanPE(2, num_colours=1), GraphPEValueError, r"num_colours must be from 2 to 2\^31"),
         (lambda: T.CyclePE(2), GraphPEValueError, "max_length must be at least 3, got 2"),
-        (lambda: T.CyclePE(5, kind="paths"), GraphPEValueError, "kind must be 'cycles' or 'walks', got 'paths'"),
+        (lambda: T.CyclePE(5, kind="paths"), GraphPEValueError, "kind must be one of 'cycles', 'walks', got 'paths'"),
         (lambda: T.RandomWalkPE(2, attr_name="ptr"), GraphPEValueError, "'ptr' is not a free name"),
     ],
 )

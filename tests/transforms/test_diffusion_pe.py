@@ -86,7 +86,7 @@ def test_extreme_weights(weights, kernel):
     [
         (lambda: DiffusionPE(), GraphPEValueError, "level 'node' takes k, got k=None"),
         (lambda: DiffusionPE(3, level="pair"), GraphPEValueError, "level 'pair' takes no k, got k=3"),
-        (lambda: DiffusionPE(3, level="graph"), GraphPEValueError, "level must be 'node' or 'pair', got 'graph'"),
+        (lambda: DiffusionPE(3, level="graph"), GraphPEValueError, "level must be one of 'node', 'pair', got 'graph'"),
         (lambda: DiffusionPE(0), GraphPEValueError, "k must be from 1 to 4096, got 0"),
         (lambda: DiffusionPE(3, kernel="gdc"), GraphPEValueError, "kernel must be one of 'heat', 'p-step', 'ppr'"),
         (lambda: DiffusionPE(3, beta=0), GraphPEValueError, r"beta must be positive and finite, got 0\.0"),

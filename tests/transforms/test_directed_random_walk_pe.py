@@ -57,7 +57,7 @@ def test_parameters():
     assert (transform.keys, transform.pair_keys) == (["directed_random_walk_pe"], [])
     assert DirectedRandomWalkPE(level="pair").pair_keys == ["directed_random_walk_pe"]
     assert DirectedRandomWalkPE(2, ppr=None).columns == 4
-    with pytest.raises(GraphPEValueError, match="level must be 'node' or 'pair', got 'graph'"):
+    with pytest.raises(GraphPEValueError, match="level must be one of 'node', 'pair', got 'graph'"):
         DirectedRandomWalkPE(level="graph")
     with pytest.raises(GraphPEValueError, match="ppr must be a probability above 0 and at most 1, got 0"):
         DirectedRandomWalkPE(ppr=0)

@@ -79,7 +79,7 @@ def test_extreme_weights(weights, normalization):
         (lambda: HeatKernelPE([True]), GraphPETypeError, "times must be a number, got True"),
         (lambda: HeatKernelPE([0.0]), GraphPEValueError, "times must be positive and finite"),
         (lambda: HeatKernelPE(range(1, 5000)), GraphPEValueError, "the number of times must be from 1 to 4096"),
-        (lambda: HeatKernelPE([1], level="edge"), GraphPEValueError, "level must be 'node' or 'pair', got 'edge'"),
+        (lambda: HeatKernelPE([1], level="edge"), GraphPEValueError, "level must be one of 'node', 'pair', got 'edge'"),
         (lambda: HeatKernelPE([1], normalization=None), GraphPEValueError, "normalization must be one of"),
         (lambda: HeatKernelPE([1], drop_zero_modes=1), GraphPETypeError, "drop_zero_modes must be True or False"),
         (lambda: HeatKernelPE([1], attr_name="x"), GraphPEValueError, "'x' is not a free name"),

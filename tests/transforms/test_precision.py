@@ -10,8 +10,9 @@ from torch_geometric.data import Batch, Data
 
 from graphpe import PackedGraphs, PackedLoader, precompute
 from graphpe import transforms as T
-from graphpe.errors import GraphPEValueError, GraphRangeError
+from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.structure.weisfeiler_lehman import bits
+from graphpe.transforms import base
 
 from .conftest import TRANSFORMS
 
@@ -83,6 +84,37 @@ def test_graph_and_key_are_named(encoding, weight: float, message: str) -> None:
         with pytest.raises(GraphRangeError, match=f"^graph 2: {message}") as caught:
             T.Compose([T.DegreePE(max_degree=3), encoding])(graphs)
         assert caught.value.graph == 2
+
+
+def test_lists_are_written_in_single_and_checked(monkeypatch) -> None:
+    graphs = [weighted(1.0, 1.0, 1.0)] * 5 + [weighted(1e-300, 1.0, 1.0)]
+    for encoding in (T.ResistancePE(), T.Compose([T.DegreePE(max_degree=3), T.ResistancePE()])):
+        assert {data.resistance.dtype for data in encoding(graphs[:5])} == {torch.float32}
+        for chunk in (2, 100):
+            monkeypatch.setattr(base, "CHUNK_GRAPHS", chunk)
+            with pytest.raises(GraphRangeError, match=r"^graph 5: resistance reaches") as caught:
+                encoding(graphs)
+            assert caught.value.graph == 5
+    assert T.MagneticLaplacianPE(2)(graphs[:1])[0].magnetic_eigenvector_pe.dtype == torch.complex64
+
+
+def test_what_to_rescale_is_there() -> None:
+    data = weighted(1.0, 1.0, 1.0)
+    del data.edge_weight
+    data.x = torch.full((data.num_nodes, 1), 3e38)
+    with pytest.raises(GraphRangeError, match=r"tree_field_pe reaches .*: rescale what it is computed from"):
+        T.TreeFieldPE(features={"x": 1})(data)
+
+
+def test_weights_of_small_floats() -> None:
+    data = weighted(1.0, 1.0, 0.0)
+    data.edge_attr = torch.tensor([0, 0, 1, 1, 0, 0])
+    expected = T.EdgePathPE(3, num_types=2)(data).path_types
+    data.edge_weight = data.edge_weight.bfloat16()  # which NumPy does not know
+    assert torch.equal(T.EdgePathPE(3, num_types=2)(data).path_types, expected)
+    data.edge_weight = data.edge_weight.to(torch.float8_e4m3fn)
+    with pytest.raises(GraphPETypeError, match=r"torch.float8_e4m3fn, which holds no sums: give it as float32"):
+        T.RandomWalkPE(3)(data)
 
 
 def test_the_number_is_that_of_the_dataset(tmp_path) -> None:

@@ -158,7 +158,7 @@ def _choose_metric(numbers: Mapping[str, np.ndarray], texts: Mapping[str, Sequen
         if len(values) and np.isin(values, (0, 1)).all():
             return "ROC-AUC"
         distinct = np.unique(values)
-        whole = len(values) > 0 and bool((values == np.floor(values)).all())
+        whole = len(values) > 0 and bool((np.isfinite(values) & (values == np.floor(values))).all())
         few = 2 <= len(distinct) <= _FEW_CLASSES and 5 * len(distinct) <= len(values)
         return "accuracy" if whole and few else "RMSE"
     return "ROC-AUC" if all(np.isin(values, (0, 1)).all() for values in known) else "RMSE"
@@ -180,7 +180,7 @@ def _classes(
     if any(text):
         words = [str(cell).strip() for cell in cells]
     else:
-        odd = _first(values != np.floor(values))
+        odd = _first(~np.isfinite(values) | (values != np.floor(values)))
         if odd is not None:
             raise GraphPERuntimeError(
                 f"{where(odd)}: {name} is {cells[odd]!r}, no class; classes are whole numbers or words (metric='RMSE' "

@@ -87,6 +87,22 @@ def test_numbers_that_no_array_takes(capsys: pytest.CaptureFixture[str]) -> None
         assert f"is {2**70}; it must be at most" in capsys.readouterr().err
 
 
+def test_paths_that_the_system_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a" * 5000
+    for arguments in (
+        ["train", "--task", f"DataFile('{long}')"],
+        ["train", "--run", long],
+        ["predict", "a.py", "--run", long],
+        ["show", "--data", long, "--key", "x"],
+        ["encode", "--data", long, "--encodings", "DegreePE()", "--out", long],
+        ["report", long],
+    ):
+        assert main(arguments) in (1, 2)
+        error = capsys.readouterr().err
+        assert "File name too long" in error
+        assert error.count("\n") == 1
+
+
 def test_help_and_lists_import_nothing_heavy() -> None:
     code = """
 import sys

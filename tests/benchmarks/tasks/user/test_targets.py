@@ -53,6 +53,8 @@ def test_values() -> None:
         ({"y": ["1.5", "", "2"]}, "auto", "line 3: y is missing; RMSE needs a number for every graph"),
         ({"y": [1.5, float("nan"), 2.0]}, "MAE", "line 3: y is missing; MAE"),
         ({"y": [1.5, 2.5, float("inf")]}, "auto", "line 4: y is inf"),
+        ({"y": [1, 2] * 9 + [float("inf")]}, "auto", "line 20: y is inf"),  # whole numbers, but for one
+        ({"y": [1, float("-inf")]}, "accuracy", "line 3: y is -inf, no class"),
         ({"y": ["a", "", "b"]}, "auto", "line 3: y is missing; a class is needed"),
         ({"y": [1, 2.5]}, "accuracy", "line 3: y is 2.5, no class"),
         ({"y": ["a", "a"]}, "auto", "y is 'a' for every graph: there is nothing to learn"),
