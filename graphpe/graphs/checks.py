@@ -24,6 +24,14 @@ def check_integers(name: str, value: Any) -> None:
         raise GraphPETypeError(f"{name} must be a tensor of integers, got {describe(value)}")
 
 
+def check_device(device: Any) -> torch.device:
+    """A device of torch, or the name of one."""
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError):
+        raise GraphPEValueError(f"device must be one of torch, such as 'cpu' or 'cuda:0', got {device!r}") from None
+
+
 def check_graphs(graphs: Fields) -> None:
     """All of it, in O(nodes and edges)."""
     _check_pointers(graphs)

@@ -16,11 +16,13 @@ from torch_geometric.data import Batch
 from graphpe.arguments import check_flags, check_integer
 from graphpe.compiled.jit import compiled, everything_compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
+from graphpe.graphs.checks import check_device
 from graphpe.graphs.packed import PackedGraphs
 
 # Batches sorted by size together. A pool of this many leaves batches nearly as even in size as sorting everything
 # would, while which graphs meet in a batch still changes from epoch to epoch.
 _POOL_BATCHES = 64
+_MOST = 2**48  # of what is counted in 64 bits, times the pool
 
 # Nodes that are gathered at once. A selection costs some 100 us however small it is, which this spreads over several
 # batches.
@@ -94,18 +96,20 @@ class PackedLoader:
                 f"graphs must be a PackedGraphs, got {type(graphs).__name__}: use PackedGraphs.from_dataset"
             )
         self.graphs = graphs
-        self.batch_size = check_integer("batch_size", batch_size, least=1)
+        self.batch_size = check_integer("batch_size", batch_size, least=1, most=_MOST)
         self.shuffle, self.drop_last, self.bucket_by_size = check_flags(
             shuffle=shuffle, drop_last=drop_last, bucket_by_size=bucket_by_size
         )
         self.seed = check_integer("seed", seed, least=0)
-        self.max_nodes = None if max_nodes is None else check_integer("max_nodes", max_nodes, least=1)
-        self.max_pairs = None if max_pairs is None else check_integer("max_pairs", max_pairs, least=1)
+        self.max_nodes = None if max_nodes is None else check_integer("max_nodes", max_nodes, least=1, most=_MOST)
+        self.max_pairs = None if max_pairs is None else check_integer("max_pairs", max_pairs, least=1, most=_MOST)
         if drop_last and self.limited:
             raise GraphPEValueError("drop_last has no meaning with max_nodes or max_pairs: leave it out")
+        if transform is not None and not callable(transform):
+            raise GraphPETypeError(f"transform must be a function of PackedGraphs, got {transform!r}")
         self.transform = transform
-        self.device = None if device is None else torch.device(device)
-        self.distributed = shuffle if distributed is None else distributed
+        self.device = None if device is None else check_device(device)
+        (self.distributed,) = check_flags(distributed=shuffle if distributed is None else distributed)
         self._ids = graphs.resolve(slice(None) if indices is None else indices).numpy().copy()
         self.set_epoch(0)
 
@@ -161,8 +165,11 @@ class PackedLoader:
         """Go on where the loader was that gave `state`: the next pass gives what was left of its epoch.
 
         Raises:
+            GraphPETypeError: If it is no state.
             GraphPEValueError: If that loader had other graphs or options, or another number of processes.
         """
+        if not isinstance(state, Mapping):
+            raise GraphPETypeError(f"the state must be what state_dict gave, got {type(state).__name__}")
         for name, mine in self._order_depends_on().items():
             if state.get(name) != mine:
                 raise GraphPEValueError(

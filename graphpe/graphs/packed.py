@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from graphpe.graphs import from_pyg, interchange, selection, to_pyg
-from graphpe.graphs.checks import LEVELS, check_graphs, check_integers, check_unique, check_values
+from graphpe.graphs.checks import LEVELS, check_device, check_graphs, check_integers, check_unique, check_values
 from graphpe.graphs.fields import Fields
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.selection import Index
@@ -191,8 +191,13 @@ class PackedGraphs(Fields):
         return self._replace(node={}, edge={}, graph={}, pair={}, objects={})
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PackedGraphs:
-        """The graphs on `device`."""
-        if torch.device(device) == self.device:
+        """The graphs on `device`.
+
+        Raises:
+            GraphPEValueError: It is no device.
+        """
+        device = check_device(device)
+        if device == self.device:
             return self
         return self._map(lambda value: value.to(device, non_blocking=non_blocking))
 

@@ -148,6 +148,9 @@ def test_a_state_of_another_loader_is_refused(packed):
         PackedLoader(packed, 5, shuffle=True).load_state_dict(state)
     with pytest.raises(GraphPEValueError, match="a loader with graphs="):
         PackedLoader(packed, 4, shuffle=True, indices=list(reversed(range(23)))).load_state_dict(state)
+    for bad in (None, 5):
+        with pytest.raises(GraphPETypeError, match="the state must be what state_dict gave, got"):
+            PackedLoader(packed, 4).load_state_dict(bad)  # type: ignore[arg-type]
     with pytest.raises(GraphPEValueError, match="a loader with loader=None"):
         PackedLoader(packed, 4).load_state_dict({})
     with pytest.raises(GraphPEValueError, match="step must be from 0"):
@@ -282,6 +285,11 @@ def test_repr(packed):
         ({"seed": None}, GraphPETypeError, "seed must be an integer"),
         ({"indices": [23]}, GraphPEValueError, "no graph 23"),
         ({"indices": torch.ones(5, dtype=torch.bool)}, GraphPEValueError, "mask over 23 graphs"),
+        ({"batch_size": 2**70}, GraphPEValueError, "batch_size must be an integer from 1 to"),
+        ({"transform": 5}, GraphPETypeError, "transform must be a function of PackedGraphs, got 5"),
+        ({"device": "nope"}, GraphPEValueError, "device must be one of torch, such as 'cpu' or 'cuda:0', got 'nope'"),
+        ({"device": 3.5}, GraphPEValueError, "device must be one of torch, .* got 3.5"),
+        ({"distributed": 2}, GraphPETypeError, "distributed must be True or False, got 2"),
         ({"graphs": []}, GraphPETypeError, r"must be a PackedGraphs, got list: use PackedGraphs.from_dataset"),
     ],
 )
