@@ -17,6 +17,8 @@ from graphpe.trees.hankel import Tables, segments_by_depth, sum_table
 from graphpe.trees.levels import sum_terms_by_levels
 from graphpe.trees.sweeps import sum_terms
 
+_LONGEST = torch.finfo(torch.float32).max  # the inverse is a rate, in the dtype of parameters
+
 
 class TreeIntegrator:
     """Y_i = sum_j f(d(i, j)) X_j over the nodes j of i's tree, d being the distance along its edges.
@@ -97,8 +99,8 @@ class TreeIntegrator:
 
         Raises:
             GraphPETypeError: `f` is no function, or the field is no tensor of floating numbers.
-            GraphPEValueError: The field is of another length, or `f` has a table, and a distance is no multiple of its
-                unit.
+            GraphPEValueError: The field is of another length; `f` has a table, and a distance is no multiple of its
+                unit; or `f` is not exact, and a distance is beyond single precision.
         """
         f = as_function(f)
         if not isinstance(field, Tensor) or not (field.is_floating_point() or field.is_complex()):
@@ -112,6 +114,11 @@ class TreeIntegrator:
             return torch.view_as_complex(self.integrate(f, torch.view_as_real(field.resolve_conj())))
         if field.numel() == 0:
             return torch.zeros_like(field)
+        if not f.exact and self.diameter > _LONGEST:
+            raise GraphPEValueError(
+                f"{f!r} is summed as exponentials, to distances of {_LONGEST:.2g}, and these reach {self.diameter:.2g}: "
+                "rescale the lengths"
+            )
         x = field.reshape(self.num_nodes, -1).to(torch.promote_types(field.dtype, torch.float32))
         return self._sum(f.expand(self.diameter), x).to(field.dtype).view(field.shape)
 

@@ -341,7 +341,8 @@ def as_function(value: TreeFunction | Parameter) -> TreeFunction:
 def distances_up_to(longest: float, points: int) -> Tensor:
     """0 and as many distances, half of them on a log scale."""
     near = torch.logspace(-6, 0, points // 2, dtype=torch.float64) * longest
-    return torch.cat([torch.zeros(1, dtype=torch.float64), near, torch.linspace(0, longest, points // 2)])
+    even = torch.linspace(0, longest, points // 2, dtype=torch.float64)
+    return torch.cat([torch.zeros(1, dtype=torch.float64), near, even])
 
 
 def scalar(name: str, value: Parameter) -> Tensor:

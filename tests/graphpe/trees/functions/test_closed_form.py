@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from graphpe import TreeIntegrator
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.trees import Cosine, Exponential, Gaussian, InversePower, Learnable, Polynomial, Rational, Sum, Table
 
@@ -149,3 +150,12 @@ def test_error_of_exact_functions_is_zero() -> None:
 def test_what_turns_often_declares_its_rounding(turn) -> None:
     """A distance of 1e9 is known to 1e-7."""
     assert 1e-8 < turn.error(1e9) < 1e-6
+
+
+def test_distances_beyond_single_precision() -> None:
+    length = torch.full((2,), 1e200, dtype=torch.float64)
+    integrator, one = TreeIntegrator(torch.tensor([[0, 1], [1, 2]]), length, 3), torch.eye(3, dtype=torch.float64)
+    torch.testing.assert_close(integrator.integrate(Exponential(0.5), one), one)  # far from all others
+    for f in (Rational([1.0], [1.0, 1.0]), InversePower(1.0, 1.0), 1 + Gaussian(1.0)):
+        with pytest.raises(GraphPEValueError, match=r"summed as exponentials.* these reach 2e\+200: rescale the"):
+            integrator.integrate(f, one)
