@@ -9,7 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from graphpe.arguments import check_counts, check_seed
+from graphpe.arguments import check_choice, check_counts, check_number, check_seed
 from graphpe.eigen.choose import choose
 from graphpe.eigen.operators.base import MatrixOperator, Operator, as_operator
 from graphpe.eigen.operators.bounds import spectral_bounds
@@ -118,9 +118,8 @@ def _problem(
     """The problem, its arguments checked."""
     size = operator.shape[0]
     k, max_iterations = check_counts(k=k, max_iterations=max_iterations)
-    seed = check_seed(seed)
-    if which not in get_args(Which):
-        raise GraphPEValueError(f"which must be 'smallest' or 'largest', got {which!r}")
+    seed, tol = check_seed(seed), check_number("tol", tol)
+    check_choice("which", which, get_args(Which))
     if not 0 < tol < 1:
         raise GraphPEValueError(f"tol must be between 0 and 1, got {tol}")
     if start is not None:

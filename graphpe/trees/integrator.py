@@ -116,8 +116,8 @@ class TreeIntegrator:
             return torch.zeros_like(field)
         if not f.exact and self.diameter > _LONGEST:
             raise GraphPEValueError(
-                f"{f!r} is summed as exponentials, to distances of {_LONGEST:.2g}, and these reach {self.diameter:.2g}: "
-                "rescale the lengths"
+                f"{f!r} is summed as exponentials, to distances of {_LONGEST:.2g}, and these reach "
+                f"{self.diameter:.2g}: rescale the lengths"
             )
         x = field.reshape(self.num_nodes, -1).to(torch.promote_types(field.dtype, torch.float32))
         return self._sum(f.expand(self.diameter), x).to(field.dtype).view(field.shape)
