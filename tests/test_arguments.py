@@ -28,6 +28,7 @@ GIVEN: dict[str, Any] = {
 }  # fmt: skip
 # What a constructor needs beside, so that its numbers may be 1.
 WITH: dict[str, dict[str, Any]] = {
+    "CyclePE": {"kind": "walks"},
     "DiffusionPE": {"k": 4},
     "PairBias": {"head": "mlp"},
     "MLPReadout": {"hidden_layers": 0},

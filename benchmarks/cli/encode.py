@@ -47,7 +47,11 @@ def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Encode a dataset onto disk, or go on with it, and print where it is."""
     values = parser.values(arguments)
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
+    from graphpe.benchmarks.calls.build import build_encodings
     from graphpe.benchmarks.calls.named_graphs import read_graphs
+    from graphpe.storage.precompute import precompute
+    from graphpe.storage.workers import Engine
+    from graphpe.transforms.compose import Compose
 
     for name in ("data", "encodings"):
         if not values[name]:

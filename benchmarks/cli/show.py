@@ -45,6 +45,7 @@ def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
     from graphpe.benchmarks.calls.named_graphs import read_graphs
     from graphpe.drawing.plotting import plot_encoding
     from graphpe.storage.encoded import EncodedDataset
+    from graphpe.storage.store import JOURNAL, MANIFEST
 
     out = Path(values["out"]).expanduser()
     if out.suffix.removeprefix(".") not in _FORMATS:
