@@ -61,8 +61,6 @@ def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
     folder = Path(values["data"]).expanduser()
     cache = expanded(values["cache"])
     root = Path(values["root"]).expanduser()
-    from graphpe.storage.store import JOURNAL, MANIFEST
-
     encoded = (folder / MANIFEST).is_file() or (folder / JOURNAL).is_file()
     graphs = EncodedDataset(folder) if encoded else read_graphs(values["data"], root, cache=cache, quiet=True)
     figure = plot_encoding(graphs, what, values["index"], columns=values["columns"])
