@@ -341,17 +341,22 @@ def _read_one(data: Data, content: Mapping[str, Any], reader: Encoding) -> Packe
     check_num_nodes(num_nodes)
     check_edges(edge_index, num_nodes, edge_weight)
     edge_index = edge_index.long()
-    ptr, edge_ptr = np.array([0, num_nodes]), np.array([0, edge_index.size(1)])
-    device = edge_index.device
+    host_ptr, host_edge_ptr = np.array([0, num_nodes]), np.array([0, edge_index.size(1)])
+    ptr, edge_ptr = torch.from_numpy(host_ptr), torch.from_numpy(host_edge_ptr)
+    if edge_index.device.type != "cpu":
+        ptr, edge_ptr = ptr.to(edge_index.device), edge_ptr.to(edge_index.device)
     return PackedGraphs.trusted(
         edge_index=edge_index,
-        ptr=torch.from_numpy(ptr).to(device),
-        edge_ptr=torch.from_numpy(edge_ptr).to(device),
+        ptr=ptr,
+        edge_ptr=edge_ptr,
         edge_weight=edge_weight,
-        batch=torch.zeros(num_nodes, dtype=torch.long, device=device),
-        host_ptr=ptr,
-        host_edge_ptr=edge_ptr,
-        **{level: {} for level in ("node", "edge", "graph", "pair", "objects")},
+        host_ptr=host_ptr,
+        host_edge_ptr=host_edge_ptr,
+        node={},
+        edge={},
+        graph={},
+        pair={},
+        objects={},
     )
 
 
@@ -372,7 +377,9 @@ def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
         GraphRangeError: A value is not finite in single precision.
     """
     values = _in_single(values, graphs)
-    vars(vars(data)["_store"])["_mapping"].update(values.node | values.graph | values.pair)
+    content = vars(vars(data)["_store"])["_mapping"]
+    for written in (values.node, values.graph, values.pair):
+        content.update(written)
     if not isinstance(data, Batch) or not hasattr(data, "_slice_dict"):
         return
     still = torch.zeros(graphs.num_graphs, dtype=torch.long)

@@ -54,6 +54,7 @@ class Loop(CPUDispatcher):
         self.measure = _numbers
         self.work = 0  # done without compiled code, in this process
         self.ready: set[tuple[Any, ...]] = set()  # see `is_ready`
+        self.absent: set[tuple[Any, ...]] = set()  # for which it found nothing on disk
         self._missing: set[tuple[Any, ...]] = set()  # types for which there is nothing on disk
         try:
             self.enable_caching()
@@ -131,8 +132,12 @@ def is_ready(function: Callable[..., Any], work: int, enough: int, *arguments: A
     if _everything or kinds in loop.ready:
         return True
     loop.work += work
-    if loop.work <= enough and not loop.is_compiled(arguments):
-        return False
+    if loop.work <= enough:
+        if kinds in loop.absent:
+            return False
+        if not loop.is_compiled(arguments):
+            loop.absent.add(kinds)
+            return False
     loop.ready.add(kinds)
     return True
 

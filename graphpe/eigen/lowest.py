@@ -35,7 +35,7 @@ from graphpe.eigen.batched.sparse import is_worth_it, lowest_by_shift_invert
 from graphpe.eigen.large import lowest_by_eigsh
 from graphpe.structure.laplacian import Entries, Floats, Ints
 
-_SPARSE_FROM = 140
+SPARSE_FROM = 140
 _INTERLEAVED_BELOW = 300
 _INTERLEAVED_BELOW_FOR_ALL = 120  # all eigenvectors: 78 against 245 us at 50 nodes, 461 against 764 at 100
 _MOST_ENTRIES_PER_ROW = 8
@@ -64,12 +64,12 @@ def lowest_eigenpairs(
     """
     sizes = ptr[1:] - ptr[:-1]  # on one small graph such calls are what costs: `np.diff` takes four times as long
     on_cpu = device is None or device.type == "cpu"
-    if on_cpu and sizes.max(initial=0) < _SPARSE_FROM:
+    if on_cpu and sizes.max(initial=0) < SPARSE_FROM:
         return interleaved_eigenpairs(operator, ptr, k, known, graphs)
     chosen = np.arange(len(sizes)) if graphs is None else graphs
     entries = np.diff(np.searchsorted(operator.row, ptr))[chosen]
     n = sizes[chosen]
-    suits = on_cpu & (n >= _SPARSE_FROM) & (n < _LARGE_FROM) & (entries <= _MOST_ENTRIES_PER_ROW * n)
+    suits = on_cpu & (n >= SPARSE_FROM) & (n < _LARGE_FROM) & (entries <= _MOST_ENTRIES_PER_ROW * n)
     suits &= n - known.count[chosen] >= _LEAST_ROWS_PER_VECTOR * k
     if suits.any() and not is_worth_it(operator, int((n[suits] ** 2).sum())):
         suits &= n >= _DENSE_BELOW

@@ -75,6 +75,8 @@ class Fields:
     @cached_property
     def batch(self) -> Tensor:
         """The graph of each node `[N]`."""
+        if self.num_graphs == 1:
+            return torch.zeros(self.num_nodes, dtype=torch.long, device=self.device)
         return torch.arange(self.num_graphs, device=self.device).repeat_interleave(
             self.sizes, output_size=self.num_nodes
         )

@@ -14,14 +14,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import compiled
+from graphpe.compiled.jit import is_ready
 from graphpe.eigen.batched.eigh import KnownModes, Solved
-from graphpe.eigen.lowest import all_eigenpairs, lowest_eigenpairs
+from graphpe.eigen.batched.eight_at_once import WORTH_COMPILING
+from graphpe.eigen.lowest import SPARSE_FROM, all_eigenpairs, lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.adjacency import Floats, Ints, Structure, adjacency, reverse_adjacency, structure
-from graphpe.structure.components import Components, balanced_components, find_components, label_components, potentials
+from graphpe.spectra import laplacian_loops
+from graphpe.structure.adjacency import (
+    Floats,
+    Ints,
+    Structure,
+    adjacency,
+    edge_arrays,
+    reverse_adjacency,
+    structure,
+)
+from graphpe.structure.components import Components, balanced_components, find_components, potentials
 from graphpe.structure.laplacian import (
     Magnetic,
     Normalization,
@@ -35,7 +45,6 @@ from graphpe.structure.laplacian import (
     laplacian_entries,
     magnetic_entries,
     pair_up_edges,
-    pair_up_entries,
     relative_potential,
     turn,
 )
@@ -65,26 +74,10 @@ class Symmetrised(NamedTuple):
 
 def symmetrised(plan: Plan) -> Symmetrised:
     """The symmetrised graphs (a part of a plan)."""
-    ptr = plan.graphs.ptr.numpy(force=True)
+    ptr = plan.graphs.host_ptr
     both: Structure = plan.once(structure)
-    found = _symmetrise(*both.matrix, *both.reverse, ptr)
+    found = laplacian_loops.symmetrise(*both.matrix, *both.reverse, ptr)
     return Symmetrised(SymmetricPairs(*found[:4]), found[4], Components(*found[5:7]), ptr, found[7])
-
-
-@compiled
-def _symmetrise(
-    indptr: Ints, indices: Ints, weight: Floats, back_ptr: Ints, back_indices: Ints, back_weight: Floats, ptr: Ints
-) -> tuple[Ints, Ints, Floats, Ints, Floats, Ints, Ints, Ints]:
-    """Pairs, degrees, labels and first nodes of components, and the graph of each node."""
-    row, col, weight, direction = pair_up_entries(indptr, indices, weight, back_ptr, back_indices, back_weight)
-    size = len(indptr) - 1
-    degree, batch = np.zeros(size), np.empty(size, np.int64)
-    for e in range(len(row)):
-        degree[row[e]] += weight[e]
-    for b in range(len(ptr) - 1):
-        batch[ptr[b] : ptr[b + 1]] = b
-    label, first = label_components(row, col, size)
-    return row, col, weight, direction, degree, label, first, batch
 
 
 class FullSpectrum(NamedTuple):
@@ -126,12 +119,27 @@ def nonzero_eigenpairs(plan: Plan, k: int, normalization: Literal["comb", "sym"]
 
     Where the plan expects the full spectrum, they are taken from it.
     """
+    served = spectrum_serves(plan, normalization)
+    if not served and not plan.has(symmetrised) and (solved := _of_one_graph(plan.graphs, k, normalization)):
+        return solved
     pairs, degree, _, ptr, batch = plan.once(symmetrised)
     modes = plan.once(zero_modes, normalization)
-    if spectrum_serves(plan, normalization):
+    if served:
         return _lowest(plan.once(full_spectrum, normalization), k, modes.count, ptr, batch)
     entries = laplacian_entries(pairs, degree, normalization)
     return lowest_eigenpairs(entries, ptr, k, modes, device=plan.graphs.device)
+
+
+def _of_one_graph(graphs: PackedGraphs, k: int, normalization: Literal["comb", "sym"]) -> Solved | None:
+    """`nonzero_eigenpairs` of one small graph in one compiled call; None for other graphs, and until it is compiled."""
+    size = graphs.num_nodes
+    if graphs.num_graphs != 1 or not 0 < size < SPARSE_FROM or graphs.device.type != "cpu":
+        return None
+    arguments = *edge_arrays(graphs), size, k, normalization == "comb"
+    if not is_ready(laplacian_loops.eigenpairs_of_edges, size**2, WORTH_COMPILING, *arguments):
+        return None
+    vectors, values, found = laplacian_loops.eigenpairs_of_edges(*arguments)
+    return None if found < 0 else Solved(vectors, values, (np.arange(k) < found)[None])
 
 
 def laplacian_eigenpairs(
@@ -161,12 +169,16 @@ def laplacian_eigenpairs(
     """
     plan = Plan.of(graphs)
     _check(plan.graphs, k, normalization)
-    _, degree, components, _, batch = plan.once(symmetrised)
     hermitian = "sym" if normalization == "rw" else normalization
     solved = _first(plan.up_to(nonzero_eigenpairs, k, hermitian), k)
+    if drop_zero_modes and normalization != "rw":
+        return _finish(solved, plan.graphs)
+    _, degree, components, _, batch = plan.once(symmetrised)
     if not drop_zero_modes:
         solved = _prepend(solved, plan.once(zero_modes, hermitian), components, batch)
-    return _finish(solved, plan.graphs, degree if normalization == "rw" else None, batch)
+    if normalization == "rw":
+        solved = _right(solved, degree, batch)
+    return _finish(solved, plan.graphs)
 
 
 def magnetic_eigenpairs(
@@ -211,7 +223,9 @@ def magnetic_eigenpairs(
     spectrum = magnetic_spectrum if phases == "pairs" else edge_phase_spectrum
     solved = _first(plan.up_to(spectrum, k, float(q), relative_q, hermitian), k)
     _, degree, _, _, batch = plan.once(symmetrised) if phases == "pairs" else plan.once(symmetrised_edges)[0]
-    return _finish(solved, plan.graphs, degree if normalization == "rw" else None, batch)
+    if normalization == "rw":
+        solved = _right(solved, degree, batch)
+    return _finish(solved, plan.graphs)
 
 
 def magnetic_spectrum(plan: Plan, k: int, q: float, relative_q: bool, normalization: Literal["comb", "sym"]) -> Solved:
@@ -247,7 +261,7 @@ def magnetic_spectrum(plan: Plan, k: int, q: float, relative_q: bool, normalizat
 def symmetrised_edges(plan: Plan) -> tuple[Symmetrised, Floats]:
     """As `symmetrised`, for a phase for each edge; and the share of each pair's direction (a part of a plan)."""
     pairs, balance = pair_up_edges(plan.once(adjacency), plan.once(reverse_adjacency))
-    ptr = plan.graphs.ptr.numpy(force=True)
+    ptr = plan.graphs.host_ptr
     batch = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
     return Symmetrised(pairs, degrees(pairs, len(batch)), find_components(pairs, len(batch)), ptr, batch), balance
 
@@ -295,31 +309,10 @@ def zero_modes(plan: Plan, normalization: Literal["comb", "sym"]) -> KnownModes:
 
 def _modes(graphs: Symmetrised, normalization: Literal["comb", "sym"]) -> KnownModes:
     _, degree, (label, first), ptr, batch = graphs
-    vector, count, shift = _zero_modes(degree, label, first, batch, len(ptr) - 1, normalization == "comb")
+    vector, count, shift = laplacian_loops.zero_modes(
+        degree, label, first, batch, len(ptr) - 1, normalization == "comb"
+    )
     return KnownModes(vector, label, count, shift)
-
-
-@compiled
-def _zero_modes(
-    degree: Floats, label: Ints, first: Ints, batch: Ints, num_graphs: int, comb: bool
-) -> tuple[Floats, Ints, Floats]:
-    """The modes, their number in each graph, and a number above each graph's spectrum."""
-    square, total = np.ones(len(degree)), np.zeros(len(first))
-    top = np.full(num_graphs, 0.0 if comb else 2.0)
-    for u in range(len(degree)):
-        if comb:  # Gershgorin: the spectrum ends at twice the largest degree
-            top[batch[u]] = max(top[batch[u]], 2 * degree[u])
-        elif degree[u] > 0:
-            square[u] = degree[u]
-        total[label[u]] += square[u]
-    for u in range(len(degree)):
-        square[u] = np.sqrt(square[u] / total[label[u]])
-    count = np.zeros(num_graphs, np.int64)
-    for u in first:
-        count[batch[u]] += 1
-    for b in range(num_graphs):
-        top[b] = 1.5 * top[b] if top[b] > 0 else 1.0
-    return square, count, top
 
 
 def _known_modes(
@@ -371,14 +364,16 @@ def _prepend(solved: Solved, modes: KnownModes, components: Components, batch: I
     return Solved(vectors, values, mask)
 
 
-def _finish(solved: Solved, graphs: PackedGraphs, right_degree: Floats | None, batch: Ints) -> Eigenpairs:
-    """As tensors on the graphs' device; with `right_degree`, the vectors become D^-1/2 u of unit norm."""
-    vectors = solved.vectors
-    if right_degree is not None:
-        vectors = vectors * inverse_sqrt_degrees(right_degree)[:, None]
-        square = np.zeros(solved.values.shape)
-        np.add.at(square, batch, np.abs(vectors) ** 2)
-        vectors = vectors / np.sqrt(np.where(square > 0, square, 1.0))[batch]
+def _right(solved: Solved, degree: Floats, batch: Ints) -> Solved:
+    """The right eigenvectors of "rw" from those of "sym": D^-1/2 u, of unit norm."""
+    vectors = solved.vectors * inverse_sqrt_degrees(degree)[:, None]
+    square = np.zeros(solved.values.shape)
+    np.add.at(square, batch, np.abs(vectors) ** 2)
+    return solved._replace(vectors=vectors / np.sqrt(np.where(square > 0, square, 1.0))[batch])
+
+
+def _finish(solved: Solved, graphs: PackedGraphs) -> Eigenpairs:
+    """As tensors on the graphs' device."""
     # Rounding may leave an eigenvalue of a positive semi-definite operator a little below zero.
-    parts = (vectors, np.maximum(solved.values, 0), solved.mask)
-    return Eigenpairs(*(torch.from_numpy(part).to(graphs.device) for part in parts))
+    parts = (torch.from_numpy(each) for each in (solved.vectors, np.maximum(solved.values, 0), solved.mask))
+    return Eigenpairs(*(parts if graphs.device.type == "cpu" else (part.to(graphs.device) for part in parts)))

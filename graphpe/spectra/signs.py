@@ -66,7 +66,8 @@ def orient(
         draw = generator.random((num_graphs, vectors.size(1)))
         factors = np.exp(2j * math.pi * draw) if vectors.is_complex() else np.where(draw < 0.5, 1.0, -1.0)
     host = vectors.numpy(force=True)
-    out = _multiply(host, factors.astype(host.dtype, copy=False), batch.numpy(force=True))
+    factors = factors.astype(host.dtype, copy=False)
+    out = host * factors if num_graphs == 1 else _multiply(host, factors, batch.numpy(force=True))
     return torch.from_numpy(out).to(vectors.device)
 
 

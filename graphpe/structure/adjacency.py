@@ -56,11 +56,16 @@ class Structure(NamedTuple):
 def structure(plan: Plan) -> Structure:
     """The matrices of the edges (a part of a plan), from one compiled call: on one small graph calls are what costs."""
     graphs = plan.graphs
-    weighted = graphs.edge_weight is not None
-    value = graphs.edge_weight.double().numpy(force=True) if graphs.edge_weight is not None else _NONE
-    edges = np.ascontiguousarray(graphs.edge_index.numpy(force=True))
-    found = _structure(edges, np.ascontiguousarray(value), graphs.num_nodes, weighted)
+    found = structure_of(*edge_arrays(graphs), graphs.num_nodes)
     return Structure(Adjacency(*found[:3]), Adjacency(*found[3:6]), found[6])
+
+
+def edge_arrays(graphs: PackedGraphs) -> tuple[Ints, Floats, bool]:
+    """The edges `[2, E]` on the host, their weights `[E]`, and whether there are any; contiguous."""
+    edges = np.ascontiguousarray(graphs.edge_index.numpy(force=True))
+    if graphs.edge_weight is None:
+        return edges, _NONE, False
+    return edges, np.ascontiguousarray(graphs.edge_weight.double().numpy(force=True)), True
 
 
 def adjacency(plan: Plan) -> Adjacency:
@@ -99,8 +104,8 @@ def rows_of(matrix: Adjacency) -> Ints:
 
 
 @compiled
-def _structure(
-    edges: Ints, value: Floats, num_nodes: int, weighted: bool
+def structure_of(
+    edges: Ints, value: Floats, weighted: bool, num_nodes: int
 ) -> tuple[Ints, Ints, Floats, Ints, Ints, Floats, bool]:
     """A, A^T, and whether they are equal."""
     indptr, indices, weight = _from_edges(edges, value, num_nodes, weighted)

@@ -237,11 +237,11 @@ def laplacian_entries(pairs: SymmetricPairs, degree: Floats, normalization: Norm
     row, col, weight, _ = pairs
     if normalization == "comb":
         return Entries(row, col, -weight, degree)
-    return Entries(row, col, *_normalised(row, col, weight, degree, normalization == "sym"))
+    return Entries(row, col, *normalised(row, col, weight, degree, normalization == "sym"))
 
 
 @compiled
-def _normalised(row: Ints, col: Ints, weight: Floats, degree: Floats, symmetric: bool) -> tuple[Floats, Floats]:
+def normalised(row: Ints, col: Ints, weight: Floats, degree: Floats, symmetric: bool) -> tuple[Floats, Floats]:
     """The entries off the diagonal and on it: -D^-1/2 S D^-1/2 or -D^-1 S, and 1 where there is an edge."""
     inverse, diagonal, value = np.ones(len(degree)), np.zeros(len(degree)), np.empty(len(weight))
     for u in range(len(degree)):

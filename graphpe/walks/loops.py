@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphpe.compiled.jit import compiled, compiled_by_steps
-from graphpe.structure.adjacency import Floats, Ints, transposed
+from graphpe.structure.adjacency import Floats, Ints, structure_of, transposed, union
 
 _LANES = 8  # columns of a block are a multiple of it where that costs little, so that vector loops have no remainder
 _ELIMINATED = 64  # nodes up to which PageRank is solved by elimination, which then costs less than sweeps
@@ -203,6 +203,21 @@ def returns(
                 _column_sums(ahead, behind, sums)
                 for c in range(inside):
                     out[node + column + c, step - 1] = sums[c]
+
+
+@compiled_by_steps(lambda edges, *others: others[2] * edges.size * others[-1])
+def returns_of_edges(
+    edges: Ints, value: Floats, weighted: bool, size: int, both: bool, entries: int, walk_length: int
+) -> Floats:
+    """`returns` of one small graph from its edges: on one small graph calls from Python are what costs."""
+    indptr, indices, weight, back_ptr, back_indices, back_weight, symmetric = structure_of(edges, value, weighted, size)
+    if both and not symmetric:
+        indptr, indices, ahead, behind = union(indptr, indices, weight, back_ptr, back_indices, back_weight)
+        weight = np.maximum(ahead, behind)
+    ptr, graphs, out = np.array([0, size]), np.zeros(1, np.int64), np.zeros((size, walk_length))
+    m_ptr, m_indices, m_weight, r_ptr, r_indices, r_weight, alike = walks(indptr, indices, weight, ptr)
+    returns(ptr, m_ptr, m_indices, m_weight, r_ptr, r_indices, r_weight, alike, graphs, entries, out)
+    return out
 
 
 @compiled

@@ -16,7 +16,7 @@ def test_every_call_is_of_an_encoding() -> None:
 def test_what_is_slow_to_compile_is_compiled() -> None:
     warmup.warmup()
     for function in (
-        interleaved._solve_groups,
+        interleaved.solve_groups,
         shift_invert.extend,
         grit_kernels.backward_rows,
         relational_kernels.backward_rows,

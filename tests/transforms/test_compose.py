@@ -131,7 +131,7 @@ def test_each_decomposition_is_made_once(random_graph, monkeypatch):
     packed = PackedGraphs.from_data_list([random_graph(seed) for seed in range(8)])
     lowest = count_calls(monkeypatch, spectral, "lowest_eigenpairs")
     whole = count_calls(monkeypatch, spectral, "all_eigenpairs")
-    adjacencies = count_calls(monkeypatch, adjacency, "_structure")
+    adjacencies = count_calls(monkeypatch, adjacency, "structure_of")
 
     T.Compose([make() for make in NODE_ENCODINGS[:3]])(packed)
     assert (len(lowest), len(whole)) == (2, 0)  # sym, which serves rw, and comb

@@ -116,10 +116,10 @@ def _solve(
     )  # fmt: skip
     # On a few graphs these loops gain nothing over LAPACK, however often they are called.
     entries = int((np.diff(ptr)[order] ** 2).sum()) if len(order) >= LANES else 0
-    if not is_ready(_solve_groups, entries, WORTH_COMPILING, *arguments):
+    if not is_ready(solve_groups, entries, WORTH_COMPILING, *arguments):
         return order
-    _solve_groups(*arguments)
-    good = _verify(row, col, value, diagonal, entry_ptr, ptr, order, *targets, vectors, values)
+    solve_groups(*arguments)
+    good = verify(row, col, value, diagonal, entry_ptr, ptr, order, *targets, vectors, values)
     return order[~good]
 
 
@@ -129,7 +129,7 @@ def _parts(array: NDArray[Any]) -> Floats:
 
 
 @machine_code
-def _solve_groups(
+def solve_groups(
     row: Ints,
     col: Ints,
     value: Floats,
@@ -247,7 +247,7 @@ def _assemble_modes(
 
 
 @machine_code
-def _verify(
+def verify(
     row: Ints,
     col: Ints,
     value: NDArray[Any],

@@ -174,7 +174,7 @@ def test_wrong_eigenpairs_are_seen(what, is_complex):
         middle[:, 1] = middle[:, 0]
         values[1, 1] = values[1, 0]
     count, order = np.full(3, 3), np.arange(3)
-    good = interleaved._verify(
+    good = interleaved.verify(
         *operator[:2], operator.value, operator.diagonal, np.searchsorted(operator.row, ptr), ptr, order,
         count, ptr[:-1] * 3, count, order * 3, vectors.reshape(-1), values.reshape(-1),
     )  # fmt: skip
