@@ -129,8 +129,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         say("")
     say(
         f"Processor seconds of one call and GB of its process at its largest; limits {options.time_limit:g} s (PyG "
-        f"{options.peer_time_limit:g} s) and {options.gigabytes:g} GB (of address space); `-`: not tried, since a smaller graph took a tenth of that "
-        "or more. "
+        f"{options.peer_time_limit:g} s) and {options.gigabytes:g} GB (of address space); `-`: not tried, since a "
+        "smaller graph took a tenth of that or more. "
         f"{options.threads} thread(s) of {os.cpu_count()} {platform.machine()} cores, torch {torch.__version__}, "
         f"PyG {torch_geometric.__version__}, Python {platform.python_version()}."
     )

@@ -159,3 +159,14 @@ def test_errors():
     bad = Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.tensor([math.nan]), num_nodes=2)
     with pytest.raises(GraphPEValueError, match="edge_weight holds nan"):
         return_probabilities(PackedGraphs.from_data(bad), 2)
+
+
+@pytest.mark.parametrize("undirected", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_graph_gets_the_same_bits_as_beside_others(undirected: bool, weighted: bool) -> None:
+    rng = np.random.default_rng(5)
+    graphs = [random_digraph(rng, n, weighted) for n in (0, 1, 2, 7, 12, 23)]
+    together = return_probabilities(PackedGraphs.from_data_list(graphs), 9, undirected)
+    alone = [return_probabilities(PackedGraphs.from_data(graph), 9, undirected) for graph in graphs]
+    assert torch.equal(torch.cat(alone), together)
+    assert any(part.any() for part in alone)
