@@ -25,9 +25,9 @@ from graphpe.walks import local_walks
 from graphpe.walks import loops as walk_loops
 
 # Entries of a block of columns: with up to two others it fills a small second-level cache.
-BLOCK_ENTRIES = 1 << 15
+_BLOCK_ENTRIES = 1 << 15
 # Smaller graphs are quick whatever is done.
-SMALL = 256
+_LARGE = 256
 _SAMPLED_ROWS, _MOST_SAMPLES, _MOST_SAMPLED = 32, 64, 1e7
 # Measured on one core: an entry of a sparse vector, and of a dense block while its vectors are cached and beyond.
 _SPARSE_SECONDS, _DENSE_SECONDS, _FAR_SECONDS, _CACHED_NODES = 1e-8, 8e-10, 2e-9, 1 << 15
@@ -88,7 +88,7 @@ def diagonal_powers(
     """
     out = np.zeros((int(ptr[-1]), count))
     sizes = ptr[1:] - ptr[:-1]
-    dense = sizes < SMALL
+    dense = sizes < _LARGE
     for graph in np.flatnonzero(~dense).tolist():
         block = _Block(powers, ptr, graph)
         nearby, blocks = block.local_seconds(count), block.dense_seconds(count)
@@ -108,8 +108,26 @@ def diagonal_powers(
             dense[graph] = True
     if dense.any():
         chosen = np.flatnonzero(dense)
-        walk_loops.returns(ptr, *powers.matrix, *powers.reverse, powers.symmetric, chosen, BLOCK_ENTRIES, out)
+        walk_loops.returns(ptr, *powers.matrix, *powers.reverse, powers.symmetric, chosen, _BLOCK_ENTRIES, out)
     return out
+
+
+def returns_of_small_graph(
+    edges: Ints, value: Floats, weighted: bool, size: int, both: bool, count: int
+) -> Floats | None:
+    """diag(P^k) of the steps P of one graph from its edges, in one compiled call; None for larger graphs.
+
+    Args:
+        edges: `[2, E]`.
+        value: `[E]`: their weights, if they are `weighted`.
+        weighted: Whether they are.
+        size: Nodes.
+        both: Whether every edge is walked both ways.
+        count: Steps.
+    """
+    if size >= _LARGE:
+        return None
+    return walk_loops.returns_of_edges(edges, value, weighted, size, both, _BLOCK_ENTRIES, count)
 
 
 def exact_seconds(powers: Powers, ptr: Ints, count: int, graph: int) -> float:

@@ -11,7 +11,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, edge_arrays, rows_of, structure, transpose
 from graphpe.structure.plan import Plan
 from graphpe.walks import loops
-from graphpe.walks.diagonal_powers import BLOCK_ENTRIES, SMALL, Estimate, Powers, diagonal_powers
+from graphpe.walks.diagonal_powers import Estimate, Powers, diagonal_powers, returns_of_small_graph
 from graphpe.walks.steps import Direction, checked, edges_walked
 
 _INSTEAD = "take fewer steps, or estimate them (RandomWalkPE(..., estimate=64))"
@@ -53,10 +53,11 @@ def return_probabilities(
 def returns(plan: Plan, walk_length: int, direction: Direction, estimate: Estimate | None = None) -> Tensor:
     """diag(P^k), k = 1, ..., walk_length: `[N, walk_length]` float64 (a part of a plan)."""
     ptr = plan.graphs.host_ptr
-    if len(ptr) == 2 and ptr[1] < SMALL and direction != "reverse" and not plan.has(structure):
+    if len(ptr) == 2 and direction != "reverse" and not plan.has(structure):
         arrays = edge_arrays(plan.graphs)
-        out = loops.returns_of_edges(*arrays, int(ptr[1]), direction == "both", BLOCK_ENTRIES, walk_length)
-        return torch.from_numpy(out).to(plan.graphs.device)
+        alone = returns_of_small_graph(*arrays, int(ptr[1]), direction == "both", walk_length)
+        if alone is not None:
+            return torch.from_numpy(alone).to(plan.graphs.device)
     if direction == "forward" and plan.once(structure).symmetric:
         return plan.up_to(returns, walk_length, "both", estimate)
     walked = edges_walked(plan, direction)
