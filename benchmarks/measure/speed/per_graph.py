@@ -2,8 +2,9 @@
 
     python -m graphpe.benchmarks.measure.speed.per_graph --out per_graph.md
 
-PyG's transforms get the same `Data` objects one by one. The sides take turns on every graph; a side's time on a graph
-is the least of its turns, which is what it takes where nothing else runs, and the table gives means over the graphs.
+PyG's transforms get the same `Data` objects one by one. The sides take turns, all graphs in each, as a dataset is made;
+a side's time on a graph is the least processor time of its turns, which is what it takes where nothing else runs, and
+the table gives means over the graphs.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, row in rows().items():
         lines.append(f"| {name} | " + " | ".join(measure(row, graphs, options.repeats)) + " |")
         print(lines[-1], flush=True)
-    lines += ["", f"us per graph; the least of {options.repeats} turns a graph; {machine()}."]
+    lines += ["", f"us of processor time per graph; the least of {options.repeats} turns a graph; {machine()}."]
     print("\n".join(lines[-2:]))
     if options.out is not None:
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -74,8 +75,8 @@ def measure(row: Row, graphs: Sequence[Data], repeats: int) -> list[str]:
     best = np.full((len(sides), len(graphs)), np.inf)
     whole = np.inf
     for turn in range(repeats + 1):
-        for i, data in enumerate(graphs):
-            for side, function in enumerate(sides):
+        for side, function in enumerate(sides):
+            for i, data in enumerate(graphs):
                 seconds = _seconds(function, data)
                 if turn:  # the first loads compiled code
                     best[side, i] = min(best[side, i], seconds)
@@ -94,9 +95,9 @@ def measure(row: Row, graphs: Sequence[Data], repeats: int) -> list[str]:
 
 
 def _seconds(function: Callable[[Any], Any], argument: Any) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     function(argument)
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 if __name__ == "__main__":
