@@ -127,7 +127,7 @@ def _checked_rows(content: dict[str, Any]) -> Rows:
     rows = Rows(**content)
     for starts in rows:
         whole = isinstance(starts, list) and all(type(start) is int for start in starts)
-        if not whole or len(starts) != len(rows.graph) or starts[0] != 0 or starts != sorted(starts):
+        if not whole or not starts or len(starts) != len(rows.graph) or starts[0] != 0 or starts != sorted(starts):
             raise ValueError("its shards have no order")
     return rows
 

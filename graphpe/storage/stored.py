@@ -28,10 +28,6 @@ def wrong_columns(manifest: Manifest) -> str | None:
     columns, rows = manifest.columns, manifest.rows
     if not isinstance(manifest.digests, dict):
         return "it has no checksums"
-    for name, bounds in rows._asdict().items():
-        integers = isinstance(bounds, list) and all(type(each) is int for each in bounds)
-        if not integers or len(bounds) != len(rows.graph) or not bounds or bounds != sorted(bounds) or bounds[0] != 0:
-            return f"its shards do not follow each other ({name} rows)"
     found = {column.name: column for column in columns}
     needed = [NUM_NODES, NUM_EDGES, EDGE_INDEX, *([TEXT_SIZES, TEXT] if manifest.objects else [])]
     missing = next((name for name in needed if name not in found), None)

@@ -153,8 +153,7 @@ class AMG:
     def __post_init__(self) -> None:
         if not self.shift > 0:
             raise GraphPEValueError(f"shift must be positive, got {self.shift}")
-        if self.degree < 1:
-            raise GraphPEValueError(f"degree must be at least 1, got {self.degree}")
+        object.__setattr__(self, "degree", check_integer("degree", self.degree, least=1))
 
     def prepare(self, problem: Problem) -> Prepared:
         """Build the hierarchy.

@@ -220,5 +220,5 @@ def test_one_vector_without_extra_ones():
 
 
 def test_extra_is_checked():
-    with pytest.raises(GraphPEValueError, match="extra must not be negative, got -1"):
+    with pytest.raises(GraphPEValueError, match="extra must be from 0 on, got -1"):
         LOBPCG(extra=-1)

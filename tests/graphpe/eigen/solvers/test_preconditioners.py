@@ -113,9 +113,9 @@ def test_without_pyamg_the_error_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ChebyshevPolynomial(0), "degree must be at least 1, got 0"),
+        (lambda: ChebyshevPolynomial(0), "degree must be from 1 on, got 0"),
         (lambda: AMG(shift=0), "shift must be positive, got 0"),
-        (lambda: AMG(degree=0), "degree must be at least 1, got 0"),
+        (lambda: AMG(degree=0), "degree must be from 1 on, got 0"),
     ],
 )
 def test_parameters_are_checked(make, message):
