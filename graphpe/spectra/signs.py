@@ -67,12 +67,10 @@ def orient(
         factors = np.exp(2j * math.pi * draw) if vectors.is_complex() else np.where(draw < 0.5, 1.0, -1.0)
     host = vectors.numpy(force=True)
     factors = factors.astype(host.dtype, copy=False)
-    # (NumPy rounds complex products otherwise.)
-    out = (
-        host * factors
-        if num_graphs == 1 and not vectors.is_complex()
-        else _multiply(host, factors, batch.numpy(force=True))
-    )
+    if num_graphs == 1 and not vectors.is_complex():  # whose products NumPy rounds otherwise
+        out = host * factors
+    else:
+        out = _multiply(host, factors, batch.numpy(force=True))
     return torch.from_numpy(out).to(vectors.device)
 
 

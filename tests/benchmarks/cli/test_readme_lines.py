@@ -33,7 +33,6 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphpe.benchmarks.cli import grid
 from graphpe.benchmarks.cli.main import main
 from graphpe.benchmarks.expressivity.pairs import DATASETS
 from graphpe.benchmarks.tasks import PythonSource
@@ -190,7 +189,7 @@ def test_the_cells_of_a_grid_can_be_built(line: str, folder: Path, monkeypatch: 
     def stop(cells: list[object], **_: object) -> None:
         raise CellsBuilt(len(cells))
 
-    monkeypatch.setattr(grid, "run_cells", stop)
+    monkeypatch.setattr("graphpe.benchmarks.grid.engine.run_cells", stop)
     with pytest.raises(CellsBuilt, match=r"^9$"):
         main(smaller([*shlex.split(line)[1:], "--out", "cells"], folder))
 
