@@ -94,7 +94,7 @@ def test_extreme_weights(weights, kernel):
         (lambda: DiffusionPE(3, steps=0), GraphPEValueError, "steps must be from 1 to 4096, got 0"),
         (lambda: DiffusionPE(3, steps=1.0), GraphPETypeError, r"steps must be an integer, got 1\.0"),
         (lambda: DiffusionPE(3, gamma=0.6), GraphPEValueError, r"gamma must be above 0 and at most 0\.5, got 0\.6"),
-        (lambda: DiffusionPE(3, alpha=float("nan")), GraphPEValueError, "alpha must be above 0 and at most 1, got nan"),
+        (lambda: DiffusionPE(3, alpha=float("nan")), GraphPEValueError, "alpha must be finite, got nan"),
         (lambda: DiffusionPE(3, sign="flip"), GraphPEValueError, "sign must be one of"),
         (lambda: DiffusionPE(3, seed=-1), GraphPEValueError, "seed must be from 0"),
         (lambda: DiffusionPE(3, attr_name="y"), GraphPEValueError, "'y' is not a free name"),
