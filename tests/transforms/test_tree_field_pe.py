@@ -237,7 +237,7 @@ def test_functions_that_overflow() -> None:
         ({"random_fields": -1}, GraphPEValueError, "random_fields must not be negative"),
         ({"tree": "oak"}, GraphPEValueError, "tree must be one of 'minimum'"),
         ({"num_trees": 0}, GraphPEValueError, "num_trees must be from 1"),
-        ({"eigenvalues": -1}, GraphPEValueError, "eigenvalues must be from 1"),
+        ({"eigenvalues": -1}, GraphPEValueError, "eigenvalues must be from 0"),
         ({"eigenvalues": 1.0}, GraphPETypeError, "eigenvalues must be an integer"),
         ({"seed": -1}, GraphPEValueError, "seed must be from 0"),
         ({"weighted": 1}, GraphPETypeError, "weighted must be True or False"),

@@ -57,7 +57,15 @@ NEEDS = {
 EXTRAS = {"--engine ray": "ray", "clrs(": "clrs", "SmilesTable(": "rdkit"}
 """Modules of the extras that a line needs."""
 
-SLOW = ("graphpe encode", "graphpe show --data encoded", "graphpe grid", "graphpe report", "graphpe expressivity")
+SLOW = (
+    "graphpe warmup",
+    "graphpe bench",
+    "graphpe encode",
+    "graphpe show --data encoded",
+    "graphpe grid",
+    "graphpe report",
+    "graphpe expressivity",
+)
 """Lines that take more than some seconds even so: processes of their own, or a dozen encodings."""
 
 

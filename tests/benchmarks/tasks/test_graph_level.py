@@ -99,7 +99,7 @@ def test_ends_are_built_again_from_their_state(width: int) -> None:
     adapter = GraphAdapter((5, 3), (2,), 4, "binary")
     assert GraphAdapter.from_state(adapter.state()) == adapter
     assert adapter.head(width)(torch.randn(6, width)).shape == (6, 4)
-    batch = Data(x=torch.tensor([[4, 2]]), edge_attr=torch.tensor([[1]]))
+    batch = Data(x=torch.tensor([[4, 2]]), edge_index=torch.tensor([[0], [0]]), edge_attr=torch.tensor([[1]]))
     assert adapter.node_encoder(width)(batch).shape == (1, width)
     assert adapter.edge_encoder(width)(batch).shape == (1, width)  # type: ignore[misc]
     assert GraphAdapter((5,), (), 1, "squared").edge_encoder(width) is None

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.models.encoders import MLPEncoding
 
 
@@ -78,5 +78,5 @@ def test_errors() -> None:
         MLPEncoding("pe", 4, 6)(Data(pe=torch.zeros(2, 4, dtype=torch.cfloat)))
     with pytest.raises(GraphPEValueError, match="layers must be from 1 on, got 0"):
         MLPEncoding("pe", 4, 6, layers=0)
-    with pytest.raises(GraphPEValueError, match="batch_norm must be True or False"):
+    with pytest.raises(GraphPETypeError, match="batch_norm must be True or False"):
         MLPEncoding("pe", 4, 6, batch_norm=None)

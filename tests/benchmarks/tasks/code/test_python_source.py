@@ -13,7 +13,7 @@ from graphpe.benchmarks.tasks.code.dataflow.edge_types import EDGE_TYPES
 from graphpe.benchmarks.tasks.code.source import read
 from graphpe.benchmarks.tasks.code.source.edges import RELATIONS, add_inverse_edges
 from graphpe.benchmarks.tasks.code.source.parse import FIELD_NAMES
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 
 
 def load(root: Path, **options: object) -> CodeData:
@@ -156,7 +156,7 @@ def test_source_that_cannot_be_used(tree, files, message):
     ],
 )
 def test_bad_options(options, message):
-    with pytest.raises(GraphPEValueError, match=message):
+    with pytest.raises(GraphPEError, match=message):
         PythonSource(**options)
 
 

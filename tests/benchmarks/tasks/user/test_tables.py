@@ -17,7 +17,7 @@ TABLE = "name,y\na,1\nb,nan\n"
         ("a.csv", TABLE.encode()),
         ("a.csv", TABLE.encode("utf-8-sig")),
         ("a.csv", TABLE.replace("\n", "\r\n").encode()),
-        ("a.csv.gz", gzip.compress(TABLE.encode())),
+        ("a.csv.gz", gzip.compress(TABLE.encode(), mtime=0)),
         ("a.csv", TABLE.encode() + b"\n\n"),
         ("a.csv", TABLE.encode().replace(b"a,1", b'"a",1')),
     ],
