@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.models import relational_transformer
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.batches.nodes import node_to_graph
@@ -371,7 +371,7 @@ def test_errors_say_what_to_do(make_batch) -> None:
         ({"pair_output": 1}, "pair_output must be True or False"),
         ({"checkpoint": None}, "checkpoint must be True or False"),
     ):
-        with pytest.raises(GraphPEValueError, match=message):
+        with pytest.raises(GraphPEError, match=message):
             build(**options)
     with pytest.raises(GraphPEValueError, match="give pair_output=True"):
         build().vectors(make_batch([3]))

@@ -57,14 +57,9 @@ NEEDS = {
 EXTRAS = {"--engine ray": "ray", "clrs(": "clrs", "SmilesTable(": "rdkit"}
 """Modules of the extras that a line needs."""
 
-SLOW = (
-    "graphpe warmup",
-    "graphpe bench",
-    "graphpe encode",
-    "graphpe show --data encoded",
-    "graphpe grid",
-    "graphpe report",
-    "graphpe expressivity",
+SLOW = tuple(
+    f"graphpe {command}"
+    for command in ("warmup", "bench", "encode", "show --data encoded", "grid", "report", "expressivity")
 )
 """Lines that take more than some seconds even so: processes of their own, or a dozen encodings."""
 

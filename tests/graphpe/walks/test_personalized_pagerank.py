@@ -122,7 +122,7 @@ def test_one_solve_for_all_who_ask():
 def test_errors():
     graphs = PackedGraphs.from_data(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2))
     for wrong in (0, 1.5, -0.1, math.nan, math.inf):
-        with pytest.raises(GraphPEValueError, match="alpha must be (a probability above 0 and at most 1|finite)"):
+        with pytest.raises(GraphPEValueError, match=r"alpha must be (a probability above 0 and at most 1|finite)"):
             personalized_pagerank(graphs, wrong)
     for wrong in ("0.1", None, True):
         with pytest.raises(GraphPETypeError, match="alpha must be a number"):
