@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
 # Numbers in the arrays of a call up to which Python runs it, and of all calls of a function that Python runs in one
@@ -79,9 +80,18 @@ class Loop(CPUDispatcher):
         types = tuple(self.typeof_pyval(each) for each in arguments)
         if types in self.overloads:
             return True
-        if types not in self._missing and self._cache.load_overload(types, self.targetctx) is None:
-            self._missing.add(types)
-        return types not in self._missing
+        if types in self._missing:
+            return False
+        with global_compiler_lock:
+            found = self._cache.load_overload(types, self.targetctx)
+            if found is None:
+                self._missing.add(types)
+                return False
+            # Kept, as `compile` does: code that is read once more would share its constants with what was let go of.
+            self.targetctx.insert_user_function(found.entry_point, found.fndesc, [found.library])
+            self.add_overload(found)
+            self._cache_hits[types] += 1
+        return True
 
 
 def compiled(function: Function) -> Function:

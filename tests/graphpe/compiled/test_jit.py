@@ -81,6 +81,9 @@ def test_what_is_on_disk_is_used(tmp_path: Any, monkeypatch: pytest.MonkeyPatch)
     again(np.ones(3))
     assert len(again.overloads) == 1
     assert sum(again.stats.cache_hits.values()) == 1
+    third = compiled.compiled(double)
+    assert third.is_compiled((np.ones(3),))
+    assert len(third.overloads) == 1, "what was read is kept: read twice, it shares what was let go of"
     again(np.ones(3, np.float32))
     assert len(again.overloads) == 1, "there is nothing on disk for float32"
 
