@@ -77,7 +77,7 @@ def inline_commands(program: str) -> list[str]:
     return sorted(set(re.findall(rf"`({program} [^`]+)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL))))
 
 
-COMMANDS = [line for line in dict.fromkeys([*bash_lines(), *inline_commands("graphpe")]) if line != "pytest"]
+COMMANDS = [line for line in dict.fromkeys([*bash_lines(), *inline_commands("graphpe")]) if line.split()[0] != "pytest"]
 
 
 @pytest.fixture(scope="module")
