@@ -49,6 +49,7 @@ class Loop(CPUDispatcher):
 
     in_python = True
     _cache: Any
+    _cache_hits: Any
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
