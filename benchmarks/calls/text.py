@@ -26,7 +26,8 @@ PUBLISHED = "published"
 _NAME_AND_ARGUMENTS = re.compile(r"\s*([A-Za-z][\w-]*)\s*(\(.*\))?\s*", re.DOTALL)
 
 
-_LARGEST = 2**63 - 1  # that arrays and generators of random numbers take
+LARGEST = 2**63 - 1
+"""The largest whole number that arrays and generators of random numbers take."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def parse_call(text: str) -> Call:
             f"cannot read the arguments of {text!r}: they must be literals, such as (k=8, sign='none')"
         ) from None
     for value in (*args, *kwargs.values()):
-        if isinstance(value, int) and abs(value) > _LARGEST:
-            raise GraphPEValueError(f"{name} has the argument {value}; it must be at most {_LARGEST}")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise GraphPEValueError(f"{name} has the argument {value}; it must be at most {LARGEST}")
     return Call(name, args, kwargs)
 
 

@@ -10,11 +10,9 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from graphpe.benchmarks.calls.text import LARGEST
 from graphpe.benchmarks.console.config_file import check_config_files
 from graphpe.errors import GraphPEError
-
-LARGEST = 2**63 - 1
-"""The largest whole number that arrays and generators of random numbers take."""
 
 
 class UsageError(GraphPEError):

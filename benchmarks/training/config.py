@@ -6,12 +6,12 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from graphpe.benchmarks.calls.text import LARGEST
 from graphpe.errors import GraphPEValueError
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 
-_LARGEST = 2**63 - 1  # that arrays and generators of random numbers take
 _MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
 """More than any machine has; the system cannot start so many threads or processes."""
 
@@ -90,7 +90,7 @@ class TrainConfig:
             if each.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise GraphPEValueError(f"{each.name} is {value!r}; it must be a number")
             if each.type == "int":
-                most = _MOST.get(each.name, _LARGEST)
+                most = _MOST.get(each.name, LARGEST)
                 self._check(each.name, value <= most, f"at most {most}")
         for name in ("epochs", "batch_size", "devices", "nodes", "threads"):
             self._check(name, getattr(self, name) >= 1, "at least 1")

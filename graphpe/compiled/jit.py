@@ -67,12 +67,12 @@ class Loop(CPUDispatcher):
         """What numba calls for arguments of new types; returns what is to be called with them."""
         if self.in_python and _interpreting.depth:
             return self.py_func
-        if self.in_python and not _everything and not self.is_compiled(arguments):
-            work = self.measure(*arguments)
-            self.work += work
-            if work <= _SMALL and self.work <= _OFTEN:
-                return partial(_interpret, self.py_func)
         if not self.is_compiled(arguments):
+            if self.in_python and not _everything:
+                work = self.measure(*arguments)
+                self.work += work
+                if work <= _SMALL and self.work <= _OFTEN:
+                    return partial(_interpret, self.py_func)
             _tell()
         return super()._compile_for_args(*arguments)  # type: ignore[misc]
 
