@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from graphpe.compiled.jit import is_ready
 from graphpe.eigen.batched.eigh import KnownModes, Solved
-from graphpe.eigen.lowest import all_eigenpairs, lowest_eigenpairs
+from graphpe.eigen.batched.eight_at_once import WORTH_COMPILING
+from graphpe.eigen.lowest import SPARSE_FROM, all_eigenpairs, lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -25,6 +27,7 @@ from graphpe.structure.adjacency import (
     Ints,
     Structure,
     adjacency,
+    edge_arrays,
     reverse_adjacency,
     structure,
 )
@@ -116,12 +119,27 @@ def nonzero_eigenpairs(plan: Plan, k: int, normalization: Literal["comb", "sym"]
 
     Where the plan expects the full spectrum, they are taken from it.
     """
+    served = spectrum_serves(plan, normalization)
+    if not served and not plan.has(symmetrised) and (solved := _of_one_graph(plan.graphs, k, normalization)):
+        return solved
     pairs, degree, _, ptr, batch = plan.once(symmetrised)
     modes = plan.once(zero_modes, normalization)
-    if spectrum_serves(plan, normalization):
+    if served:
         return _lowest(plan.once(full_spectrum, normalization), k, modes.count, ptr, batch)
     entries = laplacian_entries(pairs, degree, normalization)
     return lowest_eigenpairs(entries, ptr, k, modes, device=plan.graphs.device)
+
+
+def _of_one_graph(graphs: PackedGraphs, k: int, normalization: Literal["comb", "sym"]) -> Solved | None:
+    """`nonzero_eigenpairs` of one small graph in one compiled call; None for other graphs, and until it is compiled."""
+    size = graphs.num_nodes
+    if graphs.num_graphs != 1 or not 0 < size < SPARSE_FROM or graphs.device.type != "cpu":
+        return None
+    arguments = *edge_arrays(graphs), size, k, normalization == "comb"
+    if not is_ready(laplacian_loops.eigenpairs_of_edges, size**2, WORTH_COMPILING, *arguments):
+        return None
+    vectors, values, found = laplacian_loops.eigenpairs_of_edges(*arguments)
+    return None if found < 0 else Solved(vectors, values, (np.arange(k) < found)[None])
 
 
 def laplacian_eigenpairs(

@@ -1,13 +1,17 @@
-"""The loops of Laplacian eigenpairs, compiled: few calls, since on a small graph a call takes as long as its loops."""
+"""The loops of Laplacian eigenpairs, compiled; of one small graph all of them in one call.
+
+On a graph of some tens of nodes a call from Python takes as long as the loops in it.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from graphpe.compiled.jit import compiled
-from graphpe.structure.adjacency import Floats, Ints
+from graphpe.compiled.jit import compiled, machine_code
+from graphpe.eigen.batched.eight_at_once import solve_groups, verify
+from graphpe.structure.adjacency import Floats, Ints, structure_of
 from graphpe.structure.components import label_components
-from graphpe.structure.laplacian import pair_up_entries
+from graphpe.structure.laplacian import normalised, pair_up_entries
 
 
 @compiled
@@ -47,3 +51,40 @@ def zero_modes(
     for b in range(num_graphs):
         top[b] = 1.5 * top[b] if top[b] > 0 else 1.0
     return square, count, top
+
+
+@machine_code
+def eigenpairs_of_edges(
+    edges: Ints, value: Floats, weighted: bool, size: int, k: int, comb: bool
+) -> tuple[Floats, Floats, int]:
+    """The k lowest eigenpairs of one small graph, zero modes left out.
+
+    The steps are those that many graphs take, and so are the results, bit for bit.
+
+    Returns:
+        Vectors `[n, k]`, values `[1, k]`, and how many of them there are; -1 where they are not good enough.
+    """
+    ptr, zero = np.array([0, size]), np.zeros(1, np.int64)
+    indptr, indices, weight, back_ptr, back_indices, back_weight, _ = structure_of(edges, value, weighted, size)
+    row, col, entry, _, degree, label, first, batch = symmetrise(
+        indptr, indices, weight, back_ptr, back_indices, back_weight, ptr
+    )
+    if comb:
+        entry, diagonal = -entry, degree
+    else:
+        entry, diagonal = normalised(row, col, entry, degree, True)
+    mode, count, shift = zero_modes(degree, label, first, batch, 1, comb)
+    found = np.minimum(size - count, k)
+    vectors, values = np.zeros((size, k)), np.zeros((1, k))
+    if found[0] <= 0:
+        return vectors, values, 0
+    entry_ptr, stride = np.array([0, len(row)]), np.array([k])
+    solve_groups(
+        row, col, entry.reshape(-1, 1), diagonal.reshape(-1, 1), entry_ptr, ptr, mode.reshape(-1, 1), label, shift,
+        zero, found, zero, stride, zero, vectors.reshape(-1, 1), values.reshape(-1, 1),
+    )  # fmt: skip
+    good = verify(
+        row, col, entry, diagonal, entry_ptr, ptr,
+        zero, found, zero, stride, zero, vectors.reshape(-1), values.reshape(-1),
+    )  # fmt: skip
+    return vectors, values, found[0] if good[0] else -1
