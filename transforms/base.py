@@ -325,7 +325,10 @@ def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
 
 def _read_keys(available: Any, readers: Sequence[Encoding], level: Literal["node", "edge"]) -> list[str]:
     """The values of nodes or edges that encodings read, each once."""
-    reader_of = {key: reader for reader in readers for key in getattr(reader, f"{level}_keys")}
+    reader_of: dict[str, Encoding] = {}
+    for reader in readers:
+        for key in reader.node_keys if level == "node" else reader.edge_keys:
+            reader_of[key] = reader
     for key, reader in reader_of.items():
         if key not in available:
             raise GraphPEValueError(f"{reader} reads the {level} value {key!r}, which the graph does not have")
@@ -335,7 +338,11 @@ def _read_keys(available: Any, readers: Sequence[Encoding], level: Literal["node
 def _read_one(data: Data, content: Mapping[str, Any], reader: Encoding) -> PackedGraphs:
     """One graph, of which nothing but edges and weights has to be looked at: a fifth of the time of `from_data`."""
     edge_index, edge_weight = content["edge_index"], content.get("edge_weight")
-    num_nodes = content["num_nodes"] if "num_nodes" in content else data.num_nodes
+    x = content.get("x")
+    if "num_nodes" in content:
+        num_nodes = content["num_nodes"]
+    else:  # PyG looks through all values for what `x` tells
+        num_nodes = len(x) if isinstance(x, Tensor) and x.dim() else data.num_nodes
     if num_nodes is None:
         raise GraphPEValueError(f"{reader} has to know how many nodes the graph has: set data.num_nodes")
     check_num_nodes(num_nodes)
