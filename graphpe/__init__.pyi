@@ -1,3 +1,5 @@
+from graphpe.benchmarks.runs.run import Run as Run
+from graphpe.benchmarks.runs.run import load_run as load_run
 from graphpe.benchmarks.warmup import warmup as warmup
 from graphpe.drawing.plotting import plot_encoding as plot_encoding
 from graphpe.eigen.eigsh import eigsh as eigsh

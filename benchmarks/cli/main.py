@@ -13,7 +13,8 @@ from graphpe.errors import GraphPEError
 
 COMMANDS = {
     "train": "train a model on a task",
-    "predict": "name the functions of Python files with a trained model",
+    "predict": "predict with a trained model: molecules, graphs, the names of functions",
+    "runs": "list trained runs, sort them, compare some",
     "encode": "encode a dataset once, onto disk",
     "expressivity": "count the pairs of graphs that encodings tell apart",
     "show": "draw an encoding on its graph",

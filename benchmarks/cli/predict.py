@@ -2,54 +2,91 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
-from graphpe.benchmarks.training.run_folder import RunFolder
+
+_SHOWN = 100
 
 
 def add_predict(parser: CommandParser) -> None:
     """Add the options of `graphpe predict`."""
     parser.epilog = """
 examples:
-  graphpe predict script.py                               the newest run in runs/
-  graphpe predict src/ --run runs/python-source-001
+  graphpe predict script.py src/                              names for functions: the newest run on Python source
+  graphpe predict new_molecules.csv --out predictions.csv     a table with a column of SMILES, targets or not
+  graphpe predict graphs.pt --run runs/data-file-001          graphs that PyG saved
+  graphpe predict folder/ --run runs/edge-list-folder-001     a folder of edge lists
 """
-    parser.add_argument("paths", nargs="+", type=str, help="Python files or folders of them")
-    parser.add_argument("--run", type=str, default=None, help="run folder (default: the newest run in runs/)")
-    parser.add_argument("--batch_size", type=int, default=64, help="functions predicted at once")
+    parser.add_argument("paths", nargs="+", type=str, help="what the run's task reads: files, or folders of them")
+    parser.add_argument(
+        "--run", type=str, default=None, help="run folder (default: the newest run in runs/ that fits the files)"
+    )
+    parser.add_argument(
+        "--out", type=str, default=None, help="file for all predictions: .csv, .csv.gz, .tsv, .jsonl or .parquet"
+    )
+    parser.add_argument("--batch_size", type=int, default=64, help="graphs predicted at once")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read files; 0: one a core")
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
 
 
 def run_predict(parser: CommandParser, arguments: Sequence[str]) -> int:
-    """Print every function's own name beside the predicted one."""
+    """Predict, print the beginning of the table, and write all of it where asked."""
     values = parser.values(arguments)
-    # Imported here, so that `--help` is quick: torch and PyG take seconds.
-    from graphpe.benchmarks.tasks.code.predict import name_functions
-
     if values["batch_size"] < 1:
         raise UsageError(f"batch_size is {values['batch_size']}; it must be at least 1")
+    if values["workers"] < 0:
+        raise UsageError(f"workers is {values['workers']}; it must be 0 or more")
+    # Imported here, so that `--help` is quick: torch and PyG take seconds.
+    from graphpe.benchmarks.runs.frame_file import check_table_path, write_frame
+    from graphpe.benchmarks.runs.inputs import read_inputs
+    from graphpe.benchmarks.runs.newest import newest_run
+    from graphpe.benchmarks.runs.run import load_run
+
+    out = expanded(values["out"])
+    if out is not None:
+        check_table_path(out)
+    paths = [path for text in values["paths"] if (path := expanded(text)) is not None]
     named = expanded(values["run"])
-    run = RunFolder.latest() if named is None else RunFolder.open(named)
-    paths = [Path(path).expanduser() for path in values["paths"]]
-    functions, notes = name_functions(run, paths, batch_size=values["batch_size"])
+    run = newest_run(paths) if named is None else load_run(named)
+    progress = not values["json"]
+    inputs = read_inputs(run.task, run.adapter, paths, workers=values["workers"], progress=progress)
+    frame = run.predict_inputs(inputs, batch_size=values["batch_size"], progress=progress)
+    if out is not None:
+        write_frame(frame, out)
     if values["json"]:
-        for function in functions:
-            print(json.dumps({"function": function.where, "name": function.name, "predicted": function.predicted}))
+        print(frame.to_json(orient="records", lines=True, force_ascii=False).strip())
         return 0
-    for note in notes:
+    if named is None:
+        print(f"run {run.folder.path}")
+    for note in inputs.notes:
         print(note)
-    print("\n".join(_table([(each.where, each.name, each.predicted) for each in functions])))
+    print("\n".join(_table(frame)))
+    for row, reason in list(inputs.errors.items())[:10]:
+        print(f"not read: row {row}: {reason}")
+    if inputs.errors:
+        print(f"{len(inputs.errors)} of {len(inputs.errors) + len(inputs.positions)} rows could not be read")
+    if out is not None:
+        print(f"{len(frame):,} rows in {out}")
     return 0
 
 
-def _table(functions: Sequence[tuple[str, str, Sequence[tuple[str, float]]]]) -> list[str]:
-    where_width = min(max(len(where) for where, _, _ in functions), 60)
-    name_width = min(max(len(name) for _, name, _ in functions), 30)
-    lines = [f"{'function':<{where_width}}  {'name':<{name_width}}  predicted (probability)"]
-    for where, name, predicted in functions:
-        guess = " ".join(f"{token} ({probability:.2f})" for token, probability in predicted)
-        lines.append(f"{where:<{where_width}}  {name:<{name_width}}  {guess or '(nothing)'}")
-    return lines
+def _table(frame: Any) -> list[str]:
+    """The first rows, cells shortened."""
+    shown = frame.head(_SHOWN)
+    columns = [[str(name), *map(_cell, shown[name].tolist())] for name in shown]
+    widths = [max(map(len, cells)) for cells in columns]
+    rows = zip(*columns, strict=True)
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    left = len(frame) - len(shown)
+    return [*lines, f"... and {left:,} more rows: --out predictions.csv writes them all"] if left else lines
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    if isinstance(value, list):
+        return " ".join(f"{each:.2f}" for each in value)
+    text = "" if value is None else str(value)
+    return text if len(text) <= 60 else f"...{text[-57:]}"  # the end of a path says more than its beginning

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
 
@@ -38,6 +38,9 @@ class GraphAdapter(TaskAdapter):
         scale: What the targets are divided by after that; empty for nothing.
         target_names: Names of the targets; empty where they have none.
         class_names: Words of the classes; empty where they have none.
+        node_columns: Where features of nodes were columns of cells: their names, and the words of each or None for
+            numbers.
+        edge_columns: The same for features of edges.
     """
 
     node_categories: tuple[int, ...]
@@ -50,6 +53,8 @@ class GraphAdapter(TaskAdapter):
     scale: tuple[float, ...] = ()
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    node_columns: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
+    edge_columns: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
 
     def state(self) -> dict[str, Any]:
         return {
@@ -63,6 +68,8 @@ class GraphAdapter(TaskAdapter):
             "scale": list(self.scale),
             "target_names": list(self.target_names),
             "class_names": list(self.class_names),
+            "node_columns": [[name, words and list(words)] for name, words in self.node_columns],
+            "edge_columns": [[name, words and list(words)] for name, words in self.edge_columns],
         }
 
     @classmethod
@@ -84,6 +91,7 @@ class GraphAdapter(TaskAdapter):
                 tuple(float(value) for value in state.get("scale", ())),
                 tuple(str(name) for name in state.get("target_names", ())),
                 tuple(str(name) for name in state.get("class_names", ())),
+                *(_columns(state.get(name, ())) for name in ("node_columns", "edge_columns")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise GraphPEValueError(f"expected the adapter of a graph-level task, but {error} is wrong") from None
@@ -142,6 +150,74 @@ class GraphAdapter(TaskAdapter):
         if self.scale:
             output = output * output.new_tensor(self.scale) + output.new_tensor(self.shift)
         return output
+
+    def columns(self, predictions: Tensor, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """Numbers as `predicted_<target>`, of answers `probability_<target>`, of classes word and probabilities.
+
+        A target without a name is `y`, or `y_0`, `y_1` and so on; a class without a word is its number.
+        """
+        predictions = predictions.double()
+        names = self._shown_names()
+        if self.loss_name in ("classes", "balanced"):
+            words, (target,) = self._words(), names
+            guess = [words[number] for number in predictions.argmax(1).tolist()]
+            chances = predictions.softmax(1).unbind(1)
+            return {f"predicted_{target}": guess} | {
+                f"probability_{word}": chance.tolist() for word, chance in zip(words, chances, strict=True)
+            }
+        if self.loss_name == "binary":
+            of_yes = predictions.sigmoid().unbind(1)
+            return {f"probability_{name}": column.tolist() for name, column in zip(names, of_yes, strict=True)}
+        return {f"predicted_{name}": column.tolist() for name, column in zip(names, predictions.unbind(1), strict=True)}
+
+    def target_columns(self, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """`target_<target>`: numbers, answers, or words of classes; None where one is not known."""
+        y = (graphs.node if self.level == "node" else graphs.graph).get("y")
+        if y is None:
+            return {}
+        found: dict[str, Sequence[Any]] = {}
+        for name, column in zip(self._shown_names(), y.reshape(len(y), -1).unbind(1), strict=False):
+            if self.loss_name in ("classes", "balanced"):
+                words = self._words()
+                cells: list[Any] = [
+                    words[int(number)] if 0 <= number < len(words) else None for number in column.tolist()
+                ]
+            else:
+                cells = [None if number != number else number for number in column.tolist()]
+            found[f"target_{name}"] = cells
+        return found
+
+    def _shown_names(self) -> tuple[str, ...]:
+        """Names of targets: `class` for a class without one, `y`, or `y_0`, `y_1`, ... for others."""
+        count = 1 if self.loss_name in ("classes", "balanced") else self.targets
+        if len(self.target_names) == count:
+            return self.target_names
+        if self.loss_name in ("classes", "balanced"):
+            return ("class",)
+        return ("y",) if count == 1 else tuple(f"y_{number}" for number in range(count))
+
+    def _words(self) -> tuple[str, ...]:
+        return self.class_names or tuple(map(str, range(self.targets)))
+
+    def check_inputs(self, graphs: PackedGraphs) -> tuple[PackedGraphs, dict[int, str]]:
+        """The graphs with `x` and `edge_attr` as the model was trained on them.
+
+        Raises:
+            GraphPEValueError: They have other columns, or numbers for categories.
+        """
+        errors: dict[int, str] = {}
+        x, wrong = _features("x", graphs.node.get("x"), graphs.num_nodes, self.node_categories, self.node_channels)
+        _note(errors, wrong, graphs.batch, "x", self.node_categories)
+        edges: dict[str, Tensor] = {}
+        if self.edge_categories or self.edge_channels:
+            edges["edge_attr"], wrong = _features(
+                "edge_attr", graphs.edge.get("edge_attr"), graphs.num_edges, self.edge_categories, self.edge_channels
+            )
+            owner = torch.arange(len(graphs)).repeat_interleave(graphs.edge_sizes)
+            _note(errors, wrong, owner, "edge_attr", self.edge_categories)
+        empty = (graphs.sizes == 0).nonzero().flatten().tolist()
+        errors |= dict.fromkeys(empty, "it has no nodes")
+        return graphs.structure().with_values(node={"x": x}, edge=edges), errors
 
 
 @dataclass
@@ -208,6 +284,40 @@ class AbsoluteErrors(GraphTargets):
 
     def _constant(self, target: Tensor) -> Tensor:
         return target.median(0).values
+
+
+def _columns(state: Sequence[Any]) -> tuple[tuple[str, tuple[str, ...] | None], ...]:
+    return tuple((str(name), words and tuple(map(str, words))) for name, words in state)
+
+
+def _features(
+    name: str, values: Tensor | None, rows: int, sizes: tuple[int, ...], channels: int
+) -> tuple[Tensor, Tensor | None]:
+    """Values as an input encoder takes them, and which rows of them no encoder takes.
+
+    Raises:
+        GraphPEValueError: They are missing, or of another kind or another number of columns.
+    """
+    expected = f"{channels} columns of numbers" if channels else f"{len(sizes)} columns of categories"
+    if values is None:
+        if sizes == (1,):  # what stands for no features
+            return torch.zeros(rows, 1, dtype=torch.long), None
+        raise GraphPEValueError(f"the graphs have no {name}; the model was trained with {expected}")
+    values = values.reshape(len(values), -1)
+    real = values.is_floating_point()
+    if values.shape[1] != (channels or len(sizes)) or (real and not channels):
+        of = "numbers" if real else "whole numbers"
+        raise GraphPEValueError(f"{name} has {values.shape[1]} columns of {of}; the model was trained with {expected}")
+    if channels:
+        return values.float(), (~values.float().isfinite()).any(1)
+    wrong = ((values < 0) | (values >= torch.tensor(sizes))).any(1)
+    return values.long(), wrong
+
+
+def _note(errors: dict[int, str], wrong: Tensor | None, owner: Tensor, name: str, sizes: tuple[int, ...]) -> None:
+    if wrong is not None:
+        what = "a category that was not there in training" if sizes else "a number that is not finite"
+        errors |= dict.fromkeys(owner[wrong].unique().tolist(), f"its {name} holds {what}")
 
 
 def categories(values: Tensor, name: str, sizes: tuple[int, ...]) -> Tensor:

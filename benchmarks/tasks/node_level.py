@@ -13,12 +13,18 @@ from torch_geometric.data import Batch
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
+from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 
 
 @dataclass(frozen=True)
 class NodeAdapter(GraphAdapter):
     """Adapter for an answer a node: targets `batch.y` `[N, 1]`, outputs `[N, targets]`; models have no readout."""
+
+    @property
+    def level(self) -> Level:
+        """What `columns` has a row for: nodes."""
+        return "node"
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
         """As many as a graph has nodes."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.node_level import check_node_outputs
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
+from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.batches.nodes import node_to_graph
 
@@ -40,6 +42,23 @@ class PairAdapter(GraphAdapter):
     `loss_name` is `binary` (an answer, 0 or 1) or `squared` (a distance, at least 0). Outputs are parts of scores
     `[N, 2 HIDDEN + 2]`; the model reads no edges, so that encodings are all it knows of the graph.
     """
+
+    @property
+    def level(self) -> Level:
+        """What `columns` has a row for: ordered pairs of nodes."""
+        return "pair"
+
+    def columns(self, predictions: Tensor, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """`probability`, or `predicted_distance`, of every ordered pair of nodes."""
+        scores = graph_pair_scores(predictions, graphs).double()
+        if self.loss_name == "binary":
+            return {"probability": scores.sigmoid().tolist()}
+        return {"predicted_distance": functional.softplus(scores).tolist()}
+
+    def target_columns(self, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """`target`: the answer, or the distance; None for pairs that do not count."""
+        y = graphs.pair.get("y")
+        return {} if y is None else {"target": [None if value < 0 else value for value in y.flatten().tolist()]}
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
         """As many as a graph has nodes: parts of scores."""
@@ -90,6 +109,17 @@ def pair_scores(parts: Tensor, ptr: Tensor, num_pairs: int) -> Tensor:
     return score + more[tail, 0] + more[head, 1]
 
 
+def graph_pair_scores(parts: Tensor, graphs: PackedGraphs) -> Tensor:
+    """`pair_scores` of many graphs, some at a time: `[sum n_b^2]`."""
+    scores = []
+    many = max(1, _CHUNK_PAIRS // max(graphs.max_size**2, 1))
+    for start in range(0, len(graphs), many):
+        some = graphs.ptr[start : start + many + 1]
+        pairs = graphs.pair_ptr[start : start + many + 1]
+        scores.append(pair_scores(parts[some[0] : some[-1]].float(), some - some[0], int(pairs[-1] - pairs[0])))
+    return torch.cat(scores) if scores else torch.zeros(0)
+
+
 @dataclass
 class PairTargets(TaskData):
     """Graphs with a target of each ordered pair, `y [sum n_b^2, 1]` in `graphs.pair`, negative where it does not count.
@@ -109,14 +139,7 @@ class PairTargets(TaskData):
                 f"predictions must be {[graphs.num_nodes, 2 * HIDDEN + 2]}, one row a node, got "
                 f"{list(predictions.shape)}"
             )
-        scores = []
-        many = max(1, _CHUNK_PAIRS // max(graphs.max_size**2, 1))
-        for start in range(0, len(graphs), many):
-            some = graphs.ptr[start : start + many + 1]
-            pairs = graphs.pair_ptr[start : start + many + 1]
-            parts = predictions[some[0] : some[-1]].float()
-            scores.append(pair_scores(parts, some - some[0], int(pairs[-1] - pairs[0])))
-        return self._evaluate_scores(torch.cat(scores) if scores else torch.zeros(0), graphs)
+        return self._evaluate_scores(graph_pair_scores(predictions, graphs), graphs)
 
     def _evaluate_scores(self, scores: Tensor, graphs: PackedGraphs) -> float:
         target = graphs.pair["y"].flatten()

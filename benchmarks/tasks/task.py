@@ -8,7 +8,7 @@ It is rebuilt from a JSON-able state, so that a run folder is enough to predict.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 
 
@@ -26,10 +27,17 @@ class TaskAdapter(ABC):
     Attributes:
         target_names: Names of the targets; empty where they have none.
         class_names: Words of the classes of one target, by class id; empty where they have none.
+        keys: The values of nodes and edges that it reads of a graph.
     """
 
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    keys: ClassVar[tuple[str, ...]] = ("x", "edge_attr")
+
+    @property
+    def level(self) -> Level:
+        """What `columns` has a row for."""
+        return "graph"
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -70,6 +78,41 @@ class TaskAdapter(ABC):
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
         """Rows of `predict` for each of `graphs`, `[B]`: 1, unless a task asks about nodes."""
         return torch.ones(graphs.num_graphs, dtype=torch.long)
+
+    def check_inputs(self, graphs: PackedGraphs) -> tuple[PackedGraphs, dict[int, str]]:
+        """Graphs that somebody wants predictions for, with what is read of them and nothing else.
+
+        Returns:
+            The graphs, and what is wrong with those that the model cannot take, by number.
+
+        Raises:
+            GraphPEValueError: They are not of this task at all.
+        """
+        return graphs, {}
+
+    def columns(self, predictions: Tensor, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """Predictions for people: columns of a table by name, with a row for each graph, node or pair (`level`).
+
+        Args:
+            predictions: As `predict_batch` gives them, the graphs in order.
+            graphs: The graphs.
+        """
+        flat = predictions.flatten(1).unbind(1) if predictions.dim() > 1 else [predictions]
+        names = ["prediction"] if len(flat) == 1 else [f"prediction_{number}" for number in range(len(flat))]
+        return {name: column.tolist() for name, column in zip(names, flat, strict=True)}
+
+    def target_columns(self, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """What was to be predicted, in columns as those of `columns`; nothing where the graphs do not hold it."""
+        held = {"graph": graphs.graph, "node": graphs.node, "pair": graphs.pair}.get(self.level, {})
+        if "y" not in held:
+            return {}
+        flat = held["y"].reshape(len(held["y"]), -1).unbind(1)
+        names = ["target"] if len(flat) == 1 else [f"target_{number}" for number in range(len(flat))]
+        return {name: column.tolist() for name, column in zip(names, flat, strict=True)}
+
+    def describe(self, output: Any, batch: Batch, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """`columns` from the output of a model, which may tell more than `predict_batch` keeps."""
+        return self.columns(self.predict_batch(output, batch).cpu(), graphs)
 
 
 @dataclass

@@ -26,6 +26,7 @@ from graphpe.benchmarks.calls.build import (
 )
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
+from graphpe.benchmarks.runs.table import part_frame
 from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
@@ -229,10 +230,13 @@ def _train_in(
     training.fit()
 
     training.load_best()
-    test = training.evaluate("test")
+    predictions, loss = training.predict("test")
+    test = training.score(predictions, loss, "test")
     seconds = {"read": loaded - started, "encode": encode_seconds}
     summary = summarise(training, test=test, parameters=parameters, seconds=seconds)
     if fabric.is_global_zero:
+        indices = data.split["test"]
+        run.write_test_predictions(part_frame(data.adapter, predictions, data.graphs.select(indices), indices))
         run.write_summary(summary)
     return summary
 

@@ -259,20 +259,27 @@ class Training:
 
     def evaluate(self, part: str) -> Evaluation:
         """The current weights on a part of the split."""
-        indices = self.data.split[part]
-        predictions, loss = collect_predictions(
+        return self.score(*self.predict(part), part)
+
+    def predict(self, part: str) -> tuple[torch.Tensor, float]:
+        """What the current weights predict for a part of the split, and the mean loss."""
+        return collect_predictions(
             self.fabric,
             self.model,
             self.data.adapter,
             self.graphs,
             self.transform,
-            indices,
+            self.data.split[part],
             batch_size=2 * self.config.batch_size,
             max_nodes=self.config.max_nodes or None,
             max_pairs=self.config.max_pairs or None,
             label=part,
             progress=self.progress,
         )
+
+    def score(self, predictions: torch.Tensor, loss: float, part: str) -> Evaluation:
+        """The metrics of what was predicted for a part of the split."""
+        indices = self.data.split[part]
         return agree(self.fabric, lambda: self._score(predictions, indices, loss))
 
     def _score(self, predictions: torch.Tensor, indices: torch.Tensor, loss: float) -> Evaluation:

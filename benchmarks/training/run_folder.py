@@ -6,6 +6,7 @@ metrics.jsonl   one line an epoch
 last.pt         the newest state, to resume from
 best.pt         the weights of the best validation epoch
 summary.json    the result, once the run has finished
+test_predictions.csv    of the best weights, beside what was to be predicted (.csv.gz where it is large)
 
 The first two and the last carry a checksum of what they say; checkpoints have one of their own, and hold the options.
 One process works in a folder at a time: it holds its lock.
@@ -24,11 +25,13 @@ from typing import Any
 
 import yaml
 
+from graphpe.benchmarks.runs.frame_file import write_frame
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.atomic import write_atomically
 from graphpe.files.locking import locked
 
+_MANY_CELLS = 1_000_000
 _PROBE = ".writable"
 _CHECKSUM = "# checksum "
 _NUMBERS = ("valid", "test", "constant_valid", "constant_test")
@@ -97,18 +100,10 @@ class RunFolder:
         return run
 
     @classmethod
-    def latest(cls, parent: Path = Path("runs")) -> RunFolder:
-        """The run below `parent` whose best checkpoint is newest.
-
-        Raises:
-            GraphPEValueError: If there is none.
-        """
+    def trained(cls, parent: Path = Path("runs")) -> list[RunFolder]:
+        """The runs below `parent` that have weights, the newest first."""
         best = [path for path in parent.glob("*/best.pt") if (path.parent / "config.yaml").is_file()]
-        if not best:
-            raise GraphPEValueError(
-                f"no trained run in {parent.resolve()}: train one with `graphpe train`, or name one with --run"
-            )
-        return cls(max(best, key=lambda path: path.stat().st_mtime).parent)
+        return [cls(path.parent) for path in sorted(best, key=lambda path: path.stat().st_mtime, reverse=True)]
 
     @property
     def config_file(self) -> Path:
@@ -210,9 +205,28 @@ class RunFolder:
         """Save the record of every epoch. Rewritten whole, so that a resumed run holds no epoch twice."""
         self._write("metrics.jsonl", "".join(json.dumps(_finite(record)) + "\n" for record in history))
 
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The record of every epoch so far; empty before the first.
+
+        Raises:
+            GraphPERuntimeError: The file is damaged.
+        """
+        path = self.path / "metrics.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            raise GraphPERuntimeError(f"cannot read {path}: {' '.join(str(error).split())[:200]}") from None
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Save the result of a finished run."""
         self._write_json("summary.json", _finite(summary))
+
+    def write_test_predictions(self, frame: Any) -> None:
+        """Save a table of predictions for the test part."""
+        name = "test_predictions.csv.gz" if frame.size > _MANY_CELLS else "test_predictions.csv"
+        write_frame(frame, self.path / name)
 
     def read_summary(self) -> dict[str, Any] | None:
         """The result, or None while the run has not finished.

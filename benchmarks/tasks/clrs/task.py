@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +32,7 @@ from graphpe.benchmarks.tasks.node_level import check_node_outputs
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter, TaskData
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.concatenate import concatenate
+from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.inputs import LinearEdges, LinearNodes
 
@@ -98,6 +99,17 @@ class ClrsAdapter(TaskAdapter):
             GraphPERuntimeError: Always.
         """
         raise GraphPERuntimeError("answers of clrs need the batch: call predict_batch")
+
+    @property
+    def level(self) -> Level:
+        """What `columns` has a row for: whatever has an answer: nodes, ordered pairs or graphs."""
+        places: dict[str, Level] = {"node": "node", "edge": "pair", "graph": "graph"}
+        return places[ALGORITHMS[self.algorithm].place]
+
+    def columns(self, predictions: Tensor, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """The answers under their names in dm-clrs; a pointer is the number of a node within its graph."""
+        probes = ALGORITHMS[self.algorithm].outputs
+        return {probe.name: answer.tolist() for probe, answer in zip(probes, predictions.unbind(1), strict=True)}
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
         """As many as a graph has nodes or pairs, or one."""

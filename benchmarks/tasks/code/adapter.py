@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -44,6 +44,18 @@ class CodeAdapter(TaskAdapter):
     tokens: Vocabulary
     decoding: Decoding = "expected-f1"
     dataflow: bool = False
+    keys: ClassVar[tuple[str, ...]] = ("x", "node_depth", "edge_attr")
+
+    def check_inputs(self, graphs: PackedGraphs) -> tuple[PackedGraphs, dict[int, str]]:
+        """Graphs of functions in this task's format.
+
+        Raises:
+            GraphPEValueError: They lack a value.
+        """
+        there = {**graphs.node, **graphs.edge}
+        if missing := [key for key in self.keys if key not in there]:
+            raise GraphPEValueError(f"the graphs have no {missing[0]}: give Python files, or graphs of this task")
+        return graphs, {}
 
     def state(self) -> dict[str, Any]:
         """The three vocabularies as lists."""
@@ -99,6 +111,25 @@ class CodeAdapter(TaskAdapter):
     def predict(self, output: Tensor) -> Tensor:
         """The predicted classes, `[B, 5]` int64, filled up with `__EOS__`."""
         return self._names(output).classes
+
+    def columns(self, predictions: Tensor, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """`predicted`: the sub-tokens of the name, joined by spaces."""
+        words = self.tokens.words
+        names = [[words[row[position]] for position in spoken(row, self.tokens)] for row in predictions.tolist()]
+        return {"predicted": [" ".join(name) for name in names]}
+
+    def target_columns(self, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """`target`: all sub-tokens of the name, joined by spaces."""
+        names = graphs.objects.get("name_tokens")
+        return {} if names is None else {"target": [" ".join(name) for name in names]}
+
+    def describe(self, output: Tensor, batch: Batch, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
+        """`predicted`, and `probabilities`: a list with a number for each sub-token."""
+        decoded = self.decode(output)
+        return {
+            "predicted": [" ".join(word for word, _ in name) for name in decoded],
+            "probabilities": [[chance for _, chance in name] for name in decoded],
+        }
 
     def decode(self, output: Tensor) -> list[list[tuple[str, float]]]:
         """The predicted name of each graph: its sub-tokens in order, each with its probability.

@@ -96,6 +96,26 @@ def smiles_graphs(
     return graphs, notes
 
 
+def unreadable_smiles(smiles: Sequence[str]) -> dict[int, str]:
+    """What is wrong with the texts that `smiles_graphs` would refuse, by position.
+
+    Raises:
+        GraphPERuntimeError: If rdkit is not installed.
+    """
+    require_rdkit()
+    from rdkit import Chem, rdBase
+
+    wrong: dict[int, str] = {}
+    with rdBase.BlockLogs():
+        for position, text in enumerate(smiles):
+            molecule = Chem.MolFromSmiles(text)
+            if molecule is None:
+                wrong[position] = f"{text!r} is no SMILES that rdkit can read"
+            elif not molecule.GetNumAtoms():
+                wrong[position] = f"{text!r} has no atoms"
+    return wrong
+
+
 def scaffolds(smiles: Sequence[str]) -> list[str]:
     """The Bemis-Murcko scaffold of each molecule as SMILES; `""` where it has no ring.
 

@@ -102,14 +102,33 @@ class EdgeListFolder(OwnData):
         )
         written = []
         for row, name in enumerate(names):
-            edges = _find(folder, "edges", name)
-            if edges is None:
-                raise GraphPERuntimeError(f"{where(row)}: there is no edge list {name!r} in {folder}")
-            graph = read_graph(edges, _find(folder, "nodes", name, inside=True))
-            written.append(graph if self.directed else graph.both_ways())
+            written.append(self.graph(folder, name, where(row)))
         structure, nodes, features = pack_written(written, where)
         notes = [f"{folder}: {len(names):,} graphs, {'directed' if self.directed else 'undirected'}"]
         return assemble(structure, nodes, features, targets, split, what=str(folder), where=where, notes=notes)
+
+    def graph(self, folder: Path, name: str, where: str) -> WrittenGraph:
+        """The graph of a name.
+
+        Raises:
+            GraphPERuntimeError: There is no such file, or a line of it is wrong.
+        """
+        edges = _find(folder, "edges", name)
+        if edges is None:
+            raise GraphPERuntimeError(f"{where}: there is no edge list {name!r} in {folder}")
+        graph = read_graph(edges, _find(folder, "nodes", name, inside=True))
+        return graph if self.directed else graph.both_ways()
+
+
+def graph_names(folder: Path) -> list[str]:
+    """The names of a folder's graphs: those of `labels.csv`, or of all files of edges where there is none."""
+    labels = folder / LABELS
+    if labels.is_file():
+        frame = read_frame(labels, text=True)
+        check_columns(frame, ("graph",), labels)
+        return [str(name).strip() for name in frame["graph"]]
+    place = folder / "edges" if (folder / "edges").is_dir() else folder
+    return sorted(path.stem for path in place.iterdir() if path.suffix in _ENDINGS and path.is_file())
 
 
 def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:

@@ -15,6 +15,9 @@ from graphpe.errors import GraphPERuntimeError
 
 MAX_CATEGORIES = 100_000
 
+Columns = tuple[tuple[str, tuple[str, ...] | None], ...]
+"""Names of columns of cells, and the words of each in the order of their categories, None for numbers."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -24,11 +27,13 @@ class Features:
         values: `[rows, columns]`, int64 categories or float32 numbers; None for none.
         categories: Categories of each column; empty for numbers.
         channels: Columns of numbers; 0 for categories.
+        columns: The columns of cells that they come from, so that others are read alike; empty where they were tensors.
     """
 
     values: Tensor | None
     categories: tuple[int, ...] = ()
     channels: int = 0
+    columns: Columns = ()
 
 
 def constant_features(rows: int) -> Features:
@@ -74,7 +79,9 @@ def tensor_features(values: Tensor, name: str, owner: Tensor, where: Where) -> F
     return Features(flat, tuple((flat.max(0).values + 1).tolist()) if len(flat) else (1,) * flat.shape[1])
 
 
-def column_features(columns: Mapping[str, Sequence[Any]], owner: Sequence[int], where: Where) -> Features:
+def column_features(
+    columns: Mapping[str, Sequence[Any]], owner: Sequence[int], where: Where, known: Columns | None = None
+) -> Features:
     """Features from columns of cells: a column of numbers stays, one of texts becomes categories.
 
     Where both occur, categories are columns of 0 and 1 beside the numbers.
@@ -83,38 +90,78 @@ def column_features(columns: Mapping[str, Sequence[Any]], owner: Sequence[int], 
         columns: The cells of each column, by name; empty for no features.
         owner: The graph of each row.
         where: Names a graph in messages.
+        known: The columns of features that these are read like; None where their cells say what they are.
 
     Raises:
-        GraphPERuntimeError: For a missing cell, or a number that is not finite.
+        GraphPERuntimeError: For a missing cell or column, a number that is not finite, or a word that is not known.
     """
-    read: list[tuple[np.ndarray, int]] = []  # values, and their number of categories or 0
-    for name, cells in columns.items():
-        missing = next((row for row, cell in enumerate(cells) if cell is None or cell == ""), None)
-        if missing is not None:
-            raise GraphPERuntimeError(f"{where(owner[missing])}: {name} is missing somewhere; every row needs a value")
-        odd = next((row for row, cell in enumerate(cells) if not is_plain(cell)), None)
-        if odd is not None:
+    read: list[tuple[np.ndarray, tuple[str, ...] | None]] = []
+    kinds = {name: () for name in columns} if known is None else dict(known)
+    for name, words in kinds.items():
+        cells = columns.get(name)
+        if cells is None:
+            there = ", ".join(columns) or "none"
             raise GraphPERuntimeError(
-                f"{where(owner[odd])}: {name} is {str(cells[odd])[:60]}, neither a number nor a word"
+                f"{where(0)}: there is no feature {name!r}, which the run was trained with: {there}"
             )
-        try:
-            values = np.array([as_float(cell) for cell in cells])
-        except (TypeError, ValueError):
-            words = sorted({str(cell) for cell in cells})
-            index = {word: number for number, word in enumerate(words)}
-            read.append((np.array([index[str(cell)] for cell in cells], dtype=np.int64), max(len(words), 1)))
+        _check_cells(name, cells, owner, where)
+        if known is None:
+            words = _words_of(cells)
+        if words is None:
+            read.append((_numbers(name, cells, owner, where), None))
             continue
-        wrong = np.flatnonzero(~in_float32(values))
-        if len(wrong):
+        index = {word: number for number, word in enumerate(words)}
+        strange = next((row for row, cell in enumerate(cells) if str(cell) not in index), None)
+        if strange is not None:
             raise GraphPERuntimeError(
-                f"{where(owner[int(wrong[0])])}: {name} is {str(cells[wrong[0]])[:40]}, no finite number in float32"
+                f"{where(owner[strange])}: {name} is {str(cells[strange])[:60]!r}, which was not there in training"
             )
-        read.append((values, 0))
+        read.append((np.array([index[str(cell)] for cell in cells], dtype=np.int64), words))
     if not read:
         return Features(None)
-    if all(sizes for _, sizes in read):
+    found = tuple((name, words) for name, (_, words) in zip(kinds, read, strict=True))
+    sizes = [None if words is None else max(len(words), 1) for _, words in read]
+    if all(size is not None for size in sizes):
         stacked = np.stack([values for values, _ in read], axis=1)
-        return Features(torch.from_numpy(stacked), tuple(sizes for _, sizes in read))
-    wide = [np.eye(sizes)[values] if sizes else values[:, None] for values, sizes in read]
+        return Features(torch.from_numpy(stacked), tuple(size or 1 for size in sizes), 0, found)
+    wide = [
+        values[:, None] if size is None else np.eye(size)[values] for (values, _), size in zip(read, sizes, strict=True)
+    ]
     numbers = torch.from_numpy(np.concatenate(wide, axis=1)).float()
-    return Features(numbers, (), numbers.shape[1])
+    return Features(numbers, (), numbers.shape[1], found)
+
+
+def _check_cells(name: str, cells: Sequence[Any], owner: Sequence[int], where: Where) -> None:
+    missing = next((row for row, cell in enumerate(cells) if cell is None or cell == ""), None)
+    if missing is not None:
+        raise GraphPERuntimeError(f"{where(owner[missing])}: {name} is missing somewhere; every row needs a value")
+    odd = next((row for row, cell in enumerate(cells) if not is_plain(cell)), None)
+    if odd is not None:
+        raise GraphPERuntimeError(f"{where(owner[odd])}: {name} is {str(cells[odd])[:60]}, neither a number nor a word")
+
+
+def _words_of(cells: Sequence[Any]) -> tuple[str, ...] | None:
+    """The words of a column in order; None where all cells are numbers."""
+    try:
+        for cell in cells:
+            as_float(cell)
+    except (TypeError, ValueError):
+        return tuple(sorted({str(cell) for cell in cells}))
+    return None
+
+
+def _numbers(name: str, cells: Sequence[Any], owner: Sequence[int], where: Where) -> np.ndarray:
+    values = np.empty(len(cells))
+    for row, cell in enumerate(cells):
+        try:
+            values[row] = as_float(cell)
+        except (TypeError, ValueError):
+            raise GraphPERuntimeError(
+                f"{where(owner[row])}: {name} is {str(cell)[:40]!r}, but it was a number in training"
+            ) from None
+    wrong = np.flatnonzero(~in_float32(values))
+    if len(wrong):
+        raise GraphPERuntimeError(
+            f"{where(owner[int(wrong[0])])}: {name} is {str(cells[wrong[0]])[:40]}, no finite number in float32"
+        )
+    return values

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.tasks.user.features import Features, column_features
+from graphpe.benchmarks.tasks.user.features import Columns, Features, column_features
 from graphpe.benchmarks.tasks.user.targets import Where, as_float
 from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
@@ -48,8 +48,15 @@ class WrittenGraph:
         )
 
 
-def pack_written(graphs: Sequence[WrittenGraph], where: Where) -> tuple[PackedGraphs, Features, Features]:
+def pack_written(
+    graphs: Sequence[WrittenGraph], where: Where, known: tuple[Columns, Columns] | None = None
+) -> tuple[PackedGraphs, Features, Features]:
     """Structure (with weights), features of nodes and features of edges.
+
+    Args:
+        graphs: The graphs.
+        where: Names a graph in messages.
+        known: Columns of features of nodes and of edges that these are read like.
 
     Raises:
         GraphPERuntimeError: If graphs differ in their columns, or a cell is missing or not finite.
@@ -58,8 +65,9 @@ def pack_written(graphs: Sequence[WrittenGraph], where: Where) -> tuple[PackedGr
     owners = np.repeat(np.arange(len(graphs)), sizes), np.repeat(np.arange(len(graphs)), edge_sizes)
     node_columns = _columns([graph.node_cells if graph.nodes else None for graph in graphs], "nodes", where)
     edge_columns = _columns([graph.edge_cells if graph.edges else None for graph in graphs], "edges", where)
-    nodes = column_features(node_columns, owners[0].tolist(), where)
-    edges = column_features(edge_columns, owners[1].tolist(), where)
+    node_kinds, edge_kinds = (None, None) if known is None else known
+    nodes = column_features(node_columns, owners[0].tolist(), where, node_kinds)
+    edges = column_features(edge_columns, owners[1].tolist(), where, edge_kinds if edge_columns else None)
     weight = None
     if WEIGHT in edge_columns:
         weight = _weights(edge_columns[WEIGHT], owners[1], where)

@@ -70,14 +70,12 @@ class NetworkxList(OwnData):
             GraphPERuntimeError: If the file is missing or is no such list, or a graph is wrong; it is named.
         """
         path = Path(self.path).expanduser()
-        content = read_json(path)
-        if not isinstance(content, list) or not content:
-            raise GraphPERuntimeError(f"{path} must hold a list of graphs, as networkx.node_link_data writes them")
+        content = self.contents(path)
 
         def where(graph: int) -> str:
             return f"{path}, graph {graph}"
 
-        written = [self._graph(each, where(number)) for number, each in enumerate(content)]
+        written = [self.graph(each, where(number)) for number, each in enumerate(content)]
         attributes = [each.get("graph") or {} for each in content]
         odd = next((number for number, each in enumerate(attributes) if not isinstance(each, dict)), None)
         if odd is not None:
@@ -102,7 +100,25 @@ class NetworkxList(OwnData):
         notes = [f"{path}: {len(content):,} graphs"]
         return assemble(structure, nodes, edges, targets, split, what=str(path), where=where, notes=notes)
 
-    def _graph(self, content: Any, where: str) -> WrittenGraph:
+    def contents(self, path: Path) -> list[Any]:
+        """The graphs of a file as they stand there.
+
+        Raises:
+            GraphPERuntimeError: It cannot be read, or holds no list.
+        """
+        content = read_json(path)
+        if isinstance(content, dict) and "nodes" in content:
+            content = [content]
+        if not isinstance(content, list) or not content:
+            raise GraphPERuntimeError(f"{path} must hold a list of graphs, as networkx.node_link_data writes them")
+        return content
+
+    def graph(self, content: Any, where: str) -> WrittenGraph:
+        """One of them, without its attributes.
+
+        Raises:
+            GraphPERuntimeError: It is no node-link data, or a feature is missing somewhere.
+        """
         links = content.get("edges", content.get("links")) if isinstance(content, dict) else None
         nodes = content.get("nodes") if isinstance(content, dict) else None
         if not isinstance(nodes, list) or not isinstance(links, list):

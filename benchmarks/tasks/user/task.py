@@ -109,6 +109,8 @@ def assemble(
         scale=scale,
         target_names=targets.names,
         class_names=targets.classes,
+        node_columns=nodes.columns,
+        edge_columns=edges.columns,
     )
     digest = fingerprint(graphs, split, [targets.metric, *targets.classes])
     extra = {"classes": len(targets.classes)} if targets.classes else {}

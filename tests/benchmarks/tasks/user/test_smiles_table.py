@@ -123,7 +123,7 @@ def test_bad_tables(tmp_path: Path) -> None:
         ({"targets": ("z",)}, "has no column 'z'"),
         ({"split": "part"}, "there is no split 'part'"),
         ({"fractions": (0.98, 0.01, 0.01)}, "the valid part of the split is empty"),
-        ({"split": str(tmp_path / "none.json")}, "cannot be read as JSON"),
+        ({"split": str(tmp_path / "none.json")}, "none.json cannot be read"),
     ):
         with pytest.raises(GraphPERuntimeError, match=message):
             load(path, tmp_path, **options)

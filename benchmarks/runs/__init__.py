@@ -1,0 +1,1 @@
+"""Trained runs: loaded, used for predictions, compared."""

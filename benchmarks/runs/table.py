@@ -1,0 +1,96 @@
+"""Predictions as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from graphpe.benchmarks.runs.inputs import Inputs
+from graphpe.benchmarks.tasks.task import TaskAdapter
+from graphpe.graphs.levels import Level
+from graphpe.graphs.packed import PackedGraphs
+
+_PLACES: dict[Level, tuple[str, ...]] = {"graph": (), "node": ("node",), "pair": ("source", "target")}
+
+
+def prediction_frame(inputs: Inputs, level: Level, columns: list[dict[str, Any]]) -> Any:
+    """A table of predictions, all rows of the inputs in order.
+
+    Args:
+        inputs: The rows.
+        level: What the columns have rows for.
+        columns: The columns of each graph.
+    """
+    import pandas
+
+    count = len(next(iter(inputs.names.values()), []))
+    graph_at = dict(zip(inputs.positions, range(len(columns)), strict=True))
+    sizes = inputs.graphs.sizes.tolist()
+    shown = list(columns[0]) if columns else []
+    rows: dict[str, list[Any]] = {name: [] for name in shown}
+    owner: list[int] = []
+    place: list[tuple[int, ...]] = []
+    for row in range(count):
+        graph = graph_at.get(row)
+        if graph is None:
+            owner.append(row)
+            place.append(())
+            for name in shown:
+                rows[name].append(None)
+            continue
+        n = sizes[graph]
+        here: list[tuple[int, ...]] = (
+            [()] if level == "graph" else [(u,) for u in range(n)] if level == "node"
+            else [(u, v) for u in range(n) for v in range(n)]
+        )  # fmt: skip
+        owner += [row] * len(here)
+        place += here
+        for name in shown:
+            rows[name] += list(columns[graph][name])
+    table: dict[str, list[Any]] = {name: [values[row] for row in owner] for name, values in inputs.names.items()}
+    for axis, name in enumerate(_PLACES[level]):
+        table[_free(name, table)] = [at[axis] if len(at) > axis else None for at in place]
+    for name in shown:
+        table[_free(name, table)] = rows[name]
+    if inputs.errors:
+        table[_free("error", table)] = [inputs.errors.get(row) for row in owner]
+    return pandas.DataFrame(table)
+
+
+def _free(name: str, table: dict[str, list[Any]]) -> str:
+    """A name that the table has no column of: the input may have one already."""
+    while name in table:
+        name += "_"
+    return name
+
+
+def rows_of(level: Level, graphs: PackedGraphs) -> np.ndarray:
+    """How many rows of a table each graph has, `[B]`."""
+    sizes = graphs.sizes.numpy(force=True)
+    return {"graph": np.ones_like(sizes), "node": sizes, "pair": sizes**2}[level]
+
+
+def part_frame(adapter: TaskAdapter, predictions: Tensor, graphs: PackedGraphs, indices: Tensor) -> Any:
+    """A table of the predictions of a part of a task, with what was to be predicted.
+
+    Args:
+        adapter: The task's.
+        predictions: As `TaskAdapter.predict_batch` gives them, the graphs in order.
+        graphs: The graphs of the part.
+        indices: Their numbers in the task.
+    """
+    import pandas
+
+    rows = rows_of(adapter.level, graphs)
+    table: dict[str, Any] = {"graph": np.repeat(indices.numpy(), rows)}
+    within = np.arange(rows.sum()) - np.repeat(np.cumsum(rows) - rows, rows)
+    if adapter.level == "node":
+        table["node"] = within
+    elif adapter.level == "pair":
+        sizes = np.repeat(graphs.sizes.numpy(), rows)
+        table |= {"source": within // sizes, "target": within % sizes}
+    for name, column in (adapter.target_columns(graphs) | dict(adapter.columns(predictions, graphs))).items():
+        table[_free(name, table)] = column
+    return pandas.DataFrame(table)
