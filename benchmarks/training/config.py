@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from graphpe.benchmarks.calls.text import LARGEST
+from graphpe.calls import LARGEST
 from graphpe.errors import GraphPEValueError
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
