@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
+from graphpe.arguments import check_integer
+from graphpe.benchmarks.console.parser import CommandParser, expanded
 from graphpe.benchmarks.training.run_folder import RunFolder
 
 
@@ -29,8 +30,7 @@ def run_predict(parser: CommandParser, arguments: Sequence[str]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
     from graphpe.benchmarks.tasks.code.predict import name_functions
 
-    if values["batch_size"] < 1:
-        raise UsageError(f"batch_size is {values['batch_size']}; it must be at least 1")
+    check_integer("batch_size", values["batch_size"], least=1)
     named = expanded(values["run"])
     run = RunFolder.latest() if named is None else RunFolder.open(named)
     paths = [Path(path).expanduser() for path in values["paths"]]
