@@ -77,6 +77,14 @@ def check_not_negative(**values: Any) -> tuple[float, ...]:
     return tuple(check_number(name, value, least=0) for name, value in values.items())
 
 
+def check_positive(**values: Any) -> tuple[float, ...]:
+    """Finite numbers above 0, each by its name; errors as in `check_number`."""
+    for name, value in values.items():
+        if check_number(name, value) <= 0:
+            raise GraphPEValueError(f"{name} must be positive, got {_shown(value)}")
+    return tuple(float(value) for value in values.values())
+
+
 def check_probabilities(**values: Any) -> tuple[float, ...]:
     """Numbers in [0, 1), each by its name, such as of dropout; errors as in `check_number`."""
     for name, value in values.items():

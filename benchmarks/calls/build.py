@@ -16,16 +16,15 @@ import graphpe.transforms as transforms
 from graphpe.benchmarks.calls.catalogue import ENCODER_SUPPLIED, SUPPLIED
 from graphpe.benchmarks.calls.text import (
     PUBLISHED,
-    Call,
     bind,
     build,
     encoding_calls,
     find_class,
-    parse_call,
     public_classes,
 )
 from graphpe.benchmarks.console.memory import first_line, memory_limit
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
+from graphpe.calls import Call, parse_call
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding, SpectralEncoding

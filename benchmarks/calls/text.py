@@ -1,20 +1,19 @@
 """The text form of encodings, models and tasks: the Python call that builds them.
 
-`"LaplacianPE(k=8)"` is parsed as a name and literals (`ast.literal_eval`), never evaluated. Names are looked up in a
-package's public classes; capitals, `-` and `_` do not matter, so that `python-source` finds `PythonSource`.
+`"LaplacianPE(k=8)"` is a name and literals (`graphpe.calls`). Names are looked up in a package's public classes;
+capitals, `-` and `_` do not matter, so that `python-source` finds `PythonSource`.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
 import inspect
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from graphpe.calls import Call, parse_call
 from graphpe.errors import GraphPEValueError
 
 NONE = "none"
@@ -22,57 +21,6 @@ NONE = "none"
 
 PUBLISHED = "published"
 """What stands for the encodings that a model is published with, else those that suit the task."""
-
-_NAME_AND_ARGUMENTS = re.compile(r"\s*([A-Za-z][\w-]*)\s*(\(.*\))?\s*", re.DOTALL)
-
-
-LARGEST = 2**63 - 1
-"""The largest whole number that arrays and generators of random numbers take."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A name with literal arguments."""
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def __str__(self) -> str:
-        parts = [repr(value) for value in self.args] + [f"{key}={value!r}" for key, value in self.kwargs.items()]
-        return f"{self.name}({', '.join(parts)})"
-
-
-def parse_call(text: str) -> Call:
-    """Parse `Name`, `Name()` or `Name(literal, key=literal)`.
-
-    Raises:
-        GraphPEValueError: If the text is not of that form.
-    """
-    match = _NAME_AND_ARGUMENTS.fullmatch(text)
-    if match is None:
-        raise GraphPEValueError(f'cannot read {text!r}: write a name with arguments, such as "LaplacianPE(k=8)"')
-    name, arguments = match.groups()
-    try:
-        call = ast.parse(f"_{arguments or '()'}", mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError("not a call")
-        if any(isinstance(value, ast.Starred) for value in call.args):
-            raise ValueError("starred arguments")
-        args = tuple(ast.literal_eval(value) for value in call.args)
-        kwargs = {}
-        for keyword in call.keywords:
-            if keyword.arg is None or keyword.arg in kwargs:
-                raise ValueError("repeated or starred arguments")
-            kwargs[keyword.arg] = ast.literal_eval(keyword.value)
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        raise GraphPEValueError(
-            f"cannot read the arguments of {text!r}: they must be literals, such as (k=8, sign='none')"
-        ) from None
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, int) and abs(value) > LARGEST:
-            raise GraphPEValueError(f"{name} has the argument {value}; it must be at most {LARGEST}")
-    return Call(name, args, kwargs)
 
 
 def encoding_calls(texts: Sequence[str]) -> tuple[str, ...] | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from graphpe.arguments import check_integer
 from graphpe.benchmarks.console.parser import CommandParser, UsageError
-from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.errors import GraphPERuntimeError
 from graphpe.files.atomic import write_atomically
 
 COMPARISONS = {
@@ -40,8 +41,7 @@ def run_bench(parser: CommandParser, arguments: Sequence[str]) -> int:
         if name not in COMPARISONS:
             raise UsageError(f"nothing to measure under {name!r}; known: {', '.join(COMPARISONS)}")
     for name, least in (("graphs", 1), ("repeats", 1), ("seed", 0)):
-        if values[name] < least:
-            raise GraphPEValueError(f"--{name} must be at least {least}, got {values[name]}")
+        check_integer(f"--{name}", values[name], least=least)
     out = None if values["out"] is None else Path(values["out"]).expanduser()
     if out is not None and out.suffix != ".md":
         raise UsageError(f"--out is {out}; it must end in .md")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from graphpe.arguments import check_integer
 from graphpe.benchmarks.cli.report import report_lines
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.grid.cell import Cell
@@ -51,6 +52,7 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Run every cell that is not done, then write the report. The status is 1 if a cell failed."""
     values = parser.values(arguments)
     out, workers, cache, quiet = (values.pop(key) for key in ("out", "workers", "cache", "quiet"))
+    check_integer("workers", workers, least=0)
     if out is None:
         raise UsageError("--out is missing: name a folder for the grid")
     of_grid = {field.name for field in fields(GridConfig)}

@@ -1,4 +1,9 @@
-"""`graphpe`: the command line. Every command is a function; its signature and docstring make the options."""
+"""`graphpe`: the command line. Every command is a module of its own with a parser of jsonargparse.
+
+They are no subcommands of one such parser: that imports all of them and builds all their options for whichever is asked
+(0.28 s of CPU time for `graphpe --help`, here 0.05), lists them without what they are for, and takes `--epoch` for
+`--epochs`.
+"""
 
 from __future__ import annotations
 

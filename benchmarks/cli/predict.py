@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
+from graphpe.arguments import check_integer
+from graphpe.benchmarks.console.parser import CommandParser, expanded
 
 _SHOWN = 100
 
@@ -34,10 +35,8 @@ examples:
 def run_predict(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Predict, print the beginning of the table, and write all of it where asked."""
     values = parser.values(arguments)
-    if values["batch_size"] < 1:
-        raise UsageError(f"batch_size is {values['batch_size']}; it must be at least 1")
-    if values["workers"] < 0:
-        raise UsageError(f"workers is {values['workers']}; it must be 0 or more")
+    check_integer("batch_size", values["batch_size"], least=1)
+    check_integer("workers", values["workers"], least=0)
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
     from graphpe.benchmarks.runs.frame_file import check_table_path, write_frame
     from graphpe.benchmarks.runs.inputs import read_inputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphpe.arguments import check_integer
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
@@ -53,8 +54,7 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     path, resume_path, workers, cache, quiet = (
         values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet")
     )
-    if workers < 0:
-        raise UsageError(f"workers is {workers}; it must be 0 or more")
+    check_integer("workers", workers, least=0)
     resume = None
     if (old := expanded(resume_path)) is not None:
         if path is not None:

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from graphpe.benchmarks.calls.text import LARGEST
 from graphpe.benchmarks.console.config_file import check_config_files
+from graphpe.calls import LARGEST
 from graphpe.errors import GraphPEError
 
 

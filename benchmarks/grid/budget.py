@@ -10,7 +10,8 @@ from typing import Any
 
 from graphpe.benchmarks.calls.build import model_classes
 from graphpe.benchmarks.calls.catalogue import SUPPLIED
-from graphpe.benchmarks.calls.text import Call, bind, find_class, parse_call
+from graphpe.benchmarks.calls.text import bind, find_class
+from graphpe.calls import Call, parse_call
 from graphpe.errors import GraphPEValueError
 
 _LARGEST = 4096

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from graphpe.arguments import check_choice, check_integer
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.errors import GraphPEValueError
 
@@ -49,11 +50,9 @@ class GridConfig:
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise GraphPEValueError(f"{name} names {twice[0]!r} twice")
-        for name, lowest in (("seeds", 1), ("jobs", 1), ("gpus", 0)):
-            if getattr(self, name) < lowest:
-                raise GraphPEValueError(f"{name} is {getattr(self, name)!r}; it must be at least {lowest}")
-        if self.engine not in get_args(Engine):
-            raise GraphPEValueError(f"engine is {self.engine!r}; it must be one of {', '.join(get_args(Engine))}")
+        for name, least in (("seeds", 1), ("jobs", 1), ("gpus", 0)):
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), least=least))
+        check_choice("engine", self.engine, get_args(Engine))
         parse_budget(self.params)
 
 

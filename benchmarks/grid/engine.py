@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from graphpe.benchmarks.grid.cell import Cell, run_cell
 from graphpe.benchmarks.training.distributed.forking import forking_context, one_thread_while_importing
 from graphpe.errors import GraphPERuntimeError
-from graphpe.storage.cluster import ray_cluster
+from graphpe.storage.parallel import ray_cluster, run_jobs, run_ray_jobs
 
-_PAUSE = 0.05
 _GRACE = 30.0  # seconds in which an interrupted cell saves its state
 
 
@@ -32,28 +33,29 @@ def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, cache: Path | None
         done: Called with each cell as it ends.
     """
     context = forking_context()
-    waiting = list(reversed(cells))
-    running: dict[int, tuple[Cell, BaseProcess]] = {}
-    with one_thread_while_importing():
-        try:
-            while waiting or running:
-                for slot in range(jobs):
-                    if slot not in running and waiting:
-                        cell = waiting.pop()
-                        cell.write()
-                        device = str(slot % gpus) if gpus else ""
-                        process = context.Process(target=run_cell, args=(cell.folder, device, cache))
-                        process.start()
-                        running[slot] = cell, process
-                for slot, (cell, child) in list(running.items()):
-                    if child.exitcode is not None:
-                        child.join()
-                        _note_death(cell, child.exitcode)
-                        del running[slot]
-                        done(cell)
-                time.sleep(_PAUSE)
-        finally:
-            _stop([process for _, process in running.values()])
+
+    def begin(cell: Cell, place: int) -> BaseProcess:
+        cell.write()
+        device = str(place % gpus) if gpus else ""
+        process = context.Process(target=run_cell, args=(cell.folder, device, cache))
+        process.start()
+        return process
+
+    with (
+        one_thread_while_importing(),
+        closing(run_jobs(cells, jobs, begin=begin, finished=_finished, stop=_stop)) as results,
+    ):
+        for cell, exit_code in results:
+            _note_death(cell, exit_code)
+            done(cell)
+
+
+def _finished(processes: Sequence[BaseProcess]) -> Iterator[tuple[BaseProcess, int]]:
+    by_sentinel = {process.sentinel: process for process in processes}
+    for sentinel in wait(list(by_sentinel)):
+        process = by_sentinel[cast(int, sentinel)]
+        process.join()
+        yield process, process.exitcode or 0
 
 
 def run_cells_on_ray(
@@ -72,31 +74,22 @@ def run_cells_on_ray(
         GraphPERuntimeError: Ray is not installed.
     """
     with ray_cluster(include_dashboard=False) as ray:
-        running: dict[Any, Cell] = {}
-        try:
-            _check_resources(ray, cells, jobs=jobs, gpus=gpus)
-            # One process a cell: `max_calls=1` ends a worker after it.
-            remote = ray.remote(max_calls=1, max_retries=0)(_run_in)
-            waiting = list(reversed(cells))
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    cell = waiting.pop()
-                    cell.write()
-                    share = {"num_cpus": cell.config.threads, "num_gpus": min(1.0, gpus / jobs)}
-                    task = remote.options(**share).remote(Path.cwd(), cell.folder, None if gpus else "", cache)
-                    running[task] = cell
-                (first, *_), _ = ray.wait(list(running), num_returns=1)
-                cell = running.pop(first)
-                try:
-                    ray.get(first)
-                except ray.exceptions.RayError as error:
-                    cell.fail(f"its process died ({type(error).__name__}); see {cell.folder / 'log.txt'}")
+        _check_resources(ray, cells, jobs=jobs, gpus=gpus)
+        # One process a cell: `max_calls=1` ends a worker after it.
+        remote = ray.remote(max_calls=1, max_retries=0)(_run_in)
+
+        def submit(cell: Cell) -> Any:
+            cell.write()
+            share = {"num_cpus": cell.config.threads, "num_gpus": min(1.0, gpus / jobs)}
+            return remote.options(**share).remote(Path.cwd(), cell.folder, None if gpus else "", cache)
+
+        with closing(run_ray_jobs(ray, cells, jobs, submit)) as results:
+            for cell, outcome in results:
+                if isinstance(outcome, ray.exceptions.RayError):
+                    cell.fail(f"its process died ({type(outcome).__name__}); see {cell.folder / 'log.txt'}")
                 else:
                     _note_death(cell, 0)
                 done(cell)
-        finally:
-            for task in running:
-                ray.cancel(task, force=True)
 
 
 def _run_in(working_folder: Path, folder: Path, device: str | None, cache: Path | None) -> None:

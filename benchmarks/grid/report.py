@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+import pandas as pd
 
 from graphpe.benchmarks.calls.text import NONE
 from graphpe.benchmarks.grid.pictures import draw_cost, draw_heat_map
@@ -89,11 +89,9 @@ def not_finite(combinations: Sequence[Combination]) -> list[str]:
 
 def runs_csv(runs: Sequence[Run]) -> str:
     """Every run as a row."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(Run)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(run) for run in runs)
-    return out.getvalue()
+    return pd.DataFrame(list(runs), columns=[field.name for field in fields(Run)]).to_csv(
+        index=False, lineterminator="\n", na_rep="nan"
+    )
 
 
 def task_section(combinations: Sequence[Combination]) -> str:

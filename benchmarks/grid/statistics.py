@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 
@@ -41,12 +42,16 @@ def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, s
     if not scaled:
         return 1.0
     values = np.concatenate(scaled)
-    observed = abs(values.sum())
-    if 2 ** len(values) <= draws:
-        bits = (np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1
-        return float(np.mean(np.abs((1 - 2 * bits) @ values) >= observed - 1e-12))
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, len(values)))
-    return float((1 + np.sum(np.abs(signs @ values) >= observed - 1e-12)) / (draws + 1))
+    test = stats.permutation_test(
+        (values,),
+        lambda flipped, axis: np.abs(flipped.sum(axis=axis)),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=draws,
+        alternative="greater",
+        random_state=np.random.default_rng(seed),
+    )
+    return float(test.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -66,11 +71,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def mean_ranks(scores: Sequence[Sequence[float]]) -> list[float]:
     """Mean rank of each column over rows, 1 for the largest score; nan scores get no rank, ties the mean of theirs."""
-    rows = []
-    for row in np.asarray(scores, dtype=float):
-        known = ~np.isnan(row)
-        ranks = np.full(len(row), np.nan)
-        ranks[known] = stats.rankdata(-row[known])
-        rows.append(ranks)
-    table = np.array(rows).reshape(len(rows), -1)
-    return [float(np.mean(column[~np.isnan(column)])) if (~np.isnan(column)).any() else np.nan for column in table.T]
+    return pd.DataFrame(scores, dtype=float).rank(axis=1, ascending=False).mean().tolist()

@@ -9,13 +9,10 @@ each side takes its own random numbers from the seed. Both run by turns, seed by
 
 from __future__ import annotations
 
-import argparse
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -30,9 +27,9 @@ from torch_geometric.nn import GINEConv, GPSConv, global_mean_pool
 
 from graphpe.benchmarks.grid.cells import Skipped, grid_cells
 from graphpe.benchmarks.grid.config import GridConfig
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import run_experiment
-from graphpe.files.atomic import write_atomically
 from graphpe.files.ogb import load_graph_dataset
 
 MODELS = ("GINE(width=64, layers=3)", "GPS(width=64, layers=3, heads=4, local='GINE')")
@@ -167,12 +164,11 @@ def table(outcomes: dict[str, tuple[list[Outcome], list[Outcome]]]) -> list[str]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train both sides for every model and seed, and write the table."""
-    parser = argparse.ArgumentParser(description="Compare cells of a grid with scripts written by hand.")
-    parser.add_argument("--root", default="dataset", help="folder that holds ogbg_molesol")
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each side")
-    parser.add_argument("--epochs", type=int, default=30, help="epochs of each run")
-    parser.add_argument("--out", type=Path, default=None, help="Markdown file to write")
-    options = parser.parse_args(arguments)
+    known = parser(__doc__, threads=None, seed=None, data=None)
+    known.add_argument("--root", default="dataset", help="folder that holds ogbg_molesol")
+    known.add_argument("--seeds", type=int, default=5, help="runs of each side")
+    known.add_argument("--epochs", type=int, default=30, help="epochs of each run")
+    options = known.parse_args(arguments)
     torch.set_num_threads(1)
     outcomes: dict[str, tuple[list[Outcome], list[Outcome]]] = {}
     for model in MODELS:
@@ -182,28 +178,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sides[1].append(train_cell(model, options.root, seed, options.epochs))
             print(model, seed, *(side[-1] for side in sides), flush=True)
         outcomes[model] = sides
-    text = "\n".join(
-        [
-            "# Cells of a grid and scripts written by hand",
-            "",
-            f"    python -m graphpe.benchmarks.measure.by_hand --seeds {options.seeds} --epochs {options.epochs}",
-            "",
-            *table(outcomes),
-            "",
-            f"ogbg-molesol, no encoding, {options.seeds} seeds of each side, {options.epochs} epochs, "
-            + ", ".join(f"{name} {value}" for name, value in TRAINING.items())
-            + ". Mean and sample standard deviation of the test metric at the best validation epoch, in both sides by "
-            "OGB's evaluator; CPU seconds from reading the data to the test, median over seeds. With equal weights "
-            "both sides give equal outputs "
-            "(tests/benchmarks/measure/test_by_hand.py).",
-            "",
-            f"{date.today()}, Python {platform.python_version()}, torch {torch.__version__}, one CPU thread.",
-            "",
-        ]
+    about = (
+        f"ogbg-molesol, no encoding, {options.seeds} seeds of each side, {options.epochs} epochs, "
+        + ", ".join(f"{name} {value}" for name, value in TRAINING.items())
+        + ". Mean and sample standard deviation of the test metric at the best validation epoch, in both sides by "
+        "OGB's evaluator; CPU seconds from reading the data to the test, median over seeds. With equal weights both "
+        "sides give equal outputs (tests/benchmarks/measure/test_by_hand.py)."
     )
-    print(text)
-    if options.out is not None:
-        write_atomically(options.out, text)
+    after = ending(about, command("by_hand", arguments))
+    Report(options.out).say("# Cells of a grid and scripts written by hand", "", *table(outcomes), *after)
     return 0
 
 

@@ -1,33 +1,69 @@
-"""What speed measurements share: their options, sides that take turns, and the words under a table."""
+"""What measurements share: their options, sides that take turns, and tables with the command and the machine below."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 import torch_geometric
 
+from graphpe.files.atomic import write_atomically
 
-def parser(description: str, *, graphs: int, repeats: int) -> argparse.ArgumentParser:
-    """The options that every measurement has."""
+_OF_THIS_MACHINE = ("--out", "--data", "--root", "--folder")
+
+
+def parser(
+    description: str | None,
+    *,
+    graphs: int | None = None,
+    repeats: int | None = None,
+    threads: int | None = 1,
+    seed: int | None = 0,
+    data: str | None = "ogbg_molhiv",
+) -> argparse.ArgumentParser:
+    """The options that measurements have, each where it has a default here, and `--out`.
+
+    Args:
+        description: The module's docstring.
+        graphs: Graphs of each kind.
+        repeats: Turns of each side.
+        threads: Threads of each side.
+        seed: Of what is random.
+        data: What the folder of real data holds.
+    """
     out = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    out.add_argument("--graphs", type=int, default=graphs, help="graphs of each kind")
-    out.add_argument("--repeats", type=int, default=repeats, help="turns of each side")
-    out.add_argument("--threads", type=int, default=1, help="torch threads, for both sides")
-    out.add_argument("--data", type=Path, help="folder with ogbg_molhiv (default: $GRAPHPE_DATA or ../shared/data)")
-    out.add_argument("--seed", type=int, default=0)
-    out.add_argument("--out", type=Path, help="write the table there, as Markdown")
+    for name, default, about in (
+        ("graphs", graphs, "graphs of each kind"),
+        ("repeats", repeats, "turns of each side"),
+        ("threads", threads, "for every side"),
+        ("seed", seed, "of what is random"),
+    ):
+        if default is not None:
+            out.add_argument(f"--{name}", type=int, default=default, help=about)
+    if data is not None:
+        out.add_argument("--data", type=Path, help=f"folder with {data} (default: $GRAPHPE_DATA or ../shared/data)")
+    out.add_argument("--out", type=Path, help="write the table there, as Markdown, and pictures beside it")
     return out
 
 
 def take_turns(sides: Sequence[Callable[[], object]], repeats: int, *, warm_up: bool = True) -> list[float]:
-    """Median seconds of each side; they take turns, so that what else the machine does falls on all of them."""
+    """Median seconds of each side; they take turns, so that what else the machine does falls on all of them.
+
+    Args:
+        sides: What is measured.
+        repeats: Turns of each.
+        warm_up: Whether there is one turn before these.
+    """
     times: list[list[float]] = [[] for _ in sides]
     for turn in range(repeats + warm_up):
         for side, taken in zip(sides, times, strict=True):
@@ -38,7 +74,63 @@ def take_turns(sides: Sequence[Callable[[], object]], repeats: int, *, warm_up: 
     return [statistics.median(taken) for taken in times]
 
 
-def machine() -> str:
-    """What it ran on."""
-    versions = f"torch {torch.__version__}, PyG {torch_geometric.__version__}, Python {platform.python_version()}"
-    return f"{versions}, {torch.get_num_threads()} thread(s) of {os.cpu_count()} {platform.machine()} cores"
+def machine(*packages: str, threads: int | None = None) -> str:
+    """What it ran on, and versions.
+
+    Args:
+        packages: Further packages whose versions matter.
+        threads: Of each side; None for those of torch in this process.
+    """
+    versions = [f"torch {torch.__version__}", f"PyG {torch_geometric.__version__}"]
+    versions += [f"{name} {version(name)}" for name in packages]
+    count = torch.get_num_threads() if threads is None else threads
+    return (
+        f"{', '.join(versions)}, Python {platform.python_version()}, {count} thread(s) of {os.cpu_count()} "
+        f"{platform.machine()} cores"
+    )
+
+
+def command(module: str, argv: Sequence[str] | None) -> str:
+    """The command of a measurement; folders of this machine are left out.
+
+    Args:
+        module: Its name in `graphpe.benchmarks.measure`.
+        argv: Its arguments; None for those of this process.
+    """
+    words: list[str] = []
+    given = list(sys.argv[1:] if argv is None else argv)
+    while given:
+        word = given.pop(0)
+        if word in _OF_THIS_MACHINE:
+            del given[:1]
+        elif not word.startswith(tuple(f"{option}=" for option in _OF_THIS_MACHINE)):
+            words.append(word)
+    return shlex.join(["python", "-m", f"graphpe.benchmarks.measure.{module}", *words])
+
+
+def ending(about: str, ran: str, *packages: str, threads: int | None = None) -> list[str]:
+    """The lines below a table.
+
+    Args:
+        about: How to read it; sentences.
+        ran: The command.
+        packages: As for `machine`; likewise `threads`.
+        threads: Of each side.
+    """
+    words = f"{about} {date.today()}, {machine(*packages, threads=threads)}.".strip()
+    return ["", words, "", f"    {ran}"]
+
+
+class Report:
+    """Lines that are printed as they come, and in the file so far: a run that is stopped leaves what it has."""
+
+    def __init__(self, out: Path | None) -> None:
+        self.out = out
+        self.lines: list[str] = []
+
+    def say(self, *lines: str) -> None:
+        """Add lines."""
+        self.lines += lines
+        print("\n".join(lines), flush=True)
+        if self.out is not None:
+            write_atomically(self.out, "\n".join(self.lines) + "\n")

@@ -62,9 +62,9 @@ def _run(connection: Connection, function: Callable[..., Any], arguments: tuple[
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     connection.send(None)
     try:
-        answer = (True, function(*arguments))
+        outcome = (True, function(*arguments))
     except MemoryError:
-        answer = (False, "out of memory")
+        outcome = (False, "out of memory")
     except Exception as error:
-        answer = (False, f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
-    connection.send(answer)
+        outcome = (False, f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
+    connection.send(outcome)

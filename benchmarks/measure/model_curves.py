@@ -8,20 +8,15 @@ run is not made again, an interrupted one goes on. Writes `<out>.md` and `<out>.
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser
+from graphpe.benchmarks.measure.train_once import train_once
 from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
-from graphpe.benchmarks.training.run_folder import RunFolder
-from graphpe.files.atomic import write_atomically
 
 MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "GraphTransformer": (
@@ -35,24 +30,17 @@ MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def run_models(config: TrainConfig, folder: Path) -> dict[str, dict[str, Any]]:
-    """Train each model; the summaries, with the history of each run under `history`."""
+    """Train every model once; the summaries, with the record of every epoch as `history`."""
     summaries = {}
     for name, (model, encodings) in MODELS.items():
-        path = folder / name
-        wanted = resolve(TrainConfig(**config.as_dict() | {"model": model, "encodings": encodings}))
-        resume = None
-        if (path / "config.yaml").exists():
-            resume = RunFolder.open(path)
-            check_resumable(resume, wanted.as_dict())
-        print(f"--- {name}", flush=True)
-        summary = run_experiment(wanted, run_path=path, resume=resume)
-        lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        summary = train_once(replace(config, model=model, encodings=encodings), folder / name)
+        lines = (folder / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         summaries[name] = summary | {"history": [json.loads(line) for line in lines]}
     return summaries
 
 
-def table(summaries: Mapping[str, Mapping[str, Any]], task: str, command: str) -> str:
-    """The summaries as Markdown, with the command and the machine."""
+def table(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The summaries as Markdown."""
     first = next(iter(summaries.values()))
     metric, constant = first["metric"], f"{first['constant_valid']:.4f} | {first['constant_test']:.4f}"
     lines = [
@@ -67,11 +55,7 @@ def table(summaries: Mapping[str, Mapping[str, Any]], task: str, command: str) -
             f"| {row['valid']:.4f} | {row['test']:.4f} | {row['best_epoch']} of {row['epochs']} "
             f"| {row['seconds_per_epoch']['total']:.1f} |"
         )
-    about = (
-        f"{task}, one seed; {date.today()}, Python {platform.python_version()}, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} CPU thread(s)."
-    )
-    return "\n".join([*lines, "", about, "", f"    {command}", ""])
+    return lines
 
 
 def plot(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -94,18 +78,15 @@ def plot(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the trainings, write the table and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="zinc")
-    parser.add_argument("--root", default=None, help="folder of the task's data")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--weight-decay", type=float, default=1e-5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, default=Path("runs/model_curves"), help="where the run folders go")
-    parser.add_argument("--out", type=Path, default=None, help="name of the files, without their endings")
-    options = parser.parse_args(arguments)
+    known = parser(__doc__, data=None)
+    known.add_argument("--task", default="zinc")
+    known.add_argument("--root", default=None, help="folder of the task's data")
+    known.add_argument("--epochs", type=int, default=10)
+    known.add_argument("--batch-size", type=int, default=32)
+    known.add_argument("--learning-rate", type=float, default=1e-3)
+    known.add_argument("--weight-decay", type=float, default=1e-5)
+    known.add_argument("--folder", type=Path, default=Path("runs/model_curves"), help="where the run folders go")
+    options = known.parse_args(arguments)
     config = TrainConfig(
         task=options.task,
         root=options.root,
@@ -118,12 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed=options.seed,
     )
     summaries = run_models(config, options.folder)
-    command = f"python -m graphpe.benchmarks.measure.model_curves --task {options.task} --epochs {options.epochs}"
-    command += f" --batch-size {options.batch_size} --learning-rate {options.learning_rate} --threads {options.threads}"
-    text = table(summaries, options.task, command)
-    print(text)
+    after = ending(f"{options.task}, one seed.", command("model_curves", arguments), threads=options.threads)
+    Report(options.out and options.out.with_suffix(".md")).say(*table(summaries), *after)
     if options.out is not None:
-        write_atomically(options.out.with_suffix(".md"), text)
         plot(summaries, options.out.with_suffix(".png"))
 
 

@@ -1,24 +1,24 @@
-"""Tasks with a few numbers, yes/no answers or a class a graph: adapter, data, metrics."""
+"""Tasks that ask for a few numbers, labels or a class of each graph: adapter and data."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_args
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch_geometric.data import Batch
 
+from graphpe.benchmarks.tasks.metrics import ClassMetric, Metric
+from graphpe.benchmarks.tasks.targets import Loss, is_known, target_loss
 from graphpe.benchmarks.tasks.task import TaskAdapter, TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.heads import MLPReadout
 from graphpe.models.layers.inputs import CategoricalEdges, CategoricalNodes, LinearEdges, LinearNodes
 
-Loss = Literal["binary", "absolute", "squared", "classes", "balanced"]
+_CHUNK = 1_000
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,8 @@ class GraphAdapter(TaskAdapter):
         node_categories: Categories of each column of `x`; empty where `x` is numeric.
         edge_categories: Categories of each column of `edge_attr`; empty where edges carry numbers or nothing.
         targets: Number of targets of a graph; for `classes` and `balanced` the number of classes.
-        loss_name: `binary`: cross-entropy of yes/no answers, NaN where one is not known; `absolute` or `squared`:
-            error of numbers; `classes`: cross-entropy of one class, `batch.y` `[B]` or `[B, 1]`; `balanced`: the same
-            with class c weighted by 1 - (its share of the batch), as Dwivedi et al. (2020) do.
+        loss_name: The loss (`graphpe.benchmarks.tasks.targets.Loss`); for `classes` and `balanced` `batch.y` is `[B]`
+            or `[B, 1]`. Targets that are NaN, or negative among integers, are not known and do not count.
         node_channels: Columns of a numeric `x`; 0 where it is categorical.
         edge_channels: Columns of a numeric `edge_attr`; 0 where it is categorical or there is none.
         shift: Subtracted from the targets for the loss, one for each, and added to outputs; empty for nothing.
@@ -122,27 +121,13 @@ class GraphAdapter(TaskAdapter):
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Mean loss over the targets that are known, in float32 whatever the precision of training."""
-        if self.loss_name in ("classes", "balanced"):
-            return self._class_loss(output.float(), batch.y.flatten().long())
-        output, target = output.float(), batch.y.view(output.shape).float()
-        if self.scale:
-            target = (target - output.new_tensor(self.shift)) / output.new_tensor(self.scale)
-        if self.loss_name == "absolute":
-            return functional.l1_loss(output, target)
-        if self.loss_name == "squared":
-            return functional.mse_loss(output, target)
-        known = ~target.isnan()
-        each = functional.binary_cross_entropy_with_logits(output, target.nan_to_num(), reduction="none")
-        return (each * known).sum() / known.sum().clamp(min=1)
+        return target_loss(self.loss_name, output.float(), self._scaled(batch.y))
 
-    def _class_loss(self, output: Tensor, target: Tensor) -> Tensor:
-        if self.loss_name == "classes":
-            return functional.cross_entropy(output, target)
-        counts = torch.zeros(self.targets, device=target.device).index_add(0, target, torch.ones_like(output[:, 0]))
-        # A class that is not there has no say, and a batch of one class counts as it is.
-        weight = (1 - counts / counts.sum().clamp(min=1)) * (counts > 0)
-        weight = torch.where(weight.sum() > 0, weight, torch.ones_like(weight))
-        return functional.cross_entropy(output, target, weight=weight)
+    def _scaled(self, target: Tensor) -> Tensor:
+        if not self.scale:
+            return target
+        target = target.float().masked_fill(~is_known(target), torch.nan).view(-1, self.targets)
+        return (target - target.new_tensor(self.shift)) / target.new_tensor(self.scale)
 
     def predict(self, output: Tensor) -> Tensor:
         """The outputs: numbers in the targets' own units, logits of yes, or logits of classes."""
@@ -172,7 +157,7 @@ class GraphAdapter(TaskAdapter):
 
     def target_columns(self, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
         """`target_<target>`: numbers, answers, or words of classes; None where one is not known."""
-        y = (graphs.node if self.level == "node" else graphs.graph).get("y")
+        y = {"node": graphs.node, "pair": graphs.pair}.get(self.level, graphs.graph).get("y")
         if y is None:
             return {}
         found: dict[str, Sequence[Any]] = {}
@@ -183,7 +168,10 @@ class GraphAdapter(TaskAdapter):
                     words[int(number)] if 0 <= number < len(words) else None for number in column.tolist()
                 ]
             else:
-                cells = [None if number != number else number for number in column.tolist()]
+                cells = [
+                    number if known else None
+                    for number, known in zip(column.tolist(), is_known(column).tolist(), strict=True)
+                ]
             found[f"target_{name}"] = cells
         return found
 
@@ -222,68 +210,88 @@ class GraphAdapter(TaskAdapter):
 
 @dataclass
 class GraphTargets(TaskData):
-    """Graphs with targets `y [B, T]` in `graphs.graph`; NaN where an answer is not known."""
+    """Graphs with targets `y [B, T]` in `graphs.graph`; NaN, or negative among integers, where one is not known.
 
-    def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
-        """The metric of predictions `[len(indices), T]`.
+    Attributes:
+        scored_by: The metric.
+
+    Raises:
+        GraphPEValueError: When built, if a part of the split has graphs and no target that is known.
+    """
+
+    row: ClassVar[str] = "graph"
+
+    adapter: GraphAdapter
+    scored_by: Metric = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        for part, ids in self.split.items():
+            targets = (self.target_rows(self.graphs.select(some)) for some in ids.split(_CHUNK))
+            if len(ids) and not any(bool(is_known(each).any()) for each in targets):  # the first tells, nearly always
+                raise GraphPEValueError(
+                    f"no target of the {len(ids):,} graphs of the {part} part is known: give it graphs with targets"
+                )
+
+    @property
+    def metric(self) -> str:
+        return self.scored_by.name
+
+    @property
+    def maximize(self) -> bool:
+        return self.scored_by.maximize
+
+    def target_rows(self, graphs: PackedGraphs) -> Tensor:
+        """The targets of some graphs, `[rows, T]`."""
+        return graphs.graph["y"]
+
+    def decode(self, predictions: Tensor, graphs: PackedGraphs) -> Tensor:
+        """What the metric compares with the targets, `[rows, outputs]`, from what the adapter predicts.
 
         Raises:
-            GraphPEValueError: If there is not one row for each graph, or the metric is not defined for these graphs.
+            GraphPEValueError: If there is not one row for each graph.
         """
-        target = self.graphs.graph["y"][indices]
-        if not len(indices):
-            raise GraphPEValueError(f"{self.metric} of no graph at all is not defined: give at least one index")
-        expected = [len(target), self._columns(target)]
+        expected = [len(graphs), self.adapter.targets]
         if list(predictions.shape) != expected:
             raise GraphPEValueError(f"predictions must be {expected}, one row a graph, got {list(predictions.shape)}")
-        return self._score(predictions, target)
+        return predictions
+
+    def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
+        """The metric of predictions, over the targets that are known.
+
+        Raises:
+            GraphPEValueError: If predictions are not of the expected shape, or the metric is not defined for these
+                graphs.
+        """
+        graphs = self.graphs.select(indices)
+        return self._evaluate(self.decode(predictions, graphs), self.target_rows(graphs))
 
     def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
         """The metric of each target alone; empty where there is one."""
-        target = self.graphs.graph["y"][indices]
+        graphs = self.graphs.select(indices)
+        target = self.target_rows(graphs)
         count = target.shape[1]
         if count == 1:
             return {}
         names = self.adapter.target_names or tuple(f"target {column}" for column in range(count))
-        scores: dict[str, float | None] = {}
-        for column, name in enumerate(names):
-            try:
-                scores[name] = self._score_target(predictions[:, [column]], target[:, [column]])
-            except GraphPEValueError:  # not defined for this one, which the average leaves out
-                scores[name] = None
-        return scores
+        return dict(zip(names, self.scored_by.by_target(self.decode(predictions, graphs), target), strict=True))
 
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
-        """The metric of the best constant for each target on the training part."""
-        constant = self._constant(self.graphs.graph["y"][self.split["train"]].double())
-        text = ", ".join(f"{value:.3g}" for value in constant.tolist()[:3]) + (", ..." if len(constant) > 3 else "")
-        return self.evaluate(constant.float().expand(len(indices), -1), indices), text
+        """The metric of the best constant on the training part: a number for each target, or a class."""
+        target = self.target_rows(self.graphs.select(self.split["train"]))
+        constant = self.scored_by.constant(target, self.adapter.targets)
+        asked = self.target_rows(self.graphs.select(indices))
+        return self._evaluate(constant.float().expand(len(asked), -1), asked), self._describe(constant)
 
-    @abstractmethod
-    def _score(self, predictions: Tensor, target: Tensor) -> float: ...
+    def _evaluate(self, predictions: Tensor, target: Tensor) -> float:
+        if not len(target):
+            raise GraphPEValueError(f"{self.metric} of no {self.row} at all is not defined: give at least one graph")
+        return self.scored_by.evaluate(predictions, target)
 
-    def _score_target(self, predictions: Tensor, target: Tensor) -> float:
-        return self._score(predictions, target)
-
-    def _columns(self, target: Tensor) -> int:
-        return target.shape[1]
-
-    def _constant(self, target: Tensor) -> Tensor:
-        return target.nanmean(0)
-
-
-@dataclass
-class AbsoluteErrors(GraphTargets):
-    """Scored by the mean absolute error."""
-
-    metric: ClassVar[str] = "MAE"
-    maximize: ClassVar[bool] = False
-
-    def _score(self, predictions: Tensor, target: Tensor) -> float:
-        return float((predictions.double() - target.double()).abs().mean())
-
-    def _constant(self, target: Tensor) -> Tensor:
-        return target.median(0).values
+    def _describe(self, constant: Tensor) -> str:
+        if isinstance(self.scored_by, ClassMetric):
+            best = int(constant.argmax())
+            return f"class {self.adapter.class_names[best] if self.adapter.class_names else best}"
+        return ", ".join(f"{value:.3g}" for value in constant.tolist()[:3]) + (", ..." if len(constant) > 3 else "")
 
 
 def _columns(state: Sequence[Any]) -> tuple[tuple[str, tuple[str, ...] | None], ...]:

@@ -72,7 +72,7 @@ class TaskAdapter(ABC):
         """What the metric needs of an output: one row a prediction, on the output's device."""
 
     def predict_batch(self, output: Tensor, batch: Batch) -> Tensor:
-        """`predict`, for tasks whose answers depend on which nodes are in one graph."""
+        """`predict`, for tasks whose predictions depend on which nodes are in one graph."""
         return self.predict(output)
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
@@ -127,14 +127,21 @@ class TaskData(ABC):
         notes: Lines worth telling the user (what was read, skipped, taken from a cache).
     """
 
-    metric: ClassVar[str]
-    maximize: ClassVar[bool] = True
-
     graphs: PackedGraphs
     split: dict[str, Tensor]
     adapter: TaskAdapter
     fingerprint: str
     notes: list[str] = field(default_factory=list)
+
+    @property
+    @abstractmethod
+    def metric(self) -> str:
+        """The name of the metric."""
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of the metric is better."""
+        return True
 
     @abstractmethod
     def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
@@ -156,7 +163,7 @@ class Task(ABC):
     """Parameters of a task. Subclasses are frozen dataclasses of literals.
 
     `default_encodings` are what a run takes that names no encodings, with a model that prefers none. `readout` is the
-    model's, where the task leaves no choice: `none` for answers about nodes.
+    model's, where the task leaves no choice: `none` for targets of nodes.
     """
 
     name: ClassVar[str]

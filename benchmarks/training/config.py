@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from graphpe.benchmarks.calls.text import LARGEST
-from graphpe.errors import GraphPEValueError
+from graphpe.arguments import check_choice, check_integer, check_not_negative, check_positive
+from graphpe.calls import LARGEST
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 
 _MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
 """More than any machine has; the system cannot start so many threads or processes."""
+
+_AT_LEAST_ONE = ("epochs", "batch_size", "devices", "nodes", "threads")
+_POSITIVE = ("learning_rate", "checkpoint_minutes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,10 @@ class TrainConfig:
         seed: Seed of everything random.
         threads: CPU threads of each process. Small graphs gain little from more than one, and lose much where cores are
             shared; the result of a run depends on it in its last bits.
+
+    Raises:
+        GraphPETypeError: A number is of a wrong type.
+        GraphPEValueError: One is out of range, or an option is none of its choices.
     """
 
     task: str = "python-source"
@@ -85,35 +91,15 @@ class TrainConfig:
             object.__setattr__(self, "encodings", texts)
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.type == "int" and (isinstance(value, bool) or not isinstance(value, int)):
-                raise GraphPEValueError(f"{each.name} is {value!r}; it must be a whole number")
-            if each.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise GraphPEValueError(f"{each.name} is {value!r}; it must be a number")
             if each.type == "int":
-                most = _MOST.get(each.name, LARGEST)
-                self._check(each.name, value <= most, f"at most {most}")
-        for name in ("epochs", "batch_size", "devices", "nodes", "threads"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in (
-            "warmup_steps",
-            "patience",
-            "max_steps",
-            "max_nodes",
-            "max_pairs",
-            "seed",
-            "weight_decay",
-            "clip",
-            "max_minutes",
-        ):
-            self._check(name, getattr(self, name) >= 0, "0 or more")
-        for name in ("learning_rate", "checkpoint_minutes"):
-            self._check(name, getattr(self, name) > 0, "more than 0")
-        for name in ("learning_rate", "weight_decay", "clip", "max_minutes", "checkpoint_minutes"):
-            self._check(name, math.isfinite(getattr(self, name)), "finite")
-
-    def _check(self, name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise GraphPEValueError(f"{name} is {getattr(self, name)!r}; it must be {expected}")
+                least = 1 if each.name in _AT_LEAST_ONE else 0
+                value = check_integer(each.name, value, least=least, most=_MOST.get(each.name, LARGEST))
+            elif each.type == "float":
+                check = check_positive if each.name in _POSITIVE else check_not_negative
+                (value,) = check(**{each.name: value})
+            object.__setattr__(self, each.name, value)
+        check_choice("precision", self.precision, get_args(Precision))
+        check_choice("accelerator", self.accelerator, get_args(Accelerator))
 
     def as_dict(self) -> dict[str, Any]:
         """The options as plain values for YAML and JSON."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
+from graphpe.arguments import check_choice, check_integer
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.files.atomic import user_cache
 from graphpe.files.ogb import load_graph_dataset
@@ -231,14 +232,13 @@ def _read(dataset: Any, progress: bool) -> PackedGraphs:
 def _check_options(
     device: torch.device | str, workers: Any, engine: Any, shard_graphs: Any, pair_limit: Any
 ) -> torch.device:
-    numbers = ("workers", workers, 0), ("shard_graphs", shard_graphs, 1), ("pair_limit", pair_limit, 0)
-    for name, value, lowest in numbers:
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise GraphPETypeError(f"{name} must be an integer, got {value!r}")
-        if value < lowest:
-            raise GraphPEValueError(f"{name} must be at least {lowest}, got {value}")
-    if engine not in get_args(Engine):
-        raise GraphPEValueError(f"engine must be one of {', '.join(map(repr, get_args(Engine)))}, got {engine!r}")
+    for name, value, least in (
+        ("workers", workers, 0),
+        ("shard_graphs", shard_graphs, 1),
+        ("pair_limit", pair_limit, 0),
+    ):
+        check_integer(name, value, least=least)
+    check_choice("engine", engine, get_args(Engine))
     try:
         found = torch.device(device)
     except (RuntimeError, TypeError):

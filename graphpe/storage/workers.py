@@ -30,7 +30,7 @@ from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, 
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import current, limits
 from graphpe.storage.chunks import encode_in_chunks, written_keys
-from graphpe.storage.cluster import ray_cluster
+from graphpe.storage.parallel import ray_cluster, run_jobs, run_ray_jobs
 from graphpe.storage.pickling import (
     Serialized,
     SerializedGraphs,
@@ -168,26 +168,34 @@ class _Process:
         self.process.start()
         far_end.close()
         self.shard: int | None = None
-        self.started = False
+        self.ready = False
 
     def send(self, shards: Shards, shard: int) -> None:
+        """Give it a shard, once it is ready.
+
+        Raises:
+            GraphPEError: It cannot begin.
+        """
+        if not self.ready:
+            problem = self.receive(shards)
+            if isinstance(problem, GraphPEError):
+                raise problem
+            self.ready = True
         self.shard = shard
         with contextlib.suppress(BrokenPipeError):  # it died: `receive` says so
             self.connection.send((shard, serialize_graphs(shards.load(shard))))
 
     def receive(self, shards: Shards) -> dict[str, Serialized] | GraphPEError | None:
-        """Its answer; None when it is ready."""
+        """The values of its shard, or what went wrong; None when it is ready."""
         try:
-            answer = self.connection.recv()
+            return self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
             raise GraphPERuntimeError(self._death(shards)) from None
-        self.started = True
-        return answer
 
     def _death(self, shards: Shards) -> str:
         code = self.process.exitcode or 0
-        if not self.started and code >= 0:
+        if not self.ready and code >= 0:
             return (
                 f"a process for encoding ended before it began (exit code {code}): a script that defines its encoding "
                 "itself must call precompute under `if __name__ == '__main__':`"
@@ -202,33 +210,39 @@ class _Process:
 
 def _encode_in_processes(shards: Shards, missing: Sequence[int], workers: int, progress: Progress) -> Results:
     setup = _pickled(shards)
-    queue = list(reversed(missing))
     processes: list[_Process] = []
+
+    def begin(shard: int, place: int) -> _Process:
+        processes[place].send(shards, shard)
+        return processes[place]
+
+    def finished(busy: Sequence[_Process]) -> Iterator[tuple[_Process, Any]]:
+        by_connection: dict[Any, _Process] = {each.connection: each for each in busy}
+        for connection in wait(list(by_connection)):
+            process = by_connection[connection]
+            yield process, process.receive(shards)
+
     try:
         # Children inherit ignored interrupts: Ctrl-C is for this process, which stops them.
         with _interrupts_ignored(), main_hidden(unless=b"__main__" in setup):
             for _ in range(workers):
                 processes.append(_Process(setup))
-        busy: dict[Any, _Process] = {each.connection: each for each in processes}
-        while busy:
-            for connection in wait(list(busy)):
-                process = busy[connection]
-                answer, shard = process.receive(shards), process.shard
-                if isinstance(answer, GraphPEError):
-                    raise answer if shard is None else _told(answer, shards.name(shard), shards.bounds[shard])
-                if queue:
-                    process.send(shards, queue.pop())
-                else:
-                    del busy[connection]
-                if answer is not None and shard is not None:
-                    progress(shards.num_graphs(shard))
-                    yield shard, deserialize(answer)
+        results = run_jobs(missing, workers, begin=begin, finished=finished, stop=lambda _: None)
+        for shard, outcome in results:
+            yield shard, _values(shards, shard, outcome, progress)
     finally:
         for process in processes:
             process.process.terminate()
         for process in processes:
             process.process.join()
             process.connection.close()
+
+
+def _values(shards: Shards, shard: int, outcome: dict[str, Serialized] | GraphPEError, progress: Progress) -> Encoded:
+    if isinstance(outcome, GraphPEError):
+        raise _told(outcome, shards.name(shard), shards.bounds[shard])
+    progress(shards.num_graphs(shard))
+    return deserialize(outcome)
 
 
 def _serve(connection: Connection, setup: bytes) -> None:
@@ -282,32 +296,22 @@ def main_hidden(unless: bool) -> Iterator[None]:
 def _encode_on_ray(shards: Shards, missing: Sequence[int], workers: int, progress: Progress) -> Results:
     setup = _pickled(shards)
     with ray_cluster() as ray:
-        running: dict[Any, int] = {}
-        try:
-            gpus = 1 if shards.device.type == "cuda" else 0
-            task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_attempt_pickled)
-            at_once = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-            shared, queue = ray.put(setup), list(reversed(missing))
-            while queue or running:
-                while queue and len(running) < at_once:
-                    shard = queue.pop()
-                    running[task.remote(shared, shard, serialize_graphs(shards.load(shard)))] = shard
-                for done in ray.wait(list(running), num_returns=1)[0]:
-                    shard = running.pop(done)
-                    try:
-                        answer = ray.get(done)
-                    except ray.exceptions.RayError as error:
-                        raise GraphPERuntimeError(
-                            f"{shards.name(shard)} could not be encoded on Ray, {RETRIES} retries included "
-                            f"({type(error).__name__}): shards that were written are kept, run again to go on"
-                        ) from None
-                    if isinstance(answer, GraphPEError):
-                        raise _told(answer, shards.name(shard), shards.bounds[shard])
-                    progress(shards.num_graphs(shard))
-                    yield shard, deserialize(answer)
-        finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+        gpus = 1 if shards.device.type == "cuda" else 0
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_attempt_pickled)
+        at_once = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        shared = ray.put(setup)
+
+        def submit(shard: int) -> Any:
+            return task.remote(shared, shard, serialize_graphs(shards.load(shard)))
+
+        with contextlib.closing(run_ray_jobs(ray, missing, at_once, submit)) as results:
+            for shard, outcome in results:
+                if isinstance(outcome, ray.exceptions.RayError):
+                    raise GraphPERuntimeError(
+                        f"{shards.name(shard)} could not be encoded on Ray, {RETRIES} retries included "
+                        f"({type(outcome).__name__}): shards that were written are kept, run again to go on"
+                    ) from None
+                yield shard, _values(shards, shard, outcome, progress)
 
 
 # In other processes

@@ -11,6 +11,7 @@ from graphpe.arguments import (
     check_integer,
     check_not_negative,
     check_number,
+    check_positive,
     check_probabilities,
     check_seed,
 )
@@ -50,6 +51,15 @@ def test_out_of_range(value: int, least: int | None, most: int | None) -> None:
 def test_no_probability(value: object) -> None:
     with pytest.raises(GraphPEValueError, match=r"^p must be (a number in|finite)"):
         check_probabilities(p=value)
+
+
+def test_positive_numbers() -> None:
+    assert check_positive(a=1, b=np.float64(0.5)) == (1.0, 0.5)
+    for value in (0, -1, 0.0):
+        with pytest.raises(GraphPEValueError, match=f"^p must be positive, got {value}$"):
+            check_positive(a=1, p=value)
+    with pytest.raises(GraphPEValueError, match=r"^p must be finite"):
+        check_positive(p=float("inf"))
 
 
 @pytest.mark.parametrize("value", ["0", None, False, 1j])

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,9 +20,8 @@ from statistics import geometric_mean, median
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
-import torch
 
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser
 from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.inputs.large_graphs import Graph, families, real_graphs
 from graphpe.benchmarks.measure.limited import Stopped, call_limited
@@ -69,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the tables, and write them and the plot where `--out` says."""
     options = _parser().parse_args(argv)
     rows = []
-    lines = _head()
-    print("\n".join(lines), flush=True)
+    report = Report(options.out)
+    report.say(*_head())
     given_up: set[tuple[str, str]] = set()
     for graph in graphs(options.sizes, options.data, options.seed, options.graphs):
         if isinstance(graph, str):
@@ -78,17 +76,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             continue
         row = measure_graph(graph, options, given_up)
         rows.append(row)
-        lines.append(_line(row))
-        print(lines[-1], flush=True)
-    after = ["", *_means(rows, options.time_limit), "", *_choices(rows), "", *_notes(options)]
-    print("\n".join(after), flush=True)
+        report.say(_line(row))
+    ran = command("speed.eigensolvers", argv)
+    after = ending(_about(options), ran, "scipy", "numpy", threads=options.threads)
+    report.say("", *_means(rows, options.time_limit), "", *_choices(rows), *after)
     if options.out is not None:
-        options.out.write_text("\n".join(lines + after) + "\n", encoding="utf-8")
         plot(rows, options.out.with_suffix(".png"))
 
 
 def _parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    out = parser(__doc__, repeats=3, threads=os.cpu_count() or 1, data="graphs and meshes")
     out.add_argument("--sizes", type=int, nargs="*", default=[1000, 10_000, 100_000], help="nodes; 1000000 works, too")
     out.add_argument("--graphs", nargs="*", help="only graphs whose name holds one of these")
     out.add_argument("--sides", nargs="*", help="only these sides")
@@ -96,13 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--tol", type=float, default=1e-6, help="residual, relative to the norm")
     out.add_argument("--time-limit", type=float, default=60, help="seconds for one call, its warm-up included")
     out.add_argument("--memory", type=float, default=16, help="gigabytes for one call")
-    out.add_argument("--repeats", type=int, default=3, help="turns of a side that takes less than 10 s")
-    out.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="for every side")
-    out.add_argument(
-        "--data", type=Path, help="folder with graphs and meshes (default: $GRAPHPE_DATA or ../shared/data)"
-    )
-    out.add_argument("--seed", type=int, default=0, help="of the random graphs")
-    out.add_argument("--out", type=Path, help="write the tables there, as Markdown, and the plot beside it")
     return out
 
 
@@ -233,14 +223,12 @@ def _choices(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _notes(options: argparse.Namespace) -> list[str]:
-    versions = f"torch {torch.__version__}, SciPy {scipy.__version__}, NumPy {np.__version__}"
-    return [
+def _about(options: argparse.Namespace) -> str:
+    return (
         f"Seconds, medians of up to {options.repeats} turns, each in a process of its own; k = {options.k}; residuals "
         f"at most {NORM * options.tol:.0e} (|A| = {NORM:g}) or marked; limits {options.time_limit:g} s and "
-        f"{options.memory:g} GB a call; {options.threads} threads of {os.cpu_count()} {platform.machine()} cores; "
-        f"{versions}, Python {platform.python_version()}."
-    ]
+        f"{options.memory:g} GB a call."
+    )
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:

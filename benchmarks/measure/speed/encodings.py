@@ -25,7 +25,7 @@ from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkP
 from torch_geometric.utils import to_undirected
 
 from graphpe import transforms as T
-from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser, take_turns
 from graphpe.benchmarks.measure.inputs.graphs import code_like, molecules, python_functions, random_molecules
 from graphpe.benchmarks.measure.peers import encodings as peers
 from graphpe.graphs.packed import PackedGraphs
@@ -109,20 +109,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     source, small = molecules(options.graphs, options.data, generator)
     functions = python_functions(max(options.graphs // 4, 1), generator)
     levels = {"molecules": small, "functions": functions, "functions, undirected": undirected(functions)}
-    lines = compared(levels, source, options.repeats)
-    lines += [
+    report = Report(options.out)
+    compare(report, levels, source, options.repeats)
+    report.say(
         "",
         "| all encodings of nodes | alone, summed, us | composed, us | composed / alone | target |",
         "|---|---|---|---|---|",
-    ]
-    print("\n".join(lines[-3:]), flush=True)
+    )
     for name in ("molecules", "functions"):
-        lines.append(measure_sharing(name, levels[name], options.repeats))
-        print(lines[-1], flush=True)
-    lines += ["", f"us per graph; {options.repeats} turns a side, medians; {machine()}."]
-    print("\n".join(lines[-2:]))
-    if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        report.say(measure_sharing(name, levels[name], options.repeats))
+    report.say(*ending(_about(options.repeats), command("speed.encodings", argv)))
 
 
 def short(graphs: int, repeats: int, seed: int) -> list[str]:
@@ -134,14 +130,18 @@ def short(graphs: int, repeats: int, seed: int) -> list[str]:
         "functions": functions,
         "functions, undirected": undirected(functions),
     }
-    lines = compared(levels, "random", repeats)
-    lines += ["", f"us per graph; {repeats} turns a side, medians; {machine()}."]
-    print("\n".join(lines[-2:]))
-    return lines
+    report = Report(None)
+    compare(report, levels, "random", repeats)
+    report.say(*ending(_about(repeats), "graphpe bench encodings"))
+    return report.lines
 
 
-def compared(levels: dict[str, PackedGraphs], source: str, repeats: int) -> list[str]:
-    """The lines of the table of comparisons, printed as they come."""
+def _about(repeats: int) -> str:
+    return f"us per graph; {repeats} turns a side, medians."
+
+
+def compare(report: Report, levels: dict[str, PackedGraphs], source: str, repeats: int) -> None:
+    """Add the table of comparisons to a report."""
     lines = [f"{name}: {describe(graphs)}" for name, graphs in levels.items()]
     lines[0] += f" ({source})"
     lines += [
@@ -150,11 +150,9 @@ def compared(levels: dict[str, PackedGraphs], source: str, repeats: int) -> list
         "| ratio, packed | ratio, lists | target |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    print("\n".join(lines), flush=True)
+    report.say(*lines)
     for row in rows():
-        lines.append(measure(row, large_enough(levels[row.graphs], 8), repeats))
-        print(lines[-1], flush=True)
-    return lines
+        report.say(measure(row, large_enough(levels[row.graphs], 8), repeats))
 
 
 def measure(row: Row, graphs: PackedGraphs, repeats: int) -> str:

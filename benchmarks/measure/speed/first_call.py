@@ -43,19 +43,16 @@ COMMANDS = ("--help", "--version", "list", "train --help", "grid --help", "encod
 
 def main() -> None:
     """Measure, and write the table."""
-    parser = argparse.ArgumentParser(description="CPU seconds of first calls where nothing is compiled")
-    parser.add_argument("--out", type=Path, help="file of the table (default: printed)")
-    options = parser.parse_args()
+    known = argparse.ArgumentParser(description="CPU seconds of first calls where nothing is compiled")
+    known.add_argument("--out", type=Path, help="write the table there, as Markdown")
+    options = known.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         os.environ["NUMBA_CACHE_DIR"] = cache  # numba reads it when it is imported
         lines = [*_commands(), *_encodings(Path(cache)), *_models(Path(cache))]
-    from graphpe.benchmarks.measure.harness import machine  # it imports torch, and numba
+    from graphpe.benchmarks.measure.harness import Report, command, ending  # it imports torch, and numba
 
-    table = "\n".join(["# First calls", "", (__doc__ or "").strip(), "", f"{machine()}.", "", *lines, ""])
-    if options.out is None:
-        print(table)
-    else:
-        options.out.write_text(table, encoding="utf-8")
+    after = ending("", command("speed.first_call", None))
+    Report(options.out).say("# First calls", "", (__doc__ or "").strip(), "", *lines, *after)
 
 
 def _commands() -> list[str]:
@@ -152,8 +149,8 @@ def _measured(cache: Path, call: Callable[[], object]) -> tuple[float, float]:
         os.write(writing, f"{times[0]} {min(times[1:])}".encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as answer:
-        first, later = answer.read().split()
+    with os.fdopen(reading) as times_of_child:
+        first, later = times_of_child.read().split()
     os.waitpid(child, 0)
     return float(first), float(later)
 

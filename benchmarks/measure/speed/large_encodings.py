@@ -11,8 +11,6 @@ ends at the time limit. Residuals are of what was written, in float32: |L v - (v
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import resource
 import tempfile
 import time
@@ -23,11 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch_geometric
 from torch_geometric.data import Data
 from torch_geometric.transforms import AddLaplacianEigenvectorPE
 
 from graphpe import transforms as T
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser
 from graphpe.benchmarks.measure.inputs.large_graphs import Graph, barabasi_albert, families
 from graphpe.benchmarks.measure.limited import Stopped, call_limited
 from graphpe.structure.laplacian import laplacian, magnetic_laplacian
@@ -70,36 +68,25 @@ class Outcome(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table, and write it where `--out` says."""
     options = _parser().parse_args(argv)
-    lines = [
+    report = Report(options.out)
+    report.say(
         f"| graph | n | edges | {' | '.join(options.sides)} | PyG / LaplacianPE | residuals | same twice | GB |",
         "|" + "---|" * (len(options.sides) + 7),
-    ]
-    print("\n".join(lines), flush=True)
+    )
     for name, make in families().items():
         if options.graphs is None or any(part in name for part in options.graphs):
-            lines.append(_line(make(options.size, np.random.default_rng(options.seed)), options))
-            print(lines[-1], flush=True)
-    versions = f"torch {torch.__version__}, PyG {torch_geometric.__version__}, Python {platform.python_version()}"
-    lines += [
-        "",
-        f"Seconds of one call, k = {K}, q = {Q}; limit {options.time_limit:g} s; {options.threads} threads of "
-        f"{os.cpu_count()} {platform.machine()} cores; {versions}.",
-    ]
-    print("\n".join(lines[-2:]), flush=True)
-    if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            report.say(_line(make(options.size, np.random.default_rng(options.seed)), options))
+    about = f"Seconds of one call, k = {K}, q = {Q}; limit {options.time_limit:g} s."
+    report.say(*ending(about, command("speed.large_encodings", argv), threads=options.threads))
 
 
 def _parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    out = parser(__doc__, data=None)
     out.add_argument("--size", type=int, default=100_000, help="nodes of each graph")
     out.add_argument("--graphs", nargs="*", help="only families whose name holds one of these")
     out.add_argument("--sides", nargs="*", choices=SIDES, default=list(SIDES))
     out.add_argument("--once", action="store_true", help="do not run ours a second time, to see the same bits")
     out.add_argument("--time-limit", type=float, default=120, help="seconds for one call")
-    out.add_argument("--threads", type=int, default=1, help="for every side")
-    out.add_argument("--seed", type=int, default=0, help="of the random graphs")
-    out.add_argument("--out", type=Path, help="write the table there, as Markdown")
     return out
 
 

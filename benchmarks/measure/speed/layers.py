@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser, take_turns
 from graphpe.benchmarks.measure.inputs.graphs import molecules, python_functions
 from graphpe.benchmarks.measure.peers.grit import GritLayer
 from graphpe.benchmarks.measure.peers.relational import RelationalLayer as PublishedRelationalLayer
@@ -166,26 +166,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     generator = np.random.default_rng(options.seed)
-    lines = [
+    report = Report(options.out)
+    report.say(
         "| layer | graphs | pairs | padded | published, ms | ours, ms | ratio | kept, published | kept, ours |",
         "|---|---|---|---|---|---|---|---|---|",
-    ]
+    )
     for name, graphs in batches(options.graphs, options.data, generator):
         inputs = inputs_of(graphs, options.width)
         for layer, builders in SIDES.items():
             row = _row(graphs, inputs, builders, options.width, options.heads, options.repeats)
-            lines.append(f"| {layer} | {name} | {row} |")
-            print(lines[-1], flush=True)
-    lines += [
-        "",
+            report.say(f"| {layer} | {name} | {row} |")
+    about = (
         f"Forward and backward of one layer, width {options.width}, {options.heads} heads, float32, in a stack of "
         f"{LAYERS}; medians of {options.repeats} turns. padded: pairs after padding to the largest graph, on which the "
-        f"published relational layer works. kept: numbers a pair (not padded), divided by the width. {machine()}.",
-    ]
-    print("\n".join(lines))
-    if options.out is not None:
-        command = f"python -m graphpe.benchmarks.measure.speed.layers --threads {options.threads}"
-        options.out.write_text("\n".join([*lines, "", f"    {command}", ""]), encoding="utf-8")
+        f"published relational layer works. kept: numbers a pair (not padded), divided by the width."
+    )
+    report.say(*ending(about, command("speed.layers", argv)))
 
 
 def _row(

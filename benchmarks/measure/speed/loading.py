@@ -9,8 +9,6 @@ The two sides take turns; the table gives medians over the turns.
 from __future__ import annotations
 
 import itertools
-import statistics
-import time
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -18,10 +16,13 @@ import torch
 from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 
-from graphpe.benchmarks.measure.harness import machine, parser
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser, take_turns
 from graphpe.benchmarks.measure.inputs.graphs import code_like, molecules, random_molecules
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
+
+_SHORT = 30
+"""Batches in one turn of `short`."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "molecules": molecules(options.graphs, options.data, generator),
         "code-like, 60 nodes": ("random", code_like(options.graphs, generator)),
     }
-    lines = compared(levels, options.batch_sizes, options.batches, options.repeats, options.seed)
-    if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    report = Report(options.out)
+    compare(report, levels, options.batch_sizes, options.batches, options.repeats, options.seed)
+    report.say(*ending(_about(options.repeats, options.batches), command("speed.loading", argv)))
 
 
 def short(graphs: int, repeats: int, seed: int) -> list[str]:
@@ -49,29 +50,36 @@ def short(graphs: int, repeats: int, seed: int) -> list[str]:
         "molecules": ("random", random_molecules(graphs, generator)),
         "code-like, 60 nodes": ("random", code_like(graphs, generator)),
     }
-    return compared(levels, [min(32, graphs)], 30, repeats, seed)
+    report = Report(None)
+    compare(report, levels, [min(32, graphs)], _SHORT, repeats, seed)
+    report.say(*ending(_about(repeats, _SHORT), "graphpe bench loading"))
+    return report.lines
 
 
-def compared(
-    levels: dict[str, tuple[str, PackedGraphs]], batch_sizes: Sequence[int], batches: int, repeats: int, seed: int
-) -> list[str]:
-    """The lines of the table, printed as they come."""
-    lines = [
+def _about(repeats: int, batches: int) -> str:
+    return f"{repeats} turns of {batches} batches a side, medians."
+
+
+def compare(
+    report: Report,
+    levels: dict[str, tuple[str, PackedGraphs]],
+    batch_sizes: Sequence[int],
+    batches: int,
+    repeats: int,
+    seed: int,
+) -> None:
+    """Add the table to a report."""
+    report.say(
         "| graphs | from | mean nodes | mean edges | batch size | PyG batches/s | packed batches/s | ratio |",
         "|---|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines), flush=True)
+    )
     for (name, (source, graphs)), batch_size in itertools.product(levels.items(), batch_sizes):
         pyg, packed = measure(graphs, batch_size, batches, repeats, seed)
         nodes, edges = graphs.num_nodes / len(graphs), graphs.num_edges / len(graphs)
-        lines.append(
+        report.say(
             f"| {name} | {source} | {nodes:.1f} | {edges:.1f} | {batch_size} "
             f"| {pyg:,.0f} | {packed:,.0f} | {packed / pyg:.1f}x |"
         )
-        print(lines[-1], flush=True)
-    lines += ["", f"{repeats} turns of {batches} batches a side, medians; {machine()}."]
-    print("\n".join(lines[-2:]))
-    return lines
 
 
 def measure(graphs: PackedGraphs, batch_size: int, batches: int, repeats: int, seed: int) -> tuple[float, float]:
@@ -81,20 +89,20 @@ def measure(graphs: PackedGraphs, batch_size: int, batches: int, repeats: int, s
     batches = min(batches, len(graphs) // batch_size)
     pyg = DataLoader(data_list, batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed))
     packed = PackedLoader(graphs, batch_size, shuffle=True, seed=seed)
-    rates: tuple[list[float], list[float]] = ([], [])
-    for repeat in range(repeats + 1):
-        packed.set_epoch(repeat)
-        for loader, rate in zip((pyg, packed), rates, strict=True):
-            rate.append(batches / seconds(loader, batches))
-    return statistics.median(rates[0][1:]), statistics.median(rates[1][1:])  # the first turn warms up
+    epochs = itertools.count()
+
+    def packed_turn() -> None:
+        packed.set_epoch(next(epochs))
+        load(packed, batches)
+
+    theirs, ours = take_turns([lambda: load(pyg, batches), packed_turn], repeats)
+    return batches / theirs, batches / ours
 
 
-def seconds(loader: Iterable[Batch], batches: int) -> float:
-    """Time for the first batches of an epoch, its shuffling included."""
-    start = time.perf_counter()
+def load(loader: Iterable[Batch], batches: int) -> None:
+    """The first batches of an epoch, its shuffling included."""
     for _ in itertools.islice(loader, batches):
         pass
-    return time.perf_counter() - start
 
 
 def check_equal(graphs: PackedGraphs, expected: Batch, batch_size: int) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import degree
 
-from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser, take_turns
 from graphpe.benchmarks.measure.inputs.graphs import molecules
 from graphpe.benchmarks.measure.peers.grit import Grit
 from graphpe.graphs.packed import PackedGraphs
@@ -38,17 +38,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     source, graphs = molecules(options.graphs, options.data, np.random.default_rng(options.seed))
     model = Grit(options.walk_length, width=options.width, heads=options.heads, layers=options.layers)
     rrwp, step = measure(graphs.to(options.device), options.walk_length, model.to(options.device), options.repeats)
-    lines = [
+    about = (
+        f"{options.walk_length} channels; {options.layers} layers, width {options.width}, {options.heads} heads; "
+        f"{options.repeats} turns, medians."
+    )
+    Report(options.out).say(
         "| batch | from | pairs | RRWP, ms | GRIT step, ms | share |",
         "|---|---|---|---|---|---|",
         f"| {len(graphs)} molecules | {source} | {graphs.num_pairs:,} | {rrwp:.2f} | {step:,.1f} | {rrwp / step:.2%} |",
-        "",
-        f"{options.walk_length} channels; {options.layers} layers, width {options.width}, {options.heads} heads; "
-        f"{options.repeats} turns, medians; {machine()}.",
-    ]
-    print("\n".join(lines))
-    if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        *ending(about, command("speed.on_the_fly", argv)),
+    )
 
 
 def measure(graphs: PackedGraphs, walk_length: int, model: Grit, repeats: int) -> tuple[float, float]:

@@ -13,8 +13,6 @@ A refusal is the encoding's own: an error that says at once what the graph would
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import resource
 import tempfile
 import time
@@ -25,11 +23,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch_geometric
 from torch_geometric.data import Data
 from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
 
 from graphpe import transforms as T
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser
 from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.inputs.large_graphs import (
     Graph,
@@ -101,18 +99,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the tables, and write them where `--out` says."""
     options = _parser().parse_args(argv)
     sides = [name for name in SIDES if options.encodings is None or any(part in name for part in options.encodings)]
-    lines: list[str] = []
-
-    def say(line: str) -> None:
-        lines.append(line)
-        print(line, flush=True)
-        if options.out is not None:  # a long run that is stopped leaves what it has
-            options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
+    report = Report(options.out)
     for title, graphs in _groups(options):
-        say(f"## {title}\n")
-        say(f"| encoding | {' | '.join(f'{graph.name} {graph.num_nodes:,}' for graph in graphs)} |")
-        say("|" + "---|" * (len(graphs) + 1))
+        report.say(f"## {title}", "")
+        report.say(f"| encoding | {' | '.join(f'{graph.name} {graph.num_nodes:,}' for graph in graphs)} |")
+        report.say("|" + "---|" * (len(graphs) + 1))
         late: dict[str, str] = {}
         notes: list[str] = []
         rows: dict[str, list[str]] = {side: [] for side in sides}
@@ -122,18 +113,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if title != "Real graphs" and _is_late(cell, _limit(side, options)):
                     late[side] = "-"
                 rows[side].append(cell)
-            say(f"| {side} | {' | '.join(rows[side])} |")
-        say("")
-        for note in dict.fromkeys(notes):
-            say(f"- {note}")
-        say("")
-    say(
+            report.say(f"| {side} | {' | '.join(rows[side])} |")
+        report.say("", *(f"- {note}" for note in dict.fromkeys(notes)), "")
+    about = (
         f"Processor seconds of one call and GB of its process at its largest; limits {options.time_limit:g} s (PyG "
         f"{options.peer_time_limit:g} s) and {options.gigabytes:g} GB (of address space); `-`: not tried, since a "
-        "smaller graph took a tenth of that or more. "
-        f"{options.threads} thread(s) of {os.cpu_count()} {platform.machine()} cores, torch {torch.__version__}, "
-        f"PyG {torch_geometric.__version__}, Python {platform.python_version()}."
+        "smaller graph took a tenth of that or more."
     )
+    report.say(*ending(about, command("speed.one_large_graph", argv), threads=options.threads)[1:])
 
 
 def _limit(side: str, options: argparse.Namespace) -> float:
@@ -147,17 +134,13 @@ def _is_late(cell: str, limit: float) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    out = parser(__doc__, data="real graphs")
     out.add_argument("--sizes", type=int, nargs="*", default=[1000, 10_000, 100_000, 1_000_000], help="nodes")
     out.add_argument("--graphs", nargs="*", help="only graphs whose name holds one of these")
     out.add_argument("--encodings", nargs="*", help="only encodings whose text holds one of these")
-    out.add_argument("--data", type=Path, help="folder of real graphs (default: $GRAPHPE_DATA or ../shared/data)")
     out.add_argument("--time-limit", type=float, default=60, help="seconds for one call")
     out.add_argument("--peer-time-limit", type=float, default=60, help="seconds for one call of PyG's")
     out.add_argument("--gigabytes", type=float, default=8, help="address space of one call")
-    out.add_argument("--threads", type=int, default=1, help="for every side")
-    out.add_argument("--seed", type=int, default=0, help="of the random graphs")
-    out.add_argument("--out", type=Path, help="write the tables there, as Markdown")
     return out
 
 

@@ -9,27 +9,24 @@ process, which no walk can go below.
 
 from __future__ import annotations
 
-import argparse
 import ast
-import statistics
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser, take_turns
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.benchmarks.tasks.code.source.files import find_sources, standard_library
 from graphpe.benchmarks.tasks.code.source.read import read_corpus
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description="Functions per second from source to packed graphs.")
-    parser.add_argument("--root", type=Path, default=standard_library(), help="folder of source")
-    parser.add_argument("--workers", type=int, default=0, help="processes (0: as many as cores)")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each, of which the median counts")
-    options = parser.parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print the table, and write it where `--out` says."""
+    known = parser(__doc__, repeats=5, threads=None, seed=None, data=None)
+    known.add_argument("--root", type=Path, default=standard_library(), help="folder of source")
+    known.add_argument("--workers", type=int, default=0, help="processes (0: as many as cores)")
+    options = known.parse_args(argv)
 
     tree = find_sources(options.root)
     task = PythonSource(root=str(options.root))
@@ -39,16 +36,13 @@ def main() -> None:
         "source to packed graphs": lambda: _load_afresh(task, options.workers),
     }
     functions = read_corpus(tree, workers=options.workers, progress=False)[0].num_functions
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(options.repeats):
-        for name, work in works.items():  # interleaved, so that a busy moment hits all alike
-            started = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - started)
-    print(f"{options.root}: {len(tree.files):,} files, {functions:,} functions, median of {options.repeats}")
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        print(f"{name:<30} {median:6.2f} s {functions / median:10,.0f} functions/s")
+    seconds = take_turns(list(works.values()), options.repeats, warm_up=False)
+    report = Report(options.out)
+    report.say("| | s | functions/s |", "|---|---|---|")
+    for name, taken in zip(works, seconds, strict=True):
+        report.say(f"| {name} | {taken:.2f} | {functions / taken:,.0f} |")
+    about = f"{len(tree.files):,} files, {functions:,} functions; medians of {options.repeats}."
+    report.say(*ending(about, command("speed.parsing", argv)))
 
 
 def _load_afresh(task: PythonSource, workers: int) -> None:

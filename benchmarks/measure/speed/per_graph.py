@@ -19,7 +19,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
 
 from graphpe import transforms as T
-from graphpe.benchmarks.measure.harness import machine, parser
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser
 from graphpe.benchmarks.measure.inputs.graphs import molecules
 
 
@@ -53,20 +53,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         Data(edge_index=data.edge_index.clone(), num_nodes=data.num_nodes)
         for data in packed.select(packed.sizes > 9).structure().to_data_list()  # PyG fails on k or fewer nodes
     ]
-    lines = [
+    report = Report(options.out)
+    report.say(
         f"{len(graphs)} graphs of {source}, {np.mean([data.num_nodes for data in graphs]):.1f} nodes in the mean.",
         "",
         "| encoding | one by one, us | PyG, one by one, us | PyG / ours | as one list, us | PyG / ours |",
         "|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines), flush=True)
+    )
     for name, row in rows().items():
-        lines.append(f"| {name} | " + " | ".join(measure(row, graphs, options.repeats)) + " |")
-        print(lines[-1], flush=True)
-    lines += ["", f"us of processor time per graph; the least of {options.repeats} turns a graph; {machine()}."]
-    print("\n".join(lines[-2:]))
-    if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        report.say(f"| {name} | " + " | ".join(measure(row, graphs, options.repeats)) + " |")
+    about = f"us of processor time per graph; the least of {options.repeats} turns a graph."
+    report.say(*ending(about, command("speed.per_graph", argv)))
 
 
 def measure(row: Row, graphs: Sequence[Data], repeats: int) -> list[str]:

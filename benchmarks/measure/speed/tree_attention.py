@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser, take_turns
 from graphpe.benchmarks.measure.speed.trees import make_tree
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
@@ -61,10 +61,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--heads", type=int, default=4)
     options = arguments.parse_args(argv)
     torch.set_num_threads(options.threads)
-    lines = [
+    report = Report(options.out)
+    report.say(
         f"| pass | channels a head | nodes | {', ms | '.join(SIDES)}, ms | dense / tree | softmax / tree |",
         f"|---|---|---|{'---|' * len(SIDES)}---|---|",
-    ]
+    )
     met = ["| pass | channels a head | faster than dense from | than softmax from |", "|---|---|---|---|"]
     for name, backward in (("forward", False), ("forward and backward", True)):
         for channels in options.channels:
@@ -73,18 +74,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 times.append(measure(size, channels, options.heads, backward, options.repeats, options.seed))
                 cells = [name, str(channels), f"{size:,}", *(f"{1e3 * t:,.1f}" for t in times[-1])]
                 cells += [f"{times[-1][side] / times[-1][0]:.2f} x" for side in (1, 2)]
-                lines.append(f"| {' | '.join(cells)} |")
-                print(lines[-1], flush=True)
+                report.say(f"| {' | '.join(cells)} |")
             crossings = [crossing(options.sizes, [row[side] / row[0] for row in times]) for side in (1, 2)]
             met.append(f"| {name} | {channels} | {' | '.join(crossings)} |")
     about = (
         f"Random trees, {options.heads} heads; {options.repeats} turns, medians; break-even by interpolation of the "
-        f"logarithms; {machine()}."
+        "logarithms."
     )
-    text = "\n".join([*lines, "", *met, "", about])
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n", encoding="utf-8")
+    report.say("", *met, *ending(about, command("speed.tree_attention", argv)))
 
 
 def make_case(size: int, channels: int, heads: int, seed: int) -> Case:

@@ -30,7 +30,7 @@ from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphpe.benchmarks.measure.harness import machine, parser, take_turns
+from graphpe.benchmarks.measure.harness import Report, command, ending, parser, take_turns
 from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.inputs.large_graphs import Graph, real_graphs
 from graphpe.compiled.jit import machine_code
@@ -73,11 +73,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = read_options(argv)
     torch.set_num_threads(options.threads)
     warm_up()
-    lines = [
+    report = Report(options.out)
+    report.say(
         "| tree | nodes | width | tree, ms | again, ms | dense, ms | again, ms | search, ms "
         "| dense / tree | dense / tree, again | search / tree |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    )
     times: dict[tuple[str, int, int], float] = {}
     for tree in trees(options):
         matrices: list[Tensor] = []
@@ -87,17 +88,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         for width in options.widths:
             dense = (matrices[-1], build) if matrices else None
             row, times[tree.name, tree.size, width] = compare(tree, width, dense, options)
-            lines.append(row)
-            print(row, flush=True)
-    lines += ["", *growth(times), "", *functions(options), ""]
-    lines += [
-        "`python -m graphpe.benchmarks.measure.speed.trees`. f(d) = exp(-d / 2) unless said; other functions: fields "
-        f"of width 1. {options.repeats} turns, medians (search above 2,000 nodes, building dense matrices, and the "
-        f"functions' table: one); {machine()}.",
-    ]
-    print("\n".join(lines))
-    if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            report.say(row)
+    about = (
+        f"f(d) = exp(-d / 2) unless said; other functions: fields of width 1. {options.repeats} turns, medians (search "
+        "above 2,000 nodes, building dense matrices, and the functions' table: one)."
+    )
+    report.say("", *growth(times), "", *functions(options), *ending(about, command("speed.trees", argv)))
 
 
 def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -281,7 +277,6 @@ def functions(options: argparse.Namespace) -> list[str]:
         taken = take_turns([lambda f=f: kept.integrate(f, field) for f in bank.values()], 1)  # type: ignore[misc]  # noqa: B023
         cells = [kind, f"{size:,}", *(_milliseconds(t) for t in (read, decomposed, *taken))]
         lines.append(f"| {' | '.join(cells)} |")
-        print(lines[-1], flush=True)
     return lines
 
 

@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphpe.benchmarks.measure.harness import command, parser
 from graphpe.benchmarks.measure.inputs.graphs import data_folder
-from graphpe.benchmarks.measure.trees.sections import parser, write_section
+from graphpe.benchmarks.measure.trees.sections import write_section
 from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.pair_blocks import pair_blocks
@@ -36,7 +37,7 @@ FUNCTIONS: dict[str, TreeFunction] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Classify, and write the table."""
-    known = parser(__doc__)
+    known = parser(__doc__, threads=None, seed=None, data="real datasets")
     known.add_argument("--sets", nargs="+", default=["MUTAG", "PROTEINS"])
     known.add_argument("--eigenvalues", type=int, default=10)
     known.add_argument("--forest", type=int, default=100, help="decision trees")
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             cells.append(f"{100 * np.mean(values):.1f} ± {100 * np.std(values):.1f}")
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], flush=True)
-    write_section(options.out, TITLE, lines, "python -m graphpe.benchmarks.measure.trees.classification")
+    write_section(options.out, TITLE, lines, command("trees.classification", arguments))
 
 
 def read_graphs(folder: Path, name: str) -> tuple[PackedGraphs, NDArray[np.int64]]:

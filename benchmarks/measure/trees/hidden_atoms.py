@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch
 
+from graphpe.benchmarks.measure.harness import command, parser
 from graphpe.benchmarks.measure.inputs.graphs import molecules
-from graphpe.benchmarks.measure.trees.sections import parser, write_section
+from graphpe.benchmarks.measure.trees.sections import write_section
 from graphpe.benchmarks.measure.trees.training import MASKS
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.inputs import CategoricalNodes
@@ -45,7 +46,7 @@ class Score(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train all masks and seeds, and write the section."""
-    known = parser(__doc__)
+    known = parser(__doc__, threads=None, seed=None, data="real datasets")
     known.add_argument("--molecules", type=int, default=8000, help="of them 1000, or an eighth, for the test")
     known.add_argument("--hidden", type=float, default=0.15, help="part of the atoms")
     for name, default in (("steps", 400), ("batch-size", 32), ("seeds", 3), ("width", 32), ("layers", 2)):
@@ -72,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cells = [_mean([s.loss for s in scores], 3), _mean([s.accuracy for s in scores], 1)]
         lines.append(f"| {title} | {parameters:,} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
-    command = f"python -m graphpe.benchmarks.measure.trees.hidden_atoms --molecules {options.molecules}"
-    command += f" --steps {options.steps} --seeds {options.seeds} --width {options.width} --layers {options.layers}"
-    write_section(options.out, TITLE, lines, command)
+    write_section(options.out, TITLE, lines, command("trees.hidden_atoms", arguments))
 
 
 def train(graphs: PackedGraphs, mask: Any, seed: int, options: Any) -> TopologicalTransformer:

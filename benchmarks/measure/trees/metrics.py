@@ -22,10 +22,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from graphpe.benchmarks.measure.harness import command, parser
 from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.inputs.large_graphs import Graph, real_graphs
 from graphpe.benchmarks.measure.trees.mesh import read_mesh
-from graphpe.benchmarks.measure.trees.sections import parser, write_section
+from graphpe.benchmarks.measure.trees.sections import write_section
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import symmetric_adjacency
 from graphpe.structure.plan import Plan
@@ -75,12 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 plot(fit, along, exact, options.out.with_name("tree_metrics.png"))
     if options.out is not None:
         lines += ["", "![distances](tree_metrics.png)"]
-    write_section(options.out, TITLE, lines, "python -m graphpe.benchmarks.measure.trees.metrics")
+    write_section(options.out, TITLE, lines, command("trees.metrics", arguments))
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    known = parser(__doc__)
+    known = parser(__doc__, threads=None, seed=None, data="real datasets")
     known.add_argument("--nodes", type=int, default=800, help="of the path")
     known.add_argument("--extra", type=int, default=600, help="random edges beside the path")
     known.add_argument("--pairs", type=int, default=20_000)

@@ -21,9 +21,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
+from graphpe.benchmarks.measure.harness import command, parser
 from graphpe.benchmarks.measure.inputs.graphs import data_folder
 from graphpe.benchmarks.measure.trees.mesh import Mesh, read_mesh
-from graphpe.benchmarks.measure.trees.sections import parser, write_section
+from graphpe.benchmarks.measure.trees.sections import write_section
 from graphpe.structure.adjacency import symmetric_adjacency
 from graphpe.structure.plan import Plan
 from graphpe.trees.functions.closed_form import Exponential
@@ -65,12 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out is not None:
         plot(options.hidden, means, options.out.with_name("tree_normals.png"))
         lines += ["", "![similarity by the hidden part](tree_normals.png)"]
-    write_section(options.out, TITLE, lines, "python -m graphpe.benchmarks.measure.trees.normals")
+    write_section(options.out, TITLE, lines, command("trees.normals", arguments))
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    known = parser(__doc__)
+    known = parser(__doc__, threads=None, seed=None, data="real datasets")
     known.add_argument("--mesh", default="spot.obj", help="an OBJ file in the folder meshes of the data")
     known.add_argument("--hidden", type=float, nargs="+", default=[0.2, 0.5, 0.8, 0.95])
     known.add_argument("--trees", type=int, default=16, help="random spanning trees")

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
-from graphpe.benchmarks.measure.harness import machine
+from graphpe.benchmarks.measure.harness import ending
 from graphpe.files.atomic import write_atomically
-
-
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that every experiment has."""
-    out = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    out.add_argument("--data", type=Path, help="folder of real datasets (default: $GRAPHPE_DATA or ../shared/data)")
-    out.add_argument("--out", type=Path, help="Markdown file whose section is written; pictures go beside it")
-    return out
 
 
 def write_section(path: Path | None, title: str, lines: Sequence[str], command: str) -> None:
     """Print a section; and write it to the file where one is given, in the place of an older one of that title."""
-    about = f"{date.today()}, {machine()}."
-    section = "\n".join([f"## {title}", "", *lines, "", about, "", f"    {command}", ""])
+    section = "\n".join([f"## {title}", "", *lines, *ending("", command), ""])
     print(section)
     if path is None:
         return

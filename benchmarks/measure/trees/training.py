@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from graphpe.benchmarks.measure.trees.sections import parser, write_section
+from graphpe.benchmarks.measure.harness import command, parser
+from graphpe.benchmarks.measure.train_once import train_once
+from graphpe.benchmarks.measure.trees.sections import write_section
 from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
-from graphpe.benchmarks.training.run_folder import RunFolder
 
 TITLE = "A transformer with and without a tree mask"
 MASKS = {"none": "none (f = 1)", "synced": "one f a layer", "heads": "one f a head"}
@@ -24,7 +24,7 @@ MASKS = {"none": "none (f = 1)", "synced": "one f a layer", "heads": "one f a he
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the trainings and write the section."""
-    known = parser(__doc__)
+    known = parser(__doc__, threads=None, seed=None, data="real datasets")
     known.add_argument("--task", default="molesol")
     known.add_argument("--root", default="dataset", help="folder of the task's data")
     known.add_argument("--epochs", type=int, default=20)
@@ -47,27 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for mask, name in MASKS.items():
         cells = [_mean([run[split] for run in runs[mask]]) for split in ("valid", "test")]
         lines.append(f"| {name} | {runs[mask][0]['parameters']:,} | {cells[0]} | {cells[1]} |")
-    command = f"python -m graphpe.benchmarks.measure.trees.training --task {options.task} --epochs {options.epochs}"
-    command += f" --seeds {options.seeds} --width {options.width} --layers {options.layers}"
-    write_section(options.out, TITLE, lines, command)
+    write_section(options.out, TITLE, lines, command("trees.training", arguments))
 
 
 def train(options: Any, mask: str, seed: int) -> dict[str, Any]:
     """The summary of a run."""
     model = f"TopologicalTransformer(width={options.width}, layers={options.layers}, heads=4, mask={mask!r})"
-    config = resolve(
-        TrainConfig(
-            task=options.task, root=options.root, model=model, encodings=(), epochs=options.epochs, patience=0,
-            learning_rate=1e-3, weight_decay=1e-5, seed=seed,
-        )
+    config = TrainConfig(
+        task=options.task, root=options.root, model=model, encodings=(), epochs=options.epochs, patience=0,
+        learning_rate=1e-3, weight_decay=1e-5, seed=seed,
     )  # fmt: skip
-    path = options.folder / f"{options.task.partition('(')[0]}-{mask}-{seed}"
-    resume = None
-    if (path / "config.yaml").exists():
-        resume = RunFolder.open(path)
-        check_resumable(resume, config.as_dict())
-    print(f"--- mask={mask!r}, seed {seed}", flush=True)
-    return run_experiment(config, run_path=path, resume=resume)
+    return train_once(config, options.folder / f"{options.task.partition('(')[0]}-{mask}-{seed}")
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""The thirty algorithms of CLRS-30 (Velickovic et al. 2022, arXiv:2205.15659): what each reads and what it answers."""
+"""The thirty algorithms of CLRS-30 (Velickovic et al. 2022, arXiv:2205.15659): what each reads and what it gives."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Algorithm:
 
     @property
     def place(self) -> Place:
-        """What the answers are about."""
+        """What the outputs are about."""
         return self.outputs[0].place
 
     @property
@@ -51,7 +51,7 @@ class Algorithm:
 
     @property
     def about_pairs(self) -> bool:
-        """Whether an answer is about pairs of nodes: a pointer of nodes, or anything of edges."""
+        """Whether an output is about pairs of nodes: a pointer of nodes, or anything of edges."""
         return any(probe.place == "edge" or probe.kind == "pointer" for probe in self.outputs)
 
 

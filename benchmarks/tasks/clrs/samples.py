@@ -120,8 +120,8 @@ def sample_arrays(algorithm: str, feedback: Any) -> Arrays:
     matrix = np.stack(pairs, 3) if pairs else np.zeros((count, size, size, 0))
     graph, row, column = np.nonzero((matrix != 0).any(3))
 
-    answers = {point.name: point for point in feedback.outputs}
-    columns = [_answer(probe, _values(probe, answers, algorithm)) for probe in wanted.outputs]
+    outputs = {point.name: point for point in feedback.outputs}
+    columns = [_target_column(probe, _values(probe, outputs, algorithm)) for probe in wanted.outputs]
     return {
         "sizes": np.full(count, size, np.int64),
         "edge_sizes": np.bincount(graph, minlength=count).astype(np.int64),
@@ -151,7 +151,7 @@ def _values(probe: Probe, points: dict[str, Any], algorithm: str) -> NDArray:
     return value
 
 
-def _answer(probe: Probe, value: NDArray) -> NDArray:
+def _target_column(probe: Probe, value: NDArray) -> NDArray:
     if probe.kind != "categorical":
         return value
     return np.where((value == _MASKED).any(-1), _MASKED, value.argmax(-1))

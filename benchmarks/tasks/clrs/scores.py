@@ -1,4 +1,4 @@
-"""From vectors of nodes and of pairs to answers of CLRS-30: scores, losses, decisions, metrics.
+"""From vectors of nodes and of pairs to outputs of CLRS-30: scores, losses, decisions, metrics.
 
 A head is linear maps; what it gives, the parts of scores, are combined here without anything learned. With parts
 z of nodes i, j, k and w of pairs (i, j), F = `HIDDEN` and a_f summed with a plus sign for one half of f and a minus
@@ -92,7 +92,7 @@ class PairParts(PairHead):
         """
         if not pairs.complete:
             raise GraphPEValueError(
-                "answers about pairs need all pairs of nodes: give attention='full', or pair_output=False"
+                "outputs about pairs need all pairs of nodes: give attention='full', or pair_output=False"
             )
         return Parts(x[:, :0] if self.node_linear is None else self.node_linear(x), self.pair_linear(pair))
 
@@ -250,7 +250,7 @@ def output_loss(probe: Probe, parts: Parts, target: Tensor, rows: Rows) -> Tenso
 
 
 def decide(probe: Probe, parts: Parts, rows: Rows) -> Tensor:
-    """The answers, in the form of a column of `y`."""
+    """The outputs, in the form of a column of `y`."""
     if probe.kind == "pointer":
         choice = pointer_scores(probe, parts, rows)
         return (choice.best() - choice.first).float()
@@ -263,10 +263,10 @@ def decide(probe: Probe, parts: Parts, rows: Rows) -> Tensor:
 
 
 def output_score(probe: Probe, guess: Tensor, target: Tensor) -> float:
-    """How good answers are, as CLRS-30 measures it: F1 of a `mask`, else the share of right answers.
+    """How good outputs are, as CLRS-30 measures it: F1 of a `mask`, else the share of right outputs.
 
     Over everything that counts in all graphs together, so that a larger graph has more say. F1 is 1 where there is no
-    yes, neither answered nor right.
+    yes, neither predicted nor right.
     """
     if probe.kind == "mask":
         counts = target >= 0
@@ -280,7 +280,7 @@ def output_score(probe: Probe, guess: Tensor, target: Tensor) -> float:
     return float((guess == target)[counts].double().mean())
 
 
-def constant_answers(probe: Probe, graphs: PackedGraphs) -> dict[str, Tensor]:
+def constant_outputs(probe: Probe, graphs: PackedGraphs) -> dict[str, Tensor]:
     """Answers that take no input, by the rule they follow: each in the form of a column of `y`."""
     rows = Rows(NodeToGraph(graphs.batch, graphs.ptr, graphs.max_size, graphs.num_pairs), graphs.edge_index)
     place = torch.arange(graphs.num_nodes) - graphs.ptr[graphs.batch]

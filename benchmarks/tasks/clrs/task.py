@@ -1,4 +1,4 @@
-"""Algorithms of the CLRS-30 benchmark: run one on a graph (or a sequence), and answer about larger ones."""
+"""Algorithms of the CLRS-30 benchmark: run one on a graph (or a sequence), and give its outputs for larger ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphpe.benchmarks.tasks.clrs.scores import (
     PairParts,
     Parts,
     Rows,
-    constant_answers,
+    constant_outputs,
     decide,
     output_loss,
     output_score,
@@ -70,7 +70,7 @@ class ClrsAdapter(TaskAdapter):
         return NodeParts(width, ALGORITHMS[self.algorithm].outputs)
 
     def pair_head(self, width: int) -> nn.Module | None:
-        """The same from vectors of nodes and of pairs, where an answer is about pairs."""
+        """The same from vectors of nodes and of pairs, where an output is about pairs."""
         algorithm = ALGORITHMS[self.algorithm]
         return PairParts(width, algorithm.outputs) if algorithm.about_pairs else None
 
@@ -87,18 +87,18 @@ class ClrsAdapter(TaskAdapter):
         return torch.stack(losses).sum()
 
     def predict_batch(self, output: Any, batch: Batch) -> Tensor:
-        """The answers, `[rows, outputs]`: a row for each node, pair or graph."""
+        """The outputs, `[rows, outputs]`: a row for each node, pair or graph."""
         rows, probes = Rows.of(batch), ALGORITHMS[self.algorithm].outputs
         parts = split_parts(_checked(output, batch), probes)
         return torch.stack([decide(probe, part, rows) for probe, part in zip(probes, parts, strict=True)], 1)
 
     def predict(self, output: Any) -> Tensor:
-        """Not defined: which node an answer points to depends on the graph.
+        """Not defined: which node an output points to depends on the graph.
 
         Raises:
             GraphPERuntimeError: Always.
         """
-        raise GraphPERuntimeError("answers of clrs need the batch: call predict_batch")
+        raise GraphPERuntimeError("outputs of clrs need the batch: call predict_batch")
 
     @property
     def level(self) -> Level:
@@ -126,9 +126,9 @@ def _checked(output: Any, batch: Batch) -> Parts:
 
 @dataclass
 class ClrsTargets(TaskData):
-    """Samples with `y` `[rows, outputs]` of nodes, pairs or graphs. Predictions are answers of the same shape.
+    """Samples with `y` `[rows, outputs]` of nodes, pairs or graphs. Predictions are outputs of the same shape.
 
-    Scored as CLRS-30 does: F1 of masks, else the share of right answers, over all samples of a part together; the mean
+    Scored as CLRS-30 does: F1 of masks, else the share of right outputs, over all samples of a part together; the mean
     over outputs.
     """
 
@@ -136,7 +136,7 @@ class ClrsTargets(TaskData):
     adapter: ClrsAdapter
 
     def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
-        """The metric of answers `[rows of the graphs, outputs]`.
+        """The metric of outputs `[rows of the graphs, outputs]`.
 
         Raises:
             GraphPEValueError: If there are not as many as there are targets, or no graph.
@@ -163,10 +163,10 @@ class ClrsTargets(TaskData):
         train, asked = self.graphs.select(self.split["train"]), self.graphs.select(indices)
         target, columns, names = self._targets(train), [], []
         for k, probe in enumerate(ALGORITHMS[self.adapter.algorithm].outputs):
-            guesses = constant_answers(probe, train)
+            guesses = constant_outputs(probe, train)
             scores = {name: output_score(probe, guess, target[:, k]) for name, guess in guesses.items()}
             best = max(scores, key=scores.__getitem__)
-            columns.append(constant_answers(probe, asked)[best])
+            columns.append(constant_outputs(probe, asked)[best])
             names.append(f"{probe.name}: {best}")
         return self.evaluate(torch.stack(columns, 1), indices), ", ".join(names)
 
@@ -183,7 +183,7 @@ class Clrs(Task):
     of nodes, of pairs or of the graph, and pointers, which choose a node of the graph for every node or pair.
     Validation is on size 16 and the test on 64, which training does not see. Samples are made by dm-clrs (the extra
     `clrs`) once and kept; after that it is not needed. A model is given `readout='none'`, and the relational
-    transformer `pair_output=True` where answers are about pairs: it takes them from its vectors of pairs, other models
+    transformer `pair_output=True` where outputs are about pairs: it takes them from its vectors of pairs, other models
     from those of nodes (see `graphpe.benchmarks.tasks.clrs.scores`).
 
     Edges are the pairs where an input of pairs is not zero: for graphs those of `adj`, a self-loop on every node

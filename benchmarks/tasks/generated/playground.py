@@ -14,7 +14,8 @@ from graphpe.arguments import check_choice, check_flags, check_integer, check_se
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.splitmix import random_below, random_uniform, start_stream
-from graphpe.benchmarks.tasks.pair_level import PairAdapter, PairDistances, PairLabels, PairTargets
+from graphpe.benchmarks.tasks.metrics import F1, RMSE
+from graphpe.benchmarks.tasks.pair_level import PairAdapter, PairTargets
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.compiled.jit import machine_code
 from graphpe.distances.shortest_paths import shortest_paths
@@ -77,7 +78,7 @@ class Playground(Task):
         check_seed(self.seed)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> PairTargets:
-        """Generate the graphs, or take those generated before, and answer the question.
+        """Generate the graphs, or take those generated before, and the targets of their pairs.
 
         Args:
             workers: Not used: a graph takes some microseconds.
@@ -95,9 +96,9 @@ class Playground(Task):
         binary = self.question != "distance"
         adapter = PairAdapter((1,), (), 1, "binary" if binary else "squared")
         recipe = [repr(self), f"{_VERSION}"]  # targets follow from edges and question
-        kind = PairLabels if binary else PairDistances
+        digest = fingerprint(graphs, split, recipe)
         notes.insert(0, f"{len(graphs):,} random directed graphs, {self.question} of {graphs.num_pairs:,} pairs")
-        return kind(graphs, split, adapter, fingerprint(graphs, split, recipe), notes)
+        return PairTargets(graphs, split, adapter, digest, notes, scored_by=F1 if binary else RMSE)
 
     def adapter(self, state: Mapping[str, Any]) -> PairAdapter:
         """The adapter of a run.
@@ -118,16 +119,16 @@ class Playground(Task):
         arrays, notes = generated_once(self.name, recipe, cache, generate)
         edge_index, ptr, edge_ptr = (torch.from_numpy(arrays[key]) for key in ("edge_index", "ptr", "edge_ptr"))
         graphs = PackedGraphs(edge_index=edge_index, ptr=ptr, edge_ptr=edge_ptr)
-        answers = []
+        targets = []
         starts = range(0, count, _CHUNK)
-        for start in progress_bar(starts, desc=f"{part} answers", leave=False, disable=not progress):
-            answers.append(_answers(graphs.select(slice(start, start + _CHUNK)), self.question))
+        for start in progress_bar(starts, desc=f"{part} targets", leave=False, disable=not progress):
+            targets.append(_targets(graphs.select(slice(start, start + _CHUNK)), self.question))
         x = torch.zeros(graphs.num_nodes, 1, dtype=torch.long)
-        return graphs.with_values(node={"x": x}, pair={"y": torch.cat(answers)[:, None]}), notes
+        return graphs.with_values(node={"x": x}, pair={"y": torch.cat(targets)[:, None]}), notes
 
 
-def _answers(graphs: PackedGraphs, question: Question) -> torch.Tensor:
-    """The answer for every pair, -1 for a node and itself, `[sum n_b^2]` int8."""
+def _targets(graphs: PackedGraphs, question: Question) -> torch.Tensor:
+    """The target of every pair, -1 for a node and itself, `[sum n_b^2]` int8."""
     distance = shortest_paths(graphs, undirected=False)
     loops = distance == 0
     if question == "distance":

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from graphpe.arguments import check_flags, check_integer, check_seed
-from graphpe.benchmarks.tasks.class_answers import ClassTargets
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.sorting_generator import (
@@ -24,7 +23,8 @@ from graphpe.benchmarks.tasks.generated.sorting_generator import (
     generate_networks,
     sorting,
 )
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
+from graphpe.benchmarks.tasks.metrics import ACCURACY
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.compiled.jit import machine_code
 from graphpe.errors import GraphPEValueError
@@ -65,7 +65,7 @@ class SortingNetworks(Task):
         valid_wires: The same for validation.
         test_wires: The same for the test.
         order: Whether a node also has its place in the list of operators as a feature: one topological order of many,
-            which the answer does not depend on.
+            on which the class does not depend.
         seed: Of everything random.
     """
 
@@ -98,7 +98,7 @@ class SortingNetworks(Task):
         check_flags(order=self.order)
         check_seed(self.seed)
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassTargets:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Generate the networks, or take those generated before.
 
         Args:
@@ -115,14 +115,14 @@ class SortingNetworks(Task):
             sizes.append(len(samples))
             notes += told
         everything = _join(networks)
-        answers = torch.from_numpy(np.concatenate(labels).astype(np.int64))[:, None]
+        target = torch.from_numpy(np.concatenate(labels).astype(np.int64))[:, None]
         categories = max(self.train_wires[1], self.valid_wires[1], self.test_wires[1])
-        graphs = network_graphs(everything, order=self.order).with_values(graph={"y": answers})
+        graphs = network_graphs(everything, order=self.order).with_values(graph={"y": target})
         split = dict(zip(_PARTS, torch.arange(len(graphs)).split(sizes), strict=True))
         features = (categories, categories) + ((MAX_OPERATORS,) if self.order else ())
         adapter = NetworkAdapter(features, (), 2, "classes")
-        notes.insert(0, f"{len(graphs):,} networks, {float((answers == 1).double().mean()):.1%} of them sort")
-        return ClassTargets(graphs, split, adapter, fingerprint(graphs, split), notes)
+        notes.insert(0, f"{len(graphs):,} networks, {float((target == 1).double().mean()):.1%} of them sort")
+        return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=ACCURACY)
 
     def adapter(self, state: Mapping[str, Any]) -> NetworkAdapter:
         """The adapter of a run.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, categories
-from graphpe.benchmarks.tasks.ogb_targets import OGBTargets, PreciseTargets, RankedTargets, SquaredErrors
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.metrics import AVERAGE_PRECISION, RMSE, ROC_AUC, ColumnMetric, ogb_metric
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.ogb import load_graph_dataset, molecule_categories, read_rows
@@ -25,13 +25,13 @@ class OGBMolecules(Task):
         download: Whether OGB downloads the data if it is not there.
     """
 
-    data_class: ClassVar[type[OGBTargets]]
+    metric: ClassVar[ColumnMetric]
     default_encodings: ClassVar[tuple[str, ...]] = ("RandomWalkPE(walk_length=16)",)
 
     root: str = "dataset"
     download: bool = True
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> OGBTargets:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read the set; OGB keeps its own processed copy beside the raw files.
 
         Args:
@@ -47,7 +47,7 @@ class OGBMolecules(Task):
         graphs = PackedGraphs.from_dataset(ogb.dataset, keys=("x", "edge_attr", "y"))
         atoms, bonds = molecule_categories()
         target = graphs.graph["y"].double()
-        squared = self.data_class is SquaredErrors
+        squared = self.metric is RMSE
         try:
             graphs = PackedGraphs(
                 edge_index=graphs.edge_index,
@@ -71,7 +71,8 @@ class OGBMolecules(Task):
         )
         notes = [f"{dataset} from {ogb.folder}: {len(graphs):,} molecules", *ogb.notes]
         digest = fingerprint(graphs, ogb.split)
-        return self.data_class(graphs, ogb.split, adapter, digest, notes, dataset=dataset)
+        metric = ogb_metric(self.metric, dataset)
+        return GraphTargets(graphs, ogb.split, adapter, digest, notes, scored_by=metric)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The adapter of a run.
@@ -95,16 +96,16 @@ class Molhiv(OGBMolecules):
 
     name: ClassVar[str] = "molhiv"
     summary: ClassVar[str] = "ogbg-molhiv: does a molecule inhibit HIV? 41,127 molecules, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedTargets
+    metric: ClassVar[ColumnMetric] = ROC_AUC
 
 
 @dataclass(frozen=True)
 class Molpcba(OGBMolecules):
-    """ogbg-molpcba: 437,929 molecules, 128 assays, most answers not known. Scaffold split."""
+    """ogbg-molpcba: 437,929 molecules, 128 assays, most labels not known. Scaffold split."""
 
     name: ClassVar[str] = "molpcba"
     summary: ClassVar[str] = "ogbg-molpcba: 128 assays of 437,929 molecules, scaffold split, average precision"
-    data_class: ClassVar[type[OGBTargets]] = PreciseTargets
+    metric: ClassVar[ColumnMetric] = AVERAGE_PRECISION
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Molbace(OGBMolecules):
 
     name: ClassVar[str] = "molbace"
     summary: ClassVar[str] = "ogbg-molbace: does a molecule inhibit beta-secretase 1? 1,513, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedTargets
+    metric: ClassVar[ColumnMetric] = ROC_AUC
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Molbbbp(OGBMolecules):
 
     name: ClassVar[str] = "molbbbp"
     summary: ClassVar[str] = "ogbg-molbbbp: does a molecule reach the brain? 2,039 molecules, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedTargets
+    metric: ClassVar[ColumnMetric] = ROC_AUC
 
 
 @dataclass(frozen=True)
@@ -131,16 +132,16 @@ class Molclintox(OGBMolecules):
 
     name: ClassVar[str] = "molclintox"
     summary: ClassVar[str] = "ogbg-molclintox: was a drug approved, was it toxic? 1,477, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedTargets
+    metric: ClassVar[ColumnMetric] = ROC_AUC
 
 
 @dataclass(frozen=True)
 class Molmuv(OGBMolecules):
-    """ogbg-molmuv: 93,087 molecules, 17 assays, most answers not known. Scaffold split."""
+    """ogbg-molmuv: 93,087 molecules, 17 assays, most labels not known. Scaffold split."""
 
     name: ClassVar[str] = "molmuv"
     summary: ClassVar[str] = "ogbg-molmuv: 17 assays of 93,087 molecules, scaffold split, average precision"
-    data_class: ClassVar[type[OGBTargets]] = PreciseTargets
+    metric: ClassVar[ColumnMetric] = AVERAGE_PRECISION
 
 
 @dataclass(frozen=True)
@@ -149,25 +150,25 @@ class Molsider(OGBMolecules):
 
     name: ClassVar[str] = "molsider"
     summary: ClassVar[str] = "ogbg-molsider: 27 groups of side effects of 1,427 drugs, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedTargets
+    metric: ClassVar[ColumnMetric] = ROC_AUC
 
 
 @dataclass(frozen=True)
 class Moltox21(OGBMolecules):
-    """ogbg-moltox21: 7,831 molecules, 12 kinds of toxicity, some answers not known. Scaffold split."""
+    """ogbg-moltox21: 7,831 molecules, 12 kinds of toxicity, some labels not known. Scaffold split."""
 
     name: ClassVar[str] = "moltox21"
     summary: ClassVar[str] = "ogbg-moltox21: 12 kinds of toxicity of 7,831 molecules, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedTargets
+    metric: ClassVar[ColumnMetric] = ROC_AUC
 
 
 @dataclass(frozen=True)
 class Moltoxcast(OGBMolecules):
-    """ogbg-moltoxcast: 8,576 molecules, 617 kinds of toxicity, some answers not known. Scaffold split."""
+    """ogbg-moltoxcast: 8,576 molecules, 617 kinds of toxicity, some labels not known. Scaffold split."""
 
     name: ClassVar[str] = "moltoxcast"
     summary: ClassVar[str] = "ogbg-moltoxcast: 617 kinds of toxicity of 8,576 molecules, scaffold split, ROC-AUC"
-    data_class: ClassVar[type[OGBTargets]] = RankedTargets
+    metric: ClassVar[ColumnMetric] = ROC_AUC
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class Molesol(OGBMolecules):
 
     name: ClassVar[str] = "molesol"
     summary: ClassVar[str] = "ogbg-molesol: solubility in water of 1,128 molecules, scaffold split, RMSE"
-    data_class: ClassVar[type[OGBTargets]] = SquaredErrors
+    metric: ClassVar[ColumnMetric] = RMSE
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class Molfreesolv(OGBMolecules):
 
     name: ClassVar[str] = "molfreesolv"
     summary: ClassVar[str] = "ogbg-molfreesolv: free energy of hydration of 642 molecules, scaffold split, RMSE"
-    data_class: ClassVar[type[OGBTargets]] = SquaredErrors
+    metric: ClassVar[ColumnMetric] = RMSE
 
 
 @dataclass(frozen=True)
@@ -194,4 +195,4 @@ class Mollipo(OGBMolecules):
 
     name: ClassVar[str] = "mollipo"
     summary: ClassVar[str] = "ogbg-mollipo: lipophilicity of 4,200 molecules, scaffold split, RMSE"
-    data_class: ClassVar[type[OGBTargets]] = SquaredErrors
+    metric: ClassVar[ColumnMetric] = RMSE

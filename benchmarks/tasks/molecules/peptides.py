@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.tasks.answers import PreciseLabels
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphAdapter, GraphTargets, Loss, categories
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.metrics import AVERAGE_PRECISION, MAE, Metric
 from graphpe.benchmarks.tasks.molecules.smiles import UnparsableSmiles, smiles_graphs
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
+from graphpe.benchmarks.tasks.targets import Loss
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.tables import read_frame
 from graphpe.errors import GraphPEError, GraphPERuntimeError
@@ -44,7 +45,7 @@ class Peptides(Task):
     columns: ClassVar[tuple[str, ...]]
     targets: ClassVar[int]
     loss: ClassVar[Loss]
-    data_class: ClassVar[type[GraphTargets]]
+    metric: ClassVar[Metric]
 
     root: str = "dataset"
     download: bool = True
@@ -81,7 +82,7 @@ class Peptides(Task):
         except (GraphPEError, KeyError) as error:
             raise GraphPERuntimeError(f"{folder or root} does not hold OGB's features of molecules: {error}") from None
         adapter = GraphAdapter(atoms, bonds, self.targets, self.loss, target_names=self._target_names)
-        return self.data_class(graphs, split, adapter, fingerprint(graphs, split), notes)
+        return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=self.metric)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The adapter of a run.
@@ -151,7 +152,7 @@ class PeptidesFunc(Peptides):
     columns: ClassVar[tuple[str, ...]] = ("labels",)
     targets: ClassVar[int] = 10
     loss: ClassVar[Loss] = "binary"
-    data_class: ClassVar[type[GraphTargets]] = PreciseLabels
+    metric: ClassVar[Metric] = AVERAGE_PRECISION
 
     @property
     def _target_names(self) -> tuple[str, ...]:
@@ -177,7 +178,7 @@ class PeptidesStruct(Peptides):
     )
     targets: ClassVar[int] = 11
     loss: ClassVar[Loss] = "absolute"
-    data_class: ClassVar[type[GraphTargets]] = AbsoluteErrors
+    metric: ClassVar[Metric] = MAE
 
 
 def read_split(path: Path, count: int) -> dict[str, Tensor]:

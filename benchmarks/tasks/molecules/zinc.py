@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import torch
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphAdapter, categories
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.metrics import MAE
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
@@ -39,7 +40,7 @@ class Zinc(Task):
     subset: bool = True
     download: bool = True
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> AbsoluteErrors:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read the molecules; PyG keeps a processed copy beside the raw files.
 
         Args:
@@ -70,9 +71,8 @@ class Zinc(Task):
         ids = torch.arange(len(graphs)).split([len(part) for part in parts])
         split = dict(zip(PARTS, ids, strict=True))
         notes = [f"ZINC from {folder}: {len(graphs):,} molecules"]
-        return AbsoluteErrors(
-            graphs, split, GraphAdapter(ATOMS, BONDS, 1, "absolute"), fingerprint(graphs, split), notes
-        )
+        adapter = GraphAdapter(ATOMS, BONDS, 1, "absolute")
+        return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=MAE)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The adapter of a run.

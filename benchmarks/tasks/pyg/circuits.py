@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from graphpe.arguments import check_choice
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, categories
-from graphpe.benchmarks.tasks.regression import RootSquaredErrors, standardisation
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.metrics import RMSE
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.tables import read_table
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -55,7 +56,7 @@ class Circuits(Task):
         if self.test_stages not in (2, 3):
             raise GraphPEValueError(f"test_stages must be 2 or 3, got {self.test_stages!r}")
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> RootSquaredErrors:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read the tables.
 
         Args:
@@ -97,7 +98,7 @@ class Circuits(Task):
         shift, scale = standardisation(target[split["train"], None])
         adapter = GraphAdapter(NODE_CATEGORIES, (), 1, "squared", shift=shift, scale=scale, target_names=(self.target,))
         notes = [f"CktBench101 from {folder}: {len(graphs):,} amplifiers, target {self.target}"]
-        return RootSquaredErrors(graphs, split, adapter, fingerprint(graphs, split), notes)
+        return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=RMSE)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The adapter of a run.

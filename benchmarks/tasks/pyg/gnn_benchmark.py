@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.tasks.class_answers import ClassTargets
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter
-from graphpe.benchmarks.tasks.node_level import BalancedNodes, NodeAdapter
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
+from graphpe.benchmarks.tasks.metrics import ACCURACY, BALANCED_ACCURACY
+from graphpe.benchmarks.tasks.node_level import NodeAdapter, NodeTargets
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
@@ -76,7 +76,7 @@ class Superpixels(GNNBenchmark):
 
     class_names: ClassVar[tuple[str, ...]]
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassTargets:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read the graphs; PyG keeps a processed copy beside the raw file.
 
         Args:
@@ -107,7 +107,7 @@ class Superpixels(GNNBenchmark):
             edge_channels=edge_attr.shape[1],
             class_names=self.class_names,
         )
-        return ClassTargets(graphs, split, adapter, fingerprint(graphs, split), notes, classes=self.classes)
+        return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=ACCURACY)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The adapter of a run.
@@ -152,7 +152,7 @@ class BlockModels(GNNBenchmark):
 
     readout: ClassVar[str | None] = "none"
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> BalancedNodes:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> NodeTargets:
         """Read the graphs; PyG keeps a processed copy beside the raw file.
 
         Args:
@@ -172,7 +172,8 @@ class BlockModels(GNNBenchmark):
             node={"x": x, "y": self._check_classes(self._value(raw.node, "y"))},
         )
         adapter = NodeAdapter((), (), self.classes, "balanced", node_channels=x.shape[1])
-        return BalancedNodes(graphs, split, adapter, fingerprint(graphs, split), notes, classes=self.classes)
+        digest = fingerprint(graphs, split)
+        return NodeTargets(graphs, split, adapter, digest, notes, scored_by=BALANCED_ACCURACY)
 
     def adapter(self, state: Mapping[str, Any]) -> NodeAdapter:
         """The adapter of a run.

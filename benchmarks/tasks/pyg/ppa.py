@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from graphpe.benchmarks.tasks.class_answers import ClassTargets
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
+from graphpe.benchmarks.tasks.metrics import ACCURACY
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.files.ogb import load_graph_dataset
@@ -38,7 +38,7 @@ class Ppa(Task):
     root: str = "dataset"
     download: bool = True
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> ClassTargets:
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read the set; OGB keeps its own processed copy beside the raw files.
 
         Args:
@@ -67,7 +67,8 @@ class Ppa(Task):
         )
         adapter = GraphAdapter((1,), (), CLASSES, "classes", edge_channels=CHANNELS)
         notes = [f"ogbg-ppa from {ogb.folder}: {len(graphs):,} graphs", *ogb.notes]
-        return ClassTargets(graphs, ogb.split, adapter, fingerprint(graphs, ogb.split), notes, classes=CLASSES)
+        digest = fingerprint(graphs, ogb.split)
+        return GraphTargets(graphs, ogb.split, adapter, digest, notes, scored_by=ACCURACY)
 
     def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
         """The adapter of a run.

@@ -37,7 +37,7 @@ class DataFile(OwnData):
             array, a list).
         split: `random`, the value of each graph that says train, valid or test, or a JSON file of positions under these
             words.
-        metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (answers, NaN where not known), `RMSE` or `MAE`
+        metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (labels 0 and 1, NaN where not known), `RMSE` or `MAE`
             (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.

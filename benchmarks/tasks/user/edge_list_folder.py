@@ -41,7 +41,7 @@ class EdgeListFolder(OwnData):
         directed: Whether edges go one way; otherwise each gets its reverse, unless that is in the file.
         split: `random`, a column of `labels.csv` with the words train, valid and test, or a JSON file of row numbers
             under these words.
-        metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (answers), `RMSE` or `MAE` (numbers).
+        metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (labels 0, 1), `RMSE` or `MAE` (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.
     """

@@ -31,7 +31,7 @@ class NetworkxList(OwnData):
         edge_features: Attributes of edges to read; None for all.
         split: `random`, a graph attribute with the words train, valid and test, or a JSON file of positions under these
             words.
-        metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (answers, null where not known), `RMSE` or `MAE`
+        metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (labels 0 and 1, null where not known), `RMSE` or `MAE`
             (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.

@@ -26,7 +26,7 @@ class SmilesTable(OwnData):
     """Molecules of a CSV or Parquet file: a column of SMILES, one or more of targets. Needs rdkit (the extra `chem`).
 
     Atoms and bonds have OGB's features. What the targets are follows from their cells: 0 and 1 (empty where not known)
-    are answers, words or few whole numbers are classes, everything else is numbers; `metric` says it outright.
+    are labels, words or few whole numbers are classes, everything else is numbers; `metric` says it outright.
 
     Attributes:
         path: The file: `.csv`, `.csv.gz` or `.parquet`.
@@ -34,7 +34,7 @@ class SmilesTable(OwnData):
         targets: The columns of targets.
         split: `random`, `scaffold` (molecules of one Bemis-Murcko scaffold stay together), a column of the words train,
             valid and test, or a JSON file of row numbers under these words.
-        metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (answers), `RMSE` or `MAE` (numbers).
+        metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (labels 0, 1), `RMSE` or `MAE` (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.
     """

@@ -1,4 +1,4 @@
-"""Targets of users' own data: from cells of a table to classes, yes/no answers or numbers, and how they are scored."""
+"""Targets of users' own data: from cells of a table to classes, labels (0, 1) or numbers, and how they are scored."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.tasks.answers import PreciseLabels, RankedLabels
-from graphpe.benchmarks.tasks.class_answers import ClassTargets
-from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphTargets, Loss
-from graphpe.benchmarks.tasks.regression import RootSquaredErrors
+from graphpe.benchmarks.tasks import metrics
+from graphpe.benchmarks.tasks.targets import Loss
 from graphpe.errors import GraphPERuntimeError
 
 Metric = Literal["auto", "accuracy", "ROC-AUC", "AP", "RMSE", "MAE"]
@@ -26,19 +24,12 @@ Where = Callable[[int], str]
 _MISSING = {"", "nan", "na", "n/a", "null", "none"}
 _FEW_CLASSES = 20
 
-_DATA_CLASSES: dict[str, type[GraphTargets]] = {
-    "accuracy": ClassTargets,
-    "ROC-AUC": RankedLabels,
-    "AP": PreciseLabels,
-    "RMSE": RootSquaredErrors,
-    "MAE": AbsoluteErrors,
-}
-_LOSSES: dict[str, Loss] = {
-    "accuracy": "classes",
-    "ROC-AUC": "binary",
-    "AP": "binary",
-    "RMSE": "squared",
-    "MAE": "absolute",
+_SCORES: dict[str, tuple[metrics.Metric, Loss]] = {
+    "accuracy": (metrics.ACCURACY, "classes"),
+    "ROC-AUC": (metrics.ROC_AUC, "binary"),
+    "AP": (metrics.AVERAGE_PRECISION, "binary"),
+    "RMSE": (metrics.RMSE, "squared"),
+    "MAE": (metrics.MAE, "absolute"),
 }
 
 
@@ -47,7 +38,7 @@ class OwnTargets:
     """Targets that were read and checked.
 
     Attributes:
-        values: `[B, T]`: numbers, or answers 0, 1 and NaN, in float32; or class ids `[B, 1]`.
+        values: `[B, T]`: numbers, or labels 0, 1 and NaN, in float32; or class ids `[B, 1]`.
         metric: How they are scored.
         classes: Names of the classes; empty for others.
         note: A line that says what was read.
@@ -68,19 +59,19 @@ class OwnTargets:
     @property
     def loss(self) -> Loss:
         """The loss that goes with the metric."""
-        return _LOSSES[self.metric]
+        return _SCORES[self.metric][1]
 
     @property
-    def data_class(self) -> type[GraphTargets]:
-        """The kind of data that goes with the metric."""
-        return _DATA_CLASSES[self.metric]
+    def scored_by(self) -> metrics.Metric:
+        """The metric itself."""
+        return _SCORES[self.metric][0]
 
 
 def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where) -> OwnTargets:
     """Targets from cells: numbers, bools, texts, None.
 
     With `metric="auto"`: one column of texts, or of at most 20 whole numbers, each five times on average, is classes
-    (`accuracy`); columns of 0 and 1 (empty where not known) are answers (`ROC-AUC`); everything else is numbers
+    (`accuracy`); columns of 0 and 1 (empty where not known) are labels (`ROC-AUC`); everything else is numbers
     (`RMSE`).
 
     Args:
@@ -126,7 +117,7 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
             )
         _check_numbers(name, numbers[name], metric, where)
     values = torch.from_numpy(np.stack(list(numbers.values()), axis=1)).float()
-    what = "numbers" if metric in ("RMSE", "MAE") else "answers"
+    what = "numbers" if metric in ("RMSE", "MAE") else "labels"
     return OwnTargets(values, metric, (), f"target {named}: {what}, {metric} ({hint})", tuple(columns))
 
 
@@ -134,18 +125,18 @@ def check_parts(targets: OwnTargets, split: Mapping[str, Tensor], what: str) -> 
     """Reject a split with a part on which the metric is not defined.
 
     Raises:
-        GraphPERuntimeError: A part is empty, or no target has both answers in it.
+        GraphPERuntimeError: A part is empty, or no target has both labels in it.
     """
     for part, ids in split.items():
         if not len(ids):
             raise GraphPERuntimeError(f"{what}: the {part} part of the split is empty; give it at least one graph")
         if targets.metric in ("ROC-AUC", "AP") and part != "train":
-            answers = targets.values[ids]
-            both = (answers == 0).any(0) & (answers == 1).any(0)
+            labels = targets.values[ids]
+            both = (labels == 0).any(0) & (labels == 1).any(0)
             if not bool(both.any()):
                 raise GraphPERuntimeError(
                     f"{what}: {targets.metric} is not defined on the {part} part of {len(ids)} graphs, which has only "
-                    "one answer; give another split or seed, or metric='accuracy'"
+                    "one label; give another split or seed, or metric='accuracy'"
                 )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from graphpe.arguments import check_choice, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
-from graphpe.benchmarks.tasks.regression import standardisation
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.features import Features, constant_features
 from graphpe.benchmarks.tasks.user.splits import check_fractions
@@ -113,8 +113,7 @@ def assemble(
         edge_columns=edges.columns,
     )
     digest = fingerprint(graphs, split, [targets.metric, *targets.classes])
-    extra = {"classes": len(targets.classes)} if targets.classes else {}
     unused = len(graphs) - sum(map(len, split.values()))
     if unused:
         notes = [*notes, f"{unused} graphs are in no part of the split"]
-    return targets.data_class(graphs, split, adapter, digest, [*notes, targets.note], **extra)
+    return GraphTargets(graphs, split, adapter, digest, [*notes, targets.note], scored_by=targets.scored_by)

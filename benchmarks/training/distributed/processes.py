@@ -108,8 +108,8 @@ def run_in_processes(work: Work, job: Job, count: int, lock: int | None) -> dict
                     processes.append(process)
                     reports.append(receive)
             _wait(processes, stop)
-            answers = [_answer(report) for report in reports]
-            return _result(processes, answers, logs, job.run, stop)
+            outcomes = [_outcome(report) for report in reports]
+            return _result(processes, outcomes, logs, job.run, stop)
         finally:
             for process in processes:
                 process.kill()
@@ -142,7 +142,7 @@ def _received(handle: Any) -> _Lock:
 
 def _work(work: Work, job: Job, place: _Place, report: Connection, lock: _Lock | None) -> None:
     """What one process does; never returns. The lock is open, hence held, as long as it lives."""
-    answer: dict[str, Any] | _Failure
+    outcome: dict[str, Any] | _Failure
     begin_process()
     _redirect(place)
     addresses = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": place.port, "WORLD_SIZE": place.count}
@@ -152,22 +152,22 @@ def _work(work: Work, job: Job, place: _Place, report: Connection, lock: _Lock |
         fabric = make_fabric(job.config)
         fabric.launch()
         with contact(fabric):
-            answer = work(job, fabric)
+            outcome = work(job, fabric)
             fabric.barrier()  # none takes its connections away while others use them
     except GraphPEError as error:
-        answer = _Failure(error)
+        outcome = _Failure(error)
     except KeyboardInterrupt:
-        answer = _Failure(Interrupted("stopped before there was anything to save", signal.SIGINT))
+        outcome = _Failure(Interrupted("stopped before there was anything to save", signal.SIGINT))
     except Exception as error:  # whatever it is, the process that waits for this one is to know
         line = " ".join(str(error).split())
         wrong = GraphPERuntimeError(
             f"process {place.rank + 1} of {place.count} failed ({type(error).__name__}: {line})"
         )
-        answer = _Failure(wrong, traceback.format_exc())
-    report.send(answer)
+        outcome = _Failure(wrong, traceback.format_exc())
+    report.send(outcome)
     sys.stdout.flush()
     sys.stderr.flush()
-    sys.exit(int(isinstance(answer, _Failure)))
+    sys.exit(int(isinstance(outcome, _Failure)))
 
 
 def _redirect(place: _Place) -> None:
@@ -197,7 +197,7 @@ def _wait(processes: Sequence[BaseProcess], stop: StopRequest) -> None:
             deadline = time.monotonic() + _GRACE
 
 
-def _answer(report: Connection) -> dict[str, Any] | _Failure | None:
+def _outcome(report: Connection) -> dict[str, Any] | _Failure | None:
     try:
         return report.recv() if report.poll() else None
     except EOFError:
@@ -206,27 +206,27 @@ def _answer(report: Connection) -> dict[str, Any] | _Failure | None:
 
 def _result(
     processes: Sequence[BaseProcess],
-    answers: Sequence[dict[str, Any] | _Failure | None],
+    outcomes: Sequence[dict[str, Any] | _Failure | None],
     logs: Sequence[Path],
     run: RunFolder,
     stop: StopRequest,
 ) -> dict[str, Any]:
     """The first process's result, or the error of the one that failed first."""
     codes = [process.exitcode for process in processes]
-    first = answers[0]
+    first = outcomes[0]
     if isinstance(first, dict) and not any(codes):
         return first
-    if stop.signal_number and not any(isinstance(each, _Failure) and _stopped(each) for each in answers):
+    if stop.signal_number and not any(isinstance(each, _Failure) and _stopped(each) for each in outcomes):
         raise Interrupted("stopped before there was anything to save", stop.signal_number)
-    for rank, (code, answer) in enumerate(zip(codes, answers, strict=True)):
-        if code and answer is None:
+    for rank, (code, outcome) in enumerate(zip(codes, outcomes, strict=True)):
+        if code and outcome is None:
             how = f"was killed by {_signal_name(-code)} (out of memory?)" if code < 0 else f"ended with status {code}"
             said = "" if -code == signal.SIGKILL else _last_line(logs[rank])
             raise GraphPERuntimeError(
                 f"process {rank + 1} of {len(processes)} {how}{said and f': {said}'}; what was saved is kept, and "
                 f"`graphpe train --resume {run.path}` goes on from there"
             )
-    failures = [each for each in answers if isinstance(each, _Failure)]
+    failures = [each for each in outcomes if isinstance(each, _Failure)]
     failures.sort(key=lambda each: isinstance(each.error, LostContact))  # those know least
     if not failures:
         raise GraphPERuntimeError(f"the processes of {run.path} ended without a result")

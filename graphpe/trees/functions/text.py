@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from graphpe.calls import UNREADABLE, read_arguments
 from graphpe.errors import GraphPEError, GraphPETypeError, GraphPEValueError
 from graphpe.trees.functions.closed_form import (
     Cosine,
@@ -44,7 +45,7 @@ def parse_function(text: str) -> TreeFunction:
         return as_function(_build(ast.parse(text.strip(), mode="eval").body))
     except GraphPEError as error:
         raise GraphPEValueError(f"cannot read the function {text!r}: {error}") from None
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+    except UNREADABLE:
         raise GraphPEValueError(
             f"cannot read the function {text!r}: write names with numbers, such as 'Exponential(0.5) * Cosine(1.0)'; "
             f"known: {', '.join(_CLASSES)}"
@@ -56,8 +57,8 @@ def _build(node: ast.expr) -> Any:
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         return _OPERATORS[type(node.op)](_build(node.left), _build(node.right))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CLASSES:
-        arguments = {keyword.arg or "": _build(keyword.value) for keyword in node.keywords}
-        return _CLASSES[node.func.id](*map(_build, node.args), **arguments)
+        args, kwargs = read_arguments(node, _build)
+        return _CLASSES[node.func.id](*args, **kwargs)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Call):
         return -_build(node.operand)
     return ast.literal_eval(node)

@@ -35,7 +35,7 @@ def test_everything_that_is_known(monkeypatch: pytest.MonkeyPatch):
     ("options", "status", "message"),
     [
         (["nothing"], 2, "nothing to measure under 'nothing'; known: encodings, loading"),
-        (["--graphs", "0"], 1, "--graphs must be at least 1, got 0"),
+        (["--graphs", "0"], 1, "--graphs must be from 1 on, got 0"),
         (["--out", "table.csv"], 2, "--out is table.csv; it must end in .md"),
         (["--out", "/nowhere/table.md"], 1, "/nowhere is no folder"),
     ],

@@ -95,7 +95,7 @@ def test_options_from_a_file(saved: Path, tmp_path: Path) -> None:
         (["--encodings"], 2, "encodings"),
         (["--engine", "dask"], 2, "--engine is 'dask'; it must be one of local, ray"),
         (["--device", "tpu"], 1, "device must be 'cpu' or 'cuda', got 'tpu'"),
-        (["--workers", "-1"], 1, "workers must be at least 0"),
+        (["--workers", "-1"], 1, "workers must be from 0 on"),
         (["--workers", "two"], 2, "workers"),
         (["--shards", "3"], 2, "shards"),
     ],

@@ -80,7 +80,7 @@ def test_encoders_and_biases_by_name(small: list[str], tmp_path: Path, capsys: p
     assert "SignNet has no argument 'depth'" in error("--encoder", "SignNet(depth=3)")
     assert "head must be one of" in error("--bias", "PairBias(head='sine')")
     assert "unknown bias 'Bias'; known: PairBias" in error("--bias", "Bias()")
-    assert "max_pairs is -1; it must be 0 or more" in error("--max-pairs", "-1")
+    assert "max_pairs must be from 0 to" in error("--max-pairs", "-1")
 
 
 def test_a_model_that_takes_no_pairs_says_which_do(

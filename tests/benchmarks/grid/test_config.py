@@ -45,8 +45,8 @@ def test_options_are_checked() -> None:
     for change, message in (
         ({"tasks": ()}, "tasks is empty"),
         ({"models": ("GRIT", "GRIT")}, "names 'GRIT' twice"),
-        ({"seeds": 0}, "seeds is 0"),
-        ({"engine": "slurm"}, "engine is 'slurm'; it must be one of local, ray"),
+        ({"seeds": 0}, "seeds must be from 1 on, got 0"),
+        ({"engine": "slurm"}, "engine must be one of 'local', 'ray', got 'slurm'"),
         ({"params": "x"}, "params is 'x'"),
     ):
         with pytest.raises(GraphPEValueError, match=message):

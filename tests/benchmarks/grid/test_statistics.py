@@ -31,6 +31,20 @@ def test_sign_flips_count_every_pattern() -> None:
     assert math.isnan(sign_flips([[0.1], []]))
 
 
+@pytest.mark.parametrize("sizes", [(2,), (3, 4), (1, 5, 2), (12,)])
+def test_sign_flips_of_several_blocks_are_those_of_their_scaled_values(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(sum(sizes))
+    blocks = [np.round(rng.normal(0.4, 10.0**place, size=size), 1) + 0.1 for place, size in enumerate(sizes)]
+    values = np.concatenate([block / np.sqrt(np.mean(block**2)) for block in blocks])
+    totals = np.array([abs(np.dot(signs, values)) for signs in itertools.product((-1, 1), repeat=len(values))])
+    expected = np.mean(totals >= abs(values.sum()) - 1e-9)  # ties count
+    assert sign_flips(blocks) == expected
+    if len(values) == 12:
+        drawn = sign_flips(blocks, draws=4_000)
+        assert drawn == sign_flips(blocks, draws=4_000)
+        assert drawn == pytest.approx(expected, abs=0.04)
+
+
 def test_no_effect_is_seldom_significant() -> None:
     rng = np.random.default_rng(0)
     found = [sign_flips(rng.normal(size=(3, 3)).tolist()) < 0.05 for _ in range(400)]

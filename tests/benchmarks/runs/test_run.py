@@ -203,8 +203,8 @@ def test_pairs_have_their_ends(train) -> None:
     n = int(np.sqrt(len(first)))
     assert first["source"].tolist() == np.repeat(np.arange(n), n).tolist()
     assert first["target"].tolist() == np.tile(np.arange(n), n).tolist()
-    known = saved.dropna(subset="target_")
-    guess, answer = known["probability"] > 0.5, known["target_"] > 0.5
+    known = saved.dropna(subset="target_y")
+    guess, answer = known["probability_y"] > 0.5, known["target_y"] > 0.5
     hits = (guess & answer).sum()
     f1 = 2 * hits / max(guess.sum() + answer.sum(), 1)
     assert f1 == pytest.approx(graphpe.load_run(path).summary["test"])

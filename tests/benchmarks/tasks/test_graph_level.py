@@ -2,73 +2,66 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
-from torch import nn
 from torch_geometric.data import Batch, Data
 
-from graphpe.benchmarks.tasks.graph_level import AbsoluteErrors, GraphAdapter, GraphTargets, categories
-from graphpe.benchmarks.tasks.ogb_targets import PreciseTargets, RankedTargets, SquaredErrors
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.metrics import ACCURACY, MAE, RMSE, ROC_AUC, Metric
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 
 
-def data_of(kind: type[GraphTargets], target: torch.Tensor, **options: str) -> GraphTargets:
-    graphs = PackedGraphs.from_data_list(
-        [
-            Data(x=torch.zeros(2, 1, dtype=torch.long), edge_index=torch.tensor([[0], [1]]), y=row[None])
-            for row in target
-        ]
+def data_of(metric: Metric, target: torch.Tensor, outputs: int = 0, **names: tuple[str, ...]) -> GraphTargets:
+    """Graphs of two nodes; half of them are training and test, half validation."""
+    count = len(target)
+    graphs = PackedGraphs(
+        torch.zeros(2, 0, dtype=torch.long),
+        2 * torch.arange(count + 1),
+        torch.zeros(count + 1, dtype=torch.long),
+        node={"x": torch.zeros(2 * count, 1, dtype=torch.long)},
+        graph={"y": target},
     )
-    half = len(target) // 2
-    split = {"train": torch.arange(half), "valid": torch.arange(half, len(target)), "test": torch.arange(half)}
-    return kind(graphs, split, GraphAdapter((3,), (), target.shape[1], "squared"), "", **options)
+    half = count // 2
+    split = {"train": torch.arange(half), "valid": torch.arange(half, count), "test": torch.arange(half)}
+    adapter = GraphAdapter((3,), (), outputs or target.shape[1], "squared", **names)
+    return GraphTargets(graphs, split, adapter, "", scored_by=metric)
 
 
-def test_regression_metrics_are_their_formulas() -> None:
-    target, guess = torch.randn(30, 1), torch.randn(30, 1)
+def test_the_metric_of_chosen_graphs() -> None:
+    target, guess = torch.randn(30, 2), torch.randn(20, 2)
     chosen = torch.randperm(30)[:20]
-    error = (guess[:20] - target[chosen]).double()
-    mae = data_of(AbsoluteErrors, target)
-    assert mae.evaluate(guess[:20], chosen) == pytest.approx(float(error.abs().mean()))
-    rmse = data_of(SquaredErrors, target, dataset="ogbg-molesol")
-    assert rmse.evaluate(guess[:20], chosen) == pytest.approx(float(error.square().mean().sqrt()))
-    assert not mae.maximize
-    assert not rmse.maximize
+    data = data_of(MAE, target, target_names=("size", "mass"))
+    assert (data.metric, data.maximize) == ("MAE", False)
+    errors = (guess - target[chosen]).double().abs().mean(0)
+    assert data.evaluate(guess, chosen) == pytest.approx(float(errors.mean()))
+    assert data.target_scores(guess, chosen) == pytest.approx({"size": float(errors[0]), "mass": float(errors[1])})
+    assert [*data_of(MAE, target).target_scores(guess, chosen)] == ["target 0", "target 1"]
+    assert data_of(MAE, target[:, :1]).target_scores(guess[:, :1], chosen) == {}
+    target[:, 1] = torch.nan
+    assert data_of(MAE, target).target_scores(guess, chosen)["target 1"] is None
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "score", "tasks"),
-    [
-        (RankedTargets, "ogbg-molsider", roc_auc_score, 27),
-        (PreciseTargets, "ogbg-molpcba", average_precision_score, 128),
-    ],
-)
-def test_answers_that_are_not_known_do_not_count(kind: type, name: str, score: object, tasks: int) -> None:
-    target = torch.randint(0, 2, (60, tasks)).float()
-    target[torch.rand(60, tasks) < 0.3] = torch.nan
-    guess = torch.randn(60, tasks)
-    data = data_of(kind, target, dataset=name)
-    known = [~column.isnan() for column in target.t()]
-    expected = [score(target[rows, i].numpy(), guess[rows, i].numpy()) for i, rows in enumerate(known)]  # type: ignore[operator]
-    assert data.evaluate(guess, torch.arange(60)) == pytest.approx(sum(expected) / tasks)
-    assert data.maximize
-
-
-def test_the_best_constant_is_no_worse_than_others() -> None:
+def test_what_is_always_predicted() -> None:
     target = torch.randn(40, 1) ** 3
-    for data in (data_of(AbsoluteErrors, target), data_of(SquaredErrors, target, dataset="ogbg-molesol")):
+    for metric in (MAE, RMSE):
+        data = data_of(metric, target)
         train = data.split["train"]
         best, text = data.constant_baseline(train)
         others = [data.evaluate(torch.full((len(train), 1), value), train) for value in (-1.0, 0.0, 0.3, 1.0)]
         assert best <= min(others) + 1e-6
-        assert float(text) == pytest.approx(float(text))
-    answers = torch.tensor([[0.0], [1.0]] * 10)
-    assert data_of(RankedTargets, answers, dataset="ogbg-molhiv").constant_baseline(torch.arange(20))[0] == 0.5
+        assert float(text) == pytest.approx(
+            float(target[:20].mean() if metric is RMSE else target[:20].median()), rel=0.01
+        )
+    labels = torch.tensor([[0.0], [1.0]] * 10)
+    assert data_of(ROC_AUC, labels).constant_baseline(torch.arange(20))[0] == 0.5
+    classes = torch.tensor([[0], [2], [2], [-1], [1], [2], [0], [1]])
+    assert data_of(ACCURACY, classes, 3).constant_baseline(torch.arange(4, 8)) == (0.25, "class 2")
+    named = data_of(ACCURACY, classes, 3, class_names=("a", "b", "c"))
+    assert named.constant_baseline(torch.arange(4)) == (pytest.approx(2 / 3), "class c")
 
 
-def test_a_metric_that_is_not_defined_is_an_error() -> None:
-    data = data_of(RankedTargets, torch.zeros(8, 1), dataset="ogbg-molhiv")
-    with pytest.raises(GraphPEValueError, match="ROC-AUC is not defined for these 4 graphs"):
+def test_predictions_that_do_not_fit_are_an_error() -> None:
+    data = data_of(ROC_AUC, torch.zeros(8, 1))
+    with pytest.raises(GraphPEValueError, match="ROC-AUC is not defined for these 4 rows"):
         data.evaluate(torch.randn(4, 1), torch.arange(4))
     with pytest.raises(GraphPEValueError, match=r"predictions must be \[4, 1\]"):
         data.evaluate(torch.randn(3, 1), torch.arange(4))
@@ -76,22 +69,28 @@ def test_a_metric_that_is_not_defined_is_an_error() -> None:
         data.evaluate(torch.zeros(0, 1), torch.arange(0))
 
 
-def test_losses() -> None:
+@pytest.mark.parametrize(
+    ("metric", "target", "unknown"),
+    [(RMSE, torch.randn(2_400, 2), torch.nan), (ACCURACY, torch.ones(2_400, 1).long(), -1)],
+)
+def test_a_part_without_a_known_target_is_an_error(metric: Metric, target: torch.Tensor, unknown: float) -> None:
+    target[1_200:] = unknown
+    with pytest.raises(GraphPEValueError, match="no target of the 1,200 graphs of the valid part is known") as caught:
+        data_of(metric, target)
+    assert "\n" not in str(caught.value)
+    target[2_399] = 1
+    assert data_of(metric, target).metric == metric.name
+
+
+def test_the_loss_is_of_standardised_targets_that_are_known() -> None:
     output = torch.randn(4, 2)
-    known = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
-    batch = Batch(y=known)
-    sure = GraphAdapter((3,), (), 2, "binary").loss(output, batch)
-    torch.testing.assert_close(sure, nn.functional.binary_cross_entropy_with_logits(output, known))
-    batch.y = known.clone()
-    batch.y[0, 1] = batch.y[3, 0] = torch.nan
-    some = batch.y.isfinite()
-    expected = nn.functional.binary_cross_entropy_with_logits(output[some], known[some])
-    torch.testing.assert_close(GraphAdapter((3,), (), 2, "binary").loss(output, batch), expected)
-    batch.y = torch.full((4, 2), torch.nan)
-    assert GraphAdapter((3,), (), 2, "binary").loss(output, batch) == 0
-    batch.y = known
-    torch.testing.assert_close(GraphAdapter((3,), (), 2, "absolute").loss(output, batch), (output - known).abs().mean())
-    torch.testing.assert_close(GraphAdapter((3,), (), 2, "squared").loss(output, batch), (output - known).pow(2).mean())
+    for target in (torch.randn(4, 2), torch.tensor([[3, 1], [0, 2], [5, 4], [1, 1]])):
+        hidden = torch.tensor([[False, True], [False, False], [True, True], [False, False]])
+        marked = target.masked_fill(hidden, torch.nan if target.is_floating_point() else -1)
+        adapter = GraphAdapter((3,), (), 2, "squared", shift=(1.0, -2.0), scale=(2.0, 0.5))
+        scaled = (target - torch.tensor([1.0, -2.0])) / torch.tensor([2.0, 0.5])
+        expected = (output - scaled)[~hidden].square().mean()
+        torch.testing.assert_close(adapter.loss(output, Batch(y=marked)), expected)
 
 
 @pytest.mark.parametrize("width", [12, 10, 7])

@@ -317,10 +317,10 @@ def test_what_is_no_dataset(dataset, kind: type, text: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("options", "kind", "text"),
     [
-        ({"workers": -1}, GraphPEValueError, "workers must be at least 0, got -1"),
+        ({"workers": -1}, GraphPEValueError, "workers must be from 0 on, got -1"),
         ({"workers": 1.5}, GraphPETypeError, "workers must be an integer, got 1.5"),
-        ({"shard_graphs": 0}, GraphPEValueError, "shard_graphs must be at least 1"),
-        ({"pair_limit": -1}, GraphPEValueError, "pair_limit must be at least 0"),
+        ({"shard_graphs": 0}, GraphPEValueError, "shard_graphs must be from 1 on"),
+        ({"pair_limit": -1}, GraphPEValueError, "pair_limit must be from 0 on"),
         ({"engine": "dask"}, GraphPEValueError, "engine must be one of 'local', 'ray', got 'dask'"),
         ({"device": "tpu"}, GraphPEValueError, "device must be 'cpu' or 'cuda', got 'tpu'"),
         ({"transform": len}, GraphPETypeError, "expected an encoding such as"),

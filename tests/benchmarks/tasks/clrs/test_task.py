@@ -16,7 +16,7 @@ from graphpe.benchmarks.calls.build import build_model, build_task, canonical_mo
 from graphpe.benchmarks.tasks.clrs import samples as clrs_samples
 from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS
 from graphpe.benchmarks.tasks.clrs.samples import sample_arrays, sample_graphs
-from graphpe.benchmarks.tasks.clrs.scores import constant_answers
+from graphpe.benchmarks.tasks.clrs.scores import constant_outputs
 from graphpe.benchmarks.tasks.clrs.task import Clrs, ClrsAdapter, ClrsTargets
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve, run_experiment
@@ -97,7 +97,7 @@ def test_right_answers_score_one(algorithm: str) -> None:
     with pytest.raises(GraphPEValueError, match="of no sample"):
         data.evaluate(right[:0], ids[:0])
     for probe in ALGORITHMS[algorithm].outputs:
-        for guess in constant_answers(probe, chosen).values():
+        for guess in constant_outputs(probe, chosen).values():
             assert guess.shape == right[:, 0].shape
 
 

@@ -111,8 +111,8 @@ def test_a_model_learns_from_encodings_and_sees_no_edges(tmp_path: Path) -> None
         loss = data.adapter.loss(model(graphs.to_batch()), graphs.to_batch())
         loss.backward()
         optimizer.step()
-    answers = graphs.pair["y"][graphs.pair["y"] >= 0].double()
-    rate = answers.mean()
+    target = graphs.pair["y"][graphs.pair["y"] >= 0].double()
+    rate = target.mean()
     entropy = -(rate * rate.log() + (1 - rate) * (1 - rate).log())
     assert float(loss.detach()) < 0.5 * float(entropy)  # far better than the best constant
     pooled = build_model("GraphTransformer(width=32, layers=1)", data.adapter, encodings)

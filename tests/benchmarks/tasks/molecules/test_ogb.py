@@ -35,7 +35,7 @@ def test_files_in_the_layout_of_ogb(write_molecules: Callable[..., list[Molecule
     assert data.evaluate(guess, data.split["test"]) == pytest.approx(float(expected))
 
 
-def test_unknown_answers_stay_unknown(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
+def test_unknown_labels_stay_unknown(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
     target = np.random.default_rng().integers(0, 2, (12, 12)).astype(float)
     target[np.random.default_rng().random((12, 12)) < 0.4] = np.nan
     write_molecules(tmp_path / "ogbg_moltox21", 12, target.tolist())
@@ -65,7 +65,7 @@ def test_every_set_has_the_metric_of_ogb() -> None:
     assert len(sets) == 12
     for member in sets.values():
         official = evaluator(f"ogbg-{member.name}").eval_metric
-        assert {"rocauc": "ROC-AUC", "ap": "AP", "rmse": "RMSE"}[official] == member.data_class.metric
+        assert {"rocauc": "ROC-AUC", "ap": "AP", "rmse": "RMSE"}[official] == member.metric.name
         assert member.name in member.summary
 
 

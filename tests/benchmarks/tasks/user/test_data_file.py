@@ -74,9 +74,9 @@ def test_features(tmp_path: Path) -> None:
 
 def test_targets(tmp_path: Path) -> None:
     several = graphs(y=lambda i, n: torch.tensor([[float(i % 2), torch.nan if i == 3 else float(i % 3 == 0)]]))
-    answers = DataFile(path=str(saved(tmp_path / "a.pt", several)), metric="AP").load()
-    assert answers.metric == "AP"
-    assert answers.graphs.graph["y"].shape == (20, 2)
+    labels = DataFile(path=str(saved(tmp_path / "a.pt", several)), metric="AP").load()
+    assert labels.metric == "AP"
+    assert labels.graphs.graph["y"].shape == (20, 2)
     words = graphs(kind=lambda i, n: ["tree", "ring"][i % 2])
     classes = DataFile(path=str(saved(tmp_path / "b.pt", words)), target="kind").load()
     assert classes.metric == "accuracy"

@@ -45,7 +45,7 @@ def test_numbers(tmp_path: Path) -> None:
     assert data.adapter.edge_encoder(8)(batch).shape == (data.graphs.num_edges, 8)
 
 
-def test_answers_classes_and_a_given_split(tmp_path: Path) -> None:
+def test_labels_classes_and_a_given_split(tmp_path: Path) -> None:
     parts = ["train"] * 6 + ["valid", "valid", "test", "test"]
     rows = [
         [text, i % 2, "" if i == 2 else (i + 1) % 2, "xy"[i % 2], part]

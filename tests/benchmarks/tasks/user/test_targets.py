@@ -2,14 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from graphpe.benchmarks.tasks.answers import PreciseLabels, RankedLabels
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.user.targets import read_targets
-from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.graphs.packed import PackedGraphs
+from graphpe.errors import GraphPERuntimeError
 
 
 def where(row: int) -> str:
@@ -40,8 +35,8 @@ def test_values() -> None:
     classes = read_targets({"y": ["10", "9", "10", "1"]}, "accuracy", where)
     assert classes.classes == ("1", "9", "10")
     assert classes.values.flatten().tolist() == [2, 1, 2, 0]
-    answers = read_targets({"a": ["1", "", "0"], "b": ["NaN", "1", "1"]}, "AP", where)
-    np.testing.assert_array_equal(answers.values, [[1, np.nan], [np.nan, 1], [0, 1]])
+    labels = read_targets({"a": ["1", "", "0"], "b": ["NaN", "1", "1"]}, "AP", where)
+    np.testing.assert_array_equal(labels.values, [[1, np.nan], [np.nan, 1], [0, 1]])
     numbers = read_targets({"y": ["1e3", " 2 ", -1]}, "MAE", where)
     assert numbers.values.flatten().tolist() == [1000, 2, -1]
 
@@ -69,20 +64,3 @@ def test_wrong_cells_are_named(columns: dict, metric: str, message: str) -> None
     with pytest.raises(GraphPERuntimeError, match=message) as caught:
         read_targets(columns, metric, where)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("kind", "score"), [(RankedLabels, roc_auc_score), (PreciseLabels, average_precision_score)])
-def test_scores_of_answers(kind: type, score: object) -> None:
-    target = torch.randint(0, 2, (50, 4)).float()
-    target[torch.rand(50, 4) < 0.3] = torch.nan
-    target[:, 3] = target[:, 3].where(target[:, 3].isnan(), 1.0)  # one answer only: does not count
-    guess = torch.randn(50, 4)
-    zero = torch.zeros(51, dtype=torch.long)
-    graphs = PackedGraphs(torch.zeros(2, 0, dtype=torch.long), zero, zero, graph={"y": target})
-    data = kind(graphs, {"train": torch.arange(50)}, GraphAdapter((1,), (), 4, "binary"), "")
-    known = [~column.isnan() for column in target.t()]
-    expected = [score(target[known[i], i].numpy(), guess[known[i], i].numpy()) for i in range(3)]  # type: ignore[operator]
-    assert data.evaluate(guess, torch.arange(50)) == pytest.approx(np.mean(expected))
-    graphs.graph["y"][:, :3] = 0
-    with pytest.raises(GraphPEValueError, match="no target has both answers"):
-        data.evaluate(guess, torch.arange(50))
