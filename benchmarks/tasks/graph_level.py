@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 
 from graphpe.benchmarks.tasks.metrics import ClassMetric, Metric
 from graphpe.benchmarks.tasks.targets import Loss, is_known, target_loss
-from graphpe.benchmarks.tasks.task import TaskAdapter, TaskData
+from graphpe.benchmarks.tasks.task import Task, TaskAdapter, TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.heads import MLPReadout
@@ -292,6 +292,24 @@ class GraphTargets(TaskData):
             best = int(constant.argmax())
             return f"class {self.adapter.class_names[best] if self.adapter.class_names else best}"
         return ", ".join(f"{value:.3g}" for value in constant.tolist()[:3]) + (", ..." if len(constant) > 3 else "")
+
+
+class GraphTask(Task):
+    """A task with targets of graphs, nodes or pairs.
+
+    Attributes:
+        adapter_class: The adapter that `load` gives its data.
+    """
+
+    adapter_class: ClassVar[type[GraphAdapter]] = GraphAdapter
+
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
+        """The adapter of a run.
+
+        Raises:
+            GraphPEValueError: If `state` is not that of such an adapter.
+        """
+        return self.adapter_class.from_state(state)
 
 
 def _columns(state: Sequence[Any]) -> tuple[tuple[str, tuple[str, ...] | None], ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -14,9 +13,9 @@ from graphpe.arguments import check_choice, check_flags, check_integer, check_se
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.splitmix import random_below, random_uniform, start_stream
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTask
 from graphpe.benchmarks.tasks.metrics import F1, RMSE
 from graphpe.benchmarks.tasks.pair_level import PairAdapter, PairTargets
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.compiled.jit import machine_code
 from graphpe.distances.shortest_paths import shortest_paths
 from graphpe.graphs.concatenate import concatenate
@@ -37,7 +36,7 @@ _CHUNK = 1_000
 
 
 @dataclass(frozen=True)
-class Playground(Task):
+class Playground(GraphTask):
     """The playground of Geisler et al. (2023): is there an edge, is there a path, how long is the shortest one?
 
     Asked of every ordered pair of different nodes, about the largest weakly connected component of random directed
@@ -62,6 +61,7 @@ class Playground(Task):
     summary: ClassVar[str] = "edge, path or distance between nodes of random directed graphs, F1 or RMSE"
     default_encodings: ClassVar[tuple[str, ...]] = ("MagneticLaplacianPE(k=16)",)
     readout: ClassVar[str | None] = "none"
+    adapter_class: ClassVar[type[GraphAdapter]] = PairAdapter
 
     question: Question = "connectivity"
     acyclic: bool = False
@@ -99,14 +99,6 @@ class Playground(Task):
         digest = fingerprint(graphs, split, recipe)
         notes.insert(0, f"{len(graphs):,} random directed graphs, {self.question} of {graphs.num_pairs:,} pairs")
         return PairTargets(graphs, split, adapter, digest, notes, scored_by=F1 if binary else RMSE)
-
-    def adapter(self, state: Mapping[str, Any]) -> PairAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return PairAdapter.from_state(state)
 
     def _part(self, number: int, part: str, cache: Path | None, progress: bool) -> tuple[PackedGraphs, list[str]]:
         count, nodes, degrees = getattr(self, part), _NODES[self.question][number], _DEGREES[self.acyclic]

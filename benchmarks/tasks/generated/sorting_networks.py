@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,9 +22,8 @@ from graphpe.benchmarks.tasks.generated.sorting_generator import (
     generate_networks,
     sorting,
 )
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.metrics import ACCURACY
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.compiled.jit import machine_code
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -47,7 +45,7 @@ class NetworkAdapter(GraphAdapter):
 
 
 @dataclass(frozen=True)
-class SortingNetworks(Task):
+class SortingNetworks(GraphTask):
     """Sorting networks (Geisler et al. 2023, "Transformers Meet Directed Graphs"): does one sort every input?
 
     A node is an operator (two wires of which it puts the smaller value on the first), with an edge from the operators
@@ -74,6 +72,7 @@ class SortingNetworks(Task):
         "does a network of operators sort? generated, directed acyclic, test on more wires, accuracy"
     )
     default_encodings: ClassVar[tuple[str, ...]] = ("MagneticLaplacianPE(k=25, q=0.25)",)
+    adapter_class: ClassVar[type[GraphAdapter]] = NetworkAdapter
 
     train: int = 2_000
     valid: int = 200
@@ -123,14 +122,6 @@ class SortingNetworks(Task):
         adapter = NetworkAdapter(features, (), 2, "classes")
         notes.insert(0, f"{len(graphs):,} networks, {float((target == 1).double().mean()):.1%} of them sort")
         return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=ACCURACY)
-
-    def adapter(self, state: Mapping[str, Any]) -> NetworkAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return NetworkAdapter.from_state(state)
 
     def _part(
         self, number: int, part: str, workers: int, cache: Path | None, progress: bool

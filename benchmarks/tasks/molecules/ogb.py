@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask, categories
 from graphpe.benchmarks.tasks.metrics import AVERAGE_PRECISION, RMSE, ROC_AUC, ColumnMetric, ogb_metric
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.ogb import load_graph_dataset, molecule_categories, read_rows
 from graphpe.graphs.packed import PackedGraphs
 
 
 @dataclass(frozen=True)
-class OGBMolecules(Task):
+class OGBMolecules(GraphTask):
     """A molecule set of OGB: atoms with nine categorical features, bonds with three.
 
     Attributes:
@@ -73,14 +71,6 @@ class OGBMolecules(Task):
         digest = fingerprint(graphs, ogb.split)
         metric = ogb_metric(self.metric, dataset)
         return GraphTargets(graphs, ogb.split, adapter, digest, notes, scored_by=metric)
-
-    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return GraphAdapter.from_state(state)
 
 
 def _target_names(folder: Path, count: int) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,12 +12,11 @@ import torch
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask, categories
 from graphpe.benchmarks.tasks.metrics import AVERAGE_PRECISION, MAE, Metric
 from graphpe.benchmarks.tasks.molecules.smiles import UnparsableSmiles, smiles_graphs
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
 from graphpe.benchmarks.tasks.targets import Loss
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.tables import read_frame
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.files.ogb import molecule_categories
@@ -28,7 +26,7 @@ from graphpe.graphs.packed import PackedGraphs
 
 
 @dataclass(frozen=True)
-class Peptides(Task):
+class Peptides(GraphTask):
     """15,535 peptides with OGB's features of atoms and bonds, about 151 atoms each (Dwivedi et al. 2022).
 
     Attributes:
@@ -83,14 +81,6 @@ class Peptides(Task):
             raise GraphPERuntimeError(f"{folder or root} does not hold OGB's features of molecules: {error}") from None
         adapter = GraphAdapter(atoms, bonds, self.targets, self.loss, target_names=self._target_names)
         return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=self.metric)
-
-    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return GraphAdapter.from_state(state)
 
     def _read_table(
         self, folder: Path, workers: int, cache: Path | None, progress: bool

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask, categories
 from graphpe.benchmarks.tasks.metrics import MAE
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
@@ -23,7 +21,7 @@ ATOMS, BONDS = (28,), (4,)
 
 
 @dataclass(frozen=True)
-class Zinc(Task):
+class Zinc(GraphTask):
     """ZINC: the penalised logP of molecules, 12,000 of them or all 249,456; the split of Dwivedi et al. (2020).
 
     Attributes:
@@ -73,11 +71,3 @@ class Zinc(Task):
         notes = [f"ZINC from {folder}: {len(graphs):,} molecules"]
         adapter = GraphAdapter(ATOMS, BONDS, 1, "absolute")
         return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=MAE)
-
-    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return GraphAdapter.from_state(state)

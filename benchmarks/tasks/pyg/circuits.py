@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 
 from graphpe.arguments import check_choice
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, categories
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask, categories
 from graphpe.benchmarks.tasks.metrics import RMSE
 from graphpe.benchmarks.tasks.targets import standardisation
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.tables import read_table
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -30,7 +28,7 @@ TWO_STAGE_CIRCUITS = 500
 
 
 @dataclass(frozen=True)
-class Circuits(Task):
+class Circuits(GraphTask):
     """CktBench101: 10,000 operational amplifiers, directed acyclic graphs; a property of each from simulation.
 
     The split is that of Huang et al., "What Are Good Positional Encodings for Directed Graphs?" (2024): the 8,026
@@ -99,14 +97,6 @@ class Circuits(Task):
         adapter = GraphAdapter(NODE_CATEGORIES, (), 1, "squared", shift=shift, scale=scale, target_names=(self.target,))
         notes = [f"CktBench101 from {folder}: {len(graphs):,} amplifiers, target {self.target}"]
         return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=RMSE)
-
-    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return GraphAdapter.from_state(state)
 
 
 def published_split(stage: NDArray[np.int64], test_stages: int) -> dict[str, torch.Tensor]:

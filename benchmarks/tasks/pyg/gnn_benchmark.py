@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.metrics import ACCURACY, BALANCED_ACCURACY
 from graphpe.benchmarks.tasks.node_level import NodeAdapter, NodeTargets
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
 
 
 @dataclass(frozen=True)
-class GNNBenchmark(Task):
+class GNNBenchmark(GraphTask):
     """A set of Dwivedi et al. (2020) with its split.
 
     Attributes:
@@ -109,14 +108,6 @@ class Superpixels(GNNBenchmark):
         )
         return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=ACCURACY)
 
-    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return GraphAdapter.from_state(state)
-
 
 @dataclass(frozen=True)
 class Mnist(Superpixels):
@@ -151,6 +142,7 @@ class BlockModels(GNNBenchmark):
     """
 
     readout: ClassVar[str | None] = "none"
+    adapter_class: ClassVar[type[GraphAdapter]] = NodeAdapter
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> NodeTargets:
         """Read the graphs; PyG keeps a processed copy beside the raw file.
@@ -174,14 +166,6 @@ class BlockModels(GNNBenchmark):
         adapter = NodeAdapter((), (), self.classes, "balanced", node_channels=x.shape[1])
         digest = fingerprint(graphs, split)
         return NodeTargets(graphs, split, adapter, digest, notes, scored_by=BALANCED_ACCURACY)
-
-    def adapter(self, state: Mapping[str, Any]) -> NodeAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return NodeAdapter.from_state(state)
 
 
 @dataclass(frozen=True)

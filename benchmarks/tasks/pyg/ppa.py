@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.metrics import ACCURACY
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.files.ogb import load_graph_dataset
 from graphpe.graphs.packed import PackedGraphs
@@ -21,7 +19,7 @@ CLASSES, CHANNELS = 37, 7
 
 
 @dataclass(frozen=True)
-class Ppa(Task):
+class Ppa(GraphTask):
     """ogbg-ppa: 158,100 neighbourhoods of proteins, of which of 37 groups of species? Species split.
 
     Nodes carry nothing, edges seven numbers. Takes about 31 GB of memory.
@@ -69,11 +67,3 @@ class Ppa(Task):
         notes = [f"ogbg-ppa from {ogb.folder}: {len(graphs):,} graphs", *ogb.notes]
         digest = fingerprint(graphs, ogb.split)
         return GraphTargets(graphs, ogb.split, adapter, digest, notes, scored_by=ACCURACY)
-
-    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return GraphAdapter.from_state(state)

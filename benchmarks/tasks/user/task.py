@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from graphpe.arguments import check_choice, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.targets import standardisation
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.features import Features, constant_features
 from graphpe.benchmarks.tasks.user.splits import check_fractions
 from graphpe.benchmarks.tasks.user.targets import METRICS, OwnTargets, Where, check_parts
@@ -21,7 +19,7 @@ from graphpe.graphs.packed import PackedGraphs
 
 
 @dataclass(frozen=True)
-class OwnData(Task):
+class OwnData(GraphTask):
     """A task on users' own graphs: its adapter and its common checks. Subclasses have `split`, `metric`, `seed`, ..."""
 
     default_encodings: ClassVar[tuple[str, ...]] = ("RandomWalkPE(walk_length=16)",)
@@ -42,14 +40,6 @@ class OwnData(Task):
         check_fractions(values["fractions"])
         object.__setattr__(self, "fractions", tuple(values["fractions"]))
         check_seed(values["seed"])
-
-    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return GraphAdapter.from_state(state)
 
 
 def assemble(
