@@ -69,8 +69,19 @@ def resistances(plan: Plan) -> Floats:
     matrix: Adjacency = plan.once(symmetric_adjacency)
     for graph in np.flatnonzero(plan.graphs.host_ptr[1:] - plan.graphs.host_ptr[:-1] >= _LARGE).tolist():
         _check_time(matrix, *plan.graphs.host_ptr[graph : graph + 2].tolist())
-    out = np.zeros(plan.graphs.num_pairs)
-    _resistances(*matrix, *_pointers(plan), out)
+    return resistances_of(matrix, *_pointers(plan))
+
+
+def resistances_of(matrix: Adjacency, ptr: Ints, pair_ptr: Ints) -> Floats:
+    """Effective resistances, infinite between components; `[sum n_b^2]`.
+
+    Args:
+        matrix: Symmetric weights; self-loops do nothing.
+        ptr: `[B + 1]`: graph b owns rows `ptr[b]` to `ptr[b + 1]`.
+        pair_ptr: `[B + 1]`: and the pairs `pair_ptr[b]` to `pair_ptr[b + 1]`.
+    """
+    out = np.zeros(int(pair_ptr[-1]))
+    _resistances(*matrix, ptr, pair_ptr, out)
     return out
 
 
@@ -89,7 +100,12 @@ def pseudo_inverse(plan: Plan) -> Floats:
     L+_ij = -1/2 (R_ij - r_i - r_j + r) with r_i the mean of R_i over the component and r the mean of r_i; 0 between
     components.
     """
-    return _centred(plan.once(resistances), *_pointers(plan))
+    return pseudo_inverse_of(plan.once(resistances), *_pointers(plan))
+
+
+def pseudo_inverse_of(resistance: Floats, ptr: Ints, pair_ptr: Ints) -> Floats:
+    """L+ from the resistances; arguments as in `resistances_of`."""
+    return _centred(resistance, ptr, pair_ptr)
 
 
 def _pointers(plan: Plan) -> tuple[Ints, Ints]:
