@@ -11,7 +11,7 @@ from graphpe.compiled.jit import compiled
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Segments
 from graphpe.limits import check_seconds
-from graphpe.spectra.resistance import pseudo_inverse, pseudo_inverse_of, resistances, resistances_of
+from graphpe.spectra.resistance import check_time, pseudo_inverse, pseudo_inverse_of, resistances, resistances_of
 from graphpe.spectra.sparse_potentials import estimate_cost, sparse_potentials
 from graphpe.spectra.tree_potentials import tree_potentials
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of, symmetric_adjacency
@@ -105,7 +105,11 @@ def _of_components(weights: csr_array) -> Floats:
         nodes = order[Segments.pick(ptr, chosen).rows(torch.device("cpu"))]
         out[nodes] = _of_pairs(_adjacency(weights[nodes][:, nodes]), sizes[chosen])
     for nodes, part in zip(large, parts, strict=True):
-        out[nodes] = sparse_potentials(part, _WHAT, _INSTEAD)
+        found = sparse_potentials(part, _WHAT, _INSTEAD)
+        if found is None:
+            check_time(part, 0, len(nodes))
+            found = _of_pairs(part, np.array([len(nodes)]))
+        out[nodes] = found
     return out
 
 

@@ -68,7 +68,7 @@ def resistances(plan: Plan) -> Floats:
     """Effective resistances, infinite between components; `[sum n_b^2]` (a part of a plan)."""
     matrix: Adjacency = plan.once(symmetric_adjacency)
     for graph in np.flatnonzero(plan.graphs.host_ptr[1:] - plan.graphs.host_ptr[:-1] >= _LARGE).tolist():
-        _check_time(matrix, *plan.graphs.host_ptr[graph : graph + 2].tolist())
+        check_time(matrix, *plan.graphs.host_ptr[graph : graph + 2].tolist())
     return resistances_of(matrix, *_pointers(plan))
 
 
@@ -85,7 +85,7 @@ def resistances_of(matrix: Adjacency, ptr: Ints, pair_ptr: Ints) -> Floats:
     return out
 
 
-def _check_time(matrix: Adjacency, first: int, last: int) -> None:
+def check_time(matrix: Adjacency, first: int, last: int) -> None:
     """Refuse a graph of nodes `first` to `last` whose networks fill up, or that is too large for its n^2 values."""
     begin, end = matrix.indptr[[first, last]]
     size = last - first

@@ -19,11 +19,24 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import splu
 
 from graphpe.compiled.jit import machine_code
-from graphpe.compiled.simd import add_scaled, greatest, larger, least, load, minus, plus, scale, smaller, spread, store, total
+from graphpe.compiled.simd import (
+    add_scaled,
+    greatest,
+    larger,
+    least,
+    load,
+    minus,
+    plus,
+    scale,
+    smaller,
+    spread,
+    store,
+    total,
+)
 from graphpe.compiled.simd import times as product
 from graphpe.eigen.fill import estimate_fill
 from graphpe.limits import check_seconds
-from graphpe.structure.adjacency import Adjacency, Floats, Ints
+from graphpe.structure.adjacency import Adjacency, Floats
 
 _LANES = 32
 _COLUMNS = (0.0,) * _LANES  # a tuple as long: what compiled code knows the number from
@@ -31,6 +44,7 @@ _COLUMNS = (0.0,) * _LANES  # a tuple as long: what compiled code knows the numb
 # last, dense block while it is eliminated, for each of its rows.
 _FACTOR_SECONDS, _ENTRY_SECONDS, _FRONT_SECONDS = 3e-10, 1.2e-9, 3e-10
 _FACTOR_BYTES = 2 * 12.0  # both factors, numbers and rows
+_MOST_CONDITION = 1e11
 
 
 class Cost(NamedTuple):
@@ -48,8 +62,10 @@ def estimate_cost(matrix: Adjacency) -> Cost:
     return Cost(_columns_seconds(size, entries) + _FRONT_SECONDS * front**3 / 3, _memory(size, entries))
 
 
-def sparse_potentials(matrix: Adjacency, what: str, instead: str) -> Floats:
+def sparse_potentials(matrix: Adjacency, what: str, instead: str) -> Floats | None:
     """The statistics of `graphpe.spectra.electrostatics` of a connected graph without self-loops: `[n, 10]`.
+
+    None where weights are so far apart that the factors would lose the smaller ones.
 
     Args:
         matrix: The symmetric weights.
@@ -66,27 +82,32 @@ def sparse_potentials(matrix: Adjacency, what: str, instead: str) -> Floats:
     ground = int(np.argmax(np.diff(matrix.indptr)))
     kept = np.delete(np.arange(size), ground)
     grounded = (diags_array(strength[kept]) - weights[kept][:, kept]).tocsc()
-    factors = splu(grounded, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    try:
+        factors = splu(grounded, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except RuntimeError:  # singular, in double precision
+        return None
+    mean = factors.solve(np.full(size - 1, 1.0 / size))
+    # The inverse is positive: its norm is the largest of its row sums.
+    if not 2 * strength.max() * size * np.abs(mean).max() < _MOST_CONDITION:
+        return None
     lower = factors.L.tocsc()
     entries = float(lower.nnz)
     check_seconds(what, size, _columns_seconds(size, entries), _memory(size, entries), instead)
     # From here on nodes are counted in the order of elimination, the grounded one last.
-    order = np.append(kept[np.argsort(factors.perm_c)], ground)
-    place = np.empty(size, np.int64)
-    place[order] = np.arange(size)
-    mean = np.append(factors.solve(np.full(size - 1, 1.0 / size)), 0.0)[np.append(np.argsort(factors.perm_c), size - 1)]
+    eliminated = np.argsort(factors.perm_c)
+    order = np.append(kept[eliminated], ground)
+    place = np.argsort(order)
     lower.sort_indices()
     below = lower.indices != np.repeat(np.arange(size - 1), np.diff(lower.indptr))
     start = lower.indptr - np.arange(size)  # without the diagonal of ones
-    pivots = factors.U.diagonal()
     moved = weights[order][:, order]
     out = np.zeros((size, 10))
     _stream(
         start.astype(np.int64),
         lower.indices[below].astype(np.int64),
         -lower.data[below],
-        pivots,
-        mean,
+        factors.U.diagonal(),
+        np.append(mean[eliminated], 0.0),
         moved.indptr.astype(np.int64),
         moved.indices.astype(np.int64),
         moved.data,
@@ -117,7 +138,7 @@ def _stream(
     strength: Any,
     out: Any,
 ) -> None:
-    """Statistics from blocks of columns, the factors being (I - E) D (I - E)^T with E the `entry`s below the diagonal."""
+    """Statistics from blocks of columns; the factors are (I - E) D (I - E)^T with E the `entry`s below the diagonal."""
     size = len(out)
     x = np.empty(size * _LANES)
     own, caused = np.empty(_LANES), np.empty(4 * _LANES)
@@ -174,9 +195,7 @@ def _stream(
 
 
 @machine_code
-def _solve(
-    start: Any, row: Any, entry: Any, pivot: Any, first: Any, inside: Any, touched: Any, x: Any
-) -> None:
+def _solve(start: Any, row: Any, entry: Any, pivot: Any, first: Any, inside: Any, touched: Any, x: Any) -> None:
     """Columns of Z from `first` on; those beyond `inside` are zero, and the last row, of the grounded node, is."""
     last = len(pivot)
     x[:] = 0.0
