@@ -1,10 +1,10 @@
 """Potentials of unit charges on trees, exactly, in time O(n).
 
-Of a unit charge at j that a component of n nodes takes away evenly, the share s / n flows over an edge away from j, with
-s the number of nodes beyond it. The potential falls by that over the edge's weight. So V_ij = L+_ij - L+_jj is minus the
-length of the way from j to i, where an edge of weight w has the length s / (n w), which differs by direction; and seen
-from i, the same with s the number of nodes on i's side. Sums over all others come from one sweep up the tree and one
-down: all terms have one sign, and nothing cancels whatever the weights.
+Of a unit charge at j that a component of n nodes takes away evenly, the share s / n flows over an edge away from j,
+with s the number of nodes beyond it. The potential falls by that over the weight of the edge. So V_ij = L+_ij - L+_jj
+is minus the length of the way from j to i, where an edge of weight w has the length s / (n w), which differs by
+direction; and seen from i, the same with s the number of nodes on its own side. Sums over all others come from one
+sweep up the tree and one down: all terms have one sign, and nothing cancels whatever the weights.
 """
 
 from __future__ import annotations
