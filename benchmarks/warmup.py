@@ -42,7 +42,7 @@ _CALLS: dict[str, list[dict[str, Any]]] = {
     ],
     "WeisfeilerLehmanPE": [{"iterations": 2}],
 }
-_LARGER = 200  # nodes: from some size on, eigenvectors of sparse graphs come from another solver
+_LARGER, _LARGE = 200, 2100  # nodes: from some sizes on, encodings of sparse graphs come from other solvers
 
 
 def warmup(progress: bool = False) -> None:
@@ -53,6 +53,7 @@ def warmup(progress: bool = False) -> None:
     """
     small = [_graph(n, directed, weighted) for n in (9, 12) for directed in (False, True) for weighted in (False, True)]
     larger = [_graph(_LARGER, directed, False) for directed in (False, True)]
+    large = _graph(_LARGE, False, False)
     batch = Compose([RandomWalkPE(4), RelativeRandomWalkPE(4)])(Batch.from_data_list(small[:1] * 4))
     calls = [
         (name, arguments)
@@ -69,6 +70,8 @@ def warmup(progress: bool = False) -> None:
             encoding = encoding_classes()[name](**arguments)
             for graph in (*small, *(larger if name in ("LaplacianPE", "MagneticLaplacianPE", "SVDPE") else ())):
                 encoding(graph)
+            if name in ("ElectrostaticPE", "LaplacianPE"):
+                encoding(large)
             bar.update()
         for architecture in architectures.values():
             _step(architecture, batch)

@@ -36,8 +36,10 @@ class ElectrostaticPE(Encoding):
     with P_uv = S_uv / sum_w S_uw, loops left out. A node without neighbours has zeros.
 
     Writes `electrostatic_pe`, `[N, 10]` float32 in units of 1 / `edge_weight`: weights c
-    times as large give values c times as small. Solved in float64, O(n^2) time on trees to O(n^3) on dense graphs, on
-    the CPU; shared with `ResistancePE` in a `Compose`.
+    times as large give values c times as small. Solved in float64, on the CPU: small graphs from the resistances of all
+    pairs, O(n^2) time on trees to O(n^3) on dense graphs, which a `Compose` shares with `ResistancePE`. Of graphs of
+    2,000 nodes and more, trees take O(n), other components n solves with sparse factors in the memory of these; what
+    would take longer than `graphpe.limits` allow (a minute) is refused.
 
     Differs from GraphGPS's released code, whose columns 0, 4, 8 and 9 these are on connected graphs without parallel
     edges: there the node itself, with V_uu = 0, counts as one of the others. So the maxima (1, 5) are 0 everywhere, the
@@ -54,7 +56,7 @@ class ElectrostaticPE(Encoding):
     Raises:
         GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
         GraphPEValueError: `statistics` is not known; when called, there is no `edge_index`, or `edge_weight` is
-            negative or not finite.
+            negative or not finite, or a graph would take too long.
 
     References:
         Kreuzer, Beaini, Hamilton, Létourneau, Tossou: Rethinking Graph Transformers with Spectral Attention. NeurIPS

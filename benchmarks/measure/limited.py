@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import resource
+import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -20,6 +23,10 @@ _IMPORTED = [
     "threadpoolctl",
     "graphpe.eigen.eigsh",
 ]
+
+
+OUT_OF_CPU = "out of processor time"
+"""Why a function of `limit_cpu` was stopped."""
 
 
 class Stopped(Exception):
@@ -47,13 +54,20 @@ def call_limited(function: Callable[..., Result], *arguments: Any, seconds: floa
             raise Stopped(f"> {seconds:g} s")
         worked, result = ours.recv()
     except (EOFError, ConnectionError):
-        raise Stopped("killed") from None
+        process.join()
+        raise Stopped(OUT_OF_CPU if process.exitcode == -signal.SIGXCPU else "killed") from None
     finally:
         process.kill()
         process.join()
     if not worked:
         raise Stopped(result)
     return result
+
+
+def limit_cpu(seconds: float) -> None:
+    """Let this process take so many processor seconds more, and end it then."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), hard))
 
 
 def _run(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], gigabytes: float) -> None:

@@ -84,6 +84,13 @@ def pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, lanes
     return builder.bitcast(builder.gep(data, [index]), lanes.vector.as_pointer())
 
 
+def _reduce(builder: Any, name: str, lanes: Vector, value: Any) -> Any:
+    """Emit one number from those in the lanes."""
+    full = f"llvm.vector.reduce.{name}.v{lanes.length}f{lanes.number.bitwidth}"
+    kind = ir.FunctionType(lanes.scalar, [lanes.vector])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, full), [value], fastmath=("nnan",))
+
+
 @inline
 def load(context, array, index, length):  # type: ignore[no-untyped-def]
     """Numbers of a flat array from an index on; as many as the tuple `length` is long."""
@@ -179,6 +186,38 @@ def total(context, a):  # type: ignore[no-untyped-def]
         return builder.call(function, [ir.Constant(a.scalar, -0.0), arguments[0]], fastmath=("reassoc",))
 
     return a.number(a), emit
+
+
+@inline
+def smaller(context, a, b):  # type: ignore[no-untyped-def]
+    """The smaller of a and b, lane by lane; b where one is not a number."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", *arguments), *arguments)
+
+    return a(a, b), emit
+
+
+@inline
+def larger(context, a, b):  # type: ignore[no-untyped-def]
+    """The larger of a and b, lane by lane; b where one is not a number."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
+
+    return a(a, b), emit
+
+
+@inline
+def least(context, a):  # type: ignore[no-untyped-def]
+    """The smallest over lanes, all of which are numbers."""
+    return a.number(a), lambda context, builder, signature, arguments: _reduce(builder, "fmin", a, arguments[0])
+
+
+@inline
+def greatest(context, a):  # type: ignore[no-untyped-def]
+    """The largest over lanes, all of which are numbers."""
+    return a.number(a), lambda context, builder, signature, arguments: _reduce(builder, "fmax", a, arguments[0])
 
 
 @inline

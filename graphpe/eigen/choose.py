@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 
-from graphpe.eigen.fill import Fill, estimate_fill
+from graphpe.eigen.fill import Fill, estimate_fill, is_fill_worth_it
 from graphpe.eigen.operators.base import MatrixOperator
 from graphpe.eigen.operators.problem import Problem, Solver
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
@@ -54,7 +54,10 @@ def choose(problem: Problem) -> tuple[Solver, str]:
         matrix = operator.matrix
         entries = matrix.values().numel() if operator.is_sparse else size * size
         if operator.is_sparse and on_cpu and size > 1:
-            fill = estimate_fill(matrix.crow_indices().numpy(), matrix.col_indices().numpy())
+            structure = matrix.crow_indices().numpy(), matrix.col_indices().numpy()
+            if Dense() in times and not is_fill_worth_it(*structure):
+                return Dense(), f"as {size} rows are too few to compile the others for"
+            fill = estimate_fill(*structure)
             times[ShiftInvert()] = factor * _factor_time(size, k, fill)
             dimension = _dimension(size, fill)
             front = f", whose factors would end in a dense block of about {fill.front} rows"

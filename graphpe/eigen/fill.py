@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphpe.compiled.jit import machine_code
+from graphpe.compiled.jit import is_ready, machine_code
+from graphpe.eigen.batched.eight_at_once import WORTH_COMPILING
 from graphpe.structure.adjacency import Ints
 
 # Rows of more entries are eliminated last: with each neighbour that is eliminated, they would be read once.
@@ -37,6 +38,11 @@ def estimate_fill(indptr: Ints, indices: Ints) -> Fill:
     pool, begin, length, gone, hubs = _eliminate_low(indptr, indices, _DEGREE, _HUB)
     core = int(len(gone) - np.count_nonzero(gone))
     return Fill(core, _widest_level(pool, begin, length, gone) + hubs)
+
+
+def is_fill_worth_it(indptr: Ints, indices: Ints) -> bool:
+    """Whether these loops are compiled, or worth compiling for a matrix of this size."""
+    return is_ready(_eliminate_low, (len(indptr) - 1) ** 2, WORTH_COMPILING, indptr, indices, _DEGREE, _HUB)
 
 
 @machine_code

@@ -15,7 +15,18 @@ Measured on one core with AVX-512, syntax trees with token edges, microseconds p
 | 500 | 6030, 21900 | 48500, 198000 | 9300, 37700 | 550 | 760, 2020 |
 
 One graph alone costs the interleaved solver what eight do. Dense graphs fill up when they are factored, which the
-number of their edges tells before anything is done. The choice depends on the graph alone, never on the batch, so that
+number of their edges tells before anything is done; so do sparse ones with hubs or without locality, which an estimate
+tells (Barabasi-Albert, 8 entries a row, milliseconds, one graph):
+
+| nodes | shift-invert | `eigsh` | ARPACK |
+|---|---|---|---|
+| 500 | 20 | | 8 |
+| 700 | 35 | 15 | 9 |
+| 1000 | 80 | 20 | 13 |
+| 1500 | 200 | 24 | 15 |
+| 2500 | 670 | 37 | 30 |
+
+The choice depends on the graph alone, never on the batch, so that
 a graph gets the same eigenvectors everywhere; except that LAPACK takes the place of what is not compiled yet (see
 `graphpe.compiled.jit`), which for repeated eigenvalues gives another basis of the same space.
 """
@@ -32,13 +43,16 @@ from graphpe.compiled.jit import compiled
 from graphpe.eigen.batched.eigh import KnownModes, Solved, dense_eigenpairs, dense_spectrum
 from graphpe.eigen.batched.eight_at_once import interleaved_eigenpairs, interleaved_spectrum
 from graphpe.eigen.batched.sparse import is_worth_it, lowest_by_shift_invert
+from graphpe.eigen.fill import estimate_fill
 from graphpe.eigen.large import lowest_by_eigsh
 from graphpe.structure.laplacian import Entries, Floats, Ints
 
 SPARSE_FROM = 140
 _INTERLEAVED_BELOW = 300
 _INTERLEAVED_BELOW_FOR_ALL = 120  # all eigenvectors: 78 against 245 us at 50 nodes, 461 against 764 at 100
-_MOST_ENTRIES_PER_ROW = 8
+_MOST_ENTRIES_PER_ROW = 14
+# From _FILLS_FROM nodes on, graphs whose factors would end in a dense block of more than _MOST_FRONT rows.
+_FILLS_FROM, _MOST_FRONT = 600, 140
 _LEAST_ROWS_PER_VECTOR = 8
 # From here on `eigsh` takes over: elimination in exact order of minimum degree takes longer than SuperLU's, and dense
 # matrices take seconds.
@@ -73,11 +87,15 @@ def lowest_eigenpairs(
     suits &= n - known.count[chosen] >= _LEAST_ROWS_PER_VECTOR * k
     if suits.any() and not is_worth_it(operator, int((n[suits] ** 2).sum())):
         suits &= n >= _DENSE_BELOW
+    fills = np.zeros_like(suits)
+    for i in np.flatnonzero(suits & (n >= _FILLS_FROM)).tolist():
+        fills[i] = _front(operator, *ptr[chosen[i] : chosen[i] + 2].tolist()) > _MOST_FRONT
+    suits &= ~fills
     found = lowest_by_shift_invert(operator, ptr, k, known, chosen[suits]) if suits.any() else {}
     small = on_cpu & ~suits & (n < _INTERLEAVED_BELOW)
     solved = interleaved_eigenpairs(operator, ptr, k, known, chosen[small])
     others = ~small & ~np.isin(chosen, list(found))
-    if (medium := others & (n < _DENSE_BELOW)).any():
+    if (medium := others & ~fills & (n < _DENSE_BELOW)).any():
         dense = dense_eigenpairs(operator, ptr, k, known, chosen[medium], device)
         solved = Solved(*(a + b for a, b in zip(solved, dense, strict=True)))
     for graph in chosen[others & ~medium].tolist():
@@ -86,6 +104,13 @@ def lowest_eigenpairs(
         solved.values[graph, : len(values)], solved.mask[graph, : len(values)] = values, True
         solved.vectors[ptr[graph] : ptr[graph + 1], : len(values)] = vectors
     return solved
+
+
+def _front(operator: Entries, first: int, last: int) -> int:
+    """Rows of the dense block in which the factors of rows `first` to `last` would end."""
+    begin, end = np.searchsorted(operator.row, (first, last))
+    indptr = np.searchsorted(operator.row[begin:end], np.arange(first, last + 1))
+    return estimate_fill(indptr, operator.col[begin:end] - first).front
 
 
 def all_eigenpairs(

@@ -68,13 +68,24 @@ def resistances(plan: Plan) -> Floats:
     """Effective resistances, infinite between components; `[sum n_b^2]` (a part of a plan)."""
     matrix: Adjacency = plan.once(symmetric_adjacency)
     for graph in np.flatnonzero(plan.graphs.host_ptr[1:] - plan.graphs.host_ptr[:-1] >= _LARGE).tolist():
-        _check_time(matrix, *plan.graphs.host_ptr[graph : graph + 2].tolist())
-    out = np.zeros(plan.graphs.num_pairs)
-    _resistances(*matrix, *_pointers(plan), out)
+        check_time(matrix, *plan.graphs.host_ptr[graph : graph + 2].tolist())
+    return resistances_of(matrix, *_pointers(plan))
+
+
+def resistances_of(matrix: Adjacency, ptr: Ints, pair_ptr: Ints) -> Floats:
+    """Effective resistances, infinite between components; `[sum n_b^2]`.
+
+    Args:
+        matrix: Symmetric weights; self-loops do nothing.
+        ptr: `[B + 1]`: graph b owns rows `ptr[b]` to `ptr[b + 1]`.
+        pair_ptr: `[B + 1]`: and the pairs `pair_ptr[b]` to `pair_ptr[b + 1]`.
+    """
+    out = np.zeros(int(pair_ptr[-1]))
+    _resistances(*matrix, ptr, pair_ptr, out)
     return out
 
 
-def _check_time(matrix: Adjacency, first: int, last: int) -> None:
+def check_time(matrix: Adjacency, first: int, last: int) -> None:
     """Refuse a graph of nodes `first` to `last` whose networks fill up, or that is too large for its n^2 values."""
     begin, end = matrix.indptr[[first, last]]
     size = last - first
@@ -89,7 +100,12 @@ def pseudo_inverse(plan: Plan) -> Floats:
     L+_ij = -1/2 (R_ij - r_i - r_j + r) with r_i the mean of R_i over the component and r the mean of r_i; 0 between
     components.
     """
-    return _centred(plan.once(resistances), *_pointers(plan))
+    return pseudo_inverse_of(plan.once(resistances), *_pointers(plan))
+
+
+def pseudo_inverse_of(resistance: Floats, ptr: Ints, pair_ptr: Ints) -> Floats:
+    """L+ from the resistances; arguments as in `resistances_of`."""
+    return _centred(resistance, ptr, pair_ptr)
 
 
 def _pointers(plan: Plan) -> tuple[Ints, Ints]:

@@ -3,7 +3,8 @@
 | how | cost a graph of n nodes and m entries, K powers |
 |---|---|
 | neighbourhoods (`graphpe.walks.local_walks`) | what walks of K/2 steps reach, summed over nodes: O(n) on meshes |
-| dense blocks (`graphpe.walks.loops`) | O(K m n), some ten times quicker an entry: small graphs, hubs |
+| dense blocks (`graphpe.walks.loops`) | O(K m n), some ten times quicker an entry: small graphs |
+| dense blocks in registers (`graphpe.walks.block_walks`) | the same, some thirty times quicker an entry: hubs |
 | random vectors, where they are asked for | O(K m) a vector, with an error (see `Estimate`) |
 
 The choice depends on the graph alone. Graphs on which all of them take too long are refused (`graphpe.limits`).
@@ -21,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from graphpe.limits import check_seconds
 from graphpe.structure.adjacency import Adjacency, Floats, Ints
-from graphpe.walks import local_walks
+from graphpe.walks import block_walks, local_walks
 from graphpe.walks import loops as walk_loops
 
 # Entries of a block of columns: with up to two others it fills a small second-level cache.
@@ -30,8 +31,8 @@ _BLOCK_ENTRIES = 1 << 15
 _LARGE = 256
 _SAMPLED_ROWS, _MOST_SAMPLES, _MOST_SAMPLED = 32, 64, 1e7
 # Measured on one core: an entry of a sparse vector, and of a dense block while its vectors are cached and beyond.
-_SPARSE_SECONDS, _DENSE_SECONDS, _FAR_SECONDS, _CACHED_NODES = 1e-8, 8e-10, 2e-9, 1 << 15
-_FAR_SPARSE_SECONDS, _NODE_SECONDS = 1.6e-8, 3e-8
+_SPARSE_SECONDS, _DENSE_SECONDS, _FAR_DENSE_SECONDS, _CACHED_NODES = 1e-8, 3e-10, 5e-10, 1 << 15
+_FAR_SPARSE_SECONDS, _NODE_SECONDS, _FAR_SECONDS = 1.6e-8, 3e-8, 2e-9
 _VECTORS_AT_ONCE = 16
 
 
@@ -88,8 +89,8 @@ def diagonal_powers(
     """
     out = np.zeros((int(ptr[-1]), count))
     sizes = ptr[1:] - ptr[:-1]
-    dense = sizes < _LARGE
-    for graph in np.flatnonzero(~dense).tolist():
+    small = sizes < _LARGE
+    for graph in np.flatnonzero(~small).tolist():
         block = _Block(powers, ptr, graph)
         nearby, blocks = block.local_seconds(count), block.dense_seconds(count)
         if estimate is not None:
@@ -99,15 +100,13 @@ def diagonal_powers(
                 rows = out[block.first : block.first + block.size]
                 rows[:] = _estimated(block, count, estimate)
                 if known:
-                    rows[:, :known] = block.nearby(known)
+                    rows[:, :known] = block.exact(known, local_walks.local_returns)
                 continue
         check_seconds(what, block.size, min(nearby, blocks), block.memory(count), instead)
-        if nearby < blocks:
-            out[block.first : block.first + block.size] = block.nearby(count)
-        else:
-            dense[graph] = True
-    if dense.any():
-        chosen = np.flatnonzero(dense)
+        how = local_walks.local_returns if nearby < blocks else block_walks.block_returns
+        out[block.first : block.first + block.size] = block.exact(count, how)
+    if small.any():
+        chosen = np.flatnonzero(small)
         walk_loops.returns(ptr, *powers.matrix, *powers.reverse, powers.symmetric, chosen, _BLOCK_ENTRIES, out)
     return out
 
@@ -158,13 +157,13 @@ class _Block:
         return local_walks.work(self.first, self.size, *arrays, self.symmetric, count, samples, _MOST_SAMPLED)
 
     def local_seconds(self, count: int) -> float:
-        """Time of `nearby`."""
+        """Time of neighbourhoods."""
         each = _SPARSE_SECONDS if self.size <= _CACHED_NODES else _FAR_SPARSE_SECONDS
         return each * self.work(count) + _NODE_SECONDS * count * self.size
 
     def dense_seconds(self, count: int) -> float:
         """Time of dense blocks; the first product is a copy."""
-        each = _DENSE_SECONDS if self.size <= _CACHED_NODES else _FAR_SECONDS
+        each = _DENSE_SECONDS if self.size <= _CACHED_NODES else _FAR_DENSE_SECONDS
         return each * float(self.size) * (self.entries + self.size) * max(self.products(count) - 1, 1)
 
     def estimate_seconds(self, count: int, estimate: Estimate) -> float:
@@ -180,13 +179,13 @@ class _Block:
 
     def memory(self, count: int) -> float:
         """Bytes that are held beside the graph."""
-        return 8.0 * self.size * (count + 3 * _VECTORS_AT_ONCE)
+        return 8.0 * self.size * (count + 3 * block_walks.LANES)
 
-    def nearby(self, count: int) -> Floats:
-        """The diagonals from neighbourhoods."""
+    def exact(self, count: int, returns: Callable[..., None]) -> Floats:
+        """The diagonals from neighbourhoods, or from dense blocks."""
         matrix, reverse = self.powers.matrix, self.powers.reverse
         out = np.zeros((self.size, count))
-        local_walks.local_returns(self.first, self.size, *matrix, *reverse, self.symmetric, out)
+        returns(self.first, self.size, *matrix, *reverse, self.symmetric, out)
         return out
 
     def sparse(self, matrix: Adjacency) -> csr_array:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+import graphpe
 from graphpe import transforms as T
 from graphpe.compiled import jit as compiled
 
@@ -91,6 +92,10 @@ def values() -> dict[str, np.ndarray]:
                 encoded = _call(text)(graph)
                 for key in sorted(set(encoded.keys()) - given):
                     out[f"{name} {text} {key}"] = encoded[key].numpy()
+        path = torch.stack([torch.arange(119), torch.arange(1, 120)])
+        for solver in ("auto", "shift_invert"):
+            found = graphpe.eigsh(graphpe.laplacian(path, 120), k=3, tol=1e-12, solver=solver)
+            out[f"path eigsh({solver})"] = found.values.numpy()
         return out
     finally:
         torch.Tensor.float = to_float32  # type: ignore[method-assign]

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import splu
 
 from graphpe.arguments import check_integer
 from graphpe.eigen.batched.eigh import KnownModes
-from graphpe.eigen.batched.sparse import lowest_by_shift_invert
+from graphpe.eigen.batched.sparse import is_worth_it, lowest_by_shift_invert
 from graphpe.eigen.operators.base import MatrixOperator
 from graphpe.eigen.operators.bounds import spectral_bounds
 from graphpe.eigen.operators.problem import Found, Problem
@@ -102,7 +102,7 @@ def _most_small(matrix: csc_matrix) -> int:
 
 
 def _lowest_of_small(matrix: csc_matrix, problem: Problem) -> Found | None:
-    """By the solver of `graphpe.eigen.batched.sparse`; None where it could not verify, e.g. of an indefinite matrix."""
+    """By the solver of `graphpe.eigen.batched.sparse`; None where that could not verify, or is not worth compiling."""
     size = problem.size
     if problem.k * 8 > size:
         return None
@@ -110,6 +110,8 @@ def _lowest_of_small(matrix: csc_matrix, problem: Problem) -> Found | None:
     off = by_entry.row != by_entry.col
     row, col = (part[off].astype(np.int64) for part in (by_entry.row, by_entry.col))
     entries = Entries(row, col, by_entry.data[off], matrix.diagonal())
+    if not is_worth_it(entries, size**2):
+        return None
     nothing = np.zeros(size, matrix.dtype)
     known = KnownModes(nothing, np.zeros(size, np.int64), np.zeros(1, np.int64), np.array([problem.norm]))
     found = lowest_by_shift_invert(entries, np.array([0, size]), problem.k, known, np.array([0]))

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from graphpe.benchmarks.measure.limited import Stopped, call_limited
+from graphpe.benchmarks.measure.limited import OUT_OF_CPU, Stopped, call_limited, limit_cpu
 
 
 def test_the_result_comes_back():
@@ -38,3 +38,14 @@ def test_an_error_is_told():
 def test_the_end_of_the_process_is_told():
     with pytest.raises(Stopped, match="killed"):
         call_limited(os._exit, 3, seconds=10)
+
+
+def _busy() -> None:
+    limit_cpu(0.5)
+    while True:
+        pass
+
+
+def test_out_of_processor_time():
+    with pytest.raises(Stopped, match=OUT_OF_CPU):
+        call_limited(_busy, seconds=100)

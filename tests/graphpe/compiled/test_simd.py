@@ -8,6 +8,9 @@ import pytest
 from graphpe.compiled.jit import machine_code
 from graphpe.compiled.simd import (
     exponential,
+    greatest,
+    larger,
+    least,
     load,
     minus,
     plus,
@@ -15,6 +18,7 @@ from graphpe.compiled.simd import (
     prefetch,
     signed_root,
     signed_root_slope,
+    smaller,
     spread,
     store,
     times,
@@ -75,3 +79,21 @@ def test_what_is_not_a_number_stays() -> None:
         assert np.isfinite(row[1:]).all()
     assert np.isnan(out[[0, 3, 5, 7], 0]).all()
     assert out[4, 0] == 1.0
+
+
+@machine_code
+def _extremes(x: Any, y: Any, out: Any, length: Any) -> None:
+    a, b = load(x, 0, length), load(y, 0, length)
+    store(out[0], 0, smaller(a, b))
+    store(out[1], 0, larger(a, b))
+    out[2][0], out[2][1] = least(a), greatest(a)
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64])
+@pytest.mark.parametrize("length", [2, 8, 13, 32])
+def test_extremes(number: Any, length: int) -> None:
+    x, y = np.random.default_rng().standard_normal((2, length)).astype(number)
+    out = np.zeros((3, length), number)
+    _extremes(x, y, tuple(out), (0,) * length)
+    np.testing.assert_array_equal(out[:2], [np.minimum(x, y), np.maximum(x, y)])
+    np.testing.assert_array_equal(out[2, :2], [x.min(), x.max()])

@@ -63,3 +63,26 @@ def test_both_solvers_give_the_same_eigenspaces(draw: int, kind: str, monkeypatc
         for below in gaps.tolist():
             mine, theirs = vectors[rows, :below], dense_vectors[rows, :below]
             torch.testing.assert_close(mine @ mine.mH, theirs @ theirs.mH, atol=1e-6, rtol=0)
+
+
+def test_graphs_that_fill_up_are_iterated_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hubs and shortcuts leave factors dense; neighbours in the plane, with more entries a row, do not."""
+    rng = np.random.default_rng()
+    points = rng.random((700, 2))
+    near = np.argsort(((points[:, None] - points) ** 2).sum(-1), axis=1)[:, 1:8]
+    plane = nx.empty_graph(700)
+    plane.add_edges_from((u, int(v)) for u in range(700) for v in near[u])
+    hubs = nx.barabasi_albert_graph(700, 4, seed=int(rng.integers(2**31)))
+    iterated = []
+    original = policy.lowest_by_eigsh
+    monkeypatch.setattr(policy, "lowest_by_eigsh", lambda *args: iterated.append(args[4]) or original(*args))
+    graphs = PackedGraphs.from_networkx([plane, hubs])
+    vectors, values, _ = laplacian_eigenpairs(graphs, 4)
+    assert iterated == [1]
+    for graph, nodes in enumerate((plane, hubs)):
+        matrix = nx.normalized_laplacian_matrix(nodes, range(700)).toarray()
+        components = nx.number_connected_components(nodes)
+        expected = np.linalg.eigvalsh(matrix)[components : components + 4]
+        np.testing.assert_allclose(values[graph], expected, atol=1e-10)
+        rows = vectors[700 * graph : 700 * (graph + 1)].numpy()
+        np.testing.assert_allclose(matrix @ rows, rows * values[graph].numpy(), atol=1e-7)

@@ -63,8 +63,8 @@ def test_every_way_gives_the_powers(name: str, way: str | None, monkeypatch) -> 
 
 def test_the_way_is_chosen_by_cost(monkeypatch) -> None:
     dense = []
-    loop = module.walk_loops.returns
-    monkeypatch.setattr(module.walk_loops, "returns", lambda *all_: dense.append(1) or loop(*all_))
+    loop = module.block_walks.block_returns
+    monkeypatch.setattr(module.block_walks, "block_returns", lambda *all_: dense.append(1) or loop(*all_))
     node = np.arange(1999)
     path = torch.from_numpy(np.stack([np.append(node, node + 1), np.append(node + 1, node)]))
     return_probabilities(PackedGraphs.from_data(Data(edge_index=path, num_nodes=2000)), 8)
