@@ -23,6 +23,7 @@ from graphpe.models.layers.heads import SubtokenHead as SubtokenHead
 from graphpe.models.layers.inputs import ASTNodeEncoder as ASTNodeEncoder
 from graphpe.models.layers.inputs import CategoricalEdges as CategoricalEdges
 from graphpe.models.layers.inputs import CategoricalNodes as CategoricalNodes
+from graphpe.models.layers.inputs import ConcatenatedNodes as ConcatenatedNodes
 from graphpe.models.layers.inputs import LinearEdges as LinearEdges
 from graphpe.models.layers.inputs import LinearNodes as LinearNodes
 from graphpe.models.layers.inputs import SinusoidalNodes as SinusoidalNodes

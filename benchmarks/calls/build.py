@@ -39,6 +39,7 @@ _BYTES_A_WEIGHT = 16  # float32: itself, its gradient, and two moments
 
 DEFAULT_ENCODER = "EigenvectorEncoding"
 AUTO_BIAS = "auto"
+AUTO_HEAD = "auto"
 
 
 def encoding_classes() -> dict[str, type]:
@@ -166,6 +167,8 @@ def build_model(
     *,
     encoder: str = DEFAULT_ENCODER,
     bias: str = AUTO_BIAS,
+    encoding_width: int = 0,
+    head: str = AUTO_HEAD,
 ) -> nn.Module:
     """A model for a task: its adapter and the encoders of its encodings, around the architecture the text names.
 
@@ -176,6 +179,9 @@ def build_model(
         encoder: What brings eigenvectors to the model's width.
         bias: What turns encodings of pairs into biases, for architectures that take those; `auto` for a choice by the
             kind of encoding.
+        encoding_width: 0: encodings of nodes are added to their embedding; otherwise they are mapped to so many columns
+            and concatenated to it.
+        head: The last layers; `auto` for the task's own.
 
     Raises:
         GraphPEValueError: For an unknown name, a bad argument, an encoding that the architecture does not take, or more
@@ -194,14 +200,20 @@ def build_model(
                 "encoding of nodes"
             )
         arguments["pair_encodings"] = [pair_module(encoding, bare, bias) for encoding in pairs]
-    head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
+    pair_head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
     with _memory_errors(text):
+        if encoding_width and nodes:
+            node_encoder: nn.Module = _concatenated(adapter, nodes, bare.width, encoding_width, encoder)
+            modules = []
+        else:
+            node_encoder = adapter.node_encoder(bare.width)
+            modules = [encoding_module(encoding, bare.width, encoder) for encoding in nodes]
         return constructor(
             **arguments,
-            node_encoder=adapter.node_encoder(bare.width),
+            node_encoder=node_encoder,
             edge_encoder=adapter.edge_encoder(bare.width),
-            encodings=[encoding_module(encoding, bare.width, encoder) for encoding in nodes],
-            head=adapter.head(bare.width) if head is None else head,
+            encodings=modules,
+            head=_head(head, adapter, bare.width) if pair_head is None else pair_head,
         )
 
 
@@ -220,7 +232,9 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
     reach = {"full": True, "sparse": False}.get(arguments.get("attention", ""))
     if reach is not None and getattr(model, "attends_to_all_pairs", reach) != reach:
         raise GraphPERuntimeError(f"{text} was asked for, but attention runs over {model.attention_layout}")
-    read = [module.key for name in ("encodings", "pair_encodings") for module in getattr(model, name, [])]
+    first = model.node_encoder
+    inputs = first.encodings if isinstance(first, models.ConcatenatedNodes) else model.encodings
+    read = [module.key for modules in (inputs, getattr(model, "pair_encodings", [])) for module in modules]  # type: ignore[union-attr]
     asked = [encoding.attr_name for group in split_encodings(encodings) for encoding in group]
     if read != asked:
         raise GraphPERuntimeError(f"encodings {asked} were asked for, but the model reads {read}")
@@ -236,15 +250,56 @@ def takes_pairs(architecture: type) -> bool:
     return "pair_encodings" in inspect.signature(architecture).parameters
 
 
-def encoding_module(encoding: Encoding, width: int, encoder: str = DEFAULT_ENCODER) -> nn.Module:
-    """The module that brings an encoding of nodes to the model's width; `encoder` is for eigenvectors."""
+def _concatenated(
+    adapter: TaskAdapter, encodings: Sequence[Encoding], width: int, encoding_width: int, encoder: str
+) -> nn.Module:
+    left = width - encoding_width * len(encodings)
+    if left < 1:
+        raise GraphPEValueError(
+            f"{len(encodings)} encodings of encoding_width={encoding_width} leave nothing of a width of {width}: give "
+            "less"
+        )
+    modules = [encoding_module(each, encoding_width, encoder, normalize=True) for each in encodings]
+    return models.ConcatenatedNodes(adapter.node_encoder(left), modules)
+
+
+def canonical_head(text: str) -> str:
+    """The text of a head, checked."""
+    if text != AUTO_HEAD:
+        _head_literals(text)
+    return text
+
+
+def _head(text: str, adapter: TaskAdapter, width: int) -> nn.Module:
+    """The last layers: the task's own, or those of a text.
+
+    Raises:
+        GraphPEValueError: The task has a head of another kind.
+    """
+    own = adapter.head(width)
+    if text == AUTO_HEAD:
+        return own
+    if not isinstance(own, models.MLPReadout):
+        raise GraphPEValueError(f"this task's head is {type(own).__name__}, not MLPReadout: leave head='auto'")
+    return models.MLPReadout(width, own.out.out_features, **_head_literals(text))
+
+
+def _head_literals(text: str) -> dict[str, Any]:
+    call = parse_call(text)
+    return bind(call, find_class(call.name, {"MLPReadout": models.MLPReadout}, "head"), without=("width", "out"))
+
+
+def encoding_module(
+    encoding: Encoding, width: int, encoder: str = DEFAULT_ENCODER, *, normalize: bool = False
+) -> nn.Module:
+    """The module that brings an encoding of nodes to a width; `encoder` is for eigenvectors, `normalize` for others."""
     if isinstance(encoding, SpectralEncoding):
         call = parse_call(encoder)
         constructor = find_class(call.name, encoder_classes(), "encoder")
         return _build_encoder(constructor, bind(call, constructor, without=ENCODER_SUPPLIED), encoding, width)
     if encoding.vocabulary is not None:
         return EmbeddingEncoding(encoding.attr_name, encoding.columns, encoding.vocabulary, width)
-    return LinearEncoding(encoding.attr_name, encoding.columns, width)
+    return LinearEncoding(encoding.attr_name, encoding.columns, width, normalize=normalize)
 
 
 def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) -> nn.Module:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import graphpe
+from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
 from graphpe.lazy import stub_imports
 
 SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "head")
@@ -48,6 +49,14 @@ def models() -> list[Entry]:
         each.entry(without=SUPPLIED)
         for each in _public("graphpe.models", "__init__.pyi")
         if "node_encoder" in each.parameters()
+    ]
+
+
+def recipes() -> list[Entry]:
+    """Every recipe."""
+    return [
+        Entry(recipe.name, f"{recipe.published}; {recipe.parameters:,} parameters; {recipe.cost}", recipe.paper)
+        for recipe in map(read_recipe, recipe_names())
     ]
 
 

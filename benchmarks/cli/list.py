@@ -12,6 +12,7 @@ KINDS = {
     "encoders": catalogue.encoders,
     "models": catalogue.models,
     "tasks": catalogue.tasks,
+    "recipes": catalogue.recipes,
 }
 
 

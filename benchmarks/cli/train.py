@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphpe.arguments import check_integer
+from graphpe.benchmarks.calls.recipes import named_recipe
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
@@ -15,6 +16,7 @@ examples:
   graphpe train --root ~/code/project                  the functions of another source tree
   graphpe train --encodings "LaplacianPE(k=8)" --model "GraphTransformer(width=64, layers=4)" --epochs 5
   graphpe train --resume runs/python-source-001        go on after Ctrl-C, a crash or a kill
+  graphpe train --recipe grit-zinc --root data/zinc    a published configuration (`graphpe list recipes`)
   graphpe train --config runs/python-source-001/config.yaml --seed 1
 """
 
@@ -23,6 +25,9 @@ def add_train(parser: CommandParser) -> None:
     """Add the options of `graphpe train`."""
     parser.epilog = EXAMPLES
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    parser.add_argument(
+        "--recipe", type=str, default=None, help="a published configuration by name; options beside it replace its own"
+    )
     parser.add_argument("--run", type=str, default=None, help="folder of the run (default: runs/<task>-001, and so on)")
     parser.add_argument("--resume", type=str, default=None, help="run folder to go on with")
     parser.add_argument("--workers", type=int, default=0, help="processes that read data; 0: one a core")
@@ -43,6 +48,8 @@ def add_train(parser: CommandParser) -> None:
 
 def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Train, or go on training, and print the result."""
+    if (recipe := named_recipe(arguments)) is not None:
+        parser.set_defaults(recipe.options)
     values = parser.values(arguments)
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
     from lightning_fabric.utilities.rank_zero import rank_zero_only
@@ -51,6 +58,7 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     from graphpe.benchmarks.training.summary import summary_lines
 
     given = parser.given(arguments)
+    values.pop("recipe")
     path, resume_path, workers, cache, quiet = (
         values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet")
     )
@@ -63,6 +71,8 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         config = check_resumable(resume, given)
     else:
         config = resolve(TrainConfig(**values))
+    if recipe is not None and not quiet:
+        print(f"{recipe.name} ({recipe.paper}): {recipe.published}; {recipe.cost}; differs: {recipe.differs}")
     summary = run_experiment(
         config,
         run_path=expanded(path),

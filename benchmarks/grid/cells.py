@@ -20,7 +20,7 @@ from graphpe.benchmarks.grid.budget import narrowest, widest
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
 from graphpe.benchmarks.tasks.task import TaskAdapter
-from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.experiment import resolve
 from graphpe.errors import GraphPEError
 
@@ -108,11 +108,9 @@ def _config(
     encodings = build_encodings(config.encodings or ())
 
     def build(text: str) -> object:
-        return build_model(text, adapter, encodings, encoder=config.encoder, bias=config.bias)
+        return build_model(text, adapter, encodings, **inputs_and_head(config))
 
     if budget is not None:
         config = replace(config, model=widest(config.model, build, budget))
-    check_built(
-        build_model(config.model, adapter, encodings, encoder=config.encoder, bias=config.bias), config.model, encodings
-    )
+    check_built(build_model(config.model, adapter, encodings, **inputs_and_head(config)), config.model, encodings)
     return config

@@ -18,7 +18,7 @@ from graphpe.benchmarks.runs.table import prediction_frame, rows_of
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.checkpoint import check_same_run, load_checkpoint, load_weights
-from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.compiled.jit import everything_compiled
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -50,7 +50,7 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu") -> Run:
     task = build_task(config.task)
     adapter = task.adapter(folder.read_task()[0])
     encodings = build_encodings(config.encodings or ())
-    model = build_model(config.model, adapter, encodings, encoder=config.encoder, bias=config.bias)
+    model = build_model(config.model, adapter, encodings, **inputs_and_head(config))
     content = load_checkpoint(folder.best)
     check_same_run(content, repr(model), config, folder.best)
     load_weights(model, content, folder.best)

@@ -9,6 +9,7 @@ from graphpe.arguments import check_choice, check_integer, check_not_negative, c
 from graphpe.calls import LARGEST
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
+Schedule = Literal["cosine", "linear", "plateau", "constant"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 
 _MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
@@ -33,6 +34,10 @@ class TrainConfig:
             encoders`.
         bias: For models whose attention takes encodings of pairs as biases, how: "PairBias(head='kerple_log')";
             "auto" for a choice by the kind of encoding.
+        encoding_width: 0: each encoding of nodes is mapped to the model's width and added to the embedding of nodes.
+            Otherwise it is mapped to so many columns (numbers that are no eigenvectors after a batch norm), which are
+            concatenated to a narrower embedding, as GraphGPS does.
+        head: The last layers, as a call: "MLPReadout(hidden_layers=1, halve=False)"; "auto" for the task's own.
         epochs: Passes over the training part.
         batch_size: Graphs in a batch, on each device.
         max_nodes: Most nodes in a batch, 0 for no limit; a larger graph is a batch of its own.
@@ -40,7 +45,10 @@ class TrainConfig:
             over all pairs.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
-        warmup_steps: Steps of linear warm-up, before the cosine decay to zero.
+        warmup_steps: Steps of linear warm-up, before what `schedule` says.
+        schedule: What the learning rate does then: "cosine" (half of one, to zero), "linear" (to zero), "plateau"
+            (it is halved where the validation loss does not fall, and training ends below 1e-6) or "constant".
+        plateau_patience: Epochs without a lower validation loss after which "plateau" halves.
         clip: Largest norm of the gradient; 0 clips nothing.
         patience: Stop after so many epochs without a better validation metric; 0 never stops early.
         max_steps: Stop after so many steps in all, evaluate and finish; 0 means no limit.
@@ -66,6 +74,8 @@ class TrainConfig:
     encodings: tuple[str, ...] | None = None
     encoder: str = "EigenvectorEncoding"
     bias: str = "auto"
+    encoding_width: int = 0
+    head: str = "auto"
     epochs: int = 14
     batch_size: int = 32
     max_nodes: int = 0
@@ -73,6 +83,8 @@ class TrainConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
     warmup_steps: int = 100
+    schedule: Schedule = "cosine"
+    plateau_patience: int = 10
     clip: float = 1.0
     patience: int = 5
     max_steps: int = 0
@@ -98,6 +110,7 @@ class TrainConfig:
                 check = check_positive if each.name in _POSITIVE else check_not_negative
                 (value,) = check(**{each.name: value})
             object.__setattr__(self, each.name, value)
+        check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("precision", self.precision, get_args(Precision))
         check_choice("accelerator", self.accelerator, get_args(Accelerator))
 
@@ -115,3 +128,8 @@ class TrainConfig:
             if key in known
         }
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def inputs_and_head(config: TrainConfig) -> dict[str, Any]:
+    """The options of `graphpe.benchmarks.calls.build.build_model` that a run has."""
+    return {name: getattr(config, name) for name in ("encoder", "bias", "encoding_width", "head")}

@@ -18,6 +18,7 @@ from graphpe.benchmarks.calls.build import (
     canonical_bias,
     canonical_encoder,
     canonical_encodings,
+    canonical_head,
     canonical_model,
     canonical_task,
     check_built,
@@ -30,7 +31,7 @@ from graphpe.benchmarks.runs.table import part_frame
 from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
-from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.distributed.devices import make_fabric, started_from_outside
 from graphpe.benchmarks.training.distributed.processes import Job, run_in_processes
 from graphpe.benchmarks.training.distributed.ranks import agree, contact
@@ -61,6 +62,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
         encodings=canonical_encodings(encodings),
         encoder=canonical_encoder(config.encoder),
         bias=canonical_bias(config.bias),
+        head=canonical_head(config.head),
     )
 
 
@@ -201,7 +203,7 @@ def _train_in(
         say(f"encoding each batch with {', '.join(map(repr, of_pairs))}")
 
     torch.manual_seed(config.seed)  # the initial weights
-    bare_model = build_model(config.model, data.adapter, transforms, encoder=config.encoder, bias=config.bias)
+    bare_model = build_model(config.model, data.adapter, transforms, **inputs_and_head(config))
     check_built(bare_model, config.model, transforms)
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())

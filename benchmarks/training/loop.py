@@ -36,7 +36,7 @@ from graphpe.benchmarks.training.distributed.tally import MOST_STEPS, Tally
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.benchmarks.training.interrupt import Interrupted, StopRequest, stop_on_signals
 from graphpe.benchmarks.training.run_folder import RunFolder
-from graphpe.benchmarks.training.schedule import learning_rate, step_seed
+from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plateau_halvings, step_seed
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
@@ -126,15 +126,22 @@ class Training:
     def _epoch_steps(self, epoch: int) -> int:
         return len(self.loader.batch_indices(epoch)) // self.fabric.world_size
 
+    def _halvings(self) -> int:
+        """How often a plateau of the validation loss halved the learning rate."""
+        if self.config.schedule != "plateau":
+            return 0
+        return plateau_halvings([record["valid_loss"] for record in self.state.history], self.config.plateau_patience)
+
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to train: all steps or minutes made, or no progress for `patience` epochs."""
+        """Whether nothing is left to train: all steps or minutes made, no progress, or the end of a plateau."""
         state, config = self.state, self.config
         stale = config.patience > 0 and state.epoch - 1 - state.best_epoch >= config.patience
         spent = sum(sum(record["seconds"].values()) for record in state.history) / 60
         late = config.max_minutes > 0 and spent >= config.max_minutes
         made = config.max_steps > 0 and state.total_steps >= config.max_steps
-        return state.epoch >= config.epochs or made or stale or late
+        small = config.learning_rate * 0.5 ** self._halvings() < LEAST_RATE
+        return state.epoch >= config.epochs or made or stale or late or small
 
     def fit(self) -> None:
         """Train until finished.
@@ -220,6 +227,8 @@ class Training:
             peak=config.learning_rate,
             warmup_steps=config.warmup_steps,
             total_steps=self.planned_steps,
+            schedule=config.schedule,
+            halvings=self._halvings(),
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate

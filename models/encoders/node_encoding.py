@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import check_counts
+from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.reading import read_encoding
 from graphpe.models.layers.precision import in_half_precision
@@ -26,16 +26,19 @@ class LinearEncoding(nn.Module):
         key: Name of the encoding in the batch.
         channels: Its number of columns.
         width: Width of the result.
+        normalize: Whether a batch norm stands before the map, as in GraphGPS.
 
     Raises:
         GraphPEValueError: If a size is not positive; in `forward` if the batch has no real encoding of that name with
             that many columns.
     """
 
-    def __init__(self, key: str, channels: int, width: int) -> None:
+    def __init__(self, key: str, channels: int, width: int, *, normalize: bool = False) -> None:
         super().__init__()
         channels, width = check_counts(channels=channels, width=width)
+        (normalize,) = check_flags(normalize=normalize)
         self.key = key
+        self.norm = nn.BatchNorm1d(channels) if normalize else None
         self.linear = nn.Linear(channels, width)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
@@ -46,4 +49,6 @@ class LinearEncoding(nn.Module):
         value = read_encoding(batch, self.key, self.linear.in_features)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: use EigenvectorEncoding(..., complex=True)")
+        if self.norm is not None:
+            value = self.norm(value.to(self.norm.weight.dtype))
         return self.linear(value.to(self.linear.weight.dtype))

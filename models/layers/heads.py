@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from graphpe.arguments import check_counts, check_integer
+from graphpe.arguments import check_counts, check_flags, check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.batches.nodes import NodeToGraph
@@ -40,7 +40,7 @@ def pool(x: Tensor, members: NodeToGraph, readout: Readout) -> Tensor:
 
 
 class MLPReadout(nn.Module):
-    """Linear layers that halve the width, each with a ReLU, and a last one to the output.
+    """Linear layers that halve the width (or keep it), each with a ReLU, and a last one to the output.
 
     Example:
         >>> M.MLPReadout(16, 2)(torch.randn(3, 16)).shape
@@ -49,22 +49,24 @@ class MLPReadout(nn.Module):
     Args:
         width: Width of its input; divisible by `2 ** hidden_layers`.
         out: Number of outputs.
-        hidden_layers: Number of halving layers.
+        hidden_layers: Number of layers before the last.
+        halve: Whether each of them halves the width.
 
     Raises:
         GraphPEValueError: If the width cannot be halved that often, or `out` is not positive.
     """
 
-    def __init__(self, width: int, out: int, hidden_layers: int = 2) -> None:
+    def __init__(self, width: int, out: int, hidden_layers: int = 2, halve: bool = True) -> None:
         super().__init__()
         width, out = check_counts(width=width, out=out)
         hidden_layers = check_integer("hidden_layers", hidden_layers, least=0)
-        if width % 2**hidden_layers:
+        (halve,) = check_flags(halve=halve)
+        if halve and width % 2**hidden_layers:
             raise GraphPEValueError(
                 f"MLPReadout halves its width {hidden_layers} times: "
                 f"give a multiple of {2**hidden_layers} (got {width})"
             )
-        sizes = [width // 2**layer for layer in range(hidden_layers + 1)]
+        sizes = [width // 2**layer if halve else width for layer in range(hidden_layers + 1)]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.out = nn.Linear(sizes[-1], out)
 

@@ -264,6 +264,30 @@ class ASTNodeEncoder(nn.Module):
         return out + self.depth_embedding(depth)
 
 
+class ConcatenatedNodes(nn.Module):
+    """Node embeddings beside encodings of nodes, `[num_nodes, sum of their widths]`, as GraphGPS joins them.
+
+    Example:
+        >>> data = Data(x=torch.tensor([[0], [1]]), edge_index=torch.tensor([[0, 1], [1, 0]]))
+        >>> nodes = M.ConcatenatedNodes(M.CategoricalNodes(12, 2), [M.LinearEncoding("random_walk_pe", 3, 4)])
+        >>> nodes(T.RandomWalkPE(3)(data)).shape
+        torch.Size([2, 16])
+
+    Args:
+        nodes: From a batch to node embeddings `[num_nodes, width]`.
+        encodings: The same for encodings, each with its `key`.
+    """
+
+    def __init__(self, nodes: nn.Module, encodings: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.nodes = nodes
+        self.encodings = nn.ModuleList(encodings)
+
+    def forward(self, batch: Data) -> Tensor:
+        """All of them, `[num_nodes, width]`."""
+        return torch.cat([self.nodes(batch), *(encoding(batch) for encoding in self.encodings)], dim=1)
+
+
 class _Tables(nn.Module):
     """One embedding table for several columns of ids: each column has a range of rows of its own."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import check_counts, check_flags
+from graphpe.arguments import check_counts, check_flags, check_integer
+from graphpe.errors import GraphPEValueError
 from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.precision import in_half_precision
@@ -46,7 +47,7 @@ class EigenvectorDeepSet(EigenpairEncoder):
         potentials: Number of potentials.
         hidden: Width of the sum (GraphGPS's `dim_pe`); hidden layers of phi are twice as wide.
         layers: Number of linear maps of phi.
-        post_layers: Number of linear maps of rho.
+        post_layers: Number of linear maps of rho; 0 for none, where `hidden` is the width (GraphGPS on Peptides).
         random_signs: Draw signs and phases in training. False for vectors whose signs mean something, as after
             `LaplacianPE(sign="canonical")`.
 
@@ -82,14 +83,19 @@ class EigenvectorDeepSet(EigenpairEncoder):
             complex=complex,
             potentials=potentials,
         )
-        hidden, layers, post_layers = check_counts(hidden=hidden, layers=layers, post_layers=post_layers)
+        hidden, layers = check_counts(hidden=hidden, layers=layers)
+        post_layers = check_integer("post_layers", post_layers, least=0)
+        if not post_layers and hidden != width:
+            raise GraphPEValueError(f"without post_layers, hidden must be the width {width}, got {hidden}")
         (random_signs,) = check_flags(random_signs=random_signs)
         self.hidden = hidden
         self.layers = layers
         self.post_layers = post_layers
         self.random_signs = random_signs
         self.phi = feed_forward(self.token_width, 2 * hidden, hidden, layers).append(nn.ReLU())
-        self.rho = starts_at_zero(feed_forward(hidden, 2 * hidden, width, post_layers))
+        self.rho = (
+            starts_at_zero(feed_forward(hidden, 2 * hidden, width, post_layers)) if post_layers else nn.Identity()
+        )
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
+import torch
 
-from graphpe.benchmarks.training.schedule import learning_rate, step_seed
+from graphpe.benchmarks.training.schedule import learning_rate, plateau_halvings, step_seed
 
 
 def test_warm_up_is_linear_and_ends_at_the_peak() -> None:
@@ -33,3 +35,23 @@ def test_each_step_and_rank_has_a_seed_of_its_own() -> None:
     }
     assert len(seeds) == 16
     assert step_seed(5, 6, 7, 8) == step_seed(5, 6, 7, 8)
+
+
+def test_a_line_and_a_constant() -> None:
+    options = {"peak": 2.0, "warmup_steps": 2, "total_steps": 10}
+    line = [learning_rate(step, schedule="linear", **options) for step in range(11)]
+    np.testing.assert_allclose(line, [1.0, 2.0, *np.linspace(2, 0, 9)])
+    assert [learning_rate(step, schedule="constant", **options) for step in (0, 1, 5, 10)] == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("patience", [0, 2, 5])
+def test_plateaus_are_those_of_torch(patience: int) -> None:
+    rng = np.random.default_rng()
+    losses = (np.exp(-np.arange(60) / 20) + 0.2 * rng.random(60)).tolist()
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=patience)
+    for number, loss in enumerate(losses, 1):
+        scheduler.step(loss)
+        halvings = plateau_halvings(losses[:number], patience)
+        rate = learning_rate(100, schedule="plateau", peak=1.0, warmup_steps=0, total_steps=200, halvings=halvings)
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"], abs=2e-8)  # torch stops below steps of 1e-8
