@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,6 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.ids import check_ids
-from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.batches.rows import Level, check_rows
 from graphpe.models.layers.precision import ExactBuffers
 
@@ -303,36 +302,6 @@ def _integers(batch: Data, key: str, columns: int, level: Level = "node") -> Ten
             f"batch.{key} has to hold integer categories (got {value.dtype}): convert it with .long()"
         )
     return value.long()
-
-
-def embed_nodes(batch: Data, members: NodeToGraph, encoder: nn.Module, encodings: Iterable[nn.Module]) -> Tensor:
-    """The sum of node embeddings and encodings, `[num_nodes, width]`: rows in the order of `members`.
-
-    Raises:
-        GraphPEValueError: If one of the modules gives another number of rows; whatever they raise themselves.
-    """
-    x = _rows(encoder(batch), members.num_nodes, "node_encoder", encoder)
-    for encoding in encodings:
-        x = x + _rows(encoding(batch), members.num_nodes, "encoding", encoding)
-    return members.sort(x)
-
-
-def embed_edges(encoder: nn.Module, batch: Data) -> Tensor:
-    """Edge embeddings `[num_edges, width]`.
-
-    Raises:
-        GraphPEValueError: If the module gives another number of rows; whatever it raises itself.
-    """
-    return _rows(encoder(batch), batch.edge_index.shape[1], "edge_encoder", encoder)
-
-
-def _rows(value: Tensor, rows: int, what: str, module: nn.Module) -> Tensor:
-    if value.dim() != 2 or value.shape[0] != rows:
-        of = "edges" if what == "edge_encoder" else "nodes"
-        raise GraphPEValueError(
-            f"the {what} {type(module).__name__} gave {list(value.shape)} for {rows} {of}: it has to give a row each"
-        )
-    return value
 
 
 def _columns(batch: Data, key: str, columns: int, level: Level = "node") -> Tensor:
