@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_not_negative
-from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, Eigenpairs
+from graphpe.models.encoders.eigen.eigenpairs import EigenKeys, EigenpairEncoder, Eigenpairs
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.precision import in_half_precision
 
@@ -94,15 +94,7 @@ class BasisNet(EigenpairEncoder):
         tolerance: float = 1e-5,
         taper: float = 0.0,
     ) -> None:
-        super().__init__(
-            key,
-            k,
-            width,
-            eigenvalues_key=eigenvalues_key,
-            mask_key=mask_key,
-            complex=complex,
-            potentials=potentials,
-        )
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
         hidden, layers, post_layers = check_counts(hidden=hidden, layers=layers, post_layers=post_layers)
         tolerance, taper = check_not_negative(tolerance=tolerance, taper=taper)
         self.hidden = hidden
