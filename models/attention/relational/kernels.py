@@ -126,29 +126,11 @@ def _softmax(p: Any, q: Any, heads: Any, weight: Any, top: Any, bound: Any, one:
 
 @machine_code
 def forward_rows(
-    first: Any,
-    last: Any,
-    source: Any,
-    ptr: Any,
-    pair: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    maps: Any,
-    scale: Any,
-    bound: Any,
-    stored: Any,
-    mapped: Any,
-    weight: Any,
-    message: Any,
-    gathered: Any,
-    eight: Any,
-    wide: Any,
+    first: Any, last: Any, layer: Any, bound: Any, kept: Any, message: Any, gathered: Any, eight: Any, wide: Any
 ) -> None:
-    """Weights `[P, H]`, sums of weight times value `[N, H C]` and of weight times pair `[N, H, D]`.
-
-    `maps` `[D, 2 H C]` holds the maps to queries and keys, `mapped` `[P, 2 H C]` the pairs' if they are `stored`.
-    """
+    """Weights `[P, H]` in `kept`, sums of weight times value `[N, H C]` and of weight times pair `[N, H, D]`."""
+    source, ptr, pair, query, key, value, maps, scale = layer
+    stored, mapped, weight = kept
     width, across = pair.shape[1], maps.shape[1] // 2
     nodes = len(ptr) - 1
     heads = len(gathered) // max(nodes * width, 1)
@@ -193,34 +175,19 @@ def forward_rows(
 def backward_rows(
     first: Any,
     last: Any,
-    source: Any,
-    ptr: Any,
-    pair: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    maps: Any,
-    scale: Any,
-    stored: Any,
-    mapped: Any,
-    weight: Any,
-    grad_message: Any,
-    grad_gathered: Any,
-    mean_slope: Any,
-    grad_query: Any,
-    grad_key: Any,
-    grad_value: Any,
-    grad_pair: Any,
-    grad_maps: Any,
+    layer: Any,
+    kept: Any,
+    upstream: Any,
+    gradients: Any,
     gathered: Any,
     eight: Any,
     wide: Any,
 ) -> None:
-    """Gradients, and `gathered` as in the forward pass.
-
-    `mean_slope` `[N, H]` is the sum of weight times its gradient over the pairs of a node. `grad_key`, `grad_value` and
-    `grad_maps` are added to.
-    """
+    """`Gradients` from `Upstream`, and `gathered` as in the forward pass."""
+    source, ptr, pair, query, key, value, maps, scale = layer
+    stored, mapped, weight = kept
+    grad_message, grad_gathered, mean_slope = upstream
+    grad_query, grad_key, grad_value, grad_pair, grad_maps = gradients
     width, across = pair.shape[1], maps.shape[1] // 2
     nodes = len(ptr) - 1
     heads = len(gathered) // max(nodes * width, 1)

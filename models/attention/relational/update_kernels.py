@@ -93,35 +93,20 @@ def _reversed_rows(
 def update_rows(
     first: Any,
     last: Any,
-    source: Any,
-    target: Any,
-    reverse: Any,
+    ends: Any,
     pair: Any,
     source_term: Any,
     target_term: Any,
-    of_pair: Any,
-    of_reverse: Any,
-    out_1: Any,
-    bias_1: Any,
-    scale_1: Any,
-    shift_1: Any,
-    hidden: Any,
-    hidden_bias: Any,
-    out_2: Any,
-    bias_2: Any,
-    scale_2: Any,
-    shift_2: Any,
+    weights: Any,
     share: Any,
     eps: Any,
-    hidden_1: Any,
-    hidden_2: Any,
-    out: Any,
+    written: Any,
     lanes: Any,
 ) -> None:
-    """The new pairs `out` `[P, D]` and the hidden layers `[P, F]` and `[P, G]`, after ReLU.
-
-    `of_pair` and `of_reverse` `[D, F]`, `out_1` `[F, D]`, `hidden` `[D, G]`, `out_2` `[G, D]`; `share` is 1 / D.
-    """
+    """The new pairs and the hidden layers, `Rows`, in `written`; `share` is 1 / D."""
+    source, target, reverse = ends
+    of_pair, of_reverse, out_1, bias_1, scale_1, shift_1, hidden, hidden_bias, out_2, bias_2, scale_2, shift_2 = weights
+    hidden_1, hidden_2, out = written
     width, narrow, narrower = pair.shape[1], of_pair.shape[1], hidden.shape[1]
     back, middle = np.empty((BLOCK, width), pair.dtype), np.empty((BLOCK, width), pair.dtype)
     mixed, inverse = np.empty((BLOCK, narrow), pair.dtype), np.empty(BLOCK, pair.dtype)
@@ -137,9 +122,9 @@ def update_rows(
             j, i = source[number] * narrow, target[number] * narrow
             for c in range(0, narrow, len(lanes)):
                 at = number * narrow + c
-                ends = plus(load(source_term, j + c, lanes), load(target_term, i + c, lanes))
-                ends = plus(ends, load(m, at - start * narrow, lanes))
-                store(h_1, at, positive(plus(load(h_1, at, lanes), ends)))
+                others = plus(load(source_term, j + c, lanes), load(target_term, i + c, lanes))
+                others = plus(others, load(m, at - start * narrow, lanes))
+                store(h_1, at, positive(plus(load(h_1, at, lanes), others)))
         np.dot(hidden_1[start:stop], out_1, middle[:size])
         _centre(size, y, 0, rows, start * width, bias_1, inverse, width, share, eps, lanes)
         _scale(size, y, 0, inverse, scale_1, shift_1, y, width, lanes)
@@ -191,38 +176,22 @@ def _normalisation_back(
 def update_back_rows(
     first: Any,
     last: Any,
-    source: Any,
-    target: Any,
+    ends: Any,
     pair: Any,
-    out_1: Any,
-    bias_1: Any,
-    scale_1: Any,
-    shift_1: Any,
-    hidden: Any,
-    out_2: Any,
-    bias_2: Any,
-    scale_2: Any,
+    weights: Any,
     share: Any,
     eps: Any,
     hidden_1: Any,
     hidden_2: Any,
     grad_out: Any,
-    grad_pair: Any,
-    grad_hidden: Any,
-    grad_source: Any,
-    grad_target: Any,
-    grad_out_1: Any,
-    grad_vectors: Any,
-    grad_hidden_map: Any,
-    grad_hidden_bias: Any,
-    grad_out_2: Any,
+    gradients: Any,
     lanes: Any,
 ) -> None:
-    """Gradients of all but the first map, of pairs but through it; of the first hidden layer in `grad_hidden` `[P, F]`.
-
-    All but those of pairs and of the hidden layer are added to. `grad_vectors` `[6, D]` holds those of scale, shift
-    and bias, of the first normalisation, then the second.
-    """
+    """`UpdateGradients`: of all but the first map; `weights`, `share` and hidden layers as in `update_rows`."""
+    source, target, _ = ends
+    _, _, out_1, bias_1, scale_1, shift_1, hidden, _, out_2, bias_2, scale_2, _ = weights
+    grad_pair, grad_hidden, grad_source, grad_target, grad_out_1 = gradients[:5]
+    grad_vectors, grad_hidden_map, grad_hidden_bias, grad_out_2 = gradients[5:]
     width, narrow, narrower = pair.shape[1], out_1.shape[0], out_2.shape[0]
     first_rows, second_rows = np.empty((BLOCK, width), pair.dtype), np.empty((BLOCK, width), pair.dtype)
     middle, grad_rows = np.empty((BLOCK, width), pair.dtype), np.empty((BLOCK, width), pair.dtype)
