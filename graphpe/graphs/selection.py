@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphpe.arguments import check_integer, check_number
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.fields import Fields
 from graphpe.graphs.ragged import Ints, Segments, spread, take
@@ -99,11 +100,10 @@ def as_ids(index: Index, num_graphs: int) -> Ints:
 
 def size_buckets(sizes: Ints, *, ratio: float, max_graphs: int | None, max_pairs: int | None) -> list[Tensor]:
     """Ids of graphs of similar size; see `PackedGraphs.buckets`."""
-    if not ratio >= 1:
-        raise GraphPEValueError(f"ratio must be at least 1, got {ratio}")
+    check_number("ratio", ratio, least=1)
     for name, limit in (("max_graphs", max_graphs), ("max_pairs", max_pairs)):
-        if limit is not None and limit < 1:
-            raise GraphPEValueError(f"{name} must be positive, got {limit}")
+        if limit is not None:
+            check_integer(name, limit, least=1)
     order = np.argsort(sizes, kind="stable")
     ordered = sizes[order]
     buckets: list[Tensor] = []

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, diags_array
 from scipy.stats import poisson
 from torch import Tensor
 
-from graphpe.arguments import check_choice
+from graphpe.arguments import check_choice, check_integer
 from graphpe.compiled.jit import compiled
 from graphpe.compiled.threads import one_blas_thread
 from graphpe.eigen.result import Eigenpairs
@@ -233,8 +233,7 @@ def diffusion_response(kernel: Diffusion, beta: float, steps: int, gamma: float,
     check_choice("kernel", kernel, get_args(Diffusion))
     if not 0 < beta < np.inf:
         raise GraphPEValueError(f"beta must be positive and finite, got {beta}")
-    if steps < 1:
-        raise GraphPEValueError(f"steps must be at least 1, got {steps}")
+    check_integer("steps", steps, least=1)
     if not 0 < gamma <= 0.5:
         raise GraphPEValueError(f"gamma must be above 0 and at most 0.5, got {gamma}")
     if not 0 < alpha <= 1:

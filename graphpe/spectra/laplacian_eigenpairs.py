@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from graphpe.arguments import check_integer
 from graphpe.compiled.jit import is_ready
 from graphpe.eigen.batched.eigh import KnownModes, Solved
 from graphpe.eigen.batched.eight_at_once import WORTH_COMPILING
@@ -298,8 +299,7 @@ def _only(solved: Solved, chosen: NDArray[np.bool_], batch: Ints) -> Solved:
 def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
     check_normalization(normalization)
     check_edge_weight(graphs.edge_weight, graphs.num_edges)
-    if k < 1:
-        raise GraphPEValueError(f"k must be at least 1, got {k}")
+    check_integer("k", k, least=1)
 
 
 def zero_modes(plan: Plan, normalization: Literal["comb", "sym"]) -> KnownModes:

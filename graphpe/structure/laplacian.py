@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from torch import Tensor
 
-from graphpe.arguments import check_choice
+from graphpe.arguments import check_choice, check_integer, check_number
 from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import check_integers
@@ -158,8 +158,7 @@ def magnetic_laplacian(
     check_normalization(normalization)
     check_phases(phases)
     check_edges(edge_index, num_nodes, edge_weight)
-    if not math.isfinite(q):
-        raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
+    q = check_number("q", q)
     matrix = _adjacency(edge_index, num_nodes, edge_weight)
     if phases == "edges":
         pairs, balance = pair_up_edges(matrix, transpose(matrix))
@@ -301,10 +300,7 @@ def check_phases(phases: str) -> None:
 
 def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> None:
     """Raise unless these are the edges of a graph that the operators accept."""
-    if not isinstance(num_nodes, int | np.integer) or isinstance(num_nodes, bool):
-        raise GraphPETypeError(f"num_nodes must be an integer, got {type(num_nodes).__name__}")
-    if num_nodes < 0:
-        raise GraphPEValueError(f"num_nodes must not be negative, got {num_nodes}")
+    check_integer("num_nodes", num_nodes, least=0)
     check_integers("edge_index", edge_index)
     if edge_index.dim() != 2 or edge_index.size(0) != 2:
         raise GraphPEValueError(f"edge_index must be [2, num_edges], got {list(edge_index.shape)}")

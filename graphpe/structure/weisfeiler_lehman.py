@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.compiled.jit import compiled
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Floats, Ints, adjacency, reverse_adjacency
 from graphpe.structure.laplacian import check_edge_weight
@@ -38,8 +38,7 @@ def refined_colours(graphs: PackedGraphs | Plan, iterations: int) -> Tensor:
         Weisfeiler, Leman: The reduction of a graph to canonical form. 1968.
     """
     plan = Plan.of(graphs)
-    if iterations < 1:
-        raise GraphPEValueError(f"iterations must be at least 1, got {iterations}")
+    check_integer("iterations", iterations, least=1)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     ahead, behind = plan.once(adjacency), plan.once(reverse_adjacency)
     colours = refine(

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.errors import GraphPEValueError
+from graphpe.arguments import check_integer
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import (
     Adjacency,
@@ -73,8 +73,7 @@ def walk_powers(graphs: PackedGraphs | Plan, walk_length: int, undirected: bool 
 
 def checked(graphs: PackedGraphs | Plan, walk_length: int) -> Plan:
     """The plan of graphs that can be walked on for a number of steps."""
-    if walk_length < 1:
-        raise GraphPEValueError(f"walk_length must be at least 1, got {walk_length}")
+    check_integer("walk_length", walk_length, least=1)
     plan = Plan.of(graphs)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     return plan

@@ -5,8 +5,6 @@ From shapes alone, and from what PyG keeps on the host of how many rows each gra
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,9 +12,8 @@ from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
+from graphpe.graphs.levels import Level
 from graphpe.models.batches.nodes import collated_ptr, node_to_graph
-
-Level = Literal["node", "edge", "graph", "pair"]
 
 _WHOLE = {
     "node": "{} nodes: nodes were added or removed without it",

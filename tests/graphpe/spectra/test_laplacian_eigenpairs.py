@@ -407,7 +407,7 @@ def test_types_and_inputs():
 
 def test_errors():
     graphs = packed(random_digraph(3))
-    with pytest.raises(GraphPEValueError, match="k must be at least 1, got 0"):
+    with pytest.raises(GraphPEValueError, match="k must be from 1 on, got 0"):
         laplacian_eigenpairs(graphs, 0)
     with pytest.raises(GraphPEValueError, match="normalization must be one of"):
         magnetic_eigenpairs(graphs, 2, 0.1, normalization="none")
