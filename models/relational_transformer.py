@@ -194,6 +194,9 @@ class RelationalTransformer(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
@@ -204,6 +207,9 @@ class RelationalTransformer(nn.Module):
 
     def vectors(self, batch: Data) -> tuple[Tensor, Tensor, PairSet]:
         """What the layers make of a batch: vectors of nodes `[N, D]` and of pairs `[P, D]`, and which pairs these are.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
 
         Raises:
             GraphPEValueError: If the model was built without `pair_output`, or the batch lacks what an encoder reads.
@@ -287,7 +293,13 @@ class RelationalLayer(nn.Module):
         self.pair_update.requires_grad_(False)
 
     def forward(self, x: Tensor, pair: Tensor, pairs: PairSet) -> tuple[Tensor, Tensor]:
-        """Vectors of nodes `[N, D]` and pairs `[P, D]` after the layer."""
+        """Vectors of nodes `[N, D]` and pairs `[P, D]` after the layer.
+
+        Args:
+            x: Vectors of nodes, `[N, D]`.
+            pair: Vectors of pairs, `[P, D]`.
+            pairs: The pairs.
+        """
         query = self.node_query(x) + self.pair_query.bias
         key = self.node_key(x) + self.pair_key.bias
         value = self.node_value(x) + self.pair_value.bias
@@ -323,7 +335,13 @@ class PairUpdate(nn.Module):
         self.norm_1, self.norm_2 = (RowLayerNorm(width, EPSILON) for _ in range(2))
 
     def forward(self, pair: Tensor, x: Tensor, pairs: PairSet) -> Tensor:
-        """Vectors of pairs `[P, D]` after the update; `x` `[N, D]` are the updated nodes."""
+        """Vectors of pairs `[P, D]` after the update; `x` `[N, D]` are the updated nodes.
+
+        Args:
+            pair: Vectors of pairs, `[P, D]`.
+            x: Vectors of the updated nodes, `[N, D]`.
+            pairs: The pairs.
+        """
         of_pair, of_reverse, of_source, of_target = self.edge_1.weight.chunk(4, dim=1)
         weights = PairWeights(
             *(of_pair, of_reverse),

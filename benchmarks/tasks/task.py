@@ -183,7 +183,11 @@ class Task(ABC):
 
     @abstractmethod
     def adapter(self, state: Mapping[str, Any]) -> TaskAdapter:
-        """The adapter of a run, from the state saved with it."""
+        """The adapter of a run, from the state saved with it.
+
+        Args:
+            state: What the adapter's `state` gave when the run was saved.
+        """
 
     @property
     def about_pairs(self) -> bool:

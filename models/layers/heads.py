@@ -82,7 +82,11 @@ class MLPReadout(nn.Module):
         self.out = nn.Linear(sizes[-1], out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[num_graphs, width]` to `[num_graphs, out]`."""
+        """From `[num_graphs, width]` to `[num_graphs, out]`.
+
+        Args:
+            x: Embeddings, `[num_graphs, width]`.
+        """
         for layer in self.hidden:
             x = torch.relu(layer(x))
         return self.out(x)
@@ -110,7 +114,11 @@ class SubtokenHead(nn.Module):
         self.linear = nn.Linear(width, positions * classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[num_graphs, width]` to logits `[num_graphs, positions, classes]`."""
+        """From `[num_graphs, width]` to logits `[num_graphs, positions, classes]`.
+
+        Args:
+            x: Embeddings, `[num_graphs, width]`.
+        """
         return self.linear(x).view(x.shape[0], self.positions, self.classes)
 
 
@@ -119,4 +127,10 @@ class PairHead(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, pair: Tensor, pairs: PairSet) -> Any:
-        """The output, from vectors of nodes `[N, width]` and of pairs `[P, width]`, and which pairs these are."""
+        """The output, from vectors of nodes `[N, width]` and of pairs `[P, width]`, and which pairs these are.
+
+        Args:
+            x: Vectors of nodes, `[N, width]`.
+            pair: Vectors of pairs, `[P, width]`.
+            pairs: Which pairs these are.
+        """

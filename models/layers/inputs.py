@@ -38,7 +38,11 @@ class FactoredFeatures:
         return self.weights @ self.basis
 
     def map(self, linear: nn.Linear) -> Tensor:
-        """`linear(self.rows())` for a linear map without bias, in O(E R width) instead of O(E width^2)."""
+        """`linear(self.rows())` for a linear map without bias, in O(E R width) instead of O(E width^2).
+
+        Args:
+            linear: The map, without bias, from the rows' width.
+        """
         return FactoredFeatures(self.weights, linear(self.basis)).rows()
 
 
@@ -47,10 +51,18 @@ class FactoredEdges(nn.Module, ABC):
 
     @abstractmethod
     def factors(self, batch: Data) -> FactoredFeatures:
-        """The edge embeddings of a batch in factored form."""
+        """The edge embeddings of a batch in factored form.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with `edge_attr`.
+        """
 
     def forward(self, batch: Data) -> Tensor:
-        """Edge embeddings `[num_edges, width]`."""
+        """Edge embeddings `[num_edges, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with `edge_attr`.
+        """
         return self.factors(batch).rows()
 
 
@@ -74,6 +86,10 @@ class LinearEdges(FactoredEdges):
 
     def factors(self, batch: Data) -> FactoredFeatures:
         """`[edge_attr, 1]` times `[W; b]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `edge_attr`.
 
         Raises:
             GraphPEValueError: If the batch has no `edge_attr` with that many columns.
@@ -99,6 +115,10 @@ class CategoricalEdges(FactoredEdges):
 
     def factors(self, batch: Data) -> FactoredFeatures:
         """Rows of the tables: by index for one column, as a sum of one-hot rows for several.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `edge_attr`.
 
         Raises:
             GraphPEValueError: If the batch has no integer `edge_attr` with that many columns, or an id that is out of
@@ -129,6 +149,10 @@ class CategoricalNodes(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `x`.
+
         Raises:
             GraphPEValueError: If the batch has no integer `x` with that many columns, or an id that is out of range.
         """
@@ -155,6 +179,10 @@ class LinearNodes(nn.Module):
 
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `x`.
 
         Raises:
             GraphPEValueError: If the batch has no `x` with that many columns.
@@ -193,6 +221,10 @@ class SinusoidalNodes(ExactBuffers):
 
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `x`.
 
         Raises:
             GraphPEValueError: If the batch has no `x` with that many columns.
@@ -248,6 +280,10 @@ class ASTNodeEncoder(nn.Module):
 
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with type and attribute in `x` and the depth in
+                `node_depth`.
 
         Raises:
             GraphPEValueError: If `x` has not two columns of integers, or `node_depth` not one; on the CPU also if a

@@ -39,7 +39,11 @@ class Preconditioner(Protocol):
     """What LOBPCG takes as a preconditioner."""
 
     def prepare(self, problem: Problem) -> Prepared:
-        """Ready it for the operator of a problem."""
+        """Ready it for the operator of a problem.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         ...
 
 
@@ -61,6 +65,9 @@ class Jacobi:
 
     def prepare(self, problem: Problem) -> Prepared:
         """Invert the diagonal.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
 
         Raises:
             GraphPETypeError: The operator is no matrix with explicit entries.
@@ -102,7 +109,11 @@ class ChebyshevPolynomial:
         object.__setattr__(self, "degree", check_integer("degree", self.degree, least=1))
 
     def prepare(self, problem: Problem) -> Prepared:
-        """Fix the interval."""
+        """Fix the interval.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         matmul = problem.operator.matmul
         upper = problem.norm if problem.norm > 0 else 1.0
         if problem.which == "largest":
@@ -157,6 +168,9 @@ class AMG:
 
     def prepare(self, problem: Problem) -> Prepared:
         """Build the hierarchy.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
 
         Raises:
             GraphPERuntimeError: `pyamg` is not installed.

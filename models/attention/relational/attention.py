@@ -59,6 +59,18 @@ def relational_attention_reference(
 
     Stores about eight `[P, D]` tensors for the backward pass; can be differentiated twice and traced by
     `torch.compile`.
+
+    Args:
+        query: Terms q_i of the nodes, `[N, D]`.
+        key: Terms k_j, `[N, D]`.
+        value: Terms v_j, `[N, D]`.
+        pair: Vectors of the pairs, `[P, D]`.
+        pair_query: E_q, `[D, D]`, as in a linear layer.
+        pair_key: E_k.
+        pair_value: E_v.
+        pairs: The pairs.
+        heads: Number of heads; divides D.
+        checkpoint: Not read: autograd keeps what it needs.
     """
     (nodes, width), source, target = query.shape, pairs.source, pairs.target
     split = (heads, width // heads)

@@ -38,6 +38,10 @@ class TreeMask:
     """The mask with entries f(d(i, j)), d along trees, and 0 between connected components.
 
     Products are those of `SpanningTree.integrate`: O(N) a column on the CPU, O(N log N) elsewhere, without the matrix.
+
+    Attributes:
+        tree: A spanning tree of each connected component.
+        f: The function of the distance, non-negative.
     """
 
     tree: SpanningTree
@@ -45,7 +49,11 @@ class TreeMask:
 
     @torch.compiler.disable
     def apply(self, x: Tensor) -> Tensor:
-        """M X."""
+        """M X.
+
+        Args:
+            x: Fields on the nodes, `[N, columns]`.
+        """
         return self.tree.integrate(self.f, x)
 
 
@@ -179,7 +187,12 @@ class TreeAttention(nn.Module):
         self.decay = None if mask == "none" else TreeDecay(heads if mask == "heads" else 1)
 
     def forward(self, x: Tensor, where: TreeNodes) -> Tensor:
-        """From node embeddings `[N, D]` to `[N, D]`."""
+        """From node embeddings `[N, D]` to `[N, D]`.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            where: The nodes of the batch, and their trees where there is a mask.
+        """
         query, key, value = self.query_key_value(x).chunk(3, dim=1)
         if self.decay is None or where.tree is None:
             return self.out(linear_attention(query, key, value, where.nodes, heads=self.heads))

@@ -109,7 +109,11 @@ class BasisNet(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch).scaled()
         spaces = eigenspaces(eigen, self.tolerance)
         x = projector_features(eigen, spaces)

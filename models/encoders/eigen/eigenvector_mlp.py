@@ -74,7 +74,11 @@ class EigenvectorMLP(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch, randomise=self.training and self.random_signs)
         values = eigen.values.index_select(0, eigen.graph)
         return self.network(torch.cat([eigen.vectors.flatten(1), values], dim=1))

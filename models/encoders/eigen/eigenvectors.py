@@ -56,7 +56,11 @@ class EigenvectorEncoding(nn.Module):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The eigenvectors at the model's width, `[num_nodes, width]`."""
+        """The eigenvectors at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenvectors that the encoder names.
+        """
         parts = read_parts(self, batch).to(self.linear.weight.dtype)
         graph, graphs = graph_of_nodes(batch, parts)
         if self.mask_key is not None:

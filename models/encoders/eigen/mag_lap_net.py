@@ -137,7 +137,11 @@ class MagLapNet(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch, randomise=self.training and self.random_signs).scaled()
         mask, edges = eigen.node_mask, getattr(batch, "edge_index", None)
         x = self._gelu(self.element(eigen.vectors, edges))

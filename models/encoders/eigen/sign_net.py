@@ -113,7 +113,11 @@ class SignNet(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch, randomise=self.training and self.random_signs and self.complex).scaled()
         x = self.element.over_signs(eigen.tokens, self.parts, getattr(batch, "edge_index", None))
         if self.rho == "deepset":

@@ -119,7 +119,11 @@ class SPE(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch).scaled()
         with torch.autocast(eigen.vectors.device.type, enabled=False):
             left, right = self._weighted(eigen), eigen.vectors.flatten(1)
