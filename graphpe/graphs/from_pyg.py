@@ -29,7 +29,13 @@ TELL_NUM_NODES = ("x", "pos", "feat", "node_type", "n_id", "tf")
 
 
 def read_data(data: Data, levels: Levels, keys: Keys) -> dict[str, Any]:
-    """Fields from a `Data`, or from a `Batch` (or any `Data` with a `batch` vector or a `ptr`)."""
+    """Fields from a `Data`, or from a `Batch` (or any `Data` with a `batch` vector or a `ptr`).
+
+    Args:
+        data: The `Data` or `Batch`.
+        levels: Level of keys that shapes do not tell, by key.
+        keys: Keys to read; None for all.
+    """
     _check_is_data(data, "data")
     if isinstance(data, Batch) or "batch" in data or "ptr" in data:
         return _read_batch(data, levels, keys)
@@ -37,7 +43,13 @@ def read_data(data: Data, levels: Levels, keys: Keys) -> dict[str, Any]:
 
 
 def read_list(data_list: Sequence[Data], levels: Levels, keys: Keys) -> dict[str, Any]:
-    """Fields from `Data` objects, one graph each."""
+    """Fields from `Data` objects, one graph each.
+
+    Args:
+        data_list: The graphs.
+        levels: Level of keys that shapes do not tell, by key.
+        keys: Keys to read; None for all.
+    """
     for i, data in enumerate(data_list):
         _check_is_data(data, f"graph {i}")
         if isinstance(data, Batch):
@@ -71,6 +83,11 @@ def read_storage(dataset: Any, levels: Levels, keys: Keys) -> tuple[dict[str, An
     """Fields from the storage of an `InMemoryDataset`, and the ids of the graphs it shows of it (None: all).
 
     None where the storage does not tell what its items are: another kind of dataset, a `transform`, nested values.
+
+    Args:
+        dataset: The dataset.
+        levels: Level of keys that shapes do not tell, by key.
+        keys: Keys to read; None for all.
     """
     if isinstance(dataset, Subset):
         stored = read_storage(dataset.dataset, levels, keys)

@@ -41,7 +41,11 @@ class Operator(Protocol):
     device: torch.device
 
     def matmul(self, block: Tensor) -> Tensor:
-        """The operator times a block `[n, m]`."""
+        """The operator times a block `[n, m]`.
+
+        Args:
+            block: The block, `[n, m]`.
+        """
         ...
 
 
@@ -240,7 +244,11 @@ def _check_hermitian(operator: Operator) -> None:
 
 
 def csr_tensor(matrix: Any) -> Tensor:
-    """A SciPy sparse matrix as a torch CSR tensor."""
+    """A SciPy sparse matrix as a torch CSR tensor.
+
+    Args:
+        matrix: The matrix.
+    """
     csr = matrix.tocsr()
     csr.sum_duplicates()
     if csr.dtype not in _NUMPY:

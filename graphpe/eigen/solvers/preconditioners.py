@@ -255,7 +255,15 @@ def _cycle(levels: list[_Level], coarse_inverse: Tensor, block: Tensor, degree: 
 def chebyshev_steps(
     product: Callable[[Tensor], Tensor], block: Tensor, lower: float, upper: float, degree: int
 ) -> Tensor:
-    """Steps of the Chebyshev iteration on [lower, upper] for A z = block, from z = 0; `degree` - 1 products."""
+    """Steps of the Chebyshev iteration on [lower, upper] for A z = block, from z = 0; `degree` - 1 products.
+
+    Args:
+        product: A times a block.
+        block: The right-hand sides, `[n, m]`.
+        lower: Lower end of the interval, above 0.
+        upper: Its upper end.
+        degree: Degree of the polynomial.
+    """
     center, half = (upper + lower) / 2, (upper - lower) / 2
     if half == 0:  # one step of degree 1
         return block / center

@@ -361,6 +361,9 @@ def Learnable(function: Function) -> Function:
 def as_function(value: TreeFunction | Parameter) -> TreeFunction:
     """The function; a number or scalar tensor as a constant one.
 
+    Args:
+        value: A function, a number or a tensor of one.
+
     Raises:
         GraphPETypeError: It is neither.
     """
@@ -372,14 +375,24 @@ def as_function(value: TreeFunction | Parameter) -> TreeFunction:
 
 
 def distances_up_to(longest: float, points: int) -> Tensor:
-    """0 and as many distances, half of them on a log scale."""
+    """0 and as many distances, half of them on a log scale.
+
+    Args:
+        longest: The longest.
+        points: How many.
+    """
     near = torch.logspace(-6, 0, points // 2, dtype=torch.float64) * longest
     even = torch.linspace(0, longest, points // 2, dtype=torch.float64)
     return torch.cat([torch.zeros(1, dtype=torch.float64), near, even])
 
 
 def scalar(name: str, value: Parameter) -> Tensor:
-    """A parameter that is one finite number, as a tensor; a tensor as it is."""
+    """A parameter that is one finite number, as a tensor; a tensor as it is.
+
+    Args:
+        name: What messages call it.
+        value: The parameter.
+    """
     out = _real_tensor(name, value)
     if out.dim() != 0:
         raise GraphPEValueError(f"{name} must be one number, got a tensor of shape {list(out.shape)}")
@@ -387,7 +400,12 @@ def scalar(name: str, value: Parameter) -> Tensor:
 
 
 def vector(name: str, values: Parameters) -> Tensor:
-    """A parameter of at least one finite number, as a tensor; a tensor as it is."""
+    """A parameter of at least one finite number, as a tensor; a tensor as it is.
+
+    Args:
+        name: What messages call it.
+        values: The parameter.
+    """
     out = _real_tensor(name, values)
     if out.dim() != 1 or len(out) == 0:
         raise GraphPEValueError(f"{name} must be a list of at least one number, got shape {list(out.shape)}")
