@@ -265,7 +265,15 @@ class GPSLayer(nn.Module):
         pairs: AllPairs | TreeNodes | None,
         angles: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Node and edge embeddings after the layer."""
+        """Node and edge embeddings after the layer.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`; None where edges carry nothing.
+            edge_index: Edges (source, target), `[2, E]`.
+            pairs: What the attention runs over: pairs, or trees; None without attention.
+            angles: Angles of rotary attention, `[N, H, C / 2]`; None for others.
+        """
         branches = []
         if self.local is not None and self.local_norm is not None:
             if isinstance(self.local, GatedGCNLayer):  # its residual connection is inside

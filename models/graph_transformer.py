@@ -253,7 +253,13 @@ class GraphTransformerLayer(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Output projection and feed-forward network of one stream: y = Norm(x + O update), then Norm(y + FFN(y))."""
+    """Output projection and feed-forward network of one stream: y = Norm(x + O update), then Norm(y + FFN(y)).
+
+    Args:
+        width: Width D of the stream.
+        norm: `batch` or `layer`.
+        dropout: Probability of dropout.
+    """
 
     def __init__(self, width: int, norm: Norm, dropout: float) -> None:
         super().__init__()
@@ -265,7 +271,12 @@ class ResidualBlock(nn.Module):
         self.norm_2 = build_norm(norm, width)
 
     def forward(self, x: Tensor, update: Tensor) -> Tensor:
-        """From `x` and its update, `[rows, D]` each, to `[rows, D]`."""
+        """From `x` and its update, `[rows, D]` each, to `[rows, D]`.
+
+        Args:
+            x: The stream, `[rows, D]`.
+            update: What is added to it, `[rows, D]`.
+        """
         x = self.norm_1(x + self.out(self._drop(update)))
         hidden = self._drop(torch.relu_(self.expand(x)))
         return self.norm_2(x + self.contract(hidden))

@@ -229,6 +229,11 @@ class GraphormerLayer(nn.Module):
         self.feed_forward = FeedForward(width, hidden, activation="gelu", dropout=dropout)
 
     def forward(self, x: Tensor, pairs: AllPairs) -> Tensor:
-        """Node embeddings `[N, D]` after the layer."""
+        """Node embeddings `[N, D]` after the layer.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            pairs: All pairs of each graph, with their biases.
+        """
         x = x + self.dropout(self.attention(self.attention_norm(x), pairs))
         return x + self.feed_forward(self.feed_forward_norm(x))

@@ -364,7 +364,13 @@ class PairBatchNorm(RowBatchNorm):
     """`RowBatchNorm` as the linear map that it is, from statistics that are known."""
 
     def linear_map(self, mean: Tensor, variance: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-        """Scale and shift `[D]` of rows with this mean and (biased) variance; counts them in the running statistics."""
+        """Scale and shift `[D]` of rows with this mean and (biased) variance; counts them in the running statistics.
+
+        Args:
+            mean: Mean of the rows, `[D]`.
+            variance: Their biased variance, `[D]`.
+            rows: Their number.
+        """
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None

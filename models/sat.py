@@ -235,7 +235,15 @@ class SATLayer(nn.Module):
     def forward(
         self, x: Tensor, edge: Tensor | None, around: Neighbourhood, pairs: AllPairs, scale: Tensor | None
     ) -> Tensor:
-        """Node embeddings `[N, D]` after the layer; `scale` `[N, 1]` is that of attention's result."""
+        """Node embeddings `[N, D]` after the layer; `scale` `[N, 1]` is that of attention's result.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            around: The edges, with means over neighbours.
+            pairs: All pairs of each graph, with their biases.
+            scale: Factor of each node's attention, `[N, 1]`; None for 1.
+        """
         structure = self.extractor(x, edge, around) if self.extractor is not None else None
         update = self.dropout(self.attention(x, pairs, structure=structure))
         if scale is not None:

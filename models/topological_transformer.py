@@ -184,7 +184,12 @@ class TopologicalLayer(nn.Module):
         self.feed_forward = FeedForward(width, 2 * width, activation="gelu", dropout=dropout)
 
     def forward(self, x: Tensor, where: TreeNodes) -> Tensor:
-        """Node embeddings `[N, D]` after the layer."""
+        """Node embeddings `[N, D]` after the layer.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            where: The nodes of the batch, and their trees where there is a mask.
+        """
         x = x + self.dropout(self.attention(self.attention_norm(x), where))
         return x + self.feed_forward(self.norm(x))
 

@@ -47,7 +47,11 @@ class Vector(types.Type):
         return ir.VectorType(self.scalar, self.length)
 
     def constant(self, value: float) -> Any:
-        """The same number in every lane."""
+        """The same number in every lane.
+
+        Args:
+            value: The number.
+        """
         return ir.Constant(self.vector, [value] * self.length)
 
 
@@ -58,7 +62,11 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def inline(function: Callable[..., Any]) -> Any:
-    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it."""
+    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it.
+
+    Args:
+        function: From numba's typing context and types to a signature and what emits the instructions.
+    """
     return intrinsic(function)
 
 

@@ -24,7 +24,11 @@ _WHOLE = {
 
 
 def count_nodes(batch: Data) -> int | None:
-    """Number of nodes, from shapes; None where nothing tells it."""
+    """Number of nodes, from shapes; None where nothing tells it.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+    """
     graph = getattr(batch, "batch", None)
     if isinstance(graph, Tensor):
         return graph.numel()
@@ -33,7 +37,12 @@ def count_nodes(batch: Data) -> int | None:
 
 
 def count_rows(batch: Data, level: Level) -> int | None:
-    """The rows that values of a level have; None where nothing on the host tells it."""
+    """The rows that values of a level have; None where nothing on the host tells it.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+        level: What there is a row for.
+    """
     match level:
         case "node":
             return count_nodes(batch)

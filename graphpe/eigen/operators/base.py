@@ -55,6 +55,10 @@ class MatrixOperator:
     Attributes:
         matrix: The matrix: torch CSR, or dense `[n, n]`.
         unit: What was given is this power of two times `matrix`: 1, unless squares of its entries are no numbers.
+
+    Args:
+        matrix: The matrix, dense or torch CSR, `[n, n]`.
+        unit: The power of two that what was given is times `matrix`.
     """
 
     def __init__(self, matrix: Tensor, unit: float = 1.0) -> None:
@@ -80,6 +84,9 @@ class TorchOperator:
         shape: `(n, n)`.
         dtype: The object's own, or that of its product with a vector of float64.
         device: The object's own, or the CPU.
+
+    Args:
+        operator: An object with `shape` and `matmul` or `@`, of tensors.
     """
 
     def __init__(self, operator: Any) -> None:
@@ -102,7 +109,11 @@ class TorchOperator:
 
 
 class HostOperator:
-    """An operator on NumPy arrays: SciPy's `LinearOperator`, or an object with `shape` and `matvec` or `matmat`."""
+    """An operator on NumPy arrays: SciPy's `LinearOperator`, or an object with `shape` and `matvec` or `matmat`.
+
+    Args:
+        operator: A SciPy `LinearOperator`, or an object with `shape` and `matvec` or `matmat`.
+    """
 
     def __init__(self, operator: Any) -> None:
         self._operator: LinearOperator = aslinearoperator(operator)

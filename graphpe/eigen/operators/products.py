@@ -81,7 +81,11 @@ def products_of(operator: Operator, dtype: torch.dtype) -> Products:
 
 
 class PlainProducts:
-    """The products of any operator, by torch."""
+    """The products of any operator, by torch.
+
+    Args:
+        operator: The operator.
+    """
 
     width = 1
 
@@ -105,6 +109,10 @@ class CompiledProducts:
     """The products of a CSR matrix on the CPU.
 
     Packed blocks are `[n, parts, m]` real with m a multiple of eight: real parts, then imaginary parts.
+
+    Args:
+        matrix: The matrix, CSR on the CPU.
+        dtype: The precision of the products.
     """
 
     width = GROUP

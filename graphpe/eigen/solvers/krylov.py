@@ -110,6 +110,15 @@ class Krylov:
     Attributes:
         size: Vectors that the operator has been applied to.
         steps: Blocks that it has been applied to since the beginning.
+
+    Args:
+        apply: The operator times a block, `[n, m]` to `[n, m]`.
+        size: Number n of rows.
+        dtype: The precision of the blocks.
+        known: Orthonormal blocks that are left out.
+        block: Columns of a block.
+        rng: What start blocks are drawn with.
+        space: Most vectors that are kept.
     """
 
     def __init__(

@@ -40,7 +40,11 @@ _PRODUCT = 900_000
 
 
 def block_rows(width: int) -> int:
-    """Pairs of a block: a multiple of `SEGMENT`."""
+    """Pairs of a block: a multiple of `SEGMENT`.
+
+    Args:
+        width: D.
+    """
     return SEGMENT * max(1, min(8, _PRODUCT // (2 * SEGMENT * width * width)))
 
 
@@ -76,7 +80,17 @@ def _drop(feature: Any, keep: Any, keep_scale: Any, dropped: Any, first: Any) ->
 
 @machine_code
 def forward_rows(first_node: Any, last_node: Any, layer: Any, update: Any, products: Any, sums: Any, head: Any) -> None:
-    """The forward pass over the pairs that end in some nodes: from a `Layer`, `Update` and `Products` to `Sums`."""
+    """The forward pass over the pairs that end in some nodes: from a `Layer`, `Update` and `Products` to `Sums`.
+
+    Args:
+        first_node: First node of the part.
+        last_node: The node after its last.
+        layer: What is read (`Layer`).
+        update: How rows of pairs are updated (`Update`).
+        products: Products with z, or room for them (`Products`).
+        sums: What is written (`Sums`).
+        head: A tuple of C numbers: registers of a head's channels.
+    """
     source, ptr, z, query, key, value, w_scale, w_feature, bias, score, keep, keep_scale, bound = layer
     w_out, out_scale, out_shift, drop, drop_scale = update
     scale, feature, stored, block_size = products
@@ -187,6 +201,18 @@ def backward_rows(
     """The backward pass over the pairs that end in some nodes, from `Upstream` to `Gradients`.
 
     `weight` `[2 D, D]` is W_s over W_f; the slope of the signed root is that at `smallest` nearer to zero.
+
+    Args:
+        first_node: First node of the part.
+        last_node: The node after its last.
+        layer: What the forward pass read (`Layer`).
+        weight: W_s over W_f, `[2 D, D]`.
+        smallest: Below this, the slope of the signed root is that of this number.
+        update: How rows of pairs were updated (`Update`).
+        products: Products with z, or room for them (`Products`).
+        upstream: What it starts from (`Upstream`).
+        gradients: What is written (`Gradients`).
+        head: A tuple of C numbers: registers of a head's channels.
     """
     source, ptr, z, query, key, value, w_scale, w_feature, bias, score, keep, keep_scale, bound = layer
     w_out, out_scale, _, drop, drop_scale = update

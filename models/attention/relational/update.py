@@ -81,6 +81,14 @@ def update_pairs_reference(
     """The formulas of this module, one line each; the signature of `update_pairs`.
 
     Stores about six `[P, D]` tensors for the backward pass; can be differentiated twice and traced by `torch.compile`.
+
+    Args:
+        pair: Vectors e_ij of the pairs, `[P, D]`.
+        source_term: s_j of each node, `[N, F]`.
+        target_term: t_i of each node, `[N, F]`.
+        weights: Parameters.
+        pairs: The pairs.
+        dropout: Probability of dropout; 0 outside training.
     """
     width, reverse = (pair.shape[1],), pairs.reverse
     back = pair.index_select(0, reverse.clamp(min=0)) * (reverse >= 0).unsqueeze(1)  # e_ji

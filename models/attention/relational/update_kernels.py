@@ -103,7 +103,21 @@ def update_rows(
     written: Any,
     lanes: Any,
 ) -> None:
-    """The new pairs and the hidden layers, `Rows`, in `written`; `share` is 1 / D."""
+    """The new pairs and the hidden layers, `Rows`, in `written`; `share` is 1 / D.
+
+    Args:
+        first: First pair of the part.
+        last: The pair after its last.
+        ends: Nodes and reverses of the pairs (`Ends`).
+        pair: The pairs, `[P, D]`.
+        source_term: s_j of each node, `[N F]`.
+        target_term: t_i of each node, `[N F]`.
+        weights: Parameters (`Weights`).
+        share: 1 / D.
+        eps: Added to variances.
+        written: What is written (`Rows`).
+        lanes: A tuple as long as the registers that are used.
+    """
     source, target, reverse = ends
     of_pair, of_reverse, out_1, bias_1, scale_1, shift_1, hidden, hidden_bias, out_2, bias_2, scale_2, shift_2 = weights
     hidden_1, hidden_2, out = written
@@ -187,7 +201,22 @@ def update_back_rows(
     gradients: Any,
     lanes: Any,
 ) -> None:
-    """`UpdateGradients`: of all but the first map; `weights`, `share` and hidden layers as in `update_rows`."""
+    """`UpdateGradients`: of all but the first map; `weights`, `share` and hidden layers as in `update_rows`.
+
+    Args:
+        first: First pair of the part.
+        last: The pair after its last.
+        ends: Nodes and reverses of the pairs (`Ends`).
+        pair: The pairs, `[P, D]`.
+        weights: Parameters (`Weights`).
+        share: 1 / D.
+        eps: Added to variances.
+        hidden_1: First hidden layer, as the forward pass left it.
+        hidden_2: Second hidden layer.
+        grad_out: The gradient of the new pairs, `[P, D]`.
+        gradients: What is written (`UpdateGradients`).
+        lanes: A tuple as long as the registers that are used.
+    """
     source, target, _ = ends
     _, _, out_1, bias_1, scale_1, shift_1, hidden, _, out_2, bias_2, scale_2, _ = weights
     grad_pair, grad_hidden, grad_source, grad_target, grad_out_1 = gradients[:5]
@@ -261,7 +290,19 @@ def mix_back_rows(
     grad_mix: Any,
     lanes: Any,
 ) -> None:
-    """What comes to pairs through the first map `mix` `[2 F, D]`, added to `grad_pair`; its gradient in `grad_mix`."""
+    """What comes to pairs through the first map `mix` `[2 F, D]`, added to `grad_pair`; its gradient in `grad_mix`.
+
+    Args:
+        first: First pair of the part.
+        last: The pair after its last.
+        reverse: Reverse of each pair, `[P]`; -1 for none.
+        pair: The pairs, `[P, D]`.
+        mix: A over B, `[2 F, D]`.
+        grad_hidden: The gradient of the first hidden layer, `[P, F]`.
+        grad_pair: The gradient of the pairs, `[P, D]`, added to.
+        grad_mix: The gradient of `mix`, added to.
+        lanes: A tuple as long as the registers that are used.
+    """
     width, narrow = pair.shape[1], grad_hidden.shape[1]
     both = np.empty((BLOCK, 2 * narrow), pair.dtype)
     change = np.empty((BLOCK, width), pair.dtype)

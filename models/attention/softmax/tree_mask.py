@@ -152,7 +152,11 @@ class TreeDecay(nn.Module):
         return [Exponential(near) + w * Exponential(far) for near, far, w in zip(*rate, weight, strict=True)]
 
     def of_hops(self, hops: Tensor) -> Tensor:
-        """Values `[b, functions, n, n]` at distances `[b, 1, n, n]`; 0 where these are negative."""
+        """Values `[b, functions, n, n]` at distances `[b, 1, n, n]`; 0 where these are negative.
+
+        Args:
+            hops: Distances along trees, `[b, 1, n, n]`; -1 where there is no path.
+        """
         near, far = functional.softplus(self.rate)[:, :, None, None]
         weight = torch.exp(self.log_weight)[:, None, None]
         distance = hops.clamp(min=0)

@@ -139,12 +139,21 @@ class Eigenspaces:
     value: Tensor
 
     def sum(self, x: Tensor) -> Tensor:
-        """Sums over the eigenpairs of each eigenspace, from `[B, K]` to `[B, K]`."""
+        """Sums over the eigenpairs of each eigenspace, from `[B, K]` to `[B, K]`.
+
+        Args:
+            x: A number for each eigenpair, `[B, K]`.
+        """
         return torch.zeros_like(x).scatter_add(1, self.space, x)
 
 
 def eigenspaces(eigen: Eigenpairs, tolerance: float) -> Eigenspaces:
-    """Group eigenvalues in ascending order: a gap above `tolerance` max(1, |lambda|) begins a new eigenspace."""
+    """Group eigenvalues in ascending order: a gap above `tolerance` max(1, |lambda|) begins a new eigenspace.
+
+    Args:
+        eigen: The eigenpairs, eigenvalues of each potential ascending.
+        tolerance: Greatest gap within an eigenspace, relative to max(1, |lambda|).
+    """
     shape = (eigen.values.shape[0], eigen.potentials, -1)
     # Padding repeats the last eigenvalue before it, and so begins no eigenspace.
     value = eigen.values.masked_fill(~eigen.mask, -torch.inf).view(shape).cummax(2).values
@@ -159,7 +168,12 @@ def eigenspaces(eigen: Eigenpairs, tolerance: float) -> Eigenspaces:
 
 
 def projector_features(eigen: Eigenpairs, spaces: Eigenspaces) -> Tensor:
-    """[P_uu, mean_w P_uw, dimension, mean_uw P_uw, eigenvalue] of each eigenspace, `[N, K, C]`; P = sum of v v^H."""
+    """[P_uu, mean_w P_uw, dimension, mean_uw P_uw, eigenvalue] of each eigenspace, `[N, K, C]`; P = sum of v v^H.
+
+    Args:
+        eigen: The eigenpairs.
+        spaces: Their eigenspaces.
+    """
     here = Eigenspaces(*(x.index_select(0, eigen.graph) for x in (spaces.space, spaces.dimension, spaces.value)))
     mean = eigen.graph_mean(eigen.vectors)  # [B, K, parts]
     at_node = mean.index_select(0, eigen.graph)

@@ -57,7 +57,11 @@ class Eigenpairs:
         return torch.cat([self.vectors, self.labelled_values.index_select(0, self.graph)], dim=2)
 
     def graph_mean(self, x: Tensor) -> Tensor:
-        """Means over the nodes of each graph in float32 or better, from `[N, ...]` to `[B, ...]`."""
+        """Means over the nodes of each graph in float32 or better, from `[N, ...]` to `[B, ...]`.
+
+        Args:
+            x: Values of the nodes, `[N, ...]`.
+        """
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         total = x.new_zeros(self.values.shape[0], *x.shape[1:]).index_add(0, self.graph, x)
         return total / self.sizes.view(-1, *[1] * (x.dim() - 1))
@@ -74,6 +78,9 @@ class Eigenpairs:
         The k-th eigenpair may be one of several with its eigenvalue, an arbitrary part of an eigenspace that k cuts.
         The weight removes that eigenspace, and continuously so. It is 1 where a graph has fewer than k eigenpairs, and
         everywhere for a width of 0; for padding it is 0.
+
+        Args:
+            width: Distance of eigenvalues from the last one at which the weight reaches 1; 0 for none.
         """
         if width == 0:
             return self.mask.to(self.values.dtype)
