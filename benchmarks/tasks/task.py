@@ -60,7 +60,11 @@ class TaskAdapter(ABC):
         """A module from graph (or node) embeddings to the output that `loss` takes."""
 
     def pair_head(self, width: int) -> nn.Module | None:
-        """The head for a model that also gives vectors of pairs; None where the task asks nothing about pairs."""
+        """The head for a model that also gives vectors of pairs; None where the task asks nothing about pairs.
+
+        Args:
+            width: Width of the model's vectors.
+        """
         return None
 
     @abstractmethod
@@ -72,11 +76,20 @@ class TaskAdapter(ABC):
         """What the metric needs of an output: one row a prediction, on the output's device."""
 
     def predict_batch(self, output: Tensor, batch: Batch) -> Tensor:
-        """`predict`, for tasks whose predictions depend on which nodes are in one graph."""
+        """`predict`, for tasks whose predictions depend on which nodes are in one graph.
+
+        Args:
+            output: What the model gave for the batch.
+            batch: The batch.
+        """
         return self.predict(output)
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
-        """Rows of `predict` for each of `graphs`, `[B]`: 1, unless a task asks about nodes."""
+        """Rows of `predict` for each of `graphs`, `[B]`: 1, unless a task asks about nodes.
+
+        Args:
+            graphs: The graphs.
+        """
         return torch.ones(graphs.num_graphs, dtype=torch.long)
 
     def check_inputs(self, graphs: PackedGraphs) -> tuple[PackedGraphs, dict[int, str]]:
@@ -151,6 +164,10 @@ class TaskData(ABC):
         """The metric of each target alone, by name, as `evaluate` averages them; empty for tasks with one target.
 
         None stands for a target on which the metric is not defined.
+
+        Args:
+            predictions: Predictions for these graphs, one row each.
+            indices: Ids of the graphs.
         """
         return {}
 

@@ -13,9 +13,8 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
 from graphpe.errors import GraphPEValueError
-from graphpe.graphs.levels import Level
 from graphpe.models.batches.ids import check_ids
-from graphpe.models.batches.rows import check_rows
+from graphpe.models.batches.rows import Level, check_rows
 from graphpe.models.layers.precision import ExactBuffers
 
 
