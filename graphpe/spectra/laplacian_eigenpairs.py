@@ -6,7 +6,6 @@ graph is nearly disconnected, and a graph of several components gives one indica
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -14,13 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from graphpe.arguments import check_integer
+from graphpe.arguments import check_integer, check_number
 from graphpe.compiled.jit import is_ready
 from graphpe.eigen.batched.eigh import KnownModes, Solved
 from graphpe.eigen.batched.eight_at_once import WORTH_COMPILING
 from graphpe.eigen.lowest import SPARSE_FROM, all_eigenpairs, lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.spectra import laplacian_loops
 from graphpe.structure.adjacency import (
@@ -234,8 +232,7 @@ def magnetic_eigenpairs(
     """
     plan = Plan.of(graphs)
     _check(plan.graphs, k, normalization)
-    if not math.isfinite(q):
-        raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
+    check_number("q", q)
     check_phases(phases)
     hermitian = "sym" if normalization == "rw" else normalization
     spectrum = magnetic_spectrum if phases == "pairs" else edge_phase_spectrum
