@@ -37,12 +37,20 @@ def check_integer(name: str, value: Any, *, least: int | None = None, most: int 
 
 
 def check_counts(**values: Any) -> tuple[int, ...]:
-    """Positive integers, each by its name; errors as in `check_integer`."""
+    """Positive integers, each by its name; errors as in `check_integer`.
+
+    Args:
+        **values: The arguments, by the names that messages use.
+    """
     return tuple(check_integer(name, value, least=1) for name, value in values.items())
 
 
 def check_seed(seed: Any) -> int:
-    """A seed: an integer from 0 to 2^64 - 1, as NumPy and torch take; errors as in `check_integer`."""
+    """A seed: an integer from 0 to 2^64 - 1, as NumPy and torch take; errors as in `check_integer`.
+
+    Args:
+        seed: The argument.
+    """
     return check_integer("seed", seed, least=0, most=2**64 - 1)
 
 
@@ -73,7 +81,11 @@ def check_number(name: str, value: Any, *, least: float | None = None, most: flo
 
 
 def check_not_negative(**values: Any) -> tuple[float, ...]:
-    """Finite numbers from 0 on, each by its name; errors as in `check_number`."""
+    """Finite numbers from 0 on, each by its name; errors as in `check_number`.
+
+    Args:
+        **values: The arguments, by the names that messages use.
+    """
     return tuple(check_number(name, value, least=0) for name, value in values.items())
 
 
@@ -86,7 +98,11 @@ def check_positive(**values: Any) -> tuple[float, ...]:
 
 
 def check_probabilities(**values: Any) -> tuple[float, ...]:
-    """Numbers in [0, 1), each by its name, such as of dropout; errors as in `check_number`."""
+    """Numbers in [0, 1), each by its name, such as of dropout; errors as in `check_number`.
+
+    Args:
+        **values: The arguments, by the names that messages use.
+    """
     for name, value in values.items():
         if check_number(name, value) < 0 or value >= 1:
             raise GraphPEValueError(f"{name} must be a number in [0, 1), got {_shown(value)}")
@@ -95,6 +111,9 @@ def check_probabilities(**values: Any) -> tuple[float, ...]:
 
 def check_flags(**values: Any) -> tuple[bool, ...]:
     """Truth values of Python or NumPy, each by its name.
+
+    Args:
+        **values: The arguments, by the names that messages use.
 
     Raises:
         GraphPETypeError: One is neither True nor False.
@@ -108,6 +127,11 @@ def check_flags(**values: Any) -> tuple[bool, ...]:
 def check_choice(name: str, value: Any, known: Sequence[Any]) -> Any:
     """One of the known values.
 
+    Args:
+        name: What the message calls it.
+        value: The argument.
+        known: The values that are accepted.
+
     Raises:
         GraphPEValueError: It is none of them.
     """
@@ -118,6 +142,10 @@ def check_choice(name: str, value: Any, known: Sequence[Any]) -> Any:
 
 def check_divides(heads: int, width: int) -> None:
     """Heads of equal width: `heads` divides `width`.
+
+    Args:
+        heads: Number of heads.
+        width: Width of all heads together.
 
     Raises:
         GraphPEValueError: It does not.

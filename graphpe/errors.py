@@ -29,7 +29,11 @@ class GraphRangeError(GraphPEValueError):
         self.graph, self.problem = graph, problem
 
     def at(self, graph: int) -> GraphRangeError:
-        """The same of the number that the graph has for the caller."""
+        """The same of the number that the graph has for the caller.
+
+        Args:
+            graph: That number.
+        """
         return GraphRangeError(graph, self.problem)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -40,7 +40,11 @@ class LazyPackage(ModuleType):
 
 
 def make_lazy(package: str) -> list[str]:
-    """Let a package import the names of its `__init__.pyi` when they are used; returns those names, its `__all__`."""
+    """Let a package import the names of its `__init__.pyi` when they are used; returns those names, its `__all__`.
+
+    Args:
+        package: Name of the package.
+    """
     module = sys.modules[package]
     sources = stub_imports(Path(str(module.__file__)).with_suffix(".pyi"))
     module.__dict__["_sources"] = sources
@@ -49,7 +53,11 @@ def make_lazy(package: str) -> list[str]:
 
 
 def stub_imports(stub: Path) -> dict[str, str]:
-    """The names that a stub (or a module) imports from others, and the module of each."""
+    """The names that a stub (or a module) imports from others, and the module of each.
+
+    Args:
+        stub: The stub, or the module.
+    """
     return {
         alias.asname or alias.name: str(node.module)
         for node in ast.parse(stub.read_text(encoding="utf-8")).body

@@ -108,7 +108,11 @@ def check_pairs(names: str, pairs: int, row_bytes: int, at_once: int) -> None:
 
 
 def format_bytes(size: float) -> str:
-    """A size for people: `1.2 GB`."""
+    """A size for people: `1.2 GB`.
+
+    Args:
+        size: Bytes.
+    """
     for unit, factor in _UNITS.items():
         if size >= factor:
             return f"{size / factor:.1f} {unit}"
@@ -116,7 +120,11 @@ def format_bytes(size: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration for people: `about 8 s`, `about 3 min`, `about 2.5 h`, `about 40 days`."""
+    """A duration for people: `about 8 s`, `about 3 min`, `about 2.5 h`, `about 40 days`.
+
+    Args:
+        seconds: Seconds.
+    """
     if seconds < 100:
         return f"about {seconds:.0f} s" if seconds >= 1 else "less than 1 s"
     if seconds < 100 * 60:

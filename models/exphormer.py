@@ -18,17 +18,14 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_integer, check_probabilities
 from graphpe.models.attention import edge_attention
-from graphpe.models.batches.nodes import node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.expander import expander_edges
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.inputs import embed_nodes
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.text import call_text
-from graphpe.models.message_passing import edge_rows
 
 
 class Exphormer(nn.Module):
@@ -171,14 +168,14 @@ class Exphormer(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = node_to_graph(batch)
-        edge_index = read_edges(batch, members)
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
-        edge = edge_rows(batch, self.edge_encoder, self.plain_edge)
+        members, edge_index, x = read_nodes(self, batch)
+        edge = embed_edges(batch, self.edge_encoder, self.plain_edge)
         nodes, graphs = x.shape[0], members.num_graphs
         ends, kind = [edge_index], []
         if self.degree:

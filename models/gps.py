@@ -20,16 +20,13 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_p
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
-from graphpe.models.batches.nodes import node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.inputs import embed_nodes
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.text import call_text
-from graphpe.models.message_passing import edge_rows
 
 GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
 
@@ -194,15 +191,15 @@ class GPS(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder, a pair encoding or rotary attention reads; the
                 message says what to add.
         """
-        members = node_to_graph(batch)
-        edge_index = read_edges(batch, members)
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
-        edge = edge_rows(batch, self.edge_encoder, self.plain_edge)
+        members, edge_index, x = read_nodes(self, batch)
+        edge = embed_edges(batch, self.edge_encoder, self.plain_edge)
         pairs: AllPairs | TreeNodes | None = None
         angles = None
         if self.attention == "tree":
@@ -268,7 +265,15 @@ class GPSLayer(nn.Module):
         pairs: AllPairs | TreeNodes | None,
         angles: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Node and edge embeddings after the layer."""
+        """Node and edge embeddings after the layer.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`; None where edges carry nothing.
+            edge_index: Edges (source, target), `[2, E]`.
+            pairs: What the attention runs over: pairs, or trees; None without attention.
+            angles: Angles of rotary attention, `[N, H, C / 2]`; None for others.
+        """
         branches = []
         if self.local is not None and self.local_norm is not None:
             if isinstance(self.local, GatedGCNLayer):  # its residual connection is inside

@@ -20,12 +20,11 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_probabilities
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
-from graphpe.models.batches.nodes import node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures, embed_edges, embed_nodes
+from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.text import call_text
 
 Attention = Literal["sparse", "full"]
@@ -161,14 +160,19 @@ class GraphTransformer(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = node_to_graph(batch)
-        edge_index = read_edges(batch, members)
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
-        edges = self._edge_features(batch, edge_index.shape[1])
+        members, edge_index, x = read_nodes(self, batch)
+        # In the cheapest form that the layers can use; None if scores do without.
+        edges: Tensor | FactoredFeatures | None
+        if isinstance(self.edge_encoder, FactoredEdges) and not self.update_edges:
+            edges = self.edge_encoder.factors(batch)
+        else:
+            edges = embed_edges(batch, self.edge_encoder, self.plain_pair)
         pairs: Tensor | PaddedLayout = edge_index
         if self.attention_layout == "padded":
             pairs = padded_layout(members, edge_index, self.heads)
@@ -179,16 +183,6 @@ class GraphTransformer(nn.Module):
         for layer in self.layers:
             x, edges = layer(x, edges, pairs, self.plain_pair)
         return self.head(pool(x, members, self.readout))
-
-    def _edge_features(self, batch: Data, count: int) -> Tensor | FactoredFeatures | None:
-        """Features of the edges in the cheapest form that the layers can use; None if scores do without."""
-        if isinstance(self.edge_encoder, FactoredEdges) and not self.update_edges:
-            return self.edge_encoder.factors(batch)
-        if self.edge_encoder is not None:
-            return embed_edges(self.edge_encoder, batch)
-        if self.plain_pair is not None:
-            return self.plain_pair.expand(count, self.width)
-        return None
 
     def __repr__(self) -> str:
         names = ("width", "layers", "heads", "attention", "norm", "dropout", "update_edges", "readout")
@@ -259,7 +253,13 @@ class GraphTransformerLayer(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Output projection and feed-forward network of one stream: y = Norm(x + O update), then Norm(y + FFN(y))."""
+    """Output projection and feed-forward network of one stream: y = Norm(x + O update), then Norm(y + FFN(y)).
+
+    Args:
+        width: Width D of the stream.
+        norm: `batch` or `layer`.
+        dropout: Probability of dropout.
+    """
 
     def __init__(self, width: int, norm: Norm, dropout: float) -> None:
         super().__init__()
@@ -271,7 +271,12 @@ class ResidualBlock(nn.Module):
         self.norm_2 = build_norm(norm, width)
 
     def forward(self, x: Tensor, update: Tensor) -> Tensor:
-        """From `x` and its update, `[rows, D]` each, to `[rows, D]`."""
+        """From `x` and its update, `[rows, D]` each, to `[rows, D]`.
+
+        Args:
+            x: The stream, `[rows, D]`.
+            update: What is added to it, `[rows, D]`.
+        """
         x = self.norm_1(x + self.out(self._drop(update)))
         hidden = self._drop(torch.relu_(self.expand(x)))
         return self.norm_2(x + self.contract(hidden))

@@ -19,13 +19,11 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
-from graphpe.models.batches.nodes import node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.heads import pool
-from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
 
@@ -173,19 +171,19 @@ class Graphormer(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder or a pair encoding reads; the message says what to
                 add.
         """
-        members = node_to_graph(batch)
-        read_edges(batch, members)  # compared before degrees are counted
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
+        members, _, x = read_nodes(self, batch)
         if self.max_degree:
             x = x + members.sort(self._degrees(batch, x))
-        edge = None
-        if self.edge_encoder is not None and self.edge_bias is not None:
-            edge = self.edge_bias(embed_edges(self.edge_encoder, batch))
+        edge = embed_edges(batch, self.edge_encoder)
+        if edge is not None and self.edge_bias is not None:
+            edge = self.edge_bias(edge)
         extended = extend(members) if self.virtual_node else None
         pairs = all_pairs_of(batch, members, list(self.pair_encodings), edge, extended, self.virtual_bias)
         if extended is not None and self.virtual is not None:
@@ -193,13 +191,7 @@ class Graphormer(nn.Module):
         x = functional.dropout(x, self.dropout, self.training)
         for layer in self.layers:
             x = layer(x, pairs)
-        x = self.norm(x)
-        if self.readout == "virtual":
-            assert extended is not None, "checked when the model is built"
-            return self.head(x.index_select(0, extended.virtual))
-        if extended is not None:
-            x = x.index_select(0, extended.real)
-        return self.head(pool(x, members, self.readout))
+        return self.head(pool(self.norm(x), members, self.readout, extended))
 
     def _degrees(self, batch: Data, x: Tensor) -> Tensor:
         """Embeddings of in- and out-degrees, `[N, D]`, in the batch's order."""
@@ -237,6 +229,11 @@ class GraphormerLayer(nn.Module):
         self.feed_forward = FeedForward(width, hidden, activation="gelu", dropout=dropout)
 
     def forward(self, x: Tensor, pairs: AllPairs) -> Tensor:
-        """Node embeddings `[N, D]` after the layer."""
+        """Node embeddings `[N, D]` after the layer.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            pairs: All pairs of each graph, with their biases.
+        """
         x = x + self.dropout(self.attention(self.attention_norm(x), pairs))
         return x + self.feed_forward(self.feed_forward_norm(x))

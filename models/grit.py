@@ -24,12 +24,11 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_f
 from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
+from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import exactly, in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.text import call_text
 
 Attention = Literal["full", "sparse"]
@@ -181,14 +180,16 @@ class GRIT(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = node_to_graph(batch)
-        edge_index = read_edges(batch, members)
+        members, edge_index, x = read_nodes(self, batch)
         pairs = all_pairs(members, edge_index) if self.attention == "full" else edge_pairs(members, edge_index)
         rows = PairRows(self._pairs(batch, members, pairs))
-        x = self._nodes(batch, members)
+        x = self._add_self_pairs(x, batch, members)
         degree = torch.zeros(members.graph.numel(), 1, device=x.device)
         degree = degree.index_add(0, edge_index[0], degree.new_ones(edge_index.shape[1], 1))
         log_degree = torch.log1p(degree).to(x.dtype)
@@ -196,9 +197,8 @@ class GRIT(nn.Module):
             x, rows = layer(x, rows, pairs, log_degree)
         return self.head(pool(x, members, self.readout))
 
-    def _nodes(self, batch: Data, members: NodeToGraph) -> Tensor:
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
+    def _add_self_pairs(self, x: Tensor, batch: Data, members: NodeToGraph) -> Tensor:
+        """W_1 p_ii of each pair encoding, added to the nodes' vectors `[N, D]`."""
         if not self.pair_encodings:
             return x
         # Row of (i, i) among all pairs: graph b starts with the sum of squared sizes before it.
@@ -218,8 +218,9 @@ class GRIT(nn.Module):
         if self.pair_encodings:
             members.check_in_order()
         parts = [encoding(batch, pairs) for encoding in self.pair_encodings]
-        if self.edge_encoder is not None:
-            parts.append(pairs.scatter(embed_edges(self.edge_encoder, batch)))
+        edge = embed_edges(batch, self.edge_encoder)
+        if edge is not None:
+            parts.append(pairs.scatter(edge))
         rows = parts[0]
         for part in parts[1:]:
             rows = rows + part
@@ -363,7 +364,13 @@ class PairBatchNorm(RowBatchNorm):
     """`RowBatchNorm` as the linear map that it is, from statistics that are known."""
 
     def linear_map(self, mean: Tensor, variance: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-        """Scale and shift `[D]` of rows with this mean and (biased) variance; counts them in the running statistics."""
+        """Scale and shift `[D]` of rows with this mean and (biased) variance; counts them in the running statistics.
+
+        Args:
+            mean: Mean of the rows, `[D]`.
+            variance: Their biased variance, `[D]`.
+            rows: Their number.
+        """
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None

@@ -17,13 +17,11 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_probabilities
-from graphpe.models.batches.nodes import node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.convolutions import GatedGCNLayer, GCNLayer, GINELayer
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.text import call_text
 
 
@@ -80,14 +78,14 @@ class _MessagePassing(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = node_to_graph(batch)
-        edge_index = read_edges(batch, members)
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
-        edge = edge_rows(batch, self.edge_encoder, self.plain_edge)
+        members, edge_index, x = read_nodes(self, batch)
+        edge = embed_edges(batch, self.edge_encoder, self.plain_edge)
         for layer in self.layers:
             x, edge = layer(x, edge, edge_index)
         return self.head(pool(x, members, self.readout))
@@ -225,10 +223,3 @@ class _Residual(nn.Module):
     def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
         update, edge = self.layer(x, edge, edge_index)
         return x + functional.dropout(torch.relu(self.norm(update)), self.dropout, self.training), edge
-
-
-def edge_rows(batch: Data, encoder: nn.Module | None, plain: Tensor | None) -> Tensor | None:
-    """Embeddings of the edges `[E, D]`: from the encoder, or one vector for all; None if there is neither."""
-    if encoder is not None:
-        return embed_edges(encoder, batch)
-    return None if plain is None else plain.expand(batch.edge_index.shape[1], -1)

@@ -24,12 +24,11 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational.attention import relational_attention
 from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
-from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
+from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
-from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.text import call_text
 
 Attention = Literal["full", "sparse"]
@@ -195,11 +194,13 @@ class RelationalTransformer(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = node_to_graph(batch)
-        x, pair, pairs = self._run(batch, members)
+        members, x, pair, pairs = self._run(batch)
         if isinstance(self.head, PairHead):
             return self.head(x, pair, pairs)
         return self.head(pool(x, members, self.readout))
@@ -207,19 +208,22 @@ class RelationalTransformer(nn.Module):
     def vectors(self, batch: Data) -> tuple[Tensor, Tensor, PairSet]:
         """What the layers make of a batch: vectors of nodes `[N, D]` and of pairs `[P, D]`, and which pairs these are.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the model was built without `pair_output`, or the batch lacks what an encoder reads.
         """
         if not self.pair_output:
             raise GraphPEValueError("the model was built without pair_output: give pair_output=True")
-        return self._run(batch, node_to_graph(batch))
+        return self._run(batch)[1:]
 
-    def _run(self, batch: Data, members: NodeToGraph) -> tuple[Tensor, Tensor, PairSet]:
-        edge_index = read_edges(batch, members)
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
+    def _run(self, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor, PairSet]:
+        members, edge_index, x = read_nodes(self, batch)
         pairs = all_pairs(members, edge_index) if self.attention == "full" else edge_pairs(members, edge_index)
-        pair = pairs.scatter(self._edges(batch, edge_index.shape[1]), self.absent)  # [P, D]
+        edge = embed_edges(batch, self.edge_encoder, self.present)
+        assert edge is not None, "without an edge encoder there is a vector for edges"
+        pair = pairs.scatter(edge, self.absent)  # [P, D]
         if self.pair_encodings or self.pair_output:
             members.check_in_order()
         for encoding in self.pair_encodings:
@@ -229,23 +233,17 @@ class RelationalTransformer(nn.Module):
             x = _append(self.node_input, x, vector, members.graph)
             pair = _append(self.pair_input_map, pair, vector, members.graph.index_select(0, pairs.target))
         if self.global_node is None:
-            return (*self._layers(x, pair, pairs), pairs)
+            return members, *self._layers(x, pair, pairs), pairs
         wider = _with_global_nodes(members, edge_index, pairs)
         x = self.global_node.to(x.dtype).expand(wider.nodes, -1).index_copy(0, wider.node, x)
         pair = pair.new_zeros(wider.pairs.num_pairs, self.width).index_copy(0, wider.pair, pair)
         x, pair = self._layers(x, pair, wider.pairs)
-        return x.index_select(0, wider.node), pair.index_select(0, wider.pair), pairs
+        return members, x.index_select(0, wider.node), pair.index_select(0, wider.pair), pairs
 
     def _layers(self, x: Tensor, pair: Tensor, pairs: PairSet) -> tuple[Tensor, Tensor]:
         for layer in self.layers:
             x, pair = layer(x, pair, pairs)
         return x, pair
-
-    def _edges(self, batch: Data, count: int) -> Tensor:
-        if self.edge_encoder is not None:
-            return embed_edges(self.edge_encoder, batch)
-        assert self.present is not None, "without an edge encoder there is a vector for edges"
-        return self.present.expand(count, self.width)
 
     def __repr__(self) -> str:
         names = ["width", "layers", "heads", "attention", "node_hidden", "edge_hidden_1", "edge_hidden_2", "dropout"]
@@ -295,7 +293,13 @@ class RelationalLayer(nn.Module):
         self.pair_update.requires_grad_(False)
 
     def forward(self, x: Tensor, pair: Tensor, pairs: PairSet) -> tuple[Tensor, Tensor]:
-        """Vectors of nodes `[N, D]` and pairs `[P, D]` after the layer."""
+        """Vectors of nodes `[N, D]` and pairs `[P, D]` after the layer.
+
+        Args:
+            x: Vectors of nodes, `[N, D]`.
+            pair: Vectors of pairs, `[P, D]`.
+            pairs: The pairs.
+        """
         query = self.node_query(x) + self.pair_query.bias
         key = self.node_key(x) + self.pair_key.bias
         value = self.node_value(x) + self.pair_value.bias
@@ -331,7 +335,13 @@ class PairUpdate(nn.Module):
         self.norm_1, self.norm_2 = (RowLayerNorm(width, EPSILON) for _ in range(2))
 
     def forward(self, pair: Tensor, x: Tensor, pairs: PairSet) -> Tensor:
-        """Vectors of pairs `[P, D]` after the update; `x` `[N, D]` are the updated nodes."""
+        """Vectors of pairs `[P, D]` after the update; `x` `[N, D]` are the updated nodes.
+
+        Args:
+            pair: Vectors of pairs, `[P, D]`.
+            x: Vectors of the updated nodes, `[N, D]`.
+            pairs: The pairs.
+        """
         of_pair, of_reverse, of_source, of_target = self.edge_1.weight.chunk(4, dim=1)
         weights = PairWeights(
             *(of_pair, of_reverse),

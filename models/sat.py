@@ -19,13 +19,11 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
-from graphpe.models.batches.nodes import node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.heads import pool
-from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.structure_extractor import Neighbourhood, StructureExtractor
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
@@ -173,15 +171,15 @@ class SAT(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder or a pair encoding reads; the message says what to
                 add.
         """
-        members = node_to_graph(batch)
-        edge_index = read_edges(batch, members)
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
-        edge = embed_edges(self.edge_encoder, batch) if self.edge_encoder is not None else None
+        members, edge_index, x = read_nodes(self, batch)
+        edge = embed_edges(batch, self.edge_encoder)
         extended = extend(members) if self.readout == "cls" else None
         pairs = all_pairs_of(batch, members, list(self.pair_encodings), extended=extended)
         if extended is not None and self.token is not None:
@@ -195,10 +193,7 @@ class SAT(nn.Module):
         around = Neighbourhood(edge_index, entering.clamp(min=1).reciprocal(), leaving.clamp(min=1).reciprocal())
         for layer in self.layers:
             x = layer(x, edge, around, pairs, scale)
-        if self.readout == "cls":
-            assert extended is not None, "a class token is a node of its own"
-            return self.head(x.index_select(0, extended.virtual))
-        return self.head(pool(x, members, self.readout))
+        return self.head(pool(x, members, self.readout, extended))
 
     def __repr__(self) -> str:
         names = ("width", "layers", "heads", "hops", "bidirectional", "expansion", "activation", "norm", "dropout")
@@ -240,7 +235,15 @@ class SATLayer(nn.Module):
     def forward(
         self, x: Tensor, edge: Tensor | None, around: Neighbourhood, pairs: AllPairs, scale: Tensor | None
     ) -> Tensor:
-        """Node embeddings `[N, D]` after the layer; `scale` `[N, 1]` is that of attention's result."""
+        """Node embeddings `[N, D]` after the layer; `scale` `[N, 1]` is that of attention's result.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            around: The edges, with means over neighbours.
+            pairs: All pairs of each graph, with their biases.
+            scale: Factor of each node's attention, `[N, 1]`; None for 1.
+        """
         structure = self.extractor(x, edge, around) if self.extractor is not None else None
         update = self.dropout(self.attention(x, pairs, structure=structure))
         if scale is not None:

@@ -23,13 +23,11 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_probabilities
 from graphpe.models.attention.softmax.tree_mask import MaskSharing, TreeAttention, TreeChoice, TreeNodes, tree_nodes
-from graphpe.models.batches.nodes import node_to_graph, read_edges
-from graphpe.models.batches.unread import warn_unread
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.inputs import embed_edges, embed_nodes
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision
+from graphpe.models.layers.stem import embed_edges, read_nodes
 from graphpe.models.layers.text import call_text
 
 
@@ -148,15 +146,16 @@ class TopologicalTransformer(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The head's output for a `Batch`, or for a `Data` as a batch of one graph.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph.
+
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members = node_to_graph(batch)
-        edge_index = read_edges(batch, members)
-        x = embed_nodes(batch, members, self.node_encoder, self.encodings)  # [N, D]
-        warn_unread(self, batch)
-        if self.edge_encoder is not None:
-            x = x + _mean_of_edges(embed_edges(self.edge_encoder, batch), edge_index[1], x.shape[0]).to(x.dtype)
+        members, edge_index, x = read_nodes(self, batch)
+        edge = embed_edges(batch, self.edge_encoder)
+        if edge is not None:
+            x = x + _mean_of_edges(edge, edge_index[1], x.shape[0]).to(x.dtype)
         where = tree_nodes(batch, members, None if self.mask == "none" else self.tree)
         for layer in self.layers:
             x = layer(x, where)
@@ -185,7 +184,12 @@ class TopologicalLayer(nn.Module):
         self.feed_forward = FeedForward(width, 2 * width, activation="gelu", dropout=dropout)
 
     def forward(self, x: Tensor, where: TreeNodes) -> Tensor:
-        """Node embeddings `[N, D]` after the layer."""
+        """Node embeddings `[N, D]` after the layer.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            where: The nodes of the batch, and their trees where there is a mask.
+        """
         x = x + self.dropout(self.attention(self.attention_norm(x), where))
         return x + self.feed_forward(self.norm(x))
 

@@ -74,14 +74,22 @@ class Encoding(BaseTransform):
         return self.forward(copy.copy(data) if isinstance(data, Data) else data)
 
     def forward(self, data: Any) -> Any:
-        """Write the encoding into a PyG `Data` or `Batch`, in place, and return it."""
+        """Write the encoding into a PyG `Data` or `Batch`, in place, and return it.
+
+        Args:
+            data: A `Data` or `Batch`.
+        """
         graphs = read_graphs(data, self)
         write_data(data, graphs, encode_all(graphs, [self])[0])
         return data
 
     @abstractmethod
     def encode(self, plan: Plan) -> Values:
-        """The values of the encoding, from the edges of `plan.graphs`, weights, `node_keys` and `edge_keys` alone."""
+        """The values of the encoding, from the edges of `plan.graphs`, weights, `node_keys` and `edge_keys` alone.
+
+        Args:
+            plan: The graphs, and the work that several encodings share.
+        """
 
     @property
     def needs(self) -> list[Need]:
@@ -157,7 +165,11 @@ class RandomSigns(Encoding):
     _random_state: tuple[list[int], np.random.Generator] | None = None  # what seeded the generator, and the generator
 
     def with_stream(self, number: int) -> Self:
-        """A copy that draws from the start, by `seed` and `number` alone: what a part of a dataset gets is its own."""
+        """A copy that draws from the start, by `seed` and `number` alone: what a part of a dataset gets is its own.
+
+        Args:
+            number: Number of the part, from 0 on.
+        """
         out = copy.copy(self)
         out._stream, out._random_state = (number,), None  # noqa: SLF001  (its own class)
         return out
@@ -210,6 +222,10 @@ class SpectralEncoding(RandomSigns):
 def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Values]:
     """The values of encodings, which share their work.
 
+    Args:
+        graphs: The graphs.
+        encodings: The encodings, in the order of the result.
+
     Raises:
         GraphPEValueError: Values of pairs would take more memory than `graphpe.limits` allow; or an encoding's own.
     """
@@ -223,6 +239,10 @@ def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Valu
 
 def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
     """Copies of the `Data` of a list or dataset with the values of encodings: those of each graph alone, in batches.
+
+    Args:
+        items: The `Data` of a list or dataset.
+        encodings: The encodings.
 
     Raises:
         GraphPETypeError: One of them is no `Data`.
@@ -256,7 +276,11 @@ def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
 
 
 def list_of(items: Any) -> list[Any]:
-    """The items of a list or dataset."""
+    """The items of a list or dataset.
+
+    Args:
+        items: The list or dataset.
+    """
     return [items[i] for i in range(len(items))]
 
 
@@ -284,6 +308,10 @@ def _write_list(data_list: Sequence[Data], graphs: PackedGraphs, values: Values)
 def read_packed(graphs: PackedGraphs, *readers: Encoding) -> PackedGraphs:
     """The edges and weights of packed graphs, and the values of nodes and edges that the readers read.
 
+    Args:
+        graphs: The graphs.
+        readers: What reads values beside edges and weights: encodings, by their `node_keys` and `edge_keys`.
+
     Raises:
         GraphPEValueError: A value is missing.
     """
@@ -297,6 +325,10 @@ def read_packed(graphs: PackedGraphs, *readers: Encoding) -> PackedGraphs:
 
 def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
     """The edges and weights of a `Data` or `Batch`, and the values that the readers (at least one) read.
+
+    Args:
+        data: A `Data` or `Batch`.
+        readers: What reads values beside edges and weights: encodings, by their `node_keys` and `edge_keys`.
 
     Raises:
         GraphPETypeError: It is something else.
@@ -370,6 +402,10 @@ def _read_one(data: Data, content: Mapping[str, Any], reader: Encoding) -> Packe
 def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:
     """The packed graphs with the values.
 
+    Args:
+        graphs: The graphs.
+        values: The values of encodings, by level and key.
+
     Raises:
         GraphRangeError: A value is not finite in single precision.
     """
@@ -379,6 +415,11 @@ def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:
 
 def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
     """Set the values on a `Data` or `Batch` (whose own dictionaries of slices are replaced, never changed).
+
+    Args:
+        data: The `Data` or `Batch`.
+        graphs: Its graphs.
+        values: The values of encodings, by level and key.
 
     Raises:
         GraphRangeError: A value is not finite in single precision.
@@ -406,12 +447,21 @@ def _in_single(values: Values, graphs: PackedGraphs) -> Values:
 
 
 def check_count(name: str, value: Any) -> int:
-    """A number of columns: an integer from 1 to `MAX_COLUMNS`."""
+    """A number of columns: an integer from 1 to `MAX_COLUMNS`.
+
+    Args:
+        name: What the message calls it.
+        value: The argument.
+    """
     return check_integer(name, value, least=1, most=MAX_COLUMNS)
 
 
 def check_attr_name(attr_name: Any) -> str:
-    """A name under which PyG keeps a tensor as it is."""
+    """A name under which PyG keeps a tensor as it is.
+
+    Args:
+        attr_name: The argument.
+    """
     if not isinstance(attr_name, str):
         raise GraphPETypeError(f"attr_name must be a string, got {attr_name!r}")
     part = next((part for part in _MEANINGFUL if part in attr_name), None)

@@ -66,7 +66,11 @@ class Compose(BaseTransform):
         return self.forward(copy.copy(data) if isinstance(data, BaseData) else data)
 
     def forward(self, data: Any) -> Any:
-        """Apply the transforms to a PyG graph (encodings write into it) or to each of a list, and return the result."""
+        """Apply the transforms to a PyG graph (encodings write into it) or to each of a list, and return the result.
+
+        Args:
+            data: A `Data`, a `Batch`, `PackedGraphs`, or a list of `Data`.
+        """
         for run in _runs(self.transforms):
             if isinstance(run[0], Encoding) and isinstance(data, list | tuple):
                 data = encode_list(data, run)
@@ -82,7 +86,11 @@ class Compose(BaseTransform):
         return data
 
     def with_stream(self, number: int) -> Compose:
-        """A copy whose random signs and phases come from the encodings' seeds and `number` alone."""
+        """A copy whose random signs and phases come from the encodings' seeds and `number` alone.
+
+        Args:
+            number: Number of the stream, from 0 on: that of a part of a dataset.
+        """
         return Compose([each.with_stream(number) if hasattr(each, "with_stream") else each for each in self.transforms])
 
     @property

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from graphpe.arguments import check_choice, check_seed
+from graphpe.arguments import check_choice, check_integer, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
@@ -63,9 +63,7 @@ class CyclePE(Encoding):
         seed: int = 0,
         attr_name: str = "cycle_pe",
     ) -> None:
-        self.max_length = check_count("max_length", max_length)
-        if self.max_length < 3:
-            raise GraphPEValueError(f"max_length must be at least 3, got {max_length}")
+        self.max_length = check_integer("max_length", max_length, least=3)
         check_choice("kind", kind, ("cycles", "walks"))
         if estimate is not None and kind != "walks":
             raise GraphPEValueError("estimate is for kind='walks': cycles are always counted")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import cmath
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from graphpe.errors import GraphRangeError
+from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.spectra.resistance import DISCONNECTED
 
@@ -16,10 +16,8 @@ _WRITTEN = {torch.float64: torch.float32, torch.complex128: torch.complex64}
 # Values that are proportional to weights of these sizes (or to their inverses, or roots) are far from float32's limits.
 _SMALL, _LARGE = 1e-30, 1e30
 
-Owner = Literal["node", "graph", "pair"]
 
-
-def in_single(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs) -> Tensor:
+def in_single(key: str, value: Tensor, level: Level, graphs: PackedGraphs) -> Tensor:
     """The values in float32 (complex64 where they are complex, integers as they are), all of them finite.
 
     One pass over the values on the CPU. On another device float64 alone is looked at: it comes from the host, which has
@@ -28,7 +26,7 @@ def in_single(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs) -> Te
     Args:
         key: What the values are called.
         value: `[N, ...]`, `[B, ...]` or `[sum n_b^2, ...]`.
-        owner: Which of these.
+        level: Which of these: `node`, `graph` or `pair`; no encoding is of edges.
         graphs: The graphs.
 
     Raises:
@@ -43,9 +41,9 @@ def in_single(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs) -> Te
         return out
     # The sum alone may overflow. Asking torch whether it is finite takes twice as long as the sum of a small graph.
     if not cmath.isfinite(out.sum().item()) and not bool(out.isfinite().all()):
-        raise _beyond(key, value, ~out.isfinite(), owner, graphs)
+        raise _beyond(key, value, ~out.isfinite(), level, graphs)
     if double and _extreme(graphs):
-        _check_not_lost(key, value, owner, graphs)
+        _check_not_lost(key, value, level, graphs)
     return out
 
 
@@ -55,23 +53,23 @@ def _extreme(graphs: PackedGraphs) -> bool:
     return weight is not None and bool(((weight > _LARGE) | ((weight > 0) & (weight < _SMALL))).any())
 
 
-def _beyond(key: str, value: Tensor, wrong: Tensor, owner: Owner, graphs: PackedGraphs) -> GraphRangeError:
+def _beyond(key: str, value: Tensor, wrong: Tensor, level: Level, graphs: PackedGraphs) -> GraphRangeError:
     """The error of the first graph with values that are not finite in single precision."""
     row = int(wrong.reshape(len(wrong), -1).any(dim=1).nonzero()[0])
     size = value[row].abs().double()
     worst = float(size[wrong[row].cpu()].max() if size.dim() else size)
     what = "is not finite" if not worst < torch.inf else f"reaches {worst:.3g}, beyond float32's {_LIMIT.max:.2g}"
     given = "what it is computed from" if graphs.edge_weight is None else "edge_weight"
-    return GraphRangeError(_graph_of(row, owner, graphs), f"{key} {what}: rescale {given}")
+    return GraphRangeError(_graph_of(row, level, graphs), f"{key} {what}: rescale {given}")
 
 
-def _check_not_lost(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs) -> None:
+def _check_not_lost(key: str, value: Tensor, level: Level, graphs: PackedGraphs) -> None:
     """Raise where all that is not zero in a graph is below float32's smallest normal number."""
     size = value.abs()
-    if owner == "pair":
+    if level == "pair":
         size = size.where(value != DISCONNECTED, 0.0)
     rows = size.reshape(len(value), -1).amax(dim=1) if value.numel() else value.real.new_zeros(0)
-    ptr = {"node": graphs.ptr, "graph": torch.arange(graphs.num_graphs + 1), "pair": graphs.pair_ptr}[owner]
+    ptr = {"node": graphs.ptr, "graph": torch.arange(graphs.num_graphs + 1), "pair": graphs.pair_ptr}[level]
     number = torch.repeat_interleave(torch.arange(graphs.num_graphs), ptr.cpu().diff()).to(rows.device)
     largest = rows.new_zeros(graphs.num_graphs).scatter_reduce(0, number, rows, "amax")
     lost = (largest > 0) & (largest < _LIMIT.tiny)
@@ -81,10 +79,10 @@ def _check_not_lost(key: str, value: Tensor, owner: Owner, graphs: PackedGraphs)
         raise GraphRangeError(graph, f"{key} {what}: rescale edge_weight")
 
 
-def _graph_of(row: int, owner: Owner, graphs: PackedGraphs) -> int:
-    if owner == "graph":
+def _graph_of(row: int, level: Level, graphs: PackedGraphs) -> int:
+    if level == "graph":
         return row
-    ptr = graphs.ptr if owner == "node" else graphs.pair_ptr
+    ptr = graphs.ptr if level == "node" else graphs.pair_ptr
     return int(torch.searchsorted(ptr, row, right=True)) - 1
 
 

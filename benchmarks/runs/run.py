@@ -138,7 +138,13 @@ class Run:
 
     @_as_trained()
     def predict_inputs(self, inputs: Inputs, *, batch_size: int = 64, progress: bool = False) -> Any:
-        """`predict`, of inputs that were read."""
+        """`predict`, of inputs that were read.
+
+        Args:
+            inputs: What was read.
+            batch_size: Graphs predicted at once.
+            progress: Whether to show bars.
+        """
         found: dict[int, dict[str, Any]] = {}
         for ids, graphs, batch in self._batches(inputs.graphs, batch_size, progress):
             columns = self.adapter.describe(self.model(batch), batch, graphs)
@@ -183,7 +189,11 @@ class Run:
         return torch.cat([parts[graph] for graph in range(len(inputs.graphs))])
 
     def batch(self, source: Any) -> Batch:
-        """Graphs as one batch that `model` takes: with encodings, and the task's own changes such as inverse edges."""
+        """Graphs as one batch that `model` takes: with encodings, and the task's own changes such as inverse edges.
+
+        Args:
+            source: Graphs, as `predict` takes them.
+        """
         graphs = read_inputs(self.task, self.adapter, source).graphs
         with everything_compiled():
             return BatchTransform(self.encodings, self.adapter)(graphs.to(self.device)).to_batch()

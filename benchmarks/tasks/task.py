@@ -45,42 +45,83 @@ class TaskAdapter(ABC):
 
     @abstractmethod
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
-        """Graphs as the model sees them, from graphs as the encodings see them (for example with inverse edges)."""
+        """Graphs as the model sees them, from graphs as the encodings see them (for example with inverse edges).
+
+        Args:
+            graphs: Graphs as the encodings see them.
+        """
 
     @abstractmethod
     def node_encoder(self, width: int) -> nn.Module:
-        """A module from a batch to node embeddings `[num_nodes, width]`."""
+        """A module from a batch to node embeddings `[num_nodes, width]`.
+
+        Args:
+            width: Width of the model's vectors.
+        """
 
     @abstractmethod
     def edge_encoder(self, width: int) -> nn.Module | None:
-        """A module from a batch to edge embeddings `[num_edges, width]`, or None where edges carry nothing."""
+        """A module from a batch to edge embeddings `[num_edges, width]`, or None where edges carry nothing.
+
+        Args:
+            width: Width of the model's vectors.
+        """
 
     @abstractmethod
     def head(self, width: int) -> nn.Module:
-        """A module from graph (or node) embeddings to the output that `loss` takes."""
+        """A module from graph (or node) embeddings to the output that `loss` takes.
+
+        Args:
+            width: Width of the model's vectors.
+        """
 
     def pair_head(self, width: int) -> nn.Module | None:
-        """The head for a model that also gives vectors of pairs; None where the task asks nothing about pairs."""
+        """The head for a model that also gives vectors of pairs; None where the task asks nothing about pairs.
+
+        Args:
+            width: Width of the model's vectors.
+        """
         return None
 
     @abstractmethod
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """The training loss: a scalar, the mean over the batch."""
+        """The training loss: a scalar, the mean over the batch.
+
+        Args:
+            output: What the model gave for the batch.
+            batch: The batch, with its targets.
+        """
 
     @abstractmethod
     def predict(self, output: Tensor) -> Tensor:
-        """What the metric needs of an output: one row a prediction, on the output's device."""
+        """What the metric needs of an output: one row a prediction, on the output's device.
+
+        Args:
+            output: What the model gave for a batch.
+        """
 
     def predict_batch(self, output: Tensor, batch: Batch) -> Tensor:
-        """`predict`, for tasks whose predictions depend on which nodes are in one graph."""
+        """`predict`, for tasks whose predictions depend on which nodes are in one graph.
+
+        Args:
+            output: What the model gave for the batch.
+            batch: The batch.
+        """
         return self.predict(output)
 
     def prediction_rows(self, graphs: PackedGraphs) -> Tensor:
-        """Rows of `predict` for each of `graphs`, `[B]`: 1, unless a task asks about nodes."""
+        """Rows of `predict` for each of `graphs`, `[B]`: 1, unless a task asks about nodes.
+
+        Args:
+            graphs: The graphs.
+        """
         return torch.ones(graphs.num_graphs, dtype=torch.long)
 
     def check_inputs(self, graphs: PackedGraphs) -> tuple[PackedGraphs, dict[int, str]]:
         """Graphs that somebody wants predictions for, with what is read of them and nothing else.
+
+        Args:
+            graphs: The graphs.
 
         Returns:
             The graphs, and what is wrong with those that the model cannot take, by number.
@@ -102,7 +143,11 @@ class TaskAdapter(ABC):
         return {name: column.tolist() for name, column in zip(names, flat, strict=True)}
 
     def target_columns(self, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
-        """What was to be predicted, in columns as those of `columns`; nothing where the graphs do not hold it."""
+        """What was to be predicted, in columns as those of `columns`; nothing where the graphs do not hold it.
+
+        Args:
+            graphs: The graphs.
+        """
         held = {"graph": graphs.graph, "node": graphs.node, "pair": graphs.pair}.get(self.level, {})
         if "y" not in held:
             return {}
@@ -145,18 +190,31 @@ class TaskData(ABC):
 
     @abstractmethod
     def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
-        """The metric of `predictions` (rows as `TaskAdapter.predict` makes them) for the graphs `indices`, in order."""
+        """The metric of `predictions` (rows as `TaskAdapter.predict` makes them) for the graphs `indices`, in order.
+
+        Args:
+            predictions: Rows as `TaskAdapter.predict` makes them.
+            indices: Ids of the graphs, `[n]`.
+        """
 
     def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
         """The metric of each target alone, by name, as `evaluate` averages them; empty for tasks with one target.
 
         None stands for a target on which the metric is not defined.
+
+        Args:
+            predictions: Predictions for these graphs, one row each.
+            indices: Ids of the graphs.
         """
         return {}
 
     @abstractmethod
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
-        """The metric of the best prediction that ignores its input, chosen on the training part; and what it is."""
+        """The metric of the best prediction that ignores its input, chosen on the training part; and what it is.
+
+        Args:
+            indices: Ids of the graphs, `[n]`.
+        """
 
 
 class Task(ABC):
@@ -183,7 +241,11 @@ class Task(ABC):
 
     @abstractmethod
     def adapter(self, state: Mapping[str, Any]) -> TaskAdapter:
-        """The adapter of a run, from the state saved with it."""
+        """The adapter of a run, from the state saved with it.
+
+        Args:
+            state: What the adapter's `state` gave when the run was saved.
+        """
 
     @property
     def about_pairs(self) -> bool:

@@ -77,7 +77,11 @@ class Loop(CPUDispatcher):
         return super()._compile_for_args(*arguments)  # type: ignore[misc]
 
     def is_compiled(self, arguments: tuple[Any, ...]) -> bool:
-        """Whether there is compiled code for such arguments: in this process, or on disk."""
+        """Whether there is compiled code for such arguments: in this process, or on disk.
+
+        Args:
+            arguments: Arguments of the types in question.
+        """
         types = tuple(self.typeof_pyval(each) for each in arguments)
         if types in self.overloads:
             return True
@@ -99,6 +103,9 @@ def compiled(function: Function) -> Function:
     """The function, compiled when that is worth it; until then Python runs it.
 
     At most about 128 steps for each number in the arrays that it is given: see `compiled_by_steps` for others.
+
+    Args:
+        function: The function.
     """
     return cast(Function, _loop(function))
 
@@ -119,7 +126,11 @@ def compiled_by_steps(steps: Callable[..., float]) -> Callable[[Function], Funct
 
 
 def machine_code(function: Function) -> Function:
-    """The function, always compiled: Python has no vector registers, or the work is not bounded by the arguments."""
+    """The function, always compiled: Python has no vector registers, or the work is not bounded by the arguments.
+
+    Args:
+        function: The function.
+    """
     loop = _loop(function)
     loop.in_python = False
     return cast(Function, loop)

@@ -166,7 +166,11 @@ def any_lane(context, mask):  # type: ignore[no-untyped-def]
 
 @machine_code
 def empty_lanes(elements: int) -> Any:
-    """A flat array of `elements` times eight numbers that starts at a multiple of 64 bytes, not initialised."""
+    """A flat array of `elements` times eight numbers that starts at a multiple of 64 bytes, not initialised.
+
+    Args:
+        elements: Number of elements, of eight numbers each.
+    """
     room = np.empty(LANES * (elements + 1), np.float64)
     skip = (-(room.ctypes.data >> 3)) % LANES
     return room[skip : skip + LANES * elements]

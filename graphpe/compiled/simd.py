@@ -47,7 +47,11 @@ class Vector(types.Type):
         return ir.VectorType(self.scalar, self.length)
 
     def constant(self, value: float) -> Any:
-        """The same number in every lane."""
+        """The same number in every lane.
+
+        Args:
+            value: The number.
+        """
         return ir.Constant(self.vector, [value] * self.length)
 
 
@@ -58,12 +62,24 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def inline(function: Callable[..., Any]) -> Any:
-    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it."""
+    """A function of compiled code that writes its own instructions; `Any`, for numba's types say nothing about it.
+
+    Args:
+        function: From numba's typing context and types to a signature and what emits the instructions.
+    """
     return intrinsic(function)
 
 
 def call(builder: Any, name: str, kind: Vector, *arguments: Any, flags: tuple[str, ...] = ()) -> Any:
-    """Emit a call of one of LLVM's functions of vectors."""
+    """Emit a call of one of LLVM's functions of vectors.
+
+    Args:
+        builder: What emits instructions.
+        name: LLVM's name of the function, without `llvm.` and its types.
+        kind: The vectors' type.
+        *arguments: Its arguments, LLVM's values.
+        flags: What the compiler may do to its rounding, in LLVM's words.
+    """
     full = f"llvm.{name}.v{kind.length}f{kind.number.bitwidth}"
     signature = ir.FunctionType(kind.vector, [kind.vector] * len(arguments))
     function = cgutils.get_or_insert_function(builder.module, signature, full)
@@ -71,7 +87,13 @@ def call(builder: Any, name: str, kind: Vector, *arguments: Any, flags: tuple[st
 
 
 def broadcast(builder: Any, number: Any, kind: Vector) -> Any:
-    """Emit one number in every lane."""
+    """Emit one number in every lane.
+
+    Args:
+        builder: What emits instructions.
+        number: The number, LLVM's value.
+        kind: The type of the result.
+    """
     first = builder.insert_element(ir.Constant(kind.vector, ir.Undefined), number, ir.IntType(32)(0))
     return builder.shuffle_vector(
         first, first, ir.Constant(ir.VectorType(ir.IntType(32), kind.length), [0] * kind.length)
@@ -79,7 +101,16 @@ def broadcast(builder: Any, number: Any, kind: Vector) -> Any:
 
 
 def pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, lanes: Vector) -> Any:
-    """Emit where a flat array of type `kind` holds the numbers from an index on."""
+    """Emit where a flat array of type `kind` holds the numbers from an index on.
+
+    Args:
+        context: Numba's context of the target.
+        builder: What emits instructions.
+        kind: Numba's type of the array.
+        array: The array, LLVM's value.
+        index: Index of the first number.
+        lanes: Type of the vector that stands there.
+    """
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), lanes.vector.as_pointer())
 

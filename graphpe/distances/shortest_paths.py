@@ -77,6 +77,10 @@ def hop_distances(plan: Plan, undirected: bool) -> NDArray[np.signedinteger]:
     """Edges on a shortest path from i to j, `UNREACHABLE` where there is none; `[sum n_b^2]` (a part of a plan).
 
     In int16 wherever that is enough: on small graphs, writing the distances takes as long as finding them.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        undirected: Whether edges are walked both ways.
     """
     # Searched backwards, so that the distances to a block of 64 nodes stand together in each row.
     backward: Adjacency = plan.once(symmetric_adjacency if undirected else reverse_adjacency)
@@ -87,7 +91,12 @@ def hop_distances(plan: Plan, undirected: bool) -> NDArray[np.signedinteger]:
 
 
 def path_lengths(plan: Plan, undirected: bool) -> Floats:
-    """Least sum of weights on a path from i to j, `UNREACHABLE` where there is none; `[sum n_b^2]` (a part)."""
+    """Least sum of weights on a path from i to j, `UNREACHABLE` where there is none; `[sum n_b^2]` (a part).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        undirected: Whether edges are walked both ways.
+    """
     matrix: Adjacency = plan.once(symmetric_adjacency if undirected else adjacency)
     return _lengths(*matrix, *_pointers(plan))
 

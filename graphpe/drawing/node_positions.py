@@ -17,6 +17,9 @@ def layout(graphs: PackedGraphs) -> NDArray[np.float64]:
 
     Components are laid out one by one, by stress majorisation of their hop distances (Kamada, Kawai 1989; above 300
     nodes by springs from a fixed start), and stand in a grid, the largest first.
+
+    Args:
+        graphs: The graph, alone.
     """
     graph: nx.Graph = nx.Graph(graphs.structure().to_networkx(0))
     graph.remove_edges_from(list(nx.selfloop_edges(graph)))

@@ -42,7 +42,11 @@ _COMPLEX = 2.5  # products of complex numbers, in those of real ones
 
 
 def choose(problem: Problem) -> tuple[Solver, str]:
-    """A solver, and why in one sentence."""
+    """A solver, and why in one sentence.
+
+    Args:
+        problem: The operator and the eigenpairs that are wanted of it.
+    """
     operator, size, k = problem.operator, problem.size, problem.k
     on_cpu = operator.device.type == "cpu"
     factor = _COMPLEX if operator.dtype.is_complex else 1.0

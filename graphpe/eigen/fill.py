@@ -34,7 +34,12 @@ class Fill(NamedTuple):
 
 
 def estimate_fill(indptr: Ints, indices: Ints) -> Fill:
-    """Estimate the fill of a matrix of symmetric structure; O(nnz) time and memory."""
+    """Estimate the fill of a matrix of symmetric structure; O(nnz) time and memory.
+
+    Args:
+        indptr: Row pointers, `[n + 1]`.
+        indices: Columns of the entries.
+    """
     pool, begin, length, gone, hubs = _eliminate_low(indptr, indices, _DEGREE, _HUB)
     core = int(len(gone) - np.count_nonzero(gone))
     return Fill(core, _widest_level(pool, begin, length, gone) + hubs)

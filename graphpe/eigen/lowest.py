@@ -73,6 +73,14 @@ def lowest_eigenpairs(
     Arguments and result as in `graphpe.eigen.batched.eigh.dense_eigenpairs`. What the other solvers cannot verify is
     solved densely by LAPACK, or, from 2000 nodes on, by `graphpe.eigsh`.
 
+    Args:
+        operator: Hermitian and block diagonal.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        k: Number k of eigenpairs of each graph.
+        known: Modes that are taken out.
+        graphs: Ids of the graphs to solve, the others come back empty; None for all.
+        device: Where dense matrices are solved; None for the CPU.
+
     Raises:
         EigenError: An eigenpair of a large graph did not converge.
     """

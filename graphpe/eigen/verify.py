@@ -28,6 +28,11 @@ def with_missed(problem: Problem, solver: Solver, found: Found) -> Found:
     k-th eigenvalue. A Rayleigh quotient below it is a proof that something is missing; the solver is then called for
     the complement. Eigenvalues closer to the k-th than (log(1 / tol) / degree)^2 of the norm may stay unseen. Only
     where all pairs have converged: others are reported anyway.
+
+    Args:
+        problem: The operator and the eigenpairs that are wanted of it.
+        solver: What found them.
+        found: What was found.
     """
     products = products_of(problem.operator, problem.operator.dtype)
     sign = 1.0 if problem.which == "smallest" else -1.0

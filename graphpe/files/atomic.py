@@ -22,6 +22,10 @@ def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
 
     Where anything fails (a full disk, a missing folder), the temporary file is removed, the old content stays and the
     `OSError` passes on.
+
+    Args:
+        path: The file.
+        content: Its new content; text is written as UTF-8.
     """
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")

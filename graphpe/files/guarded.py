@@ -92,7 +92,11 @@ def guarded(base: type[Any], name: str, *, download: bool) -> type[Any]:
 
 @contextlib.contextmanager
 def data_only(*modules: ModuleType) -> Iterator[None]:
-    """Let PyG and the modules of datasets read files of `torch.save` and `pickle` as data, for a while."""
+    """Let PyG and the modules of datasets read files of `torch.save` and `pickle` as data, for a while.
+
+    Args:
+        *modules: Modules that read such files.
+    """
     from torch_geometric.io import fs
 
     def load(path: Any, *_: Any, **__: Any) -> Any:
@@ -117,7 +121,12 @@ def data_only(*modules: ModuleType) -> Iterator[None]:
 
 @contextlib.contextmanager
 def names(module: ModuleType, **values: Any) -> Iterator[None]:
-    """Give names of a module (or built-ins that it uses) another meaning inside it, for a while."""
+    """Give names of a module (or built-ins that it uses) another meaning inside it, for a while.
+
+    Args:
+        module: The module.
+        **values: What each name means inside it.
+    """
     before = {name: vars(module).get(name, MISSING) for name in values}
     vars(module).update(values)
     try:

@@ -41,7 +41,12 @@ def locked(folder: Path, busy: str, *, wait: float = 0.0) -> Iterator[int | None
 
 
 def acquire(folder: Path, busy: str, *, wait: float = 0.0) -> int | None:
-    """Take the lock of a folder until `release` or the end of the process; arguments and errors as in `locked`.
+    """Take the lock of a folder until `release` or the end of the process; errors as in `locked`.
+
+    Args:
+        folder: The folder, which is there.
+        busy: What to say when another process holds the lock.
+        wait: Seconds in which the other may let go of it.
 
     Returns:
         What `release` takes; None where there are no locks.
@@ -66,6 +71,10 @@ def acquire(folder: Path, busy: str, *, wait: float = 0.0) -> int | None:
 
 
 def release(handle: int | None) -> None:
-    """Let go of a lock."""
+    """Let go of a lock.
+
+    Args:
+        handle: What `acquire` returned.
+    """
     if handle is not None:
         os.close(handle)

@@ -53,7 +53,11 @@ class OGBDataset:
 
 @cache
 def evaluator(name: str) -> Any:
-    """OGB's evaluator of a graph property dataset."""
+    """OGB's evaluator of a graph property dataset.
+
+    Args:
+        name: Name of the dataset, such as `ogbg-molhiv`.
+    """
     with _quiet_import():
         from ogb.graphproppred import Evaluator
     return Evaluator(name)
@@ -147,6 +151,10 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
 
 def read_rows(path: Path, count: int | None = None) -> list[list[str]]:
     """Rows of a gzipped CSV file as text, the first `count` or all: `nan`, `null`, `None` and `NA` stay words.
+
+    Args:
+        path: The file.
+        count: How many rows; None for all.
 
     Raises:
         GraphPERuntimeError: If the file cannot be read.

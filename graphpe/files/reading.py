@@ -13,6 +13,9 @@ from graphpe.errors import GraphPERuntimeError
 def check_file(path: Path) -> None:
     """Raise unless `path` is a regular file: a pipe or a device may never end.
 
+    Args:
+        path: The argument.
+
     Raises:
         GraphPERuntimeError: It is not there, a folder, a pipe, a socket or a device.
     """
@@ -30,6 +33,9 @@ def check_file(path: Path) -> None:
 def check_folder_of_files(folder: Path) -> None:
     """Raise where something below a folder is a pipe, a socket or a device, or a link to one.
 
+    Args:
+        folder: The folder.
+
     Raises:
         GraphPERuntimeError: There is one.
     """
@@ -40,6 +46,9 @@ def check_folder_of_files(folder: Path) -> None:
 
 def read_text(path: Path) -> str:
     """A text in UTF-8, with or without a mark of its order of bytes.
+
+    Args:
+        path: The file.
 
     Raises:
         GraphPERuntimeError: It is no regular file, cannot be read, or is in another encoding.
@@ -55,6 +64,9 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
+
+    Args:
+        path: The file.
 
     Raises:
         GraphPERuntimeError: It is no regular file, cannot be read, or is no JSON.

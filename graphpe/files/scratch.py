@@ -22,6 +22,9 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     """A new folder inside `parent`, which is removed at the end with what is still in it.
 
     Folders that killed processes left in `parent` are removed first.
+
+    Args:
+        parent: The folder that it is made in.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with _locked(parent):
@@ -36,7 +39,11 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove the folders that killed processes left in `parent`."""
+    """Remove the folders that killed processes left in `parent`.
+
+    Args:
+        parent: The folder that they are in.
+    """
     if any(parent.glob(f"{_PREFIX}*")):
         with _locked(parent):
             _remove_abandoned(parent)

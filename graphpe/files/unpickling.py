@@ -35,6 +35,9 @@ def load_saved(path: Path) -> Any:
 
     The checksums of the archive, which `torch.load` does not look at, are compared first.
 
+    Args:
+        path: The file.
+
     Raises:
         GraphPERuntimeError: It is no such file, it is damaged, or it holds something else; nothing was executed.
     """

@@ -19,13 +19,22 @@ LEVELS: tuple[Level, ...] = ("node", "edge", "graph", "pair")
 
 
 def check_integers(name: str, value: Any) -> None:
-    """`value` is a tensor of integers."""
+    """`value` is a tensor of integers.
+
+    Args:
+        name: What the message calls it.
+        value: The argument.
+    """
     if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
         raise GraphPETypeError(f"{name} must be a tensor of integers, got {describe(value)}")
 
 
 def check_device(device: Any) -> torch.device:
-    """A device of torch, or the name of one."""
+    """A device of torch, or the name of one.
+
+    Args:
+        device: The argument.
+    """
     try:
         return torch.device(device)
     except (RuntimeError, TypeError):
@@ -33,7 +42,11 @@ def check_device(device: Any) -> torch.device:
 
 
 def check_graphs(graphs: Fields) -> None:
-    """All of it, in O(nodes and edges)."""
+    """All of it, in O(nodes and edges).
+
+    Args:
+        graphs: The fields of the graphs.
+    """
     _check_pointers(graphs)
     _check_edges(graphs)
     for level in LEVELS:
@@ -46,13 +59,24 @@ def check_graphs(graphs: Fields) -> None:
 
 
 def check_num_nodes(num_nodes: int, of: str = "the graph") -> None:
-    """A graph is of a size for which one number a node can be written down."""
+    """A graph is of a size for which one number a node can be written down.
+
+    Args:
+        num_nodes: The number of nodes.
+        of: What the message says it is the number of.
+    """
     if not 0 <= num_nodes <= MAX_NODES:
         raise GraphPEValueError(f"num_nodes of {of} is {num_nodes:,}: it must be from 0 to {MAX_NODES:,}")
 
 
 def check_values(graphs: Fields, level: Level, values: Mapping[str, Tensor]) -> None:
-    """Values of one level have its number of rows, and names that PyG leaves alone."""
+    """Values of one level have its number of rows, and names that PyG leaves alone.
+
+    Args:
+        graphs: The fields of the graphs.
+        level: The level.
+        values: The values by name.
+    """
     if not values:
         return
     rows = {"node": graphs.num_nodes, "edge": graphs.num_edges, "graph": graphs.num_graphs}
@@ -68,7 +92,11 @@ def check_values(graphs: Fields, level: Level, values: Mapping[str, Tensor]) -> 
 
 
 def check_unique(graphs: Fields) -> None:
-    """No name is used in two levels."""
+    """No name is used in two levels.
+
+    Args:
+        graphs: The fields of the graphs.
+    """
     seen: dict[str, str] = {}
     for level in (*LEVELS, "objects"):
         for key in getattr(graphs, level):
@@ -78,7 +106,11 @@ def check_unique(graphs: Fields) -> None:
 
 
 def describe(value: Any) -> str:
-    """What a wrong value is, for a message."""
+    """What a wrong value is, for a message.
+
+    Args:
+        value: The value.
+    """
     if isinstance(value, Tensor):
         small = f" {value.tolist()}" if value.dim() == 1 and len(value) <= 8 and value.device.type != "meta" else ""
         return f"{value.dtype} {list(value.shape)}{small}"

@@ -16,6 +16,9 @@ _LEVELS = ("node", "edge", "graph", "pair", "objects")
 def concatenate(parts: Sequence[PackedGraphs]) -> PackedGraphs:
     """The graphs of all parts, one part after the other.
 
+    Args:
+        parts: The graphs of each part; all hold values of the same names and levels.
+
     Raises:
         GraphPEValueError: There is no part, or parts differ in what they hold.
     """

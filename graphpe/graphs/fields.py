@@ -107,7 +107,11 @@ class Fields:
 
     @classmethod
     def trusted(cls, **content: Any) -> Self:
-        """An object from fields (and cached properties) that are known to be right; skips the checks."""
+        """An object from fields (and cached properties) that are known to be right; skips the checks.
+
+        Args:
+            **content: Fields and cached properties, by name.
+        """
         out = object.__new__(cls)
         out.__dict__.update(content)
         return out

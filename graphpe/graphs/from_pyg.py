@@ -29,7 +29,13 @@ TELL_NUM_NODES = ("x", "pos", "feat", "node_type", "n_id", "tf")
 
 
 def read_data(data: Data, levels: Levels, keys: Keys) -> dict[str, Any]:
-    """Fields from a `Data`, or from a `Batch` (or any `Data` with a `batch` vector or a `ptr`)."""
+    """Fields from a `Data`, or from a `Batch` (or any `Data` with a `batch` vector or a `ptr`).
+
+    Args:
+        data: The `Data` or `Batch`.
+        levels: Level of keys that shapes do not tell, by key.
+        keys: Keys to read; None for all.
+    """
     _check_is_data(data, "data")
     if isinstance(data, Batch) or "batch" in data or "ptr" in data:
         return _read_batch(data, levels, keys)
@@ -37,7 +43,13 @@ def read_data(data: Data, levels: Levels, keys: Keys) -> dict[str, Any]:
 
 
 def read_list(data_list: Sequence[Data], levels: Levels, keys: Keys) -> dict[str, Any]:
-    """Fields from `Data` objects, one graph each."""
+    """Fields from `Data` objects, one graph each.
+
+    Args:
+        data_list: The graphs.
+        levels: Level of keys that shapes do not tell, by key.
+        keys: Keys to read; None for all.
+    """
     for i, data in enumerate(data_list):
         _check_is_data(data, f"graph {i}")
         if isinstance(data, Batch):
@@ -56,14 +68,14 @@ def read_list(data_list: Sequence[Data], levels: Levels, keys: Keys) -> dict[str
         fields.set_weight(_concatenate("edge_weight", [content["edge_weight"] for content in contents]))
     for key in names:
         values = [content[key] for content in contents]
-        kind = levels.get(key)
-        if kind != "object" and isinstance(values[0], Tensor):
+        level = levels.get(key)
+        if level != "object" and isinstance(values[0], Tensor):
             value = _concatenate(key, values)
-            fields.add(key, value, np.array([v.size(0) if v.dim() else 1 for v in values]), kind)
-        elif kind != "object" and isinstance(values[0], Number):
-            fields.add(key, _numbers(key, values), np.ones(len(values), dtype=np.int64), kind or "graph")
+            fields.add(key, value, np.array([v.size(0) if v.dim() else 1 for v in values]), level)
+        elif level != "object" and isinstance(values[0], Number):
+            fields.add(key, _numbers(key, values), np.ones(len(values), dtype=np.int64), level or "graph")
         else:
-            fields.add_objects(key, values, kind)
+            fields.add_objects(key, values, level)
     return fields.content
 
 
@@ -71,6 +83,11 @@ def read_storage(dataset: Any, levels: Levels, keys: Keys) -> tuple[dict[str, An
     """Fields from the storage of an `InMemoryDataset`, and the ids of the graphs it shows of it (None: all).
 
     None where the storage does not tell what its items are: another kind of dataset, a `transform`, nested values.
+
+    Args:
+        dataset: The dataset.
+        levels: Level of keys that shapes do not tell, by key.
+        keys: Keys to read; None for all.
     """
     if isinstance(dataset, Subset):
         stored = read_storage(dataset.dataset, levels, keys)
@@ -159,7 +176,7 @@ class _Fields:
             )
         self.content["edge_weight"] = weight if self.edge_order is None else weight[self.edge_order]
 
-    def add(self, key: str, value: Tensor, lengths: Ints | None, kind: LevelOrObject | None) -> None:
+    def add(self, key: str, value: Tensor, lengths: Ints | None, given: LevelOrObject | None) -> None:
         """A tensor, of `lengths[b]` rows for graph b (or nobody knows how many)."""
         rows: dict[Level, Ints] = {
             "node": self.sizes,
@@ -172,7 +189,7 @@ class _Fields:
         if lengths is None:
             lengths = np.array([value.size(0)])
             rows = {level: each.sum(keepdims=True) for level, each in rows.items()}
-        level = choose_level(key, lengths, rows, kind)
+        level = choose_level(key, lengths, rows, given)
         check_name(key, level)
         if value.layout != torch.strided:
             raise GraphPETypeError(f"{key!r} is a sparse tensor: give its entries as edge_index and edge_weight")
@@ -182,10 +199,10 @@ class _Fields:
             value = value.reshape(len(self.sizes), value.size(0) // len(self.sizes), *value.shape[1:])
         self.content[level][key] = value.contiguous()
 
-    def add_objects(self, key: str, values: list[Any], kind: LevelOrObject | None) -> None:
+    def add_objects(self, key: str, values: list[Any], level: LevelOrObject | None) -> None:
         """One Python value per graph."""
-        if kind not in (None, "object"):
-            raise GraphPEValueError(f"{key!r} is not a {kind} value: it holds {type(values[0]).__name__}, no tensor")
+        if level not in (None, "object"):
+            raise GraphPEValueError(f"{key!r} is not a {level} value: it holds {type(values[0]).__name__}, no tensor")
         check_name(key, "object")
         self.content["objects"][key] = values
 

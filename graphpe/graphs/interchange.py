@@ -26,6 +26,10 @@ def read_networkx(graphs: nx.Graph | Iterable[nx.Graph], weight: str | None) -> 
     parallel edges stay parallel. Where any edge has the attribute `weight`, `edge_weight` is of torch's default
     floating type, and edges without the attribute weigh 1, as in networkx. Other attributes are not read: for graphs
     with features use `torch_geometric.utils.from_networkx` and `PackedGraphs.from_data_list`.
+
+    Args:
+        graphs: One networkx graph, or several.
+        weight: Name of the edges' attribute that is the weight; None for graphs without weights.
     """
     graphs = [graphs] if isinstance(graphs, nx.Graph) else list(graphs)
     sources, targets, weights, weighted = [], [], [], False
@@ -49,6 +53,9 @@ def read_scipy(matrices: Any) -> dict[str, Any]:
 
     Every stored entry is an edge of that weight (and dtype), stored zeros too; entries stored twice are added, as SciPy
     means them. Matrices of bools have no weights.
+
+    Args:
+        matrices: One matrix, or several.
     """
     matrices = [matrices] if scipy.sparse.issparse(matrices) else list(matrices)
     for i, matrix in enumerate(matrices):
@@ -73,6 +80,10 @@ def to_networkx(graph: Fields, weight: str) -> nx.DiGraph:
     """One graph on the CPU as a `networkx.DiGraph` over nodes 0..n-1, with weights as edge attribute `weight`.
 
     A `networkx.MultiDiGraph` where edges are parallel. For an undirected graph call its `to_undirected()`.
+
+    Args:
+        graph: The graph.
+        weight: Name of the edges' attribute that gets the weight.
     """
     edges = graph.edge_index.t().tolist()
     out = nx.DiGraph() if len(set(map(tuple, edges))) == len(edges) else nx.MultiDiGraph()
@@ -87,7 +98,11 @@ def to_networkx(graph: Fields, weight: str) -> nx.DiGraph:
 
 
 def to_scipy(graphs: Fields) -> scipy.sparse.csr_matrix:
-    """The block-diagonal adjacency matrix `[N, N]`; parallel edges add up, and without weights each counts 1."""
+    """The block-diagonal adjacency matrix `[N, N]`; parallel edges add up, and without weights each counts 1.
+
+    Args:
+        graphs: The graphs.
+    """
     row, col = graphs.edge_index.numpy(force=True)
     weight = graphs.edge_weight
     data = np.ones(len(row)) if weight is None else weight.numpy(force=True)

@@ -34,6 +34,10 @@ _GRAPH_NAMES = ("graph", "laplacian_mask", "magnetic_mask")
 def check_name(key: str, level: LevelOrObject) -> None:
     """Reject names that are taken, and names whose tensors PyG would change on its way into a `Batch`.
 
+    Args:
+        key: The name.
+        level: What it is a value of.
+
     Raises:
         GraphPEValueError: The name is reserved, or PyG reads an index, a face list or a batch vector into it.
     """
@@ -47,7 +51,12 @@ def check_name(key: str, level: LevelOrObject) -> None:
 
 
 def check_levels(levels: Mapping[str, LevelOrObject] | None, keys: Iterable[str]) -> Mapping[str, LevelOrObject]:
-    """`levels` as a mapping, each of its values a known kind and each of its keys one of `keys`."""
+    """`levels` as a mapping, each of its values a known kind and each of its keys one of `keys`.
+
+    Args:
+        levels: The argument; None for no levels.
+        keys: Keys that may have one.
+    """
     known = set(keys)
     for key, kind in (levels or {}).items():
         if kind not in get_args(LevelOrObject):

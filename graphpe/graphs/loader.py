@@ -147,7 +147,11 @@ class PackedLoader:
         return self.max_nodes is not None or self.max_pairs is not None
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next pass follows, from its beginning."""
+        """Choose the epoch whose order the next pass follows, from its beginning.
+
+        Args:
+            epoch: Number of the epoch, from 0 on.
+        """
         self.epoch = check_integer("epoch", epoch, least=0)
         self._step, self._begun = 0, False
 
@@ -163,6 +167,9 @@ class PackedLoader:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the loader was that gave `state`: the next pass gives what was left of its epoch.
+
+        Args:
+            state: What `state_dict` of a loader gave.
 
         Raises:
             GraphPETypeError: If it is no state.
@@ -200,7 +207,11 @@ class PackedLoader:
         return len(self._ids) // self.batch_size if self.drop_last else -(-len(self._ids) // self.batch_size)
 
     def batch_indices(self, epoch: int) -> list[Tensor]:
-        """Ids of the graphs of each batch of `epoch`: a pure function of the loader's arguments and `epoch`."""
+        """Ids of the graphs of each batch of `epoch`: a pure function of the loader's arguments and `epoch`.
+
+        Args:
+            epoch: Number of the epoch, from 0 on.
+        """
         ids = self._ids
         # Two streams, so that bucketing does not change which graphs `drop_last` leaves out.
         order, batch_order = (
@@ -237,6 +248,11 @@ class PackedLoader:
 
         Small batches are gathered several at a time and are views of one selection: they do not overlap, but each
         keeps the memory of its neighbours while it lives.
+
+        Args:
+            epoch: Number of the epoch, from 0 on.
+            start: Number of the first batch, from 0 on.
+            stride: Distance from one batch to the next, by number.
         """
         return self._gather(self.batch_indices(epoch)[start::stride])
 

@@ -91,7 +91,11 @@ class PackedGraphs(Fields):
         return PackedGraphs.trusted(**selection.gather(self, selection.as_ids(index, self.num_graphs)))
 
     def resolve(self, index: Index) -> Tensor:
-        """What `select` takes, as non-negative int64 ids on the CPU; errors as there."""
+        """What `select` takes, as non-negative int64 ids on the CPU; errors as there.
+
+        Args:
+            index: Ids of graphs, as `select` takes them.
+        """
         return torch.from_numpy(selection.as_ids(index, self.num_graphs))
 
     @overload
@@ -144,6 +148,12 @@ class PackedGraphs(Fields):
     ) -> PackedGraphs:
         """A new object with these values added, or put in place of those of the same name and level.
 
+        Args:
+            node: Values of nodes by name, `[N, ...]`.
+            edge: Values of edges, `[E, ...]`.
+            graph: Values of graphs, `[B, ...]`.
+            pair: Values of ordered pairs of nodes of one graph, `[sum n_b^2, ...]`, row-major in each graph.
+
         Raises:
             GraphPEValueError: A value has the wrong number of rows, is on another device, or has a name that is taken.
         """
@@ -192,6 +202,10 @@ class PackedGraphs(Fields):
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PackedGraphs:
         """The graphs on `device`.
+
+        Args:
+            device: A device of torch, or its name.
+            non_blocking: Whether a copy from pinned memory to a GPU may still run when this returns.
 
         Raises:
             GraphPEValueError: It is no device.
@@ -252,6 +266,12 @@ class PackedGraphs(Fields):
     ) -> PackedGraphs:
         """Many graphs from PyG `Data` objects; arguments and errors as in `from_data`.
 
+        Args:
+            data_list: One `Data` for each graph, no `Batch`.
+            levels: Level of keys that shapes do not tell (`node`, `edge`, `graph`, `pair`, or `object` for Python
+                values), by key.
+            keys: Keys to read beside edges and weights; None for all.
+
         Raises:
             GraphPEValueError: Also: a key is missing in some graph.
         """
@@ -266,6 +286,11 @@ class PackedGraphs(Fields):
         An `InMemoryDataset` without `transform` is read straight from its storage (a sub-selection `dataset[ids]` is
         honoured); any other sequence of `Data` item by item, its `transform` applied once, now.
         Arguments and errors as in `from_data_list`.
+
+        Args:
+            dataset: A sequence of `Data`.
+            levels: Level of keys that shapes do not tell, by key.
+            keys: Keys to read beside edges and weights; None for all.
         """
         stored = from_pyg.read_storage(dataset, levels, keys)
         if stored is None:
@@ -276,12 +301,21 @@ class PackedGraphs(Fields):
 
     @classmethod
     def from_networkx(cls, graphs: nx.Graph | Iterable[nx.Graph], *, weight: str | None = "weight") -> PackedGraphs:
-        """Structure and weights of networkx graphs; see `graphpe.graphs.interchange.read_networkx`."""
+        """Structure and weights of networkx graphs; see `graphpe.graphs.interchange.read_networkx`.
+
+        Args:
+            graphs: One networkx graph, or several; edges of undirected ones are taken both ways.
+            weight: Name of the edges' attribute that is the weight; None for graphs without weights.
+        """
         return cls.trusted(**interchange.read_networkx(graphs, weight))
 
     @classmethod
     def from_scipy(cls, matrices: Any) -> PackedGraphs:
-        """Graphs from square SciPy sparse matrices; see `graphpe.graphs.interchange.read_scipy`."""
+        """Graphs from square SciPy sparse matrices; see `graphpe.graphs.interchange.read_scipy`.
+
+        Args:
+            matrices: One square sparse matrix, or several; entry (i, j) is the weight of the edge i -> j.
+        """
         return cls.trusted(**interchange.read_scipy(matrices))
 
     def to_batch(self) -> Batch:
@@ -289,7 +323,11 @@ class PackedGraphs(Fields):
         return to_pyg.to_batch(self)
 
     def to_batches(self, counts: Sequence[int]) -> list[Batch]:
-        """The graphs as several batches of `counts` graphs each; see `graphpe.graphs.to_pyg.to_batches`."""
+        """The graphs as several batches of `counts` graphs each; see `graphpe.graphs.to_pyg.to_batches`.
+
+        Args:
+            counts: Number of graphs of each batch; their sum is the number of graphs.
+        """
         return to_pyg.to_batches(self, counts)
 
     def to_data_list(self) -> list[Data]:
@@ -297,7 +335,12 @@ class PackedGraphs(Fields):
         return to_pyg.to_data_list(self)
 
     def to_networkx(self, index: int, *, weight: str = "weight") -> nx.DiGraph:
-        """One graph as a networkx graph; see `graphpe.graphs.interchange.to_networkx`."""
+        """One graph as a networkx graph; see `graphpe.graphs.interchange.to_networkx`.
+
+        Args:
+            index: Id of the graph; negative ids count from the end.
+            weight: Name of the edges' attribute that gets the weight.
+        """
         return interchange.to_networkx(self.select([index]).to("cpu"), weight)
 
     def to_scipy(self) -> csr_matrix:

@@ -30,6 +30,9 @@ class Vectors(NamedTuple):
 def vectors_of(data: Data) -> Vectors | None:
     """`batch` and `ptr` of a `Data` or `Batch`; None where there is neither, which is one graph.
 
+    Args:
+        data: The `Data` or `Batch`.
+
     Raises:
         GraphPETypeError: One of them is no tensor of integers.
         GraphPEValueError: One of them is no vector, or a `Batch` has neither.
@@ -60,6 +63,10 @@ class Partition(NamedTuple):
 
 def partition(data: Data, vectors: Vectors) -> Partition:
     """The graphs of the nodes. Reads numbers on the host.
+
+    Args:
+        data: The `Data` or `Batch`.
+        vectors: Its `batch` and `ptr`.
 
     Raises:
         GraphPEValueError: `batch` holds a negative number; `ptr` stands alone and does not divide the nodes.
@@ -100,7 +107,12 @@ def _cuts(sizes: Ints) -> Ints:
 
 
 def stated_graphs(data: Data, vectors: Vectors) -> int:
-    """The number of graphs as the batch says it, empty ones at its end included; 0 if it does not."""
+    """The number of graphs as the batch says it, empty ones at its end included; 0 if it does not.
+
+    Args:
+        data: The `Data` or `Batch`.
+        vectors: Its `batch` and `ptr`.
+    """
     known = getattr(data, "_num_graphs", None)
     if isinstance(known, int):
         return known

@@ -29,7 +29,12 @@ class Segments(NamedTuple):
 
     @classmethod
     def pick(cls, ptr: Ints, ids: Ints) -> Segments:
-        """Segments `ids` of a flat tensor whose segments begin at `ptr`."""
+        """Segments `ids` of a flat tensor whose segments begin at `ptr`.
+
+        Args:
+            ptr: First row of each segment and, last, the number of rows.
+            ids: Numbers of the segments that are picked.
+        """
         starts = ptr[ids]
         sizes = ptr[ids + 1] - starts
         new_ptr = np.zeros(len(ids) + 1, dtype=np.int64)
@@ -37,7 +42,11 @@ class Segments(NamedTuple):
         return cls(new_ptr, sizes, starts - new_ptr[:-1])
 
     def rows(self, device: torch.device) -> Rows:
-        """Where each picked row stands in the flat tensor, for `take`."""
+        """Where each picked row stands in the flat tensor, for `take`.
+
+        Args:
+            device: Where the result is put.
+        """
         if device.type == "cpu":
             rows = self.shift.repeat(self.sizes)
             rows += np.arange(len(rows))
@@ -46,7 +55,13 @@ class Segments(NamedTuple):
 
 
 def spread(values: Ints, sizes: Ints, device: torch.device) -> Tensor:
-    """`values[i]`, once for every row of a segment of `sizes[i]` rows."""
+    """`values[i]`, once for every row of a segment of `sizes[i]` rows.
+
+    Args:
+        values: A number for each segment.
+        sizes: Rows of each segment.
+        device: Where the result is put.
+    """
     if device.type == "cpu":
         return torch.from_numpy(values.repeat(sizes))
     both = torch.from_numpy(np.stack([values, sizes])).to(device, non_blocking=True)
@@ -59,6 +74,11 @@ def take(value: Tensor, rows: Rows, dim: int = 0) -> Tensor:
 
     NumPy's `take` is what runs on the CPU wherever it can: on a batch of molecules it costs half of torch's
     `index_select`, along the second dimension (edge ids) a quarter.
+
+    Args:
+        value: The tensor.
+        rows: Which rows: ids, or a slice.
+        dim: The dimension of rows.
     """
     if isinstance(rows, np.ndarray):
         try:

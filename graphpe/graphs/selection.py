@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphpe.arguments import check_integer, check_number
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.fields import Fields
 from graphpe.graphs.ragged import Ints, Segments, spread, take
@@ -18,7 +19,12 @@ Index = Tensor | NDArray[Any] | slice | Sequence[int]
 
 
 def gather(graphs: Fields, ids: Ints) -> dict[str, Any]:
-    """Fields (and some cached properties) of the graphs `ids`, copied."""
+    """Fields (and some cached properties) of the graphs `ids`, copied.
+
+    Args:
+        graphs: The fields of the graphs.
+        ids: Non-negative ids, in the order of the result.
+    """
     device = graphs.device
     nodes, edges = Segments.pick(graphs.host_ptr, ids), Segments.pick(graphs.host_edge_ptr, ids)
     edge_rows = edges.rows(device)
@@ -44,7 +50,13 @@ def gather(graphs: Fields, ids: Ints) -> dict[str, Any]:
 
 
 def narrow(graphs: Fields, start: int, stop: int) -> dict[str, Any]:
-    """Fields (and some cached properties) of the graphs from `start` to `stop`: views, but for the edge ids."""
+    """Fields (and some cached properties) of the graphs from `start` to `stop`: views, but for the edge ids.
+
+    Args:
+        graphs: The fields of the graphs.
+        start: First graph.
+        stop: The graph after the last.
+    """
     ptr, edge_ptr, pair_ptr = graphs.host_ptr, graphs.host_edge_ptr, graphs.host_pair_ptr if graphs.pair else None
     nodes, edges = slice(ptr[start], ptr[stop]), slice(edge_ptr[start], edge_ptr[stop])
     pairs = slice(0, 0) if pair_ptr is None else slice(pair_ptr[start], pair_ptr[stop])
@@ -65,6 +77,10 @@ def narrow(graphs: Fields, start: int, stop: int) -> dict[str, Any]:
 
 def as_ids(index: Index, num_graphs: int) -> Ints:
     """An index over graphs as non-negative int64 ids.
+
+    Args:
+        index: An id, a slice, a list, an array or tensor of ids, or a mask.
+        num_graphs: Number of graphs there are.
 
     Raises:
         GraphPETypeError: The index is of another type, or of another dtype.
@@ -98,12 +114,18 @@ def as_ids(index: Index, num_graphs: int) -> Ints:
 
 
 def size_buckets(sizes: Ints, *, ratio: float, max_graphs: int | None, max_pairs: int | None) -> list[Tensor]:
-    """Ids of graphs of similar size; see `PackedGraphs.buckets`."""
-    if not ratio >= 1:
-        raise GraphPEValueError(f"ratio must be at least 1, got {ratio}")
+    """Ids of graphs of similar size; see `PackedGraphs.buckets`.
+
+    Args:
+        sizes: Nodes of each graph.
+        ratio: Largest size of a bucket in units of its smallest, at least 1.
+        max_graphs: Most graphs of a bucket; None for no limit.
+        max_pairs: Most pairs of nodes of a bucket, padding included; None for no limit.
+    """
+    check_number("ratio", ratio, least=1)
     for name, limit in (("max_graphs", max_graphs), ("max_pairs", max_pairs)):
-        if limit is not None and limit < 1:
-            raise GraphPEValueError(f"{name} must be positive, got {limit}")
+        if limit is not None:
+            check_integer(name, limit, least=1)
     order = np.argsort(sizes, kind="stable")
     ordered = sizes[order]
     buckets: list[Tensor] = []

@@ -28,6 +28,9 @@ def to_batch(graphs: Fields) -> Batch:
     ask the device for them: `max_size`, nodes of the largest graph, and `num_pairs`, the sum of squared sizes.
     `num_nodes` is written out where no node value tells it.
     A constant number of calls, whatever the number of graphs.
+
+    Args:
+        graphs: The fields of the graphs.
     """
     on_cpu = graphs.device.type == "cpu"
     values: dict[str, Any] = {**graphs.node, "edge_index": graphs.edge_index}
@@ -50,6 +53,10 @@ def to_batches(graphs: Fields, counts: Sequence[int]) -> list[Batch]:
     """Batches of the first `counts[0]` graphs, the next `counts[1]`, and so on, as `to_batch` makes them.
 
     Their tensors are views. One selection cut into many batches costs much less than as many selections.
+
+    Args:
+        graphs: The fields of the graphs.
+        counts: Number of graphs of each batch; their sum is the number of graphs.
 
     Raises:
         GraphPEValueError: The counts do not add up to the number of graphs.
@@ -87,7 +94,11 @@ def to_batches(graphs: Fields, counts: Sequence[int]) -> list[Batch]:
 
 
 def to_data_list(graphs: Fields) -> list[Data]:
-    """PyG `Data` objects whose tensors are views of those of `graphs`, all but the edge ids."""
+    """PyG `Data` objects whose tensors are views of those of `graphs`, all but the edge ids.
+
+    Args:
+        graphs: The fields of the graphs.
+    """
     columns = _columns(graphs, np.ones(graphs.num_graphs, dtype=np.int64))
     columns |= graphs.objects
     if not _tells_num_nodes(graphs):

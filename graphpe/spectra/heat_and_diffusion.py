@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, diags_array
 from scipy.stats import poisson
 from torch import Tensor
 
-from graphpe.arguments import check_choice
+from graphpe.arguments import check_choice, check_integer
 from graphpe.compiled.jit import compiled
 from graphpe.compiled.threads import one_blas_thread
 from graphpe.eigen.result import Eigenpairs
@@ -132,7 +132,12 @@ def heat_kernel_diagonal(
 
 
 def heat_steps(times: Sequence[float], normalization: Normalization) -> int | None:
-    """The steps of walks from which the diagonal of heat kernels is summed, if it is so for graphs of any size."""
+    """The steps of walks from which the diagonal of heat kernels is summed, if it is so for graphs of any size.
+
+    Args:
+        times: Times of diffusion, positive.
+        normalization: `sym`, `rw` or `comb`.
+    """
     if normalization == "comb" or max(times, default=0) > _LONGEST_TIME:
         return None
     return _steps_until(times, 1.0)
@@ -208,6 +213,11 @@ def diffusion_coordinates(graphs: PackedGraphs | Plan, k: int, response: Respons
     With f decreasing these are the lowest frequencies. Their inner products are the best approximation of rank k of the
     kernel without its stationary part.
 
+    Args:
+        graphs: The graphs, or a plan that shares their work.
+        k: Number k of coordinates.
+        response: f, of eigenvalues in [0, 2].
+
     Returns:
         Scaled vectors, eigenvalues of the kernel (largest first) and mask, as `laplacian_eigenpairs` returns them; that
         is also where arguments and errors are.
@@ -225,6 +235,13 @@ def diffusion_response(kernel: Diffusion, beta: float, steps: int, gamma: float,
         "p-step": (1 - gamma lambda)^steps
         "ppr": alpha / (alpha + (1 - alpha) lambda), that is alpha (I - (1 - alpha) T)^-1 with T = D^-1/2 S D^-1/2
 
+    Args:
+        kernel: `heat`, `p-step` or `ppr`.
+        beta: Time of `heat`.
+        steps: Exponent of `p-step`, at least 1.
+        gamma: Step of `p-step`, above 0 and at most 0.5.
+        alpha: Restart probability of `ppr`, above 0 and at most 1.
+
     Raises:
         GraphPEValueError: The kernel is unknown, `beta` is not positive and finite, `steps` < 1, `gamma` is not above 0
             and at most 0.5 (beyond, the kernel has negative eigenvalues, or large ones at high frequencies), or `alpha`
@@ -233,8 +250,7 @@ def diffusion_response(kernel: Diffusion, beta: float, steps: int, gamma: float,
     check_choice("kernel", kernel, get_args(Diffusion))
     if not 0 < beta < np.inf:
         raise GraphPEValueError(f"beta must be positive and finite, got {beta}")
-    if steps < 1:
-        raise GraphPEValueError(f"steps must be at least 1, got {steps}")
+    check_integer("steps", steps, least=1)
     if not 0 < gamma <= 0.5:
         raise GraphPEValueError(f"gamma must be above 0 and at most 0.5, got {gamma}")
     if not 0 < alpha <= 1:
@@ -247,7 +263,11 @@ def diffusion_response(kernel: Diffusion, beta: float, steps: int, gamma: float,
 
 
 def check_times(times: Sequence[float]) -> None:
-    """Raise unless there are times, all positive and finite."""
+    """Raise unless there are times, all positive and finite.
+
+    Args:
+        times: The argument.
+    """
     if not len(times):
         raise GraphPEValueError("times is empty: give at least one")
     for time in times:

@@ -6,7 +6,6 @@ graph is nearly disconnected, and a graph of several components gives one indica
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -14,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from graphpe.arguments import check_integer, check_number
 from graphpe.compiled.jit import is_ready
 from graphpe.eigen.batched.eigh import KnownModes, Solved
 from graphpe.eigen.batched.eight_at_once import WORTH_COMPILING
 from graphpe.eigen.lowest import SPARSE_FROM, all_eigenpairs, lowest_eigenpairs
 from graphpe.eigen.result import Eigenpairs
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.spectra import laplacian_loops
 from graphpe.structure.adjacency import (
@@ -73,7 +72,11 @@ class Symmetrised(NamedTuple):
 
 
 def symmetrised(plan: Plan) -> Symmetrised:
-    """The symmetrised graphs (a part of a plan)."""
+    """The symmetrised graphs (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     ptr = plan.graphs.host_ptr
     both: Structure = plan.once(structure)
     found = laplacian_loops.symmetrise(*both.matrix, *both.reverse, ptr)
@@ -97,6 +100,10 @@ def full_spectrum(plan: Plan, normalization: Literal["comb", "sym"]) -> FullSpec
 
     The zero modes, one per connected component, come first, ordered by the first node of their component: in closed
     form (see `zero_modes`), with eigenvalues that are exactly 0. Rounding leaves no eigenvalue below 0.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        normalization: `comb` or `sym`.
     """
     pairs, degree, _, ptr, _ = plan.once(symmetrised)
     entries = laplacian_entries(pairs, degree, normalization)
@@ -108,6 +115,10 @@ def spectrum_serves(plan: Plan, normalization: Literal["comb", "sym"]) -> bool:
     """Whether the full spectrum is there, or expected for small graphs: others may then take their share of it.
 
     Of large graphs it may be announced and never asked for, where there is a quicker way.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        normalization: `comb` or `sym`.
     """
     if plan.has(full_spectrum, normalization):
         return True
@@ -118,6 +129,11 @@ def nonzero_eigenpairs(plan: Plan, k: int, normalization: Literal["comb", "sym"]
     """The k lowest eigenpairs of the Laplacian of each graph, the zero modes left out (a part of a plan).
 
     Where the plan expects the full spectrum, they are taken from it.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        k: Number k of eigenpairs of each graph.
+        normalization: `comb` or `sym`.
     """
     served = spectrum_serves(plan, normalization)
     if not served and not plan.has(symmetrised) and (solved := _of_one_graph(plan.graphs, k, normalization)):
@@ -216,8 +232,7 @@ def magnetic_eigenpairs(
     """
     plan = Plan.of(graphs)
     _check(plan.graphs, k, normalization)
-    if not math.isfinite(q):
-        raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
+    check_number("q", q)
     check_phases(phases)
     hermitian = "sym" if normalization == "rw" else normalization
     spectrum = magnetic_spectrum if phases == "pairs" else edge_phase_spectrum
@@ -232,6 +247,14 @@ def magnetic_spectrum(plan: Plan, k: int, q: float, relative_q: bool, normalizat
     """The k lowest eigenpairs of the Magnetic Laplacian of each graph (a part of a plan).
 
     Where no graph is frustrated, or the plan expects the Laplacian's eigenpairs, they are shared with it.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        k: Number k of eigenpairs of each graph.
+        q: Potential in turns: an edge turns by 2 pi q.
+        relative_q: Whether q is divided by max(min(m, n), 1), with m the number of one-way node pairs of each graph of
+            n nodes.
+        normalization: `comb` or `sym`.
     """
     pairs, degree, components, ptr, batch = plan.once(symmetrised)
     owner = batch[pairs.row]
@@ -259,7 +282,11 @@ def magnetic_spectrum(plan: Plan, k: int, q: float, relative_q: bool, normalizat
 
 
 def symmetrised_edges(plan: Plan) -> tuple[Symmetrised, Floats]:
-    """As `symmetrised`, for a phase for each edge; and the share of each pair's direction (a part of a plan)."""
+    """As `symmetrised`, for a phase for each edge; and the share of each pair's direction (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     pairs, balance = pair_up_edges(plan.once(adjacency), plan.once(reverse_adjacency))
     ptr = plan.graphs.host_ptr
     batch = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
@@ -269,7 +296,16 @@ def symmetrised_edges(plan: Plan) -> tuple[Symmetrised, Floats]:
 def edge_phase_spectrum(
     plan: Plan, k: int, q: float, relative_q: bool, normalization: Literal["comb", "sym"]
 ) -> Solved:
-    """The k lowest eigenpairs of the Magnetic Laplacian with a phase for each edge (a part of a plan)."""
+    """The k lowest eigenpairs of the Magnetic Laplacian with a phase for each edge (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        k: Number k of eigenpairs of each graph.
+        q: Potential in turns: an edge turns by 2 pi q.
+        relative_q: Whether q is divided by max(min(m, n), 1), with m the number of one-way node pairs of each graph of
+            n nodes.
+        normalization: `comb` or `sym`.
+    """
     graphs, balance = plan.once(symmetrised_edges)
     pairs, degree, components, ptr, batch = graphs
     owner = batch[pairs.row]
@@ -298,12 +334,16 @@ def _only(solved: Solved, chosen: NDArray[np.bool_], batch: Ints) -> Solved:
 def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
     check_normalization(normalization)
     check_edge_weight(graphs.edge_weight, graphs.num_edges)
-    if k < 1:
-        raise GraphPEValueError(f"k must be at least 1, got {k}")
+    check_integer("k", k, least=1)
 
 
 def zero_modes(plan: Plan, normalization: Literal["comb", "sym"]) -> KnownModes:
-    """The zero modes of the Laplacian: D^1/2 1 ("sym") or 1 ("comb") of each component, of unit norm."""
+    """The zero modes of the Laplacian: D^1/2 1 ("sym") or 1 ("comb") of each component, of unit norm.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        normalization: `comb` or `sym`.
+    """
     return _modes(plan.once(symmetrised), normalization)
 
 

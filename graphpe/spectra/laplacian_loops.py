@@ -18,7 +18,17 @@ from graphpe.structure.laplacian import normalised, pair_up_entries
 def symmetrise(
     indptr: Ints, indices: Ints, weight: Floats, back_ptr: Ints, back_indices: Ints, back_weight: Floats, ptr: Ints
 ) -> tuple[Ints, Ints, Floats, Ints, Floats, Ints, Ints, Ints]:
-    """Pairs, degrees, labels and first nodes of components, and the graph of each node."""
+    """Pairs, degrees, labels and first nodes of components, and the graph of each node.
+
+    Args:
+        indptr: Row pointers of A, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        back_ptr: Row pointers of A^T, `[N + 1]`.
+        back_indices: Columns of its entries.
+        back_weight: Their weights.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+    """
     row, col, weight, direction = pair_up_entries(indptr, indices, weight, back_ptr, back_indices, back_weight)
     size = len(indptr) - 1
     degree, batch = np.zeros(size), np.empty(size, np.int64)
@@ -34,7 +44,16 @@ def symmetrise(
 def zero_modes(
     degree: Floats, label: Ints, first: Ints, batch: Ints, num_graphs: int, comb: bool
 ) -> tuple[Floats, Ints, Floats]:
-    """The modes, their number in each graph, and a number above each graph's spectrum."""
+    """The modes, their number in each graph, and a number above each graph's spectrum.
+
+    Args:
+        degree: Row sums of the symmetrised graph, `[N]`.
+        label: Component of each node.
+        first: First node of each component.
+        batch: Graph of each node.
+        num_graphs: Number of graphs.
+        comb: Whether for `comb`; otherwise for `sym`.
+    """
     square, total = np.ones(len(degree)), np.zeros(len(first))
     top = np.full(num_graphs, 0.0 if comb else 2.0)
     for u in range(len(degree)):

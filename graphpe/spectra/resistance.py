@@ -56,6 +56,9 @@ def commute_times(graphs: PackedGraphs | Plan) -> Tensor:
 
     The walk is that of the symmetrised weights, P = D^-1 S (self-loops are steps that stay), and vol the sum of the
     degrees of the component. Arguments, result and errors as in `effective_resistances`.
+
+    Args:
+        graphs: The graphs, or a plan that shares their work.
     """
     plan = Plan.of(graphs)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
@@ -65,7 +68,11 @@ def commute_times(graphs: PackedGraphs | Plan) -> Tensor:
 
 
 def resistances(plan: Plan) -> Floats:
-    """Effective resistances, infinite between components; `[sum n_b^2]` (a part of a plan)."""
+    """Effective resistances, infinite between components; `[sum n_b^2]` (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     matrix: Adjacency = plan.once(symmetric_adjacency)
     for graph in np.flatnonzero(plan.graphs.host_ptr[1:] - plan.graphs.host_ptr[:-1] >= _LARGE).tolist():
         check_time(matrix, *plan.graphs.host_ptr[graph : graph + 2].tolist())
@@ -99,6 +106,9 @@ def pseudo_inverse(plan: Plan) -> Floats:
 
     L+_ij = -1/2 (R_ij - r_i - r_j + r) with r_i the mean of R_i over the component and r the mean of r_i; 0 between
     components.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
     """
     return pseudo_inverse_of(plan.once(resistances), *_pointers(plan))
 

@@ -68,7 +68,11 @@ def scale_eigenvectors(vectors: Tensor, values: Tensor, batch: Tensor, scaling: 
 
 
 def check_scaling(scaling: str) -> None:
-    """Raise unless `scaling` is one of the six names."""
+    """Raise unless `scaling` is one of the six names.
+
+    Args:
+        scaling: The argument.
+    """
     check_choice("scaling", scaling, _KNOWN)
 
 

@@ -75,7 +75,13 @@ def orient(
 
 
 def canonical_factors(vectors: Tensor, batch: Tensor, num_graphs: int) -> Tensor:
-    """The sign (unit complex number) by which each eigenvector becomes canonical, `[B, k]`; see the module's text."""
+    """The sign (unit complex number) by which each eigenvector becomes canonical, `[B, k]`; see the module's text.
+
+    Args:
+        vectors: Eigenvectors, `[N, k]`, real or complex.
+        batch: Graph of each node, `[N]`.
+        num_graphs: Number B of graphs.
+    """
     host, owner = vectors.numpy(force=True), batch.numpy(force=True)
     factors = np.ones((num_graphs, host.shape[1]), dtype=host.dtype)
     undecided = np.ones(factors.shape, dtype=bool)
@@ -117,5 +123,9 @@ def _multiply(vectors: NDArray[Any], factors: NDArray[Any], batch: Ints) -> NDAr
 
 
 def check_convention(convention: str) -> None:
-    """Raise unless `convention` is one of the three names."""
+    """Raise unless `convention` is one of the three names.
+
+    Args:
+        convention: The argument.
+    """
     check_choice("sign", convention, _KNOWN)

@@ -9,13 +9,13 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.compiled.jit import compiled
 from graphpe.compiled.threads import one_blas_thread
 from graphpe.eigen.batched.eigh import KnownModes
 from graphpe.eigen.batched.eight_at_once import interleaved_eigenpairs
 from graphpe.eigen.eigsh import eigsh
 from graphpe.eigen.operators.base import csr_tensor
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_seconds
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, adjacency
@@ -73,8 +73,7 @@ def singular_triplets(graphs: PackedGraphs | Plan, k: int) -> SingularTriplets:
     """
     plan = Plan.of(graphs)
     packed = plan.graphs
-    if k < 1:
-        raise GraphPEValueError(f"k must be at least 1, got {k}")
+    check_integer("k", k, least=1)
     check_edge_weight(packed.edge_weight, packed.num_edges)
     matrix: Adjacency = plan.once(adjacency)
     ptr, sizes = packed.ptr.numpy(force=True), packed.sizes.numpy(force=True)

@@ -98,5 +98,9 @@ def _resolved(plan: Plan, k: int, pairs: Eigenpairs) -> Eigenpairs:
 
 
 def check_scale(scale: str) -> None:
-    """Raise unless `scale` is one of the two names."""
+    """Raise unless `scale` is one of the two names.
+
+    Args:
+        scale: The argument.
+    """
     check_choice("scale", scale, get_args(Scale))

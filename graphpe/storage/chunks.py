@@ -69,6 +69,9 @@ def encode_in_chunks(
 def written_keys(transform: Any) -> dict[Level, list[str]]:
     """The keys that an encoding says it writes, by level.
 
+    Args:
+        transform: The encoding, or a `Compose` of some.
+
     Raises:
         GraphPETypeError: It cannot be called, or does not say.
     """

@@ -46,7 +46,11 @@ class EncodedDataset(Dataset):
         return self._store.packed.num_graphs
 
     def get(self, idx: int) -> Data:
-        """The graph with this number on disk, without `transform`."""
+        """The graph with this number on disk, without `transform`.
+
+        Args:
+            idx: Number of the graph on disk, from 0 on.
+        """
         self._store.verify([self._store.shard_of(idx)])
         return self._store.packed[idx]
 

@@ -25,6 +25,10 @@ _LONG_SECONDS = 5.0
 def encoded_columns(graphs: PackedGraphs, transform: Any) -> list[Column]:
     """The columns that an encoding will write: shapes and dtypes, from encoding the smallest graph that has nodes.
 
+    Args:
+        graphs: The graphs.
+        transform: The encoding, or a `Compose` of some.
+
     Raises:
         GraphPEError: The encoding fails, or changes more than the values it says it writes.
     """
@@ -43,6 +47,11 @@ def encoded_columns(graphs: PackedGraphs, transform: Any) -> list[Column]:
 
 def check_pair_limit(graphs: PackedGraphs, columns: list[Column], pair_limit: int) -> None:
     """Refuse to store pair encodings that take more than `pair_limit` bytes.
+
+    Args:
+        graphs: The graphs.
+        columns: The columns that the encoding writes.
+        pair_limit: Bytes.
 
     Raises:
         GraphPEValueError: They would; the message has the numbers, and what to do instead.
@@ -63,6 +72,11 @@ def graphs_per_second(graphs: PackedGraphs, transform: Any, device: torch.device
     """Speed of one process on random graphs; more of them until it takes long enough to be measured.
 
     A sample is encoded twice, unless that takes long: the first time may have to load compiled code, or to compile it.
+
+    Args:
+        graphs: The graphs, of whose sizes the random ones are.
+        transform: The encoding, or a `Compose` of some.
+        device: Where it runs.
     """
     chosen = np.random.default_rng(0).permutation(graphs.num_graphs)
     speed = 0.0
@@ -102,7 +116,12 @@ def describe(graphs: PackedGraphs, before: list[Column], after: list[Column]) ->
 
 
 def column_bytes(column: Column, graphs: PackedGraphs) -> int:
-    """Bytes of a column of these graphs; Python objects are not counted."""
+    """Bytes of a column of these graphs; Python objects are not counted.
+
+    Args:
+        column: The column.
+        graphs: The graphs.
+    """
     rows = {"graph": graphs.num_graphs, "node": graphs.num_nodes, "edge": graphs.num_edges, "pair": graphs.num_pairs}
     return rows.get(column.rows, 0) * column.row_bytes * (2 if column.is_edge_index else 1)
 

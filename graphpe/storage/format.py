@@ -81,6 +81,10 @@ class Layout:
 
     Columns with larger items come first, so that all are aligned. Complex values are stored as pairs of real ones,
     which every version of safetensors reads.
+
+    Args:
+        columns: The columns, in the order of the file.
+        rows: Rows of each level and shard.
     """
 
     def __init__(self, columns: Sequence[Column], rows: Rows) -> None:
@@ -109,29 +113,51 @@ class Layout:
         return len(self.rows.graph) - 1
 
     def num_rows(self, column: Column) -> int:
-        """Rows of a column over all graphs."""
+        """Rows of a column over all graphs.
+
+        Args:
+            column: The column.
+        """
         return getattr(self.rows, column.rows)[-1]
 
     def size(self, column: Column) -> int:
-        """Bytes of a column."""
+        """Bytes of a column.
+
+        Args:
+            column: The column.
+        """
         return self.num_rows(column) * column.row_bytes * (2 if column.is_edge_index else 1)
 
     def ranges(self, column: Column, shard: int) -> list[tuple[int, int]]:
-        """The bytes of the file that hold a shard's rows of a column: one range, and two for `[2, E]`."""
+        """The bytes of the file that hold a shard's rows of a column: one range, and two for `[2, E]`.
+
+        Args:
+            column: The column.
+            shard: Number of the shard.
+        """
         start, stop = getattr(self.rows, column.rows)[shard : shard + 2]
         begin, width = self.begin[column.name], column.row_bytes
         lines = [begin, begin + self.num_rows(column) * width] if column.is_edge_index else [begin]
         return [(line + start * width, line + stop * width) for line in lines]
 
     def tensor(self, column: Column, file: Tensor) -> Tensor:
-        """A column as a view of the file's bytes."""
+        """A column as a view of the file's bytes.
+
+        Args:
+            column: The column.
+            file: The bytes of the whole file, `uint8`.
+        """
         flat = file[self.begin[column.name] : self.begin[column.name] + self.size(column)].view(column.dtype)
         count = self.num_rows(column)
         return flat.reshape(2, count) if column.is_edge_index else flat.reshape(count, *column.shape)
 
 
 def as_bytes(value: Tensor) -> NDArray[np.uint8]:
-    """A tensor's values as bytes, in order."""
+    """A tensor's values as bytes, in order.
+
+    Args:
+        value: The tensor.
+    """
     # Dimensions of size 0 and 1 may have any stride, which `view` of another dtype does not accept.
     return value.contiguous().as_strided((value.numel(),), (1,)).view(torch.uint8).numpy()
 
@@ -158,7 +184,12 @@ class Texts:
 
 
 def graph_columns(graphs: PackedGraphs, texts: Texts | None) -> dict[Column, Tensor]:
-    """The columns of graphs that lie in memory, as they are."""
+    """The columns of graphs that lie in memory, as they are.
+
+    Args:
+        graphs: The graphs.
+        texts: Their Python objects as JSON; None for none.
+    """
     node_sizes, edge_sizes = np.diff(graphs.host_ptr), np.diff(graphs.host_edge_ptr)
     columns = {
         Column(NUM_NODES, "graph", torch.int64, ()): torch.from_numpy(node_sizes),
@@ -178,13 +209,26 @@ def graph_columns(graphs: PackedGraphs, texts: Texts | None) -> dict[Column, Ten
 
 
 def take_rows(column: Column, value: Tensor, rows: Rows, shard: int) -> Tensor:
-    """A shard's rows of a column of `graph_columns`."""
+    """A shard's rows of a column of `graph_columns`.
+
+    Args:
+        column: The column.
+        value: Its tensor, for all graphs.
+        rows: Rows of each level and shard.
+        shard: Number of the shard.
+    """
     start, stop = getattr(rows, column.rows)[shard : shard + 2]
     return value[:, start:stop] if column.is_edge_index else value[start:stop]
 
 
 def shard_rows(graphs: PackedGraphs, texts: Texts | None, bounds: Sequence[int]) -> Rows:
-    """Where the shards begin and end that hold the graphs `bounds[s]` to `bounds[s + 1]`."""
+    """Where the shards begin and end that hold the graphs `bounds[s]` to `bounds[s + 1]`.
+
+    Args:
+        graphs: The graphs.
+        texts: Their Python objects as JSON; None for none.
+        bounds: First graph of each shard and, last, the number of graphs.
+    """
     cuts = np.asarray(bounds, dtype=np.int64)
     pointers: list[Ints] = [graphs.host_ptr, graphs.host_edge_ptr, graphs.host_pair_ptr]
     pointers.append(np.zeros_like(graphs.host_ptr) if texts is None else texts.ptr)
@@ -262,7 +306,11 @@ def _to_json(content: dict[str, Any], i: int) -> str:
 
 
 def storable(value: Any) -> bool:
-    """Whether a Python object comes back from JSON as it is."""
+    """Whether a Python object comes back from JSON as it is.
+
+    Args:
+        value: The object.
+    """
     try:
         return json.loads(json.dumps(value)) == value
     except (TypeError, ValueError, RecursionError):

@@ -51,7 +51,11 @@ class Manifest:
         return Layout(self.columns, self.rows)
 
     def with_digests(self, digests: Mapping[str, list[str]]) -> Manifest:
-        """The manifest of the finished dataset."""
+        """The manifest of the finished dataset.
+
+        Args:
+            digests: Checksums of each column's shards, by the column's name.
+        """
         return replace(self, digests=dict(digests))
 
     def parameters(self) -> dict[str, Any]:
@@ -61,6 +65,10 @@ class Manifest:
 
     def check_same(self, wanted: Manifest, root: Path) -> None:
         """Raise unless the dataset at `root`, which this manifest describes, is the one that is wanted.
+
+        Args:
+            wanted: The manifest of what is wanted.
+            root: The dataset's folder, for the message.
 
         Raises:
             GraphPERuntimeError: It is another one; the message names the first difference.
@@ -91,6 +99,10 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str | bytes, path: Path) -> Manifest:
         """The manifest from its text.
+
+        Args:
+            text: The text.
+            path: The file it is from, for the message.
 
         Raises:
             GraphPERuntimeError: It is damaged, or of another format.
@@ -133,7 +145,11 @@ def _checked_rows(content: dict[str, Any]) -> Rows:
 
 
 def fingerprint(columns: Mapping[Column, Tensor]) -> str:
-    """A digest of graphs and all their values, whatever the order of their keys."""
+    """A digest of graphs and all their values, whatever the order of their keys.
+
+    Args:
+        columns: The values by column.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for column, value in sorted(columns.items(), key=lambda item: item[0].name):
         digest.update(f"{column.name} {_dtype_name(column.dtype)} {list(value.shape)};".encode())
@@ -142,7 +158,11 @@ def fingerprint(columns: Mapping[Column, Tensor]) -> str:
 
 
 def digest_of(pieces: list[NDArray[Any]]) -> str:
-    """The checksum of a shard's rows of a column."""
+    """The checksum of a shard's rows of a column.
+
+    Args:
+        pieces: The bytes of the rows, in the file's order.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for piece in pieces:
         digest.update(piece.data)

@@ -26,12 +26,20 @@ SerializedGraphs = dict[str, dict[str, Serialized]]
 
 
 def serialize(values: dict[str, Tensor]) -> dict[str, Serialized]:
-    """Tensors as arrays of bytes."""
+    """Tensors as arrays of bytes.
+
+    Args:
+        values: Tensors by name.
+    """
     return {key: Serialized(as_bytes(value), value.dtype, tuple(value.shape)) for key, value in values.items()}
 
 
 def deserialize(values: dict[str, Serialized]) -> dict[str, Tensor]:
-    """Tensors from arrays of bytes."""
+    """Tensors from arrays of bytes.
+
+    Args:
+        values: What `serialize` gave.
+    """
     return {
         key: torch.from_numpy(content if content.flags.writeable else content.copy()).view(dtype).reshape(shape)
         for key, (content, dtype, shape) in values.items()
@@ -39,7 +47,11 @@ def deserialize(values: dict[str, Serialized]) -> dict[str, Tensor]:
 
 
 def serialize_graphs(graphs: PackedGraphs) -> SerializedGraphs:
-    """Graphs without Python objects as arrays of bytes."""
+    """Graphs without Python objects as arrays of bytes.
+
+    Args:
+        graphs: The graphs.
+    """
     structure = {"edge_index": graphs.edge_index, "ptr": graphs.ptr, "edge_ptr": graphs.edge_ptr}
     if graphs.edge_weight is not None:
         structure["edge_weight"] = graphs.edge_weight
@@ -48,7 +60,11 @@ def serialize_graphs(graphs: PackedGraphs) -> SerializedGraphs:
 
 
 def deserialize_graphs(frozen: SerializedGraphs) -> PackedGraphs:
-    """Graphs from `serialize_graphs`."""
+    """Graphs from `serialize_graphs`.
+
+    Args:
+        frozen: What `serialize_graphs` gave.
+    """
     content = {level: deserialize(values) for level, values in frozen.items()}
     structure = {"edge_weight": None, **content.pop("structure")}
     return PackedGraphs.trusted(**structure, **content, objects={})

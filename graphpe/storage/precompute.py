@@ -232,12 +232,9 @@ def _read(dataset: Any, progress: bool) -> PackedGraphs:
 def _check_options(
     device: torch.device | str, workers: Any, engine: Any, shard_graphs: Any, pair_limit: Any
 ) -> torch.device:
-    for name, value, least in (
-        ("workers", workers, 0),
-        ("shard_graphs", shard_graphs, 1),
-        ("pair_limit", pair_limit, 0),
-    ):
-        check_integer(name, value, least=least)
+    check_integer("workers", workers, least=0)
+    check_integer("shard_graphs", shard_graphs, least=1)
+    check_integer("pair_limit", pair_limit, least=0)
     check_choice("engine", engine, get_args(Engine))
     try:
         found = torch.device(device)

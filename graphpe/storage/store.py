@@ -40,6 +40,9 @@ DATA, PART, JOURNAL, MANIFEST = "graphs.safetensors", "graphs.safetensors.part",
 def read_manifest(root: Path) -> Manifest | None:
     """The manifest of a finished dataset, or None where there is none.
 
+    Args:
+        root: The dataset's folder.
+
     Raises:
         GraphPERuntimeError: It cannot be read, is damaged, or of another format.
     """
@@ -87,6 +90,10 @@ class StoreWriter:
 
     def commit(self, shard: int, values: Mapping[str, Tensor]) -> None:
         """Write a shard: its rows of every column, by name. When this returns, they survive a crash.
+
+        Args:
+            shard: Number of the shard.
+            values: Its rows of every column, by the column's name.
 
         Raises:
             GraphPERuntimeError: The disk is full or fails; earlier shards are kept.
@@ -224,15 +231,26 @@ class Store:
         self._verified = np.zeros(self.layout.num_shards, dtype=bool)
 
     def shard_of(self, graph: int) -> int:
-        """The shard that holds a graph."""
+        """The shard that holds a graph.
+
+        Args:
+            graph: Number of the graph.
+        """
         return int(np.searchsorted(self._starts, graph, side="right")) - 1
 
     def shards_of(self, graphs: np.ndarray) -> list[int]:
-        """The shards that hold some graphs."""
+        """The shards that hold some graphs.
+
+        Args:
+            graphs: Numbers of the graphs.
+        """
         return np.unique(np.searchsorted(self._starts, graphs, side="right") - 1).tolist()
 
     def verify(self, shards: Iterable[int] | None = None) -> None:
         """Compare the checksums of shards (None: all) that were not compared before.
+
+        Args:
+            shards: Numbers of the shards; None for all.
 
         Raises:
             GraphPERuntimeError: One differs; the message names the shard and the key. An edge leaves its graph.

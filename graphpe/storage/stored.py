@@ -24,7 +24,11 @@ _FIXED = {
 
 
 def wrong_columns(manifest: Manifest) -> str | None:
-    """Why columns and shards are none of an encoded dataset; None if they may be. Reads nothing of the data."""
+    """Why columns and shards are none of an encoded dataset; None if they may be. Reads nothing of the data.
+
+    Args:
+        manifest: What describes the dataset.
+    """
     columns, rows = manifest.columns, manifest.rows
     if not isinstance(manifest.digests, dict):
         return "it has no checksums"
@@ -46,7 +50,12 @@ def wrong_columns(manifest: Manifest) -> str | None:
 
 
 def wrong_sizes(tensors: Mapping[str, Tensor], rows: Rows) -> str | None:
-    """Why the sizes of graphs are not those of the shards; None if they are."""
+    """Why the sizes of graphs are not those of the shards; None if they are.
+
+    Args:
+        tensors: The sizes as they are stored, by column.
+        rows: Rows of each level and shard.
+    """
     nodes, edges = tensors[NUM_NODES].numpy(), tensors[NUM_EDGES].numpy()
     sizes = {"node": nodes, "edge": edges}
     if TEXT_SIZES in tensors:
@@ -61,7 +70,11 @@ def wrong_sizes(tensors: Mapping[str, Tensor], rows: Rows) -> str | None:
 
 
 def wrong_values(graphs: PackedGraphs) -> str | None:
-    """Why the names or rows of values are none that `PackedGraphs` has; None if they are."""
+    """Why the names or rows of values are none that `PackedGraphs` has; None if they are.
+
+    Args:
+        graphs: The graphs.
+    """
     try:
         for level in LEVELS:
             check_values(graphs, level, getattr(graphs, level))
@@ -72,7 +85,13 @@ def wrong_values(graphs: PackedGraphs) -> str | None:
 
 
 def wrong_edge(graphs: PackedGraphs, start: int, stop: int) -> str | None:
-    """Of graphs `start` to `stop`, an edge with an end outside its graph; None if there is none."""
+    """Of graphs `start` to `stop`, an edge with an end outside its graph; None if there is none.
+
+    Args:
+        graphs: The graphs.
+        start: First graph.
+        stop: The graph after the last.
+    """
     first, last = graphs.host_edge_ptr[start], graphs.host_edge_ptr[stop]
     edges = graphs.edge_index[:, first:last].numpy()
     counts = np.diff(graphs.host_edge_ptr[start : stop + 1])

@@ -66,15 +66,27 @@ class Shards:
     device: torch.device
 
     def load(self, shard: int) -> PackedGraphs:
-        """The graphs of a shard, without Python objects."""
+        """The graphs of a shard, without Python objects.
+
+        Args:
+            shard: Number of the shard.
+        """
         return self.graphs._replace(objects={}).select(slice(self.bounds[shard], self.bounds[shard + 1]))
 
     def num_graphs(self, shard: int) -> int:
-        """Graphs in a shard."""
+        """Graphs in a shard.
+
+        Args:
+            shard: Number of the shard.
+        """
         return self.bounds[shard + 1] - self.bounds[shard]
 
     def name(self, shard: int) -> str:
-        """What a message calls a shard."""
+        """What a message calls a shard.
+
+        Args:
+            shard: Number of the shard.
+        """
         return f"shard {shard} (graphs {self.bounds[shard]} to {self.bounds[shard + 1] - 1})"
 
 
@@ -103,7 +115,15 @@ def encode_shards(
 def encode_shard(
     graphs: PackedGraphs, transform: Any, shard: int, device: torch.device, progress: Progress | None = None
 ) -> Encoded:
-    """The values of one shard: a function of its arguments alone, on one machine."""
+    """The values of one shard: a function of its arguments alone, on one machine.
+
+    Args:
+        graphs: The graphs of the shard.
+        transform: The encoding, or a `Compose` of some.
+        shard: Number of the shard.
+        device: Where it runs.
+        progress: What is told how far it is; None for nothing.
+    """
     # Values of pairs were checked against the limit of the whole dataset.
     with one_thread(), limits(pair_limit=math.inf):
         encoded = encode_in_chunks(graphs, for_shard(transform, shard), device=device, progress=progress)
@@ -115,7 +135,12 @@ def encode_shard(
 
 
 def for_shard(transform: Any, shard: int) -> Any:
-    """A copy of an encoding that draws random signs by its seed and the shard's number, whatever it drew before."""
+    """A copy of an encoding that draws random signs by its seed and the shard's number, whatever it drew before.
+
+    Args:
+        transform: The encoding, or a `Compose` of some.
+        shard: Number of the shard.
+    """
     return transform.with_stream(shard) if hasattr(transform, "with_stream") else copy.deepcopy(transform)
 
 
@@ -137,7 +162,11 @@ def one_thread() -> Iterator[None]:
 
 
 def raise_interrupt(error: BaseException) -> None:
-    """Raise the `KeyboardInterrupt` that an error goes back to: compiled code makes a `SystemError` of Ctrl-C."""
+    """Raise the `KeyboardInterrupt` that an error goes back to: compiled code makes a `SystemError` of Ctrl-C.
+
+    Args:
+        error: The error.
+    """
     before = error.__cause__ or error.__context__
     while before is not None:
         if isinstance(before, KeyboardInterrupt):
@@ -278,6 +307,9 @@ def main_hidden(unless: bool) -> Iterator[None]:
     """Start processes that do not run the caller's script again, unless the encoding is defined in it.
 
     They begin faster, take less memory, and the script needs no `if __name__ == "__main__":`.
+
+    Args:
+        unless: Whether the encoding is defined in the caller's script, which processes then have to run.
     """
     if unless:
         yield

@@ -54,14 +54,22 @@ class Structure(NamedTuple):
 
 
 def structure(plan: Plan) -> Structure:
-    """The matrices of the edges (a part of a plan), from one compiled call: on one small graph calls are what costs."""
+    """The matrices of the edges (a part of a plan), from one compiled call: on one small graph calls are what costs.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     graphs = plan.graphs
     found = structure_of(*edge_arrays(graphs), graphs.num_nodes)
     return Structure(Adjacency(*found[:3]), Adjacency(*found[3:6]), found[6])
 
 
 def edge_arrays(graphs: PackedGraphs) -> tuple[Ints, Floats, bool]:
-    """The edges `[2, E]` on the host, their weights `[E]`, and whether there are any; contiguous."""
+    """The edges `[2, E]` on the host, their weights `[E]`, and whether there are any; contiguous.
+
+    Args:
+        graphs: The graphs.
+    """
     edges = np.ascontiguousarray(graphs.edge_index.numpy(force=True))
     if graphs.edge_weight is None:
         return edges, _NONE, False
@@ -69,17 +77,29 @@ def edge_arrays(graphs: PackedGraphs) -> tuple[Ints, Floats, bool]:
 
 
 def adjacency(plan: Plan) -> Adjacency:
-    """A: row u holds the heads of the edges u -> v."""
+    """A: row u holds the heads of the edges u -> v.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     return plan.once(structure).matrix
 
 
 def reverse_adjacency(plan: Plan) -> Adjacency:
-    """A^T: row v holds the tails of the edges u -> v."""
+    """A^T: row v holds the tails of the edges u -> v.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     return plan.once(structure).reverse
 
 
 def symmetric_adjacency(plan: Plan) -> Adjacency:
-    """max(A, A^T): every edge both ways."""
+    """max(A, A^T): every edge both ways.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     both: Structure = plan.once(structure)
     if both.symmetric:
         return both.matrix
@@ -88,18 +108,33 @@ def symmetric_adjacency(plan: Plan) -> Adjacency:
 
 
 def from_edges(tail: Ints, head: Ints, weight: Floats | None, num_nodes: int) -> Adjacency:
-    """The matrix of a list of edges. O(N + E): two counting sorts."""
+    """The matrix of a list of edges. O(N + E): two counting sorts.
+
+    Args:
+        tail: Row of each edge, `[E]`.
+        head: Column of each edge, `[E]`.
+        weight: Weight of each edge, `[E]`; None for 1.
+        num_nodes: Number N of nodes, over all graphs.
+    """
     edges = np.stack([tail, head])
     return Adjacency(*_from_edges(edges, _NONE if weight is None else weight, num_nodes, weight is not None))
 
 
 def transpose(matrix: Adjacency) -> Adjacency:
-    """The transpose. O(N + M)."""
+    """The transpose. O(N + M).
+
+    Args:
+        matrix: The matrix, N x N with M entries.
+    """
     return Adjacency(*transposed(*matrix))
 
 
 def rows_of(matrix: Adjacency) -> Ints:
-    """The row of each entry `[M]`."""
+    """The row of each entry `[M]`.
+
+    Args:
+        matrix: The matrix, with M entries.
+    """
     return np.repeat(np.arange(len(matrix.indptr) - 1), np.diff(matrix.indptr))
 
 
@@ -107,7 +142,14 @@ def rows_of(matrix: Adjacency) -> Ints:
 def structure_of(
     edges: Ints, value: Floats, weighted: bool, num_nodes: int
 ) -> tuple[Ints, Ints, Floats, Ints, Ints, Floats, bool]:
-    """A, A^T, and whether they are equal."""
+    """A, A^T, and whether they are equal.
+
+    Args:
+        edges: Tails and heads, `[2, E]`.
+        value: Weights, `[E]`; not read unless `weighted`.
+        weighted: Whether edges have weights; otherwise each is 1.
+        num_nodes: Number N of nodes, over all graphs.
+    """
     indptr, indices, weight = _from_edges(edges, value, num_nodes, weighted)
     back_ptr, back_indices, back_weight = transposed(indptr, indices, weight)
     symmetric = True
@@ -168,7 +210,13 @@ def _unique(
 
 @compiled
 def transposed(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints, Floats]:
-    """Row pointers, columns and weights of A^T."""
+    """Row pointers, columns and weights of A^T.
+
+    Args:
+        indptr: Row pointers of A, `[N + 1]`.
+        indices: Columns of its entries, ascending in each row, `[M]`.
+        weight: Their weights, `[M]`.
+    """
     size = len(indptr) - 1
     out_ptr = np.zeros(size + 1, np.int64)
     for v in indices:
@@ -191,7 +239,16 @@ def transposed(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints,
 def union(
     a_ptr: Ints, a_indices: Ints, a_weight: Floats, b_ptr: Ints, b_indices: Ints, b_weight: Floats
 ) -> tuple[Ints, Ints, Floats, Floats]:
-    """The entries of either: row pointers, columns, and the weights of both, 0 where one has no entry."""
+    """The entries of either: row pointers, columns, and the weights of both, 0 where one has no entry.
+
+    Args:
+        a_ptr: Row pointers of the first matrix, `[N + 1]`.
+        a_indices: Columns of its entries, ascending in each row, `[M]`.
+        a_weight: Their weights, `[M]`.
+        b_ptr: Row pointers of the second, `[N + 1]`.
+        b_indices: Columns of its entries, ascending in each row, `[M]`.
+        b_weight: Their weights, `[M]`.
+    """
     size = len(a_ptr) - 1
     indptr = np.zeros(size + 1, np.int64)
     most = len(a_indices) + len(b_indices)
@@ -217,7 +274,12 @@ def union(
 
 
 def dense_pairs(matrix: Adjacency, graphs: PackedGraphs) -> Tensor:
-    """A sparse matrix over the nodes as values of all pairs: `[sum n_b^2]` float64, on the device of the graphs."""
+    """A sparse matrix over the nodes as values of all pairs: `[sum n_b^2]` float64, on the device of the graphs.
+
+    Args:
+        matrix: The matrix; entries join nodes of one graph.
+        graphs: The graphs of its nodes.
+    """
     row = rows_of(matrix)
     place = torch.from_numpy(flat_rows(graphs, row, matrix.indices))
     weight = torch.from_numpy(matrix.weight)

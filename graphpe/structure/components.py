@@ -33,12 +33,23 @@ class Components(NamedTuple):
 
 
 def find_components(pairs: SymmetricPairs, num_nodes: int) -> Components:
-    """Connected components of the symmetrised graphs, by union-find: as good as O(N + E)."""
+    """Connected components of the symmetrised graphs, by union-find: as good as O(N + E).
+
+    Args:
+        pairs: The symmetrised graph S, each pair in both directions.
+        num_nodes: Number N of nodes, over all graphs.
+    """
     return Components(*label_components(pairs.row, pairs.col, num_nodes))
 
 
 def potentials(pairs: SymmetricPairs, num_nodes: int, components: Components) -> Ints:
-    """The potential of each node along a breadth-first tree of its component, 0 at the first node; `[N]`. O(N + E)."""
+    """The potential of each node along a breadth-first tree of its component, 0 at the first node; `[N]`. O(N + E).
+
+    Args:
+        pairs: The symmetrised graph S, each pair in both directions, with a direction for each pair.
+        num_nodes: Number N of nodes, over all graphs.
+        components: Its connected components.
+    """
     if not pairs.direction.any():
         return np.zeros(num_nodes, dtype=np.int64)
     indptr = np.searchsorted(pairs.row, np.arange(num_nodes + 1))
@@ -47,7 +58,13 @@ def potentials(pairs: SymmetricPairs, num_nodes: int, components: Components) ->
 
 @compiled
 def label_components(row: Ints, col: Ints, num_nodes: int) -> tuple[Ints, Ints]:
-    """The component of each node, and the first node of each component."""
+    """The component of each node, and the first node of each component.
+
+    Args:
+        row: One end of each pair.
+        col: The other end.
+        num_nodes: Number N of nodes, over all graphs.
+    """
     label = np.arange(num_nodes)
     for e in range(len(row)):
         here, there = row[e], col[e]

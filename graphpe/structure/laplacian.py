@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from torch import Tensor
 
-from graphpe.arguments import check_choice
+from graphpe.arguments import check_choice, check_integer, check_number
 from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import check_integers
@@ -158,8 +158,7 @@ def magnetic_laplacian(
     check_normalization(normalization)
     check_phases(phases)
     check_edges(edge_index, num_nodes, edge_weight)
-    if not math.isfinite(q):
-        raise GraphPEValueError(f"q must be a finite number of turns, got {q}")
+    q = check_number("q", q)
     matrix = _adjacency(edge_index, num_nodes, edge_weight)
     if phases == "edges":
         pairs, balance = pair_up_edges(matrix, transpose(matrix))
@@ -179,6 +178,11 @@ def symmetric_pairs(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | No
     """The symmetrised graph S with the direction of each pair; the meaning of edges is the module's text.
 
     Trusts its arguments (see `check_edges`). O(N + E).
+
+    Args:
+        edge_index: Edges (tail, head), `[2, E]`.
+        num_nodes: Number N of nodes.
+        edge_weight: Weights of the edges, `[E]`; None for 1.
     """
     ahead = _adjacency(edge_index, num_nodes, edge_weight)
     return pair_up(ahead, transpose(ahead))
@@ -191,7 +195,12 @@ def _adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -
 
 
 def pair_up(matrix: Adjacency, reverse: Adjacency) -> SymmetricPairs:
-    """The symmetrised graph of an adjacency matrix and its transpose."""
+    """The symmetrised graph of an adjacency matrix and its transpose.
+
+    Args:
+        matrix: The adjacency matrix A.
+        reverse: Its transpose.
+    """
     return SymmetricPairs(*pair_up_entries(*matrix, *reverse))
 
 
@@ -199,7 +208,16 @@ def pair_up(matrix: Adjacency, reverse: Adjacency) -> SymmetricPairs:
 def pair_up_entries(
     indptr: Ints, indices: Ints, weight: Floats, back_ptr: Ints, back_indices: Ints, back_weight: Floats
 ) -> tuple[Ints, Ints, Floats, Ints]:
-    """Rows, columns, weights and directions of the symmetrised graph."""
+    """Rows, columns, weights and directions of the symmetrised graph.
+
+    Args:
+        indptr: Row pointers of A, `[N + 1]`.
+        indices: Columns of its entries, ascending in each row, `[M]`.
+        weight: Their weights, `[M]`.
+        back_ptr: Row pointers of A^T, `[N + 1]`.
+        back_indices: Columns of its entries, ascending in each row, `[M]`.
+        back_weight: Their weights, `[M]`.
+    """
     row_ptr, col, ahead, behind = union(indptr, indices, weight, back_ptr, back_indices, back_weight)
     row, direction = np.empty(len(col), np.int64), np.empty(len(col), np.int64)
     for u in range(len(row_ptr) - 1):
@@ -211,7 +229,12 @@ def pair_up_entries(
 
 
 def pair_up_edges(matrix: Adjacency, reverse: Adjacency) -> tuple[SymmetricPairs, Floats]:
-    """The pairs for `phases="edges"`: weights A_uv + A_vu, no self-loops; and (A_uv - A_vu) / (A_uv + A_vu), `[P]`."""
+    """The pairs for `phases="edges"`: weights A_uv + A_vu, no self-loops; and (A_uv - A_vu) / (A_uv + A_vu), `[P]`.
+
+    Args:
+        matrix: The adjacency matrix A.
+        reverse: Its transpose.
+    """
     indptr, col, ahead, behind = union(*matrix, *reverse)
     row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     kept = row != col
@@ -222,18 +245,33 @@ def pair_up_edges(matrix: Adjacency, reverse: Adjacency) -> tuple[SymmetricPairs
 
 
 def degrees(pairs: SymmetricPairs, num_nodes: int) -> Floats:
-    """Row sums of S, `[num_nodes]`; 0 for isolated nodes."""
+    """Row sums of S, `[num_nodes]`; 0 for isolated nodes.
+
+    Args:
+        pairs: The symmetrised graph S, each pair in both directions.
+        num_nodes: Number N of nodes, over all graphs.
+    """
     # Without edges NumPy counts in integers.
     return np.bincount(pairs.row, pairs.weight, num_nodes).astype(np.float64, copy=False)
 
 
 def inverse_sqrt_degrees(degree: Floats) -> Floats:
-    """D^-1/2 `[num_nodes]`, with 1 for isolated nodes."""
+    """D^-1/2 `[num_nodes]`, with 1 for isolated nodes.
+
+    Args:
+        degree: Row sums of S, `[N]`, at least 0.
+    """
     return 1.0 / np.sqrt(np.where(degree > 0, degree, 1.0))
 
 
 def laplacian_entries(pairs: SymmetricPairs, degree: Floats, normalization: Normalization) -> Entries:
-    """Entries of the Laplacian of the symmetrised graph, float64."""
+    """Entries of the Laplacian of the symmetrised graph, float64.
+
+    Args:
+        pairs: The symmetrised graph S, each pair in both directions.
+        degree: Its row sums, `[N]`.
+        normalization: `sym`, `rw` or `comb`, as in `laplacian`.
+    """
     row, col, weight, _ = pairs
     if normalization == "comb":
         return Entries(row, col, -weight, degree)
@@ -242,7 +280,15 @@ def laplacian_entries(pairs: SymmetricPairs, degree: Floats, normalization: Norm
 
 @compiled
 def normalised(row: Ints, col: Ints, weight: Floats, degree: Floats, symmetric: bool) -> tuple[Floats, Floats]:
-    """The entries off the diagonal and on it: -D^-1/2 S D^-1/2 or -D^-1 S, and 1 where there is an edge."""
+    """The entries off the diagonal and on it: -D^-1/2 S D^-1/2 or -D^-1 S, and 1 where there is an edge.
+
+    Args:
+        row: Row of each entry, `[P]`.
+        col: Column of each entry, `[P]`.
+        weight: Weight of each entry, `[P]`.
+        degree: Row sums of S, `[N]`.
+        symmetric: True for D^-1/2 S D^-1/2, False for D^-1 S.
+    """
     inverse, diagonal, value = np.ones(len(degree)), np.zeros(len(degree)), np.empty(len(weight))
     for u in range(len(degree)):
         if degree[u] > 0:
@@ -257,13 +303,26 @@ def normalised(row: Ints, col: Ints, weight: Floats, degree: Floats, symmetric: 
 
 
 def magnetic_entries(entries: Entries, pairs: SymmetricPairs, potential: Floats) -> Entries:
-    """The entries with phase exp(2 pi i q direction), complex128; `potential` is the q of each entry `[P]`."""
+    """The entries with phase exp(2 pi i q direction), complex128; `potential` is the q of each entry `[P]`.
+
+    Args:
+        entries: Entries of the Laplacian.
+        pairs: The symmetrised graph S, each pair in both directions, in the same order.
+        potential: q of each entry, in turns, `[P]`.
+    """
     phase = turn(potential * pairs.direction)
     return Entries(entries.row, entries.col, entries.value * phase, entries.diagonal.astype(np.complex128))
 
 
 def edge_phase_entries(entries: Entries, balance: Floats, potential: Floats, normalization: Normalization) -> Entries:
-    """The entries with a phase for each edge, complex128; `balance` is that of `pair_up_edges`."""
+    """The entries with a phase for each edge, complex128; `balance` is that of `pair_up_edges`.
+
+    Args:
+        entries: Entries of the Laplacian.
+        balance: (A_uv - A_vu) / (A_uv + A_vu) of each entry, `[P]`.
+        potential: q of each entry, in turns, `[P]`.
+        normalization: `sym`, `rw` or `comb`.
+    """
     phase = turn(potential)
     diagonal = entries.diagonal if normalization == "comb" else np.ones_like(entries.diagonal)
     value = entries.value * (phase.real + 1j * balance * phase.imag)
@@ -285,26 +344,41 @@ def relative_potential(pairs: SymmetricPairs, owner: Ints, sizes: Ints, q: float
 
 
 def turn(turns: Floats) -> NDArray[np.complex128]:
-    """exp(2 pi i turns); whole turns are taken off first, so that large arguments stay exact."""
+    """exp(2 pi i turns); whole turns are taken off first, so that large arguments stay exact.
+
+    Args:
+        turns: Angles in turns: 1 is 2 pi.
+    """
     return np.exp(2j * math.pi * (turns - np.rint(turns)))
 
 
 def check_normalization(normalization: str) -> None:
-    """Raise unless `normalization` is one of the three names."""
+    """Raise unless `normalization` is one of the three names.
+
+    Args:
+        normalization: The argument.
+    """
     check_choice("normalization", normalization, _KNOWN)
 
 
 def check_phases(phases: str) -> None:
-    """Raise unless `phases` is one of the two names."""
+    """Raise unless `phases` is one of the two names.
+
+    Args:
+        phases: The argument.
+    """
     check_choice("phases", phases, get_args(Magnetic))
 
 
 def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> None:
-    """Raise unless these are the edges of a graph that the operators accept."""
-    if not isinstance(num_nodes, int | np.integer) or isinstance(num_nodes, bool):
-        raise GraphPETypeError(f"num_nodes must be an integer, got {type(num_nodes).__name__}")
-    if num_nodes < 0:
-        raise GraphPEValueError(f"num_nodes must not be negative, got {num_nodes}")
+    """Raise unless these are the edges of a graph that the operators accept.
+
+    Args:
+        edge_index: Edges (tail, head): integers `[2, E]` from 0 to `num_nodes` - 1.
+        num_nodes: Number of nodes, at least 0.
+        edge_weight: Weights, `[E]`, or None.
+    """
+    check_integer("num_nodes", num_nodes, least=0)
     check_integers("edge_index", edge_index)
     if edge_index.dim() != 2 or edge_index.size(0) != 2:
         raise GraphPEValueError(f"edge_index must be [2, num_edges], got {list(edge_index.shape)}")
@@ -321,7 +395,12 @@ def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) 
 
 
 def check_edge_weight(edge_weight: Tensor | None, num_edges: int) -> None:
-    """Raise unless `edge_weight` is None or `[num_edges]` magnitudes: 0, or from `_LEAST` to `_MOST`."""
+    """Raise unless `edge_weight` is None or `[num_edges]` magnitudes: 0, or from `_LEAST` to `_MOST`.
+
+    Args:
+        edge_weight: The argument.
+        num_edges: Number E of edges.
+    """
     if edge_weight is None:
         return
     if not isinstance(edge_weight, Tensor) or edge_weight.is_complex():

@@ -48,7 +48,13 @@ class PairLayout:
 
     @classmethod
     def of(cls, sizes: Sequence[int] | Ints, device: torch.device | str = "cpu", size: int | None = None) -> PairLayout:
-        """The layout of graphs of `sizes` nodes, padded to `size` (the largest) nodes. O(P), one copy to the device."""
+        """The layout of graphs of `sizes` nodes, padded to `size` (the largest) nodes. O(P), one copy to the device.
+
+        Args:
+            sizes: Number of nodes of each graph, `[B]`.
+            device: Where the layout's tensors are put.
+            size: Nodes to which graphs are padded; None for the largest graph's.
+        """
         numbers = np.asarray(sizes, dtype=np.int64)
         n = int(numbers.max(initial=0)) if size is None else size
         graph = np.repeat(np.arange(len(numbers)), numbers)
@@ -63,7 +69,12 @@ class PairLayout:
         return cls(len(numbers), n, spread.add_(torch.arange(pairs, device=device)))
 
     def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
-        """Flat values `[P, ...]` as a stack `[B, n, n, ...]`, with `fill` where a graph has no such pair."""
+        """Flat values `[P, ...]` as a stack `[B, n, n, ...]`, with `fill` where a graph has no such pair.
+
+        Args:
+            values: Values of all pairs, `[P, ...]`.
+            fill: What padding holds.
+        """
         total = self.num_graphs * self.size**2
         stack = (self.num_graphs, self.size, self.size)
         if total == len(values):  # equal sizes: nothing to pad
@@ -72,7 +83,11 @@ class PairLayout:
         return out.index_copy_(0, self.place, values).view(*stack, *values.shape[1:])
 
     def flatten(self, padded: Tensor) -> Tensor:
-        """A stack `[B, n, n, ...]` as flat values `[P, ...]`."""
+        """A stack `[B, n, n, ...]` as flat values `[P, ...]`.
+
+        Args:
+            padded: The stack.
+        """
         rows = padded.reshape(self.num_graphs * self.size**2, *padded.shape[3:])
         return rows if len(rows) == len(self.place) else rows.index_select(0, self.place)
 
@@ -102,11 +117,20 @@ class PairBlock:
         return self.layout.size
 
     def pad(self, values: Tensor, fill: float = 0.0) -> Tensor:
-        """Of flat values of all graphs `[P, ...]`, those of these graphs as a stack `[b, n, n, ...]`."""
+        """Of flat values of all graphs `[P, ...]`, those of these graphs as a stack `[b, n, n, ...]`.
+
+        Args:
+            values: Values of all pairs of all graphs, `[P, ...]`.
+            fill: What padding holds.
+        """
         return self.layout.pad(values.index_select(0, self.rows), fill)
 
     def flatten(self, padded: Tensor) -> Tensor:
-        """A stack as values `[p, ...]` of the rows `rows`."""
+        """A stack as values `[p, ...]` of the rows `rows`.
+
+        Args:
+            padded: The stack `[b, n, n, ...]`.
+        """
         return self.layout.flatten(padded)
 
 
@@ -131,6 +155,11 @@ def empty_pairs(rows: int, channels: int, device: torch.device | str = "cpu") ->
     """Values of pairs to be filled in, `[rows, channels]` float32.
 
     On the CPU the memory is NumPy's, which asks for large pages: small ones cost more than the values in them.
+
+    Args:
+        rows: Number of pairs.
+        channels: Numbers of each pair.
+        device: Where the values are put.
     """
     if torch.device(device).type == "cpu":
         return torch.from_numpy(np.empty((rows, channels), dtype=np.float32))
@@ -141,13 +170,22 @@ def diagonal_rows(graphs: PackedGraphs) -> Tensor:
     """The flat row of the pair (i, i) of each node: `[N]`, on the device of the graphs.
 
     `values[diagonal_rows(graphs)]` turns values of pairs into values of nodes.
+
+    Args:
+        graphs: The graphs.
     """
     node = np.arange(graphs.num_nodes)
     return torch.from_numpy(flat_rows(graphs, node, node)).to(graphs.device)
 
 
 def flat_rows(graphs: PackedGraphs, i: Ints, j: Ints) -> Ints:
-    """The flat row of each pair (i, j) of nodes of one graph, counted over all graphs."""
+    """The flat row of each pair (i, j) of nodes of one graph, counted over all graphs.
+
+    Args:
+        graphs: The graphs.
+        i: Node i of each pair, counted over all graphs.
+        j: Node j of each pair, of the same graph as i.
+    """
     pair_ptr, ptr = (value.numpy(force=True) for value in (graphs.pair_ptr, graphs.ptr))
     size = np.diff(ptr)
     graph = np.repeat(np.arange(len(size)), size)[i]

@@ -42,20 +42,39 @@ class Plan:
 
     @classmethod
     def of(cls, graphs: PackedGraphs | Plan) -> Plan:
-        """A plan for graphs that have none yet."""
+        """A plan for graphs that have none yet.
+
+        Args:
+            graphs: Graphs, or a plan, which is returned as it is.
+        """
         return graphs if isinstance(graphs, Plan) else cls(graphs)
 
     def expects(self, part: Callable[..., Any], *options: Hashable) -> bool:
-        """Whether the part has been announced or computed: others may then take their share of it at no cost."""
+        """Whether the part has been announced or computed: others may then take their share of it at no cost.
+
+        Args:
+            part: The function that computes it from a plan.
+            options: Its further arguments.
+        """
         key = part, options
         return key in self._announced or key in self._done
 
     def has(self, part: Callable[..., Any], *options: Hashable) -> bool:
-        """Whether the part has been computed."""
+        """Whether the part has been computed.
+
+        Args:
+            part: The function that computes it from a plan.
+            options: Its further arguments.
+        """
         return (part, options) in self._done
 
     def once(self, part: Callable[..., Any], *options: Hashable) -> Any:
-        """`part(plan, *options)`, computed at the first call."""
+        """`part(plan, *options)`, computed at the first call.
+
+        Args:
+            part: The function that computes it from a plan.
+            options: Its further arguments.
+        """
         key = part, options
         if key not in self._done:
             self._done[key] = part(self, *options)
@@ -65,6 +84,11 @@ class Plan:
         """`part(plan, s, *options)` with s the largest size announced, and at least `size`; computed at the first call.
 
         The caller takes the first `size` of it.
+
+        Args:
+            part: The function that computes it from a plan and a size.
+            size: The size that the caller needs.
+            options: Its further arguments.
         """
         key = part, options
         if self._sizes.get(key, -1) < size:

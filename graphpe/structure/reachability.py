@@ -36,7 +36,11 @@ class Condensation(NamedTuple):
 
 
 def condensation(plan: Plan) -> Condensation:
-    """Strongly connected components (a part of a plan). O(N + E)."""
+    """Strongly connected components (a part of a plan). O(N + E).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     matrix: Adjacency = plan.once(adjacency)
     return Condensation(*_tarjan(matrix.indptr, matrix.indices))
 
@@ -93,7 +97,11 @@ def depths(graphs: PackedGraphs | Plan, path: Path = "longest") -> Tensor:
 
 
 def check_path(path: str) -> None:
-    """Raise unless `path` is one of the two names."""
+    """Raise unless `path` is one of the two names.
+
+    Args:
+        path: The argument.
+    """
     check_choice("path", path, get_args(Path))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.compiled.jit import compiled
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Floats, Ints, adjacency, reverse_adjacency
 from graphpe.structure.laplacian import check_edge_weight
@@ -38,8 +38,7 @@ def refined_colours(graphs: PackedGraphs | Plan, iterations: int) -> Tensor:
         Weisfeiler, Leman: The reduction of a graph to canonical form. 1968.
     """
     plan = Plan.of(graphs)
-    if iterations < 1:
-        raise GraphPEValueError(f"iterations must be at least 1, got {iterations}")
+    check_integer("iterations", iterations, least=1)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     ahead, behind = plan.once(adjacency), plan.once(reverse_adjacency)
     colours = refine(
@@ -58,6 +57,9 @@ def bits(weight: Floats) -> np.ndarray:
     """Weights as 64-bit words, through float32, so that the same numbers in either precision look the same.
 
     As they are where float32 would make 0, infinity or numbers of fewer digits of them.
+
+    Args:
+        weight: Weights of entries.
     """
     limit = np.finfo(np.float32)
     inside = (weight >= limit.tiny) & (weight <= limit.max)
@@ -85,7 +87,17 @@ def refine(
     behind_weight: np.ndarray,
     iterations: int,
 ) -> np.ndarray:
-    """Colours of all nodes after some rounds of refinement, from their neighbours ahead and behind."""
+    """Colours of all nodes after some rounds of refinement, from their neighbours ahead and behind.
+
+    Args:
+        ahead_ptr: Row pointers of A, `[N + 1]`.
+        ahead: Heads of the edges of each node.
+        ahead_weight: Words of their weights, from `bits`.
+        behind_ptr: Row pointers of A^T, `[N + 1]`.
+        behind: Tails of the edges of each node.
+        behind_weight: Words of their weights.
+        iterations: Number of rounds.
+    """
     size = len(ahead_ptr) - 1
     out = np.empty((size, iterations), np.uint64)
     colour = np.ones(size, np.uint64)

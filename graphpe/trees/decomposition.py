@@ -42,13 +42,21 @@ class Level(NamedTuple):
     num_branches: int
 
     def to(self, device: torch.device) -> Level:
-        """The level on a device."""
+        """The level on a device.
+
+        Args:
+            device: The device.
+        """
         node, distance, group, branch = (part.to(device) for part in self[:4])
         return Level(node, distance, group, branch, self.num_groups, self.num_branches)
 
 
 def decompose(forest: Forest) -> list[Level]:
-    """The levels of the decomposition, largest groups first; O(N log N) time and memory, on the CPU."""
+    """The levels of the decomposition, largest groups first; O(N log N) time and memory, on the CPU.
+
+    Args:
+        forest: The trees.
+    """
     size = forest.num_nodes
     if size == 0:
         return []

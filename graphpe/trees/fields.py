@@ -32,7 +32,15 @@ Field = Literal["ones", "degree"]
 
 
 def trees_of(plan: Plan, kind: TreeKind, weighted: bool, count: int, seed: int) -> list[SpanningTree]:
-    """The trees of some graphs (a part of a plan): `count` draws of random kinds, one of others."""
+    """The trees of some graphs (a part of a plan): `count` draws of random kinds, one of others.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        kind: `minimum`, `shortest`, `random` or `hierarchical`, as in `tree_fields`.
+        weighted: Whether `edge_weight` is taken as lengths; otherwise every edge has length 1.
+        count: Number of draws of random trees.
+        seed: Seed of the random trees.
+    """
     if kind == "minimum":
         return [minimum_spanning_trees(plan, weighted)]
     if kind == "shortest":
@@ -102,6 +110,13 @@ def tree_shape(
     Centroids split the nodes of the graph in halves at most; a tree has one, or two that are neighbours. O(N) a tree.
     Arguments and errors as those of `tree_fields`.
 
+    Args:
+        graphs: The graphs, or a plan that shares their work.
+        tree: `minimum`, `shortest`, `random` or `hierarchical`, as in `tree_fields`.
+        weighted: Whether `edge_weight` is taken as lengths; otherwise every edge has length 1.
+        num_trees: Number of draws of random trees.
+        seed: Seed of the random trees.
+
     Returns:
         `[N, 2]` float64, on the device of the graphs.
     """
@@ -130,6 +145,13 @@ def tree_distances(
 
     Means over the draws, of trees that are drawn. Arguments and errors as those of `tree_fields`.
 
+    Args:
+        graphs: The graphs, or a plan that shares their work.
+        tree: `minimum`, `shortest`, `random` or `hierarchical`, as in `tree_fields`.
+        weighted: Whether `edge_weight` is taken as lengths; otherwise every edge has length 1.
+        num_trees: Number of draws of random trees.
+        seed: Seed of the random trees.
+
     Returns:
         `[sum n_b^2]` float64, row-major in each graph, on the device of the graphs.
     """
@@ -147,12 +169,20 @@ def tree_distances(
 
 
 def check_tree(tree: str) -> None:
-    """Raise unless `tree` is one of the four names."""
+    """Raise unless `tree` is one of the four names.
+
+    Args:
+        tree: The argument.
+    """
     check_choice("tree", tree, get_args(TreeKind))
 
 
 def check_fields(fields: Sequence[str]) -> None:
-    """Raise unless these are names of fields."""
+    """Raise unless these are names of fields.
+
+    Args:
+        fields: The argument.
+    """
     for name in fields:
         if name not in get_args(Field):
             raise GraphPEValueError(f"fields must be of {', '.join(map(repr, get_args(Field)))}, got {name!r}")
@@ -160,6 +190,11 @@ def check_fields(fields: Sequence[str]) -> None:
 
 def feature_fields(name: str, value: Tensor, num_nodes: int) -> Tensor:
     """Node values as fields `[N, D]` in float64 on the CPU; a vector is one field.
+
+    Args:
+        name: What messages call the values.
+        value: The values, `[N]` or `[N, D]`.
+        num_nodes: Number N of nodes, over all graphs.
 
     Raises:
         GraphPETypeError: They are no real numbers.
@@ -179,7 +214,11 @@ def feature_fields(name: str, value: Tensor, num_nodes: int) -> Tensor:
 
 
 def overflow(f: TreeFunction) -> GraphPEValueError:
-    """The error of a function that grows beyond float64 at distances of the graphs."""
+    """The error of a function that grows beyond float64 at distances of the graphs.
+
+    Args:
+        f: The function.
+    """
     return GraphPEValueError(f"{f!r} overflows at distances of these graphs: take one that decays, or shorter lengths")
 
 

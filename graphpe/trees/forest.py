@@ -76,12 +76,20 @@ def read_forest(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) 
 
 
 def measure(forest: Forest) -> tuple[Ints, Floats, Floats]:
-    """For each place: the place of its root `[N]`, its distance from it `[N]`, its distance from the farthest node."""
+    """For each place: the place of its root `[N]`, its distance from it `[N]`, its distance from the farthest node.
+
+    Args:
+        forest: The trees.
+    """
     return _measure(forest.parent, forest.length)
 
 
 def diameter(forest: Forest) -> float:
-    """The largest distance between two nodes of one tree; 0 without nodes."""
+    """The largest distance between two nodes of one tree; 0 without nodes.
+
+    Args:
+        forest: The trees.
+    """
     return float(measure(forest)[2].max(initial=0.0))
 
 

@@ -196,7 +196,14 @@ def _collect(part: Segments, field: Tensor) -> Tensor:
 
 
 def add_rows(out: Tensor, place: Tensor, rows: Tensor, chosen: Tensor) -> None:
-    """Add the row `chosen[i]` of `rows` to the row `place[i]` of `out`, for every i; compiled on the CPU."""
+    """Add the row `chosen[i]` of `rows` to the row `place[i]` of `out`, for every i; compiled on the CPU.
+
+    Args:
+        out: What is added to, `[rows, D]`.
+        place: Rows of `out`, `[n]`.
+        rows: What is added, `[rows, D]`.
+        chosen: Rows of `rows`, `[n]`.
+    """
     if out.device.type == "cpu":  # 20 times as fast there as index_add_
         _add_rows(out.numpy(), place.numpy(), rows.detach().numpy(), chosen.numpy())
     else:

@@ -63,6 +63,9 @@ class TreeIntegrator:
         """The integrator of many trees or forests, whose nodes are counted over all graphs.
 
         `edge_weight` is taken as lengths. Raises as the constructor does.
+
+        Args:
+            graphs: The trees or forests.
         """
         return cls(graphs.edge_index, graphs.edge_weight, graphs.num_nodes)
 

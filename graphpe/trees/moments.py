@@ -32,13 +32,29 @@ _CHUNK_BYTES = 1 << 25
 
 
 def add_sums(forest: Forest, field: Numbers, exponent: Any, coefficients: Numbers, out: Numbers) -> None:
-    """Add sum_j f(d(i, j)) X_j of the term f to each row of `out`. O(N C K^2) for K coefficients."""
+    """Add sum_j f(d(i, j)) X_j of the term f to each row of `out`. O(N C K^2) for K coefficients.
+
+    Args:
+        forest: The trees.
+        field: X, `[N, D]`.
+        exponent: The exponent of the term, complex or real.
+        coefficients: Its coefficients of 1, d, d^2, ..., `[K]`.
+        out: What is added to, `[N, D]`.
+    """
     for first, found in _moments(forest, field, exponent, len(coefficients)):
         _read_out(forest.order, found, coefficients, first, out)
 
 
 def pair(forest: Forest, left: Numbers, right: Numbers, exponent: Any, count: int) -> Numbers:
-    """sum_ij <left_i, right_j> d^k exp(exponent d) for the first k, `[count]`."""
+    """sum_ij <left_i, right_j> d^k exp(exponent d) for the first k, `[count]`.
+
+    Args:
+        forest: The trees.
+        left: `[N, D]`.
+        right: `[N, D]`.
+        exponent: The exponent, complex or real.
+        count: Number of powers of d.
+    """
     total = np.zeros(count, np.asarray(exponent).dtype)
     for first, found in _moments(forest, right, exponent, count):
         _pair_up(forest.order, found, left, first, total)

@@ -63,6 +63,10 @@ class SpanningTree:
         """Y_i = sum_j f(d(i, j)) X_j over the nodes of the graphs, d along the trees; see `TreeIntegrator.integrate`.
 
         Nodes that are added have no field. Raises as there.
+
+        Args:
+            f: The function of the distance, or a constant one.
+            field: X, `[N]` or `[N, D]`.
         """
         extra = self.num_tree_nodes - self.num_nodes
         if not extra or not isinstance(field, Tensor) or field.dim() == 0 or field.size(0) != self.num_nodes:
@@ -197,6 +201,11 @@ def random_spanning_trees(
 def average(trees: Sequence[SpanningTree], f: TreeFunction | Parameter, field: Tensor) -> Tensor:
     """The mean over trees of `tree.integrate(f, field)`: of random ones, an estimate of its expectation.
 
+    Args:
+        trees: The trees, each of the same graphs.
+        f: The function of the distance, or a constant one.
+        field: X, `[N]` or `[N, D]`.
+
     Raises:
         GraphPEValueError: There is no tree.
     """
@@ -274,20 +283,35 @@ def distortion(
 
 
 def check_draws(count: int, seed: int, name: str = "count") -> None:
-    """Raise unless these are a number of draws and a seed."""
+    """Raise unless these are a number of draws and a seed.
+
+    Args:
+        count: Number of draws, at least 1.
+        seed: The seed.
+        name: What messages call the number.
+    """
     check_integer(name, count, least=1)
     check_seed(seed)
 
 
 def checked(graphs: PackedGraphs | Plan) -> Plan:
-    """A plan of the graphs, whose weights are lengths or missing."""
+    """A plan of the graphs, whose weights are lengths or missing.
+
+    Args:
+        graphs: The graphs, or a plan that shares their work.
+    """
     plan = Plan.of(graphs)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     return plan
 
 
 def matrix_of(plan: Plan, weighted: bool) -> Adjacency:
-    """The symmetrised graph without loops, with lengths."""
+    """The symmetrised graph without loops, with lengths.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        weighted: Whether `edge_weight` is taken as lengths; otherwise every edge has length 1.
+    """
     matrix: Adjacency = plan.once(symmetric_adjacency)
     row = rows_of(matrix)
     kept = matrix.indices != row

@@ -27,6 +27,13 @@ def kruskal(row: Ints, col: Ints, new: Bools, owner: Ints, num_graphs: int) -> t
 
     Edges are equals up to the next that is `new`. The choice among them is none if all that join different trees at
     their beginning are taken.
+
+    Args:
+        row: One end of each edge, edges sorted.
+        col: The other end.
+        new: Whether an edge differs from the one before, and begins a run of equals.
+        owner: Graph of each node, `[N]`.
+        num_graphs: Number of graphs.
     """
     size = len(owner)
     leader, members = np.arange(size), np.ones(size, np.int64)
@@ -60,7 +67,15 @@ def kruskal(row: Ints, col: Ints, new: Bools, owner: Ints, num_graphs: int) -> t
 
 @compiled
 def shortest_paths(indptr: Ints, indices: Ints, weight: Floats, roots: Ints, colour: Ints) -> tuple[Ints, Floats, Ints]:
-    """Parents (-1 of roots), lengths of the edges to them, and nodes with parents of equal colours to choose from."""
+    """Parents (-1 of roots), lengths of the edges to them, and nodes with parents of equal colours to choose from.
+
+    Args:
+        indptr: Row pointers of the symmetrised graph, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        roots: The root of each component.
+        colour: Colours of the nodes by refinement, `[N]`.
+    """
     size = len(indptr) - 1
     parent, to_parent = np.full(size, -1, np.int64), np.zeros(size)
     distance = np.full(size, np.inf)
@@ -121,6 +136,15 @@ def wilson(
     """Parents (-1 of roots) in uniformly random spanning trees, and the lengths of the edges to them.
 
     Components that are trees are their own: they are searched through, without a walk.
+
+    Args:
+        indptr: Row pointers of the symmetrised graph, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        label: Component of each node, `[N]`.
+        is_tree: Whether each component is a tree.
+        key: Key of the random numbers, which begin alike in every graph.
     """
     size = len(indptr) - 1
     parent, to_parent = np.full(size, -1, np.int64), np.zeros(size)
@@ -162,7 +186,13 @@ def wilson(
 
 @compiled
 def distances_from(parent: Ints, length: Floats, source: int) -> Floats:
-    """Distances along a forest from a place, inf in other trees."""
+    """Distances along a forest from a place, inf in other trees.
+
+    Args:
+        parent: Parent of each place, -1 of roots.
+        length: Length of the edge to it.
+        source: The place.
+    """
     out = np.full(len(parent), np.inf)
     out[source] = 0.0
     v = source
@@ -182,6 +212,13 @@ def first_in_reach(indptr: Ints, indices: Ints, weight: Floats, ptr: Ints, order
 
     Returns pointers `[N + 1]` into ranks (ascending) and distances (descending). By a search from one node after the
     other that goes no farther than where an earlier node was nearer: O(log N) nodes each, expected in a random order.
+
+    Args:
+        indptr: Row pointers of the symmetrised graph, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        order: The nodes in their order.
     """
     size = len(indptr) - 1
     nearest = np.full(size, np.inf)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.eigen.eigsh import eigsh
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.pair_blocks import pair_blocks
 from graphpe.structure.plan import Plan
@@ -68,8 +68,7 @@ def tree_spectra(
         GraphPEValueError: k < 1, a name is unknown, weights are negative or not finite, or f overflows.
         EigenError: The Krylov method did not converge.
     """
-    if k < 1:
-        raise GraphPEValueError(f"k must be at least 1, got {k}")
+    check_integer("k", k, least=1)
     check_tree(tree)
     graphs = Plan.of(graphs).graphs.structure()
     out = torch.zeros(graphs.num_graphs, k, dtype=torch.float64)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_integer
 from graphpe.compiled.jit import compiled, everything_compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -46,8 +47,7 @@ def cycle_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
     """
     plan = Plan.of(graphs)
     packed = plan.graphs
-    if max_length < 3:
-        raise GraphPEValueError(f"max_length must be at least 3, got {max_length}")
+    check_integer("max_length", max_length, least=3)
     check_edge_weight(packed.edge_weight, packed.num_edges)
     matrix = plan.once(symmetric_adjacency)
     ptr = packed.ptr.numpy(force=True)
@@ -85,8 +85,7 @@ def closed_walk_counts(graphs: PackedGraphs | Plan, max_length: int, estimate: E
     """
     plan = Plan.of(graphs)
     packed = plan.graphs
-    if max_length < 3:
-        raise GraphPEValueError(f"max_length must be at least 3, got {max_length}")
+    check_integer("max_length", max_length, least=3)
     check_edge_weight(packed.edge_weight, packed.num_edges)
     matrix = _without_loops(plan.once(symmetric_adjacency))
     symmetric = np.ones(packed.num_graphs, dtype=bool)

@@ -130,7 +130,14 @@ def returns_of_small_graph(
 
 
 def exact_seconds(powers: Powers, ptr: Ints, count: int, graph: int) -> float:
-    """About what the exact diagonals of a graph take."""
+    """About what the exact diagonals of a graph take.
+
+    Args:
+        powers: The matrix, its transpose, and which graphs are symmetric.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        count: Number K of powers.
+        graph: Number of the graph.
+    """
     block = _Block(powers, ptr, graph)
     return min(block.local_seconds(count), block.dense_seconds(count))
 

@@ -32,6 +32,18 @@ def work(
     """Products that `local_returns` takes for the graph of nodes `first` to `first + size`, from `count` of its nodes.
 
     These are evenly spaced, so that the number depends on the graph alone; `most` products are enough to tell.
+
+    Args:
+        first: First node of the graph.
+        size: Number of its nodes.
+        indptr: Row pointers of M.
+        indices: Columns of its entries.
+        back_ptr: Row pointers of M^T.
+        back_indices: Columns of its entries.
+        symmetric: Whether M is symmetric.
+        walk_length: Number K of steps.
+        count: Number of nodes to look at.
+        most: Products after which it stops.
     """
     seen = np.full(size, -1, np.int64)
     here, there = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -76,6 +88,18 @@ def local_returns(
 
     diag(M^(a+b))_j is the product of column j of M^a and row j of M^b; where M is symmetric they are of one sequence.
     `back` is M^T, which is not looked at where M is symmetric.
+
+    Args:
+        first: First node of the graph.
+        size: Number of its nodes.
+        indptr: Row pointers of M, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        back_ptr: Row pointers of M^T, `[N + 1]`.
+        back_indices: Columns of its entries.
+        back_weight: Their weights.
+        symmetric: Whether M is symmetric.
+        out: The diagonals, `[size, K]`, written.
     """
     walk_length = out.shape[1]
     column, row, spare = np.zeros(size), np.zeros(size), np.zeros(size)

@@ -21,7 +21,13 @@ _ELIMINATED = 64  # nodes up to which PageRank is solved by elimination, which t
 
 @compiled
 def steps(indptr: Ints, indices: Ints, weight: Floats) -> tuple[Ints, Ints, Floats]:
-    """Rows divided by their sums, and an entry of 1 on the diagonal for each empty row whose column is not empty."""
+    """Rows divided by their sums, and an entry of 1 on the diagonal for each empty row whose column is not empty.
+
+    Args:
+        indptr: Row pointers of A, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+    """
     size = len(indptr) - 1
     entered = np.zeros(size, np.bool_)
     for v in indices:
@@ -56,6 +62,12 @@ def walks(
 
     Where A is symmetric, P is similar to S = D^-1/2 A D^-1/2, which takes its place: S_uv is the root of P_uv P_vu.
     Otherwise it is P.
+
+    Args:
+        indptr: Row pointers of A, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
     """
     out_ptr, out_indices, out_weight = steps(indptr, indices, weight)
     back_ptr, back_indices, back_weight = transposed(out_ptr, out_indices, out_weight)
@@ -102,7 +114,16 @@ def _multiply(node: int, indptr: Ints, indices: Ints, weight: Floats, dense: Flo
 
 @compiled
 def powers(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, entries: int, out: NDArray[np.float32]) -> None:
-    """[I, P, P^2, ...]_ij of all pairs of each graph: `[sum n_b^2, count]`, `entries` entries at a time."""
+    """[I, P, P^2, ...]_ij of all pairs of each graph: `[sum n_b^2, count]`, `entries` entries at a time.
+
+    Args:
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        indptr: Row pointers of P, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        entries: Entries of a block of columns, about.
+        out: The powers, `[sum n_b^2, count]`, written.
+    """
     count = out.shape[1]
     most = 0
     for b in range(len(ptr) - 1):
@@ -137,7 +158,17 @@ def powers(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, entries: int,
 def symmetric_graphs(
     ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, back_ptr: Ints, back_indices: Ints, back_weight: Floats
 ) -> NDArray[np.bool_]:
-    """Which graphs have a symmetric matrix, given it and its transpose."""
+    """Which graphs have a symmetric matrix, given it and its transpose.
+
+    Args:
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        indptr: Row pointers of A, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        back_ptr: Row pointers of A^T, `[N + 1]`.
+        back_indices: Columns of its entries.
+        back_weight: Their weights.
+    """
     out = np.ones(len(ptr) - 1, np.bool_)
     for b in range(len(ptr) - 1):
         for u in range(ptr[b], ptr[b + 1]):
@@ -168,6 +199,19 @@ def returns(
     """diag(M^(a+b))_j = sum_i (R^a)_ij (M^b)_ij with R = M^T, k = 1, ..., K, of the `graphs`, in blocks of columns j.
 
     Where M is symmetric, one sequence of powers serves for both. `out` `[N, K]` is written where these graphs are.
+
+    Args:
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        indptr: Row pointers of M, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        back_ptr: Row pointers of M^T, `[N + 1]`.
+        back_indices: Columns of its entries.
+        back_weight: Their weights.
+        symmetric: Whether each graph's M is symmetric, `[B]`.
+        graphs: Numbers of the graphs.
+        entries: Entries of a block of columns, about.
+        out: The diagonals, `[N, K]`, written.
     """
     walk_length = out.shape[1]
     most, widest = 0, 0
@@ -209,7 +253,17 @@ def returns(
 def returns_of_edges(
     edges: Ints, value: Floats, weighted: bool, size: int, both: bool, entries: int, walk_length: int
 ) -> Floats:
-    """`returns` of one small graph from its edges: on one small graph calls from Python are what costs."""
+    """`returns` of one small graph from its edges: on one small graph calls from Python are what costs.
+
+    Args:
+        edges: Tails and heads, `[2, E]`.
+        value: Weights, `[E]`; not read unless `weighted`.
+        weighted: Whether edges have weights; otherwise each is 1.
+        size: Number of nodes.
+        both: Whether edges are walked both ways.
+        entries: Entries of a block of columns, about.
+        walk_length: Number K of steps.
+    """
     indptr, indices, weight, back_ptr, back_indices, back_weight, symmetric = structure_of(edges, value, weighted, size)
     if both and not symmetric:
         indptr, indices, ahead, behind = union(indptr, indices, weight, back_ptr, back_indices, back_weight)
@@ -232,7 +286,15 @@ def _column_sums(a: Floats, b: Floats, out: Floats) -> None:
 
 @compiled_by_steps(lambda ptr, indptr, indices, weight, walk_length: len(indices) * walk_length)
 def visits(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, walk_length: int) -> Floats:
-    """Where walks that begin anywhere are after 1, ..., walk_length steps, from the rows of P^T: `[N, walk_length]`."""
+    """Where walks that begin anywhere are after 1, ..., walk_length steps, from the rows of P^T: `[N, walk_length]`.
+
+    Args:
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        indptr: Row pointers of P^T, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        walk_length: Number of steps.
+    """
     out = np.zeros((ptr[-1], walk_length))
     for b in range(len(ptr) - 1):
         begin = 1.0 / max(ptr[b + 1] - ptr[b], 1)
@@ -248,7 +310,17 @@ def visits(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, walk_length: 
 
 @compiled_by_steps(lambda ptr, *others: np.diff(ptr).max(initial=0) ** 2 * ptr[-1])
 def pagerank(ptr: Ints, indptr: Ints, indices: Ints, weight: Floats, restart: float, tolerance: float) -> Floats:
-    """The solution of x = restart / n + (1 - restart) P^T x of each graph, from the rows of P^T: `[N]`."""
+    """The solution of x = restart / n + (1 - restart) P^T x of each graph, from the rows of P^T: `[N]`.
+
+    Args:
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        indptr: Row pointers of P^T, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        restart: Restart probability, above 0 and at most 1.
+        tolerance: Largest error of an entry, in units of the smallest that it can be, restart / n; for graphs that are
+            not solved by elimination.
+    """
     out = np.empty(ptr[-1])
     dense = np.empty((_ELIMINATED, _ELIMINATED))
     for b in range(len(ptr) - 1):

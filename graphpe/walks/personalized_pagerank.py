@@ -62,7 +62,13 @@ def personalized_pagerank(graphs: PackedGraphs | Plan, alpha: float = 0.15, undi
 
 
 def pagerank_of_pairs(plan: Plan, alpha: float, direction: Direction) -> Tensor:
-    """PPR of all pairs: `[sum n_b^2]` float64 (a part of a plan)."""
+    """PPR of all pairs: `[sum n_b^2]` float64 (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        alpha: Restart probability, above 0 and at most 1.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+    """
     graphs = plan.graphs
     step, isolated = plan.once(steps, direction), plan.once(isolated_nodes)
     probability = dense_pairs(step, graphs)
@@ -110,7 +116,12 @@ def _inverse(system: csc_array) -> Tensor:
 
 
 def check_restart(name: str, value: Any) -> float:
-    """A restart probability, above 0 and at most 1."""
+    """A restart probability, above 0 and at most 1.
+
+    Args:
+        name: What the message calls it.
+        value: The argument.
+    """
     number = check_number(name, value)
     if not 0 < number <= 1:
         raise GraphPEValueError(f"{name} must be a probability above 0 and at most 1, got {value!r}")

@@ -51,7 +51,14 @@ def return_probabilities(
 
 
 def returns(plan: Plan, walk_length: int, direction: Direction, estimate: Estimate | None = None) -> Tensor:
-    """diag(P^k), k = 1, ..., walk_length: `[N, walk_length]` float64 (a part of a plan)."""
+    """diag(P^k), k = 1, ..., walk_length: `[N, walk_length]` float64 (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        walk_length: Number of steps, at least 1.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+        estimate: How large graphs are estimated; None for exact values everywhere.
+    """
     ptr = plan.graphs.host_ptr
     if len(ptr) == 2 and direction != "reverse" and not plan.has(structure):
         arrays = edge_arrays(plan.graphs)
@@ -71,7 +78,12 @@ def returns(plan: Plan, walk_length: int, direction: Direction, estimate: Estima
 
 
 def symmetric_graphs(plan: Plan, direction: Direction) -> NDArray[np.bool_]:
-    """Which graphs are as heavy from u to v as from v to u, for all u and v: `[B]` (a part of a plan)."""
+    """Which graphs are as heavy from u to v as from v to u, for all u and v: `[B]` (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+    """
     if direction == "both":
         return np.ones(plan.graphs.num_graphs, dtype=bool)
     there = edges_walked(plan, direction)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.errors import GraphPEValueError
+from graphpe.arguments import check_integer
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import (
     Adjacency,
@@ -72,44 +72,79 @@ def walk_powers(graphs: PackedGraphs | Plan, walk_length: int, undirected: bool 
 
 
 def checked(graphs: PackedGraphs | Plan, walk_length: int) -> Plan:
-    """The plan of graphs that can be walked on for a number of steps."""
-    if walk_length < 1:
-        raise GraphPEValueError(f"walk_length must be at least 1, got {walk_length}")
+    """The plan of graphs that can be walked on for a number of steps.
+
+    Args:
+        graphs: The graphs, or a plan that shares their work.
+        walk_length: Number of steps, at least 1.
+    """
+    check_integer("walk_length", walk_length, least=1)
     plan = Plan.of(graphs)
     check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
     return plan
 
 
 def edges_walked(plan: Plan, direction: Direction) -> Adjacency:
-    """The matrix whose rows hold the steps of a direction, with the weights of the edges."""
+    """The matrix whose rows hold the steps of a direction, with the weights of the edges.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+    """
     part = {"forward": adjacency, "reverse": reverse_adjacency, "both": symmetric_adjacency}[direction]
     return plan.once(part)
 
 
 def steps(plan: Plan, direction: Direction) -> Adjacency:
-    """P (a part of a plan)."""
+    """P (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+    """
     return Adjacency(*loops.steps(*edges_walked(plan, direction)))
 
 
 def reverse_steps(plan: Plan, direction: Direction) -> Adjacency:
-    """P^T (a part of a plan): row v holds the probabilities of the steps that end in v."""
+    """P^T (a part of a plan): row v holds the probabilities of the steps that end in v.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+    """
     return transpose(plan.once(steps, direction))
 
 
 def isolated_nodes(plan: Plan) -> NDArray[np.bool_]:
-    """Which nodes have no edge, not even a loop: `[N]` (a part of a plan)."""
+    """Which nodes have no edge, not even a loop: `[N]` (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+    """
     leaving, entering = (np.diff(plan.once(part).indptr) for part in (adjacency, reverse_adjacency))
     return (leaving == 0) & (entering == 0)
 
 
 def powers(plan: Plan, count: int, direction: Direction) -> Tensor:
-    """[I, P, ..., P^(count-1)] of all pairs: `[sum n_b^2, count]` float32 (a part of a plan)."""
+    """[I, P, ..., P^(count-1)] of all pairs: `[sum n_b^2, count]` float32 (a part of a plan).
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        count: Number of powers, P^0 included.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+    """
     on_cpu = plan.graphs.device.type == "cpu"
     return (compiled_powers if on_cpu else batched_powers)(plan, count, direction)
 
 
 def compiled_powers(plan: Plan, count: int, direction: Direction) -> Tensor:
-    """`powers` as sparse products, on the CPU."""
+    """`powers` as sparse products, on the CPU.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        count: Number of powers, P^0 included.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+    """
     ptr = plan.graphs.ptr.numpy(force=True)
     step: Adjacency = plan.once(steps, direction)
     out = empty_pairs(plan.graphs.num_pairs, count)
@@ -118,7 +153,13 @@ def compiled_powers(plan: Plan, count: int, direction: Direction) -> Tensor:
 
 
 def batched_powers(plan: Plan, count: int, direction: Direction) -> Tensor:
-    """`powers` as dense products of padded stacks, on the device of the graphs."""
+    """`powers` as dense products of padded stacks, on the device of the graphs.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        count: Number of powers, P^0 included.
+        direction: `forward` along the edges, `reverse` against them, or `both` ways.
+    """
     graphs = plan.graphs
     probability = dense_pairs(plan.once(steps, direction), graphs)
     out = empty_pairs(graphs.num_pairs, count, graphs.device)

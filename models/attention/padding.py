@@ -60,6 +60,11 @@ def padded_layout(members: NodeToGraph, edge_index: Tensor, heads: int) -> Padde
     On a CPU graphs are grouped by the power of two above their size, each group padded to its largest graph, so that
     one large graph does not make every other one as large. Elsewhere all graphs form one block, because grouping
     needs their sizes on the host; a loader that buckets graphs by size keeps the padding small there.
+
+    Args:
+        members: The partition of the nodes into graphs.
+        edge_index: Edges (source, target), `[2, E]`.
+        heads: Number of attention heads.
     """
     check_edges(edge_index, members)
     sizes, ptr, device = members.sizes, members.ptr, members.ptr.device
@@ -114,18 +119,30 @@ class PaddedNodes:
     graph: Tensor
 
     def split(self, x: Tensor) -> list[Tensor]:
-        """Rows of nodes `[N, D]` as the blocks `[b, n, D]`."""
+        """Rows of nodes `[N, D]` as the blocks `[b, n, D]`.
+
+        Args:
+            x: Rows of nodes, `[N, D]`.
+        """
         lengths = [block.graphs * block.size for block in self.blocks]
         parts = x.index_select(0, self.node).split(lengths)
         return [part.view(block.graphs, block.size, -1) for part, block in zip(parts, self.blocks, strict=True)]
 
     def join(self, parts: list[Tensor]) -> Tensor:
-        """The blocks `[b, n, D]` as rows of nodes `[N, D]`; needs at least one block."""
+        """The blocks `[b, n, D]` as rows of nodes `[N, D]`; needs at least one block.
+
+        Args:
+            parts: A tensor `[b, n, D]` for each block, at least one.
+        """
         return torch.cat([part.flatten(0, 1) for part in parts]).index_select(0, self.place)
 
 
 def padded_nodes(members: NodeToGraph) -> PaddedNodes:
-    """The nodes of a batch as padded blocks, grouped as in `padded_layout`. O(N) memory, padding included."""
+    """The nodes of a batch as padded blocks, grouped as in `padded_layout`. O(N) memory, padding included.
+
+    Args:
+        members: The partition of the nodes into graphs.
+    """
     sizes, ptr, device = members.sizes, members.ptr, members.ptr.device
     place_of_graph = torch.zeros_like(sizes)
     blocks, nodes, ids, num_nodes = [], [sizes.new_empty(0)], [sizes.new_empty(0)], 0

@@ -54,13 +54,21 @@ class PairSet:
         return self.row is None
 
     def take(self, values: Tensor) -> Tensor:
-        """Of values of all pairs `[sum n^2, ...]`, those of this set `[P, ...]`."""
+        """Of values of all pairs `[sum n^2, ...]`, those of this set `[P, ...]`.
+
+        Args:
+            values: Values of all pairs of each graph, `[sum n^2, ...]`, row-major.
+        """
         return values if self.row is None else values.index_select(0, self.row)
 
     def scatter(self, edge: Tensor, absent: Tensor | None = None) -> Tensor:
         """Values of edges `[E, D]` as values of pairs `[P, D]`.
 
         Parallel edges are summed; a pair without an edge gets `absent` `[D]`, or zero.
+
+        Args:
+            edge: Values of the batch's edges, `[E, D]`.
+            absent: The value of a pair without an edge, `[D]`; None for zero.
         """
         if absent is None:
             return edge.new_zeros(self.num_pairs, *edge.shape[1:]).index_add(0, self.slot, edge)
@@ -97,6 +105,10 @@ def all_pairs(members: NodeToGraph, edge_index: Tensor) -> PairSet:
     """All ordered pairs of nodes of each graph, self-pairs included. O(P) time and memory.
 
     Waits for a GPU only if the batch does not say how many pairs it has (`NodeToGraph.num_pairs`).
+
+    Args:
+        members: The partition of the nodes into graphs.
+        edge_index: The batch's edges, `[2, E]`.
     """
     check_edges(edge_index, members)
     sizes = members.sizes
@@ -114,6 +126,11 @@ def edge_pairs(members: NodeToGraph, edge_index: Tensor, *, self_pairs: bool = T
     """The pairs that edges join and, if asked for, each node with itself. O(E log E) time.
 
     Waits for a GPU once, since parallel edges make the number of pairs unknown.
+
+    Args:
+        members: The partition of the nodes into graphs.
+        edge_index: The batch's edges, `[2, E]`.
+        self_pairs: Whether each node's pair with itself is in the set.
     """
     check_edges(edge_index, members)
     nodes = members.graph.numel()
@@ -124,7 +141,13 @@ def edge_pairs(members: NodeToGraph, edge_index: Tensor, *, self_pairs: bool = T
 
 
 def pairs_of_keys(members: NodeToGraph, key: Tensor, slot: Tensor) -> PairSet:
-    """The set of the pairs with numbers `key` = target * N + source, sorted and each once; `slot` as in `PairSet`."""
+    """The set of the pairs with numbers `key` = target * N + source, sorted and each once; `slot` as in `PairSet`.
+
+    Args:
+        members: The partition of the nodes into graphs.
+        key: target * N + source of each pair, ascending and each once, `[P]`.
+        slot: The pair that each edge joins, `[E]`.
+    """
     nodes = members.graph.numel()
     target, source = key.div(max(nodes, 1), rounding_mode="floor"), key.remainder(max(nodes, 1))
     ptr = torch.searchsorted(target, torch.arange(nodes + 1, device=key.device))

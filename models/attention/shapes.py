@@ -11,6 +11,9 @@ from graphpe.errors import GraphPEValueError
 def check_shapes(**given: tuple[Tensor | None, tuple[int, ...]]) -> None:
     """Raise unless every tensor (None: not given) has its shape.
 
+    Args:
+        **given: A tensor, or None, and its shape, by the name that the message uses.
+
     Raises:
         GraphPEValueError: One has another; the message names it.
     """
@@ -23,6 +26,13 @@ def check_shapes(**given: tuple[Tensor | None, tuple[int, ...]]) -> None:
 
 def check_attention(query: Tensor, key: Tensor, value: Tensor, nodes: int, heads: int) -> int:
     """The width D of queries, keys and values, each `[nodes, D]`.
+
+    Args:
+        query: The argument.
+        key: The argument.
+        value: The argument.
+        nodes: Number N of nodes.
+        heads: Number of heads, which has to divide D.
 
     Raises:
         GraphPEValueError: They are not, or the number of heads does not divide D.

@@ -28,6 +28,9 @@ def compiled_runs(*tensors: Tensor) -> bool:
     """Whether the compiled passes take these: float32 or float64 on a CPU, rows of a multiple of eight numbers.
 
     The first tensor is of pairs; see `enough_pairs`.
+
+    Args:
+        *tensors: Values of pairs, and what else the passes read.
     """
     first = tensors[0]
     return (
@@ -40,12 +43,20 @@ def compiled_runs(*tensors: Tensor) -> bool:
 
 
 def enough_pairs(number: int) -> bool:
-    """Whether there are enough pairs for the compiled passes; always, where everything is compiled."""
+    """Whether there are enough pairs for the compiled passes; always, where everything is compiled.
+
+    Args:
+        number: Number P of pairs.
+    """
     return number > _FEW_PAIRS or compiles_everything()
 
 
 def parts_of(pairs: PairSet) -> list[tuple[int, int]]:
-    """First and last node of each thread's part; of about equally many pairs."""
+    """First and last node of each thread's part; of about equally many pairs.
+
+    Args:
+        pairs: The pairs.
+    """
     threads = max(1, min(torch.get_num_threads(), pairs.num_pairs // _PAIRS_PER_THREAD))
     if threads == 1:
         return [(0, pairs.ptr.numel() - 1)]
@@ -56,7 +67,12 @@ def parts_of(pairs: PairSet) -> list[tuple[int, int]]:
 
 
 def run_parts(run: Callable[[int], None], count: int) -> None:
-    """Call `run` with the number of every part, at once."""
+    """Call `run` with the number of every part, at once.
+
+    Args:
+        run: Does a part, from its number.
+        count: Number of parts.
+    """
     with one_blas_thread():
         if count == 1:
             run(0)
@@ -65,39 +81,73 @@ def run_parts(run: Callable[[int], None], count: int) -> None:
 
 
 def new_rows(rows: int, width: int, like: Tensor) -> Tensor:
-    """An uninitialised `[rows, width]`, from NumPy: it asks Linux for large pages, which are much cheaper to touch."""
+    """An uninitialised `[rows, width]`, from NumPy: it asks Linux for large pages, which are much cheaper to touch.
+
+    Args:
+        rows: Number of rows.
+        width: Numbers of each.
+        like: A tensor of the dtype that is wanted.
+    """
     return torch.from_numpy(np.empty((rows, width), array(like).dtype))
 
 
 def array(x: Tensor) -> np.ndarray:
-    """The numbers of a tensor as an array; detached, since other threads than autograd's own want a gradient."""
+    """The numbers of a tensor as an array; detached, since other threads than autograd's own want a gradient.
+
+    Args:
+        x: The tensor, on the CPU.
+    """
     return x.detach().numpy()
 
 
 def flat(x: Tensor) -> np.ndarray:
-    """The numbers of a tensor as a flat array."""
+    """The numbers of a tensor as a flat array.
+
+    Args:
+        x: The tensor, on the CPU.
+    """
     return x.detach().reshape(-1).numpy()
 
 
 def lanes_of(width: int) -> tuple[int, ...]:
-    """A tuple as long as the registers that rows of this width are worked on with."""
+    """A tuple as long as the registers that rows of this width are worked on with.
+
+    Args:
+        width: Numbers of a row, a multiple of 8.
+    """
     return (0,) * (16 if width % 16 == 0 else 8)
 
 
 def pad_last(x: Tensor, size: int) -> Tensor:
-    """The tensor with zeros after its last dimension, up to a size; itself if it has that size."""
+    """The tensor with zeros after its last dimension, up to a size; itself if it has that size.
+
+    Args:
+        x: The tensor.
+        size: Size of the last dimension that is wanted.
+    """
     missing = size - x.shape[-1]
     return torch.nn.functional.pad(x, (0, missing)) if missing else x
 
 
 def pad_heads(x: Tensor, heads: int) -> Tensor:
-    """The channels `[..., H C]` of heads side by side, each with zeros up to a multiple of eight."""
+    """The channels `[..., H C]` of heads side by side, each with zeros up to a multiple of eight.
+
+    Args:
+        x: Channels, `[..., H C]`.
+        heads: Number H of heads.
+    """
     channels = x.shape[-1] // heads
     return pad_last(x.unflatten(-1, (heads, channels)), -(-channels // 8) * 8).flatten(-2)
 
 
 def unpad_heads(x: Tensor, heads: int, channels: int) -> Tensor:
-    """The channels without these zeros."""
+    """The channels without these zeros.
+
+    Args:
+        x: Channels with zeros, as from `pad_heads`.
+        heads: Number H of heads.
+        channels: Channels C of each.
+    """
     return x.unflatten(-1, (heads, -1))[..., :channels].flatten(-2)
 
 

@@ -53,16 +53,28 @@ class NodeToGraph:
         return self.ptr.diff()
 
     def sort(self, x: Tensor) -> Tensor:
-        """Values of the nodes in the order of their graphs, from values in the batch's order."""
+        """Values of the nodes in the order of their graphs, from values in the batch's order.
+
+        Args:
+            x: Values of the nodes, `[N, ...]`, in the batch's order.
+        """
         return x if self.order is None else x.index_select(0, self.order)
 
     def restore(self, x: Tensor) -> Tensor:
-        """Values of the nodes in the batch's order, from values in the order of their graphs."""
+        """Values of the nodes in the batch's order, from values in the order of their graphs.
+
+        Args:
+            x: Values of the nodes, `[N, ...]`, in the order of their graphs.
+        """
         return x if self.order is None else x.index_select(0, self.place(self.order))
 
     @staticmethod
     def place(order: Tensor) -> Tensor:
-        """The place of each node of the batch in the order of the graphs."""
+        """The place of each node of the batch in the order of the graphs.
+
+        Args:
+            order: Number in the batch of each node, in the order of the graphs, `[N]`.
+        """
         return torch.empty_like(order).index_copy(0, order, torch.arange(order.numel(), device=order.device))
 
     def check_in_order(self) -> None:
@@ -117,6 +129,10 @@ def graph_of_nodes(batch: Data, like: Tensor) -> tuple[Tensor, int]:
     """The graph of each node in the batch's order `[num_nodes]`, and the number of graphs.
 
     Where the batch says nothing of nodes it is one graph, of as many as `like`, values of nodes, has rows.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+        like: Values of its nodes, `[N, ...]`.
     """
     vectors = vectors_of(batch) if isinstance(batch, Data) else None
     if vectors is None:
@@ -130,6 +146,10 @@ def graph_of_nodes(batch: Data, like: Tensor) -> tuple[Tensor, int]:
 
 def read_edges(batch: Data, members: NodeToGraph) -> Tensor:
     """The edges of a batch `[2, E]`, between nodes in the order of their graphs.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+        members: The partition of its nodes into graphs.
 
     Raises:
         GraphPEValueError: If there are none, or they are no integers `[2, E]`, or on another device; on a CPU also if
@@ -153,6 +173,10 @@ def read_edges(batch: Data, members: NodeToGraph) -> Tensor:
 
 def check_edges(edge_index: Tensor, members: NodeToGraph) -> None:
     """Raise unless these are edges of the graphs; away from the CPU their numbers are not looked at.
+
+    Args:
+        edge_index: Edges between nodes in the order of their graphs, `[2, E]`.
+        members: The partition of the nodes into graphs.
 
     Raises:
         GraphPEValueError: They are no integers `[2, E]`, or an edge leaves its graph.
@@ -232,7 +256,13 @@ def _traced(batch: Data, vectors: Vectors) -> NodeToGraph:
 
 
 def collated_ptr(batch: Data, nodes: int, graphs: int) -> Ints | None:
-    """Where each graph's nodes begin, from what PyG keeps on the host to separate graphs; None if it is out of date."""
+    """Where each graph's nodes begin, from what PyG keeps on the host to separate graphs; None if it is out of date.
+
+    Args:
+        batch: A `Batch`.
+        nodes: Number of its nodes.
+        graphs: Number of its graphs.
+    """
     hidden = vars(batch.stores[0])
     stored, slices = hidden.get("_num_nodes"), hidden.get("_slice_dict", {})
     if isinstance(stored, list) and len(stored) == graphs and sum(stored) == nodes:

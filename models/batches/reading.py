@@ -6,7 +6,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.models.batches.rows import Level, check_rows
+from graphpe.graphs.levels import Level
+from graphpe.models.batches.rows import check_rows
 
 # The transform that writes each key by default, with the number of its columns filled in. The keys are the contract
 # between transforms and models, which do not import each other.

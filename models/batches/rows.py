@@ -5,8 +5,6 @@ From shapes alone, and from what PyG keeps on the host of how many rows each gra
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,9 +12,8 @@ from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
+from graphpe.graphs.levels import Level
 from graphpe.models.batches.nodes import collated_ptr, node_to_graph
-
-Level = Literal["node", "edge", "graph", "pair"]
 
 _WHOLE = {
     "node": "{} nodes: nodes were added or removed without it",
@@ -27,7 +24,11 @@ _WHOLE = {
 
 
 def count_nodes(batch: Data) -> int | None:
-    """Number of nodes, from shapes; None where nothing tells it."""
+    """Number of nodes, from shapes; None where nothing tells it.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+    """
     graph = getattr(batch, "batch", None)
     if isinstance(graph, Tensor):
         return graph.numel()
@@ -36,7 +37,12 @@ def count_nodes(batch: Data) -> int | None:
 
 
 def count_rows(batch: Data, level: Level) -> int | None:
-    """The rows that values of a level have; None where nothing on the host tells it."""
+    """The rows that values of a level have; None where nothing on the host tells it.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+        level: What there is a row for.
+    """
     match level:
         case "node":
             return count_nodes(batch)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,23 @@ from graphpe.models.batches.reading import ENCODING_KEYS
 _KNOWN = ("graphpe", "torch", "torch_geometric")
 
 
-def warn_unread(model: nn.Module, batch: Data) -> None:
+class Architecture(Protocol):
+    """A model as far as what it reads goes.
+
+    Attributes:
+        node_encoder: From a batch to node embeddings `[N, D]`.
+        encodings: Modules from a batch to `[N, D]`, added to them.
+    """
+
+    node_encoder: nn.Module
+    encodings: nn.ModuleList
+
+    def modules(self) -> Iterator[nn.Module]:
+        """It and all its parts."""
+        ...
+
+
+def warn_unread(model: Architecture, batch: Data) -> None:
     """Warn, at a model's first batch, where it was built without encodings and the batch has some.
 
     An encoding that no module was given for is absent from the model, which nothing else would show. Only keys that
@@ -21,14 +39,14 @@ def warn_unread(model: nn.Module, batch: Data) -> None:
     architecture that takes encodings of pairs and has only some of nodes is told of the batch's encodings of pairs.)
 
     Args:
-        model: An architecture, with `encodings` and, if it takes them, `pair_encodings`.
+        model: The architecture, with `pair_encodings` too if it takes them.
         batch: The batch.
     """
     if getattr(model, "told_unread", False) or torch.compiler.is_compiling():
         return
-    model.told_unread = True  # type: ignore[assignment]
+    model.told_unread = True  # type: ignore[attr-defined]
     of_pairs = "PairBias" if getattr(model, "pair_input", None) == "biases" else "PairLinear or PairEmbedding"
-    parts = [module for module in model.modules() if module is not model]
+    _, *parts = model.modules()
     if any(type(part).__module__.partition(".")[0] not in _KNOWN for part in parts):
         return  # a module of the user's own may read anything
     read = {text for part in parts for text in vars(part).values() if isinstance(text, str)}
@@ -49,5 +67,5 @@ def warn_unread(model: nn.Module, batch: Data) -> None:
             warnings.warn(
                 f"{type(model).__name__} was built without {option} and does not read the batch's "
                 f"{', '.join(unread)}: give {option}=[...] with {modules}, or leave the encoding out of the batch",
-                stacklevel=3,
+                stacklevel=4,  # the line that called the model under `in_half_precision`
             )

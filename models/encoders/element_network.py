@@ -42,7 +42,12 @@ class ElementNetwork(nn.Module):
         )
 
     def forward(self, x: Tensor, edge_index: Tensor | None) -> Tensor:
-        """From `[N, K, inputs]` to `[N, K, out]`; `edge_index` `[2, E]` is not read by `mlp`."""
+        """From `[N, K, inputs]` to `[N, K, out]`; `edge_index` `[2, E]` is not read by `mlp`.
+
+        Args:
+            x: Columns of each eigenpair at each node, `[N, K, inputs]`.
+            edge_index: Edges, `[2, E]`; not read by `mlp`.
+        """
         if self.network is not None:
             return self.network(x)
         if edge_index is None:
@@ -52,7 +57,13 @@ class ElementNetwork(nn.Module):
         return x
 
     def over_signs(self, x: Tensor, parts: int, edge_index: Tensor | None) -> Tensor:
-        """phi(v, c) + phi(-v, c), where v are the first `parts` columns of x: the sign of v does not matter."""
+        """phi(v, c) + phi(-v, c), where v are the first `parts` columns of x: the sign of v does not matter.
+
+        Args:
+            x: Columns of each eigenpair at each node, `[N, K, inputs]`.
+            parts: Number of columns that are the eigenvector's: 1 real, or 2.
+            edge_index: Edges, `[2, E]`; not read by `mlp`.
+        """
         negative = torch.cat([-x[:, :, :parts], x[:, :, parts:]], dim=2)
         plus, minus = self(torch.cat([x, negative], dim=1), edge_index).chunk(2, dim=1)
         return plus + minus

@@ -46,7 +46,11 @@ class EmbeddingEncoding(nn.Module):
         self.register_buffer("offset", torch.arange(columns) * vocabulary, persistent=False)
 
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with integers under `key`.
+        """
         value = read_encoding(batch, self.key, self.columns)
         if value.is_floating_point() or value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} holds {value.dtype}, not integers: use LinearEncoding")

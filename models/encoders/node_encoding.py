@@ -45,7 +45,11 @@ class LinearEncoding(nn.Module):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the encoding under `key`.
+        """
         value = read_encoding(batch, self.key, self.linear.in_features)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: use EigenvectorEncoding(..., complex=True)")

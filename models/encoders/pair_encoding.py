@@ -51,11 +51,21 @@ class PairLinear(nn.Module):
                 nn.init.xavier_uniform_(linear.weight)
 
     def forward(self, batch: Data, pairs: PairSet) -> Tensor:
-        """Features of the pairs, `[P, width]`."""
+        """Features of the pairs, `[P, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with values of all pairs under `key`.
+            pairs: The pairs that features are asked for.
+        """
         return self.linear(pairs.take(self._values(batch, pairs.total)).to(self.linear.weight.dtype))
 
     def nodes(self, batch: Data, diagonal: Tensor) -> Tensor | None:
-        """Features of nodes `[N, node_width]`, or None; `diagonal` `[N]` is the row of (i, i) among all pairs."""
+        """Features of nodes `[N, node_width]`, or None; `diagonal` `[N]` is the row of (i, i) among all pairs.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with values of all pairs under `key`.
+            diagonal: Row of each pair (i, i) among all pairs of each graph, `[N]`.
+        """
         if self.node_linear is None:
             return None
         return self.node_linear(self._values(batch).index_select(0, diagonal).to(self.linear.weight.dtype))
@@ -105,11 +115,21 @@ class PairEmbedding(nn.Module):
         self.register_buffer("offset", torch.arange(columns) * vocabulary, persistent=False)
 
     def forward(self, batch: Data, pairs: PairSet) -> Tensor:
-        """Features of the pairs, `[P, width]`."""
+        """Features of the pairs, `[P, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with values of all pairs under `key`.
+            pairs: The pairs that features are asked for.
+        """
         return self._look_up(self.table, pairs.take(self._values(batch, pairs.total)))
 
     def nodes(self, batch: Data, diagonal: Tensor) -> Tensor | None:
-        """Features of nodes `[N, node_width]`, or None; `diagonal` `[N]` is the row of (i, i) among all pairs."""
+        """Features of nodes `[N, node_width]`, or None; `diagonal` `[N]` is the row of (i, i) among all pairs.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with values of all pairs under `key`.
+            diagonal: Row of each pair (i, i) among all pairs of each graph, `[N]`.
+        """
         if self.node_table is None:
             return None
         return self._look_up(self.node_table, self._values(batch).index_select(0, diagonal))

@@ -33,6 +33,10 @@ class SetAttention(nn.Module):
         """From tokens `[N, K, width]` to `[N, K, width]`; tokens where `mask` `[N, K]` is False are not attended to.
 
         Where it is False for all tokens of a node they attend to each other, so that the result is finite.
+
+        Args:
+            x: Tokens, `[N, K, width]`.
+            mask: False for tokens that are padding, `[N, K]`.
         """
         seen = mask | ~mask.any(1, keepdim=True)
         query, key, value = self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -61,6 +65,11 @@ class SetTransformerLayer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """From tokens `[N, K, width]` with a mask `[N, K]` to `[N, K, width]`."""
+        """From tokens `[N, K, width]` with a mask `[N, K]` to `[N, K, width]`.
+
+        Args:
+            x: Tokens, `[N, K, width]`.
+            mask: False for tokens that are padding, `[N, K]`.
+        """
         x = self.norm_1(x + self.drop(self.attention(x, mask)))
         return self.norm_2(x + self.drop(self.contract(self.drop(self.expand(x).relu()))))

@@ -52,7 +52,13 @@ class GatedGCNLayer(nn.Module):
         self.edge_norm.requires_grad_(False)
 
     def forward(self, x: Tensor, edge: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Nodes and edges after the layer, residual connections included."""
+        """Nodes and edges after the layer, residual connections included.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`.
+            edge_index: Edges (source, target), `[2, E]`.
+        """
         source, target = edge_index[0], edge_index[1]
         own, message, to, of = self.node_maps(x).chunk(4, dim=1)
         logit = self.edge_map(edge) + to.index_select(0, target) + of.index_select(0, source)  # [E, D]
@@ -74,6 +80,9 @@ class GCNLayer(nn.Module):
         out_i = b + W x_i / d_i + sum_j m_ij / sqrt(d_i d_j),    m_ij = W x_j, or ReLU(W x_j + e_ij)
 
     with d the number of incoming edges plus one. Differs from OGB's: no ReLU and no vector of its own in the term of i.
+
+    Args:
+        width: Width D.
     """
 
     def __init__(self, width: int) -> None:
@@ -82,7 +91,13 @@ class GCNLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Nodes after the layer, and the edges as they are."""
+        """Nodes after the layer, and the edges as they are.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            edge_index: Edges (source, target), `[2, E]`.
+        """
         source, target = edge_index[0], edge_index[1]
         exact = torch.promote_types(x.dtype, torch.float32)
         ones = torch.ones(target.numel(), 1, dtype=exact, device=x.device)
@@ -96,20 +111,36 @@ class GCNLayer(nn.Module):
 
 
 class GINELayer(nn.Module):
-    """PyG's `GINEConv`: MLP(x_i + sum_j ReLU(x_j + e_ij)) with one hidden layer of the same width (Hu et al. 2020)."""
+    """PyG's `GINEConv`: MLP(x_i + sum_j ReLU(x_j + e_ij)) with one hidden layer of the same width (Hu et al. 2020).
+
+    Args:
+        width: Width D.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = GINEConv(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)))
 
     def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Nodes after the layer, and the edges as they are."""
+        """Nodes after the layer, and the edges as they are.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            edge_index: Edges (source, target), `[2, E]`.
+        """
         rows = edge if edge is not None else x.new_zeros(1, 1).expand(edge_index.shape[1], x.shape[1])
         return self.conv(x, edge_index, rows), edge
 
 
 class GATLayer(nn.Module):
-    """PyG's `GATConv` with edge features, without self-loops, in float32 or better (Velickovic et al. 2018)."""
+    """PyG's `GATConv` with edge features, without self-loops, in float32 or better (Velickovic et al. 2018).
+
+    Args:
+        width: Width D.
+        heads: Number of heads; divides `width`.
+        edges: Whether there are edge features.
+    """
 
     def __init__(self, width: int, heads: int, edges: bool) -> None:
         super().__init__()
@@ -117,7 +148,13 @@ class GATLayer(nn.Module):
         self.conv = GATConv(width, width // heads, heads, add_self_loops=False, edge_dim=width if edges else None)
 
     def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Nodes after the layer, and the edges as they are."""
+        """Nodes after the layer, and the edges as they are.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            edge_index: Edges (source, target), `[2, E]`.
+        """
         weight = next(self.parameters()).dtype
         with torch.autocast(x.device.type, enabled=False):
             rows = None if edge is None else edge.to(weight)
@@ -125,7 +162,11 @@ class GATLayer(nn.Module):
 
 
 class CustomLayer(nn.Module):
-    """Any PyG layer that is called with x and `edge_index`, and with `edge_attr` if it has an argument of that name."""
+    """Any PyG layer that is called with x and `edge_index`, and with `edge_attr` if it has an argument of that name.
+
+    Args:
+        conv: The PyG layer, from D to D channels.
+    """
 
     def __init__(self, conv: nn.Module) -> None:
         super().__init__()
@@ -133,7 +174,13 @@ class CustomLayer(nn.Module):
         self.takes_edges = "edge_attr" in inspect.signature(conv.forward).parameters
 
     def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Nodes after the layer, and the edges as they are."""
+        """Nodes after the layer, and the edges as they are.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            edge_index: Edges (source, target), `[2, E]`.
+        """
         features = {"edge_attr": edge} if self.takes_edges and edge is not None else {}
         return self.conv(x, edge_index, **features), edge
 
@@ -141,7 +188,16 @@ class CustomLayer(nn.Module):
 def build_local(
     local: Local | Callable[[int], nn.Module], width: int, *, heads: int, edges: bool, norm: Norm, dropout: float
 ) -> nn.Module | None:
-    """A layer by name, or from a function of the width; None for `none`."""
+    """A layer by name, or from a function of the width; None for `none`.
+
+    Args:
+        local: `GatedGCN`, `GINE`, `GCN`, `GAT`, `none`, or a function from the width to a PyG layer.
+        width: Width D.
+        heads: Number of heads of `GAT`.
+        edges: Whether there are edge features.
+        norm: Normalisation inside `GatedGCN`.
+        dropout: Probability of dropout inside `GatedGCN`.
+    """
     if not isinstance(local, str):
         return CustomLayer(local(width))
     match local:

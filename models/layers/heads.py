@@ -13,21 +13,34 @@ from graphpe.arguments import check_counts, check_flags, check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.layers.virtual_nodes import Extended
 
 Readout = Literal["mean", "sum", "max", "none"]
 READOUTS: tuple[str, ...] = get_args(Readout)
 
 
-def pool(x: Tensor, members: NodeToGraph, readout: Readout) -> Tensor:
+def pool(
+    x: Tensor,
+    members: NodeToGraph,
+    readout: Readout | Literal["virtual", "cls"],
+    extended: Extended | None = None,
+) -> Tensor:
     """Pool node embeddings over each graph.
 
     Sums are taken in float32 or better. A graph without nodes gives zeros.
 
     Args:
-        x: Node embeddings, `[num_nodes, width]`, in the order of `members`.
+        x: Node embeddings, `[num_nodes, width]`, in the order of `members`; where graphs have an extra node each, of
+            all nodes in the order of `extended`.
         members: The partition into graphs.
-        readout: `mean`, `sum` or `max` over nodes, `[num_graphs, width]`; `none` returns `x`, in the batch's order.
+        readout: `mean`, `sum` or `max` over nodes, `[num_graphs, width]`; `none` returns `x`, in the batch's order;
+            `virtual` and `cls`, which are one: the extra nodes, `[num_graphs, width]`. Others leave these out.
+        extended: The graphs with their extra nodes.
     """
+    if extended is not None:
+        if readout in ("virtual", "cls"):
+            return x.index_select(0, extended.virtual)
+        x = x.index_select(0, extended.real)
     if readout == "none":
         return members.restore(x)
     out = x.new_zeros(members.num_graphs, x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32))
@@ -71,7 +84,11 @@ class MLPReadout(nn.Module):
         self.out = nn.Linear(sizes[-1], out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[num_graphs, width]` to `[num_graphs, out]`."""
+        """From `[num_graphs, width]` to `[num_graphs, out]`.
+
+        Args:
+            x: Embeddings, `[num_graphs, width]`.
+        """
         for layer in self.hidden:
             x = torch.relu(layer(x))
         return self.out(x)
@@ -99,7 +116,11 @@ class SubtokenHead(nn.Module):
         self.linear = nn.Linear(width, positions * classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[num_graphs, width]` to logits `[num_graphs, positions, classes]`."""
+        """From `[num_graphs, width]` to logits `[num_graphs, positions, classes]`.
+
+        Args:
+            x: Embeddings, `[num_graphs, width]`.
+        """
         return self.linear(x).view(x.shape[0], self.positions, self.classes)
 
 
@@ -108,4 +129,10 @@ class PairHead(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, pair: Tensor, pairs: PairSet) -> Any:
-        """The output, from vectors of nodes `[N, width]` and of pairs `[P, width]`, and which pairs these are."""
+        """The output, from vectors of nodes `[N, width]` and of pairs `[P, width]`, and which pairs these are.
+
+        Args:
+            x: Vectors of nodes, `[N, width]`.
+            pair: Vectors of pairs, `[P, width]`.
+            pairs: Which pairs these are.
+        """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,6 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.ids import check_ids
-from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.batches.rows import Level, check_rows
 from graphpe.models.layers.precision import ExactBuffers
 
@@ -38,7 +37,11 @@ class FactoredFeatures:
         return self.weights @ self.basis
 
     def map(self, linear: nn.Linear) -> Tensor:
-        """`linear(self.rows())` for a linear map without bias, in O(E R width) instead of O(E width^2)."""
+        """`linear(self.rows())` for a linear map without bias, in O(E R width) instead of O(E width^2).
+
+        Args:
+            linear: The map, without bias, from the rows' width.
+        """
         return FactoredFeatures(self.weights, linear(self.basis)).rows()
 
 
@@ -47,10 +50,18 @@ class FactoredEdges(nn.Module, ABC):
 
     @abstractmethod
     def factors(self, batch: Data) -> FactoredFeatures:
-        """The edge embeddings of a batch in factored form."""
+        """The edge embeddings of a batch in factored form.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with `edge_attr`.
+        """
 
     def forward(self, batch: Data) -> Tensor:
-        """Edge embeddings `[num_edges, width]`."""
+        """Edge embeddings `[num_edges, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with `edge_attr`.
+        """
         return self.factors(batch).rows()
 
 
@@ -74,6 +85,10 @@ class LinearEdges(FactoredEdges):
 
     def factors(self, batch: Data) -> FactoredFeatures:
         """`[edge_attr, 1]` times `[W; b]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `edge_attr`.
 
         Raises:
             GraphPEValueError: If the batch has no `edge_attr` with that many columns.
@@ -99,6 +114,10 @@ class CategoricalEdges(FactoredEdges):
 
     def factors(self, batch: Data) -> FactoredFeatures:
         """Rows of the tables: by index for one column, as a sum of one-hot rows for several.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `edge_attr`.
 
         Raises:
             GraphPEValueError: If the batch has no integer `edge_attr` with that many columns, or an id that is out of
@@ -129,6 +148,10 @@ class CategoricalNodes(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
 
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `x`.
+
         Raises:
             GraphPEValueError: If the batch has no integer `x` with that many columns, or an id that is out of range.
         """
@@ -155,6 +178,10 @@ class LinearNodes(nn.Module):
 
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `x`.
 
         Raises:
             GraphPEValueError: If the batch has no `x` with that many columns.
@@ -193,6 +220,10 @@ class SinusoidalNodes(ExactBuffers):
 
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `x`.
 
         Raises:
             GraphPEValueError: If the batch has no `x` with that many columns.
@@ -248,6 +279,10 @@ class ASTNodeEncoder(nn.Module):
 
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with type and attribute in `x` and the depth in
+                `node_depth`.
 
         Raises:
             GraphPEValueError: If `x` has not two columns of integers, or `node_depth` not one; on the CPU also if a
@@ -327,36 +362,6 @@ def _integers(batch: Data, key: str, columns: int, level: Level = "node") -> Ten
             f"batch.{key} has to hold integer categories (got {value.dtype}): convert it with .long()"
         )
     return value.long()
-
-
-def embed_nodes(batch: Data, members: NodeToGraph, encoder: nn.Module, encodings: Iterable[nn.Module]) -> Tensor:
-    """The sum of node embeddings and encodings, `[num_nodes, width]`: rows in the order of `members`.
-
-    Raises:
-        GraphPEValueError: If one of the modules gives another number of rows; whatever they raise themselves.
-    """
-    x = _rows(encoder(batch), members.num_nodes, "node_encoder", encoder)
-    for encoding in encodings:
-        x = x + _rows(encoding(batch), members.num_nodes, "encoding", encoding)
-    return members.sort(x)
-
-
-def embed_edges(encoder: nn.Module, batch: Data) -> Tensor:
-    """Edge embeddings `[num_edges, width]`.
-
-    Raises:
-        GraphPEValueError: If the module gives another number of rows; whatever it raises itself.
-    """
-    return _rows(encoder(batch), batch.edge_index.shape[1], "edge_encoder", encoder)
-
-
-def _rows(value: Tensor, rows: int, what: str, module: nn.Module) -> Tensor:
-    if value.dim() != 2 or value.shape[0] != rows:
-        of = "edges" if what == "edge_encoder" else "nodes"
-        raise GraphPEValueError(
-            f"the {what} {type(module).__name__} gave {list(value.shape)} for {rows} {of}: it has to give a row each"
-        )
-    return value
 
 
 def _columns(batch: Data, key: str, columns: int, level: Level = "node") -> Tensor:

@@ -136,5 +136,9 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[N, D]` to `[N, D]`."""
+        """From `[N, D]` to `[N, D]`.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+        """
         return self.dropout(self.contract(self.dropout(self.activation(self.expand(x)))))

@@ -21,7 +21,11 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[rows, width]` to `[rows, width]`."""
+        """From `[rows, width]` to `[rows, width]`.
+
+        Args:
+            x: Rows, `[rows, width]`.
+        """
         training = self.training and x.shape[0] >= 2
         half = self.weight.dtype in HALF
         if not half and training == self.training:
@@ -38,7 +42,11 @@ class RowLayerNorm(nn.LayerNorm):
     """Layer normalisation; in float32 for parameters in half precision, whatever the rows are in."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """From `[..., width]` to `[..., width]`."""
+        """From `[..., width]` to `[..., width]`.
+
+        Args:
+            x: Rows, `[..., width]`.
+        """
         if self.weight.dtype not in HALF:
             return super().forward(x)
         weight, bias = exactly(self.weight), exactly(self.bias)
@@ -46,5 +54,10 @@ class RowLayerNorm(nn.LayerNorm):
 
 
 def build_norm(norm: Norm, width: int) -> nn.Module:
-    """A normalisation layer by name."""
+    """A normalisation layer by name.
+
+    Args:
+        norm: `batch` or `layer`.
+        width: Width of the rows.
+    """
     return RowBatchNorm(width) if norm == "batch" else RowLayerNorm(width)

@@ -20,7 +20,11 @@ Forward = TypeVar("Forward", bound=Callable[..., Any])
 
 
 def exactly(x: Tensor) -> Tensor:
-    """`x` in at least float32."""
+    """`x` in at least float32.
+
+    Args:
+        x: The tensor, of a floating dtype.
+    """
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -29,6 +33,9 @@ def in_half_precision(forward: Forward) -> Forward:
 
     Numbers that are kept in float32 meet the parameters of linear maps in all models. Autocast rounds them there, and
     only there. With parameters in float32 or float64 nothing changes.
+
+    Args:
+        forward: The method.
     """
 
     @wraps(forward)

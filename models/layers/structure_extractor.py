@@ -49,7 +49,13 @@ class StructureExtractor(nn.Module):
         self.out = nn.Linear(width + hops * hidden, width)
 
     def forward(self, x: Tensor, edge: Tensor | None, around: Neighbourhood) -> Tensor:
-        """From node embeddings `[N, D]` and edge embeddings `[E, D]` or None to `[N, D]`."""
+        """From node embeddings `[N, D]` and edge embeddings `[E, D]` or None to `[N, D]`.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            around: The edges, with means over neighbours.
+        """
         source, target = around.edge_index[0], around.edge_index[1]
         features = self.edge_map(edge) if self.edge_map is not None else None
         seen, h = [x], self.narrow(x)

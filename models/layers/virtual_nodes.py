@@ -26,7 +26,12 @@ class Extended:
     virtual: Tensor
 
     def join(self, x: Tensor, virtual: Tensor) -> Tensor:
-        """Rows of the nodes `[N, D]` and of the extra ones (`[B, D]`, or `[D]` for all) as `[N + B, D]`."""
+        """Rows of the nodes `[N, D]` and of the extra ones (`[B, D]`, or `[D]` for all) as `[N + B, D]`.
+
+        Args:
+            x: Rows of the nodes, `[N, D]`.
+            virtual: Rows of the extra nodes, `[B, D]`, or `[D]` for all.
+        """
         out = x.new_empty(self.members.graph.numel(), x.shape[1])
         rows = virtual.to(x.dtype).expand(self.virtual.numel(), -1)
         return out.index_copy(0, self.real, x).index_copy(0, self.virtual, rows)
@@ -49,7 +54,11 @@ class Extended:
 
 
 def extend(members: NodeToGraph) -> Extended:
-    """One more node for every graph. O(N), without waiting for a GPU."""
+    """One more node for every graph. O(N), without waiting for a GPU.
+
+    Args:
+        members: The partition of the nodes into graphs.
+    """
     nodes, graphs, device = members.graph.numel(), members.num_graphs, members.ptr.device
     number = torch.arange(graphs, device=device)
     real = torch.arange(nodes, device=device) + members.graph

@@ -384,7 +384,7 @@ def test_number_of_columns(build):
         (lambda: T.SVDPE(2, sign="flip"), GraphPEValueError, "sign must be one of"),
         (lambda: T.SpectralCoordinates(2, scale="L2"), GraphPEValueError, "scale must be one of 'resistance', 'hops'"),
         (lambda: T.WeisfeilerLehmanPE(2, num_colours=1), GraphPEValueError, r"num_colours must be from 2 to 2\^31"),
-        (lambda: T.CyclePE(2), GraphPEValueError, "max_length must be at least 3, got 2"),
+        (lambda: T.CyclePE(2), GraphPEValueError, "max_length must be from 3 on, got 2"),
         (lambda: T.CyclePE(5, kind="paths"), GraphPEValueError, "kind must be one of 'cycles', 'walks', got 'paths'"),
         (lambda: T.RandomWalkPE(2, attr_name="ptr"), GraphPEValueError, "'ptr' is not a free name"),
     ],

@@ -110,6 +110,11 @@ class EdgeListFolder(OwnData):
     def graph(self, folder: Path, name: str, where: str) -> WrittenGraph:
         """The graph of a name.
 
+        Args:
+            folder: The folder.
+            name: The graph's name, which its files have.
+            where: What messages call it.
+
         Raises:
             GraphPERuntimeError: There is no such file, or a line of it is wrong.
         """
@@ -121,7 +126,11 @@ class EdgeListFolder(OwnData):
 
 
 def graph_names(folder: Path) -> list[str]:
-    """The names of a folder's graphs: those of `labels.csv`, or of all files of edges where there is none."""
+    """The names of a folder's graphs: those of `labels.csv`, or of all files of edges where there is none.
+
+    Args:
+        folder: The folder.
+    """
     labels = folder / LABELS
     if labels.is_file():
         frame = read_frame(labels, text=True)

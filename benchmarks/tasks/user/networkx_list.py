@@ -103,6 +103,9 @@ class NetworkxList(OwnData):
     def contents(self, path: Path) -> list[Any]:
         """The graphs of a file as they stand there.
 
+        Args:
+            path: The file.
+
         Raises:
             GraphPERuntimeError: It cannot be read, or holds no list.
         """
@@ -115,6 +118,10 @@ class NetworkxList(OwnData):
 
     def graph(self, content: Any, where: str) -> WrittenGraph:
         """One of them, without its attributes.
+
+        Args:
+            content: A graph as `contents` gives it.
+            where: What messages call it.
 
         Raises:
             GraphPERuntimeError: It is no node-link data, or a feature is missing somewhere.

@@ -86,7 +86,13 @@ def extend(
 
 @machine_code
 def couple(projected: NDArray[Any], coupling: NDArray[Any], done: int) -> None:
-    """Write what couples the last of the blocks that are done to the next one."""
+    """Write what couples the last of the blocks that are done to the next one.
+
+    Args:
+        projected: The projected matrix, written to.
+        coupling: What couples them, `[LANES, LANES]`.
+        done: Number of blocks that are done.
+    """
     at = LANES * done
     for i in range(LANES):
         for m in range(LANES):

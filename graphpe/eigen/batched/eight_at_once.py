@@ -54,6 +54,13 @@ def interleaved_eigenpairs(
 
     Arguments and result as in `graphpe.eigen.batched.eigh.dense_eigenpairs`. O(n^3) time; the memory of eight
     triangles.
+
+    Args:
+        operator: Hermitian and block diagonal.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        k: Number k of eigenpairs of each graph.
+        known: Modes that are taken out.
+        graphs: Ids of the graphs to solve, the others come back empty; None for all.
     """
     sizes = ptr[1:] - ptr[:-1]
     found = np.minimum(sizes - known.count, k)
@@ -77,6 +84,12 @@ def interleaved_spectrum(
     """All eigenpairs of each diagonal block.
 
     Arguments and result as in `graphpe.eigen.batched.eigh.dense_spectrum`. O(n^3) time; the memory of eight triangles.
+
+    Args:
+        operator: Hermitian and block diagonal.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        known: Modes that are taken out.
+        graphs: Ids of the graphs to solve, the others come back empty; None for all.
     """
     sizes = np.diff(ptr)
     begin = np.cumsum(sizes**2) - sizes**2
@@ -147,7 +160,26 @@ def solve_groups(
     vectors: Floats,
     values: Floats,
 ) -> None:
-    """Solve the blocks `order` in groups of `LANES`; blocks that follow each other should be of similar size."""
+    """Solve the blocks `order` in groups of `LANES`; blocks that follow each other should be of similar size.
+
+    Args:
+        row: Row of each entry off the diagonal, ascending.
+        col: Its column.
+        value: Its parts, `[M, 1 or 2]`: real, and imaginary.
+        diagonal: Parts of the diagonal, `[N, 1 or 2]`.
+        entry_ptr: First entry of each block and, last, their number.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        mode: Parts of the known modes' vectors, `[N, 1 or 2]`.
+        component: The support that each node belongs to, `[N]`.
+        shift: Added to the eigenvalues of each block's known modes: above its spectrum, `[B]`.
+        order: Blocks to solve.
+        found: Eigenpairs that are wanted of each block.
+        place: Where the block's vectors begin in `vectors`.
+        stride: Distance from one row of its vectors to the next.
+        first: Where its eigenvalues begin in `values`.
+        vectors: Parts of the vectors, written.
+        values: The eigenvalues, written.
+    """
     parts = value.shape[1]
     rows, columns = 0, 0
     for g in order:
@@ -265,6 +297,21 @@ def verify(
     """Whether the eigenpairs of each block of `order` have small residuals and are orthonormal.
 
     Orthonormality is seen on one linear combination of the vectors with coefficients +1 and -1: O(n k).
+
+    Args:
+        row: Row of each entry off the diagonal, ascending.
+        col: Its column.
+        value: Its value.
+        diagonal: The diagonal, `[N]`.
+        entry_ptr: First entry of each block and, last, their number.
+        ptr: First node of each graph and, last, N: `[B + 1]`.
+        order: Blocks that were solved.
+        found: Eigenpairs that are wanted of each block.
+        place: Where the block's vectors begin in `vectors`.
+        stride: Distance from one row of its vectors to the next.
+        first: Where its eigenvalues begin in `values`.
+        vectors: The vectors.
+        values: The eigenvalues.
     """
     good = np.zeros(len(order), np.bool_)
     columns = 0

@@ -136,7 +136,15 @@ def tridiagonalise(a: Any, n: int, diagonal: Any, beside: Any, tau: Any, scratch
 
 @machine_code
 def back_transform(a: Any, n: int, tau: Any, k: int, vectors: Any) -> None:
-    """Q times the k vectors `[k, n]`, in place: 4 k n^2 / 2 flops; `a` and `tau` as `tridiagonalise` leaves them."""
+    """Q times the k vectors `[k, n]`, in place: 4 k n^2 / 2 flops; `a` and `tau` as `tridiagonalise` leaves them.
+
+    Args:
+        a: The reflections, as lanes.
+        n: Rows n of each matrix.
+        tau: Factors of the reflections, as lanes.
+        k: Number of vectors.
+        vectors: The vectors, as lanes, `[k, n]`.
+    """
     zero = full(0.0)
     for i in range(2, n):
         row = i * (i + 1) // 2
@@ -290,7 +298,17 @@ def _updated(a: Any, entry: int, scratch: Any, old_r: int, w_r: int, old_c: int,
 
 @machine_code
 def back_transform_complex(a: Any, n: int, tau: Any, phase: Any, k: int, real: Any, vectors: Any) -> None:
-    """Q D times the k real vectors `[k, n]`, into `vectors` `[k, 2 n]`; 16 k n^2 / 2 flops."""
+    """Q D times the k real vectors `[k, n]`, into `vectors` `[k, 2 n]`; 16 k n^2 / 2 flops.
+
+    Args:
+        a: The reflections, as lanes.
+        n: Rows n of each matrix.
+        tau: Factors of the reflections, as lanes.
+        phase: The diagonal D, as lanes.
+        k: Number of vectors.
+        real: The real vectors, as lanes, `[k, n]`.
+        vectors: The result, as lanes, `[k, 2 n]`.
+    """
     zero = full(0.0)
     for j in range(k):
         for i in range(n):

@@ -92,6 +92,14 @@ def whiten(x: Floats, at: int, size: int, modes: Modes, sums: Floats, small: Sma
     """Make a block orthogonal to the modes and orthonormal, up to the square of its condition; False beyond that.
 
     The arguments as in `orthonormalise`; the first of the small matrices is multiplied by R from the left.
+
+    Args:
+        x: Lanes: the blocks, one after the other.
+        at: Where the block begins.
+        size: Entries of a vector.
+        modes: See `Modes`.
+        sums: Lanes `[2 supports]`, overwritten.
+        small: See `Small`.
     """
     parts = modes.vector.shape[1]
     _project(x, at, modes.vector, modes.label, sums)
@@ -146,7 +154,17 @@ def _project(x: Floats, at: int, mode: Floats, label: Ints, sums: Floats) -> Non
 
 @machine_code
 def gram(x: Floats, a: int, b: int, size: int, parts: int, lanes: Floats, out: Floats) -> None:
-    """The product A^H B of the blocks at a and b."""
+    """The product A^H B of the blocks at a and b.
+
+    Args:
+        x: Lanes: the blocks, one after the other.
+        a: Where A begins.
+        b: Where B begins.
+        size: Entries of a vector.
+        parts: Numbers of an entry: 1 real, or 2.
+        lanes: Lanes, overwritten.
+        out: The product, `[8, 16]`, written.
+    """
     zero = full(0.0)
     for r in range(0, LANES, 4):
         re_0, re_1, re_2, re_3 = zero, zero, zero, zero
@@ -201,7 +219,18 @@ def _as_lanes(h: Floats, sign: float, parts: int, lanes: Floats) -> None:
 
 @machine_code
 def accumulate(x: Floats, a: int, b: int, size: int, parts: int, sign: float, lanes: Floats, h: Floats) -> None:
-    """B <- B + sign A h for the blocks at a and b, with h `[8, 16]`."""
+    """B <- B + sign A h for the blocks at a and b, with h `[8, 16]`.
+
+    Args:
+        x: Lanes: the blocks, one after the other.
+        a: Where A begins.
+        b: Where B begins, which is changed.
+        size: Entries of a vector.
+        parts: Numbers of an entry: 1 real, or 2.
+        sign: 1 or -1.
+        lanes: Lanes, overwritten.
+        h: The matrix h, `[8, 16]`.
+    """
     _as_lanes(h, sign, parts, lanes)
     for r in range(0, LANES, 4):
         r_0, r_1, r_2, r_3 = load(lanes, r), load(lanes, r + 1), load(lanes, r + 2), load(lanes, r + 3)
@@ -258,7 +287,11 @@ def _combine(x: Floats, b: int, size: int, parts: int, lanes: Floats, h: Floats)
 
 @machine_code
 def set_identity(h: NDArray[Any]) -> None:
-    """Ones on the diagonal, zeros elsewhere."""
+    """Ones on the diagonal, zeros elsewhere.
+
+    Args:
+        h: A square matrix, overwritten.
+    """
     h[:] = 0
     for i in range(LANES):
         h[i, i] = 1

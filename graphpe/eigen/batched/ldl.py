@@ -73,7 +73,12 @@ class Inverse(NamedTuple):
 
 
 def eliminate(matrix: SparseRows, most: int) -> Structure | None:
-    """Choose an order of minimum degree; None if L would have more than `most` entries."""
+    """Choose an order of minimum degree; None if L would have more than `most` entries.
+
+    Args:
+        matrix: The matrix, Hermitian.
+        most: Most entries of L.
+    """
     order, start, rows, fits = _eliminate(matrix.indptr, matrix.indices, most)
     if not fits:
         return None
@@ -85,12 +90,23 @@ def eliminate(matrix: SparseRows, most: int) -> Structure | None:
 
 
 def factorise(matrix: SparseRows, structure: Structure, shift: float) -> Factors:
-    """The factors of matrix - shift I."""
+    """The factors of matrix - shift I.
+
+    Args:
+        matrix: The matrix.
+        structure: What `eliminate` gave for it.
+        shift: What is taken off the diagonal.
+    """
     return Factors(*_factorise(*matrix, *structure[:4], shift))
 
 
 def invert(structure: Structure, factors: Factors) -> Inverse:
-    """The factors in the form that solves with them."""
+    """The factors in the form that solves with them.
+
+    Args:
+        structure: What `eliminate` gave.
+        factors: What `factorise` gave.
+    """
     lower = factors.lower.view(np.float64).reshape(len(factors.lower), factors.lower.itemsize // 8)
     return Inverse(structure.columns, structure.rows, lower, 1 / factors.pivot)
 

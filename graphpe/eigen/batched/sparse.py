@@ -113,7 +113,12 @@ def lowest_by_shift_invert(
 
 
 def is_worth_it(operator: Entries, entries: int) -> bool:
-    """Whether these loops are compiled, or worth compiling for matrices of so many entries, if they were dense."""
+    """Whether these loops are compiled, or worth compiling for matrices of so many entries, if they were dense.
+
+    Args:
+        operator: The matrices.
+        entries: Entries they would have if they were dense.
+    """
     return is_ready(_rows, entries, WORTH_COMPILING, *operator, 0, 1, 0, 1)
 
 

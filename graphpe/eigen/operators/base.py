@@ -41,7 +41,11 @@ class Operator(Protocol):
     device: torch.device
 
     def matmul(self, block: Tensor) -> Tensor:
-        """The operator times a block `[n, m]`."""
+        """The operator times a block `[n, m]`.
+
+        Args:
+            block: The block, `[n, m]`.
+        """
         ...
 
 
@@ -51,6 +55,10 @@ class MatrixOperator:
     Attributes:
         matrix: The matrix: torch CSR, or dense `[n, n]`.
         unit: What was given is this power of two times `matrix`: 1, unless squares of its entries are no numbers.
+
+    Args:
+        matrix: The matrix, dense or torch CSR, `[n, n]`.
+        unit: The power of two that what was given is times `matrix`.
     """
 
     def __init__(self, matrix: Tensor, unit: float = 1.0) -> None:
@@ -76,6 +84,9 @@ class TorchOperator:
         shape: `(n, n)`.
         dtype: The object's own, or that of its product with a vector of float64.
         device: The object's own, or the CPU.
+
+    Args:
+        operator: An object with `shape` and `matmul` or `@`, of tensors.
     """
 
     def __init__(self, operator: Any) -> None:
@@ -98,7 +109,11 @@ class TorchOperator:
 
 
 class HostOperator:
-    """An operator on NumPy arrays: SciPy's `LinearOperator`, or an object with `shape` and `matvec` or `matmat`."""
+    """An operator on NumPy arrays: SciPy's `LinearOperator`, or an object with `shape` and `matvec` or `matmat`.
+
+    Args:
+        operator: A SciPy `LinearOperator`, or an object with `shape` and `matvec` or `matmat`.
+    """
 
     def __init__(self, operator: Any) -> None:
         self._operator: LinearOperator = aslinearoperator(operator)
@@ -240,7 +255,11 @@ def _check_hermitian(operator: Operator) -> None:
 
 
 def csr_tensor(matrix: Any) -> Tensor:
-    """A SciPy sparse matrix as a torch CSR tensor."""
+    """A SciPy sparse matrix as a torch CSR tensor.
+
+    Args:
+        matrix: The matrix.
+    """
     csr = matrix.tocsr()
     csr.sum_duplicates()
     if csr.dtype not in _NUMPY:

@@ -42,6 +42,10 @@ def spectral_bounds(operator: Operator, seed: int) -> Bounds:
     bound but for start vectors that miss the extreme eigenvectors; where the entries are known, the bound by
     Gershgorin's circles is taken if it is closer. `_STEPS` products.
 
+    Args:
+        operator: The operator, Hermitian.
+        seed: Seed of the start vector.
+
     References:
         Zhou, Li: Bounding the spectrum of large Hermitian matrices. Linear Algebra and its Applications 435 (2011).
     """

@@ -78,13 +78,22 @@ class Problem:
         return 0 if self.known is None else self.known.shape[1]
 
     def without_known(self, block: Tensor) -> Tensor:
-        """The block minus its part in the span of the known eigenvectors."""
+        """The block minus its part in the span of the known eigenvectors.
+
+        Args:
+            block: The block, `[n, m]`.
+        """
         if self.known is None:
             return block
         return block - self.known @ (self.known.mH @ block)
 
     def random(self, columns: int, stream: int = 0) -> Tensor:
-        """A standard normal block `[n, columns]` on the operator's device, the same on every device."""
+        """A standard normal block `[n, columns]` on the operator's device, the same on every device.
+
+        Args:
+            columns: Columns m of the block.
+            stream: Which of the problem's streams of random numbers.
+        """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + stream)
         real = torch.float64 if self.operator.dtype in (torch.float64, torch.complex128) else torch.float32
         block = torch.randn(self.size, columns, generator=generator, dtype=real)
@@ -97,5 +106,9 @@ class Solver(Protocol):
     """How to solve a `Problem`; see the module's text."""
 
     def solve(self, problem: Problem) -> Found:
-        """Find the eigenpairs."""
+        """Find the eigenpairs.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         ...

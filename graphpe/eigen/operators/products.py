@@ -36,20 +36,42 @@ class Products(Protocol):
     width: int
 
     def pack(self, block: Tensor) -> Tensor:
-        """The block `[n, m]` in the layout of these products; a copy that may be overwritten."""
+        """The block `[n, m]` in the layout of these products; a copy that may be overwritten.
+
+        Args:
+            block: The block, `[n, m]`.
+        """
         ...
 
     def unpack(self, packed: Tensor, like: Tensor) -> Tensor:
-        """The block again, in the shape and dtype of `like`."""
+        """The block again, in the shape and dtype of `like`.
+
+        Args:
+            packed: The packed block.
+            like: A tensor of the shape and dtype that are wanted.
+        """
         ...
 
     def step(self, a: float, x: Tensor, b: float, c: float, z: Tensor) -> Tensor:
-        """The sum a A x + b x + c z of packed blocks, written over z where that is possible; z is read if c is 0."""
+        """The sum a A x + b x + c z of packed blocks, written over z where that is possible; z is read if c is 0.
+
+        Args:
+            a: Factor of A x.
+            x: A packed block.
+            b: Factor of x.
+            c: Factor of z.
+            z: A packed block, overwritten where that is possible.
+        """
         ...
 
 
 def products_of(operator: Operator, dtype: torch.dtype) -> Products:
-    """The products of an operator in a precision: that of its dtype, or lower where its entries are known."""
+    """The products of an operator in a precision: that of its dtype, or lower where its entries are known.
+
+    Args:
+        operator: The operator.
+        dtype: The precision.
+    """
     if isinstance(operator, MatrixOperator):
         if operator.is_sparse and operator.device.type == "cpu":
             return CompiledProducts(operator.matrix, dtype)
@@ -59,7 +81,11 @@ def products_of(operator: Operator, dtype: torch.dtype) -> Products:
 
 
 class PlainProducts:
-    """The products of any operator, by torch."""
+    """The products of any operator, by torch.
+
+    Args:
+        operator: The operator.
+    """
 
     width = 1
 
@@ -83,6 +109,10 @@ class CompiledProducts:
     """The products of a CSR matrix on the CPU.
 
     Packed blocks are `[n, parts, m]` real with m a multiple of eight: real parts, then imaginary parts.
+
+    Args:
+        matrix: The matrix, CSR on the CPU.
+        dtype: The precision of the products.
     """
 
     width = GROUP
@@ -148,7 +178,12 @@ class CompiledProducts:
 
 
 def multiply(products: Products, block: Tensor) -> Tensor:
-    """The operator times a block."""
+    """The operator times a block.
+
+    Args:
+        products: The products of the operator.
+        block: The block, `[n, m]`.
+    """
     packed = products.pack(block)
     return products.unpack(products.step(1.0, packed, 0.0, 0.0, torch.zeros_like(packed)), block)
 

@@ -67,7 +67,11 @@ class ChebyshevFilter:
         object.__setattr__(self, "extra", None if self.extra is None else check_integer("extra", self.extra, least=0))
 
     def solve(self, problem: Problem) -> Found:
-        """Find the eigenpairs; `iterations` counts filters."""
+        """Find the eigenpairs; `iterations` counts filters.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         run = _Run(problem, self.degree, max(8, problem.k) if self.extra is None else self.extra)
         iterations = 0
         while not run.settle() and iterations < problem.max_iterations:

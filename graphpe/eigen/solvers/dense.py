@@ -31,7 +31,11 @@ class Dense:
     """
 
     def solve(self, problem: Problem) -> Found:
-        """Find the eigenpairs; a matrix whose vectors are not orthonormal is solved again in double precision."""
+        """Find the eigenpairs; a matrix whose vectors are not orthonormal is solved again in double precision.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         matrix, matvecs = _dense(problem)
         dtype = matrix.dtype
         if dtype == torch.complex64 and matrix.is_cuda:

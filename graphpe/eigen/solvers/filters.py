@@ -33,13 +33,21 @@ class Filter:
     high: float
 
     def angle(self, x: float) -> float:
-        """The growth per degree, as an exponent, of what has eigenvalue x."""
+        """The growth per degree, as an exponent, of what has eigenvalue x.
+
+        Args:
+            x: The eigenvalue.
+        """
         return math.acosh(max(1 + 2 * (self.cut - x) / (self.high - self.cut), 1.0))
 
     def span(self, outlier: float, growth: float) -> int:
         """How many products may pass until rounding errors along an eigenvector at `outlier` have grown by `growth`.
 
         Eigenvectors below the block's own, known or set aside, must be taken off the block before that.
+
+        Args:
+            outlier: An eigenvalue below the block's own; inf for none.
+            growth: The growth that is allowed, above 1.
         """
         angle = self.angle(outlier) if outlier < math.inf else 0.0
         return max(1, int(math.log(growth) / angle)) if angle > 0 else self.degree
@@ -79,6 +87,10 @@ def spectrum_bounds(problem: Problem, sign: float) -> tuple[float, float, int]:
     """About the lowest eigenvalue, a bound of the highest, and the products that took.
 
     Those of the problem; where some eigenvectors are known, of the complement, by Lanczos from one random vector.
+
+    Args:
+        problem: The operator and the eigenpairs that are wanted of it.
+        sign: 1, or -1 for the negative operator, whose lowest are the largest.
     """
     if problem.known is None and (bounds := problem.bounds) is not None:
         return (bounds.least, bounds.high, 0) if sign > 0 else (-bounds.greatest, -bounds.low, 0)
@@ -101,7 +113,12 @@ def spectrum_bounds(problem: Problem, sign: float) -> tuple[float, float, int]:
 
 
 def lowest_known(problem: Problem, sign: float) -> float:
-    """The lowest eigenvalue of the known vectors; of very many, about."""
+    """The lowest eigenvalue of the known vectors; of very many, about.
+
+    Args:
+        problem: The operator and the eigenpairs that are wanted of it.
+        sign: 1, or -1 for the negative operator, whose lowest are the largest.
+    """
     known = problem.known
     if known is None or problem.num_known == 0:
         return math.inf

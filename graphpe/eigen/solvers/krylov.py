@@ -41,6 +41,13 @@ def largest(
     A Krylov space holds no eigenvector that its start has no part in, and for each repeated eigenvalue only as many as
     the block has columns, but for rounding. So a fresh block looks outside what was found, until it finds nothing that
     belongs there; what it finds is taken in.
+
+    Args:
+        apply: The operator times a block, `[n, m]` to `[n, m]`.
+        problem: What is wanted: k, tolerance, iterations, seed.
+        dtype: The precision of the blocks.
+        known: Orthonormal blocks that are left out.
+        block: Columns of a block.
     """
     size, k = problem.size, problem.k
     rng = np.random.default_rng(problem.seed)
@@ -103,6 +110,15 @@ class Krylov:
     Attributes:
         size: Vectors that the operator has been applied to.
         steps: Blocks that it has been applied to since the beginning.
+
+    Args:
+        apply: The operator times a block, `[n, m]` to `[n, m]`.
+        size: Number n of rows.
+        dtype: The precision of the blocks.
+        known: Orthonormal blocks that are left out.
+        block: Columns of a block.
+        rng: What start blocks are drawn with.
+        space: Most vectors that are kept.
     """
 
     def __init__(
@@ -156,11 +172,19 @@ class Krylov:
         return values, np.linalg.norm(self._last @ self._small[-self._block :], axis=0)
 
     def vectors(self, count: int) -> Block:
-        """The first Ritz vectors of the last call of `ritz`."""
+        """The first Ritz vectors of the last call of `ritz`.
+
+        Args:
+            count: How many.
+        """
         return self._basis[:, : self.size] @ self._small[:, :count]
 
     def restart(self, count: int) -> None:
-        """Keep the first Ritz vectors and the block that comes next."""
+        """Keep the first Ritz vectors and the block that comes next.
+
+        Args:
+            count: How many are kept.
+        """
         values = self.ritz()[0]
         new = self._basis[:, self.size : self.size + self._block].copy()
         self._basis[:, :count] = self.vectors(count)

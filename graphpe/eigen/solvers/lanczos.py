@@ -81,7 +81,11 @@ class Lanczos:
         object.__setattr__(self, "degree", check_integer("degree", self.degree, least=1))
 
     def solve(self, problem: Problem) -> Found:
-        """Find the eigenpairs; `iterations` counts restarts."""
+        """Find the eigenpairs; `iterations` counts restarts.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         k = problem.k
         size = max(4 * k, k + 6 * self.block) if self.basis is None else max(self.basis, k + 3 * self.block)
         run = _Run(problem, self.block, size)

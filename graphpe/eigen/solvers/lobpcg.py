@@ -67,7 +67,11 @@ class LOBPCG:
         object.__setattr__(self, "extra", None if self.extra is None else check_integer("extra", self.extra, least=0))
 
     def solve(self, problem: Problem) -> Found:
-        """Find the eigenpairs; small problems are solved densely."""
+        """Find the eigenpairs; small problems are solved densely.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         extra = max(4, problem.k // 4) if self.extra is None else self.extra
         width = problem.k + extra
         if problem.size - problem.num_known < _LEAST_ROWS_PER_VECTOR * max(width, _CHECK):

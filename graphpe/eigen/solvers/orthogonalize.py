@@ -35,7 +35,13 @@ def orthonormalize(block: Tensor, problem: Problem, against: Tensor | None = Non
 
 
 def remove(block: Tensor, problem: Problem, against: Tensor | None) -> Tensor:
-    """The block minus its parts in the spans of the known vectors and of `against`."""
+    """The block minus its parts in the spans of the known vectors and of `against`.
+
+    Args:
+        block: The block, `[n, m]`.
+        problem: The problem, with its known vectors.
+        against: Orthonormal columns `[n, j]`; None for none.
+    """
     block = problem.without_known(block)
     if against is not None and against.shape[1]:
         block = block - against @ (against.mH @ block)

@@ -65,7 +65,11 @@ class PartialLanczos:
         object.__setattr__(self, "basis", None if self.basis is None else check_integer("basis", self.basis, least=1))
 
     def solve(self, problem: Problem) -> Found:
-        """Find the eigenpairs; `iterations` counts restarts."""
+        """Find the eigenpairs; `iterations` counts restarts.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         if problem.operator.device.type != "cpu":
             raise GraphPETypeError(
                 f"PartialLanczos works on the CPU, got an operator on {problem.operator.device}: choose Lanczos()"

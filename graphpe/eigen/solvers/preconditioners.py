@@ -39,7 +39,11 @@ class Preconditioner(Protocol):
     """What LOBPCG takes as a preconditioner."""
 
     def prepare(self, problem: Problem) -> Prepared:
-        """Ready it for the operator of a problem."""
+        """Ready it for the operator of a problem.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         ...
 
 
@@ -61,6 +65,9 @@ class Jacobi:
 
     def prepare(self, problem: Problem) -> Prepared:
         """Invert the diagonal.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
 
         Raises:
             GraphPETypeError: The operator is no matrix with explicit entries.
@@ -102,7 +109,11 @@ class ChebyshevPolynomial:
         object.__setattr__(self, "degree", check_integer("degree", self.degree, least=1))
 
     def prepare(self, problem: Problem) -> Prepared:
-        """Fix the interval."""
+        """Fix the interval.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         matmul = problem.operator.matmul
         upper = problem.norm if problem.norm > 0 else 1.0
         if problem.which == "largest":
@@ -157,6 +168,9 @@ class AMG:
 
     def prepare(self, problem: Problem) -> Prepared:
         """Build the hierarchy.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
 
         Raises:
             GraphPERuntimeError: `pyamg` is not installed.
@@ -241,7 +255,15 @@ def _cycle(levels: list[_Level], coarse_inverse: Tensor, block: Tensor, degree: 
 def chebyshev_steps(
     product: Callable[[Tensor], Tensor], block: Tensor, lower: float, upper: float, degree: int
 ) -> Tensor:
-    """Steps of the Chebyshev iteration on [lower, upper] for A z = block, from z = 0; `degree` - 1 products."""
+    """Steps of the Chebyshev iteration on [lower, upper] for A z = block, from z = 0; `degree` - 1 products.
+
+    Args:
+        product: A times a block.
+        block: The right-hand sides, `[n, m]`.
+        lower: Lower end of the interval, above 0.
+        upper: Its upper end.
+        degree: Degree of the polynomial.
+    """
     center, half = (upper + lower) / 2, (upper - lower) / 2
     if half == 0:  # one step of degree 1
         return block / center

@@ -40,7 +40,12 @@ class Product(Protocol):
 
 
 def product_of(operator: Operator, sign: float) -> Product:
-    """The product with sign A, in double precision for matrices of any precision."""
+    """The product with sign A, in double precision for matrices of any precision.
+
+    Args:
+        operator: The operator.
+        sign: 1 or -1.
+    """
     if isinstance(operator, MatrixOperator) and operator.is_sparse:
         return _CompiledProduct(operator.matrix, sign)
 
@@ -178,7 +183,11 @@ class Space:
         self._beta[j] = beta
 
     def ritz(self, count: int) -> tuple[Floats, Floats]:
-        """The lowest Ritz values, ascending, and their residuals; at most `count`."""
+        """The lowest Ritz values, ascending, and their residuals; at most `count`.
+
+        Args:
+            count: How many at most.
+        """
         j, kept = self.size, self._kept
         projected = np.diag(self._alpha[:j])
         at = np.arange(kept, j - 1)
@@ -191,11 +200,19 @@ class Space:
         return values, np.abs(self._beta[j - 1] * self._small[-1])
 
     def vectors(self, count: int) -> NDArray[Any]:
-        """The first Ritz vectors of the last call of `ritz`, as rows."""
+        """The first Ritz vectors of the last call of `ritz`, as rows.
+
+        Args:
+            count: How many.
+        """
         return self._small[:, :count].T @ self._rows[: self.size]
 
     def restart(self, count: int) -> None:
-        """Keep the first Ritz vectors of the last call of `ritz`, and the vector that comes next."""
+        """Keep the first Ritz vectors of the last call of `ritz`, and the vector that comes next.
+
+        Args:
+            count: How many are kept.
+        """
         j, rows = self.size, self._rows
         values, self._small = self._values[:count], self._small[:, :count]
         for first in range(0, rows.shape[1], step := max(1, _CHUNK // j)):
@@ -237,7 +254,12 @@ def _multiply(
 
 
 def subtract_rows(vector: Vector, rows: NDArray[Any]) -> None:
-    """Take orthonormal rows off a vector, in place."""
+    """Take orthonormal rows off a vector, in place.
+
+    Args:
+        vector: The vector, `[n]`, overwritten.
+        rows: The rows, `[j, n]`.
+    """
     vector -= (rows @ vector.conj()).conj() @ rows
 
 

@@ -70,7 +70,11 @@ class ShiftInvert:
         object.__setattr__(self, "block", check_integer("block", self.block, least=1))
 
     def solve(self, problem: Problem) -> Found:
-        """Find the eigenpairs; densely where the Krylov space would be nearly all there is."""
+        """Find the eigenpairs; densely where the Krylov space would be nearly all there is.
+
+        Args:
+            problem: The operator and the eigenpairs that are wanted of it.
+        """
         operator = problem.operator
         if not isinstance(operator, MatrixOperator) or operator.device.type != "cpu":
             raise GraphPETypeError("ShiftInvert needs a matrix with entries on the CPU: choose another solver")

@@ -76,11 +76,19 @@ class TreeFunction(ABC):
 
     @abstractmethod
     def __call__(self, distance: Tensor) -> Tensor:
-        """The values of f at distances of any shape, float64; differentiable."""
+        """The values of f at distances of any shape, float64; differentiable.
+
+        Args:
+            distance: Distances of any shape, float64.
+        """
 
     @abstractmethod
     def expand(self, longest: float) -> Expansion:
-        """The sum of terms and tables that f is, on distances up to `longest`."""
+        """The sum of terms and tables that f is, on distances up to `longest`.
+
+        Args:
+            longest: The longest distance that occurs, at least 0.
+        """
 
     @abstractmethod
     def children(self) -> list[tuple[str, Tensor | TreeFunction]]:
@@ -104,6 +112,10 @@ class TreeFunction(ABC):
 
         0 for exact functions, unless rounding of a distance (to 1e-16 of itself) changes them by more than 1e-12, as it
         does where they have turned many times. Results differ from those of f by at most sum_j |X_j| times as much.
+
+        Args:
+            longest: The longest distance that occurs, at least 0.
+            points: Number of distances at which it is measured.
         """
         distance = distances_up_to(longest, points)
         with torch.no_grad():
@@ -120,7 +132,11 @@ class TreeFunction(ABC):
             return float((value - self(distance)).abs().max()) + rounding
 
     def rounding(self, distance: Tensor) -> Tensor:
-        """How much rounding of the distances may change f: 0 but for what oscillates."""
+        """How much rounding of the distances may change f: 0 but for what oscillates.
+
+        Args:
+            distance: Distances of any shape, float64.
+        """
         return torch.zeros_like(distance, dtype=torch.float64)
 
     def __add__(self, other: TreeFunction | Parameter) -> TreeFunction:
@@ -252,7 +268,11 @@ class Table(TreeFunction):
         return Expansion([], [self])
 
     def times(self, other: TreeFunction | Term | Table) -> Table:
-        """The product with any function, which is a table again."""
+        """The product with any function, which is a table again.
+
+        Args:
+            other: The other function.
+        """
         distance = torch.arange(len(self.values), dtype=torch.float64, device=self.values.device) * self.unit
         return Table(self.values.double() * other(distance), self.unit)
 
@@ -264,7 +284,12 @@ class Table(TreeFunction):
 
 
 class Sum(TreeFunction):
-    """f + g."""
+    """f + g.
+
+    Args:
+        left: f, or a number.
+        right: g, or a number.
+    """
 
     def __init__(self, left: TreeFunction, right: TreeFunction) -> None:
         self.left, self.right = as_function(left), as_function(right)
@@ -286,7 +311,12 @@ class Sum(TreeFunction):
 
 
 class Product(TreeFunction):
-    """f g. The product of two sums of A and B complex terms has 2 A B (A B of real ones)."""
+    """f g. The product of two sums of A and B complex terms has 2 A B (A B of real ones).
+
+    Args:
+        left: f, or a number.
+        right: g, or a number.
+    """
 
     def __init__(self, left: TreeFunction, right: TreeFunction) -> None:
         self.left, self.right = as_function(left), as_function(right)
@@ -317,6 +347,9 @@ def Learnable(function: Function) -> Function:
 
     The copy is exact or approximate as the function is, and costs as much; a backward pass costs about two forward
     ones, one for the field and one for the parameters.
+
+    Args:
+        function: The function; its parameters are copied.
     """
     out = copy.copy(function)
     for name, child in function.children():
@@ -327,6 +360,9 @@ def Learnable(function: Function) -> Function:
 
 def as_function(value: TreeFunction | Parameter) -> TreeFunction:
     """The function; a number or scalar tensor as a constant one.
+
+    Args:
+        value: A function, a number or a tensor of one.
 
     Raises:
         GraphPETypeError: It is neither.
@@ -339,14 +375,24 @@ def as_function(value: TreeFunction | Parameter) -> TreeFunction:
 
 
 def distances_up_to(longest: float, points: int) -> Tensor:
-    """0 and as many distances, half of them on a log scale."""
+    """0 and as many distances, half of them on a log scale.
+
+    Args:
+        longest: The longest.
+        points: How many.
+    """
     near = torch.logspace(-6, 0, points // 2, dtype=torch.float64) * longest
     even = torch.linspace(0, longest, points // 2, dtype=torch.float64)
     return torch.cat([torch.zeros(1, dtype=torch.float64), near, even])
 
 
 def scalar(name: str, value: Parameter) -> Tensor:
-    """A parameter that is one finite number, as a tensor; a tensor as it is."""
+    """A parameter that is one finite number, as a tensor; a tensor as it is.
+
+    Args:
+        name: What messages call it.
+        value: The parameter.
+    """
     out = _real_tensor(name, value)
     if out.dim() != 0:
         raise GraphPEValueError(f"{name} must be one number, got a tensor of shape {list(out.shape)}")
@@ -354,7 +400,12 @@ def scalar(name: str, value: Parameter) -> Tensor:
 
 
 def vector(name: str, values: Parameters) -> Tensor:
-    """A parameter of at least one finite number, as a tensor; a tensor as it is."""
+    """A parameter of at least one finite number, as a tensor; a tensor as it is.
+
+    Args:
+        name: What messages call it.
+        values: The parameter.
+    """
     out = _real_tensor(name, values)
     if out.dim() != 1 or len(out) == 0:
         raise GraphPEValueError(f"{name} must be a list of at least one number, got shape {list(out.shape)}")

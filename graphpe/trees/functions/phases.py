@@ -16,6 +16,10 @@ def exponential(exponent: Any, length: NDArray[np.float64]) -> NDArray[Any]:
 
     The product of a frequency and a length is rounded to 1e-16 of itself, 1e-7 of a radian at 1e9 radians; what that
     takes off is found (Dekker's product) and turned by, too.
+
+    Args:
+        exponent: Exponents, complex or real.
+        length: Distances, at least 0.
     """
     exponent = np.asarray(exponent)
     out = np.exp(exponent * length)

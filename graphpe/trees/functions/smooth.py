@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.arguments import check_number
+from graphpe.errors import GraphPEValueError
 from graphpe.trees.functions.closed_form import (
     Expansion,
     Parameter,
@@ -291,12 +292,16 @@ class _Basis(NamedTuple):
 
 
 def check_tolerance(tolerance: float) -> float:
-    """Raise unless it is one that the expansions reach."""
-    if isinstance(tolerance, bool) or not isinstance(tolerance, float):
-        raise GraphPETypeError(f"tolerance must be a number, got {tolerance!r}")
-    if not 1e-12 <= tolerance <= 0.1:
-        raise GraphPEValueError(f"tolerance must be from 1e-12 to 0.1, got {tolerance}")
-    return tolerance
+    """A tolerance that the expansions reach, 1e-12 to 0.1, as Python's number.
+
+    Args:
+        tolerance: The argument.
+
+    Raises:
+        GraphPETypeError: It is not a number.
+        GraphPEValueError: It is out of range.
+    """
+    return check_number("tolerance", tolerance, least=1e-12, most=0.1)
 
 
 def _check_positive(name: str, value: Tensor) -> None:

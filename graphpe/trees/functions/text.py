@@ -35,6 +35,9 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 def parse_function(text: str) -> TreeFunction:
     """The function of `"Exponential(0.5) * Cosine(1.0) + 2.0"`: names of `graphpe.trees`, literals, `+`, `-` and `*`.
 
+    Args:
+        text: The expression.
+
     Raises:
         GraphPETypeError: `text` is no string.
         GraphPEValueError: It is not of that form, or a parameter is not one that is accepted.

@@ -29,7 +29,11 @@ class TableHead(nn.Module):
         nn.init.zeros_(self.table.weight)
 
     def forward(self, value: Tensor) -> Tensor:
-        """From distances `[P, 1]` to `[P, H]`."""
+        """From distances `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
         rows = value.squeeze(1).round().long()
         return self.table(rows.clamp(max=self.table.num_embeddings - 1))
 
@@ -57,7 +61,11 @@ class T5Head(nn.Module):
         nn.init.zeros_(self.table.weight)
 
     def forward(self, value: Tensor) -> Tensor:
-        """From distances `[P, 1]` to `[P, H]`."""
+        """From distances `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
         size = self.table.num_embeddings
         exact = size // 2
         distance = value.squeeze(1).floor()
@@ -82,7 +90,11 @@ class AlibiHead(ExactBuffers):
         self.register_buffer("slope", slope.float(), persistent=False)
 
     def forward(self, value: Tensor) -> Tensor:
-        """From distances `[P, 1]` to `[P, H]`."""
+        """From distances `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
         return -value * self.slope
 
 
@@ -101,7 +113,11 @@ class KerpleLogHead(nn.Module):
         self.raw_rate = nn.Parameter(torch.full((heads,), _SOFTPLUS_OF_1))
 
     def forward(self, value: Tensor) -> Tensor:
-        """From distances `[P, 1]` to `[P, H]`."""
+        """From distances `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
         scale, rate = functional.softplus(self.raw_scale), functional.softplus(self.raw_rate)
         return -scale * torch.log1p(rate * value)
 
@@ -119,7 +135,11 @@ class KerplePowerHead(nn.Module):
         self.raw_power = nn.Parameter(torch.zeros(heads))
 
     def forward(self, value: Tensor) -> Tensor:
-        """From distances `[P, 1]` to `[P, H]`."""
+        """From distances `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
         scale, power = functional.softplus(self.raw_scale), 2 * torch.sigmoid(self.raw_power)
         apart = value > 0
         # 0^r has the derivative 0 log 0 in r: not a number.
@@ -144,7 +164,12 @@ class FireHead(nn.Module):
         self.mlp = _mlp(1, size, heads, nn.ReLU())
 
     def forward(self, value: Tensor, eccentricity: Tensor) -> Tensor:
-        """From distances `[P, 1]` and eccentricities of the queries `[P, 1]` to `[P, H]`."""
+        """From distances `[P, 1]` and eccentricities of the queries `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+            eccentricity: Eccentricities D_i of the queries, `[P, 1]`.
+        """
         rate, threshold = functional.softplus(self.raw_rate), functional.softplus(self.raw_threshold)
         reach = torch.maximum(eccentricity, threshold)
         return self.mlp(torch.log1p(rate * value) / torch.log1p(rate * reach))
@@ -169,7 +194,11 @@ class GaussianHead(nn.Module):
         self.mlp = _mlp(size, size, heads, nn.GELU())
 
     def forward(self, value: Tensor) -> Tensor:
-        """From distances `[P, 1]` to `[P, H]`."""
+        """From distances `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
         deviation = self.raw_deviation.abs() + 0.01
         basis = torch.exp(-0.5 * ((value - self.mean) / deviation).square()) / (math.sqrt(2 * math.pi) * deviation)
         return self.mlp(basis)
@@ -189,7 +218,11 @@ class MLPHead(nn.Module):
         self.mlp = _mlp(channels, size, heads, nn.GELU())
 
     def forward(self, value: Tensor) -> Tensor:
-        """From `[P, channels]` to `[P, H]`."""
+        """From `[P, channels]` to `[P, H]`.
+
+        Args:
+            value: Values of the pairs, `[P, channels]`.
+        """
         return self.mlp(value)
 
 
@@ -211,7 +244,11 @@ class PathHead(nn.Module):
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, value: Tensor) -> Tensor:
-        """From `[P, channels]` to `[P, H]`."""
+        """From `[P, channels]` to `[P, H]`.
+
+        Args:
+            value: Shares of the types at each step of the paths, `[P, channels]`.
+        """
         total = value.sum(1, keepdim=True)
         return self.linear(value / torch.where(total > 0, total, 1.0))
 

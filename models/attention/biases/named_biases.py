@@ -16,7 +16,13 @@ from graphpe.models.layers.precision import in_half_precision
 
 
 def graphormer_bias(heads: int, max_distance: int, key: str = "shortest_path") -> PairBias:
-    """The spatial bias b_h[hops] of Graphormer (Ying et al. 2021, eq. 6), for `ShortestPathPE(max_distance)`."""
+    """The spatial bias b_h[hops] of Graphormer (Ying et al. 2021, eq. 6), for `ShortestPathPE(max_distance)`.
+
+    Args:
+        heads: Number of attention heads.
+        max_distance: Largest number of hops with a bias of its own.
+        key: Name of the hops in the batch.
+    """
     return PairBias(key, heads, head="table", size=max_distance + 1, unreachable=max_distance + 1)
 
 
@@ -26,6 +32,12 @@ def graphormer_gd_bias(
     """phi_2 * softmax(. + phi_1) of hops and resistances (Zhang et al. 2023, GD-WL): both modes of two encodings.
 
     phi_1 is the sum of a table and of Gaussians; phi_2 is the product of two such functions, each 1 at the start.
+
+    Args:
+        heads: Number of attention heads.
+        max_distance: Largest number of hops with a bias of its own.
+        hops: Name of the hops in the batch.
+        resistance: Name of the resistances in the batch.
     """
     return [
         PairBias(hops, heads, head="table", mode="both", size=max_distance + 1, unreachable=max_distance + 1),
@@ -34,29 +46,59 @@ def graphormer_gd_bias(
 
 
 def t5_bias(heads: int, key: str = "shortest_path", size: int = 32, max_distance: float = 128.0) -> PairBias:
-    """A number for each logarithmic range of distances (Raffel et al. 2020)."""
+    """A number for each logarithmic range of distances (Raffel et al. 2020).
+
+    Args:
+        heads: Number of attention heads.
+        key: Name of the distances in the batch.
+        size: Number of ranges.
+        max_distance: Distance from which on there is one range.
+    """
     return PairBias(key, heads, head="t5", size=size, max_distance=max_distance)
 
 
 def alibi_bias(heads: int, key: str = "shortest_path") -> PairBias:
-    """-2^(-8h/H) D (Press et al. 2022)."""
+    """-2^(-8h/H) D (Press et al. 2022).
+
+    Args:
+        heads: Number of attention heads.
+        key: Name of the distances D in the batch.
+    """
     return PairBias(key, heads, head="alibi")
 
 
 def kerple_bias(heads: int, key: str = "resistance", kind: Literal["log", "power"] = "log") -> PairBias:
-    """-r_1 log(1 + r_2 D) or -r_1 D^r_2 (Chi et al. 2022)."""
+    """-r_1 log(1 + r_2 D) or -r_1 D^r_2 (Chi et al. 2022).
+
+    Args:
+        heads: Number of attention heads.
+        key: Name of the distances D in the batch.
+        kind: `log` for the first formula, `power` for the second.
+    """
     if kind not in ("log", "power"):
         raise GraphPEValueError(f"kind must be 'log' or 'power' (got {kind!r})")
     return PairBias(key, heads, head="kerple_log" if kind == "log" else "kerple_power")
 
 
 def fire_bias(heads: int, key: str = "shortest_path", size: int = 32) -> PairBias:
-    """MLP(log(c D + 1) / log(c max(L, D_i) + 1)) (Li et al. 2024)."""
+    """MLP(log(c D + 1) / log(c max(L, D_i) + 1)) (Li et al. 2024).
+
+    Args:
+        heads: Number of attention heads.
+        key: Name of the distances D in the batch.
+        size: Hidden width of the MLP.
+    """
     return PairBias(key, heads, head="fire", size=size)
 
 
 def urpe_bias(heads: int, max_distance: int, key: str = "shortest_path") -> PairBias:
-    """A learned factor of the weights after the softmax, 1 at the start (Luo et al. 2022)."""
+    """A learned factor of the weights after the softmax, 1 at the start (Luo et al. 2022).
+
+    Args:
+        heads: Number of attention heads.
+        max_distance: Largest number of hops with a factor of its own.
+        key: Name of the hops in the batch.
+    """
     return PairBias(key, heads, mode="multiply", size=max_distance + 1, unreachable=max_distance + 1)
 
 
@@ -101,7 +143,13 @@ class RelationKeys(nn.Module):
 
     @in_half_precision
     def forward(self, batch: Data, pairs: PairSet, query: Tensor) -> Tensor:
-        """From queries `[N, D]` to what is added to the logits of the pairs, `[P, H]`."""
+        """From queries `[N, D]` to what is added to the logits of the pairs, `[P, H]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the relation under `key`.
+            pairs: The pairs of the attention.
+            query: Queries, `[N, D]`.
+        """
         value = pairs.take(read_encoding(batch, self.key, 1, level="pair", rows=pairs.total)).squeeze(1).double()
         far = float("inf") if self.unreachable is None else self.unreachable
         reachable = (value >= 0) & (value < far)

@@ -54,7 +54,11 @@ class PairFactors:
 
 
 def combine(factors: Iterable[PairFactors]) -> PairFactors:
-    """The sum of all that is added, the product of all that multiplies."""
+    """The sum of all that is added, the product of all that multiplies.
+
+    Args:
+        factors: What each encoding does.
+    """
     add: Tensor | None = None
     multiply: Tensor | None = None
     for each in factors:
@@ -149,7 +153,12 @@ class PairBias(nn.Module):
 
     @in_half_precision
     def forward(self, batch: Data, pairs: PairSet) -> PairFactors:
-        """What the encoding does to the attention of the pairs."""
+        """What the encoding does to the attention of the pairs.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with values of all pairs under `key`.
+            pairs: The pairs of the attention.
+        """
         value = read_encoding(batch, self.key, self.channels, level="pair", rows=pairs.total)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: PairBias takes real values")

@@ -41,6 +41,15 @@ def edge_attention_reference(
     """The formulas of this module, one line each. Same signature and result as `edge_attention`.
 
     Keeps about six `[E, D]` tensors for the backward pass; can be differentiated twice and traced by `torch.compile`.
+
+    Args:
+        query: Queries, `[N, D]`.
+        key: Keys, `[N, D]`.
+        value: Values, `[N, D]`.
+        edge_index: Edges (source, target), `[2, E]`.
+        edge: Factor of each edge's score, `[E, D]`; None for 1.
+        heads: Number of heads; divides D.
+        return_scores: Whether the second result is the scores `[E, D]`, else None.
     """
     source, target = edge_index[0], edge_index[1]
     (nodes, width), edges = query.shape, source.numel()

@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint as recomputed
 
+from graphpe.models.attention.grit.arrays import Gradients, Layer, Products, Sums, Update, Upstream
 from graphpe.models.attention.grit.kernels import backward_rows, block_rows, forward_rows
 from graphpe.models.attention.grit.reference import (
     CLAMP,
@@ -204,12 +205,10 @@ class _PairAttention(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         z, query, key, value = (x.contiguous() for x in (z, query, key, value))
         (num_pairs, width), num_nodes = z.shape, query.shape[0]
-        number, block_size = z.numpy().dtype.type, block_rows(width)
+        block_size = block_rows(width)
         parts = parts_of(pairs)
-        w_scale, w_feature = (part.t().contiguous() for part in weight.chunk(2))
         w_out = z.new_empty(0, 0) if out_weight is None else out_weight.t().contiguous()
         updates = out_weight is not None
-        empty = z.new_empty(0)
 
         scale, feature = (z.new_empty(num_pairs if stored else 0, width) for _ in range(2))
         out = z.new_empty(num_pairs if updates else 0, width)
@@ -218,30 +217,22 @@ class _PairAttention(torch.autograd.Function):
         total = z.new_zeros(num_nodes, heads)
         means, squares = (np.zeros((len(parts), width)) for _ in range(2))
 
-        inputs: list[Any] = [
-            pairs.source.numpy(),
-            pairs.ptr.numpy(),
-            z.numpy(),
-            *map(flat, (query, key, value)),
-            w_scale.numpy(),
-            w_feature.numpy(),
-            *map(flat, (bias, score)),
-            *_mask(attention_dropout, number),
-            w_out.numpy(),
-            flat(empty if out_scale is None else out_scale),
-            flat(empty if out_shift is None else out_shift),
-            *_mask(feature_dropout, number),
-            number(CLAMP),
-            block_size,
-        ]
-        kept = [scale.numpy(), feature.numpy()]
-        results = [logit.numpy(), *map(flat, (total, message, edge_message)), out.numpy()]
+        update = _update(w_out, out_scale, out_shift, feature_dropout)
+        layer = _layer(pairs, z, query, key, value, weight, bias, score, attention_dropout)
         head = (0,) * (width // heads)
 
         def run(part: int) -> None:
-            products = kept if stored else [np.empty((block_size, width), number) for _ in range(2)]
-            outputs = [*results, means[part], squares[part]]
-            forward_rows(*[*parts[part], *inputs, *products, stored, *outputs, head])
+            sums = Sums(
+                logit=logit.numpy(),
+                weight_sum=flat(total),
+                message=flat(message),
+                edge_message=flat(edge_message),
+                out=out.numpy(),
+                mean=means[part],
+                square=squares[part],
+            )
+            products = _products(scale, feature, stored, block_size)
+            forward_rows(*parts[part], layer, update, products, sums, head)
 
         run_parts(run, len(parts))
         inverse = torch.where(total == 0, 0, total.reciprocal())
@@ -296,7 +287,6 @@ class _PairAttention(torch.autograd.Function):
         (num_pairs, width), num_nodes = z.shape, query.shape[0]
         number, block_size = z.numpy().dtype.type, block_rows(width)
         parts = parts_of(pairs)
-        w_scale, w_feature = (part.t().contiguous() for part in weight.chunk(2))
         empty, no_rows = z.new_empty(0), z.new_empty(0, 0)
         slope, offset = empty, empty
         if out_weight is not None:
@@ -319,43 +309,37 @@ class _PairAttention(torch.autograd.Function):
             np.zeros((count, size)) for size in (2 * width, width, width, width)
         )
 
-        inputs: list[Any] = [
-            pairs.source.numpy(),
-            pairs.ptr.numpy(),
-            z.numpy(),
-            *map(flat, (query, key, value)),
-            w_scale.numpy(),
-            w_feature.numpy(),
-            flat(bias),
-            weight.contiguous().numpy(),
-            flat(score),
-            *_mask(attention_dropout, number),
-            (no_rows if out_weight is None else out_weight.contiguous()).numpy(),
-            flat(empty if out_scale is None else out_scale),
-            *_mask(feature_dropout, number),
-            number(CLAMP),
-            number(SMALLEST),
-            block_size,
-        ]
-        kept = [scale.numpy(), feature.numpy()]
-        gradients = [
-            logit.numpy(),
-            *map(flat, (inverse, grad_message, grad_edge_message, mean_grad)),
-            grad_out.numpy(),
-            (no_rows if out is None else out).numpy(),
-            flat(slope),
-            flat(offset),
-            grad_z.numpy(),
-            flat(grad_query),
-        ]
-        sums = [x.view(count, -1).numpy() for x in (grad_key, grad_value)]
-        sums += [grad_weight.numpy(), grad_out_weight.numpy(), grad_bias, grad_score, grad_scale, grad_shift]
-        head = (0,) * (width // heads)
+        layer = _layer(pairs, z, query, key, value, weight, bias, score, attention_dropout)
+        update = _update(no_rows if out_weight is None else out_weight.contiguous(), out_scale, None, feature_dropout)
+        upstream = Upstream(
+            logit=logit.numpy(),
+            sum_inverse=flat(inverse),
+            grad_message=flat(grad_message),
+            grad_edge_message=flat(grad_edge_message),
+            mean_grad=flat(mean_grad),
+            grad_out=grad_out.numpy(),
+            out=(no_rows if out is None else out).numpy(),
+            out_slope=flat(slope),
+            out_offset=flat(offset),
+        )
+        both, head = weight.contiguous().numpy(), (0,) * (width // heads)
 
         def run(part: int) -> None:
-            products = kept if stored else [np.empty((block_size, width), number) for _ in range(2)]
-            outputs = [*gradients, *(x[part] for x in sums)]
-            backward_rows(*[*parts[part], *inputs, *products, stored, *outputs, head])
+            products = _products(scale, feature, stored, block_size)
+            gradients = Gradients(
+                z=grad_z.numpy(),
+                query=flat(grad_query),
+                key=flat(grad_key[part]),
+                value=flat(grad_value[part]),
+                weight=grad_weight[part].numpy(),
+                w_out=grad_out_weight[part].numpy(),
+                bias=grad_bias[part],
+                score=grad_score[part],
+                scale=grad_scale[part],
+                shift=grad_shift[part],
+            )
+            smallest = number(SMALLEST)
+            backward_rows(*parts[part], layer, both, smallest, update, products, upstream, gradients, head)
 
         run_parts(run, count)
         vectors = (torch.from_numpy(x.sum(0)).to(z.dtype) for x in (grad_bias, grad_score, grad_scale, grad_shift))
@@ -363,6 +347,56 @@ class _PairAttention(torch.autograd.Function):
         updates = (grad_out_weight.sum(0), scale_grad, shift_grad) if out_weight is not None else (None,) * 3
         nodes = (grad_query, grad_key.sum(0), grad_value.sum(0))
         return (grad_z, *nodes, grad_weight.sum(0), bias_grad, score_grad, *updates, *(None,) * 5)
+
+
+def _layer(
+    pairs: PairSet,
+    z: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    score: Tensor,
+    dropout: Dropped | None,
+) -> Layer:
+    number = z.numpy().dtype.type
+    w_scale, w_feature = (part.t().contiguous().numpy() for part in weight.chunk(2))
+    keep, keep_scale = _mask(dropout, number)
+    return Layer(
+        source=pairs.source.numpy(),
+        ptr=pairs.ptr.numpy(),
+        z=z.numpy(),
+        query=flat(query),
+        key=flat(key),
+        value=flat(value),
+        w_scale=w_scale,
+        w_feature=w_feature,
+        bias=flat(bias),
+        score=flat(score),
+        keep=keep,
+        keep_scale=keep_scale,
+        bound=number(CLAMP),
+    )
+
+
+def _update(weight: Tensor, scale: Tensor | None, shift: Tensor | None, dropout: Dropped | None) -> Update:
+    empty = weight.new_empty(0)
+    drop, drop_scale = _mask(dropout, weight.numpy().dtype.type)
+    return Update(
+        weight=weight.numpy(),
+        scale=flat(empty if scale is None else scale),
+        shift=flat(empty if shift is None else shift),
+        drop=drop,
+        drop_scale=drop_scale,
+    )
+
+
+def _products(scale: Tensor, feature: Tensor, stored: bool, block_size: int) -> Products:
+    """The products that are stored, or room for those of a block."""
+    if not stored:
+        scale, feature = (x.new_empty(block_size, x.shape[1]) for x in (scale, feature))
+    return Products(scale.numpy(), feature.numpy(), stored, block_size)
 
 
 def _mask(dropped: Dropped | None, number: Any) -> tuple[np.ndarray, Any]:

@@ -6,7 +6,7 @@ sums over pairs are in registers. Memory is passed through once in each directio
 asked for while one is worked on.
 
 N nodes, P pairs, D channels, H heads, C = D / H: the length of the tuple `head`, which the compiler therefore knows.
-Arrays of nodes `[N D]` or `[N H]` and masks are flat; those of pairs `[P, D]`.
+Arrays of nodes `[N D]` or `[N H]` and masks are flat; those of pairs `[P, D]`: `graphpe.models.attention.grit.arrays`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ _PRODUCT = 900_000
 
 
 def block_rows(width: int) -> int:
-    """Pairs of a block: a multiple of `SEGMENT`."""
+    """Pairs of a block: a multiple of `SEGMENT`.
+
+    Args:
+        width: D.
+    """
     return SEGMENT * max(1, min(8, _PRODUCT // (2 * SEGMENT * width * width)))
 
 
@@ -75,45 +79,22 @@ def _drop(feature: Any, keep: Any, keep_scale: Any, dropped: Any, first: Any) ->
 
 
 @machine_code
-def forward_rows(
-    first_node: Any,
-    last_node: Any,
-    source: Any,
-    ptr: Any,
-    z: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    w_scale: Any,
-    w_feature: Any,
-    bias: Any,
-    score: Any,
-    keep: Any,
-    keep_scale: Any,
-    w_out: Any,
-    out_scale: Any,
-    out_shift: Any,
-    drop: Any,
-    drop_scale: Any,
-    bound: Any,
-    block_size: Any,
-    scale: Any,
-    feature: Any,
-    stored: Any,
-    logit: Any,
-    weight_sum: Any,
-    message: Any,
-    edge_message: Any,
-    out: Any,
-    mean: Any,
-    square: Any,
-    head: Any,
-) -> None:
-    """The forward pass over the pairs that end in some nodes.
+def forward_rows(first_node: Any, last_node: Any, layer: Any, update: Any, products: Any, sums: Any, head: Any) -> None:
+    """The forward pass over the pairs that end in some nodes: from a `Layer`, `Update` and `Products` to `Sums`.
 
-    `scale`, `feature`: rows for all pairs if `stored`, else for one block. `logit` has room for C more numbers.
-    `mean`, `square`: of the rows of `out`, the mean and the sum of squared distances to it (float64), or empty.
+    Args:
+        first_node: First node of the part.
+        last_node: The node after its last.
+        layer: What is read (`Layer`).
+        update: How rows of pairs are updated (`Update`).
+        products: Products with z, or room for them (`Products`).
+        sums: What is written (`Sums`).
+        head: A tuple of C numbers: registers of a head's channels.
     """
+    source, ptr, z, query, key, value, w_scale, w_feature, bias, score, keep, keep_scale, bound = layer
+    w_out, out_scale, out_shift, drop, drop_scale = update
+    scale, feature, stored, block_size = products
+    logit, weight_sum, message, edge_message, out, mean, square = sums
     channels, width = len(head), z.shape[1]
     heads = width // channels
     weights = np.empty(SEGMENT * heads + channels, z.dtype)
@@ -121,7 +102,7 @@ def forward_rows(
     z_flat, out_flat = z.reshape(-1), out.reshape(-1)
     scales, features = scale.reshape(-1), feature.reshape(-1)
     has_out = w_out.size > 0
-    sums = np.empty(2 * width, z.dtype)
+    block_sums = np.empty(2 * width, z.dtype)
     pivot = np.empty(width, z.dtype)
     count = 0
     i = first_node
@@ -175,13 +156,13 @@ def forward_rows(
             np.dot(dropped[: end - block], w_out, out[block:end])
         else:
             np.dot(at_feature, w_out, out[block:end])
-        sums[:] = 0
+        block_sums[:] = 0
         for p in range(block, end, SEGMENT):
             q = min(p + SEGMENT, end)
             for c in range(0, width, channels):
                 a, b = load(out_scale, c, head), load(out_shift, c, head)
-                s1, s2 = load(sums, c, head), load(sums, width + c, head)
-                if p == block:  # sums of squares around a value that occurs lose no digits
+                s1, s2 = load(block_sums, c, head), load(block_sums, width + c, head)
+                if p == block:  # block_sums of squares around a value that occurs lose no digits
                     at = p * width + c
                     store(pivot, c, plus(load(out_flat, at, head), plus(times(a, load(z_flat, at, head)), b)))
                 around = load(pivot, c, head)
@@ -191,14 +172,14 @@ def forward_rows(
                     store(out_flat, at, row)
                     row = minus(row, around)
                     s1, s2 = plus(s1, row), plus(s2, times(row, row))
-                store(sums, c, s1)
-                store(sums, width + c, s2)
+                store(block_sums, c, s1)
+                store(block_sums, width + c, s2)
         if mean.size:
             rows = end - block
             for c in range(width):
-                shift = np.float64(sums[c]) / rows
+                shift = np.float64(block_sums[c]) / rows
                 distance = np.float64(pivot[c]) + shift - mean[c]
-                square[c] += np.float64(sums[width + c]) - rows * shift * shift
+                square[c] += np.float64(block_sums[width + c]) - rows * shift * shift
                 square[c] += distance * distance * count * rows / (count + rows)
                 mean[c] += distance * rows / (count + rows)
             count += rows
@@ -208,56 +189,37 @@ def forward_rows(
 def backward_rows(
     first_node: Any,
     last_node: Any,
-    source: Any,
-    ptr: Any,
-    z: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    w_scale: Any,
-    w_feature: Any,
-    bias: Any,
+    layer: Any,
     weight: Any,
-    score: Any,
-    keep: Any,
-    keep_scale: Any,
-    w_out: Any,
-    out_scale: Any,
-    drop: Any,
-    drop_scale: Any,
-    bound: Any,
     smallest: Any,
-    block_size: Any,
-    scale: Any,
-    feature: Any,
-    stored: Any,
-    logit: Any,
-    sum_inverse: Any,
-    grad_message: Any,
-    grad_edge_message: Any,
-    mean_grad: Any,
-    grad_out: Any,
-    out: Any,
-    out_slope: Any,
-    out_offset: Any,
-    grad_z: Any,
-    grad_query: Any,
-    grad_key: Any,
-    grad_value: Any,
-    grad_weight: Any,
-    grad_w_out: Any,
-    grad_bias: Any,
-    grad_score: Any,
-    grad_scale: Any,
-    grad_shift: Any,
+    update: Any,
+    products: Any,
+    upstream: Any,
+    gradients: Any,
     head: Any,
 ) -> None:
-    """The backward pass over the pairs that end in some nodes.
+    """The backward pass over the pairs that end in some nodes, from `Upstream` to `Gradients`.
 
-    The gradient of `out` is `grad_out` + `out_slope` `out` + `out_offset`. `mean_grad` `[N H]` is the mean of the
-    gradients of a node's weights under these weights. Writes the rows of `grad_z`; adds to the other gradients, of
-    which `grad_weight` is `[2 D, D]`, `grad_w_out` `[D, D]` as in a linear layer, sums are float64.
+    `weight` `[2 D, D]` is W_s over W_f; the slope of the signed root is that at `smallest` nearer to zero.
+
+    Args:
+        first_node: First node of the part.
+        last_node: The node after its last.
+        layer: What the forward pass read (`Layer`).
+        weight: W_s over W_f, `[2 D, D]`.
+        smallest: Below this, the slope of the signed root is that of this number.
+        update: How rows of pairs were updated (`Update`).
+        products: Products with z, or room for them (`Products`).
+        upstream: What it starts from (`Upstream`).
+        gradients: What is written (`Gradients`).
+        head: A tuple of C numbers: registers of a head's channels.
     """
+    source, ptr, z, query, key, value, w_scale, w_feature, bias, score, keep, keep_scale, bound = layer
+    w_out, out_scale, _, drop, drop_scale = update
+    scale, feature, stored, block_size = products
+    logit, sum_inverse, grad_message, grad_edge_message, mean_grad, grad_out, out, out_slope, out_offset = upstream
+    grad_z, grad_query, grad_key, grad_value, grad_weight, grad_w_out = gradients[:6]
+    grad_bias, grad_score, grad_scale, grad_shift = gradients[6:]
     channels, width = len(head), z.shape[1]
     heads = width // channels
     has_out = w_out.size > 0

@@ -61,7 +61,11 @@ class Dropped:
     scale: float
 
     def apply(self, x: Tensor) -> Tensor:
-        """`x` with dropout."""
+        """`x` with dropout.
+
+        Args:
+            x: What is dropped from, of the mask's shape.
+        """
         return torch.where(self.keep, x * self.scale, 0)
 
 
@@ -93,6 +97,20 @@ def grit_attention_reference(
     """The formulas of this module, one line each. Same arguments and result as `grit_attention`.
 
     Keeps about 11 D numbers a pair for the backward pass.
+
+    Args:
+        z: Rows of pairs, `[P, D]`.
+        query: `[N, D]`.
+        key: `[N, D]`.
+        value: `[N, D]`.
+        weight: W_s over W_f, `[2 D, D]`.
+        bias: b_s and b_f, `[2 D]`.
+        score: The vectors A of all heads, `[D]`.
+        pairs: The pairs.
+        heads: Number of heads; divides D.
+        update: How `out` is made; None for none.
+        attention_dropout: Dropout of weights, `[P, H]`.
+        feature_dropout: Dropout of f in the update, `[P, D]`.
     """
     (num_pairs, width), num_nodes = z.shape, query.shape[0]
     channels = width // heads
@@ -123,7 +141,11 @@ def grit_attention_reference(
 
 
 def signed_root(x: Tensor) -> Tensor:
-    """The function rho of this module, with its bounded derivative."""
+    """The function rho of this module, with its bounded derivative.
+
+    Args:
+        x: Numbers of any shape.
+    """
     if torch.compiler.is_compiling():
         # The same derivative in operations that can be traced: that of x * slope, with the slope held constant.
         slope = _slope(x.detach())

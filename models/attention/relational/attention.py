@@ -24,6 +24,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.relational.arrays import Gradients, Kept, Layer, Upstream
 from graphpe.models.attention.relational.kernels import LANES, backward_rows, forward_rows
 from graphpe.models.attention.shapes import check_attention, check_shapes
 from graphpe.models.attention.threads import (
@@ -58,6 +59,18 @@ def relational_attention_reference(
 
     Stores about eight `[P, D]` tensors for the backward pass; can be differentiated twice and traced by
     `torch.compile`.
+
+    Args:
+        query: Terms q_i of the nodes, `[N, D]`.
+        key: Terms k_j, `[N, D]`.
+        value: Terms v_j, `[N, D]`.
+        pair: Vectors of the pairs, `[P, D]`.
+        pair_query: E_q, `[D, D]`, as in a linear layer.
+        pair_key: E_k.
+        pair_value: E_v.
+        pairs: The pairs.
+        heads: Number of heads; divides D.
+        checkpoint: Not read: autograd keeps what it needs.
     """
     (nodes, width), source, target = query.shape, pairs.source, pairs.target
     split = (heads, width // heads)
@@ -151,24 +164,12 @@ class _RelationalAttention(torch.autograd.Function):
         weight = new_rows(pairs.num_pairs, heads, pair)
         message, gathered = torch.zeros_like(q), pair.new_zeros(nodes, heads, width)
         parts = parts_of(pairs)
+        layer = _layer(pairs, pair, q, k, v, maps, channels)
+        kept = Kept(stored, array(mapped), flat(weight))
+        sums = flat(message), flat(gathered)
 
         def run(part: int) -> None:
-            arguments: tuple[Any, ...] = (
-                *parts[part],
-                array(pairs.source),
-                array(pairs.ptr),
-                array(pair),
-                *(flat(x) for x in (q, k, v)),
-                array(maps),
-                number(channels**-0.5),
-                number(_BOUND),
-                stored,
-                array(mapped),
-                *(flat(x) for x in (weight, message, gathered)),
-                (0,) * LANES,
-                lanes_of(width),
-            )
-            forward_rows(*arguments)
+            forward_rows(*parts[part], layer, number(_BOUND), kept, *sums, (0,) * LANES, lanes_of(width))
 
         run_parts(run, len(parts))
         out = torch.bmm(gathered.transpose(0, 1), pair_value.view(heads, channels, width).transpose(1, 2))  # [H, N, C]
@@ -185,7 +186,6 @@ class _RelationalAttention(torch.autograd.Function):
         (nodes, width), channels = query.shape, query.shape[1] // heads
         q, k, v, grad_message = (pad_heads(x, heads).contiguous() for x in (query, key, value, grad))
         maps = _maps(pair_query, pair_key, heads)
-        number = array(pair).dtype.type
         by_head = grad.reshape(nodes, heads, channels)
         mean_slope = (by_head * out.view(nodes, heads, channels)).sum(-1)
         by_head = by_head.transpose(0, 1)  # [H, N, C]
@@ -197,34 +197,42 @@ class _RelationalAttention(torch.autograd.Function):
         grad_query = torch.zeros_like(q)
         grad_key, grad_value = (q.new_zeros(count, *q.shape) for _ in range(2))
         grad_maps = maps.new_zeros(count, *maps.shape)
+        layer = _layer(pairs, pair, q, k, v, maps, channels)
+        kept = Kept(ctx.stored, array(mapped), flat(weight))
+        upstream = Upstream(flat(grad_message), flat(grad_gathered), flat(mean_slope))
 
         def run(part: int) -> None:
-            arguments: tuple[Any, ...] = (
-                *parts[part],
-                array(pairs.source),
-                array(pairs.ptr),
-                array(pair),
-                *(flat(x) for x in (q, k, v)),
-                array(maps),
-                number(channels**-0.5),
-                ctx.stored,
-                array(mapped),
-                *(flat(x) for x in (weight, grad_message, grad_gathered, mean_slope, grad_query)),
-                flat(grad_key[part]),
-                flat(grad_value[part]),
-                array(grad_pair),
-                array(grad_maps[part]),
-                flat(gathered),
-                (0,) * LANES,
-                lanes_of(width),
+            gradients = Gradients(
+                query=flat(grad_query),
+                key=flat(grad_key[part]),
+                value=flat(grad_value[part]),
+                pair=array(grad_pair),
+                maps=array(grad_maps[part]),
             )
-            backward_rows(*arguments)
+            backward_rows(*parts[part], layer, kept, upstream, gradients, flat(gathered), (0,) * LANES, lanes_of(width))
 
         run_parts(run, count)
         grad_nodes = (unpad_heads(x, heads, channels) for x in (grad_query, grad_key.sum(0), grad_value.sum(0)))
         of_query, of_key = (unpad_heads(x, heads, channels).t() for x in grad_maps.sum(0).chunk(2, dim=1))
         of_value = torch.bmm(by_head.transpose(1, 2), gathered.transpose(0, 1)).view(width, width)
         return (*grad_nodes, grad_pair, of_query, of_key, of_value, None, None, None)
+
+
+def _layer(
+    pairs: PairSet, pair: Tensor, query: Tensor, key: Tensor, value: Tensor, maps: Tensor, channels: int
+) -> Layer:
+    rows = array(pair)
+    scale = rows.dtype.type(channels**-0.5)
+    return Layer(
+        source=array(pairs.source),
+        ptr=array(pairs.ptr),
+        pair=rows,
+        query=flat(query),
+        key=flat(key),
+        value=flat(value),
+        maps=array(maps),
+        scale=scale,
+    )
 
 
 def _maps(pair_query: Tensor, pair_key: Tensor, heads: int) -> Tensor:

@@ -23,7 +23,13 @@ BLOCK = 256  # pairs: a few arrays of D numbers each fit the second-level cache
 
 @machine_code
 def block_end(first: Any, last: Any, ptr: Any) -> Any:
-    """The node after those whose pairs, together, are one block: at least one node."""
+    """The node after those whose pairs, together, are one block: at least one node.
+
+    Args:
+        first: First node of the part.
+        last: The node after its last.
+        ptr: First pair that ends in each node, `[N + 1]`.
+    """
     end = first + 1
     while end < last and ptr[end + 1] - ptr[first] <= BLOCK:
         end += 1
@@ -32,7 +38,13 @@ def block_end(first: Any, last: Any, ptr: Any) -> Any:
 
 @machine_code
 def longest_block(first: Any, last: Any, ptr: Any) -> Any:
-    """The most pairs in a block."""
+    """The most pairs in a block.
+
+    Args:
+        first: First node of the part.
+        last: The node after its last.
+        ptr: First pair that ends in each node, `[N + 1]`.
+    """
     most = 0
     while first < last:
         end = block_end(first, last, ptr)
@@ -126,29 +138,23 @@ def _softmax(p: Any, q: Any, heads: Any, weight: Any, top: Any, bound: Any, one:
 
 @machine_code
 def forward_rows(
-    first: Any,
-    last: Any,
-    source: Any,
-    ptr: Any,
-    pair: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    maps: Any,
-    scale: Any,
-    bound: Any,
-    stored: Any,
-    mapped: Any,
-    weight: Any,
-    message: Any,
-    gathered: Any,
-    eight: Any,
-    wide: Any,
+    first: Any, last: Any, layer: Any, bound: Any, kept: Any, message: Any, gathered: Any, eight: Any, wide: Any
 ) -> None:
-    """Weights `[P, H]`, sums of weight times value `[N, H C]` and of weight times pair `[N, H, D]`.
+    """Weights `[P, H]` in `kept`, sums of weight times value `[N, H C]` and of weight times pair `[N, H, D]`.
 
-    `maps` `[D, 2 H C]` holds the maps to queries and keys, `mapped` `[P, 2 H C]` the pairs' if they are `stored`.
+    Args:
+        first: First node of the part.
+        last: The node after its last.
+        layer: What is read (`Layer`).
+        bound: Bound of what is exponentiated: exp(-bound) is nothing beside 1.
+        kept: What the backward pass reads too (`Kept`).
+        message: Sums of weight times value, `[N H C]`, written.
+        gathered: Sums of weight times pair, `[N H D]`, written.
+        eight: A tuple of `LANES` numbers: registers of channels.
+        wide: A tuple as long as the registers of a pair's numbers.
     """
+    source, ptr, pair, query, key, value, maps, scale = layer
+    stored, mapped, weight = kept
     width, across = pair.shape[1], maps.shape[1] // 2
     nodes = len(ptr) - 1
     heads = len(gathered) // max(nodes * width, 1)
@@ -193,34 +199,31 @@ def forward_rows(
 def backward_rows(
     first: Any,
     last: Any,
-    source: Any,
-    ptr: Any,
-    pair: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    maps: Any,
-    scale: Any,
-    stored: Any,
-    mapped: Any,
-    weight: Any,
-    grad_message: Any,
-    grad_gathered: Any,
-    mean_slope: Any,
-    grad_query: Any,
-    grad_key: Any,
-    grad_value: Any,
-    grad_pair: Any,
-    grad_maps: Any,
+    layer: Any,
+    kept: Any,
+    upstream: Any,
+    gradients: Any,
     gathered: Any,
     eight: Any,
     wide: Any,
 ) -> None:
-    """Gradients, and `gathered` as in the forward pass.
+    """`Gradients` from `Upstream`, and `gathered` as in the forward pass.
 
-    `mean_slope` `[N, H]` is the sum of weight times its gradient over the pairs of a node. `grad_key`, `grad_value` and
-    `grad_maps` are added to.
+    Args:
+        first: First node of the part.
+        last: The node after its last.
+        layer: What is read (`Layer`).
+        kept: What the forward pass kept (`Kept`).
+        upstream: What it starts from (`Upstream`).
+        gradients: What is written (`Gradients`).
+        gathered: Sums of weight times pair, `[N H D]`, written.
+        eight: A tuple of `LANES` numbers: registers of channels.
+        wide: A tuple as long as the registers of a pair's numbers.
     """
+    source, ptr, pair, query, key, value, maps, scale = layer
+    stored, mapped, weight = kept
+    grad_message, grad_gathered, mean_slope = upstream
+    grad_query, grad_key, grad_value, grad_pair, grad_maps = gradients
     width, across = pair.shape[1], maps.shape[1] // 2
     nodes = len(ptr) - 1
     heads = len(gathered) // max(nodes * width, 1)

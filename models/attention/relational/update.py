@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.relational.arrays import Ends, Rows, UpdateGradients, Weights
 from graphpe.models.attention.relational.update_kernels import mix_back_rows, update_back_rows, update_rows
 from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.attention.threads import (
@@ -80,6 +81,14 @@ def update_pairs_reference(
     """The formulas of this module, one line each; the signature of `update_pairs`.
 
     Stores about six `[P, D]` tensors for the backward pass; can be differentiated twice and traced by `torch.compile`.
+
+    Args:
+        pair: Vectors e_ij of the pairs, `[P, D]`.
+        source_term: s_j of each node, `[N, F]`.
+        target_term: t_i of each node, `[N, F]`.
+        weights: Parameters.
+        pairs: The pairs.
+        dropout: Probability of dropout; 0 outside training.
     """
     width, reverse = (pair.shape[1],), pairs.reverse
     back = pair.index_select(0, reverse.clamp(min=0)) * (reverse >= 0).unsqueeze(1)  # e_ji
@@ -157,26 +166,16 @@ class _PairUpdate(torch.autograd.Function):
         parts = parts_of(pairs)
         ptr = array(pairs.ptr)
 
+        ends = Ends(array(pairs.source), array(pairs.target), array(pairs.reverse))
+        source, target = (flat(pad_last(x, padded.narrow)) for x in (source_term, target_term))
+        written = Rows(array(hidden_1), array(hidden_2), array(out))
+        share, eps = number(1 / pair.shape[1]), number(EPSILON)
+
         def run(part: int) -> None:
-            first, last = parts[part]
-            arguments: tuple[Any, ...] = (
-                ptr[first],
-                ptr[last],
-                *(array(x) for x in (pairs.source, pairs.target, pairs.reverse, pair)),
-                *(flat(pad_last(x, padded.narrow)) for x in (source_term, target_term)),
-                *(array(x.contiguous()) for x in padded.sides),
-                array(padded.out_1),
-                *(flat(x) for x in (weights.out_bias_1, weights.scale_1, weights.shift_1)),
-                array(padded.hidden),
-                flat(padded.hidden_bias),
-                array(padded.out_2),
-                *(flat(x) for x in (weights.out_bias_2, weights.scale_2, weights.shift_2)),
-                number(1 / pair.shape[1]),
-                number(EPSILON),
-                *(array(x) for x in (hidden_1, hidden_2, out)),
-                padded.lanes,
+            first, last = (ptr[node] for node in parts[part])
+            update_rows(
+                first, last, ends, array(pair), source, target, padded.weights, share, eps, written, padded.lanes
             )
-            update_rows(*arguments)
 
         run_parts(run, len(parts))
         ctx.save_for_backward(pair, hidden_1, hidden_2, *parameters)
@@ -201,25 +200,27 @@ class _PairUpdate(torch.autograd.Function):
         grad_hidden_bias = pair.new_zeros(count, padded.narrower)
         grad_mix = pair.new_zeros(count, 2 * padded.narrow, width)
 
+        ends = Ends(array(pairs.source), array(pairs.target), array(pairs.reverse))
+        share, eps = number(1 / width), number(EPSILON)
+        kept_1, kept_2, upstream = (array(x) for x in (hidden_1, hidden_2, grad))
+
         def run(part: int) -> None:
-            first, last = parts[part]
-            arguments: tuple[Any, ...] = (
-                ptr[first],
-                ptr[last],
-                *(array(x) for x in (pairs.source, pairs.target, pair)),
-                array(padded.out_1),
-                *(flat(x) for x in (weights.out_bias_1, weights.scale_1, weights.shift_1)),
-                array(padded.hidden),
-                array(padded.out_2),
-                *(flat(x) for x in (weights.out_bias_2, weights.scale_2)),
-                number(1 / width),
-                number(EPSILON),
-                *(array(x) for x in (hidden_1, hidden_2, grad, grad_pair, grad_hidden)),
-                *(flat(x) for x in grad_nodes[:, part]),
-                *(array(x[part]) for x in (grad_out_1, grad_vectors, grad_hidden_map, grad_hidden_bias, grad_out_2)),
-                padded.lanes,
+            first, last = (ptr[node] for node in parts[part])
+            gradients = UpdateGradients(
+                pair=array(grad_pair),
+                hidden=array(grad_hidden),
+                source=flat(grad_nodes[0, part]),
+                target=flat(grad_nodes[1, part]),
+                out_1=array(grad_out_1[part]),
+                vectors=array(grad_vectors[part]),
+                hidden_map=array(grad_hidden_map[part]),
+                hidden_bias=array(grad_hidden_bias[part]),
+                out_2=array(grad_out_2[part]),
             )
-            update_back_rows(*arguments)
+            update_back_rows(
+                *(first, last, ends, array(pair), padded.weights, share, eps),
+                *(kept_1, kept_2, upstream, gradients, padded.lanes),
+            )
 
         def mix(part: int) -> None:
             first, last = parts[part]
@@ -255,8 +256,22 @@ class _Padded:
         self.sides = [pad_last(x.t(), self.narrow) for x in (weights.forward, weights.reverse)]
         self.out_1 = pad_last(weights.out_1, self.narrow).t().contiguous()
         self.hidden = pad_last(weights.hidden.t(), self.narrower).contiguous()
-        self.hidden_bias = pad_last(weights.hidden_bias, self.narrower)
         self.out_2 = pad_last(weights.out_2, self.narrower).t().contiguous()
+        of_pair, of_reverse = (array(x.contiguous()) for x in self.sides)
+        self.weights = Weights(
+            of_pair=of_pair,
+            of_reverse=of_reverse,
+            out_1=array(self.out_1),
+            bias_1=flat(weights.out_bias_1),
+            scale_1=flat(weights.scale_1),
+            shift_1=flat(weights.shift_1),
+            hidden=array(self.hidden),
+            hidden_bias=flat(pad_last(weights.hidden_bias, self.narrower)),
+            out_2=array(self.out_2),
+            bias_2=flat(weights.out_bias_2),
+            scale_2=flat(weights.scale_2),
+            shift_2=flat(weights.shift_2),
+        )
 
     def mix_back(self) -> Tensor:
         """A^T over B^T, `[2 F, D]`."""

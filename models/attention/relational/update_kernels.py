@@ -93,35 +93,34 @@ def _reversed_rows(
 def update_rows(
     first: Any,
     last: Any,
-    source: Any,
-    target: Any,
-    reverse: Any,
+    ends: Any,
     pair: Any,
     source_term: Any,
     target_term: Any,
-    of_pair: Any,
-    of_reverse: Any,
-    out_1: Any,
-    bias_1: Any,
-    scale_1: Any,
-    shift_1: Any,
-    hidden: Any,
-    hidden_bias: Any,
-    out_2: Any,
-    bias_2: Any,
-    scale_2: Any,
-    shift_2: Any,
+    weights: Any,
     share: Any,
     eps: Any,
-    hidden_1: Any,
-    hidden_2: Any,
-    out: Any,
+    written: Any,
     lanes: Any,
 ) -> None:
-    """The new pairs `out` `[P, D]` and the hidden layers `[P, F]` and `[P, G]`, after ReLU.
+    """The new pairs and the hidden layers, `Rows`, in `written`; `share` is 1 / D.
 
-    `of_pair` and `of_reverse` `[D, F]`, `out_1` `[F, D]`, `hidden` `[D, G]`, `out_2` `[G, D]`; `share` is 1 / D.
+    Args:
+        first: First pair of the part.
+        last: The pair after its last.
+        ends: Nodes and reverses of the pairs (`Ends`).
+        pair: The pairs, `[P, D]`.
+        source_term: s_j of each node, `[N F]`.
+        target_term: t_i of each node, `[N F]`.
+        weights: Parameters (`Weights`).
+        share: 1 / D.
+        eps: Added to variances.
+        written: What is written (`Rows`).
+        lanes: A tuple as long as the registers that are used.
     """
+    source, target, reverse = ends
+    of_pair, of_reverse, out_1, bias_1, scale_1, shift_1, hidden, hidden_bias, out_2, bias_2, scale_2, shift_2 = weights
+    hidden_1, hidden_2, out = written
     width, narrow, narrower = pair.shape[1], of_pair.shape[1], hidden.shape[1]
     back, middle = np.empty((BLOCK, width), pair.dtype), np.empty((BLOCK, width), pair.dtype)
     mixed, inverse = np.empty((BLOCK, narrow), pair.dtype), np.empty(BLOCK, pair.dtype)
@@ -137,9 +136,9 @@ def update_rows(
             j, i = source[number] * narrow, target[number] * narrow
             for c in range(0, narrow, len(lanes)):
                 at = number * narrow + c
-                ends = plus(load(source_term, j + c, lanes), load(target_term, i + c, lanes))
-                ends = plus(ends, load(m, at - start * narrow, lanes))
-                store(h_1, at, positive(plus(load(h_1, at, lanes), ends)))
+                others = plus(load(source_term, j + c, lanes), load(target_term, i + c, lanes))
+                others = plus(others, load(m, at - start * narrow, lanes))
+                store(h_1, at, positive(plus(load(h_1, at, lanes), others)))
         np.dot(hidden_1[start:stop], out_1, middle[:size])
         _centre(size, y, 0, rows, start * width, bias_1, inverse, width, share, eps, lanes)
         _scale(size, y, 0, inverse, scale_1, shift_1, y, width, lanes)
@@ -191,38 +190,37 @@ def _normalisation_back(
 def update_back_rows(
     first: Any,
     last: Any,
-    source: Any,
-    target: Any,
+    ends: Any,
     pair: Any,
-    out_1: Any,
-    bias_1: Any,
-    scale_1: Any,
-    shift_1: Any,
-    hidden: Any,
-    out_2: Any,
-    bias_2: Any,
-    scale_2: Any,
+    weights: Any,
     share: Any,
     eps: Any,
     hidden_1: Any,
     hidden_2: Any,
     grad_out: Any,
-    grad_pair: Any,
-    grad_hidden: Any,
-    grad_source: Any,
-    grad_target: Any,
-    grad_out_1: Any,
-    grad_vectors: Any,
-    grad_hidden_map: Any,
-    grad_hidden_bias: Any,
-    grad_out_2: Any,
+    gradients: Any,
     lanes: Any,
 ) -> None:
-    """Gradients of all but the first map, of pairs but through it; of the first hidden layer in `grad_hidden` `[P, F]`.
+    """`UpdateGradients`: of all but the first map; `weights`, `share` and hidden layers as in `update_rows`.
 
-    All but those of pairs and of the hidden layer are added to. `grad_vectors` `[6, D]` holds those of scale, shift
-    and bias, of the first normalisation, then the second.
+    Args:
+        first: First pair of the part.
+        last: The pair after its last.
+        ends: Nodes and reverses of the pairs (`Ends`).
+        pair: The pairs, `[P, D]`.
+        weights: Parameters (`Weights`).
+        share: 1 / D.
+        eps: Added to variances.
+        hidden_1: First hidden layer, as the forward pass left it.
+        hidden_2: Second hidden layer.
+        grad_out: The gradient of the new pairs, `[P, D]`.
+        gradients: What is written (`UpdateGradients`).
+        lanes: A tuple as long as the registers that are used.
     """
+    source, target, _ = ends
+    _, _, out_1, bias_1, scale_1, shift_1, hidden, _, out_2, bias_2, scale_2, _ = weights
+    grad_pair, grad_hidden, grad_source, grad_target, grad_out_1 = gradients[:5]
+    grad_vectors, grad_hidden_map, grad_hidden_bias, grad_out_2 = gradients[5:]
     width, narrow, narrower = pair.shape[1], out_1.shape[0], out_2.shape[0]
     first_rows, second_rows = np.empty((BLOCK, width), pair.dtype), np.empty((BLOCK, width), pair.dtype)
     middle, grad_rows = np.empty((BLOCK, width), pair.dtype), np.empty((BLOCK, width), pair.dtype)
@@ -292,7 +290,19 @@ def mix_back_rows(
     grad_mix: Any,
     lanes: Any,
 ) -> None:
-    """What comes to pairs through the first map `mix` `[2 F, D]`, added to `grad_pair`; its gradient in `grad_mix`."""
+    """What comes to pairs through the first map `mix` `[2 F, D]`, added to `grad_pair`; its gradient in `grad_mix`.
+
+    Args:
+        first: First pair of the part.
+        last: The pair after its last.
+        reverse: Reverse of each pair, `[P]`; -1 for none.
+        pair: The pairs, `[P, D]`.
+        mix: A over B, `[2 F, D]`.
+        grad_hidden: The gradient of the first hidden layer, `[P, F]`.
+        grad_pair: The gradient of the pairs, `[P, D]`, added to.
+        grad_mix: The gradient of `mix`, added to.
+        lanes: A tuple as long as the registers that are used.
+    """
     width, narrow = pair.shape[1], grad_hidden.shape[1]
     both = np.empty((BLOCK, 2 * narrow), pair.dtype)
     change = np.empty((BLOCK, width), pair.dtype)

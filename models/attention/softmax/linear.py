@@ -29,7 +29,11 @@ class Mask(Protocol):
     """A matrix M over the nodes of each graph, non-negative, of which only products are needed."""
 
     def apply(self, x: Tensor) -> Tensor:
-        """M X for fields X `[N, columns]` on the nodes, `[N, columns]`; differentiable in X."""
+        """M X for fields X `[N, columns]` on the nodes, `[N, columns]`; differentiable in X.
+
+        Args:
+            x: Fields on the nodes, `[N, columns]`.
+        """
         ...
 
 
@@ -38,13 +42,21 @@ class PairMask:
     """The mask with entries `value` `[P]` at a set of pairs (row i = target, column j = source) and 0 elsewhere.
 
     The plain form of a mask, O(P columns) time and memory.
+
+    Attributes:
+        pairs: The set.
+        value: Non-negative entries of M, `[P]`.
     """
 
     pairs: PairSet
     value: Tensor
 
     def apply(self, x: Tensor) -> Tensor:
-        """M X."""
+        """M X.
+
+        Args:
+            x: Fields on the nodes, `[N, columns]`.
+        """
         rows = x.index_select(0, self.pairs.source) * self.value.to(x.dtype).unsqueeze(1)
         return torch.zeros_like(x, dtype=rows.dtype).index_add(0, self.pairs.target, rows)
 

@@ -116,7 +116,11 @@ class RotaryAttention(nn.Module):
         self.omega = nn.Parameter(omega, requires_grad=learned)
 
     def angles(self, batch: Data) -> Tensor:
-        """Angles of every node, head and plane, `[N, H, C / 2]`, in float32 or better."""
+        """Angles of every node, head and plane, `[N, H, C / 2]`, in float32 or better.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the coordinates under `key`.
+        """
         value = read_encoding(batch, self.key, self.coordinates)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: rotary attention takes real coordinates")
@@ -135,6 +139,16 @@ class RotaryAttention(nn.Module):
         angles: Tensor,
         dropout: float = 0.0,
     ) -> Tensor:
-        """`softmax_attention` of rotated queries and keys; `angles` as from `angles(batch)`, once a batch."""
+        """`softmax_attention` of rotated queries and keys; `angles` as from `angles(batch)`, once a batch.
+
+        Args:
+            query: Queries, `[N, D]`.
+            key: Keys, `[N, D]`.
+            value: Values, `[N, D]`.
+            pairs: A set of pairs, or all pairs of each graph as padded nodes.
+            factors: Biases and factors of the pairs.
+            angles: What `angles(batch)` gave.
+            dropout: Probability of dropout of weights; 0 outside training.
+        """
         query, key = rotate(query, angles), rotate(key, angles)
         return softmax_attention(query, key, value, pairs, factors, heads=self.heads, dropout=dropout)

@@ -47,7 +47,13 @@ class PaddedFactors:
 
 
 def pad_factors(factors: PairFactors, pairs: PairSet, nodes: PaddedNodes) -> PaddedFactors:
-    """The factors of all pairs of each graph in padded blocks. One gather of rows `[H]`; its gradient is a scatter."""
+    """The factors of all pairs of each graph in padded blocks. One gather of rows `[H]`; its gradient is a scatter.
+
+    Args:
+        factors: Biases and factors of the pairs, `[P, H]`.
+        pairs: All pairs of each graph.
+        nodes: The nodes as padded blocks.
+    """
     for name, value in (("add", factors.add), ("multiply", factors.multiply)):
         check_shapes(**{name: (value, (pairs.num_pairs, 0 if value is None else value.shape[-1]))})
     return PaddedFactors(
@@ -122,7 +128,17 @@ def softmax_attention_reference(
     heads: int,
     dropout: float = 0.0,
 ) -> Tensor:
-    """The formulas of this module over a set of pairs, one line each: stores about four `[P, D]` tensors."""
+    """The formulas of this module over a set of pairs, one line each: stores about four `[P, D]` tensors.
+
+    Args:
+        query: Queries, `[N, D]`.
+        key: Keys, `[N, D]`.
+        value: Values, `[N, D]`.
+        pairs: A set of pairs.
+        factors: Biases and factors of the pairs.
+        heads: Number of heads; divides D.
+        dropout: Probability of dropout of weights; 0 outside training.
+    """
     (nodes, width), source, target = query.shape, pairs.source, pairs.target
     channels = width // heads
     factors = factors if factors is not None else PairFactors()

@@ -38,6 +38,10 @@ class TreeMask:
     """The mask with entries f(d(i, j)), d along trees, and 0 between connected components.
 
     Products are those of `SpanningTree.integrate`: O(N) a column on the CPU, O(N log N) elsewhere, without the matrix.
+
+    Attributes:
+        tree: A spanning tree of each connected component.
+        f: The function of the distance, non-negative.
     """
 
     tree: SpanningTree
@@ -45,7 +49,11 @@ class TreeMask:
 
     @torch.compiler.disable
     def apply(self, x: Tensor) -> Tensor:
-        """M X."""
+        """M X.
+
+        Args:
+            x: Fields on the nodes, `[N, columns]`.
+        """
         return self.tree.integrate(self.f, x)
 
 
@@ -144,7 +152,11 @@ class TreeDecay(nn.Module):
         return [Exponential(near) + w * Exponential(far) for near, far, w in zip(*rate, weight, strict=True)]
 
     def of_hops(self, hops: Tensor) -> Tensor:
-        """Values `[b, functions, n, n]` at distances `[b, 1, n, n]`; 0 where these are negative."""
+        """Values `[b, functions, n, n]` at distances `[b, 1, n, n]`; 0 where these are negative.
+
+        Args:
+            hops: Distances along trees, `[b, 1, n, n]`; -1 where there is no path.
+        """
         near, far = functional.softplus(self.rate)[:, :, None, None]
         weight = torch.exp(self.log_weight)[:, None, None]
         distance = hops.clamp(min=0)
@@ -179,7 +191,12 @@ class TreeAttention(nn.Module):
         self.decay = None if mask == "none" else TreeDecay(heads if mask == "heads" else 1)
 
     def forward(self, x: Tensor, where: TreeNodes) -> Tensor:
-        """From node embeddings `[N, D]` to `[N, D]`."""
+        """From node embeddings `[N, D]` to `[N, D]`.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            where: The nodes of the batch, and their trees where there is a mask.
+        """
         query, key, value = self.query_key_value(x).chunk(3, dim=1)
         if self.decay is None or where.tree is None:
             return self.out(linear_attention(query, key, value, where.nodes, heads=self.heads))

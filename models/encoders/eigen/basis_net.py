@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_not_negative
-from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, Eigenpairs
+from graphpe.models.encoders.eigen.eigenpairs import EigenKeys, EigenpairEncoder, Eigenpairs
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.precision import in_half_precision
 
@@ -94,15 +94,7 @@ class BasisNet(EigenpairEncoder):
         tolerance: float = 1e-5,
         taper: float = 0.0,
     ) -> None:
-        super().__init__(
-            key,
-            k,
-            width,
-            eigenvalues_key=eigenvalues_key,
-            mask_key=mask_key,
-            complex=complex,
-            potentials=potentials,
-        )
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
         hidden, layers, post_layers = check_counts(hidden=hidden, layers=layers, post_layers=post_layers)
         tolerance, taper = check_not_negative(tolerance=tolerance, taper=taper)
         self.hidden = hidden
@@ -117,7 +109,11 @@ class BasisNet(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch).scaled()
         spaces = eigenspaces(eigen, self.tolerance)
         x = projector_features(eigen, spaces)
@@ -143,12 +139,21 @@ class Eigenspaces:
     value: Tensor
 
     def sum(self, x: Tensor) -> Tensor:
-        """Sums over the eigenpairs of each eigenspace, from `[B, K]` to `[B, K]`."""
+        """Sums over the eigenpairs of each eigenspace, from `[B, K]` to `[B, K]`.
+
+        Args:
+            x: A number for each eigenpair, `[B, K]`.
+        """
         return torch.zeros_like(x).scatter_add(1, self.space, x)
 
 
 def eigenspaces(eigen: Eigenpairs, tolerance: float) -> Eigenspaces:
-    """Group eigenvalues in ascending order: a gap above `tolerance` max(1, |lambda|) begins a new eigenspace."""
+    """Group eigenvalues in ascending order: a gap above `tolerance` max(1, |lambda|) begins a new eigenspace.
+
+    Args:
+        eigen: The eigenpairs, eigenvalues of each potential ascending.
+        tolerance: Greatest gap within an eigenspace, relative to max(1, |lambda|).
+    """
     shape = (eigen.values.shape[0], eigen.potentials, -1)
     # Padding repeats the last eigenvalue before it, and so begins no eigenspace.
     value = eigen.values.masked_fill(~eigen.mask, -torch.inf).view(shape).cummax(2).values
@@ -163,7 +168,12 @@ def eigenspaces(eigen: Eigenpairs, tolerance: float) -> Eigenspaces:
 
 
 def projector_features(eigen: Eigenpairs, spaces: Eigenspaces) -> Tensor:
-    """[P_uu, mean_w P_uw, dimension, mean_uw P_uw, eigenvalue] of each eigenspace, `[N, K, C]`; P = sum of v v^H."""
+    """[P_uu, mean_w P_uw, dimension, mean_uw P_uw, eigenvalue] of each eigenspace, `[N, K, C]`; P = sum of v v^H.
+
+    Args:
+        eigen: The eigenpairs.
+        spaces: Their eigenspaces.
+    """
     here = Eigenspaces(*(x.index_select(0, eigen.graph) for x in (spaces.space, spaces.dimension, spaces.value)))
     mean = eigen.graph_mean(eigen.vectors)  # [B, K, parts]
     at_node = mean.index_select(0, eigen.graph)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,11 @@ class Eigenpairs:
         return torch.cat([self.vectors, self.labelled_values.index_select(0, self.graph)], dim=2)
 
     def graph_mean(self, x: Tensor) -> Tensor:
-        """Means over the nodes of each graph in float32 or better, from `[N, ...]` to `[B, ...]`."""
+        """Means over the nodes of each graph in float32 or better, from `[N, ...]` to `[B, ...]`.
+
+        Args:
+            x: Values of the nodes, `[N, ...]`.
+        """
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         total = x.new_zeros(self.values.shape[0], *x.shape[1:]).index_add(0, self.graph, x)
         return total / self.sizes.view(-1, *[1] * (x.dim() - 1))
@@ -73,6 +78,9 @@ class Eigenpairs:
         The k-th eigenpair may be one of several with its eigenvalue, an arbitrary part of an eigenspace that k cuts.
         The weight removes that eigenspace, and continuously so. It is 1 where a graph has fewer than k eigenpairs, and
         everywhere for a width of 0; for padding it is 0.
+
+        Args:
+            width: Distance of eigenvalues from the last one at which the weight reaches 1; 0 for none.
         """
         if width == 0:
             return self.mask.to(self.values.dtype)
@@ -90,47 +98,49 @@ class Eigenpairs:
         return replace(self, vectors=self.vectors * self.sizes.sqrt().index_select(0, self.graph).view(-1, 1, 1))
 
 
+@dataclass(frozen=True)
+class EigenKeys:
+    """Under which names a batch holds its eigenpairs, and which they are.
+
+    Attributes:
+        key: Name of the eigenvectors: `[num_nodes, k]`, or `[num_nodes, potentials, k]`.
+        k: Number of eigenvectors (of each potential).
+        eigenvalues_key: Name of the eigenvalues, `[num_graphs, k]` or `[num_graphs, potentials, k]`.
+        mask_key: Name of a mask of the same shape, False for columns that are padding; these contribute nothing,
+            whatever they hold. None if there is no such mask.
+        complex: Whether the vectors are complex.
+        potentials: Number of potentials.
+    """
+
+    key: str
+    k: int
+    eigenvalues_key: str
+    mask_key: str | None
+    complex: bool
+    potentials: int
+
+
 class EigenpairEncoder(nn.Module):
     """The common part of encoders of eigenpairs: reads and checks them, and shows the other parameters.
 
     The parameters here are the program's; a subclass adds keyword-only literals, stored under their names.
 
     Args:
-        key: Name of the eigenvectors in the batch: `[num_nodes, k]`, or `[num_nodes, potentials, k]`.
-        k: Number of eigenvectors (of each potential).
+        keys: The eigenpairs; its fields become attributes.
         width: Width of the result.
-        eigenvalues_key: Name of the eigenvalues, `[num_graphs, k]` or `[num_graphs, potentials, k]`.
-        mask_key: Name of a mask of the same shape, False for columns that are padding; these contribute nothing,
-            whatever they hold. None if there is no such mask.
-        complex: Whether the vectors are complex.
-        potentials: Number of potentials.
 
     Raises:
         GraphPEValueError: If a size is not positive; in `forward` if the batch has no tensors of those names, or of
             another shape or kind.
     """
 
-    def __init__(
-        self,
-        key: str,
-        k: int,
-        width: int,
-        *,
-        eigenvalues_key: str,
-        mask_key: str | None,
-        complex: bool,
-        potentials: int,
-    ) -> None:
+    def __init__(self, keys: EigenKeys, width: int) -> None:
         super().__init__()
-        k, width, potentials = check_counts(k=k, width=width, potentials=potentials)
-        (complex,) = check_flags(complex=complex)
-        self.key = key
-        self.k = k
-        self.width = width
-        self.eigenvalues_key = eigenvalues_key
-        self.mask_key = mask_key
-        self.complex = complex
-        self.potentials = potentials
+        self.k, self.width, self.potentials = check_counts(k=keys.k, width=width, potentials=keys.potentials)
+        (self.complex,) = check_flags(complex=keys.complex)
+        self.key = keys.key
+        self.eigenvalues_key = keys.eigenvalues_key
+        self.mask_key = keys.mask_key
 
     @property
     def pairs(self) -> int:
@@ -155,17 +165,17 @@ class EigenpairEncoder(nn.Module):
     def read(self, batch: Data, randomise: bool = False) -> Eigenpairs:
         """The eigenpairs of a batch in the parameters' precision, at least float32.
 
-        Signs or phases are drawn afresh if `randomise`.
+        Args:
+            batch: The batch.
+            randomise: Whether signs or phases are drawn afresh.
+
+        Raises:
+            GraphPEValueError: If the batch has no tensors of the encoder's names, or of another shape or kind.
         """
-        name, dtype = type(self).__name__, torch.promote_types(next(self.parameters()).dtype, torch.float32)
-        vectors = read_encoding(batch, self.key, self.k, self.potentials)
-        if vectors.is_complex() != self.complex:
-            kind, wanted = ("complex", "complex=True") if vectors.is_complex() else ("real", "complex=False")
-            raise GraphPEValueError(f"batch.{self.key} is {kind}: build {name} with {wanted}")
-        graph, graphs = graph_of_nodes(batch, vectors)
+        dtype = torch.promote_types(next(self.parameters()).dtype, torch.float32)
+        parts = read_parts(self, batch, self.potentials).to(dtype)
+        graph, graphs = graph_of_nodes(batch, parts)
         values = self._read_per_graph(batch, self.eigenvalues_key, graphs).to(dtype)
-        parts = torch.stack([vectors.real, vectors.imag], dim=2) if self.complex else vectors.unsqueeze(2)
-        parts = parts.to(dtype)
         if self.mask_key is None:
             mask = torch.ones_like(values, dtype=torch.bool)
         else:
@@ -185,11 +195,42 @@ class EigenpairEncoder(nn.Module):
         return read_encoding(batch, key, self.k, self.potentials, level="graph", rows=graphs)
 
     def __repr__(self) -> str:
-        own, common = inspect.signature(type(self)).parameters, inspect.signature(EigenpairEncoder).parameters
-        literals = [name for name in own if name not in common]
+        common = ("width", *(field.name for field in fields(EigenKeys)))
+        literals = [name for name in inspect.signature(type(self)).parameters if name not in common]
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in literals)})"
 
 
+class TakesVectors(Protocol):
+    """An encoder of eigenvectors: `key` and `k` as in `EigenKeys`, and whether they are `complex`."""
+
+    key: str
+    k: int
+    complex: bool
+
+
+def read_parts(encoder: TakesVectors, batch: Data, potentials: int = 1) -> Tensor:
+    """The eigenvectors that an encoder reads, `[N, K, 1]`, or `[N, K, 2]`: complex ones as real and imaginary parts.
+
+    Args:
+        encoder: The encoder.
+        batch: The batch.
+        potentials: Number Q of potentials, with k vectors each: K = Q k.
+
+    Raises:
+        GraphPEValueError: If the batch has no eigenvectors of that name, or of another shape or kind.
+    """
+    vectors = read_encoding(batch, encoder.key, encoder.k, potentials)
+    if vectors.is_complex() != encoder.complex:
+        kind, wanted = ("complex", "complex=True") if vectors.is_complex() else ("real", "complex=False")
+        raise GraphPEValueError(f"batch.{encoder.key} is {kind}: build {type(encoder).__name__} with {wanted}")
+    return torch.stack([vectors.real, vectors.imag], dim=2) if encoder.complex else vectors.unsqueeze(2)
+
+
 def masked_sum(x: Tensor, mask: Tensor) -> Tensor:
-    """The sum over eigenpairs of `x` `[N, K, C]` where `mask` `[N, K]` holds, `[N, C]`."""
+    """The sum over the eigenpairs of each node, `[N, C]`.
+
+    Args:
+        x: What is summed, `[N, K, C]`.
+        mask: False for what does not count, `[N, K]`.
+    """
     return torch.where(mask.unsqueeze(2), x, 0).sum(1)

@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_flags, check_integer
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
+from graphpe.models.encoders.eigen.eigenpairs import EigenKeys, EigenpairEncoder, masked_sum
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.precision import in_half_precision
 
@@ -74,15 +74,7 @@ class EigenvectorDeepSet(EigenpairEncoder):
         post_layers: int = 1,
         random_signs: bool = True,
     ) -> None:
-        super().__init__(
-            key,
-            k,
-            width,
-            eigenvalues_key=eigenvalues_key,
-            mask_key=mask_key,
-            complex=complex,
-            potentials=potentials,
-        )
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
         hidden, layers = check_counts(hidden=hidden, layers=layers)
         post_layers = check_integer("post_layers", post_layers, least=0)
         if not post_layers and hidden != width:
@@ -93,12 +85,16 @@ class EigenvectorDeepSet(EigenpairEncoder):
         self.post_layers = post_layers
         self.random_signs = random_signs
         self.phi = feed_forward(self.token_width, 2 * hidden, hidden, layers).append(nn.ReLU())
-        self.rho = (
-            starts_at_zero(feed_forward(hidden, 2 * hidden, width, post_layers)) if post_layers else nn.Identity()
-        )
+        self.rho: nn.Module = nn.Identity()
+        if post_layers:
+            self.rho = starts_at_zero(feed_forward(hidden, 2 * hidden, width, post_layers))
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch, randomise=self.training and self.random_signs)
         return self.rho(masked_sum(self.phi(eigen.tokens), eigen.node_mask))

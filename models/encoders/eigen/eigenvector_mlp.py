@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_flags
-from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
+from graphpe.models.encoders.eigen.eigenpairs import EigenKeys, EigenpairEncoder
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.precision import in_half_precision
 
@@ -64,15 +64,7 @@ class EigenvectorMLP(EigenpairEncoder):
         layers: int = 2,
         random_signs: bool = True,
     ) -> None:
-        super().__init__(
-            key,
-            k,
-            width,
-            eigenvalues_key=eigenvalues_key,
-            mask_key=mask_key,
-            complex=complex,
-            potentials=potentials,
-        )
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
         hidden, layers = check_counts(hidden=hidden, layers=layers)
         (random_signs,) = check_flags(random_signs=random_signs)
         self.hidden = hidden
@@ -82,7 +74,11 @@ class EigenvectorMLP(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch, randomise=self.training and self.random_signs)
         values = eigen.values.index_select(0, eigen.graph)
         return self.network(torch.cat([eigen.vectors.flatten(1), values], dim=1))

@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_flags, check_probabilities
 from graphpe.errors import GraphPEValueError
-from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
+from graphpe.models.encoders.eigen.eigenpairs import EigenKeys, EigenpairEncoder, masked_sum
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.encoders.set_attention import SetTransformerLayer
 from graphpe.models.layers.precision import in_half_precision
@@ -84,15 +84,7 @@ class EigenvectorTransformer(EigenpairEncoder):
         post_layers: int = 1,
         random_signs: bool = True,
     ) -> None:
-        super().__init__(
-            key,
-            k,
-            width,
-            eigenvalues_key=eigenvalues_key,
-            mask_key=mask_key,
-            complex=complex,
-            potentials=potentials,
-        )
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
         name = "EigenvectorTransformer"
         hidden, layers, heads, post_layers = check_counts(
             hidden=hidden, layers=layers, heads=heads, post_layers=post_layers
@@ -112,7 +104,11 @@ class EigenvectorTransformer(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch, randomise=self.training and self.random_signs)
         mask = eigen.node_mask
         x = self.embed(eigen.tokens)

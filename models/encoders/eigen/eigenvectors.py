@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_flags
-from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.nodes import graph_of_nodes
 from graphpe.models.batches.reading import read_encoding
+from graphpe.models.encoders.eigen.eigenpairs import read_parts
 from graphpe.models.encoders.eigen.random_phases import phases_of_graphs
 from graphpe.models.layers.precision import in_half_precision
 
@@ -56,15 +56,13 @@ class EigenvectorEncoding(nn.Module):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The eigenvectors at the model's width, `[num_nodes, width]`."""
-        vectors = read_encoding(batch, self.key, self.k)
-        if vectors.is_complex() != self.complex:
-            kind, wanted = ("complex", "complex=True") if vectors.is_complex() else ("real", "complex=False")
-            raise GraphPEValueError(f"batch.{self.key} is {kind}: build EigenvectorEncoding with {wanted}")
-        # Real and imaginary part apart from here on: [N, k, 1 or 2].
-        parts = torch.stack([vectors.real, vectors.imag], dim=2) if self.complex else vectors.unsqueeze(2)
-        parts = parts.to(self.linear.weight.dtype)
-        graph, graphs = graph_of_nodes(batch, vectors)
+        """The eigenvectors at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenvectors that the encoder names.
+        """
+        parts = read_parts(self, batch).to(self.linear.weight.dtype)
+        graph, graphs = graph_of_nodes(batch, parts)
         if self.mask_key is not None:
             mask = read_encoding(batch, self.mask_key, self.k, level="graph", rows=graphs).bool()
             parts = torch.where(mask.index_select(0, graph).unsqueeze(2), parts, 0)

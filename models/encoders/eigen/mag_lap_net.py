@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_flags, check_probabilities
-from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder
+from graphpe.models.encoders.eigen.eigenpairs import EigenKeys, EigenpairEncoder
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
 from graphpe.models.encoders.set_attention import SetAttention
 from graphpe.models.layers.normalization import RowLayerNorm
@@ -104,15 +104,7 @@ class MagLapNet(EigenpairEncoder):
         dropout: float = 0.0,
         random_signs: bool = True,
     ) -> None:
-        super().__init__(
-            key,
-            k,
-            width,
-            eigenvalues_key=eigenvalues_key,
-            mask_key=mask_key,
-            complex=complex,
-            potentials=potentials,
-        )
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
         hidden, heads = check_counts(hidden=hidden, heads=heads)
         signnet, attention, output_bias, random_signs = check_flags(
             signnet=signnet, attention=attention, output_bias=output_bias, random_signs=random_signs
@@ -145,7 +137,11 @@ class MagLapNet(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch, randomise=self.training and self.random_signs).scaled()
         mask, edges = eigen.node_mask, getattr(batch, "edge_index", None)
         x = self._gelu(self.element(eigen.vectors, edges))

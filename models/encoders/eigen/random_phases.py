@@ -26,7 +26,13 @@ def random_phases(vectors: Tensor, batch: Data) -> Tensor:
 
 
 def phases_of_graphs(vectors: Tensor, graph: Tensor, graphs: int) -> Tensor:
-    """`random_phases` where the graph of each node, and the number of graphs, are known."""
+    """`random_phases` where the graph of each node, and the number of graphs, are known.
+
+    Args:
+        vectors: Eigenvectors, `[N, K, 1]` real or `[N, K, 2]` complex.
+        graph: Graph of each node, `[N]`.
+        graphs: Number of graphs.
+    """
     shape = (graphs, vectors.shape[1])
     if vectors.shape[2] == 1:
         sign = torch.randint(0, 2, shape, device=vectors.device).to(vectors.dtype) * 2 - 1

@@ -27,7 +27,12 @@ def relu_sums(left: Tensor, right: Tensor) -> Tensor:
 
 
 def relu_sums_reference(left: Tensor, right: Tensor) -> Tensor:
-    """The same as `relu_sums`; keeps the product, b r n numbers, for the backward pass."""
+    """The same as `relu_sums`; keeps the product, b r n numbers, for the backward pass.
+
+    Args:
+        left: `[b, r, R]`.
+        right: `[b, n, R]`.
+    """
     return torch.bmm(left, right.transpose(1, 2)).relu().sum(2)
 
 

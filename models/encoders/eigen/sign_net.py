@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_flags
-from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, masked_sum
+from graphpe.models.encoders.eigen.eigenpairs import EigenKeys, EigenpairEncoder, masked_sum
 from graphpe.models.encoders.element_network import ElementNetwork, Phi
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.precision import in_half_precision
@@ -93,15 +93,7 @@ class SignNet(EigenpairEncoder):
         post_layers: int = 2,
         random_signs: bool = True,
     ) -> None:
-        super().__init__(
-            key,
-            k,
-            width,
-            eigenvalues_key=eigenvalues_key,
-            mask_key=mask_key,
-            complex=complex,
-            potentials=potentials,
-        )
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
         hidden, channels, layers, post_layers = check_counts(
             hidden=hidden, channels=channels, layers=layers, post_layers=post_layers
         )
@@ -121,7 +113,11 @@ class SignNet(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch, randomise=self.training and self.random_signs and self.complex).scaled()
         x = self.element.over_signs(eigen.tokens, self.parts, getattr(batch, "edge_index", None))
         if self.rho == "deepset":

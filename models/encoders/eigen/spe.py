@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_not_negative
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.batches.nodes import node_to_graph
-from graphpe.models.encoders.eigen.eigenpairs import EigenpairEncoder, Eigenpairs
+from graphpe.models.encoders.eigen.eigenpairs import EigenKeys, EigenpairEncoder, Eigenpairs
 from graphpe.models.encoders.eigen.relu_sums import relu_sums
 from graphpe.models.encoders.feed_forward import feed_forward, starts_at_zero
 from graphpe.models.layers.precision import in_half_precision
@@ -103,15 +103,7 @@ class SPE(EigenpairEncoder):
         post_layers: int = 2,
         taper: float = 0.0,
     ) -> None:
-        super().__init__(
-            key,
-            k,
-            width,
-            eigenvalues_key=eigenvalues_key,
-            mask_key=mask_key,
-            complex=complex,
-            potentials=potentials,
-        )
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
         hidden, layers, post_layers = check_counts(hidden=hidden, layers=layers, post_layers=post_layers)
         (taper,) = check_not_negative(taper=taper)
         check_choice("reduction", reduction, get_args(Reduction))
@@ -127,7 +119,11 @@ class SPE(EigenpairEncoder):
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
-        """The encoding at the model's width, `[num_nodes, width]`."""
+        """The encoding at the model's width, `[num_nodes, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs that the encoder names.
+        """
         eigen = self.read(batch).scaled()
         with torch.autocast(eigen.vectors.device.type, enabled=False):
             left, right = self._weighted(eigen), eigen.vectors.flatten(1)

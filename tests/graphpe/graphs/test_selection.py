@@ -53,9 +53,9 @@ def test_buckets_partition_within_their_limits(sizes, ratio, max_graphs, max_pai
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"ratio": 0.9}, "ratio must be at least 1, got 0.9"),
+        ({"ratio": 0.9}, "ratio must be from 1 on, got 0.9"),
         ({"ratio": float("nan")}, "ratio"),
-        ({"max_graphs": 0}, "max_graphs must be positive, got 0"),
+        ({"max_graphs": 0}, "max_graphs must be from 1 on, got 0"),
         ({"max_pairs": -1}, "max_pairs"),
     ],
 )

@@ -407,11 +407,11 @@ def test_types_and_inputs():
 
 def test_errors():
     graphs = packed(random_digraph(3))
-    with pytest.raises(GraphPEValueError, match="k must be at least 1, got 0"):
+    with pytest.raises(GraphPEValueError, match="k must be from 1 on, got 0"):
         laplacian_eigenpairs(graphs, 0)
     with pytest.raises(GraphPEValueError, match="normalization must be one of"):
         magnetic_eigenpairs(graphs, 2, 0.1, normalization="none")
-    with pytest.raises(GraphPEValueError, match="q must be a finite number"):
+    with pytest.raises(GraphPEValueError, match="q must be finite"):
         magnetic_eigenpairs(graphs, 2, math.nan)
     negative = packed(graph_of([[0], [1]], 2, torch.tensor([-1.0])))
     for solve in (lambda: laplacian_eigenpairs(negative, 1), lambda: magnetic_eigenpairs(negative, 1, 0.1)):

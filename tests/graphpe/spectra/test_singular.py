@@ -76,7 +76,7 @@ def test_scale_of_weights():
 
 
 def test_no_columns_are_an_error():
-    with pytest.raises(GraphPEValueError, match="k must be at least 1, got 0"):
+    with pytest.raises(GraphPEValueError, match="k must be from 1 on, got 0"):
         singular_triplets(PackedGraphs.from_networkx(nx.path_graph(2)), 0)
 
 

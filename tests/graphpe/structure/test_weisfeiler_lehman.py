@@ -93,5 +93,5 @@ def test_precision_of_weights_does_not_matter():
 
 
 def test_no_rounds_are_an_error():
-    with pytest.raises(GraphPEValueError, match="iterations must be at least 1, got 0"):
+    with pytest.raises(GraphPEValueError, match="iterations must be from 1 on, got 0"):
         refined_colours(PackedGraphs.from_networkx(nx.path_graph(2)), 0)

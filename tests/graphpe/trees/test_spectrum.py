@@ -42,7 +42,7 @@ def test_products_are_those_of_the_matrix(graphs) -> None:
 
 
 def test_wrong_parameters(graphs) -> None:
-    with pytest.raises(GraphPEValueError, match="k must be at least 1"):
+    with pytest.raises(GraphPEValueError, match="k must be from 1 on"):
         tree_spectra(graphs, Exponential(1.0), 0)
     with pytest.raises(GraphPEValueError, match="tree must be one of"):
         tree_spectra(graphs, Exponential(1.0), 1, tree="oak")

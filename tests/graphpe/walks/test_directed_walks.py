@@ -129,7 +129,7 @@ def test_large_graphs_need_no_pairs():
 def test_errors():
     graphs = PackedGraphs.from_data(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2))
     for function in (directed_walk_pairs, directed_walk_visits):
-        with pytest.raises(GraphPEValueError, match="walk_length must be at least 1, got 0"):
+        with pytest.raises(GraphPEValueError, match="walk_length must be from 1 on, got 0"):
             function(graphs, 0)
         with pytest.raises(GraphPEValueError, match="ppr must be a probability above 0 and at most 1, got 0"):
             function(graphs, 1, 0.0)

@@ -172,7 +172,7 @@ def test_nothing_to_walk_on():
 
 def test_errors():
     graphs = PackedGraphs.from_data(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2))
-    with pytest.raises(GraphPEValueError, match="walk_length must be at least 1, got 0"):
+    with pytest.raises(GraphPEValueError, match="walk_length must be from 1 on, got 0"):
         walk_powers(graphs, 0)
     bad = Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.tensor([math.nan]), num_nodes=2)
     with pytest.raises(GraphPEValueError, match="edge_weight holds nan"):

@@ -1,0 +1,62 @@
+"""What every architecture begins with: a batch read and compared, embeddings of its nodes and edges."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphpe.errors import GraphPEValueError
+from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges
+from graphpe.models.batches.unread import Architecture, warn_unread
+
+
+def read_nodes(model: Architecture, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor]:
+    """The graphs, the edges and the node embeddings that a model starts from.
+
+    At a model's first batch it warns of encodings that the batch has and the model does not read.
+
+    Args:
+        model: The architecture.
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+
+    Returns:
+        The partition of N nodes into graphs; the edges `[2, E]` between nodes in the order of their graphs; the sum of
+        the node embeddings and encodings `[N, D]`, in the same order.
+
+    Raises:
+        GraphPETypeError: If `batch` is not a PyG `Data` or `Batch`.
+        GraphPEValueError: If its nodes or edges are not those of graphs, or it lacks what an encoder reads, or an
+            encoder gives another number of rows.
+    """
+    members = node_to_graph(batch)
+    edge_index = read_edges(batch, members)
+    x = _rows(model.node_encoder(batch), members.num_nodes, "node_encoder", model.node_encoder)
+    for encoding in model.encodings:
+        x = x + _rows(encoding(batch), members.num_nodes, "encoding", encoding)
+    warn_unread(model, batch)
+    return members, edge_index, members.sort(x)
+
+
+def embed_edges(batch: Data, encoder: nn.Module | None, plain: Tensor | None = None) -> Tensor | None:
+    """Embeddings of the edges `[E, D]`: from the encoder, or one vector for all; None if there is neither.
+
+    Args:
+        batch: The batch.
+        encoder: The module that makes them.
+        plain: The vector of every edge where there is no encoder, `[D]`.
+
+    Raises:
+        GraphPEValueError: If the encoder gives another number of rows; whatever it raises itself.
+    """
+    if encoder is not None:
+        return _rows(encoder(batch), batch.edge_index.shape[1], "edge_encoder", encoder)
+    return None if plain is None else plain.expand(batch.edge_index.shape[1], -1)
+
+
+def _rows(value: Tensor, rows: int, what: str, module: nn.Module) -> Tensor:
+    if value.dim() != 2 or value.shape[0] != rows:
+        of = "edges" if what == "edge_encoder" else "nodes"
+        raise GraphPEValueError(
+            f"the {what} {type(module).__name__} gave {list(value.shape)} for {rows} {of}: it has to give a row each"
+        )
+    return value
