@@ -34,6 +34,8 @@ from graphpe.storage.stored import wrong_columns, wrong_edge, wrong_sizes, wrong
 
 _MAP_NORESERVE = 0x4000  # of Linux; Python's mmap does not name it
 
+_LOOKING = 0.5  # seconds in which another process only looks whether the dataset is finished
+
 DATA, PART, JOURNAL, MANIFEST = "graphs.safetensors", "graphs.safetensors.part", "journal.jsonl", "manifest.json"
 
 
@@ -55,8 +57,24 @@ def read_manifest(root: Path) -> Manifest | None:
         raise GraphPERuntimeError(f"{path} cannot be read: {error.strerror}") from None
 
 
+@contextlib.contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Make the folder of a dataset and hold its lock: one process at a time looks at what is there and writes.
+
+    Raises:
+        GraphPERuntimeError: It cannot be made, or another process writes to it.
+    """
+    with _one_line_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        lock = acquire(root, f"another process is encoding into {root}: wait for it, or stop it", wait=_LOOKING)
+    try:
+        yield
+    finally:
+        release(lock)
+
+
 class StoreWriter:
-    """Writes an encoded dataset, or goes on with one that was interrupted; a context in which the folder is locked.
+    """Writes an encoded dataset, or goes on with one that was interrupted, inside `writing`.
 
     Args:
         root: Its folder.
@@ -66,22 +84,16 @@ class StoreWriter:
         missing: Shards that are still to be written.
 
     Raises:
-        GraphPERuntimeError: The folder holds something else, cannot be written to, or another process writes to it.
+        GraphPERuntimeError: The folder holds something else, or cannot be written to.
     """
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root, self.manifest, self.layout = root, manifest, manifest.layout()
         self._digests: dict[int, dict[str, str]] = {}
         with _one_line_errors(root):
-            root.mkdir(parents=True, exist_ok=True)
-            self._lock = acquire(root, f"another process is encoding into {root}: wait for it, or stop it")
-            try:
-                self._file = self._open()
-                self._check_space()
-                self._journal = (root / JOURNAL).open("ab")
-            except BaseException:
-                self._unlock()
-                raise
+            self._file = self._open()
+            self._check_space()
+            self._journal = (root / JOURNAL).open("ab")
 
     @property
     def missing(self) -> list[int]:
@@ -123,13 +135,12 @@ class StoreWriter:
             self.close()
             os.replace(self.root / PART, self.root / DATA)
             write_atomically(self.root / MANIFEST, self.manifest.with_digests(digests).to_json())
-            (self.root / JOURNAL).unlink()
+            (self.root / JOURNAL).unlink(missing_ok=True)  # who found the manifest may have removed it
 
     def close(self) -> None:
         """Leave the folder as it is."""
         self._file.close()
         self._journal.close()
-        self._unlock()
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -202,10 +213,6 @@ class StoreWriter:
             if digest_of(pieces) != digests.get(column.name):
                 return False
         return True
-
-    def _unlock(self) -> None:
-        release(self._lock)
-        self._lock = None
 
 
 class Store:
