@@ -24,21 +24,27 @@ def check_config_files(arguments: Sequence[str]) -> None:
         if name == "--config" and (equals or place + 1 < len(arguments)):
             path = Path(value if equals else arguments[place + 1]).expanduser()
             if path.exists():
-                _check(path)
+                read_options(path)
 
 
-def _check(path: Path) -> None:
+def read_options(path: Path) -> str:
+    """The text of a file of options.
+
+    Raises:
+        GraphPERuntimeError: It is a pipe or a device, no text, or unfolds into far too many values.
+    """
     text = read_text(path)
     if len(text) > _MOST_BYTES:
         raise GraphPERuntimeError(f"{path} has {len(text):,} characters, which is no file of options")
     try:
         values = _values(text)
     except yaml.YAMLError:
-        return  # the parser of options says it better
+        return text  # the parser of options says it better
     if values > _MOST_VALUES:
         raise GraphPERuntimeError(
             f"{path} unfolds into more than {_MOST_VALUES:,} values (through & and *): write them out"
         )
+    return text
 
 
 def _values(text: str) -> float:

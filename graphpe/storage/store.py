@@ -28,6 +28,7 @@ from torch import Tensor
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.atomic import write_atomically
 from graphpe.files.locking import acquire, release
+from graphpe.files.reading import check_file, read_bytes
 from graphpe.storage.format import EDGE_INDEX, NUM_EDGES, NUM_NODES, TEXT_SIZES, Column, as_bytes, to_packed
 from graphpe.storage.manifest import Manifest, digest_of
 from graphpe.storage.stored import wrong_columns, wrong_edge, wrong_sizes, wrong_values
@@ -49,12 +50,7 @@ def read_manifest(root: Path) -> Manifest | None:
         GraphPERuntimeError: It cannot be read, is damaged, or of another format.
     """
     path = root / MANIFEST
-    try:
-        return Manifest.from_json(path.read_bytes(), path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise GraphPERuntimeError(f"{path} cannot be read: {error.strerror}") from None
+    return Manifest.from_json(read_bytes(path), path) if path.exists() else None
 
 
 @contextlib.contextmanager
@@ -159,6 +155,8 @@ class StoreWriter:
             begun[0].check_same(self.manifest, self.root)
             if data.exists() and not part.exists():  # killed between renaming the file and writing the manifest
                 os.replace(data, part)
+            if part.exists():
+                check_file(part)
             if part.exists() and part.stat().st_size == self.layout.total_bytes:
                 file = part.open("r+b")
                 file.write(self.layout.header)
@@ -183,6 +181,7 @@ class StoreWriter:
         if begun:
             others = [DATA] if DATA in others and PART in others else []
         elif PART in others:  # the same dataset's, whose journal was lost
+            check_file(self.root / PART)
             with (self.root / PART).open("rb") as file:
                 if file.read(len(self.layout.header)) == self.layout.header:
                     others.remove(PART)
@@ -287,6 +286,8 @@ class Store:
         self.layout = manifest.layout()
         path, expected = self.root / DATA, self.layout.total_bytes
         again = f"move {self.root} away and encode again"
+        if path.exists():
+            check_file(path)
         try:
             status = path.stat()
             if status.st_size != expected:
@@ -351,15 +352,12 @@ def _why_there_is_none(root: Path) -> str:
 
 def _read_journal(path: Path) -> tuple[Manifest, dict[int, dict[str, str]]] | None:
     """What is being written, and the checksums of shards that were; a line cut off by a crash is no line."""
-    try:
-        first, *lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except OSError as error:
-        raise GraphPERuntimeError(f"{path} cannot be read: {error.strerror}") from None
+    first, *lines = read_bytes(path).split(b"\n")
     shards: dict[int, dict[str, str]] = {}
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             entry = json.loads(line)
             shards[int(entry["shard"])] = dict(entry["digests"])
     return Manifest.from_json(first, path), shards
