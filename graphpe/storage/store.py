@@ -60,8 +60,13 @@ def writing(root: Path) -> Iterator[None]:
     Raises:
         GraphPERuntimeError: It cannot be made, or another process writes to it.
     """
-    with _one_line_errors(root):
+    try:
         root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GraphPERuntimeError(
+            f"cannot write to {root}: {error.strerror or error}; choose another root, or mend that one"
+        ) from None
+    with _one_line_errors(root):
         lock = acquire(root, f"another process is encoding into {root}: wait for it, or stop it", wait=_LOOKING)
     try:
         yield

@@ -60,8 +60,18 @@ class Command:
         if status is None:
             self.kill()
             self.forks.ask({"wait": {"process": self.process, "seconds": 60.0}})
-        texts = (Path(f"{self._out}.{name}").read_text(errors="replace") for name in ("out", "err"))
-        return Ended(status, *texts)
+        return Ended(status, *self._texts())
+
+    def wait_and_send(self, seconds: float, number: int) -> Ended:
+        """Send it a signal after some seconds, and wait for its end."""
+        status = self.forks.ask({"wait": {"process": self.process, "seconds": seconds}})
+        if status is not None:
+            return Ended(status, *self._texts())
+        self.kill(number)
+        return self.wait()
+
+    def _texts(self) -> list[str]:
+        return [Path(f"{self._out}.{name}").read_text(errors="replace") for name in ("out", "err")]
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send it a signal; it is not waited for."""
