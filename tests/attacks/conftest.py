@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +16,32 @@ import torch
 from torch_geometric.data import Data as Graph
 
 from ..benchmarks.conftest import make_zinc
+from ..conftest import SEED
 from .commands import Forks
 
 Count = Callable[[int], int]
 
 _FIGURES: pytest.StashKey[Counter[str]] = pytest.StashKey()
+_BEGIN, _END = "<!-- figures -->\n", "<!-- end of figures -->\n"
+
+
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+    """Print what was tried, and write it into a page where `--figures` names one and all of it survived."""
+    counts = config.stash.get(_FIGURES, Counter())
+    if not counts:
+        return
+    rows = [f"| {what} | {tried:,} | {tried:,} |" for what, tried in sorted(counts.items())]
+    table = "\n".join(["| tried | times | survived |", "|---|---:|---:|", *rows]) + "\n"
+    terminalreporter.write_line(table)
+    page: Path | None = config.getoption("--figures")
+    if page is not None and exitstatus == 0:
+        before, _, rest = page.read_text().partition(_BEGIN)
+        after = rest.partition(_END)[2]
+        command = f"pytest -m attack --seed {config.stash[SEED]} --attacks {config.getoption('--attacks'):g}"
+        said = (
+            f"`{command}`, {sum(counts.values()):,} attacks on {platform.system()}, Python {platform.python_version()}"
+        )
+        page.write_text(f"{before}{_BEGIN}\n{said}:\n\n{table}\n{_END}{after}")
 
 
 class Figures:

@@ -136,17 +136,18 @@ def test_what_never_ends(
     store = tmp_path / "store"
     forks.run(*data.encode(), "--out", store).success()
 
-    def attack(place: Path, *command: object, refused: bool = True) -> None:
+    def attack(place: Path, *command: object, mended: bool = False) -> None:
         place.unlink(missing_ok=True)
         make(place)
         ended = forks.run(*command, seconds=60)
-        ended.one_line() if refused else ended.success()
+        if not (mended and ended.status == 0):
+            ended.one_line()
         figures.add("a pipe or an endless device in place of a file: refused, or not read")
 
-    for name, refused in (("config.yaml", True), ("task.json", False), ("last.pt", True), ("best.pt", True)):
+    for name in ("config.yaml", "task.json", "last.pt", "best.pt"):
         run = tmp_path / f"run-{name}"
         shutil.copytree(whole, run)
-        attack(run / name, "train", "--resume", run, "--quiet", refused=refused)
+        attack(run / name, "train", "--resume", run, "--quiet", mended=name in ("task.json", "best.pt"))
     for name in ("manifest.json", "graphs.safetensors"):
         copy = tmp_path / f"store-{name}"
         shutil.copytree(store, copy)
