@@ -93,7 +93,7 @@ def check_positive(**values: Any) -> tuple[float, ...]:
     """Finite numbers above 0, each by its name; errors as in `check_number`."""
     for name, value in values.items():
         if check_number(name, value) <= 0:
-            raise GraphPEValueError(f"{name} must be positive, got {_shown(value)}")
+            raise GraphPEValueError(f"{name} must be positive, got {shown(value)}")
     return tuple(float(value) for value in values.values())
 
 

@@ -398,7 +398,7 @@ def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) 
 def check_weights(graphs: PackedGraphs) -> None:
     """As `check_edge_weight`, for the weights of graphs: a weight that is wrong is told with its graph."""
     try:
-        check_weights(graphs)
+        check_edge_weight(graphs.edge_weight, graphs.num_edges)
     except _WrongWeight as error:
         graph = int(torch.searchsorted(graphs.edge_ptr, error.edge, right=True)) - 1
         edge = error.edge - int(graphs.edge_ptr[graph])
