@@ -29,10 +29,10 @@ def check_integer(name: str, value: Any, *, least: int | None = None, most: int 
         GraphPEValueError: It is out of range.
     """
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise GraphPETypeError(f"{name} must be an integer, got {_shown(value)}")
+        raise GraphPETypeError(f"{name} must be an integer, got {shown(value)}")
     number = int(value)
     if (least is not None and number < least) or (most is not None and number > most):
-        raise GraphPEValueError(f"{name} must be {_range(least, most)}, got {_shown(number)}")
+        raise GraphPEValueError(f"{name} must be {_range(least, most)}, got {shown(number)}")
     return number
 
 
@@ -68,15 +68,15 @@ def check_number(name: str, value: Any, *, least: float | None = None, most: flo
         GraphPEValueError: It is not finite, or out of range.
     """
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
-        raise GraphPETypeError(f"{name} must be a number, got {_shown(value)}")
+        raise GraphPETypeError(f"{name} must be a number, got {shown(value)}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise GraphPEValueError(f"{name} must be finite, got {_shown(value)}")
+        raise GraphPEValueError(f"{name} must be finite, got {shown(value)}")
     if (least is not None and number < least) or (most is not None and number > most):
-        raise GraphPEValueError(f"{name} must be {_range(least, most)}, got {_shown(value)}")
+        raise GraphPEValueError(f"{name} must be {_range(least, most)}, got {shown(value)}")
     return number
 
 
@@ -93,7 +93,7 @@ def check_positive(**values: Any) -> tuple[float, ...]:
     """Finite numbers above 0, each by its name; errors as in `check_number`."""
     for name, value in values.items():
         if check_number(name, value) <= 0:
-            raise GraphPEValueError(f"{name} must be positive, got {_shown(value)}")
+            raise GraphPEValueError(f"{name} must be positive, got {shown(value)}")
     return tuple(float(value) for value in values.values())
 
 
@@ -105,7 +105,7 @@ def check_probabilities(**values: Any) -> tuple[float, ...]:
     """
     for name, value in values.items():
         if check_number(name, value) < 0 or value >= 1:
-            raise GraphPEValueError(f"{name} must be a number in [0, 1), got {_shown(value)}")
+            raise GraphPEValueError(f"{name} must be a number in [0, 1), got {shown(value)}")
     return tuple(float(value) for value in values.values())
 
 
@@ -120,7 +120,7 @@ def check_flags(**values: Any) -> tuple[bool, ...]:
     """
     for name, value in values.items():
         if not isinstance(value, bool | np.bool_):
-            raise GraphPETypeError(f"{name} must be True or False, got {_shown(value)}")
+            raise GraphPETypeError(f"{name} must be True or False, got {shown(value)}")
     return tuple(bool(value) for value in values.values())
 
 
@@ -136,7 +136,7 @@ def check_choice(name: str, value: Any, known: Sequence[Any]) -> Any:
         GraphPEValueError: It is none of them.
     """
     if not any(value is each or (isinstance(value, type(each)) and value == each) for each in known):
-        raise GraphPEValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {_shown(value)}")
+        raise GraphPEValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {shown(value)}")
     return value
 
 
@@ -160,7 +160,7 @@ def _range(least: float | None, most: float | None) -> str:
     return f"at most {most}" if least is None else f"from {least} to {most}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in a message, on one line and not too long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -23,6 +23,8 @@ _default_rng = np.random.default_rng
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="seed of random tests (default: drawn; printed)")
+    parser.addoption("--attacks", type=float, default=1.0, help="factor of how many attacks pytest -m attack tries")
+    parser.addoption("--figures", type=Path, default=None, help="page whose table of attacks is to be written")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from graphpe.structure.adjacency import adjacency, reverse_adjacency
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
 
@@ -55,7 +55,7 @@ class DegreePE(Encoding):
     def encode(self, plan: Plan) -> Values:
         """In-degrees and out-degrees."""
         graphs = plan.graphs
-        check_edge_weight(graphs.edge_weight, graphs.num_edges)
+        check_weights(graphs)
         sides = []
         for matrix in (plan.once(reverse_adjacency), plan.once(adjacency)):
             if self.max_degree is not None:

@@ -16,7 +16,7 @@ from torch_geometric.nn import GPSE
 from graphpe.arguments import check_choice, check_seed
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError
 from graphpe.structure.adjacency import rows_of, symmetric_adjacency
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 from graphpe.transforms.base import RandomSigns, Values, check_attr_name
 
@@ -79,7 +79,7 @@ class GPSEPE(RandomSigns):
     def encode(self, plan: Plan) -> Values:
         """The model's outputs at each node."""
         graphs = plan.graphs
-        check_edge_weight(graphs.edge_weight, graphs.num_edges)
+        check_weights(graphs)
         # Each graph's virtual node stands behind its nodes.
         place = torch.arange(graphs.num_nodes, device=graphs.device) + graphs.batch
         hub = graphs.ptr[1:] + torch.arange(graphs.num_graphs, device=graphs.device)

@@ -14,7 +14,7 @@ from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError
-from graphpe.files.atomic import write_atomically
+from graphpe.files.atomic import remove_leftovers, write_atomically
 from graphpe.files.locking import locked
 from graphpe.files.reading import read_text
 from graphpe.progress import progress_bar
@@ -107,12 +107,16 @@ def _run(
     if not cells:
         raise GraphPERuntimeError(f"no cell of this grid can be run: {notes[0]}")
     todo = [cell for cell in cells if cell.status != "done"]
+    for cell in cells:
+        if cell.status == "done":
+            cell.mend()
     if not quiet:
         for note in notes:
             print(note)
         print(
             f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(notes) * grid.seeds} skipped", flush=True
         )
+    remove_leftovers(root)
     write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(_quoted, arguments))}\n")
     write_atomically(root / "skipped.txt", "".join(note + "\n" for note in notes))
     write_atomically(root / "cells.txt", "".join(f"{cell.folder.name}\n" for cell in cells))

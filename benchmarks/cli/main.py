@@ -32,6 +32,10 @@ COMMANDS = {
 """What each command is for. `graphpe NAME` is `add_NAME` and `run_NAME` of the module beside this one of that name."""
 
 
+_LONGEST = 3000
+"""Characters of an error: more are of a value that was given, not of what is said about it."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -83,13 +87,14 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 
 def _fail(program: str, message: str, status: int) -> int:
-    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split())
+    print(f"{program}: error: {_shortened(line, _LONGEST)}", file=sys.stderr)
     return status
 
 
-def _shortened(path: object) -> str:
+def _shortened(path: object, length: int = 120) -> str:
     text = os.fsdecode(path) if isinstance(path, str | bytes) else str(path)
-    return text if len(text) <= 120 else f"{text[:60]}...{text[-57:]}"
+    return text if len(text) <= length else f"{text[: length // 2]}...{text[3 - length // 2 :]}"
 
 
 def _help() -> str:

@@ -47,14 +47,15 @@ def report_lines(root: Path, out: Path) -> list[str]:
     from graphpe.benchmarks.grid.report import write_report  # here, so that `--help` is quick: it draws pictures
 
     listed = root / "cells.txt"
-    cells = everything = grid_folders(root)
+    cells, unreadable = grid_folders(root)
+    everything = cells
     if listed.is_file():  # the newest grid's cells, in its order; others are of a grid that was changed
         order = {name: number for number, name in enumerate(read_text(listed).split())}
         cells = sorted((cell for cell in cells if cell.folder.name in order), key=lambda cell: order[cell.folder.name])
     finished = [cell for cell in cells if cell.status == "done"]
     if not finished:
         raise GraphPEValueError(f"no cell of {root} is finished yet: {len(cells)} were started")
-    notes = [_note(cell) for cell in cells if cell.status != "done"]
+    notes = unreadable + [_note(cell) for cell in cells if cell.status != "done"]
     skipped = root / "skipped.txt"
     notes += read_text(skipped).splitlines() if skipped.is_file() else []
     keys = list(dict.fromkeys((cell.task, cell.encoding, cell.model) for cell in cells))

@@ -10,7 +10,7 @@ import yaml
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.reading import read_text
 
-_MOST_BYTES, _MOST_VALUES = 1 << 18, 10_000
+_MOST_BYTES, _MOST_VALUES, _DEEPEST = 1 << 18, 10_000, 50
 
 
 def check_config_files(arguments: Sequence[str]) -> None:
@@ -24,30 +24,39 @@ def check_config_files(arguments: Sequence[str]) -> None:
         if name == "--config" and (equals or place + 1 < len(arguments)):
             path = Path(value if equals else arguments[place + 1]).expanduser()
             if path.exists():
-                _check(path)
+                read_options(path)
 
 
-def _check(path: Path) -> None:
+def read_options(path: Path) -> str:
+    """The text of a file of options.
+
+    Raises:
+        GraphPERuntimeError: It is a pipe or a device, no text, or unfolds into far too many values.
+    """
     text = read_text(path)
     if len(text) > _MOST_BYTES:
         raise GraphPERuntimeError(f"{path} has {len(text):,} characters, which is no file of options")
     try:
         values = _values(text)
     except yaml.YAMLError:
-        return  # the parser of options says it better
+        return text  # the parser of options says it better
     if values > _MOST_VALUES:
         raise GraphPERuntimeError(
-            f"{path} unfolds into more than {_MOST_VALUES:,} values (through & and *): write them out"
+            f"{path} unfolds into more than {_MOST_VALUES:,} values (through & and *) or nests deeper than {_DEEPEST}: "
+            "write out plain options"
         )
+    return text
 
 
 def _values(text: str) -> float:
-    """How many values a text in YAML stands for; infinitely many where one holds itself."""
+    """How many values a text in YAML stands for; infinitely many where one holds itself, or nests deep."""
     sizes: dict[str, float] = {}
     open_: list[tuple[str | None, float]] = [(None, 0.0)]
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
             open_.append((event.anchor, 1.0))
+            if len(open_) > _DEEPEST:  # the parser's time grows with the square of it
+                return float("inf")
             continue
         if isinstance(event, yaml.AliasEvent):
             anchor, size = None, sizes.get(str(event.anchor), float("inf"))

@@ -17,6 +17,7 @@ function of the graph, and left out.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -109,8 +110,9 @@ def read_sets(folder: Path, names: Sequence[str]) -> list[GraphSet]:
                 out.append(GraphSet(name, graphs.with_values(node={"x": types}), consecutive=False))
             else:
                 out.append(GraphSet(name, _read_text(path), consecutive=True))
-        except (OSError, EOFError, ValueError, IndexError, nx.NetworkXError) as error:
-            raise GraphPERuntimeError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
+        except (OSError, EOFError, ValueError, IndexError, zlib.error, nx.NetworkXError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise GraphPERuntimeError(f"{path} cannot be read ({type(error).__name__}: {reason})") from None
     return out
 
 

@@ -24,8 +24,9 @@ from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.distributed.forking import begin_process
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPEError, GraphPERuntimeError
-from graphpe.files.atomic import write_atomically
+from graphpe.files.atomic import remove_leftovers, write_atomically
 from graphpe.files.locking import locked
+from graphpe.files.reading import read_json, read_text
 
 Status = Literal["new", "started", "failed", "damaged", "done"]
 
@@ -66,11 +67,15 @@ class Cell:
             GraphPERuntimeError: If `cell.json` cannot be read.
         """
         try:
-            content = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+            content = read_json(folder / "cell.json")
             config = TrainConfig(**content["config"])
-            return cls(folder, content["task"], content["encoding"], content["model"], config)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise GraphPERuntimeError(f"{folder / 'cell.json'} cannot be read ({error}): delete {folder}") from None
+            names = content["task"], content["encoding"], content["model"]
+            if not all(isinstance(name, str) for name in names):
+                raise TypeError("its names are no texts")
+            return cls(folder, *names, config)
+        except (ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise GraphPERuntimeError(f"{folder / 'cell.json'} is damaged, or no cell of a grid ({reason})") from None
 
     @property
     def run(self) -> Path:
@@ -89,7 +94,7 @@ class Cell:
     @property
     def error(self) -> str:
         """What its process said when it failed."""
-        return (self.folder / "error.txt").read_text(encoding="utf-8").strip()
+        return " ".join(read_text(self.folder / "error.txt").split())
 
     def summary(self) -> dict[str, Any]:
         """The summary of its run, once it is done.
@@ -112,9 +117,19 @@ class Cell:
     def write(self) -> None:
         """Make the folder, and forget an earlier failure."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
         (self.folder / "error.txt").unlink(missing_ok=True)
         content = {"task": self.task, "encoding": self.encoding, "model": self.model, "config": self.config.as_dict()}
         write_atomically(self.folder / "cell.json", json.dumps(content, indent=2) + "\n")
+
+    def mend(self) -> None:
+        """Write what it is again, where that was damaged after it was done."""
+        try:
+            known = Cell.open(self.folder) == self
+        except GraphPERuntimeError:
+            known = False
+        if not known:
+            self.write()
 
     def fail(self, reason: str) -> None:
         """Note why it failed."""

@@ -14,7 +14,7 @@ from graphpe.benchmarks.calls.text import NONE
 from graphpe.benchmarks.grid.pictures import draw_cost, draw_heat_map
 from graphpe.benchmarks.grid.results import Combination, Run
 from graphpe.benchmarks.grid.statistics import holm, mean_ranks, paired_t, sign_flips
-from graphpe.files.atomic import write_atomically
+from graphpe.files.atomic import remove_leftovers, write_atomically
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def write_report(
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     files = [folder / "runs.csv", folder / "report.md"]
     write_atomically(files[0], runs_csv([run for each in combinations for run in each.runs]))
     parts = ["# Grid", ""]

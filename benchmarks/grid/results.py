@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphpe.benchmarks.grid.cell import Cell
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,22 @@ class Combination:
         return {run.seed: run.test for run in self.runs}
 
 
-def grid_folders(root: Path) -> list[Cell]:
-    """The cells below a grid's folder.
+def grid_folders(root: Path) -> tuple[list[Cell], list[str]]:
+    """The cells below a grid's folder, and lines about those that cannot be read.
 
     Raises:
         GraphPEValueError: There is none.
-        GraphPERuntimeError: One of them cannot be read.
     """
     folders = sorted(path.parent for path in (root / "cells").glob("*/cell.json"))
     if not folders:
         raise GraphPEValueError(f"{root} holds no cell of a grid: give the folder of a `graphpe grid`")
-    return [Cell.open(folder) for folder in folders]
+    cells, notes = [], []
+    for folder in folders:
+        try:
+            cells.append(Cell.open(folder))
+        except GraphPERuntimeError as error:
+            notes.append(f"not in the tables: {error}; the `graphpe grid` that made it writes it again")
+    return cells, notes
 
 
 def read_run(cell: Cell) -> Run:

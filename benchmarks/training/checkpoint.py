@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.atomic import write_atomically
+from graphpe.files.reading import check_file
 
 FORMAT: Final = 2
 
@@ -71,6 +72,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         GraphPERuntimeError: If the file is missing, damaged or of another format.
     """
+    if not path.exists():
+        raise GraphPERuntimeError(f"no checkpoint {path}: the run saved none, or the folder is not a run")
+    check_file(path)
     try:
         with zipfile.ZipFile(path) as archive:  # torch.load itself does not look at the checksums
             if damaged := archive.testzip():
@@ -81,8 +85,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             if saved.pop("digest", None) != digest(saved):
                 raise ValueError("its content is not what was saved")
             return saved
-    except FileNotFoundError:
-        raise GraphPERuntimeError(f"no checkpoint {path}: the run saved none, or the folder is not a run") from None
     except MemoryError:
         raise
     except Exception as error:  # a damaged file fails in many ways: zip, pickle, end of file

@@ -25,11 +25,13 @@ from typing import Any
 
 import yaml
 
+from graphpe.benchmarks.console.config_file import read_options
 from graphpe.benchmarks.runs.frame_file import write_frame
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.files.atomic import write_atomically
+from graphpe.files.atomic import leftovers, remove_leftovers, write_atomically
 from graphpe.files.locking import locked
+from graphpe.files.reading import read_text
 
 _MANY_CELLS = 1_000_000
 _PROBE = ".writable"
@@ -126,11 +128,10 @@ class RunFolder:
         Raises:
             GraphPEValueError: It holds something.
         """
-        held = {entry.name for entry in self.path.iterdir()} - {path.name for path in self._leftovers()}
+        held = {entry.name for entry in self.path.iterdir()} - {path.name for path in leftovers(self.path)}
         if held - {"task.json", _PROBE}:
-            raise GraphPEValueError(
-                f"{self.path} already holds files: resume that run with `--resume {self.path}`, or name another folder"
-            )
+            instead = f"resume that run with `--resume {self.path}`, or name" if self.config_file.is_file() else "name"
+            raise GraphPEValueError(f"{self.path} already holds files: {instead} another folder")
 
     @contextmanager
     def at_work(self, *, new: bool) -> Iterator[int | None]:
@@ -151,8 +152,7 @@ class RunFolder:
             with locked(self.path, busy) as lock:
                 if new:
                     self.check_unused()
-                for path in self._leftovers():
-                    path.unlink(missing_ok=True)
+                remove_leftovers(self.path)
                 try:
                     yield lock
                 finally:
@@ -160,9 +160,6 @@ class RunFolder:
                         self.path.rmdir()
         except FileNotFoundError as error:
             raise GraphPERuntimeError(f"{error.filename or self.path} was removed by another process") from None
-
-    def _leftovers(self) -> list[Path]:
-        return list(self.path.glob(".*.part"))  # as `write_atomically` names them
 
     def write_config(self, config: TrainConfig) -> None:
         """Save the resolved options."""
@@ -176,17 +173,15 @@ class RunFolder:
             GraphPERuntimeError: If the file is damaged, or was edited.
         """
         try:
-            text, mark, checksum = self.config_file.read_text(encoding="utf-8").partition(_CHECKSUM)
-            config = TrainConfig(**yaml.safe_load(text))
-        except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+            text, _, checksum = read_options(self.config_file).partition(_CHECKSUM)
+            if checksum.strip() != _checksum(text):
+                raise ValueError("it is damaged, or was changed after its run began")
+            return TrainConfig(**yaml.safe_load(text))
+        except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise GraphPERuntimeError(f"cannot read {self.config_file}: {reason}; start a new run") from None
-        if mark and checksum.strip() != _checksum(text):
             raise GraphPERuntimeError(
-                f"{self.config_file} was changed after its run began: put it back, or start a new run with "
-                f"`graphpe train --config {self.config_file}`"
-            )
-        return config
+                f"cannot read {self.config_file}: {reason}; put it back as it was, or start a new run"
+            ) from None
 
     def write_task(self, state: dict[str, Any], fingerprint: str) -> None:
         """Save what the task's adapter is built from, and which data it was."""
@@ -234,7 +229,7 @@ class RunFolder:
         Raises:
             GraphPERuntimeError: If the file is damaged.
         """
-        if not (self.path / "summary.json").is_file():
+        if not (self.path / "summary.json").exists():
             return None
         advice = "remove it, and `graphpe train --resume` evaluates again"
         summary = self._read_json("summary.json", _OF_A_SUMMARY, advice)
@@ -247,17 +242,16 @@ class RunFolder:
     def _read_json(self, name: str, keys: Sequence[str], advice: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            checksum = content.pop("checksum", None)
-            if missing := [key for key in keys if key not in content]:
+            content = json.loads(read_text(path))
+            if missing := [key for key in (*keys, "checksum") if key not in content]:
                 raise ValueError(f"it has no {missing[0]}")
-            if checksum is not None and checksum != _checksum(json.dumps(content, sort_keys=True)):
+            if content.pop("checksum") != _checksum(json.dumps(content, sort_keys=True)):
                 raise ValueError("its content is not what was written")
-        except FileNotFoundError:
-            raise GraphPERuntimeError(f"cannot read {path}: it is not there; {advice}") from None
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
             raise GraphPERuntimeError(f"cannot read {path}: {reason}; {advice}") from None
+        except GraphPERuntimeError as error:
+            raise GraphPERuntimeError(f"{error}; {advice}") from None
         return content
 
     def _write(self, name: str, content: str) -> None:

@@ -15,6 +15,7 @@ caller that asks `is_ready` and takes another way. The compiler is started
 from __future__ import annotations
 
 import logging
+import mmap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from numba.core.registry import CPUDispatcher
 # Numbers in the arrays of a call up to which Python runs it, and of all calls of a function that Python runs in one
 # process. n^2 numbers may take n^3 steps, 128 steps each: two seconds for one call at the very most.
 _SMALL, _OFTEN = 1 << 14, 1 << 16
+
+_TO_LOAD, _TO_COMPILE = 1 << 25, 1 << 27  # bytes that LLVM may need at most
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -74,6 +77,7 @@ class Loop(CPUDispatcher):
                 if work <= _SMALL and self.work <= _OFTEN:
                     return partial(_interpret, self.py_func)
             _tell()
+            _check_room(_TO_COMPILE)
         return super()._compile_for_args(*arguments)  # type: ignore[misc]
 
     def is_compiled(self, arguments: tuple[Any, ...]) -> bool:
@@ -87,6 +91,7 @@ class Loop(CPUDispatcher):
             return True
         if types in self._missing:
             return False
+        _check_room(_TO_LOAD)
         with global_compiler_lock:
             found = self._cache.load_overload(types, self.targetctx)
             if found is None:
@@ -192,6 +197,18 @@ def _interpret(function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
     finally:
         _interpreting.depth -= 1
+
+
+def _check_room(size: int) -> None:
+    """Raise where so many bytes are not to be had: LLVM would end the process.
+
+    Raises:
+        MemoryError: They are not.
+    """
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError:
+        raise MemoryError(f"no {size >> 20} MiB are left for compiled loops") from None
 
 
 def _tell() -> None:

@@ -13,7 +13,7 @@ from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, adjacency, symmetric_adjacency
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 
 
@@ -51,7 +51,7 @@ def edge_path_frequencies(
     """
     plan = Plan.of(graphs)
     graphs = plan.graphs
-    check_edge_weight(graphs.edge_weight, graphs.num_edges)
+    check_weights(graphs)
     kinds = _check_types(types, num_types, graphs.num_edges)
     matrix: Adjacency = plan.once(symmetric_adjacency if undirected else adjacency)
     tail, head = graphs.edge_index.numpy(force=True)

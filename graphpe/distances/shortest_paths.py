@@ -24,7 +24,7 @@ from graphpe.structure.adjacency import (
     rows_of,
     symmetric_adjacency,
 )
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 
 # From so many steps on, looking at all edges for 64 nodes at once costs more than one search for each node.
@@ -59,7 +59,7 @@ def shortest_paths(
         GraphPEValueError: `max_distance` is no such number, or weights are negative or not finite.
     """
     plan = Plan.of(graphs)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     if max_distance is not None and not 0 < max_distance < np.inf:
         raise GraphPEValueError(f"max_distance must be positive and finite, got {max_distance}")
     if max_distance is not None and not weighted and max_distance != int(max_distance):

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed process leaves stays there
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = re.compile(r"\..+\.\w+\.part")
 
 
 def user_cache() -> Path | None:
@@ -28,21 +37,54 @@ def write_atomically(path: Path, content: bytes | memoryview | str) -> None:
         content: Its new content; text is written as UTF-8.
     """
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, temporary = _temporary(path)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes a private file; what we leave behind follows the user's umask like any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+            # mkstemp makes a private file; what we leave behind follows the user's umask like any other file.
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            if fcntl is not None:
+                os.replace(temporary, path)  # before the file is closed, with which its lock ends
+        if fcntl is None:
+            os.replace(temporary, path)  # Windows renames closed files only
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Temporary files of `write_atomically` in a folder: of a process that writes, or of one that was killed."""
+    return [path for path in folder.glob(".*.part") if _TEMPORARY.fullmatch(path.name)]
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files that killed processes left in a folder; those of a process that writes stay."""
+    for path in leftovers(folder):
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                if fcntl is not None:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+            finally:
+                os.close(handle)
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """A new file beside `path`, locked as long as this process lives, as far as the file system can."""
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, temporary
+        os.close(handle)  # taken for a leftover before it was locked
 
 
 def _sync_folder(folder: Path) -> None:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.guarded import MISSING, data_only, guarded, names
-from graphpe.files.reading import check_folder_of_files
+from graphpe.files.reading import check_file, check_folder_of_files
 from graphpe.files.scratch import remove_abandoned
 from graphpe.progress import progress_bar
 
@@ -159,6 +159,7 @@ def read_rows(path: Path, count: int | None = None) -> list[list[str]]:
     Raises:
         GraphPERuntimeError: If the file cannot be read.
     """
+    check_file(path)
     limit = csv.field_size_limit(sys.maxsize)
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:

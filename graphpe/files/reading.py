@@ -44,6 +44,19 @@ def check_folder_of_files(folder: Path) -> None:
             check_file(path)
 
 
+def read_bytes(path: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        GraphPERuntimeError: It is no regular file, or cannot be read.
+    """
+    check_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GraphPERuntimeError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
 def read_text(path: Path) -> str:
     """A text in UTF-8, with or without a mark of its order of bytes.
 
@@ -53,11 +66,8 @@ def read_text(path: Path) -> str:
     Raises:
         GraphPERuntimeError: It is no regular file, cannot be read, or is in another encoding.
     """
-    check_file(path)
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise GraphPERuntimeError(f"{path} cannot be read: {error.strerror or error}") from None
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise GraphPERuntimeError(f"{path} is no text in UTF-8 ({error.reason}): save it in that encoding") from None
 

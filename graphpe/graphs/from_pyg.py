@@ -311,10 +311,12 @@ def _check_same_keys(contents: Sequence[Mapping[str, Any]], first: set[str], key
         if odd:
             key = min(odd)
             with_it, without = (0, i) if key in first else (i, 0)
-            raise GraphPEValueError(
-                f"{key!r} is in graph {with_it} but not in graph {without}: "
-                "give every graph the same keys, or choose common ones with keys=[...]"
+            advice = (
+                "give every graph weights (a graph without them has weights of 1), or none"
+                if key == "edge_weight"
+                else "give every graph the same keys, or choose common ones with keys=[...]"
             )
+            raise GraphPEValueError(f"{key!r} is in graph {with_it} but not in graph {without}: {advice}")
 
 
 def _cat_dim(key: str) -> int:

@@ -16,7 +16,7 @@ from graphpe.spectra.sparse_potentials import estimate_cost, sparse_potentials
 from graphpe.spectra.tree_potentials import tree_potentials
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of, symmetric_adjacency
 from graphpe.structure.components import label_components
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 
 STATISTICS = 10
@@ -54,7 +54,7 @@ def potential_statistics(graphs: PackedGraphs | Plan) -> Tensor:
     """
     plan = Plan.of(graphs)
     graphs = plan.graphs
-    check_edge_weight(graphs.edge_weight, graphs.num_edges)
+    check_weights(graphs)
     large = np.flatnonzero(np.diff(graphs.host_ptr) >= _LARGE)
     if len(large) == 0:
         return torch.from_numpy(_of_all_pairs(plan)).to(graphs.device)

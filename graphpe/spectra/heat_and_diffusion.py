@@ -29,8 +29,8 @@ from graphpe.spectra.laplacian_eigenpairs import (
 from graphpe.structure.adjacency import Adjacency, Floats, Ints
 from graphpe.structure.laplacian import (
     Normalization,
-    check_edge_weight,
     check_normalization,
+    check_weights,
     inverse_sqrt_degrees,
     laplacian_entries,
 )
@@ -117,7 +117,7 @@ def heat_kernel_diagonal(
     largest = int(np.argmax(plan.graphs.sizes.numpy(force=True))) if plan.graphs.num_graphs else 0
     hermitian: Literal["comb", "sym"] = "comb" if normalization == "comb" else "sym"
     if plan.graphs.max_size >= _LARGE and not plan.has(full_spectrum, hermitian):
-        check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+        check_weights(plan.graphs)
         rate = 1.0 if hermitian == "sym" else float(plan.once(symmetrised).degree.max())
         length = _steps_until(times, rate)
         by_walks = exact_seconds(_lazy_steps(plan, rate, hermitian), _pointers(plan)[0], length, largest)
@@ -201,7 +201,7 @@ def diffusion_kernel(graphs: PackedGraphs | Plan, response: Response) -> Tensor:
         GraphPEValueError: Weights are negative or not finite.
     """
     plan = Plan.of(graphs)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     spectrum: FullSpectrum = plan.once(full_spectrum, "sym")
     kernel = _kernel(plan, spectrum, response(spectrum.values)[:, None])
     return torch.from_numpy(kernel[:, 0]).to(plan.graphs.device)
@@ -281,7 +281,7 @@ def _heat(
     """The spectrum, and exp(-t lambda) `[N, T]`."""
     check_normalization(normalization)
     check_times(times)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     spectrum: FullSpectrum = plan.once(full_spectrum, "sym" if normalization == "rw" else normalization)
     factors = np.exp(-spectrum.values[:, None] * np.asarray(times, dtype=np.float64))
     if drop_zero_modes:

@@ -35,9 +35,9 @@ from graphpe.structure.laplacian import (
     Magnetic,
     Normalization,
     SymmetricPairs,
-    check_edge_weight,
     check_normalization,
     check_phases,
+    check_weights,
     degrees,
     edge_phase_entries,
     inverse_sqrt_degrees,
@@ -333,7 +333,7 @@ def _only(solved: Solved, chosen: NDArray[np.bool_], batch: Ints) -> Solved:
 
 def _check(graphs: PackedGraphs, k: int, normalization: str) -> None:
     check_normalization(normalization)
-    check_edge_weight(graphs.edge_weight, graphs.num_edges)
+    check_weights(graphs)
     check_integer("k", k, least=1)
 
 

@@ -19,7 +19,7 @@ from graphpe.eigen.fill import estimate_fill
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_seconds
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, symmetric_adjacency
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 
 # Graphs from this size on are looked at first: a row of resistances for each conductance of each reduced network.
@@ -46,7 +46,7 @@ def effective_resistances(graphs: PackedGraphs | Plan) -> Tensor:
         GraphPEValueError: Weights are negative or not finite.
     """
     plan = Plan.of(graphs)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     resistance = plan.once(resistances)
     return _tensor(np.where(np.isinf(resistance), DISCONNECTED, resistance), plan)
 
@@ -61,7 +61,7 @@ def commute_times(graphs: PackedGraphs | Plan) -> Tensor:
         graphs: The graphs, or a plan that shares their work.
     """
     plan = Plan.of(graphs)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     matrix: Adjacency = plan.once(symmetric_adjacency)
     degree = _degrees(*matrix)
     return _tensor(_times_volume(plan.once(resistances), degree, *_pointers(plan)), plan)

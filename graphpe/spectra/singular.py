@@ -19,7 +19,7 @@ from graphpe.eigen.operators.base import csr_tensor
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_seconds
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, adjacency
-from graphpe.structure.laplacian import Entries, check_edge_weight
+from graphpe.structure.laplacian import Entries, check_weights
 from graphpe.structure.plan import Plan
 
 # Up to this size the eigenvectors of A^T A are quicker than the singular vectors of A: 14 against 110 us at 20 nodes.
@@ -74,7 +74,7 @@ def singular_triplets(graphs: PackedGraphs | Plan, k: int) -> SingularTriplets:
     plan = Plan.of(graphs)
     packed = plan.graphs
     check_integer("k", k, least=1)
-    check_edge_weight(packed.edge_weight, packed.num_edges)
+    check_weights(packed)
     matrix: Adjacency = plan.once(adjacency)
     ptr, sizes = packed.ptr.numpy(force=True), packed.sizes.numpy(force=True)
     small = np.flatnonzero((sizes > 0) & (sizes < _SQUARED_BELOW))

@@ -36,7 +36,7 @@ from graphpe.storage.estimate import (
 )
 from graphpe.storage.format import Column, Texts, graph_columns, shard_rows, take_rows
 from graphpe.storage.manifest import Manifest, fingerprint
-from graphpe.storage.store import JOURNAL, StoreWriter, read_manifest
+from graphpe.storage.store import JOURNAL, StoreWriter, read_manifest, writing
 from graphpe.storage.workers import Engine, Shards, encode_shards
 
 SHARD_GRAPHS = 1024
@@ -92,30 +92,54 @@ def precompute(
     graphs = _read(dataset, progress)
     job = _plan(graphs, transform, where, shard_graphs, pair_limit)
     path = _default_root(job.manifest) if root is None else Path(root).expanduser()
-    size = format_bytes(job.manifest.layout().total_bytes)
     say = print if progress else _say_nothing
+    if not _is_finished(path, job, say):
+        with writing(path):
+            if not _is_finished(path, job, say):  # by another process, since this one looked
+                _write(path, graphs, job, say, engine=engine, workers=int(workers), progress=progress)
+    return EncodedDataset(path)
+
+
+def _is_finished(path: Path, job: _Job, say: Callable[[str], object]) -> bool:
+    """Whether a folder holds this encoding of this dataset.
+
+    Raises:
+        GraphPERuntimeError: It holds another one.
+    """
     finished = read_manifest(path)
-    if finished is not None:
-        finished.check_same(job.manifest, path)
-        with contextlib.suppress(OSError):
-            (path / JOURNAL).unlink(missing_ok=True)  # left by a kill at the very end
-        say(f"{path} holds this encoding already: {graphs.num_graphs:,} graphs, {size}")
-        return EncodedDataset(path)
-    for line in describe(graphs, list(job.stored), job.encoded):
-        say(line)
-    say(f"  {size:>9}  in all")
-    start = time.perf_counter()
+    if finished is None:
+        return False
+    finished.check_same(job.manifest, path)
+    with contextlib.suppress(OSError):
+        (path / JOURNAL).unlink(missing_ok=True)  # left by a kill at the very end
+    say(f"{path} holds this encoding already: {job.shards.bounds[-1]:,} graphs, {job.size}")
+    return True
+
+
+def _write(
+    path: Path,
+    graphs: PackedGraphs,
+    job: _Job,
+    say: Callable[[str], object],
+    *,
+    engine: Engine,
+    workers: int,
+    progress: bool,
+) -> None:
+    """Encode what is not on disk yet."""
     with StoreWriter(path, job.manifest) as writer:
+        for line in describe(graphs, list(job.stored), job.encoded):
+            say(line)
+        say(f"  {job.size:>9}  in all")
         left = sum(job.shards.num_graphs(shard) for shard in writer.missing)
         if progress and left:
             processes = max(1, min(workers, os.cpu_count() or 1)) if engine == "local" else 1
             say(_time_estimate(graphs, job, left, processes))
-            start = time.perf_counter()
-        _encode(job, writer, left, engine=engine, workers=int(workers), progress=progress)
+        start = time.perf_counter()
+        _encode(job, writer, left, engine=engine, workers=workers, progress=progress)
         writer.finish()
     seconds = time.perf_counter() - start
-    say(f"encoded {left:,} graphs in {seconds:.1f} s ({left / seconds:,.0f} graphs/s): {size} in {path}")
-    return EncodedDataset(path)
+    say(f"encoded {left:,} graphs in {seconds:.1f} s ({left / seconds:,.0f} graphs/s): {job.size} in {path}")
 
 
 @dataclass(frozen=True)
@@ -133,6 +157,11 @@ class _Job:
     stored: dict[Column, Tensor]
     encoded: list[Column]
     shards: Shards
+
+    @property
+    def size(self) -> str:
+        """Bytes on disk, for people."""
+        return format_bytes(self.manifest.layout().total_bytes)
 
 
 def _plan(graphs: PackedGraphs, transform: Any, device: torch.device, shard_graphs: int, pair_limit: int) -> _Job:

@@ -28,11 +28,14 @@ from torch import Tensor
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.atomic import write_atomically
 from graphpe.files.locking import acquire, release
+from graphpe.files.reading import check_file, read_bytes
 from graphpe.storage.format import EDGE_INDEX, NUM_EDGES, NUM_NODES, TEXT_SIZES, Column, as_bytes, to_packed
 from graphpe.storage.manifest import Manifest, digest_of
 from graphpe.storage.stored import wrong_columns, wrong_edge, wrong_sizes, wrong_values
 
 _MAP_NORESERVE = 0x4000  # of Linux; Python's mmap does not name it
+
+_LOOKING = 0.5  # seconds in which another process only looks whether the dataset is finished
 
 DATA, PART, JOURNAL, MANIFEST = "graphs.safetensors", "graphs.safetensors.part", "journal.jsonl", "manifest.json"
 
@@ -47,16 +50,32 @@ def read_manifest(root: Path) -> Manifest | None:
         GraphPERuntimeError: It cannot be read, is damaged, or of another format.
     """
     path = root / MANIFEST
+    return Manifest.from_json(read_bytes(path), path) if path.exists() else None
+
+
+@contextlib.contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Make the folder of a dataset and hold its lock: one process at a time looks at what is there and writes.
+
+    Raises:
+        GraphPERuntimeError: It cannot be made, or another process writes to it.
+    """
     try:
-        return Manifest.from_json(path.read_bytes(), path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise GraphPERuntimeError(f"{path} cannot be read: {error.strerror}") from None
+        raise GraphPERuntimeError(
+            f"cannot write to {root}: {error.strerror or error}; choose another root, or mend that one"
+        ) from None
+    with _one_line_errors(root):
+        lock = acquire(root, f"another process is encoding into {root}: wait for it, or stop it", wait=_LOOKING)
+    try:
+        yield
+    finally:
+        release(lock)
 
 
 class StoreWriter:
-    """Writes an encoded dataset, or goes on with one that was interrupted; a context in which the folder is locked.
+    """Writes an encoded dataset, or goes on with one that was interrupted, inside `writing`.
 
     Args:
         root: Its folder.
@@ -66,22 +85,16 @@ class StoreWriter:
         missing: Shards that are still to be written.
 
     Raises:
-        GraphPERuntimeError: The folder holds something else, cannot be written to, or another process writes to it.
+        GraphPERuntimeError: The folder holds something else, or cannot be written to.
     """
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root, self.manifest, self.layout = root, manifest, manifest.layout()
         self._digests: dict[int, dict[str, str]] = {}
         with _one_line_errors(root):
-            root.mkdir(parents=True, exist_ok=True)
-            self._lock = acquire(root, f"another process is encoding into {root}: wait for it, or stop it")
-            try:
-                self._file = self._open()
-                self._check_space()
-                self._journal = (root / JOURNAL).open("ab")
-            except BaseException:
-                self._unlock()
-                raise
+            self._file = self._open()
+            self._check_space()
+            self._journal = (root / JOURNAL).open("ab")
 
     @property
     def missing(self) -> list[int]:
@@ -123,13 +136,12 @@ class StoreWriter:
             self.close()
             os.replace(self.root / PART, self.root / DATA)
             write_atomically(self.root / MANIFEST, self.manifest.with_digests(digests).to_json())
-            (self.root / JOURNAL).unlink()
+            (self.root / JOURNAL).unlink(missing_ok=True)  # who found the manifest may have removed it
 
     def close(self) -> None:
         """Leave the folder as it is."""
         self._file.close()
         self._journal.close()
-        self._unlock()
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -148,6 +160,8 @@ class StoreWriter:
             begun[0].check_same(self.manifest, self.root)
             if data.exists() and not part.exists():  # killed between renaming the file and writing the manifest
                 os.replace(data, part)
+            if part.exists():
+                check_file(part)
             if part.exists() and part.stat().st_size == self.layout.total_bytes:
                 file = part.open("r+b")
                 file.write(self.layout.header)
@@ -172,6 +186,7 @@ class StoreWriter:
         if begun:
             others = [DATA] if DATA in others and PART in others else []
         elif PART in others:  # the same dataset's, whose journal was lost
+            check_file(self.root / PART)
             with (self.root / PART).open("rb") as file:
                 if file.read(len(self.layout.header)) == self.layout.header:
                     others.remove(PART)
@@ -202,10 +217,6 @@ class StoreWriter:
             if digest_of(pieces) != digests.get(column.name):
                 return False
         return True
-
-    def _unlock(self) -> None:
-        release(self._lock)
-        self._lock = None
 
 
 class Store:
@@ -280,6 +291,8 @@ class Store:
         self.layout = manifest.layout()
         path, expected = self.root / DATA, self.layout.total_bytes
         again = f"move {self.root} away and encode again"
+        if path.exists():
+            check_file(path)
         try:
             status = path.stat()
             if status.st_size != expected:
@@ -344,15 +357,12 @@ def _why_there_is_none(root: Path) -> str:
 
 def _read_journal(path: Path) -> tuple[Manifest, dict[int, dict[str, str]]] | None:
     """What is being written, and the checksums of shards that were; a line cut off by a crash is no line."""
-    try:
-        first, *lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except OSError as error:
-        raise GraphPERuntimeError(f"{path} cannot be read: {error.strerror}") from None
+    first, *lines = read_bytes(path).split(b"\n")
     shards: dict[int, dict[str, str]] = {}
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             entry = json.loads(line)
             shards[int(entry["shard"])] = dict(entry["digests"])
     return Manifest.from_json(first, path), shards

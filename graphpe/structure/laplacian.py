@@ -27,8 +27,9 @@ from torch import Tensor
 
 from graphpe.arguments import check_choice, check_integer, check_number
 from graphpe.compiled.jit import compiled
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.checks import check_integers
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, from_edges, transpose, union
 
 Normalization = Literal["comb", "sym", "rw"]
@@ -394,6 +395,22 @@ def check_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) 
     check_edge_weight(edge_weight, edge_index.size(1))
 
 
+def check_weights(graphs: PackedGraphs) -> None:
+    """As `check_edge_weight`, for the weights of graphs: a weight that is wrong is told with its graph."""
+    try:
+        check_edge_weight(graphs.edge_weight, graphs.num_edges)
+    except _WrongWeight as error:
+        graph = int(torch.searchsorted(graphs.edge_ptr, error.edge, right=True)) - 1
+        edge = error.edge - int(graphs.edge_ptr[graph])
+        raise GraphRangeError(graph, f"edge_weight holds {error.problem} at edge {edge}: {error.advice}") from None
+
+
+class _WrongWeight(GraphPEValueError):
+    def __init__(self, edge: int, problem: str, advice: str) -> None:
+        super().__init__(f"edge_weight holds {problem} at edge {edge}: {advice}")
+        self.edge, self.problem, self.advice = edge, problem, advice
+
+
 def check_edge_weight(edge_weight: Tensor | None, num_edges: int) -> None:
     """Raise unless `edge_weight` is None or `[num_edges]` magnitudes: 0, or from `_LEAST` to `_MOST`.
 
@@ -414,14 +431,12 @@ def check_edge_weight(edge_weight: Tensor | None, num_edges: int) -> None:
     wrong = ~((edge_weight == 0) | ((edge_weight >= _LEAST) & (edge_weight <= _MOST) & torch.isfinite(edge_weight)))
     if not bool(wrong.any()):
         return
-    value = edge_weight[wrong][0].item()
+    edge = int(wrong.nonzero()[0])
+    value = edge_weight[edge].item()
     if 0 < value < math.inf:
-        edge = int(wrong.nonzero()[0])
-        raise GraphPEValueError(
-            f"edge_weight holds {value:.3g} at edge {edge}: weights must be 0 or from {_LEAST:.0e} to {_MOST:.0e}, so "
-            "that their sums and inverses are numbers: rescale them"
-        )
-    raise GraphPEValueError(f"edge_weight holds {value}: weights must be finite and not negative")
+        limits = f"weights must be 0 or from {_LEAST:.0e} to {_MOST:.0e}"
+        raise _WrongWeight(edge, f"{value:.3g}", f"{limits}, so that their sums and inverses are numbers: rescale them")
+    raise _WrongWeight(edge, str(value), "weights must be finite and not negative")
 
 
 def _to_csr(entries: Entries, device: torch.device) -> Tensor:

@@ -17,7 +17,7 @@ from graphpe.arguments import check_choice
 from graphpe.compiled.jit import compiled
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Ints, adjacency
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 
 Path = Literal["longest", "shortest"]
@@ -62,7 +62,7 @@ def reachability(graphs: PackedGraphs | Plan) -> Tensor:
     """
     plan = Plan.of(graphs)
     graphs = plan.graphs
-    check_edge_weight(graphs.edge_weight, graphs.num_edges)
+    check_weights(graphs)
     matrix: Adjacency = plan.once(adjacency)
     ptr, pair_ptr = graphs.ptr.numpy(force=True), graphs.pair_ptr.numpy(force=True)
     components: Condensation = plan.once(condensation)
@@ -89,7 +89,7 @@ def depths(graphs: PackedGraphs | Plan, path: Path = "longest") -> Tensor:
     """
     check_path(path)
     plan = Plan.of(graphs)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     matrix: Adjacency = plan.once(adjacency)
     components: Condensation = plan.once(condensation)
     depth = _depths(matrix.indptr, matrix.indices, *components, path == "longest")

@@ -10,7 +10,7 @@ from graphpe.arguments import check_integer
 from graphpe.compiled.jit import compiled
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Floats, Ints, adjacency, reverse_adjacency
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 
 
@@ -39,7 +39,7 @@ def refined_colours(graphs: PackedGraphs | Plan, iterations: int) -> Tensor:
     """
     plan = Plan.of(graphs)
     check_integer("iterations", iterations, least=1)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     ahead, behind = plan.once(adjacency), plan.once(reverse_adjacency)
     colours = refine(
         ahead.indptr,

@@ -103,7 +103,8 @@ class TreeIntegrator:
         Raises:
             GraphPETypeError: `f` is no function, or the field is no tensor of floating numbers.
             GraphPEValueError: The field is of another length; `f` has a table, and a distance is no multiple of its
-                unit; or `f` is not exact, and a distance is beyond single precision.
+                unit; `f` is not exact, and a distance is beyond single precision; or, on the CPU, sums overflow because
+                `f` does.
         """
         f = as_function(f)
         if not isinstance(field, Tensor) or not (field.is_floating_point() or field.is_complex()):
@@ -123,7 +124,20 @@ class TreeIntegrator:
                 f"{self.diameter:.2g}: rescale the lengths"
             )
         x = field.reshape(self.num_nodes, -1).to(torch.promote_types(field.dtype, torch.float32))
-        return self._sum(f.expand(self.diameter), x).to(field.dtype).view(field.shape)
+        out = self._sum(f.expand(self.diameter), x)
+        if x.device.type == "cpu" and not bool(torch.isfinite(out.detach()).all()):  # elsewhere it would wait
+            self._check_overflow(f, x)
+        return out.to(field.dtype).view(field.shape)
+
+    def _check_overflow(self, f: TreeFunction, x: Tensor) -> None:
+        """Raise where a sum that is not finite is so because of `f`, not of the field or of parameters."""
+        given = all(bool(torch.isfinite(value.detach()).all()) for value in (x, *f.parameters()))
+        value = float(f(torch.tensor([self.diameter], dtype=torch.float64)).detach()[0]) if given else 0.0
+        if given and not abs(value) <= torch.finfo(x.dtype).max / max(self.num_nodes, 1):
+            raise GraphPEValueError(
+                f"{f!r} is {value:.3g} at the largest distance, {self.diameter:.3g}: sums of it are beyond {x.dtype}; "
+                "rescale the lengths, or give another function"
+            )
 
     def _sum(self, expansion: Expansion, x: Tensor) -> Tensor:
         parts = []

@@ -23,7 +23,7 @@ from graphpe.arguments import check_integer, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of, symmetric_adjacency
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 from graphpe.structure.weisfeiler_lehman import bits, refine
 from graphpe.trees import spanning_loops
@@ -301,7 +301,7 @@ def checked(graphs: PackedGraphs | Plan) -> Plan:
         graphs: The graphs, or a plan that shares their work.
     """
     plan = Plan.of(graphs)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     return plan
 
 

@@ -13,7 +13,7 @@ from graphpe.compiled.jit import compiled, everything_compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, Ints, rows_of, symmetric_adjacency
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 from graphpe.walks.cycle_effort import check_effort
 from graphpe.walks.diagonal_powers import Estimate, Powers, diagonal_powers
@@ -48,7 +48,7 @@ def cycle_counts(graphs: PackedGraphs | Plan, max_length: int) -> Tensor:
     plan = Plan.of(graphs)
     packed = plan.graphs
     check_integer("max_length", max_length, least=3)
-    check_edge_weight(packed.edge_weight, packed.num_edges)
+    check_weights(packed)
     matrix = plan.once(symmetric_adjacency)
     ptr = packed.ptr.numpy(force=True)
     core = partial(_core, matrix.indptr, matrix.indices)
@@ -86,7 +86,7 @@ def closed_walk_counts(graphs: PackedGraphs | Plan, max_length: int, estimate: E
     plan = Plan.of(graphs)
     packed = plan.graphs
     check_integer("max_length", max_length, least=3)
-    check_edge_weight(packed.edge_weight, packed.num_edges)
+    check_weights(packed)
     matrix = _without_loops(plan.once(symmetric_adjacency))
     symmetric = np.ones(packed.num_graphs, dtype=bool)
     counts = diagonal_powers(

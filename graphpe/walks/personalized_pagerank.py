@@ -15,7 +15,7 @@ from graphpe.arguments import check_number
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Adjacency, dense_pairs
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.pair_blocks import diagonal_rows, pair_blocks
 from graphpe.structure.plan import Plan
 from graphpe.walks.steps import Direction, isolated_nodes, steps
@@ -56,7 +56,7 @@ def personalized_pagerank(graphs: PackedGraphs | Plan, alpha: float = 0.15, undi
         ICLR 2019 (there with a symmetric normalisation).
     """
     plan = Plan.of(graphs)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     direction: Direction = "both" if undirected else "forward"
     return plan.once(pagerank_of_pairs, check_restart("alpha", alpha), direction)
 

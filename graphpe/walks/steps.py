@@ -30,7 +30,7 @@ from graphpe.structure.adjacency import (
     symmetric_adjacency,
     transpose,
 )
-from graphpe.structure.laplacian import check_edge_weight
+from graphpe.structure.laplacian import check_weights
 from graphpe.structure.pair_blocks import empty_pairs, pair_blocks
 from graphpe.structure.plan import Plan
 from graphpe.walks import loops
@@ -80,7 +80,7 @@ def checked(graphs: PackedGraphs | Plan, walk_length: int) -> Plan:
     """
     check_integer("walk_length", walk_length, least=1)
     plan = Plan.of(graphs)
-    check_edge_weight(plan.graphs.edge_weight, plan.graphs.num_edges)
+    check_weights(plan.graphs)
     return plan
 
 

@@ -321,6 +321,12 @@ def test_wrong_inputs(make_transform):
         transform(Data(x=torch.zeros(3, 1)))
     with pytest.raises(GraphPEValueError, match="edge_weight holds -1"):
         transform(Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.tensor([-1.0]), num_nodes=2))
+    pair = torch.tensor([[0], [1]])
+    weighted = [Data(edge_index=pair, edge_weight=torch.tensor([w]), num_nodes=2) for w in (1.0, 1.0, -1.0)]
+    with pytest.raises(GraphPEValueError, match=r"^graph 2: edge_weight holds -1.0 at edge 0: "):
+        transform(weighted)
+    with pytest.raises(GraphPEValueError, match=r"in graph 0 but not in graph 1: give every graph weights"):
+        transform([weighted[0], Data(edge_index=pair, num_nodes=2)])
     with pytest.raises(GraphPEValueError, match="edge_index holds node 5"):
         transform(Data(edge_index=torch.tensor([[0], [5]]), num_nodes=2))
     if not isinstance(transform, T.Compose):

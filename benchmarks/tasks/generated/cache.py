@@ -12,7 +12,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from graphpe.files.atomic import user_cache, write_atomically
+from graphpe.errors import GraphPERuntimeError
+from graphpe.files.atomic import remove_leftovers, user_cache, write_atomically
+from graphpe.files.reading import read_bytes
 
 Arrays = dict[str, NDArray]
 
@@ -34,17 +36,16 @@ def generated_once(
     cache = cache or user_cache()
     notes: list[str] = []
     path = None if cache is None else cache / name / f"{hashlib.blake2b(recipe.encode(), digest_size=12).hexdigest()}"
-    if path is not None:
+    if path is not None and path.exists():
         try:
             return _read(path, recipe), [f"{name}: taken from {path}"]
-        except FileNotFoundError:
-            pass
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+        except (GraphPERuntimeError, SafetensorError, ValueError, KeyError) as error:
             notes.append(f"{path} is damaged ({' '.join(str(error).split())}): generated again")
     arrays = generate()
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(path.parent)
             content = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
             content["checksum"] = _checksum(arrays, recipe)
             write_atomically(path, save_safetensors(content))
@@ -54,7 +55,7 @@ def generated_once(
 
 
 def _read(path: Path, recipe: str) -> Arrays:
-    arrays = load_safetensors(path.read_bytes())
+    arrays = load_safetensors(read_bytes(path))
     if not np.array_equal(arrays.pop("checksum"), _checksum(arrays, recipe)):
         raise ValueError("checksum differs")
     return arrays

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from graphpe.arguments import check_flags
+from graphpe.arguments import check_flags, shown
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written
 from graphpe.benchmarks.tasks.user.splits import choose_split
@@ -89,7 +89,7 @@ class EdgeListFolder(OwnData):
         for row, name in enumerate(names):
             if known.setdefault(name, row) != row:
                 raise GraphPERuntimeError(
-                    f"{where(row)}: graph {name!r} is there twice, first in line {frame.index[known[name]]}"
+                    f"{where(row)}: graph {shown(name)} is there twice, first in line {frame.index[known[name]]}"
                 )
         targets = read_targets({name: frame[name].tolist() for name in self.targets}, self.metric, where)
         split = choose_split(
@@ -120,7 +120,7 @@ class EdgeListFolder(OwnData):
         """
         edges = _find(folder, "edges", name)
         if edges is None:
-            raise GraphPERuntimeError(f"{where}: there is no edge list {name!r} in {folder}")
+            raise GraphPERuntimeError(f"{where}: there is no edge list {shown(name)} in {folder}")
         graph = read_graph(edges, _find(folder, "nodes", name, inside=True))
         return graph if self.directed else graph.both_ways()
 
@@ -160,7 +160,7 @@ def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:
         node_cells = {name: [row[1 + column] for row in node_rows] for column, name in enumerate(node_names)}
         stranger = next((word for row in rows for word in row[:2] if word not in number), None)
         if stranger is not None:
-            raise GraphPERuntimeError(f"{edges} has an edge of {stranger!r}, which is not in {nodes}")
+            raise GraphPERuntimeError(f"{edges} has an edge of {shown(stranger)}, which is not in {nodes}")
     pairs = [(number[row[0]], number[row[1]]) for row in rows]
     edge_cells = {name: [row[2 + column] for row in rows] for column, name in enumerate(edge_names)}
     return WrittenGraph(len(number), pairs, node_cells, edge_cells)

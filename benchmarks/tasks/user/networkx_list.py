@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from graphpe.arguments import shown
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written
 from graphpe.benchmarks.tasks.user.splits import choose_split
@@ -80,7 +81,7 @@ class NetworkxList(OwnData):
         odd = next((number for number, each in enumerate(attributes) if not isinstance(each, dict)), None)
         if odd is not None:
             raise GraphPERuntimeError(
-                f"{where(odd)}: its attributes ('graph') are {attributes[odd]!r}, not names and values"
+                f"{where(odd)}: its attributes ('graph') are {shown(attributes[odd])}, not names and values"
             )
         if not any(self.target in each for each in attributes):
             known = ", ".join(sorted({str(name) for each in attributes for name in each})) or "none"
@@ -163,7 +164,7 @@ def expand(name: str, cells: Sequence[Any], where: Any) -> dict[str, list[Any]]:
         return {name: list(cells)}
     wrong = next((row for row, cell in enumerate(cells) if not isinstance(cell, list) or len(cell) != length), None)
     if wrong is not None:
-        raise GraphPERuntimeError(f"{where(wrong)}: {name} is {cells[wrong]!r}, elsewhere a list of {length}")
+        raise GraphPERuntimeError(f"{where(wrong)}: {name} is {shown(cells[wrong])}, elsewhere a list of {length}")
     return {f"{name}[{place}]": [cell[place] for cell in cells] for place in range(length)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
 
+from graphpe.arguments import shown
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.checks import MAX_NODES, describe
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
@@ -51,7 +52,7 @@ class SavedGraphs:
     @classmethod
     def of_dicts(cls, graphs: Sequence[Mapping[str, Any]]) -> Self:
         """From the values of each graph."""
-        names = {name: None for graph in graphs for name, value in graph.items() if value is not None}
+        names = {name: None for graph in graphs for name, value in _named(graph)}
         return cls(len(graphs), tuple(names), lambda name: [_get(graph, name) for graph in graphs])
 
     @classmethod
@@ -70,7 +71,7 @@ class SavedGraphs:
         if len(counts) != 1 or min(counts) < 0:
             raise GraphPERuntimeError(f"{path} is damaged: its slices do not say how many graphs there are")
         (count,) = counts
-        names = tuple(name for name, value in content.items() if value is not None)
+        names = tuple(name for name, _ in _named(content))
 
         def values(name: str) -> Sequence[Any]:
             if name == "num_nodes":
@@ -83,8 +84,10 @@ class SavedGraphs:
                 return [ABSENT] * count
             if isinstance(own, Tensor) and isinstance(slices.get(name), Tensor):
                 return _cut(name, own, slices[name], path)
-            if isinstance(own, Tensor | list) and len(own) == count:
-                return own if isinstance(own, list) else own.tolist()
+            if isinstance(own, list) and len(own) == count:
+                return own
+            if isinstance(own, Tensor) and _length(own) == count:
+                return _plain(own).tolist()
             raise GraphPERuntimeError(f"{path}: {name} is {_describe(own)}, which is nothing of {count} graphs")
 
         return cls(count, names, values)
@@ -287,7 +290,7 @@ class SavedGraphs:
             number = _whole(size)
             if number is None or not 0 <= number <= MAX_NODES:
                 raise GraphPERuntimeError(
-                    f"{where(graph)}: num_nodes is {size!r}, expected an integer from 0 to {MAX_NODES:,}"
+                    f"{where(graph)}: num_nodes is {_shown(size)}, expected an integer from 0 to {MAX_NODES:,}"
                 )
             sizes.append(number)
         if sum(sizes) > MAX_NODES:
@@ -317,6 +320,11 @@ _DTYPES = {torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, to
 _DTYPES |= {torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128}
 
 
+def _named(graph: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """The values that there are, and their names."""
+    return ((name, value) for name, value in graph.items() if isinstance(name, str) and value is not None)
+
+
 def _get(graph: Mapping[str, Any], name: str) -> Any:
     value = graph.get(name)
     return ABSENT if value is None else value
@@ -325,9 +333,11 @@ def _get(graph: Mapping[str, Any], name: str) -> Any:
 def _cut(name: str, value: Tensor, slices: Tensor, path: Path) -> Sequence[Tensor]:
     """The part of each graph of a collated tensor."""
     dim = -1 if "index" in name or name == "face" else 0
-    lengths = slices.diff()
-    inside = value.layout == torch.strided and value.dim() and int(slices[0]) == 0
-    if not inside or bool((lengths < 0).any()) or int(slices[-1]) != value.size(dim):
+    cuts = _plain(slices)
+    whole = cuts.dtype == torch.long and cuts.dim() == 1 and len(cuts)
+    inside = whole and _plain(value) is value and value.dim() and int(cuts[0]) == 0
+    lengths = cuts.diff() if inside else None
+    if lengths is None or bool((lengths < 0).any()) or int(cuts[-1]) != value.size(dim):
         raise GraphPERuntimeError(f"{path}: its slices of {name} do not fit {_describe(value)}")
     return value.split(lengths.tolist(), dim=dim)
 
@@ -343,7 +353,8 @@ def _as_tensor(value: Any) -> Tensor:
     if isinstance(value, list | tuple):
         try:
             return _as_tensor(np.array(value))
-        except (ValueError, OverflowError):  # lists of different lengths, or integers beyond 64 bits
+        except (ValueError, OverflowError, TypeError, RuntimeError):
+            # Lists of different lengths, integers beyond 64 bits, tensors that NumPy cannot hold.
             return _NO_TENSOR
     return _NO_TENSOR
 
@@ -362,6 +373,11 @@ def _describe(value: Any) -> str:
     if isinstance(value, Tensor) and value.is_nested:
         return "a nested tensor"
     return describe(value)
+
+
+def _shown(value: Any) -> str:
+    """A wrong number, for a message."""
+    return _describe(value) if isinstance(value, Tensor | np.ndarray) else shown(value)
 
 
 def _whole(value: Any) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import shown
 from graphpe.benchmarks.tasks.user.targets import Where
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.reading import read_json
@@ -78,7 +79,7 @@ def named_split(cells: Sequence[Any], name: str, where: Where) -> dict[str, Tens
     for index, cell in enumerate(cells):
         part = _NAMES.get(str(cell).strip().lower())
         if part is None:
-            raise GraphPERuntimeError(f"{where(index)}: {name} is {cell!r}, expected train, valid or test")
+            raise GraphPERuntimeError(f"{where(index)}: {name} is {shown(cell)}, expected train, valid or test")
         parts[part].append(index)
     return {part: torch.tensor(ids, dtype=torch.long) for part, ids in parts.items()}
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from graphpe.arguments import shown
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.reading import check_file
 
@@ -85,7 +86,7 @@ def _with_header(rows: Any, path: Path) -> Any:
     names = rows.iloc[0].tolist()
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
-        raise GraphPERuntimeError(f"{path} has two columns {twice!r}: rename one")
+        raise GraphPERuntimeError(f"{path} has two columns {shown(twice)}: rename one")
     frame = rows.iloc[1:]
     frame.columns = names
     return frame

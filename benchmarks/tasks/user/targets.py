@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import shown
 from graphpe.benchmarks.tasks import metrics
 from graphpe.benchmarks.tasks.targets import Loss
 from graphpe.errors import GraphPERuntimeError
@@ -103,8 +104,9 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         if chosen and len(classes) > max(5, len(values) // 2):
             odd = _first(next(iter(texts.values()))) or 0
             raise GraphPERuntimeError(
-                f"{where(odd)}: {named} is {next(iter(columns.values()))[odd]!r}, which is no number, and as classes "
-                f"its {len(values)} values are {len(classes)} different ones; correct it, or give metric='accuracy'"
+                f"{where(odd)}: {named} is {shown(next(iter(columns.values()))[odd])}, which is no number, and as "
+                f"classes its {len(values)} values are {len(classes)} different ones; correct it, or give "
+                "metric='accuracy'"
             )
         note = f"target {named}: {len(classes)} classes, accuracy ({hint})"
         return OwnTargets(values, metric, classes, note, tuple(columns))
@@ -112,8 +114,8 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         wrong = _first(texts[name])
         if wrong is not None:
             raise GraphPERuntimeError(
-                f"{where(wrong)}: {name} is {cells[wrong]!r}, not a number; correct it, or give metric='accuracy' for "
-                "classes"
+                f"{where(wrong)}: {name} is {shown(cells[wrong])}, not a number; correct it, or give metric='accuracy' "
+                "for classes"
             )
         _check_numbers(name, numbers[name], metric, where)
     values = torch.from_numpy(np.stack(list(numbers.values()), axis=1)).float()
@@ -174,15 +176,15 @@ def _classes(
         odd = _first(~np.isfinite(values) | (values != np.floor(values)))
         if odd is not None:
             raise GraphPERuntimeError(
-                f"{where(odd)}: {name} is {cells[odd]!r}, no class; classes are whole numbers or words (metric='RMSE' "
-                "for numbers)"
+                f"{where(odd)}: {name} is {shown(cells[odd])}, no class; classes are whole numbers or words "
+                "(metric='RMSE' for numbers)"
             )
         words = [str(int(value)) for value in values]
     classes = sorted(
         set(words), key=(lambda word: (0, int(word), "")) if not any(text) else (lambda word: (1, 0, word))
     )
     if len(classes) < 2:
-        raise GraphPERuntimeError(f"{name} is {classes[0]!r} for every graph: there is nothing to learn")
+        raise GraphPERuntimeError(f"{name} is {shown(classes[0])} for every graph: there is nothing to learn")
     index = {word: number for number, word in enumerate(classes)}
     return torch.tensor([[index[word]] for word in words]), tuple(classes)
 

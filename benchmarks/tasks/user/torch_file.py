@@ -120,11 +120,11 @@ def _one(content: Any, path: Path) -> SavedGraphs:
         values, slices = stored
         return SavedGraphs.of_dicts([values]) if slices is None else SavedGraphs.of_storage(values, slices, path)
     if isinstance(content, list | tuple):
-        odd = next((graph for graph in content if not _is_graph(graph)), None)
-        if odd is None:
+        odd = [type(graph).__name__ for graph in content if not _is_graph(graph)]
+        if not odd:
             return SavedGraphs.of_dicts([_values(graph) for graph in content])
-        hint = ": save graph.to_homogeneous() of each" if type(odd).__name__ == "HeteroData" else ""
-        raise GraphPERuntimeError(f"{path} holds a list with {type(odd).__name__}, expected PyG Data{hint}")
+        hint = ": save graph.to_homogeneous() of each" if odd[0] == "HeteroData" else ""
+        raise GraphPERuntimeError(f"{path} holds a list with {odd[0]}, expected PyG Data{hint}")
     hint = " (a model's weights?)" if isinstance(content, dict) else ""
     raise GraphPERuntimeError(f"{path} holds {type(content).__name__}{hint}: expected a list of PyG Data")
 

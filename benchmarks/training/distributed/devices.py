@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import replace
 from datetime import timedelta
 
 from lightning_fabric import Fabric
@@ -15,6 +15,8 @@ from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 # A process that dies is noticed by the one that started it; one that takes long to read its data is not dead.
 _PATIENCE = timedelta(days=7)
 
+_NOT_EVERYWHERE = ("16-mixed", "64-true")
+
 
 def make_fabric(config: TrainConfig) -> Fabric:
     """Fabric on the devices asked for; no process is started.
@@ -22,29 +24,31 @@ def make_fabric(config: TrainConfig) -> Fabric:
     Raises:
         GraphPERuntimeError: If there are no such devices, or they cannot do that precision.
     """
+    if config.precision in _NOT_EVERYWHERE:
+        device = _fabric(replace(config, precision="32-true")).device.type  # Fabric would say that it takes another one
+        if config.precision == "16-mixed" and device == "cpu":
+            raise GraphPEValueError("precision='16-mixed' needs a GPU: on a CPU use --precision bf16-mixed, or 32-true")
+        if config.precision == "64-true" and device == "mps":
+            raise GraphPEValueError("precision='64-true' does not exist on mps: use 32-true, or --accelerator cpu")
+    return _fabric(config)
+
+
+def _fabric(config: TrainConfig) -> Fabric:
     several = config.devices * config.nodes > 1
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*AMP with fp16 is not supported on CPU")  # refused below
-            fabric = Fabric(
-                accelerator=config.accelerator,
-                devices=config.devices,
-                num_nodes=config.nodes,
-                precision=config.precision,
-                # Some architectures have weights that a task does not use, such as those for pairs.
-                strategy=DDPStrategy(timeout=_PATIENCE, find_unused_parameters=True) if several else "auto",
-            )
+        return Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            precision=config.precision,
+            # Some architectures have weights that a task does not use, such as those for pairs.
+            strategy=DDPStrategy(timeout=_PATIENCE, find_unused_parameters=True) if several else "auto",
+        )
     except Exception as error:  # Fabric has an exception of its own for each kind of device
         raise GraphPERuntimeError(
             f"cannot use {config.devices} device(s) of accelerator={config.accelerator!r} "
             f"with precision={config.precision!r}: {error}; try --accelerator cpu --devices 1"
         ) from None
-    device = fabric.device.type
-    if config.precision == "16-mixed" and device == "cpu":  # Fabric would take bf16-mixed in its place
-        raise GraphPEValueError("precision='16-mixed' needs a GPU: on a CPU use --precision bf16-mixed, or 32-true")
-    if config.precision == "64-true" and device == "mps":
-        raise GraphPEValueError("precision='64-true' does not exist on mps: use 32-true, or --accelerator cpu")
-    return fabric
 
 
 def started_from_outside(fabric: Fabric) -> bool:

@@ -22,7 +22,8 @@ def exponential(exponent: Any, length: NDArray[np.float64]) -> NDArray[Any]:
         length: Distances, at least 0.
     """
     exponent = np.asarray(exponent)
-    out = np.exp(exponent * length)
+    with np.errstate(over="ignore"):  # who integrates it says so
+        out = np.exp(exponent * length)
     if np.iscomplexobj(out):
         phase = exponent.imag * length
         if np.abs(phase).max(initial=0) > _LARGE:

@@ -55,11 +55,20 @@ def test_a_grid_is_killed_goes_on_and_grows(
     first.wait()
     kept = finished(tmp_path)
     assert len(kept) == 2
+    cell = Path(next(iter(kept))).parents[1]
+    described = (cell / "cell.json").read_text()
+    (cell / "cell.json").write_text("[" * 100_000)
+    (tmp_path / "grid" / ".cells.txt.abcdefgh.part").touch()
+    assert main(["report", str(tmp_path / "grid"), "--out", str(tmp_path / "partial")]) == 0
+    assert "not in the tables: " in (tmp_path / "partial" / "report.md").read_text()
+    capsys.readouterr()
     assert main(["grid", *options, *COLUMNS]) == 0  # at once: the process of the last cell may still be there
     out = capsys.readouterr().out
     results = finished(tmp_path)
     assert len(results) == 3
     assert kept.items() <= results.items()
+    assert (cell / "cell.json").read_text() == described
+    assert not list((tmp_path / "grid").rglob("*.part"))
     assert "GINE takes no encoding of pairs" in out
     assert "3 cells, 2 done before, 1 skipped" in out
     assert {"runs.csv", "report.md"} <= {path.name for path in (tmp_path / "grid" / "report").iterdir()}

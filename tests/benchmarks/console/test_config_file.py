@@ -20,6 +20,7 @@ def bomb(levels: int) -> str:
     [
         (bomb(9), "unfolds into more than 10,000 values"),
         ("a: &a [1, *a]", "unfolds into more than"),
+        ("a: " + "[" * 100_000, "nests deeper than 50"),
         ("a: 1\n" * 100_000, "which is no file of options"),
         ("a: \udce9", "no text in UTF-8"),
     ],

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
-from graphpe.benchmarks.training import loop
+from graphpe.benchmarks.training import loop, run_folder
 from graphpe.benchmarks.training.checkpoint import load_checkpoint, save_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve, run_experiment
@@ -192,7 +192,8 @@ def test_edits_of_the_config_are_refused(stopped: Path, name: str, value: Any) -
     (stopped / "config.yaml").write_text("\n".join(edited + lines) + "\n")
     with pytest.raises(GraphPERuntimeError, match=r"config\.yaml"):
         resume(stopped)
-    (stopped / "config.yaml").write_text("\n".join(edited + lines[:-1]) + "\n")  # without its checksum
+    changed = "\n".join(edited + lines[:-1]) + "\n"
+    (stopped / "config.yaml").write_text(f"{changed}# checksum {run_folder._checksum(changed)}\n")
     with pytest.raises(GraphPERuntimeError, match=r"last\.pt (was made with|holds)"):
         resume(stopped)
 

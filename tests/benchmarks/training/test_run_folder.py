@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphpe.benchmarks.training import run_folder
+from graphpe.benchmarks.training.checkpoint import load_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -20,7 +21,7 @@ def test_default_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_used_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(GraphPEValueError, match="already holds files: resume"):
+    with pytest.raises(GraphPEValueError, match="already holds files: name another folder"):
         RunFolder.create(tmp_path, "task")
 
 
@@ -48,9 +49,44 @@ def test_what_is_not_a_run_is_said_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["epochs: [", "unknown: 3", "epochs: 0", "- 1"])
 def test_a_damaged_config_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(GraphPERuntimeError, match=r"cannot read .*config\.yaml"):
+    (tmp_path / "config.yaml").write_text(f"{text}\n# checksum {run_folder._checksum(text + chr(10))}\n")
+    with pytest.raises(GraphPERuntimeError, match=r"cannot read .*config\.yaml: (?!it is damaged)"):
         RunFolder.open(tmp_path).read_config()
+
+
+def test_a_config_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", "task")
+    run.write_config(TrainConfig())
+    whole = run.config_file.read_bytes()
+    for length in range(0, len(whole) - 1, 37):
+        run.config_file.write_bytes(whole[:length])
+        with pytest.raises(GraphPERuntimeError, match=r"cannot read .*config\.yaml: it is damaged"):
+            run.read_config()
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "task.json", "summary.json", "best.pt"])
+def test_what_never_ends_is_not_read(tmp_path: Path, name: str) -> None:
+    run = RunFolder(tmp_path)
+    readers = {"config.yaml": run.read_config, "task.json": run.read_task, "summary.json": run.read_summary}
+    reader = readers.get(name, lambda: load_checkpoint(run.best))
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(GraphPERuntimeError, match=rf"{name} is a device"):
+        reader()
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(GraphPERuntimeError, match=rf"{name} is a pipe"):
+        reader()
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "ü".encode("utf-16"), "ü".encode("latin-1"), b"{}", b"[]", b""])
+def test_a_text_of_another_kind_is_one_line(tmp_path: Path, content: str | bytes) -> None:
+    for name in ("config.yaml", "task.json", "summary.json"):
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    run = RunFolder(tmp_path)
+    for reader in (run.read_config, run.read_task, run.read_summary):
+        with pytest.raises(GraphPERuntimeError) as caught:
+            reader()
+        assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_task_file_is_named(tmp_path: Path) -> None:

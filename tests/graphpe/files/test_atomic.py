@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graphpe.files.atomic import user_cache, write_atomically
+from graphpe.files.atomic import leftovers, remove_leftovers, user_cache, write_atomically
 
 
 def test_content_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -60,3 +60,25 @@ def test_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert user_cache() == tmp_path / ".cache" / "graphpe"
+
+
+def test_what_a_kill_leaves_is_removed_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    left = tmp_path / ".file.abc_def1.part"
+    theirs = [tmp_path / ".notes.part", tmp_path / "file.abc.part"]
+    for path in (left, *theirs):
+        path.write_text("half")
+    code = (
+        "import os, sys, time; from pathlib import Path; from graphpe.files.atomic import write_atomically\n"
+        "def slow(handle): print(flush=True); time.sleep(60)\n"
+        "os.fsync = slow; write_atomically(Path(sys.argv[1]), 'new')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "file")], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        remove_leftovers(tmp_path)
+        (written,) = leftovers(tmp_path)
+        assert written != left
+        writer.kill()
+    remove_leftovers(tmp_path)
+    assert set(tmp_path.iterdir()) == set(theirs)

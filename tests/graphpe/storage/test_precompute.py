@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -86,6 +89,31 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(data: list[Data], ro
     assert unfinished > 5
     encode(data, other)
     assert files(other) == files(root)
+
+
+def test_another_process_finishes_it_meanwhile(
+    data: list[Data], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module("graphpe.storage.precompute")
+
+    @contextlib.contextmanager
+    def late(path: Path):
+        shutil.copytree(root, path)
+        yield
+
+    monkeypatch.setattr(module, "writing", late)
+    encode(data, tmp_path / "other", progress=True)
+    assert "holds this encoding already" in capsys.readouterr().out
+    assert files(tmp_path / "other") == files(root)
+
+
+def test_a_folder_of_somebody_else_is_refused_before_anything_is_said(
+    data: list[Data], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("theirs")
+    with pytest.raises(GraphPERuntimeError, match=r"holds notes.txt, which graphpe did not write"):
+        encode(data, tmp_path, progress=True)
+    assert capsys.readouterr().out == ""
 
 
 def test_going_on_encodes_only_what_is_missing(data: list[Data], root: Path, tmp_path: Path) -> None:

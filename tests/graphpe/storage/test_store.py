@@ -15,10 +15,12 @@ import pytest
 import torch
 
 from graphpe.errors import GraphPERuntimeError
+from graphpe.files.atomic import write_atomically
+from graphpe.files.locking import locked
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.format import Texts, graph_columns, shard_rows, take_rows
 from graphpe.storage.manifest import Manifest
-from graphpe.storage.store import DATA, JOURNAL, MANIFEST, PART, Store, StoreWriter, _map_file, read_manifest
+from graphpe.storage.store import DATA, JOURNAL, MANIFEST, PART, Store, StoreWriter, _map_file, read_manifest, writing
 
 BOUNDS = [0, 3, 6, 7]
 
@@ -46,7 +48,7 @@ def commit(writer: StoreWriter, columns, shards) -> None:
 
 
 def write(root: Path, manifest: Manifest, columns, shards=range(3)) -> None:
-    with StoreWriter(root, manifest) as writer:
+    with writing(root), StoreWriter(root, manifest) as writer:
         commit(writer, columns, shards)
         if not writer.missing:
             writer.finish()
@@ -135,12 +137,31 @@ def test_unfinished_is_said_with_numbers(tmp_path: Path, manifest, columns) -> N
         Store(tmp_path)
 
 
-def test_two_writers(tmp_path: Path, manifest) -> None:
+def test_two_writers(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
-    with StoreWriter(tmp_path, manifest):
-        with pytest.raises(GraphPERuntimeError, match="another process is encoding into"):
-            StoreWriter(tmp_path, manifest)
-    StoreWriter(tmp_path, manifest).close()
+    with writing(tmp_path):
+        with pytest.raises(GraphPERuntimeError, match="another process is encoding into"), writing(tmp_path):
+            pass
+    with writing(tmp_path):
+        pass
+
+
+def test_the_lock_is_held_until_the_dataset_is_complete(
+    tmp_path: Path, manifest, columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fcntl")
+    steps = []
+
+    def looking(step, *arguments):
+        with pytest.raises(GraphPERuntimeError, match="busy"), locked(tmp_path, "busy"):
+            pass
+        steps.append(step.__name__)
+        return step(*arguments)
+
+    monkeypatch.setattr("graphpe.storage.store.os.replace", partial(looking, os.replace))
+    monkeypatch.setattr("graphpe.storage.store.write_atomically", partial(looking, write_atomically))
+    write(tmp_path, manifest, columns)
+    assert steps[-3:] == ["replace", "write_atomically", "replace"]  # the data; the manifest, and what puts it there
 
 
 def flip(path: Path, place: int) -> None:
@@ -254,11 +275,12 @@ def test_a_full_disk_is_one_line_and_resumable(tmp_path: Path, root: Path, manif
         "import pickle, resource, signal, sys\n"
         "from pathlib import Path\n"
         "from graphpe.errors import GraphPERuntimeError\n"
-        "from graphpe.storage.store import StoreWriter\n"
+        "from graphpe.storage.store import StoreWriter, writing\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "manifest = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "try: StoreWriter(Path(sys.argv[2]), manifest)\n"
+        "try:\n"
+        "    with writing(Path(sys.argv[2])): StoreWriter(Path(sys.argv[2]), manifest)\n"
         "except GraphPERuntimeError as error: print(error); sys.exit(7)\n"
     )
     assert hasattr(resource, "RLIMIT_FSIZE")

@@ -15,7 +15,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.encoded import EncodedDataset
 from graphpe.storage.format import Column, graph_columns, shard_rows, take_rows
 from graphpe.storage.manifest import Manifest, _checksum
-from graphpe.storage.store import MANIFEST, StoreWriter
+from graphpe.storage.store import MANIFEST, StoreWriter, writing
 
 
 def write(root: Path, make_graphs: Callable[..., Any], **changed: Any) -> Path:
@@ -27,7 +27,10 @@ def write(root: Path, make_graphs: Callable[..., Any], **changed: Any) -> Path:
         change = changed.get(column.name.partition(".")[2])
         if change is not None:
             columns[column] = change(columns[column].clone())
-    with StoreWriter(root, Manifest("1.0", "Nothing()", "cpu", 2, "f", [], list(columns), rows, {})) as writer:
+    with (
+        writing(root),
+        StoreWriter(root, Manifest("1.0", "Nothing()", "cpu", 2, "f", [], list(columns), rows, {})) as writer,
+    ):
         for shard in range(2):
             writer.commit(shard, {c.name: take_rows(c, value, rows, shard) for c, value in columns.items()})
         writer.finish()
@@ -116,7 +119,10 @@ def test_values_by_a_name_that_is_taken(tmp_path: Path, make_graphs) -> None:
     graphs = PackedGraphs.from_data_list(make_graphs([4, 2, 3], seed=2))
     columns = graph_columns(graphs, None) | {Column("node.batch", "node", torch.int64, ()): torch.arange(9)}
     rows = shard_rows(graphs, None, [0, 3])
-    with StoreWriter(tmp_path / "s", Manifest("1.0", "N()", "cpu", 3, "f", [], list(columns), rows, {})) as writer:
+    with (
+        writing(tmp_path / "s"),
+        StoreWriter(tmp_path / "s", Manifest("1.0", "N()", "cpu", 3, "f", [], list(columns), rows, {})) as writer,
+    ):
         writer.commit(0, {c.name: take_rows(c, value, rows, 0) for c, value in columns.items()})
         writer.finish()
     with pytest.raises(GraphPERuntimeError, match=r"was not written by graphpe.*'batch'"):

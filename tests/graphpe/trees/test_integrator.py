@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import re
 import time
 
 import mpmath
@@ -405,3 +407,20 @@ def test_cosines_of_many_turns_are_exact() -> None:
             place.append(place[-1] + mpmath.mpf(length))
         exact = [float(sum(mpmath.cos(100 * abs(a - b) + mpmath.mpf(0.3)) for b in place)) for a in place]
     torch.testing.assert_close(found, torch.tensor(exact, dtype=torch.float64), rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("f", "length", "dtype"),
+    [
+        (trees.Exponential(-0.5), 1e9, torch.float64),
+        (trees.Polynomial([0.0, 0.0, 1.0]), 1e200, torch.float64),
+        (trees.Exponential(-0.5), 100.0, torch.float32),
+    ],
+)
+def test_a_function_that_overflows_is_named(f: trees.TreeFunction, length: float, dtype: torch.dtype) -> None:
+    edges = torch.tensor([[0, 1, 2], [1, 2, 3]])
+    integrator = graphpe.TreeIntegrator(edges, torch.full((3,), length, dtype=torch.float64), 4)
+    with pytest.raises(GraphPEValueError, match=rf"^{re.escape(repr(f))} is .* at the largest distance, 3"):
+        integrator.integrate(f, torch.ones(4, dtype=dtype))
+    field = torch.tensor([1.0, math.inf, 0.0, 1.0], dtype=dtype)  # theirs, not the function's
+    assert not integrator.integrate(trees.Exponential(0.0), field).isfinite().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -93,13 +94,24 @@ def digest_files(files: list[SourceFile]) -> tuple[list[str], int]:
     digests, size = [], 0
     for file in files:
         try:
-            content = file.path.read_bytes()
+            content = read_source(file.path)
         except OSError as error:
             digests.append(_reason(error))
         else:
             size += len(content)
             digests.append(hashlib.blake2b(content, digest_size=16).hexdigest())
     return digests, size
+
+
+def read_source(path: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        OSError: It cannot be read, or is a pipe or a device, which may never end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "no regular file")
+    return path.read_bytes()
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:

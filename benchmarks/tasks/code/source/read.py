@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from graphpe.benchmarks.tasks.code.source.corpus import Corpus, merge_files
-from graphpe.benchmarks.tasks.code.source.files import SourceTree, digest_files
+from graphpe.benchmarks.tasks.code.source.files import SourceTree, digest_files, read_source
 from graphpe.benchmarks.tasks.code.source.parse import PARSER_VERSION, ParsedFile, parse_source
 from graphpe.benchmarks.tasks.code.source.store import load_corpus, save_corpus
 from graphpe.errors import GraphPEError, GraphPERuntimeError
@@ -91,7 +91,7 @@ def read_corpus(
 def parse_file(path: Path, *, dataflow: bool = False) -> ParsedFile | str:
     """Parse a file; where it cannot be read or parsed, the reason."""
     try:
-        return parse_source(path.read_bytes(), dataflow=dataflow)
+        return parse_source(read_source(path), dataflow=dataflow)
     except OSError as error:
         return error.strerror or type(error).__name__
     except SyntaxError as error:

@@ -14,7 +14,8 @@ from safetensors.numpy import save as save_safetensors
 
 from graphpe.benchmarks.tasks.code.source.corpus import ARRAYS, Corpus
 from graphpe.errors import GraphPERuntimeError
-from graphpe.files.atomic import write_atomically
+from graphpe.files.atomic import remove_leftovers, write_atomically
+from graphpe.files.reading import read_bytes
 
 
 def corpus_path(cache: Path, key: str) -> Path:
@@ -39,6 +40,7 @@ def save_corpus(corpus: Corpus, cache: Path) -> None:
     arrays["checksum"] = _checksum(arrays)
     path = corpus_path(cache, corpus.key)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
     write_atomically(path, save_safetensors(arrays))
 
 
@@ -49,12 +51,9 @@ def load_corpus(cache: Path, key: str) -> Corpus | None:
         GraphPERuntimeError: If the file is damaged.
     """
     path = corpus_path(cache, key)
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.exists():
         return None
-    except OSError as error:
-        raise GraphPERuntimeError(f"{path} cannot be read ({error.strerror})") from None
+    content = read_bytes(path)
     try:
         arrays = load_safetensors(content)
         if not np.array_equal(arrays.pop("checksum"), _checksum(arrays)):
@@ -72,7 +71,7 @@ def load_corpus(cache: Path, key: str) -> Corpus | None:
             skipped=[(path, reason) for path, reason in about["skipped"]],
             key=key,
         )
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise GraphPERuntimeError(f"{path} is damaged ({error})") from None
 
 
