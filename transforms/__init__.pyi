@@ -11,6 +11,7 @@ from graphpe.transforms.gpse_pe import GPSEPE as GPSEPE
 from graphpe.transforms.heat_kernel_pe import HeatKernelPE as HeatKernelPE
 from graphpe.transforms.laplacian_pe import LaplacianPE as LaplacianPE
 from graphpe.transforms.magnetic_laplacian_pe import MagneticLaplacianPE as MagneticLaplacianPE
+from graphpe.transforms.of_edge_types import OfEdgeTypes as OfEdgeTypes
 from graphpe.transforms.personalized_page_rank_pe import PersonalizedPageRankPE as PersonalizedPageRankPE
 from graphpe.transforms.random_walk_pe import RandomWalkPE as RandomWalkPE
 from graphpe.transforms.reachability_pe import ReachabilityPE as ReachabilityPE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -13,18 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
+from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.data.data import BaseData
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.arguments import check_integer
 from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.checks import check_num_nodes
+from graphpe.graphs.interchange import read_adj_t
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_pairs
 from graphpe.storage.chunks import CHUNK_GRAPHS, CHUNK_PAIRS
 from graphpe.structure.laplacian import check_edges
 from graphpe.structure.plan import Need, Plan
+from graphpe.transforms.hetero import EdgeType, HomogeneousView, homogeneous_view
+from graphpe.transforms.into_x import appended
 from graphpe.transforms.precision import in_single
 
 MAX_COLUMNS = 4096
@@ -42,10 +47,10 @@ class Values:
     """What an encoding writes, by key: values of nodes `[N, ...]`, graphs `[B, ...]` and pairs `[sum n_b^2, ...]`.
 
     Pairs are ordered pairs of nodes of one graph, row-major (query i, key j). What is of double precision is written in
-    single (`graphpe.transforms.precision`).
+    single (`graphpe.transforms.precision`). Values of nodes whose key is None are appended to `x`.
     """
 
-    node: dict[str, Tensor] = field(default_factory=dict)
+    node: dict[str | None, Tensor] = field(default_factory=dict)
     graph: dict[str, Tensor] = field(default_factory=dict)
     pair: dict[str, Tensor] = field(default_factory=dict)
 
@@ -56,12 +61,21 @@ class Encoding(BaseTransform):
     Takes a `Data`, a `Batch` or a `PackedGraphs` and returns a copy of it with the encoding's values; the input and its
     tensors stay as they are, and the values are on its device. A list of `Data`, or a PyG dataset, gives a list of
     copies: what each graph would get alone, at the speed of batches. `repr` is the call that builds the transform.
+    Edges may also be an `EdgeIndex`, or an `adj_t` as PyG's `ToSparseTensor` writes it.
+
+    Values of nodes stand under `attr_name`, as in PyG: None appends their columns to `x` (and makes an `x` where there
+    is none), in the type of `x`; `"x"` puts them in its place. Where `x` holds whole numbers and the encoding does not,
+    None is an error (PyG's transforms round the encoding to whole numbers there).
+
+    Of a `HeteroData` (or a batch or list of them) it encodes the homogeneous view, all nodes and the edges of all
+    types, and writes each type of nodes its rows; values of graphs stand beside the types. `OfEdgeTypes` takes some
+    types of edges only. Values of pairs have no place there, which is an error.
 
     A subclass stores each of its parameters under the parameter's name and defines `encode`, and `needs` if other
     encodings may share its work.
     """
 
-    attr_name: str
+    attr_name: str | None
     working_bytes = 24
     """Bytes that are held for each pair while values of pairs are computed, beside these."""
 
@@ -71,14 +85,16 @@ class Encoding(BaseTransform):
             return write_packed(data, encode_all(read_packed(data, self), [self])[0])
         if isinstance(data, list | tuple | Dataset):
             return encode_list(data, [self])
-        return self.forward(copy.copy(data) if isinstance(data, Data) else data)
+        return self.forward(copy.copy(data) if isinstance(data, BaseData) else data)
 
     def forward(self, data: Any) -> Any:
-        """Write the encoding into a PyG `Data` or `Batch`, in place, and return it.
+        """Write the encoding into a PyG `Data`, `HeteroData` or `Batch`, in place, and return it.
 
         Args:
-            data: A `Data` or `Batch`.
+            data: A `Data`, a `HeteroData` or a `Batch`.
         """
+        if isinstance(data, HeteroData):
+            return encode_hetero(data, [self])
         graphs = read_graphs(data, self)
         write_data(data, graphs, encode_all(graphs, [self])[0])
         return data
@@ -107,9 +123,14 @@ class Encoding(BaseTransform):
         return []
 
     @property
+    def value_key(self) -> str:
+        """Where the values are: `attr_name`, or `x`."""
+        return "x" if self.attr_name is None else self.attr_name
+
+    @property
     def keys(self) -> list[str]:
         """Keys of the node values that it writes."""
-        return [self.attr_name]
+        return [self.value_key]
 
     @property
     def graph_keys(self) -> list[str]:
@@ -145,6 +166,8 @@ class Encoding(BaseTransform):
 
 class PairEncoding(Encoding):
     """An encoding of ordered pairs of nodes: `[sum n_b^2, ...]`, row-major (query i, key j), under `attr_name`."""
+
+    attr_name: str
 
     @property
     def keys(self) -> list[str]:
@@ -187,8 +210,8 @@ class SpectralEncoding(RandomSigns):
     """An encoding of eigenvectors, which come with eigenvalues and a mask.
 
     Eigenvalues and mask are named `laplacian_eigenvalues` and `laplacian_mask` (`magnetic_...`) beside eigenvectors of
-    the default name, and after the eigenvectors (`{attr_name}_eigenvalues`, `{attr_name}_mask`) beside others, so that
-    two encodings with different `attr_name` never write the same key.
+    the default name or in `x`, and after the eigenvectors (`{attr_name}_eigenvalues`, `{attr_name}_mask`) beside
+    others, so that two encodings with different `attr_name` never write the same key.
     """
 
     _default_stem: str
@@ -216,7 +239,7 @@ class SpectralEncoding(RandomSigns):
     @property
     def _stem(self) -> str:
         default = f"{self._default_stem}_eigenvector_pe"
-        return self._default_stem if self.attr_name == default else self.attr_name
+        return self._default_stem if self.attr_name == default else stem_of(self.attr_name, self._default_stem)
 
 
 def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Values]:
@@ -252,23 +275,28 @@ def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
     data_list = list_of(items)
     if not data_list:
         return []
+    out = [copy.copy(data) for data in data_list]
+    views: list[HomogeneousView | None] = [None] * len(out)
     for i, data in enumerate(data_list):
+        if isinstance(data, HeteroData) and not isinstance(data, Batch):
+            view = view_of(data, encodings)
+            views[i], data_list[i] = view, view.data
+            continue
         if not isinstance(data, Data) or isinstance(data, Batch):
             raise GraphPETypeError(f"{encodings[0]} takes lists of Data, got {type(data).__name__} at {i}")
-        if "edge_index" not in data:
+        if "edge_index" not in data and "adj_t" not in data:
             raise GraphPEValueError(
                 f"{encodings[0]} needs edge_index [2, num_edges]; graph {i} has {list(data.keys())}"
             )
     node, edge = (list(dict.fromkeys(key for each in encodings for key in getattr(each, level))) for level in _READ)
     levels: dict[str, LevelOrObject] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
     packed = PackedGraphs.from_data_list(data_list, keys=[*node, *edge], levels=levels)
-    out = [copy.copy(data) for data in data_list]
     start = 0
     for stop in _chunk_ends(packed.sizes.numpy(force=True)):
         graphs = packed.select(slice(start, stop))
         try:
             for values in encode_all(graphs, encodings):
-                _write_list(out[start:stop], graphs, _in_single(values, graphs))
+                _write_list(out[start:stop], views[start:stop], graphs, _in_single(values, graphs))
         except GraphRangeError as error:
             raise error.at(start + error.graph) from None
         start = stop
@@ -295,14 +323,61 @@ def _chunk_ends(sizes: np.ndarray) -> list[int]:
     return [*ends, len(sizes)]
 
 
-def _write_list(data_list: Sequence[Data], graphs: PackedGraphs, values: Values) -> None:
+def _write_list(
+    data_list: Sequence[Any], views: Sequence[HomogeneousView | None], graphs: PackedGraphs, values: Values
+) -> None:
     """Set each graph's part of the values, in memory of its own: PyG saves all of what a view is of."""
     ptr, pair_ptr = graphs.ptr.numpy(force=True), graphs.pair_ptr.numpy(force=True)
     ones = np.ones(len(data_list), dtype=np.int64)
-    for level, counts in ((values.node, np.diff(ptr)), (values.graph, ones), (values.pair, np.diff(pair_ptr))):
+    writers: tuple[tuple[Mapping[Any, Tensor], np.ndarray, Callable[[HomogeneousView], Any]], ...] = (
+        (values.node, np.diff(ptr), lambda view: view.write_nodes),
+        (values.graph, ones, lambda view: view.write_graphs),
+        (values.pair, np.diff(pair_ptr), lambda view: view.write_graphs),
+    )
+    for level, counts, write in writers:
         for key, value in level.items():
-            for data, part in zip(data_list, value.split(counts.tolist()), strict=True):
-                vars(vars(data)["_store"])["_mapping"][key] = part.clone()
+            for data, view, part in zip(data_list, views, value.split(counts.tolist()), strict=True):
+                if view is not None:
+                    write(view)(data, key, part.clone())
+                else:
+                    _set(vars(vars(data)["_store"])["_mapping"], key, part.clone())
+
+
+def encode_hetero(data: HeteroData, encodings: Sequence[Encoding], edge_types: Sequence[EdgeType] | None = None) -> Any:
+    """Write encodings of the homogeneous view into a `HeteroData` or a batch of them, in place, and return it.
+
+    Args:
+        data: The graph or graphs.
+        encodings: The encodings, none of them of pairs.
+        edge_types: Types of edges to take; None: all.
+
+    Raises:
+        GraphPEValueError: An encoding is of pairs; the view cannot be made; or an encoding's own.
+        GraphRangeError: A value is not finite in single precision.
+    """
+    view = view_of(data, encodings, edge_types)
+    graphs = read_graphs(view.data, *encodings)
+    for values in encode_all(graphs, encodings):
+        values = _in_single(values, graphs)
+        for key, value in values.node.items():
+            view.write_nodes(data, key, value)
+        for key, value in values.graph.items():
+            view.write_graphs(data, key, value)
+    return data
+
+
+def view_of(
+    data: HeteroData, encodings: Sequence[Encoding], edge_types: Sequence[EdgeType] | None = None
+) -> HomogeneousView:
+    """The homogeneous view of a `HeteroData` with what encodings read; arguments and errors as in `encode_hetero`."""
+    for encoding in encodings:
+        if encoding.pair_keys:
+            raise GraphPEValueError(
+                f"{encoding} got a HeteroData, where values of pairs of nodes of different types have no place: "
+                "apply it to data.to_homogeneous()"
+            )
+    node, edge = (list(dict.fromkeys(key for each in encodings for key in getattr(each, level))) for level in _READ)
+    return homogeneous_view(data, encodings[0], node_keys=node, edge_keys=edge, edge_types=edge_types)
 
 
 def read_packed(graphs: PackedGraphs, *readers: Encoding) -> PackedGraphs:
@@ -335,16 +410,13 @@ def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
         GraphPEValueError: It has no `edge_index`, or lacks a value of nodes or edges.
     """
     reader = readers[0]
-    if isinstance(data, HeteroData):
-        raise GraphPETypeError(f"{reader} got a HeteroData: apply it to data.to_homogeneous()")
     if not isinstance(data, Data):
         raise GraphPETypeError(
             f"{reader} takes a Data, a Batch, a PackedGraphs or a list of Data, got {type(data).__name__}"
         )
     content = vars(vars(data)["_store"])["_mapping"]  # PyG's own look-ups take as long as everything here
-    if content.get("edge_index") is None:
-        hint = " (found 'adj_t': edges are read from edge_index only)" if "adj_t" in data else ""
-        raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}{hint}")
+    if content.get("edge_index") is None and content.get("adj_t") is None:
+        raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}")
     node, edge = _read_keys(content, readers, "node"), _read_keys(content, readers, "edge")
     if isinstance(data, Batch) or "batch" in content or "ptr" in content:
         levels: dict[str, LevelOrObject] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
@@ -369,7 +441,11 @@ def _read_keys(available: Any, readers: Sequence[Encoding], level: Literal["node
 
 def _read_one(data: Data, content: Mapping[str, Any], reader: Encoding) -> PackedGraphs:
     """One graph, of which nothing but edges and weights has to be looked at: a fifth of the time of `from_data`."""
-    edge_index, edge_weight = content["edge_index"], content.get("edge_weight")
+    edge_index, edge_weight = content.get("edge_index"), content.get("edge_weight")
+    if edge_index is None:
+        ((edge_index, edge_weight),) = read_adj_t(content["adj_t"])
+    elif isinstance(edge_index, EdgeIndex):
+        edge_index = edge_index.as_tensor()
     x = content.get("x")
     if "num_nodes" in content:
         num_nodes = content["num_nodes"]
@@ -410,7 +486,11 @@ def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:
         GraphRangeError: A value is not finite in single precision.
     """
     values = _in_single(values, graphs)
-    return graphs.with_values(node=values.node, graph=values.graph, pair=values.pair)
+    node: dict[str, Tensor] = dict(graphs.node)
+    for key, value in values.node.items():
+        _set(node, key, value)
+    written = {key or "x": node[key or "x"] for key in values.node}
+    return graphs.with_values(node=written, graph=values.graph, pair=values.pair)
 
 
 def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
@@ -427,20 +507,26 @@ def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
     values = _in_single(values, graphs)
     content = vars(vars(data)["_store"])["_mapping"]
     for written in (values.node, values.graph, values.pair):
-        content.update(written)
+        for key, value in written.items():
+            _set(content, key, value)
     if not isinstance(data, Batch) or not hasattr(data, "_slice_dict"):
         return
     still = torch.zeros(graphs.num_graphs, dtype=torch.long)
-    slices = dict.fromkeys(values.node, graphs.ptr.cpu())
+    slices = dict.fromkeys((key or "x" for key in values.node), graphs.ptr.cpu())
     slices |= dict.fromkeys(values.graph, torch.arange(graphs.num_graphs + 1))
     slices |= dict.fromkeys(values.pair, graphs.pair_ptr.cpu())
     data._slice_dict = {**data._slice_dict, **slices}
     data._inc_dict = {**data._inc_dict, **dict.fromkeys(slices, still)}
 
 
+def _set(content: dict[str, Any], key: str | None, value: Tensor) -> None:
+    """Values under their key, or behind the columns of `x`."""
+    content[key or "x"] = appended(content.get("x"), value) if key is None else value
+
+
 def _in_single(values: Values, graphs: PackedGraphs) -> Values:
     return Values(
-        node={key: in_single(key, value, "node", graphs) for key, value in values.node.items()},
+        node={key: in_single(key or "x", value, "node", graphs) for key, value in values.node.items()},
         graph={key: in_single(key, value, "graph", graphs) for key, value in values.graph.items()},
         pair={key: in_single(key, value, "pair", graphs) for key, value in values.pair.items()},
     )
@@ -456,12 +542,40 @@ def check_count(name: str, value: Any) -> int:
     return check_integer(name, value, least=1, most=MAX_COLUMNS)
 
 
-def check_attr_name(attr_name: Any) -> str:
-    """A name under which PyG keeps a tensor as it is.
+def check_attr_name(attr_name: Any) -> str | None:
+    """Where values of nodes go: a name under which PyG keeps a tensor as it is, `x`, or None for behind `x`.
 
     Args:
         attr_name: The argument.
     """
+    return (
+        attr_name if attr_name is None or (isinstance(attr_name, str) and attr_name == "x") else _check_name(attr_name)
+    )
+
+
+def check_own_name(attr_name: Any, what: str) -> str:
+    """A name of its own for values that cannot stand in `x`.
+
+    Args:
+        attr_name: The argument.
+        what: What they are.
+    """
+    if attr_name is None or (isinstance(attr_name, str) and attr_name == "x"):
+        raise GraphPEValueError(f"attr_name={attr_name!r} means x, where {what} have no place: give another name")
+    return _check_name(attr_name)
+
+
+def stem_of(attr_name: str | None, default: str) -> str:
+    """What the names of values beside an encoding begin with: its name, or the default where it stands in `x`.
+
+    Args:
+        attr_name: Where the encoding stands.
+        default: What they begin with otherwise.
+    """
+    return default if attr_name is None or attr_name == "x" else attr_name
+
+
+def _check_name(attr_name: Any) -> str:
     if not isinstance(attr_name, str):
         raise GraphPETypeError(f"attr_name must be a string, got {attr_name!r}")
     part = next((part for part in _MEANINGFUL if part in attr_name), None)

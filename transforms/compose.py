@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.data.data import BaseData
 from torch_geometric.transforms import BaseTransform
 
@@ -16,6 +16,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import (
     Encoding,
     encode_all,
+    encode_hetero,
     encode_list,
     list_of,
     read_graphs,
@@ -51,7 +52,7 @@ class Compose(BaseTransform):
             if not callable(transform):
                 raise GraphPETypeError(f"Compose takes transforms, got {transform!r} among them")
             for key in (key for level in ("keys", "graph_keys", "pair_keys") for key in _keys(transform, level)):
-                if key in writer:
+                if key in writer and not (key == "x" and _appends(transform)):
                     raise GraphPEValueError(
                         f"{writer[key]!r} and {transform!r} both write {key!r}: give one of them another attr_name"
                     )
@@ -74,6 +75,8 @@ class Compose(BaseTransform):
         for run in _runs(self.transforms):
             if isinstance(run[0], Encoding) and isinstance(data, list | tuple):
                 data = encode_list(data, run)
+            elif isinstance(run[0], Encoding) and isinstance(data, HeteroData):
+                data = encode_hetero(data, run)
             elif isinstance(run[0], Encoding) and isinstance(data, Data):
                 graphs = read_graphs(data, *run)
                 for values in encode_all(graphs, run):
@@ -96,7 +99,7 @@ class Compose(BaseTransform):
     @property
     def keys(self) -> list[str]:
         """Keys of the node values that the encodings write."""
-        return [key for transform in self.transforms for key in _keys(transform, "keys")]
+        return list(dict.fromkeys(key for transform in self.transforms for key in _keys(transform, "keys")))
 
     @property
     def graph_keys(self) -> list[str]:
@@ -124,6 +127,13 @@ class Compose(BaseTransform):
 
 def _keys(transform: Any, name: str) -> list[str]:
     return getattr(transform, name) if isinstance(transform, Encoding | Compose) else []
+
+
+def _appends(transform: Any) -> bool:
+    """Whether what a transform writes into `x` goes behind what is there."""
+    if isinstance(transform, Compose):
+        return all(_appends(each) for each in transform.transforms if "x" in _keys(each, "keys"))
+    return isinstance(transform, Encoding) and transform.attr_name is None
 
 
 def _runs(transforms: Sequence[Any]) -> list[list[Any]]:

@@ -35,10 +35,10 @@ class CyclePE(Encoding):
         kind: `"cycles"` or `"walks"`.
         estimate: Random vectors to estimate closed walks of large graphs with, 1 to 4096; None: always exact.
         seed: Of these vectors.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; None appends it to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, `edge_weight` is negative
             or not finite, or a graph is too dense for its cycles to be counted (2^31 steps) or would take too long.
 
@@ -61,7 +61,7 @@ class CyclePE(Encoding):
         kind: Literal["cycles", "walks"] = "cycles",
         estimate: int | None = None,
         seed: int = 0,
-        attr_name: str = "cycle_pe",
+        attr_name: str | None = "cycle_pe",
     ) -> None:
         self.max_length = check_integer("max_length", max_length, least=3)
         check_choice("kind", kind, ("cycles", "walks"))

@@ -21,10 +21,10 @@ class DegreePE(Encoding):
 
     Args:
         max_degree: Count neighbours instead of adding weights, at most this many.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; None appends it to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -39,7 +39,7 @@ class DegreePE(Encoding):
                 [1., 0.]])
     """
 
-    def __init__(self, max_degree: int | None = None, *, attr_name: str = "degree_pe") -> None:
+    def __init__(self, max_degree: int | None = None, *, attr_name: str | None = "degree_pe") -> None:
         self.max_degree = None if max_degree is None else check_count("max_degree", max_degree)
         self.attr_name = check_attr_name(attr_name)
 

@@ -23,10 +23,10 @@ class DepthPE(Encoding):
     Args:
         max_depth: Largest depth, 1 to 4096; deeper nodes have this one. None for no limit.
         path: `"longest"` (every edge leads deeper) or `"shortest"` (from the nearest source).
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; None appends it to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -41,7 +41,9 @@ class DepthPE(Encoding):
         tensor([0, 1, 1, 0])
     """
 
-    def __init__(self, max_depth: int | None = None, *, path: Path = "longest", attr_name: str = "depth_pe") -> None:
+    def __init__(
+        self, max_depth: int | None = None, *, path: Path = "longest", attr_name: str | None = "depth_pe"
+    ) -> None:
         self.max_depth = None if max_depth is None else check_count("max_depth", max_depth)
         check_path(path)
         self.path: Path = path

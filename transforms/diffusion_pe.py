@@ -10,7 +10,7 @@ from graphpe.spectra.heat_and_diffusion import Diffusion, diffusion_coordinates,
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum, nonzero_eigenpairs
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count
+from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count, check_own_name, stem_of
 
 
 class DiffusionPE(RandomSigns):
@@ -56,10 +56,10 @@ class DiffusionPE(RandomSigns):
         alpha: Restart probability of `"ppr"`, above 0 and at most 1.
         sign: `"random"`, `"canonical"` or `"none"`, as for `LaplacianPE`.
         seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; for values of nodes None appends them to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -89,7 +89,7 @@ class DiffusionPE(RandomSigns):
         alpha: float = 0.15,
         sign: Convention = "random",
         seed: int = 0,
-        attr_name: str = "diffusion_pe",
+        attr_name: str | None = "diffusion_pe",
     ) -> None:
         check_choice("level", level, ("node", "pair"))
         if (k is None) == (level == "node"):
@@ -105,12 +105,13 @@ class DiffusionPE(RandomSigns):
         check_convention(sign)
         self.sign: Convention = sign
         self.seed = check_seed(seed)
-        self.attr_name = check_attr_name(attr_name)
+        own = level == "pair"
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes") if own else check_attr_name(attr_name)
 
     @property
     def keys(self) -> list[str]:
         """Keys of the node values that it writes."""
-        return [self.attr_name] if self.level == "node" else []
+        return [self.value_key] if self.level == "node" else []
 
     @property
     def graph_keys(self) -> list[str]:
@@ -120,17 +121,17 @@ class DiffusionPE(RandomSigns):
     @property
     def pair_keys(self) -> list[str]:
         """Keys of the pair values that it writes."""
-        return [self.attr_name] if self.level == "pair" else []
+        return [self.value_key] if self.level == "pair" else []
 
     @property
     def eigenvalues_name(self) -> str:
         """Key of the eigenvalues of the kernel."""
-        return f"{self.attr_name}_eigenvalues"
+        return f"{stem_of(self.attr_name, 'diffusion_pe')}_eigenvalues"
 
     @property
     def mask_name(self) -> str:
         """Key of the mask of eigenvectors that are there."""
-        return f"{self.attr_name}_mask"
+        return f"{stem_of(self.attr_name, 'diffusion_pe')}_mask"
 
     @property
     def columns(self) -> int:
@@ -146,7 +147,7 @@ class DiffusionPE(RandomSigns):
         """Coordinates of each node, with eigenvalues and mask of each graph; or the kernel of each pair."""
         response = diffusion_response(self.kernel, self.beta, self.steps, self.gamma, self.alpha)
         if self.k is None:
-            return Values(pair={self.attr_name: diffusion_kernel(plan, response)[:, None]})
+            return Values(pair={self.value_key: diffusion_kernel(plan, response)[:, None]})
         vectors, values, mask = diffusion_coordinates(plan, self.k, response)
         generator = self._random() if self.sign == "random" else None
         vectors = orient(vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from graphpe.arguments import check_choice
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count, check_own_name
 from graphpe.walks.directed_walks import DIRECTIONS, directed_walk_pairs, directed_walk_visits
 from graphpe.walks.personalized_pagerank import check_restart
 from graphpe.walks.steps import powers
@@ -51,10 +51,10 @@ class DirectedRandomWalkPE(Encoding):
         walk_length: K, the number of powers, 1 to 4096.
         ppr: Restart probability of PPR, above 0 and at most 1; None for powers alone.
         level: `"node"` or `"pair"`.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; for values of nodes None appends them to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -70,23 +70,24 @@ class DirectedRandomWalkPE(Encoding):
         *,
         ppr: float | None = 0.05,
         level: Literal["node", "pair"] = "node",
-        attr_name: str = "directed_random_walk_pe",
+        attr_name: str | None = "directed_random_walk_pe",
     ) -> None:
         check_choice("level", level, ("node", "pair"))
         self.walk_length = check_count("walk_length", walk_length)
         self.ppr = None if ppr is None else check_restart("ppr", ppr)
         self.level = level
-        self.attr_name = check_attr_name(attr_name)
+        own = level == "pair"
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes") if own else check_attr_name(attr_name)
 
     @property
     def keys(self) -> list[str]:
         """Keys of the node values that it writes."""
-        return [self.attr_name] if self.level == "node" else []
+        return [self.value_key] if self.level == "node" else []
 
     @property
     def pair_keys(self) -> list[str]:
         """Keys of the pair values that it writes."""
-        return [self.attr_name] if self.level == "pair" else []
+        return [self.value_key] if self.level == "pair" else []
 
     @property
     def columns(self) -> int:
@@ -104,4 +105,4 @@ class DirectedRandomWalkPE(Encoding):
         """Probabilities of each node, or of each pair."""
         if self.level == "node":
             return Values(node={self.attr_name: directed_walk_visits(plan, self.walk_length, self.ppr)})
-        return Values(pair={self.attr_name: directed_walk_pairs(plan, self.walk_length, self.ppr)})
+        return Values(pair={self.value_key: directed_walk_pairs(plan, self.walk_length, self.ppr)})

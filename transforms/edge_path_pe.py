@@ -8,7 +8,7 @@ from graphpe.arguments import check_flags
 from graphpe.distances.edge_paths import edge_path_frequencies
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import MAX_COLUMNS, PairEncoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import MAX_COLUMNS, PairEncoding, Values, check_count, check_own_name
 
 
 class EdgePathPE(PairEncoding):
@@ -41,7 +41,7 @@ class EdgePathPE(PairEncoding):
         attr_name: Key of the encoding.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph, or
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph, or
             its edge value holds no integers.
         GraphPEValueError: A parameter is out of range, or there are more than 4096 channels; when called, there is no
             `edge_index`, no such edge value or one of another shape or range, or `edge_weight` is negative or not
@@ -83,7 +83,7 @@ class EdgePathPE(PairEncoding):
             raise GraphPETypeError(f"key must be a string, got {key!r}")
         self.key = key
         self.undirected = check_flags(undirected=undirected)[0]
-        self.attr_name = check_attr_name(attr_name)
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
 
     @property
     def columns(self) -> int:

@@ -51,10 +51,10 @@ class ElectrostaticPE(Encoding):
     Args:
         statistics: `"others"`: as in the table; `"graphgps"`: with the node itself among the others and deviations of a
             sample, as in GraphGPS's code.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; None appends it to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: `statistics` is not known; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite, or a graph would take too long.
 
@@ -72,7 +72,7 @@ class ElectrostaticPE(Encoding):
                 [ 0.0000,  0.0000,  0.0000,  0.0000]])
     """
 
-    def __init__(self, *, statistics: Statistics = "others", attr_name: str = "electrostatic_pe") -> None:
+    def __init__(self, *, statistics: Statistics = "others", attr_name: str | None = "electrostatic_pe") -> None:
         self.statistics: Statistics = check_choice("statistics", statistics, get_args(Statistics))
         self.attr_name = check_attr_name(attr_name)
 

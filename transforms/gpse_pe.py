@@ -39,10 +39,10 @@ class GPSEPE(RandomSigns):
         weights: What it was trained on: `"molpcba"`, `"zinc"`, `"pcqm4mv2"`, `"geom"` or `"chembl"`.
         root: Folder for the file of weights, `gpse_model_{weights}_1.0.pt`.
         seed: Of the random node features. In a `DataLoader` worker, worker and epoch are mixed in.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; None appends it to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
         GraphPERuntimeError: The weights are not there and cannot be downloaded, or do not fit.
@@ -56,7 +56,12 @@ class GPSEPE(RandomSigns):
     """
 
     def __init__(
-        self, weights: str = "molpcba", *, root: str = "GPSE_pretrained", seed: int = 0, attr_name: str = "gpse_pe"
+        self,
+        weights: str = "molpcba",
+        *,
+        root: str = "GPSE_pretrained",
+        seed: int = 0,
+        attr_name: str | None = "gpse_pe",
     ) -> None:
         check_choice("weights", weights, tuple(GPSE.url_dict))
         if not isinstance(root, str):

@@ -11,7 +11,7 @@ from graphpe.spectra.heat_and_diffusion import check_times, heat_kernel, heat_ke
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum
 from graphpe.structure.laplacian import Normalization, check_normalization
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count, check_own_name
 from graphpe.walks.diagonal_powers import Estimate
 from graphpe.walks.return_probabilities import returns
 
@@ -45,10 +45,10 @@ class HeatKernelPE(Encoding):
         drop_zero_modes: Leave out the stationary part; pairs are then in [-1, 1].
         estimate: Random vectors to estimate the diagonal of large graphs with, 1 to 4096; None: always exact.
         seed: Of these vectors.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; for values of nodes None appends them to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -80,7 +80,7 @@ class HeatKernelPE(Encoding):
         drop_zero_modes: bool = False,
         estimate: int | None = None,
         seed: int = 0,
-        attr_name: str = "heat_kernel_pe",
+        attr_name: str | None = "heat_kernel_pe",
     ) -> None:
         if isinstance(times, str) or not isinstance(times, Sequence):
             raise GraphPETypeError(f"times must be a list of numbers, got {times!r}")
@@ -96,17 +96,18 @@ class HeatKernelPE(Encoding):
             raise GraphPEValueError("estimate is for level='node': kernels of pairs are always exact")
         self.estimate = None if estimate is None else check_count("estimate", estimate)
         self.seed = check_seed(seed)
-        self.attr_name = check_attr_name(attr_name)
+        own = level == "pair"
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes") if own else check_attr_name(attr_name)
 
     @property
     def keys(self) -> list[str]:
         """Keys of the node values that it writes."""
-        return [self.attr_name] if self.level == "node" else []
+        return [self.value_key] if self.level == "node" else []
 
     @property
     def pair_keys(self) -> list[str]:
         """Keys of the pair values that it writes."""
-        return [self.attr_name] if self.level == "pair" else []
+        return [self.value_key] if self.level == "pair" else []
 
     @property
     def columns(self) -> int:
@@ -129,4 +130,4 @@ class HeatKernelPE(Encoding):
         options = self.times, self.normalization, self.drop_zero_modes
         if self.level == "node":
             return Values(node={self.attr_name: heat_kernel_diagonal(plan, *options, self._estimate)})
-        return Values(pair={self.attr_name: heat_kernel(plan, *options)})
+        return Values(pair={self.value_key: heat_kernel(plan, *options)})

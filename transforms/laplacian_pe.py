@@ -46,10 +46,10 @@ class LaplacianPE(SpectralEncoding):
             `"wavelength-soft"` as in GraphGPS; formulas in `graphpe.spectra.scaling`.
         drop_zero_modes: Leave out the zero eigenvalues, one per connected component. Otherwise they come first.
         seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
-        attr_name: Key of the eigenvectors.
+        attr_name: Key of the eigenvectors; None appends them to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -76,7 +76,7 @@ class LaplacianPE(SpectralEncoding):
         scaling: Scaling = "L2",
         drop_zero_modes: bool = True,
         seed: int = 0,
-        attr_name: str = "laplacian_eigenvector_pe",
+        attr_name: str | None = "laplacian_eigenvector_pe",
     ) -> None:
         self.k = check_count("k", k)
         check_normalization(normalization)

@@ -14,7 +14,7 @@ from graphpe.spectra.laplacian_eigenpairs import edge_phase_spectrum, magnetic_e
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.structure.laplacian import Magnetic, Normalization, check_normalization, check_phases
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import SpectralEncoding, Values, check_count, check_own_name
 
 
 class MagneticLaplacianPE(SpectralEncoding):
@@ -69,7 +69,7 @@ class MagneticLaplacianPE(SpectralEncoding):
         attr_name: Key of the eigenvectors.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -111,7 +111,7 @@ class MagneticLaplacianPE(SpectralEncoding):
         check_convention(sign)
         self.sign: Convention = sign
         self.seed = check_seed(seed)
-        self.attr_name = check_attr_name(attr_name)
+        self.attr_name = check_own_name(attr_name, "complex eigenvectors")
 
     @property
     def columns(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphpe.arguments import check_flags
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name
+from graphpe.transforms.base import PairEncoding, Values, check_own_name
 from graphpe.walks.personalized_pagerank import check_restart, personalized_pagerank
 
 
@@ -37,7 +37,7 @@ class PersonalizedPageRankPE(PairEncoding):
         attr_name: Key of the encoding.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -53,7 +53,7 @@ class PersonalizedPageRankPE(PairEncoding):
     ) -> None:
         self.alpha = check_restart("alpha", alpha)
         self.undirected = check_flags(undirected=undirected)[0]
-        self.attr_name = check_attr_name(attr_name)
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
 
     @property
     def columns(self) -> int:

@@ -40,10 +40,10 @@ class RandomWalkPE(Encoding):
         undirected: Walk every edge both ways (A becomes max(A, A^T)): on a directed acyclic graph no walk ever returns.
         estimate: Random vectors to estimate large graphs with, 1 to 4096; None: always exact.
         seed: Of these vectors.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; None appends it to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite, or a graph would take too long.
 
@@ -59,7 +59,7 @@ class RandomWalkPE(Encoding):
         undirected: bool = False,
         estimate: int | None = None,
         seed: int = 0,
-        attr_name: str = "random_walk_pe",
+        attr_name: str | None = "random_walk_pe",
     ) -> None:
         self.walk_length = check_count("walk_length", walk_length)
         self.undirected = check_flags(undirected=undirected)[0]

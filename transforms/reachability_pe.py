@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphpe.structure.plan import Need, Plan
 from graphpe.structure.reachability import condensation, reachability
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name
+from graphpe.transforms.base import PairEncoding, Values, check_own_name
 
 
 class ReachabilityPE(PairEncoding):
@@ -25,7 +25,7 @@ class ReachabilityPE(PairEncoding):
         attr_name: Key of the encoding.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: When called, there is no `edge_index`, or `edge_weight` is negative or not finite.
 
     References:
@@ -40,7 +40,7 @@ class ReachabilityPE(PairEncoding):
     """
 
     def __init__(self, *, attr_name: str = "reachability") -> None:
-        self.attr_name = check_attr_name(attr_name)
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
 
     @property
     def columns(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphpe.arguments import check_flags
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import PairEncoding, Values, check_count, check_own_name
 from graphpe.walks.steps import powers, walk_powers
 
 
@@ -45,7 +45,7 @@ class RelativeRandomWalkPE(PairEncoding):
         attr_name: Key of the encoding.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -59,7 +59,7 @@ class RelativeRandomWalkPE(PairEncoding):
     def __init__(self, walk_length: int, *, undirected: bool = False, attr_name: str = "rrwp") -> None:
         self.walk_length = check_count("walk_length", walk_length)
         self.undirected = check_flags(undirected=undirected)[0]
-        self.attr_name = check_attr_name(attr_name)
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
 
     @property
     def columns(self) -> int:

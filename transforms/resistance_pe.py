@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphpe.spectra.resistance import effective_resistances, resistances
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name
+from graphpe.transforms.base import PairEncoding, Values, check_own_name
 
 
 class ResistancePE(PairEncoding):
@@ -26,7 +26,7 @@ class ResistancePE(PairEncoding):
         attr_name: Key of the encoding.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: When called, there is no `edge_index`, or `edge_weight` is negative or not finite.
 
     References:
@@ -42,7 +42,7 @@ class ResistancePE(PairEncoding):
     """
 
     def __init__(self, *, attr_name: str = "resistance") -> None:
-        self.attr_name = check_attr_name(attr_name)
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
 
     @property
     def columns(self) -> int:

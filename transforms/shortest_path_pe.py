@@ -11,7 +11,7 @@ from graphpe.arguments import check_flags
 from graphpe.distances.shortest_paths import hop_distances, path_lengths, shortest_paths
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import PairEncoding, Values, check_count, check_own_name
 
 
 class ShortestPathPE(PairEncoding):
@@ -45,7 +45,7 @@ class ShortestPathPE(PairEncoding):
         attr_name: Key of the encoding.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -77,7 +77,7 @@ class ShortestPathPE(PairEncoding):
         self.weighted = check_flags(weighted=weighted)[0]
         self.max_distance = None if max_distance is None else _check_distance(max_distance, weighted)
         self.undirected = check_flags(undirected=undirected)[0]
-        self.attr_name = check_attr_name(attr_name)
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
 
     @property
     def columns(self) -> int:

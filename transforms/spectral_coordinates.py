@@ -27,10 +27,10 @@ class SpectralCoordinates(RandomSigns):
         sign: `"canonical"`, `"random"` or `"none"`, see `graphpe.spectra.signs`. Coordinates enter attention through
             differences, which a common sign leaves alone up to the direction of rotation.
         seed: Of random signs.
-        attr_name: Key of the coordinates.
+        attr_name: Key of the coordinates; None appends them to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -50,7 +50,7 @@ class SpectralCoordinates(RandomSigns):
         scale: Scale = "resistance",
         sign: Convention = "canonical",
         seed: int = 0,
-        attr_name: str = "spectral_coordinates",
+        attr_name: str | None = "spectral_coordinates",
     ) -> None:
         self.k = check_count("k", k)
         check_scale(scale)

@@ -8,7 +8,7 @@ from graphpe.arguments import check_seed
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.spectra.singular import singular_triplets
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count
+from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count, stem_of
 
 
 class SVDPE(RandomSigns):
@@ -37,10 +37,10 @@ class SVDPE(RandomSigns):
         sign: `"random"` (a fresh sign for each graph and triplet at each call), `"canonical"` (a rule that does not
             depend on the order of the nodes, see `graphpe.spectra.signs`) or `"none"` (as the solver leaves them).
         seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
-        attr_name: Key of the vectors.
+        attr_name: Key of the vectors; None appends them to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -55,7 +55,7 @@ class SVDPE(RandomSigns):
                 [0., 1.]])
     """
 
-    def __init__(self, k: int, *, sign: Convention = "random", seed: int = 0, attr_name: str = "svd_pe") -> None:
+    def __init__(self, k: int, *, sign: Convention = "random", seed: int = 0, attr_name: str | None = "svd_pe") -> None:
         self.k = check_count("k", k)
         check_convention(sign)
         self.sign: Convention = sign
@@ -65,7 +65,7 @@ class SVDPE(RandomSigns):
     @property
     def graph_keys(self) -> list[str]:
         """Keys of the graph values that it writes."""
-        return [f"{self.attr_name}_singular_values"]
+        return [f"{stem_of(self.attr_name, 'svd_pe')}_singular_values"]
 
     @property
     def columns(self) -> int:

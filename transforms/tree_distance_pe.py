@@ -7,7 +7,7 @@ import torch
 from graphpe.arguments import check_flags, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import PairEncoding, Values, check_count, check_own_name
 from graphpe.trees.fields import TreeKind, check_tree, tree_distances, trees_of
 
 
@@ -37,7 +37,7 @@ class TreeDistancePE(PairEncoding):
         attr_name: Key of the encoding.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -72,7 +72,7 @@ class TreeDistancePE(PairEncoding):
                 "max_distance counts hops, which a mean over num_trees is not: leave out one of them"
             )
         self.seed = check_seed(seed)
-        self.attr_name = check_attr_name(attr_name)
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
 
     @property
     def columns(self) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from graphpe.arguments import check_flags, check_integer, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import MAX_COLUMNS, Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import MAX_COLUMNS, Encoding, Values, check_attr_name, check_count, stem_of
 from graphpe.trees.fields import (
     Field,
     TreeKind,
@@ -72,10 +72,10 @@ class TreeFieldPE(Encoding):
         eigenvalues: k, or 0 for none.
         num_trees: Trees that are drawn, of the kinds that are.
         seed: Of random trees and fields.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; None appends it to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph, or a
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph, or a
             node value holds no real numbers.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, a node value is missing,
             has another number of columns or is not finite, `edge_weight` is negative or not finite (as lengths, in
@@ -107,7 +107,7 @@ class TreeFieldPE(Encoding):
         eigenvalues: int = 0,
         num_trees: int = 1,
         seed: int = 0,
-        attr_name: str = "tree_field_pe",
+        attr_name: str | None = "tree_field_pe",
     ) -> None:
         for name, value in (("functions", functions), ("fields", fields)):
             if isinstance(value, str) or not isinstance(value, Sequence):
@@ -133,7 +133,7 @@ class TreeFieldPE(Encoding):
     @property
     def graph_keys(self) -> list[str]:
         """The key of the eigenvalues."""
-        stem = "tree_field" if self.attr_name == "tree_field_pe" else self.attr_name
+        stem = "tree_field" if self.attr_name == "tree_field_pe" else stem_of(self.attr_name, "tree_field")
         return [f"{stem}_eigenvalues"] if self.eigenvalues else []
 
     @property

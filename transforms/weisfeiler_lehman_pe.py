@@ -27,10 +27,10 @@ class WeisfeilerLehmanPE(Encoding):
     Args:
         iterations: Rounds of refinement, 1 to 4096.
         num_colours: Size of the table: 2 to 2^31. Two colours share a row with probability 1 / num_colours.
-        attr_name: Key of the encoding.
+        attr_name: Key of the encoding; None appends it to `x`, and `"x"` replaces it.
 
     Raises:
-        GraphPETypeError: A parameter is of another type; when called, the graph is a `HeteroData` or no PyG graph.
+        GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, or `edge_weight` is
             negative or not finite.
 
@@ -44,7 +44,9 @@ class WeisfeilerLehmanPE(Encoding):
         (torch.Size([3, 2]), True, False)
     """
 
-    def __init__(self, iterations: int, *, num_colours: int = 1024, attr_name: str = "weisfeiler_lehman_pe") -> None:
+    def __init__(
+        self, iterations: int, *, num_colours: int = 1024, attr_name: str | None = "weisfeiler_lehman_pe"
+    ) -> None:
         self.iterations = check_count("iterations", iterations)
         self.num_colours = check_integer("num_colours", num_colours)
         if not 2 <= self.num_colours <= 1 << 31:

@@ -81,8 +81,16 @@ def build_task(text: str) -> Task:
 
 
 def canonical_encodings(texts: Sequence[str]) -> tuple[str, ...]:
-    """The texts of encodings with every parameter."""
-    return tuple(repr(encoding) for encoding in build_encodings(texts))
+    """The texts of a model's encodings with every parameter.
+
+    Raises:
+        GraphPEValueError: As in `build_encodings`, or one writes into `x`, where models read a task's own features.
+    """
+    encodings = build_encodings(texts)
+    for encoding in encodings:
+        if encoding.value_key == "x":
+            raise GraphPEValueError(f"{encoding!r} writes into x, which holds the task's features: leave attr_name out")
+    return tuple(repr(encoding) for encoding in encodings)
 
 
 def canonical_model(text: str, task: Task | None = None) -> str:
@@ -113,7 +121,7 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
     writers: dict[str, Encoding] = {}
     for encoding in built:
         for key in encoding.keys:
-            if key in writers:
+            if key in writers and encoding.attr_name is not None:
                 raise GraphPEValueError(
                     f"{writers[key]!r} and {encoding!r} both write {key!r}; give one of them another attr_name"
                 )
@@ -235,7 +243,7 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
     first = model.node_encoder
     inputs = first.encodings if isinstance(first, models.ConcatenatedNodes) else model.encodings
     read = [module.key for modules in (inputs, getattr(model, "pair_encodings", [])) for module in modules]  # type: ignore[union-attr]
-    asked = [encoding.attr_name for group in split_encodings(encodings) for encoding in group]
+    asked = [encoding.value_key for group in split_encodings(encodings) for encoding in group]
     if read != asked:
         raise GraphPERuntimeError(f"encodings {asked} were asked for, but the model reads {read}")
 
@@ -298,8 +306,8 @@ def encoding_module(
         constructor = find_class(call.name, encoder_classes(), "encoder")
         return _build_encoder(constructor, bind(call, constructor, without=ENCODER_SUPPLIED), encoding, width)
     if encoding.vocabulary is not None:
-        return EmbeddingEncoding(encoding.attr_name, encoding.columns, encoding.vocabulary, width)
-    return LinearEncoding(encoding.attr_name, encoding.columns, width, normalize=normalize)
+        return EmbeddingEncoding(encoding.value_key, encoding.columns, encoding.vocabulary, width)
+    return LinearEncoding(encoding.value_key, encoding.columns, width, normalize=normalize)
 
 
 def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) -> nn.Module:
@@ -308,7 +316,7 @@ def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) ->
     Raises:
         GraphPEValueError: The encoding's numbers have no bound where a table of them is needed.
     """
-    key, columns, vocabulary = encoding.attr_name, encoding.columns, encoding.vocabulary
+    key, columns, vocabulary = encoding.value_key, encoding.columns, encoding.vocabulary
     if architecture.pair_input == "biases":
         return _pair_bias(encoding, architecture.heads, bias)
     node_width = architecture.width if architecture.pair_diagonals else None
@@ -332,7 +340,7 @@ def _pair_bias(encoding: Encoding, heads: int, bias: str) -> nn.Module:
         else:
             arguments = {"head": "table" if isinstance(encoding, transforms.ShortestPathPE) else "gaussian"}
     # The last hop of a bounded distance stands for "further, or no path": a distance like any other to a table.
-    return models.PairBias(encoding.attr_name, heads, channels=columns, **arguments)
+    return models.PairBias(encoding.value_key, heads, channels=columns, **arguments)
 
 
 def _bias_literals(text: str) -> dict[str, Any]:
@@ -348,7 +356,7 @@ def _build_encoder(constructor: type, literals: dict[str, Any], encoding: Encodi
     known = inspect.signature(constructor).parameters
     potentials = getattr(encoding, "potentials", 1)
     supplied = {
-        "key": encoding.attr_name,
+        "key": encoding.value_key,
         "k": encoding.columns // potentials if "potentials" in known else encoding.columns,
         "width": width,
         "eigenvalues_key": encoding.eigenvalues_name,

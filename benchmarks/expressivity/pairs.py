@@ -256,7 +256,7 @@ def _projections(encoding: SpectralEncoding, encoded: PackedGraphs, seed: int) -
     cut nothing is defined.
     """
     n = len(encoded)
-    vectors = encoded.node[encoding.attr_name].numpy()
+    vectors = encoded.node[encoding.value_key].numpy()
     potentials = vectors.shape[1] if vectors.ndim == 3 else 1
     vectors = vectors.reshape(len(vectors), potentials, -1).astype(np.complex128)
     values = encoded.graph[encoding.eigenvalues_name].numpy().reshape(n, potentials, -1).astype(np.float64)

@@ -56,7 +56,7 @@ def plot_encoding(data: Any, key: str | Callable[[Any], Any], index: int = 0, *,
     graphs = _one_graph(data, index)
     if not isinstance(key, str):
         graphs = key(graphs)
-        key = key.attr_name if hasattr(key, "attr_name") else _only_key(key)
+        key = key.value_key if hasattr(key, "value_key") else _only_key(key)
     level, value = _find(graphs, key)
     panels = value.reshape(len(value), int(np.prod(value.shape[1:])))
     most = min(8, panels.shape[1]) if columns is None else columns

@@ -18,6 +18,7 @@ from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.checks import check_num_nodes
+from graphpe.graphs.interchange import read_adj_t
 from graphpe.graphs.levels import RESERVED, Level, LevelOrObject, check_levels, check_name, choose_level
 from graphpe.graphs.partition import Ints, partition, vectors_of
 
@@ -54,7 +55,7 @@ def read_list(data_list: Sequence[Data], levels: Levels, keys: Keys) -> dict[str
         _check_is_data(data, f"graph {i}")
         if isinstance(data, Batch):
             raise GraphPETypeError(f"graph {i} is a Batch: pass it alone to PackedGraphs.from_data")
-    contents = [data.to_dict() for data in data_list]
+    contents = _contents(data_list)
     first = contents[0] if contents else {}
     names = _names(first, keys)
     _check_same_keys(contents, {*names, *({"edge_index", "edge_weight"} & first.keys())}, keys)
@@ -208,7 +209,7 @@ class _Fields:
 
 
 def _read_batch(data: Data, levels: Levels, keys: Keys) -> dict[str, Any]:
-    content = data.to_dict()
+    (content,) = _contents([data])
     # `follow_batch` wrote these; they can be written again.
     followed = {f"{key}{end}" for key in content for end in ("_batch", "_ptr")}
     names = [key for key in _names(content, keys) if key not in followed]
@@ -250,6 +251,17 @@ def _read_batch(data: Data, levels: Levels, keys: Keys) -> dict[str, Any]:
                 f"{len(sizes)} values, one per graph; leave it out with keys=[...]"
             )
     return fields.content
+
+
+def _contents(data_list: Sequence[Data]) -> list[dict[str, Any]]:
+    """What each holds; edges that are there as `adj_t` only, as edges."""
+    contents = [data.to_dict() for data in data_list]
+    hidden = [each for each in contents if each.get("edge_index") is None and each.get("adj_t") is not None]
+    for content, (edge_index, weight) in zip(hidden, read_adj_t(*(each.pop("adj_t") for each in hidden)), strict=True):
+        content["edge_index"] = edge_index
+        if weight is not None:
+            content["edge_weight"] = weight
+    return contents
 
 
 def _batch_sizes(data: Data) -> tuple[Tensor, Ints]:

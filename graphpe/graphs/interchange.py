@@ -1,4 +1,4 @@
-"""PackedGraphs to and from networkx graphs and SciPy sparse matrices: edges and their weights.
+"""PackedGraphs to and from networkx graphs and sparse matrices of SciPy, torch and PyG: edges and their weights.
 
 The `read_*` functions return the fields of a `PackedGraphs`.
 """
@@ -14,6 +14,7 @@ import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch_geometric.utils import is_sparse, to_edge_index
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.fields import Fields
@@ -74,6 +75,33 @@ def read_scipy(matrices: Any) -> dict[str, Any]:
         [entry.col.astype(np.int64) for entry in entries],
         edge_weight,
     )
+
+
+def read_adj_t(*adj_t: Any) -> list[tuple[Tensor, Tensor | None]]:
+    """The edges `[2, E]` of transposed adjacency matrices as PyG's `ToSparseTensor` writes them, and their weights.
+
+    Entry (i, j) is an edge from j to i. Its value is the edge's weight, except where values are features (more than one
+    number an edge), or all of all matrices are 1, which is what they hold where edges had no weights.
+
+    Args:
+        adj_t: Sparse tensors of torch (CSR, CSC or COO), or of `torch_sparse`.
+
+    Raises:
+        GraphPETypeError: One is no sparse matrix.
+    """
+    out: list[tuple[Tensor, Tensor | None]] = []
+    weighted = False
+    for matrix in adj_t:
+        if not is_sparse(matrix):
+            raise GraphPETypeError(
+                f"adj_t must be a sparse matrix, got {type(matrix).__name__}: give edges as edge_index"
+            )
+        if isinstance(matrix, Tensor) and matrix.layout == torch.sparse_coo:
+            matrix = matrix.coalesce()
+        ends, value = to_edge_index(matrix)
+        out.append((ends.flip(0), value))
+        weighted |= value.dim() == 1 and value.dtype != torch.bool and not bool((value == 1).all())
+    return out if weighted else [(edges, None) for edges, _ in out]
 
 
 def to_networkx(graph: Fields, weight: str) -> nx.DiGraph:

@@ -8,8 +8,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
+from torch_geometric import EdgeIndex
+from torch_geometric.data import Batch, Data, InMemoryDataset
 from torch_geometric.loader import DataLoader
+from torch_geometric.transforms import ToSparseTensor
 
 from graphpe import transforms as T
 from graphpe.errors import GraphPETypeError, GraphPEValueError
@@ -313,10 +315,6 @@ def test_batch_with_edges_out_of_order(make_transform, graphs):
 
 def test_wrong_inputs(make_transform):
     transform = make_transform()
-    hetero = HeteroData()
-    hetero["a"].x = torch.zeros(2, 1)
-    with pytest.raises(GraphPETypeError, match=r"HeteroData: apply it to data\.to_homogeneous\(\)"):
-        transform(hetero)
     with pytest.raises(GraphPEValueError, match=r"needs edge_index \[2, num_edges\]; this graph has \['x'\]"):
         transform(Data(x=torch.zeros(3, 1)))
     with pytest.raises(GraphPEValueError, match="edge_weight holds -1"):
@@ -334,10 +332,46 @@ def test_wrong_inputs(make_transform):
             transform("graph")
 
 
-def test_adjacency_in_another_form(make_transform):
-    adjacency = torch.eye(3).to_sparse_csr()
-    with pytest.raises(GraphPEValueError, match="found 'adj_t'"):
-        make_transform()(Data(x=torch.zeros(3, 1), adj_t=adjacency))
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_edges_in_another_form(make_transform, random_graph, weighted):
+    graphs = [random_graph(seed, undirected=seed % 2 == 0) for seed in range(60, 66)]
+    for graph in graphs:  # a matrix holds no parallel edges
+        edges = graph.edge_index.unique(dim=1).flip(1).contiguous()
+        graph.edge_index = edges
+        graph.edge_attr = torch.zeros(edges.shape[1], 1)
+        if weighted:
+            graph.edge_weight = 0.5 + (edges[0] * 7 % 11 + edges[1]).double()
+    expected = make_transform()(graphs)
+    layouts = [torch.sparse_csr, torch.sparse_coo]
+    forms = [
+        [ToSparseTensor(attr="edge_weight", layout=layouts[i % 2])(graph.clone()) for i, graph in enumerate(graphs)],
+        [graph.clone() for graph in graphs],
+    ]
+    for graph in forms[1]:
+        graph.edge_index = EdgeIndex(graph.edge_index, sparse_size=(graph.num_nodes, graph.num_nodes))
+    assert all("edge_index" not in graph for graph in forms[0])
+    same = [form[0].to_dict() for form in forms]
+    for form in forms:
+        listed, one = make_transform()(form), make_transform()
+        alone = [one(graph) for graph in form]
+        for got in (listed, alone, make_transform()(PackedGraphs.from_data_list(form)).to_data_list()):
+            for graph, other in zip(got, expected, strict=True):
+                for key in all_keys(one):
+                    torch.testing.assert_close(graph[key], other[key], rtol=1e-5, atol=1e-6)
+    assert [form[0].to_dict().keys() for form in forms] == [content.keys() for content in same]
+    csr = [ToSparseTensor(attr="edge_weight", layout=torch.sparse_csr)(graph.clone()) for graph in graphs]
+    batch = make_transform()(Batch.from_data_list(csr))
+    for key in all_keys(one):
+        whole = torch.cat([graph[key] for graph in expected])
+        torch.testing.assert_close(batch[key], whole, rtol=1e-5, atol=1e-6)
+
+
+def test_an_adjacency_that_is_none():
+    with pytest.raises(GraphPETypeError, match="adj_t must be a sparse matrix, got Tensor: give edge_index"):
+        T.DegreePE()(Data(x=torch.zeros(3, 1), adj_t=torch.eye(3)))
+    only = Data(adj_t=torch.eye(3).to_sparse_csr())
+    assert T.DegreePE()(only).degree_pe.tolist() == [[1, 1]] * 3
 
 
 COUNTS = [
@@ -373,10 +407,10 @@ def test_number_of_columns(build):
         (lambda: T.LaplacianPE(2, seed=-1), GraphPEValueError, "seed must be from 0"),
         (lambda: T.LaplacianPE(2, seed=None), GraphPETypeError, "seed must be an integer, got None"),
         (lambda: T.LaplacianPE(2, drop_zero_modes=1), GraphPETypeError, "drop_zero_modes must be True or False, got 1"),
-        (lambda: T.LaplacianPE(2, attr_name=None), GraphPETypeError, "attr_name must be a string, got None"),
+        (lambda: T.LaplacianPE(2, attr_name=3), GraphPETypeError, "attr_name must be a string, got 3"),
         (lambda: T.LaplacianPE(2, attr_name="edge_pe"), GraphPEValueError, "'edge_pe' contains 'edge'"),
         (lambda: T.LaplacianPE(2, attr_name="index_pe"), GraphPEValueError, "'index_pe' contains 'index'"),
-        (lambda: T.LaplacianPE(2, attr_name="x"), GraphPEValueError, "attr_name 'x' is not a free name"),
+        (lambda: T.LaplacianPE(2, attr_name="pos"), GraphPEValueError, "attr_name 'pos' is not a free name"),
         (lambda: T.LaplacianPE(2, attr_name="two words"), GraphPEValueError, "'two words' is not a free name"),
         (lambda: T.MagneticLaplacianPE(2, q=float("nan")), GraphPEValueError, "q must be finite, got nan"),
         (lambda: T.MagneticLaplacianPE(2, q="0.1"), GraphPETypeError, "q must be a number of turns such as 0.1"),

@@ -78,6 +78,15 @@ def test_two_encodings_need_two_keys() -> None:
     assert len(build_encodings(["RandomWalkPE(3)", "RandomWalkPE(4, attr_name='longer')"])) == 2
 
 
+def test_encodings_of_a_model_have_a_key_of_their_own() -> None:
+    for text in ("LaplacianPE(4, attr_name=None)", "RandomWalkPE(4, attr_name='x')"):
+        assert build_encodings([text])[0].keys == ["x"]  # as `graphpe encode` takes them
+        with pytest.raises(GraphPEValueError, match="writes into x, which holds the task's features"):
+            canonical_encodings([text])
+    both = build_encodings(["RandomWalkPE(4, attr_name=None)", "DegreePE(attr_name=None)"])
+    assert [encoding.keys for encoding in both] == [["x"], ["x"]]
+
+
 def test_what_the_task_supplies_cannot_be_given_as_text() -> None:
     with pytest.raises(GraphPEValueError, match="no argument 'head'"):
         canonical_model("GraphTransformer(head=None)")
