@@ -105,7 +105,7 @@ def test_adjacency_in_place_of_edges() -> None:
         data = Data(adj_t=adj_t, num_nodes=3)
         assert read_edges(data, node_to_graph(data)).tolist() == [[1, 0, 1, 2], [0, 2, 2, 2]]
     data.adj_t = matrix
-    with pytest.raises(GraphPETypeError, match="adj_t must be a sparse matrix, got Tensor: give edge_index"):
+    with pytest.raises(GraphPETypeError, match="adj_t must be a sparse matrix, got Tensor: give edges as edge_index"):
         read_edges(data, node_to_graph(data))
 
 
