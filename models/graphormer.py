@@ -19,6 +19,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
+from graphpe.models.batches.nodes import stated_edges
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import RowLayerNorm
@@ -197,7 +198,9 @@ class Graphormer(nn.Module):
         """Embeddings of in- and out-degrees, `[N, D]`, in the batch's order."""
         if self.in_degree is None or self.out_degree is None:
             return torch.zeros_like(x[:1])
-        source, target = batch.edge_index[0], batch.edge_index[1]
+        edge_index = stated_edges(batch)
+        assert edge_index is not None, "read before"
+        source, target = edge_index[0], edge_index[1]
         ones = torch.ones_like(source)
         count = ones.new_zeros(x.shape[0])
         degrees = (count.index_add(0, end, ones).clamp(max=self.max_degree) for end in (target, source))

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphpe.arguments import check_choice
 from graphpe.benchmarks.calls.build import build_encodings, build_model, build_task, split_encodings
+from graphpe.benchmarks.runs.explain import (
+    Change,
+    Columns,
+    PyGModel,
+    attention_of,
+    change_frame,
+    copies_of,
+    mean_node,
+    numbers_of,
+    without_encoding,
+)
 from graphpe.benchmarks.runs.inputs import Inputs, read_inputs
 from graphpe.benchmarks.runs.table import prediction_frame, rows_of
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
@@ -58,6 +70,10 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu") -> Run:
         model.double()
     model.requires_grad_(False)
     return Run(folder, config, task, adapter, encodings, model.eval().to(device))
+
+
+def _minus(one: Columns, other: Columns) -> Columns:
+    return {name: values - other[name] for name, values in one.items()}
 
 
 @contextmanager
@@ -167,10 +183,7 @@ class Run:
         Raises:
             GraphPEError: As for `predict`, or a row cannot be read.
         """
-        inputs = read_inputs(self.task, self.adapter, source, workers=workers, progress=progress)
-        if inputs.errors:
-            row = min(inputs.errors)
-            raise GraphPEValueError(f"row {row} cannot be read ({inputs.errors[row]}): leave it out")
+        inputs = self._all_readable(source, workers, progress)
         seen: list[Tensor] = []
         head = self.model.head
         assert isinstance(head, nn.Module)
@@ -187,6 +200,107 @@ class Run:
         finally:
             handle.remove()
         return torch.cat([parts[graph] for graph in range(len(inputs.graphs))])
+
+    @_as_trained()
+    def explain(
+        self,
+        source: Any,
+        *,
+        of: Literal["encodings", "nodes"] = "encodings",
+        batch_size: int = 64,
+        workers: int = 1,
+        progress: bool = False,
+    ) -> Any:
+        """How predictions change without a part of the input (occlusion).
+
+        Args:
+            source: As for `predict`.
+            of: `"encodings"`: each encoding of the run in turn has only zeros, and masks that are False, as a graph
+                has that it can say nothing of (of integers, 0 is a value as any other). `"nodes"`: each node in turn
+                has the mean embedding of its graph's nodes for its own features; its edges and encodings stay. That
+                takes one pass for each encoding; or n passes over a graph of n nodes, O(n^3) where attention is over
+                all pairs.
+            batch_size: Graphs, or copies of one graph, at once.
+            workers: Processes that read files.
+            progress: Whether to show bars.
+
+        Returns:
+            A pandas DataFrame: the columns of the input, `node` or `source` and `target` where the task predicts those,
+            `encoding` or `changed_node`, and for each number of a prediction `change_<column>`: the prediction as it
+            is minus that without, in the units of the column. Of classes those are probabilities.
+
+        Raises:
+            GraphPEError: As for `embed`; or the run has no encodings, or predicts no numbers.
+        """
+        check_choice("of", of, ("encodings", "nodes"))
+        if of == "encodings" and not self.encodings:
+            raise GraphPEValueError(
+                f"{self.folder.path} was trained without encodings: explain(..., of='nodes') is left"
+            )
+        inputs = self._all_readable(source, workers, progress)
+        changes: list[Change] = []
+        if of == "encodings":
+            for ids, graphs, batch in self._batches(inputs.graphs, batch_size, progress):
+                whole = self._numbers(batch, graphs)
+                for encoding in self.encodings:
+                    part = self._numbers(without_encoding(batch, encoding), graphs)
+                    pieces = zip(ids.tolist(), whole, part, strict=True)
+                    changes += [Change(graph, repr(encoding), _minus(one, other)) for graph, one, other in pieces]
+            changes.sort(key=lambda change: change.graph)
+            return change_frame(inputs, self.adapter.level, "encoding", changes)
+        encoded = encode_graphs(inputs.graphs, split_encodings(self.encodings)[0], progress=progress)
+        transform = BatchTransform(split_encodings(self.encodings)[1], self.adapter)
+        for graph, nodes in copies_of(encoded, batch_size):
+            copies = encoded.select([graph] * len(nodes))
+            batch = transform(copies.to(self.device)).to_batch()
+            place = copies.ptr[:-1] + torch.tensor(list(nodes))
+            whole = self._numbers(batch, copies)
+            with mean_node(self.model, place, copies.sizes):
+                part = self._numbers(batch, copies)
+            changes += [Change(graph, node, _minus(*pair)) for node, *pair in zip(nodes, whole, part, strict=True)]
+        return change_frame(inputs, self.adapter.level, "changed_node", changes)
+
+    @_as_trained()
+    def attention(self, source: Any, *, workers: int = 1) -> list[list[Tensor]]:
+        """The weights of attention: for each graph a list of layers, of each `[heads, n, n]` (query i, key j).
+
+        They are what values are multiplied with. Rows sum to 1, or are 0 where nothing is attended to (a node without
+        edges, in attention over edges); biases with factors (`urpe`) change sums. Where a model has extra nodes
+        (Graphormer's, SAT's token, Exphormer's) they stand behind the n nodes. Computed beside the fast path, one graph
+        at a time, in O(heads n^2) memory a layer.
+
+        Args:
+            source: As for `predict`.
+            workers: Processes that read files.
+
+        Raises:
+            GraphPEError: As for `embed`; or the model has no softmax attention over nodes.
+        """
+        graphs = self._all_readable(source, workers, False).graphs
+        encoded = encode_graphs(graphs, split_encodings(self.encodings)[0], progress=False)
+        transform = BatchTransform(split_encodings(self.encodings)[1], self.adapter)
+        batches = (transform(encoded.select([i]).to(self.device)).to_batch() for i in range(len(encoded)))
+        return [attention_of(self.model, batch, self.config.model) for batch in batches]
+
+    def as_pyg(self) -> PyGModel:
+        """The model as `forward(x, edge_index, batch=None, edge_attr=None, ...)`, for `torch_geometric.explain`."""
+        return PyGModel(self.model, self.encodings, self.batch)
+
+    def _all_readable(self, source: Any, workers: int, progress: bool) -> Inputs:
+        inputs = read_inputs(self.task, self.adapter, source, workers=workers, progress=progress)
+        if inputs.errors:
+            row = min(inputs.errors)
+            raise GraphPEValueError(f"row {row} cannot be read ({inputs.errors[row]}): leave it out")
+        return inputs
+
+    def _numbers(self, batch: Batch, graphs: PackedGraphs) -> list[Columns]:
+        """The numbers of each graph's prediction."""
+        columns = numbers_of(self.adapter.describe(self.model(batch), batch, graphs))
+        ends = np.cumsum(rows_of(self.adapter.level, graphs))
+        return [
+            {name: values[start:end] for name, values in columns.items()}
+            for start, end in zip([0, *ends[:-1]], ends, strict=True)
+        ]
 
     def batch(self, source: Any) -> Batch:
         """Graphs as one batch that `model` takes: with encodings, and the task's own changes such as inverse edges.

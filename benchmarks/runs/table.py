@@ -12,7 +12,7 @@ from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 
-_PLACES: dict[Level, tuple[str, ...]] = {"graph": (), "node": ("node",), "pair": ("source", "target")}
+PLACES: dict[Level, tuple[str, ...]] = {"graph": (), "node": ("node",), "pair": ("source", "target")}
 
 
 def prediction_frame(inputs: Inputs, level: Level, columns: list[dict[str, Any]]) -> Any:
@@ -41,25 +41,34 @@ def prediction_frame(inputs: Inputs, level: Level, columns: list[dict[str, Any]]
                 rows[name].append(None)
             continue
         n = sizes[graph]
-        here: list[tuple[int, ...]] = (
-            [()] if level == "graph" else [(u,) for u in range(n)] if level == "node"
-            else [(u, v) for u in range(n) for v in range(n)]
-        )  # fmt: skip
+        here = place_columns(level, n)
         owner += [row] * len(here)
         place += here
         for name in shown:
             rows[name] += list(columns[graph][name])
     table: dict[str, list[Any]] = {name: [values[row] for row in owner] for name, values in inputs.names.items()}
-    for axis, name in enumerate(_PLACES[level]):
-        table[_free(name, table)] = [at[axis] if len(at) > axis else None for at in place]
+    for axis, name in enumerate(PLACES[level]):
+        table[free_name(name, table)] = [at[axis] if len(at) > axis else None for at in place]
     for name in shown:
-        table[_free(name, table)] = rows[name]
+        table[free_name(name, table)] = rows[name]
     if inputs.errors:
-        table[_free("error", table)] = [inputs.errors.get(row) for row in owner]
+        table[free_name("error", table)] = [inputs.errors.get(row) for row in owner]
     return pandas.DataFrame(table)
 
 
-def _free(name: str, table: dict[str, list[Any]]) -> str:
+def place_columns(level: Level, size: int) -> list[tuple[int, ...]]:
+    """What the rows of a graph are about: nothing more, or a node each, or an ordered pair of nodes each.
+
+    Args:
+        level: What a task predicts.
+        size: Number of nodes of the graph.
+    """
+    if level == "graph":
+        return [()]
+    return [(u,) for u in range(size)] if level == "node" else [(u, v) for u in range(size) for v in range(size)]
+
+
+def free_name(name: str, table: dict[str, list[Any]]) -> str:
     """A name that the table has no column of: the input may have one already."""
     while name in table:
         name += "_"
@@ -92,5 +101,5 @@ def part_frame(adapter: TaskAdapter, predictions: Tensor, graphs: PackedGraphs, 
         sizes = np.repeat(graphs.sizes.numpy(), rows)
         table |= {"source": within // sizes, "target": within % sizes}
     for name, column in (adapter.target_columns(graphs) | dict(adapter.columns(predictions, graphs))).items():
-        table[_free(name, table)] = column
+        table[free_name(name, table)] = column
     return pandas.DataFrame(table)

@@ -16,6 +16,7 @@ from torch_geometric.data import Data
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
+from graphpe.graphs.interchange import read_adj_t
 from graphpe.graphs.partition import Ints, Vectors, partition, stated_graphs, vectors_of
 
 
@@ -155,10 +156,9 @@ def read_edges(batch: Data, members: NodeToGraph) -> Tensor:
         GraphPEValueError: If there are none, or they are no integers `[2, E]`, or on another device; on a CPU also if
             one of them has an end that is no node, or joins two graphs.
     """
-    edge_index = getattr(batch, "edge_index", None)
-    if not isinstance(edge_index, Tensor):
-        hint = " (found 'adj_t': models read edge_index only)" if "adj_t" in batch else ""
-        raise GraphPEValueError(f"batch has no edge_index [2, num_edges]{hint}: set it, empty where there are no edges")
+    edge_index = stated_edges(batch)
+    if edge_index is None:
+        raise GraphPEValueError("batch has no edge_index [2, num_edges]: set it, empty where there are no edges")
     if edge_index.device != members.graph.device:
         raise GraphPEValueError(
             f"edge_index is on {edge_index.device}, the nodes' graphs on {members.graph.device}: move the whole batch"
@@ -169,6 +169,18 @@ def read_edges(batch: Data, members: NodeToGraph) -> Tensor:
     _check_joins(edge_index, members.restore(members.graph), members.num_graphs)
     edge_index = edge_index.long()
     return edge_index if members.order is None else members.place(members.order)[edge_index]
+
+
+def stated_edges(batch: Data) -> Tensor | None:
+    """The edges as the batch has them, `[2, E]`: its `edge_index`, else its `adj_t`; None where it has neither.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+    """
+    edge_index = getattr(batch, "edge_index", None)
+    if not isinstance(edge_index, Tensor) and getattr(batch, "adj_t", None) is not None:
+        ((edge_index, _),) = read_adj_t(batch.adj_t)
+    return edge_index if isinstance(edge_index, Tensor) else None
 
 
 def check_edges(edge_index: Tensor, members: NodeToGraph) -> None:

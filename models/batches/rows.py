@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
 from graphpe.graphs.levels import Level
-from graphpe.models.batches.nodes import collated_ptr, node_to_graph
+from graphpe.models.batches.nodes import collated_ptr, node_to_graph, stated_edges
 
 _WHOLE = {
     "node": "{} nodes: nodes were added or removed without it",
@@ -47,8 +47,8 @@ def count_rows(batch: Data, level: Level) -> int | None:
         case "node":
             return count_nodes(batch)
         case "edge":
-            edge_index = getattr(batch, "edge_index", None)
-            return edge_index.shape[1] if isinstance(edge_index, Tensor) and edge_index.dim() == 2 else 0
+            edge_index = stated_edges(batch)
+            return edge_index.shape[1] if edge_index is not None and edge_index.dim() == 2 else 0
         case "graph":
             return node_to_graph(batch).num_graphs
         case "pair":

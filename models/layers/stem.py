@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges
+from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges, stated_edges
 from graphpe.models.batches.unread import Architecture, warn_unread
 
 
@@ -48,9 +48,12 @@ def embed_edges(batch: Data, encoder: nn.Module | None, plain: Tensor | None = N
     Raises:
         GraphPEValueError: If the encoder gives another number of rows; whatever it raises itself.
     """
+    edge_index = stated_edges(batch)
+    if edge_index is None or (encoder is None and plain is None):
+        return None
     if encoder is not None:
-        return _rows(encoder(batch), batch.edge_index.shape[1], "edge_encoder", encoder)
-    return None if plain is None else plain.expand(batch.edge_index.shape[1], -1)
+        return _rows(encoder(batch), edge_index.shape[1], "edge_encoder", encoder)
+    return None if plain is None else plain.expand(edge_index.shape[1], -1)
 
 
 def _rows(value: Tensor, rows: int, what: str, module: nn.Module) -> Tensor:

@@ -126,6 +126,23 @@ def test_a_batch_gives_what_its_graphs_give(make_batch, name: str, edges) -> Non
     torch.testing.assert_close(model(batch), single, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("name", MODELS)
+def test_edges_as_an_adjacency(make_batch, name: str) -> None:
+    listed, hidden = [], []
+    for data in batch_of(make_batch, [6, 1, 9]).to_data_list():
+        matrix = torch.zeros(data.num_nodes, data.num_nodes)
+        matrix[data.edge_index[1], data.edge_index[0]] = 1  # (target, source); no parallel edges
+        data.edge_index = matrix.nonzero().t().flip(0)
+        data.edge_attr = torch.rand(data.edge_index.shape[1], 2)
+        listed.append(data)
+        hidden.append(
+            Data(adj_t=matrix.to_sparse_csr(), **{k: v for k, v in data.to_dict().items() if k != "edge_index"})
+        )
+    model = build(name, "linear").eval()
+    torch.testing.assert_close(model(Batch.from_data_list(hidden)), model(Batch.from_data_list(listed)))
+
+
 @pytest.mark.parametrize("edges", EDGES)
 @pytest.mark.parametrize("name", MODELS)
 def test_permutation_equivariance(make_batch, permute: Callable[[Data, Tensor], Data], name: str, edges) -> None:

@@ -368,7 +368,7 @@ def test_edges_in_another_form(make_transform, random_graph, weighted):
 
 
 def test_an_adjacency_that_is_none():
-    with pytest.raises(GraphPETypeError, match="adj_t must be a sparse matrix, got Tensor: give edge_index"):
+    with pytest.raises(GraphPETypeError, match="adj_t must be a sparse matrix, got Tensor: give edges as edge_index"):
         T.DegreePE()(Data(x=torch.zeros(3, 1), adj_t=torch.eye(3)))
     only = Data(adj_t=torch.eye(3).to_sparse_csr())
     assert T.DegreePE()(only).degree_pe.tolist() == [[1, 1]] * 3

@@ -24,6 +24,7 @@ from torch import Tensor
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.clamped.edge_list import CLAMP
 from graphpe.models.attention.padding import PaddedLayout
+from graphpe.models.attention.recording import note_blocks, recording
 from graphpe.models.attention.shapes import check_attention, check_shapes
 
 
@@ -72,7 +73,7 @@ def dense_attention(
     # One gather, and `split` into blocks: the gradients of separate slices would each be as large as the whole.
     lengths = [block.graphs * block.size for block in layout.blocks]
     padded = [x.index_select(0, layout.node).split(lengths) for x in (query, key, value)]
-    outputs = []
+    outputs, noted = [], []
     for index, block in enumerate(layout.blocks):
         b, n = block.graphs, block.size
         q, k, v = (x[index].view(b, n, heads, channels).transpose(1, 2) for x in padded)  # [b, H, n, C]
@@ -81,9 +82,13 @@ def dense_attention(
         if corrections is not None:
             logits.add_(corrections[index].view(b, heads, n, n))
         weight = torch.softmax(logits.clamp(-CLAMP, CLAMP).add_(block.key_mask), dim=-1)
+        if recording():
+            noted.append(weight)
         outputs.append(torch.matmul(weight.to(v.dtype), v).transpose(1, 2).reshape(b * n, width))
     if not outputs:  # not one node
         return value
+    if recording():
+        note_blocks(noted, layout.node, layout.place)
     return torch.cat(outputs).index_select(0, layout.place)
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.attention.shapes import check_attention, check_shapes
 
 CLAMP = 5.0
@@ -56,9 +57,7 @@ def edge_attention_reference(
     channels = width // heads
     exact = torch.promote_types(query.dtype, torch.float32)
 
-    score = query.index_select(0, target).to(exact) * key.index_select(0, source).to(exact) * channels**-0.5  # [E, D]
-    if edge is not None:
-        score = score * edge
+    score = _scores(query, key, edge_index, edge, heads)  # [E, D]
     weight = score.view(edges, heads, channels).sum(-1).clamp(-CLAMP, CLAMP).exp()  # [E, H]
     total = weight.new_zeros(nodes, heads).index_add(0, target, weight)  # [N, H]
     message = value.index_select(0, source).to(exact).view(edges, heads, channels) * weight.unsqueeze(-1)  # [E, H, C]
@@ -102,7 +101,21 @@ def edge_attention(
     check_shapes(edge_index=(edge_index, (2, edge_index.shape[-1])), edge=(edge, (edge_index.shape[-1], width)))
     if torch.compiler.is_compiling():
         return edge_attention_reference(query, key, value, edge_index, edge, heads=heads, return_scores=return_scores)
+    if recording():
+        weight = (
+            _scores(query, key, edge_index, edge, heads).unflatten(1, (heads, -1)).sum(-1).clamp(-CLAMP, CLAMP).exp()
+        )
+        total = weight.new_zeros(query.shape[0], heads).index_add(0, edge_index[1], weight)
+        note_pairs(edge_index[0], edge_index[1], weight / total.index_select(0, edge_index[1]), query.shape[0])
     return _EdgeAttention.apply(query, key, value, edge_index, edge, heads, return_scores)
+
+
+def _scores(query: Tensor, key: Tensor, edge_index: Tensor, edge: Tensor | None, heads: int) -> Tensor:
+    """The scores of the edges, channel by channel, `[E, D]`."""
+    exact, channels = torch.promote_types(query.dtype, torch.float32), query.shape[1] // heads
+    source, target = edge_index[0], edge_index[1]
+    score = query.index_select(0, target).to(exact) * key.index_select(0, source).to(exact) * channels**-0.5
+    return score if edge is None else score * edge
 
 
 class _EdgeAttention(torch.autograd.Function):

@@ -37,9 +37,11 @@ from graphpe.models.attention.grit.reference import (
     Dropped,
     PairAttention,
     PairUpdate,
+    features_and_weights,
     grit_attention_reference,
 )
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.attention.shapes import check_attention, check_shapes
 from graphpe.models.attention.threads import enough_pairs, flat, parts_of, run_parts
 
@@ -96,6 +98,9 @@ def grit_attention(
     if update is not None:
         vectors = {"update.scale": (update.scale, (width,)), "update.shift": (update.shift, (width,))}
         check_shapes(**{"update.weight": (update.weight, (width, width)), **vectors})
+    if recording():
+        _, attended = features_and_weights(z, query, key, weight, bias, score, pairs, heads)
+        note_pairs(pairs.source, pairs.target, attended, pairs.num_nodes)
     tensors = [z, query, key, value, weight, bias, score]
     tensors += [] if update is None else [update.weight, update.scale, update.shift]
     compiled = not torch.compiler.is_compiling() and _compiled_runs(*tensors)

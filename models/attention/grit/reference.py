@@ -112,18 +112,12 @@ def grit_attention_reference(
         attention_dropout: Dropout of weights, `[P, H]`.
         feature_dropout: Dropout of f in the update, `[P, D]`.
     """
-    (num_pairs, width), num_nodes = z.shape, query.shape[0]
+    num_nodes, width = query.shape
     channels = width // heads
     exact = torch.promote_types(query.dtype, torch.float32)
     source, target = pairs.source, pairs.target
 
-    scale, feature = functional.linear(z, weight, bias).to(exact).chunk(2, dim=1)
-    joint = query.to(exact).index_select(0, target) + key.to(exact).index_select(0, source)
-    feature = torch.relu(signed_root(joint * scale) + feature)  # [P, D]
-    logit = (feature * score.to(exact)).view(num_pairs, heads, channels).sum(-1)  # [P, H]
-    exponential = logit.clamp(-CLAMP, CLAMP).exp()
-    total = exponential.new_zeros(num_nodes, heads).index_add(0, target, exponential)
-    attention = exponential / total.index_select(0, target)
+    feature, attention = features_and_weights(z, query, key, weight, bias, score, pairs, heads)
     if attention_dropout is not None:
         attention = attention_dropout.apply(attention)
 
@@ -138,6 +132,21 @@ def grit_attention_reference(
     out = (update.scale * z + update.shift + functional.linear(feature, update.weight)).to(z.dtype)
     variance, mean = torch.var_mean(out.to(exact), 0, correction=0)
     return PairAttention(message, edge_message, out, mean, variance)
+
+
+def features_and_weights(
+    z: Tensor, query: Tensor, key: Tensor, weight: Tensor, bias: Tensor, score: Tensor, pairs: PairSet, heads: int
+) -> tuple[Tensor, Tensor]:
+    """The features f of pairs `[P, D]`, and the weights a of heads `[P, H]`; arguments as in `grit_attention`."""
+    (num_pairs, width), num_nodes = z.shape, query.shape[0]
+    exact = torch.promote_types(query.dtype, torch.float32)
+    scale, feature = functional.linear(z, weight, bias).to(exact).chunk(2, dim=1)
+    joint = query.to(exact).index_select(0, pairs.target) + key.to(exact).index_select(0, pairs.source)
+    feature = torch.relu(signed_root(joint * scale) + feature)  # [P, D]
+    logit = (feature * score.to(exact)).view(num_pairs, heads, width // heads).sum(-1)  # [P, H]
+    exponential = logit.clamp(-CLAMP, CLAMP).exp()
+    total = exponential.new_zeros(num_nodes, heads).index_add(0, pairs.target, exponential)
+    return feature, exponential / total.index_select(0, pairs.target)
 
 
 def signed_root(x: Tensor) -> Tensor:

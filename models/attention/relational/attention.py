@@ -24,6 +24,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.attention.relational.arrays import Gradients, Kept, Layer, Upstream
 from graphpe.models.attention.relational.kernels import LANES, backward_rows, forward_rows
 from graphpe.models.attention.shapes import check_attention, check_shapes
@@ -74,13 +75,22 @@ def relational_attention_reference(
     """
     (nodes, width), source, target = query.shape, pairs.source, pairs.target
     split = (heads, width // heads)
-    q = (query.index_select(0, target) + pair @ pair_query.t()).unflatten(1, split)  # [P, H, C]
-    k = (key.index_select(0, source) + pair @ pair_key.t()).unflatten(1, split)
-    v = (value.index_select(0, source) + pair @ pair_value.t()).unflatten(1, split)
-    logit = (_exact(q) * _exact(k)).sum(-1) * split[1] ** -0.5  # [P, H]
-    weight = _segment_softmax(logit, target, nodes)
+    weight = _weights(query, key, pair, pair_query, pair_key, pairs, heads)
+    v = (value.index_select(0, source) + pair @ pair_value.t()).unflatten(1, split)  # [P, H, C]
     message = weight.unsqueeze(-1) * v
     return message.new_zeros(nodes, *split).index_add(0, target, message).flatten(1).to(query.dtype)
+
+
+def _weights(
+    query: Tensor, key: Tensor, pair: Tensor, pair_query: Tensor, pair_key: Tensor, pairs: PairSet, heads: int
+) -> Tensor:
+    """What the values of pairs are multiplied with, `[P, H]`."""
+    (nodes, width), source, target = query.shape, pairs.source, pairs.target
+    split = (heads, width // heads)
+    q = (query.index_select(0, target) + pair @ pair_query.t()).unflatten(1, split)  # [P, H, C]
+    k = (key.index_select(0, source) + pair @ pair_key.t()).unflatten(1, split)
+    logit = (_exact(q) * _exact(k)).sum(-1) * split[1] ** -0.5  # [P, H]
+    return _segment_softmax(logit, target, nodes)
 
 
 def relational_attention(
@@ -118,6 +128,9 @@ def relational_attention(
     width = check_attention(query, key, value, pairs.num_nodes, heads)
     maps = {"pair_query": pair_query, "pair_key": pair_key, "pair_value": pair_value}
     check_shapes(pair=(pair, (pairs.num_pairs, width)), **{name: (x, (width, width)) for name, x in maps.items()})
+    if recording():
+        weight = _weights(query, key, pair, pair_query, pair_key, pairs, heads)
+        note_pairs(pairs.source, pairs.target, weight, pairs.num_nodes)
     compiled = not torch.compiler.is_compiling() and compiled_runs(
         pair, query, key, value, pair_query, pair_key, pair_value
     )

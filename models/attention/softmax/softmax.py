@@ -27,6 +27,7 @@ from torch.nn import functional
 from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.recording import note_blocks, note_pairs, recording
 from graphpe.models.attention.shapes import check_attention, check_shapes
 
 # Bytes of one [rows, D] block of the list path, as in `graphpe.models.attention.clamped.edge_list`.
@@ -109,6 +110,8 @@ def softmax_attention(
     assert not isinstance(factors, PaddedFactors), "factors of a set of pairs are rows, not blocks"
     add, multiply = (None, None) if factors is None else (factors.add, factors.multiply)
     check_shapes(add=(add, (pairs.num_pairs, heads)), multiply=(multiply, (pairs.num_pairs, heads)))
+    if recording():
+        note_pairs(pairs.source, pairs.target, _weights(query, key, pairs, factors, heads), nodes)
     if torch.compiler.is_compiling():
         return softmax_attention_reference(query, key, value, pairs, factors, heads=heads, dropout=dropout)
     if dropout:
@@ -141,19 +144,24 @@ def softmax_attention_reference(
     """
     (nodes, width), source, target = query.shape, pairs.source, pairs.target
     channels = width // heads
-    factors = factors if factors is not None else PairFactors()
-    q, k, v = (_exact(x).view(nodes, heads, channels) for x in (query, key, value))
+    weight = functional.dropout(_weights(query, key, pairs, factors, heads), dropout, dropout > 0)
+    v = _exact(value).view(nodes, heads, channels)
+    message = v.index_select(0, source) * weight.unsqueeze(-1)  # [P, H, C]
+    out = message.new_zeros(nodes, heads, channels).index_add(0, target, message)
+    return out.view(nodes, width).to(query.dtype)
 
+
+def _weights(query: Tensor, key: Tensor, pairs: PairSet, factors: PairFactors | None, heads: int) -> Tensor:
+    """What the values of pairs are multiplied with, `[P, H]`."""
+    (nodes, width), source, target = query.shape, pairs.source, pairs.target
+    channels = width // heads
+    factors = factors if factors is not None else PairFactors()
+    q, k = (_exact(x).view(nodes, heads, channels) for x in (query, key))
     logit = (q.index_select(0, target) * k.index_select(0, source)).sum(-1) * channels**-0.5  # [P, H]
     if factors.add is not None:
         logit = logit + factors.add
     weight = _segment_softmax(logit, target, nodes)
-    if factors.multiply is not None:
-        weight = weight * factors.multiply
-    weight = functional.dropout(weight, dropout, dropout > 0)
-    message = v.index_select(0, source) * weight.unsqueeze(-1)  # [P, H, C]
-    out = message.new_zeros(nodes, heads, channels).index_add(0, target, message)
-    return out.view(nodes, width).to(query.dtype)
+    return weight if factors.multiply is None else weight * factors.multiply
 
 
 def _padded_attention(
@@ -169,12 +177,15 @@ def _padded_attention(
         return value
     add = None if factors is None else factors.add
     multiply = None if factors is None else factors.multiply
-    outputs = []
+    outputs, noted = [], []
     for index, (block, *rows) in enumerate(
         zip(nodes.blocks, nodes.split(query), nodes.split(key), nodes.split(value), strict=True)
     ):
         q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)  # [b, H, n, C]
         bias = (block.key_mask if add is None else add[index]).to(q.dtype)
+        if recording():
+            logit = _exact(torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(2, 3))) + bias
+            noted.append(torch.softmax(logit, -1) * (1.0 if multiply is None else multiply[index]))
         if multiply is None:
             out = functional.scaled_dot_product_attention(q, k, v, bias, dropout)
         else:
@@ -182,6 +193,8 @@ def _padded_attention(
             weight = functional.dropout(torch.softmax(logit, -1) * multiply[index], dropout, dropout > 0)
             out = torch.matmul(weight.to(v.dtype), v)
         outputs.append(out.transpose(1, 2).flatten(2))
+    if recording():
+        note_blocks(noted, nodes.node, nodes.place)
     return nodes.join(outputs)
 
 

@@ -15,6 +15,12 @@ from graphpe.benchmarks.training.experiment import resolve, run_experiment
 
 Train = Callable[..., Path]
 
+DEFAULTS: dict[str, object] = {
+    "model": "GraphTransformer(width=16, layers=1, heads=2)",
+    "encodings": ("RandomWalkPE(walk_length=3)",),
+    "epochs": 1,
+}
+
 
 @pytest.fixture(scope="session")
 def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
@@ -24,8 +30,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
         path = tmp_path_factory.mktemp("runs") / "run"
         config = TrainConfig(
             task=task,
-            model="GraphTransformer(width=16, layers=1, heads=2)",
-            **({"encodings": ("RandomWalkPE(walk_length=3)",), "epochs": 1} | options),  # type: ignore[arg-type]
+            **(DEFAULTS | options),  # type: ignore[arg-type]
         )
         run_experiment(resolve(config), run_path=path, workers=1, progress=False)
         return path

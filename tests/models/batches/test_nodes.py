@@ -98,9 +98,14 @@ def test_a_number_of_nodes_beyond_memory_is_compared_with_x() -> None:
         GCN(width=8, layers=1, node_encoder=LinearNodes(2, 8))(data)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")
 def test_adjacency_in_place_of_edges() -> None:
-    data = Data(adj_t=torch.eye(2).to_sparse(), num_nodes=2)
-    with pytest.raises(GraphPEValueError, match=r"no edge_index .*found 'adj_t'"):
+    matrix = torch.tensor([[0.0, 1, 0], [0, 0, 0], [2, 1, 1]])  # (target, source)
+    for adj_t in (matrix.to_sparse(), matrix.to_sparse_csr()):
+        data = Data(adj_t=adj_t, num_nodes=3)
+        assert read_edges(data, node_to_graph(data)).tolist() == [[1, 0, 1, 2], [0, 2, 2, 2]]
+    data.adj_t = matrix
+    with pytest.raises(GraphPETypeError, match="adj_t must be a sparse matrix, got Tensor: give edges as edge_index"):
         read_edges(data, node_to_graph(data))
 
 
