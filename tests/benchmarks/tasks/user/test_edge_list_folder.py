@@ -111,7 +111,7 @@ def test_bad_folders(tmp_path: Path) -> None:
         ("name,y\ng1,1\n", "has no column 'graph', only 'name', 'y'"),
         ("graph,y\ng1,1\ng77,2\n", r"labels.csv, line 3: there is no edge list 'g77'"),
         ("graph,y\ng1,1.5\ng1,2\n", r"labels.csv, line 3: graph 'g1' is there twice, first in line 2"),
-        ("graph,y\ng1,1.5\ng2,\n", r"labels.csv, line 3: y is missing"),
+        ("graph,y\ng1,\ng2,\n", r"labels.csv, line 2: y is not known for any graph"),
         ("graph,y\n../g1,1.5\ng2,2\n", r"there is no edge list '../g1'"),
     ):
         (path / "labels.csv").write_text(labels)

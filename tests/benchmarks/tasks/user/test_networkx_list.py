@@ -73,7 +73,6 @@ def test_ids_of_any_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda graphs: graphs[3].graph.update(y=None), "graph 3: y is missing; RMSE needs"),
         (lambda graphs: graphs[3].graph.update(y="x"), "graph 3: y is 'x', not a number"),
         (lambda graphs: graphs[3].graph.update(y=[1, 2]), "graph 0: y is 0.5, elsewhere a list of 2"),
         (lambda graphs: graphs[3].nodes[1].clear(), "graph 3, nodes: number 1 has no 'size'; give it to all"),
