@@ -16,7 +16,7 @@ from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.reading import read_json
 
 PARTS = ("train", "valid", "test")
-_NAMES = {
+PART_NAMES = {
     "train": "train",
     "training": "train",
     "valid": "valid",
@@ -24,6 +24,7 @@ _NAMES = {
     "validation": "valid",
     "test": "test",
 }
+"""Words for the parts of a split."""
 
 
 def check_fractions(fractions: object) -> None:
@@ -83,7 +84,7 @@ def named_split(cells: Sequence[Any], name: str, where: Where, known: Tensor | N
     """
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
     for index, cell in enumerate(cells):
-        part = _NAMES.get(str(cell).strip().lower())
+        part = PART_NAMES.get(str(cell).strip().lower())
         if part is None:
             if known is not None and not known[index] and (cell is None or not str(cell).strip()):
                 continue
@@ -99,13 +100,13 @@ def read_split(path: Path, count: int) -> dict[str, Tensor]:
         GraphPERuntimeError: If it is missing, holds something else, or names a graph twice or one that is not there.
     """
     content = read_json(path)
-    if not isinstance(content, dict) or not set(content) <= set(_NAMES):
+    if not isinstance(content, dict) or not set(content) <= set(PART_NAMES):
         raise GraphPERuntimeError(f"{path} must hold positions of graphs under train, valid and test")
     split = {part: torch.zeros(0, dtype=torch.long) for part in PARTS}
     for name, ids in content.items():
         if not isinstance(ids, list) or not all(type(each) is int and 0 <= each < count for each in ids):
             raise GraphPERuntimeError(f"{path}: {name} must be a list of integers from 0 to {count - 1}")
-        split[_NAMES[name]] = torch.tensor(ids, dtype=torch.long)
+        split[PART_NAMES[name]] = torch.tensor(ids, dtype=torch.long)
     everything = torch.cat(list(split.values()))
     if len(everything.unique()) < len(everything):
         twice = int(everything[(everything.bincount()[everything] > 1)][0])
