@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from graphpe.benchmarks.calls.build import build_task
+from graphpe.benchmarks.calls.build import build_task, is_task
 from graphpe.benchmarks.console.data import DataOptions
 from graphpe.benchmarks.console.parser import UsageError
 from graphpe.benchmarks.runs.kinds import Kind, kind_of
@@ -56,6 +56,8 @@ def data_task(data: str, options: DataOptions) -> Task:
         GraphPEError: The path is not there, holds nothing that can be read, or it cannot be told what its targets are.
     """
     path = Path(data).expanduser()
+    if not path.exists() and is_task(data):
+        raise GraphPEValueError(f"{data} is no path, but a task: give --task {data}")
     kind = kind_of(path)
     if kind == "python" and not path.is_dir():
         raise GraphPEValueError(f"{path} is one file: give a folder of Python source, whose functions are to be named")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.calls.data import data_task, with_options
 from graphpe.benchmarks.console.data import DataOptions
 from graphpe.benchmarks.runs.kinds import kind_of
+from graphpe.benchmarks.tasks.targets import is_known
 from graphpe.benchmarks.tasks.user.torch_file import load_graphs
 from graphpe.errors import GraphPEValueError
 from graphpe.files.ogb import load_graph_dataset
@@ -47,7 +50,15 @@ def read_graphs(
     loaded = task.load(cache=cache, progress=not quiet)
     if not quiet:
         print("\n".join([f"task {task}", *loaded.notes]))
-    return loaded.graphs
+    return _with_unknown(loaded.graphs)
+
+
+def _with_unknown(graphs: PackedGraphs) -> PackedGraphs:
+    """Class ids with NaN where a class is not known: who reads the graphs later takes -1 for a class of its own."""
+    y = graphs.graph.get("y")
+    if y is None or y.is_floating_point() or bool(is_known(y).all()):
+        return graphs
+    return graphs.with_values(graph={"y": y.double().masked_fill(~is_known(y), torch.nan)})
 
 
 def _refuse(options: DataOptions, data: str) -> None:

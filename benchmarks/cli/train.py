@@ -24,6 +24,9 @@ examples:
   graphpe train --config runs/python-source-001/config.yaml --seed 1
 """
 
+_OF_THE_MODEL = ("model", "encodings", "encoder", "bias")
+"""Options that a run which starts from another one has from there, unless they are given."""
+
 
 def add_train(parser: CommandParser) -> None:
     """Add the options of `graphpe train`."""
@@ -79,6 +82,9 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         resume = RunFolder.open(old)
         config = check_resumable(resume, given)
     else:
+        if (start := expanded(values["init"])) is not None:
+            its = RunFolder.open(start).read_config()
+            values |= {name: getattr(its, name) for name in _OF_THE_MODEL if name not in given}
         config = resolve(TrainConfig(**values))
     if recipe is not None and not quiet:
         print(f"{recipe.name} ({recipe.paper}): {recipe.published}; {recipe.cost}; differs: {recipe.differs}")

@@ -62,16 +62,16 @@ class InitialWeights:
             Lines about what was taken and what was not.
 
         Raises:
-            GraphPEValueError: No weight fits.
+            GraphPEValueError: No weight fits, but for the head's.
         """
         own = model.state_dict()  # beside weights, the statistics of norms
         fitting = [name for name in own if name in self.weights and self.weights[name].shape == own[name].shape]
         learned = dict(model.named_parameters())
         taken, new = [name for name in learned if name in fitting], [name for name in learned if name not in fitting]
-        if not taken:
+        if all(name.startswith("head.") for name in taken):
             raise GraphPEValueError(
-                f"no weight of {self.path} fits: its model is {self.config.model}, this one {config.model}; give the "
-                "same width"
+                f"no weight of {self.path} fits, but for the head's: its model is {self.config.model}, this one is "
+                f"{config.model}; give the same width"
             )
         with torch.no_grad():
             for name in fitting:

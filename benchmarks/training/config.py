@@ -35,7 +35,7 @@ class TrainConfig:
         bias: For models whose attention takes encodings of pairs as biases, how: "PairBias(head='kerple_log')";
             "auto" for a choice by the kind of encoding.
         init: Folder of a trained run to start from, instead of from random weights: all of its best weights that fit
-            in name and shape are taken.
+            in name and shape are taken. On the command line, its model and encodings are the default then.
         epochs: Passes over the training part.
         batch_size: Graphs in a batch, on each device.
         max_nodes: Most nodes in a batch, 0 for no limit; a larger graph is a batch of its own.

@@ -31,6 +31,7 @@ from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.runs.initial import InitialWeights
 from graphpe.benchmarks.runs.table import part_frame
 from graphpe.benchmarks.tasks.task import Task, TaskData
+from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
@@ -260,8 +261,7 @@ def _held_only(data: TaskData, encodings: Sequence[Encoding]) -> PackedGraphs:
     """The graphs of a task, which of the encodings that they hold keep only some."""
     if not data.encodings:
         return data.graphs
-    kept = {key for encoding in encodings for key in encoding.keys}
-    dropped = {key for encoding in build_encodings(data.encodings) for key in encoding.keys} - kept
+    dropped = held_keys(data.encodings) - held_keys([repr(encoding) for encoding in encodings])
     levels = {
         level: {key: value for key, value in getattr(data.graphs, level).items() if key not in dropped}
         for level in ("node", "edge", "graph", "pair")

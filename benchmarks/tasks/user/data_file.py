@@ -8,13 +8,14 @@ from functools import cache as remembered
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.features import Features, tensor_features
 from graphpe.benchmarks.tasks.user.files.encoded import held_encodings, held_keys, held_values
-from graphpe.benchmarks.tasks.user.files.rows import Rows, readable
+from graphpe.benchmarks.tasks.user.files.rows import Rows, readable, unlike_most
 from graphpe.benchmarks.tasks.user.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
 from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, Where, read_targets
@@ -153,7 +154,21 @@ def _readable(saved: SavedGraphs, rows: Rows) -> Rows:
         for name, counts, of in (("x", graphs.sizes, "nodes"), ("edge_attr", graphs.edge_sizes, "edges")):
             _features(alone, name, counts, of, lambda _: rows.where(row))
 
-    return readable(rows, check, skip_bad=True)
+    rows = readable(rows, check, skip_bad=True)
+    for name in ("x", "edge_attr"):
+        if name in saved.names:
+            values = saved.values(name)
+            kinds = {row: _kind(values[row]) for row in rows.kept}
+            rows = rows.without(unlike_most(kinds, f"its {name} is {{}}, that of most graphs {{}}"))
+    return rows
+
+
+def _kind(value: Any) -> str | None:
+    """The columns of a feature, which all graphs have alike; None where a graph has no row of it."""
+    if value is ABSENT:
+        return "missing"
+    shape = list(np.shape(value))
+    return None if shape[:1] == [0] else f"{shape[1:]} a row"
 
 
 def _features(graphs: SavedGraphs, name: str, counts: Tensor, of: str, where: Where) -> Features:

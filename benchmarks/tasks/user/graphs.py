@@ -13,7 +13,7 @@ from torch import Tensor
 
 from graphpe.benchmarks.tasks.user.features import Columns, Features, column_features
 from graphpe.benchmarks.tasks.user.files.decimals import with_points
-from graphpe.benchmarks.tasks.user.files.rows import Rows, readable
+from graphpe.benchmarks.tasks.user.files.rows import Rows, readable, unlike_most
 from graphpe.benchmarks.tasks.user.targets import Where, as_float
 from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
@@ -74,7 +74,17 @@ def read_written(rows: Rows, read: Callable[[int], WrittenGraph], *, skip_bad: b
             pack_written([written[row]], lambda _: rows.where(row))
 
     rows = readable(rows, check, skip_bad=skip_bad)
+    if skip_bad:
+        for what in ("nodes", "edges"):
+            kinds = {row: _features_of(written[row], what) for row in rows.kept}
+            rows = rows.without(unlike_most(kinds, f"its {what} have the features {{}}, those of most graphs {{}}"))
     return rows, [written[row] for row in rows.kept]
+
+
+def _features_of(graph: WrittenGraph, what: str) -> str | None:
+    """The names of the features of its nodes or edges; None where there are no such rows."""
+    rows, cells = (graph.nodes, graph.node_cells) if what == "nodes" else (len(graph.edges), graph.edge_cells)
+    return ", ".join(sorted(cells)) or "(none)" if rows else None
 
 
 def pack_written(

@@ -60,8 +60,8 @@ class OwnData(GraphTask):
     def target_names(self) -> tuple[str, ...]:
         """The names of the targets."""
         values = vars(self)
-        given = values.get("targets", values.get("target"))
-        return (given,) if isinstance(given, str) else given
+        given = values["targets"] if "targets" in values else values["target"]
+        return (given,) if isinstance(given, str) else tuple(given)
 
     @property
     def paths(self) -> dict[str, Path]:

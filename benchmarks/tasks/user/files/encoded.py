@@ -42,7 +42,8 @@ def held_values(folders: Sequence[Path], encodings: Sequence[str]) -> PackedGrap
 
 def held_keys(encodings: Sequence[str]) -> set[str]:
     """The names of the values of encodings."""
-    return {key for text in encodings for key in _encoding(text).keys}
+    built = [_encoding(text) for text in encodings]
+    return {key for each in built for key in (*each.keys, *each.graph_keys, *each.pair_keys)}
 
 
 def _calls(text: str) -> tuple[str, ...]:
@@ -52,7 +53,7 @@ def _calls(text: str) -> tuple[str, ...]:
         several = isinstance(call, ast.Call) and ast.unparse(call.func) == "Compose" and call.args
         listed = call.args[0].elts if several and isinstance(call.args[0], ast.List) else [call]  # type: ignore
         found = tuple(repr(_encoding(ast.unparse(each))) for each in listed)
-        taken = {key for each in found for key in _encoding(each).keys}
+        taken = held_keys(found)
     except (SyntaxError, GraphPEError):  # a transform of somebody else's
         return ()
     return () if taken & _OWN else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -104,3 +105,17 @@ def readable(rows: Rows, check: Callable[[int], object], *, skip_bad: bool) -> R
                 raise GraphPERuntimeError(f"{error}; correct it, or give {SKIP_HINT}") from None
             bad[row] = str(error)
     return rows.without(bad)
+
+
+def unlike_most(kinds: Mapping[int, str | None], message: str) -> dict[int, str]:
+    """Rows whose kind is not the one that most have.
+
+    Args:
+        kinds: The kind of each row; None for one that goes with any.
+        message: What is wrong with the others, with `{}` for their kind and for that of most.
+    """
+    counts = Counter(kind for kind in kinds.values() if kind is not None)
+    if len(counts) < 2:
+        return {}
+    ((most, _),) = counts.most_common(1)
+    return {row: message.format(kind, most) for row, kind in kinds.items() if kind not in (None, most)}
