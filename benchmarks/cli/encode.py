@@ -74,16 +74,19 @@ def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
     graphs = read_graphs(
         values["data"], Path(values["root"]).expanduser(), options=options, cache=cache, quiet=values["quiet"]
     )
-    dataset = precompute(
-        graphs,
-        encodings[0] if len(encodings) == 1 else Compose(encodings),
-        values["out"],
-        device=values["device"],
-        workers=values["workers"],
-        engine=engine,
-        progress=not values["quiet"],
-        **{name: values[name] for name in ("shard_graphs", "pair_limit") if values[name] is not None},
-    )
+    try:
+        dataset = precompute(
+            graphs,
+            encodings[0] if len(encodings) == 1 else Compose(encodings),
+            values["out"],
+            device=values["device"],
+            workers=values["workers"],
+            engine=engine,
+            progress=not values["quiet"],
+            **{name: values[name] for name in ("shard_graphs", "pair_limit") if values[name] is not None},
+        )
+    except GraphRangeError as error:
+        raise GraphPEValueError(f"{values['data']}, {error}") from None
     if values["quiet"]:
         print(dataset.root)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphpe.arguments import check_integer
+from graphpe.benchmarks.calls.recipes import named_recipe
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.config import TrainConfig
@@ -24,7 +25,7 @@ examples:
   graphpe train --config runs/python-source-001/config.yaml --seed 1
 """
 
-_OF_THE_MODEL = ("model", "encodings", "encoder", "bias")
+_OF_THE_MODEL = ("model", "encodings", "encoder", "bias", "encoding_width", "head")
 """Options that a run which starts from another one has from there, unless they are given."""
 
 

@@ -34,6 +34,10 @@ class TrainConfig:
             encoders`.
         bias: For models whose attention takes encodings of pairs as biases, how: "PairBias(head='kerple_log')";
             "auto" for a choice by the kind of encoding.
+        encoding_width: 0: each encoding of nodes is mapped to the model's width and added to the embedding of nodes.
+            Otherwise it is mapped to so many columns (numbers that are no eigenvectors after a batch norm), which are
+            concatenated to a narrower embedding, as GraphGPS does.
+        head: The last layers, as a call: "MLPReadout(hidden_layers=1, halve=False)"; "auto" for the task's own.
         init: Folder of a trained run to start from, instead of from random weights: all of its best weights that fit
             in name and shape are taken. On the command line, its model and encodings are the default then.
         epochs: Passes over the training part.
@@ -72,6 +76,8 @@ class TrainConfig:
     encodings: tuple[str, ...] | None = None
     encoder: str = "EigenvectorEncoding"
     bias: str = "auto"
+    encoding_width: int = 0
+    head: str = "auto"
     init: str | None = None
     epochs: int = 14
     batch_size: int = 32

@@ -68,6 +68,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
         encodings=canonical_encodings(encodings),
         encoder=canonical_encoder(config.encoder),
         bias=canonical_bias(config.bias),
+        head=canonical_head(config.head),
         init=None if config.init is None else str(Path(config.init).expanduser().absolute()),
     )
 

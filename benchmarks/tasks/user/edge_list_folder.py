@@ -97,7 +97,7 @@ class EdgeListFolder(OwnData):
         for row, place in enumerate(zip(folders, names, strict=True)):
             if known.setdefault(place, row) != row:
                 raise GraphPERuntimeError(
-                    f"{rows.where(row)}: graph {names[row]!r} is there twice, first in line "
+                    f"{rows.where(row)}: graph {shown(names[row])} is there twice, first in line "
                     f"{rows.where(known[place]).split()[-1]}"
                 )
         rows, written = read_written(

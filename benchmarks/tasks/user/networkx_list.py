@@ -91,7 +91,7 @@ class NetworkxList(OwnData):
             attributes = content[row].get("graph") or {}
             if not isinstance(attributes, dict):
                 raise GraphPERuntimeError(
-                    f"{rows.where(row)}: its attributes ('graph') are {attributes!r}, not names and values"
+                    f"{rows.where(row)}: its attributes ('graph') are {shown(attributes)}, not names and values"
                 )
             return graph
 

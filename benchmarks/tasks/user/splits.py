@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphpe.arguments import shown
 from graphpe.benchmarks.tasks.user.files.rows import Rows
 from graphpe.benchmarks.tasks.user.targets import Where
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -88,7 +89,7 @@ def named_split(cells: Sequence[Any], name: str, where: Where, known: Tensor | N
         if part is None:
             if known is not None and not known[index] and (cell is None or not str(cell).strip()):
                 continue
-            raise GraphPERuntimeError(f"{where(index)}: {name} is {cell!r}, expected train, valid or test")
+            raise GraphPERuntimeError(f"{where(index)}: {name} is {shown(cell)}, expected train, valid or test")
         parts[part].append(index)
     return {part: torch.tensor(ids, dtype=torch.long) for part, ids in parts.items()}
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from graphpe.arguments import shown
 from graphpe.benchmarks.tasks.user.files.rows import Rows
 from graphpe.benchmarks.tasks.user.files.separators import COMMA, WORDS, separator_of
 from graphpe.errors import GraphPERuntimeError

@@ -124,8 +124,8 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         if chosen and len(classes) > max(5, known // 2):
             odd = _first(next(iter(texts.values()))) or 0
             raise GraphPERuntimeError(
-                f"{where(odd)}: {named} is {next(iter(columns.values()))[odd]!r}, which is no number, and as classes "
-                f"its {known} values are {len(classes)} different ones; correct it, or give metric='accuracy'"
+                f"{where(odd)}: {named} is {shown(next(iter(columns.values()))[odd])}, which is no number, and as "
+                f"classes its {known} values are {len(classes)} different ones; correct it, or give metric='accuracy'"
             )
         note = f"target {named}: {len(classes)} classes, accuracy ({hint}){_unknown(columns, values)}"
         return OwnTargets(values, metric, classes, note, tuple(columns))
@@ -221,7 +221,7 @@ def _classes(
     classes = sorted(known, key=(lambda word: (0, int(word), "")) if not any(text) else (lambda word: (1, 0, word)))
     if len(classes) < 2:
         having = " that has one" if missing.any() else ""
-        raise GraphPERuntimeError(f"{name} is {classes[0]!r} for every graph{having}: there is nothing to learn")
+        raise GraphPERuntimeError(f"{name} is {shown(classes[0])} for every graph{having}: there is nothing to learn")
     index = {word: number for number, word in enumerate(classes)}
     ids = [[-1 if unknown else index[word]] for word, unknown in zip(words, missing, strict=True)]
     return torch.tensor(ids), tuple(classes)

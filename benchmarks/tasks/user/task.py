@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,9 +11,8 @@ from torch import Tensor
 
 from graphpe.arguments import check_choice, check_flags, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
-from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.targets import is_known, standardisation
-from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.tasks.user.features import Features, constant_features
 from graphpe.benchmarks.tasks.user.files.rows import Rows
 from graphpe.benchmarks.tasks.user.splits import check_fractions
@@ -48,7 +48,7 @@ class OwnData(GraphTask):
         given = [values[name] for name in ("path", "valid", "test") if values[name] is not None]
         if len(given) == 1:
             return
-        places = [Path(each).expanduser().absolute() for each in given]
+        places = [os.path.abspath(os.path.expanduser(each)) for each in given]
         twice = next((text for text, place in zip(given, places, strict=True) if places.count(place) > 1), None)
         if twice is not None:
             raise GraphPEValueError(f"path, valid and test must be different, got {twice!r} twice")
@@ -75,14 +75,6 @@ class OwnData(GraphTask):
     def shown(self) -> str:
         """What the data is called in messages."""
         return ", ".join(map(str, self.paths.values()))
-
-    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
-        """The adapter of a run.
-
-        Raises:
-            GraphPEValueError: If `state` is not that of such an adapter.
-        """
-        return GraphAdapter.from_state(state)
 
 
 def _names(name: str, given: Any) -> str | tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphpe.arguments import shown
 from graphpe.errors import GraphPERuntimeError
 
 _OF_NUMBERS = re.compile(r"\[[\s\d.,;+\-eE]*\]?")
@@ -37,7 +38,7 @@ def expand(
         if missing is not None and not isinstance(cell, list) and missing(cell):
             cell = [None] * length
         if not isinstance(cell, list) or len(cell) != length:
-            raise GraphPERuntimeError(f"{where(row)}: {name} is {cells[row]!r}, elsewhere a list of {length}")
+            raise GraphPERuntimeError(f"{where(row)}: {name} is {shown(cells[row])}, elsewhere a list of {length}")
         rows.append(cell)
     return {f"{name}[{place}]": [row[place] for row in rows] for place in range(length)}
 

@@ -286,3 +286,30 @@ def test_weights_are_in_the_fingerprint(tmp_path: Path) -> None:
     before = DataFile(path=str(saved(tmp_path / "a.pt", data))).load().fingerprint
     data[3].edge_weight[0] = 2.0
     assert DataFile(path=str(saved(tmp_path / "a.pt", data))).load().fingerprint != before
+
+
+def test_unknown_targets_bad_graphs_and_several_files(tmp_path: Path) -> None:
+    data = graphs(20, x=lambda i, n: torch.rand(n, 2), y=a_number, kind=lambda i, n: ["a", "b", None][i % 3])
+    words = DataFile(path=str(saved(tmp_path / "w.pt", data)), target="kind").load()
+    assert words.graphs.graph["y"].flatten().tolist() == [[0, 1, -1][i % 3] for i in range(20)]
+    assert {i % 3 for i in torch.cat(list(words.split.values())).tolist()} == {0, 1}
+    data[2].y = None
+    data[4].edge_index = data[4].edge_index + 9
+    data[5].x = data[5].x[:, :1]
+    data[7].x[0] = torch.inf
+    parts = {"path": saved(tmp_path / "a.pt", data[:12]), "test": saved(tmp_path / "b.pt", data[12:])}
+    files = {name: str(path) for name, path in parts.items()}
+    with pytest.raises(GraphPERuntimeError, match="a.pt, graph 4: edge_index has the edge"):
+        DataFile(**files).load()
+    loaded = DataFile(**files, skip_bad=True).load()
+    assert loaded.graphs.num_graphs == 17
+    assert loaded.split["test"].tolist() == list(range(9, 17))
+    assert sorted(loaded.split["train"].tolist() + loaded.split["valid"].tolist()) == [0, 1, 3, 4, 5, 6, 7, 8]
+    at = loaded.notes.index("skipped, for they cannot be read: 3 of 20 rows")
+    assert "a.pt, graph 5: its x is [1] a row, that of most graphs [2] a row" in loaded.notes[at + 2]
+    several = DataFile(path=str(saved(tmp_path / "c.pt", graphs(y=a_number, z=a_number))), target=["y", "z"])
+    assert build_task(repr(several)) == several
+    assert several.load().graphs.graph["y"].shape == (20, 2)
+    torch.save({"train": data[8:12], "val": data[12:14], "test": data[14:]}, tmp_path / "d.pt")
+    with pytest.raises(GraphPERuntimeError, match=r"d.pt holds parts of a split itself: give it alone"):
+        DataFile(path=files["path"], valid=str(tmp_path / "d.pt"), skip_bad=True).load()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+import torch
 
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.tasks.user.networkx_list import NetworkxList
@@ -113,3 +114,26 @@ def test_bad_files(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(GraphPERuntimeError, match=message):
             NetworkxList(path=str(path)).load()
+
+
+def test_unknown_targets_bad_graphs_and_several_files(tmp_path: Path) -> None:
+    graphs = make()
+    del graphs[2].graph["y"]
+    graphs[3].nodes[1].clear()
+    save(tmp_path / "a.json", graphs)
+    save(tmp_path / "b.json", make())
+    files = {"path": str(tmp_path / "a.json"), "test": str(tmp_path / "b.json")}
+    with pytest.raises(GraphPERuntimeError, match="a.json, graph 3, nodes: .*; correct it, or give --skip-bad"):
+        NetworkxList(**files).load()  # type: ignore[arg-type]
+    data = NetworkxList(**files, skip_bad=True).load()  # type: ignore[arg-type]
+    count = len(graphs)
+    assert data.graphs.num_graphs == 2 * count - 1
+    assert data.split["test"].tolist() == list(range(count - 1, 2 * count - 1))
+    assert 2 not in torch.cat([data.split["train"], data.split["valid"]]).tolist()
+    assert data.graphs.graph["y"][2].isnan().all()
+    for graph in graphs:
+        graph.graph["z"] = 2.5 * graph.number_of_nodes()
+    save(tmp_path / "c.json", graphs)
+    both = NetworkxList(path=str(tmp_path / "c.json"), target=("y", "z"), skip_bad=True)
+    assert build_task(repr(both)) == both
+    assert both.load().adapter.target_names == ("y", "z")
