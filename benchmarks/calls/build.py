@@ -80,6 +80,15 @@ def build_task(text: str) -> Task:
     return build(text, task_classes(), "task")
 
 
+def is_task(text: str) -> bool:
+    """Whether a text is the call of a task, rightly or not."""
+    try:
+        find_class(parse_call(text).name, task_classes(), "task")
+    except GraphPEError:
+        return False
+    return True
+
+
 def canonical_encodings(texts: Sequence[str]) -> tuple[str, ...]:
     """The texts of a model's encodings with every parameter.
 

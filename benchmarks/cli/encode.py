@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.errors import GraphPEValueError, GraphRangeError
 
 EXAMPLES = """
 examples:
   graphpe encode --data ogbg-molhiv --encodings "LaplacianPE(k=8)" "RandomWalkPE(walk_length=16)" --out encoded
-  graphpe encode --data graphs.pt --encodings "RelativeRandomWalkPE(walk_length=8)" --out encoded --workers 4
+  graphpe encode graphs.pt --encodings "RelativeRandomWalkPE(walk_length=8)" --out encoded --workers 4
+  graphpe encode molecules.csv --target solubility --encodings "LaplacianPE(k=8)" --out encoded
   graphpe encode --data "python-source(graph='ast')" --encodings "MagneticLaplacianPE(k=8)" --out encoded
-the same command goes on after Ctrl-C, a crash or a kill; graphpe.EncodedDataset("encoded") reads the result
+the same command goes on after Ctrl-C, a crash or a kill; graphpe.EncodedDataset("encoded") reads the result, and
+`graphpe train encoded` trains on it
 """
 
 
 def add_encode(parser: CommandParser) -> None:
     """Add the options of `graphpe encode`."""
     parser.epilog = EXAMPLES
+    add_data(parser)
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_argument(
         "--data",
@@ -54,6 +58,11 @@ def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
     from graphpe.storage.workers import Engine
     from graphpe.transforms.compose import Compose
 
+    options = DataOptions.take(values)
+    if options.data is not None:
+        if values["data"]:
+            raise UsageError(f"{options.data} and --data {values['data']} are two datasets: give one of them")
+        values["data"] = options.data
     for name in ("data", "encodings"):
         if not values[name]:
             raise UsageError(f"--{name} is missing")
@@ -62,7 +71,9 @@ def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
         raise UsageError(f"--engine is {engine!r}; it must be one of {', '.join(get_args(Engine))}")
     encodings = build_encodings(values["encodings"])
     cache = expanded(values["cache"])
-    graphs = read_graphs(values["data"], Path(values["root"]).expanduser(), cache=cache, quiet=values["quiet"])
+    graphs = read_graphs(
+        values["data"], Path(values["root"]).expanduser(), options=options, cache=cache, quiet=values["quiet"]
+    )
     try:
         dataset = precompute(
             graphs,

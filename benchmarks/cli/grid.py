@@ -9,6 +9,7 @@ from pathlib import Path
 
 from graphpe.arguments import check_integer
 from graphpe.benchmarks.cli.report import report_lines
+from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import GridConfig
@@ -23,16 +24,18 @@ EXAMPLES = """
 examples:
   graphpe grid --tasks "molesol(root='dataset')" --encodings none "LaplacianPE(k=8)" "RandomWalkPE(walk_length=16)" \\
       --models "GraphTransformer(layers=3)" "GPS(layers=3)" --params 100k --seeds 3 --epochs 20 --out grids/esol
+  graphpe grid molecules.csv --target solubility --encodings none "LaplacianPE(k=8)" --models GPS --out grids/own
   graphpe grid --config grid.yaml --out grids/esol
 the same command goes on after Ctrl-C, a crash or a kill; finished cells are kept, also when the grid grows
 """
 
-_OF_A_CELL = {"task", "model", "encodings", "seed", "root", "devices", "nodes"}
+_OF_A_CELL = {"task", "model", "encodings", "seed", "root", "devices", "nodes", "init"}
 
 
 def add_grid(parser: CommandParser) -> None:
     """Add the options of `graphpe grid`."""
     parser.epilog = EXAMPLES
+    add_data(parser)
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_argument("--out", type=str, default=None, help="folder of the grid")
     parser.add_argument("--workers", type=int, default=0, help="processes that read data; 0: one a core")
@@ -55,6 +58,15 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     check_integer("workers", workers, least=0)
     if out is None:
         raise UsageError("--out is missing: name a folder for the grid")
+    tasks = values["tasks"]
+    options = DataOptions.take(values)
+    if options.data is not None or options.more:
+        from graphpe.benchmarks.calls.data import own_task  # here, so that `--help` is quick
+
+        own = own_task(options, tasks[0] if tasks else None, given_by="--tasks")
+        values["tasks"] = [own]
+        if not quiet:
+            print(f"task {own}", flush=True)
     of_grid = {field.name for field in fields(GridConfig)}
     grid = GridConfig(**{key: value for key, value in values.items() if key in of_grid})
     common = TrainConfig(**{key: value for key, value in values.items() if key not in of_grid}, encodings=())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from graphpe.arguments import check_integer
 from graphpe.benchmarks.calls.recipes import named_recipe
+from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
@@ -13,17 +14,25 @@ from graphpe.benchmarks.training.run_folder import RunFolder
 EXAMPLES = """
 examples:
   graphpe train                                        the embedded task, from the Python source on this machine
-  graphpe train --root ~/code/project                  the functions of another source tree
+  graphpe train molecules.csv --target solubility      your own: a table of SMILES, also .tsv and .parquet
+  graphpe train graphs.pt                              graphs that PyG saved, a folder of edge lists, networkx JSON
+  graphpe train train.csv --valid valid.csv --test test.csv --target active --skip-bad
+  graphpe train src/                                   the functions of another source tree
+  graphpe train new.csv --target y --init runs/smiles-table-001    from the weights of another run
   graphpe train --encodings "LaplacianPE(k=8)" --model "GraphTransformer(width=64, layers=4)" --epochs 5
   graphpe train --resume runs/python-source-001        go on after Ctrl-C, a crash or a kill
   graphpe train --recipe grit-zinc --root data/zinc    a published configuration (`graphpe list recipes`)
   graphpe train --config runs/python-source-001/config.yaml --seed 1
 """
 
+_OF_THE_MODEL = ("model", "encodings", "encoder", "bias", "encoding_width", "head")
+"""Options that a run which starts from another one has from there, unless they are given."""
+
 
 def add_train(parser: CommandParser) -> None:
     """Add the options of `graphpe train`."""
     parser.epilog = EXAMPLES
+    add_data(parser)
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_argument(
         "--recipe", type=str, default=None, help="a published configuration by name; options beside it replace its own"
@@ -52,10 +61,9 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         parser.set_defaults(recipe.options)
     values = parser.values(arguments)
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
-    from lightning_fabric.utilities.rank_zero import rank_zero_only
-
+    from graphpe.benchmarks.calls.data import own_task
     from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
-    from graphpe.benchmarks.training.summary import summary_lines
+    from graphpe.benchmarks.training.summary import next_lines, summary_lines
 
     given = parser.given(arguments)
     values.pop("recipe")
@@ -63,6 +71,11 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet")
     )
     check_integer("workers", workers, least=0)
+    task = own_task(DataOptions.take(values), given.get("task"), given_by="--task")
+    if task is not None:
+        given["task"] = values["task"] = task
+        if not quiet and _is_first():
+            print(f"task {task}", flush=True)
     resume = None
     if (old := expanded(resume_path)) is not None:
         if path is not None:
@@ -70,6 +83,9 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         resume = RunFolder.open(old)
         config = check_resumable(resume, given)
     else:
+        if (start := expanded(values["init"])) is not None:
+            its = RunFolder.open(start).read_config()
+            values |= {name: getattr(its, name) for name in _OF_THE_MODEL if name not in given}
         config = resolve(TrainConfig(**values))
     if recipe is not None and not quiet:
         print(f"{recipe.name} ({recipe.paper}): {recipe.published}; {recipe.cost}; differs: {recipe.differs}")
@@ -81,6 +97,14 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         cache=expanded(cache),
         progress=not quiet,
     )
-    if getattr(rank_zero_only, "rank", 0) == 0:  # Fabric keeps the number of this process there
+    if _is_first():
         print("\n".join(summary_lines(summary)))
+        if not quiet:
+            print("\n".join(next_lines(summary)))
     return 0
+
+
+def _is_first() -> bool:
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    return getattr(rank_zero_only, "rank", 0) == 0  # Fabric keeps the number of this process there

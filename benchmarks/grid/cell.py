@@ -54,7 +54,8 @@ class Cell:
     @classmethod
     def of(cls, root: Path, task: str, encoding: str, model: str, config: TrainConfig) -> Cell:
         """A cell below `root`, in a folder that is named after what it is: equal options, equal folder."""
-        content = json.dumps(config.as_dict(), sort_keys=True)
+        options = {name: value for name, value in config.as_dict().items() if name != "init"}  # which no cell has
+        content = json.dumps(options, sort_keys=True)
         digest = hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
         readable = [re.sub(r"[^\w.=]+", "-", text).strip("-")[:40] for text in (task, encoding, model)]
         return cls(root / "cells" / f"{'--'.join(readable)}--{config.seed}--{digest}", task, encoding, model, config)

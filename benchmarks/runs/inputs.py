@@ -22,7 +22,8 @@ from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.benchmarks.tasks.user.edge_list_folder import graph_names
 from graphpe.benchmarks.tasks.user.features import Columns
 from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written
-from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
+from graphpe.benchmarks.tasks.user.smiles_table import smiles_column
+from graphpe.benchmarks.tasks.user.tables import check_columns, is_parquet, read_frame, separator_note
 from graphpe.benchmarks.tasks.user.torch_file import joined, open_saved
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.files.ogb import molecule_categories
@@ -177,7 +178,7 @@ def _of_saved(adapter: TaskAdapter, path: Path) -> Inputs:
 def _of_table(task: Task, path: Path, workers: int, progress: bool) -> Inputs:
     """Molecules of a table, whose columns are all kept."""
     frame = read_frame(path, text=True)
-    column = task.smiles if isinstance(task, SmilesTable) and task.smiles in frame else _smiles_column(frame, path)
+    column = task.smiles if isinstance(task, SmilesTable) and task.smiles in frame else smiles_column(frame, path)
     check_columns(frame, (column,), path)
     texts = [str(cell).strip() if isinstance(cell, str) else "" for cell in frame[column].tolist()]
     if not texts:
@@ -190,19 +191,9 @@ def _of_table(task: Task, path: Path, workers: int, progress: bool) -> Inputs:
     graphs, _ = (
         smiles_graphs([texts[row] for row in kept], workers=workers, progress=progress) if kept else (_none(), [])
     )
-    parquet = path.suffix in (".parquet", ".pq")
-    names = {"row" if parquet else "line": frame.index.tolist()}
+    names = {"row" if is_parquet(path) else "line": frame.index.tolist()}
     names |= {str(name): frame[name].tolist() for name in frame}
-    return Inputs(graphs, names, kept, errors)
-
-
-def _smiles_column(frame: Any, path: Path) -> str:
-    found = [str(name) for name in frame if str(name).strip().lower() in ("smiles", "canonical_smiles", "smi")]
-    if len(found) != 1:
-        raise GraphPERuntimeError(
-            f"{path} has no column of SMILES: name one 'smiles'; there are {', '.join(map(str, frame))}"
-        )
-    return found[0]
+    return Inputs(graphs, names, kept, errors, separator_note(frame, path))
 
 
 def _of_networkx(task: NetworkxList, adapter: GraphAdapter, path: Path) -> Inputs:

@@ -170,6 +170,7 @@ class TaskData(ABC):
         adapter: The two ends of a model.
         fingerprint: Changes whenever the data does; a run is resumed only on the same data.
         notes: Lines worth telling the user (what was read, skipped, taken from a cache).
+        encodings: Encodings whose values the graphs hold already, as calls.
     """
 
     graphs: PackedGraphs
@@ -177,6 +178,7 @@ class TaskData(ABC):
     adapter: TaskAdapter
     fingerprint: str
     notes: list[str] = field(default_factory=list)
+    encodings: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     @abstractmethod
@@ -246,6 +248,10 @@ class Task(ABC):
         Args:
             state: What the adapter's `state` gave when the run was saved.
         """
+
+    def held_encodings(self) -> tuple[str, ...]:
+        """Encodings that its files hold, as calls: what a run takes that names none. Reads no graph."""
+        return ()
 
     @property
     def about_pairs(self) -> bool:

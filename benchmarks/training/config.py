@@ -38,6 +38,8 @@ class TrainConfig:
             Otherwise it is mapped to so many columns (numbers that are no eigenvectors after a batch norm), which are
             concatenated to a narrower embedding, as GraphGPS does.
         head: The last layers, as a call: "MLPReadout(hidden_layers=1, halve=False)"; "auto" for the task's own.
+        init: Folder of a trained run to start from, instead of from random weights: all of its best weights that fit
+            in name and shape are taken. On the command line, its model and encodings are the default then.
         epochs: Passes over the training part.
         batch_size: Graphs in a batch, on each device.
         max_nodes: Most nodes in a batch, 0 for no limit; a larger graph is a batch of its own.
@@ -76,6 +78,7 @@ class TrainConfig:
     bias: str = "auto"
     encoding_width: int = 0
     head: str = "auto"
+    init: str | None = None
     epochs: int = 14
     batch_size: int = 32
     max_nodes: int = 0

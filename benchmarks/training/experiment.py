@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -27,8 +28,10 @@ from graphpe.benchmarks.calls.build import (
 )
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
+from graphpe.benchmarks.runs.initial import InitialWeights
 from graphpe.benchmarks.runs.table import part_frame
 from graphpe.benchmarks.tasks.task import Task, TaskData
+from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
@@ -41,6 +44,8 @@ from graphpe.benchmarks.training.state import TrainState
 from graphpe.benchmarks.training.summary import summarise
 from graphpe.compiled.jit import everything_compiled
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.transforms.base import Encoding
 
 
 def resolve(config: TrainConfig) -> TrainConfig:
@@ -53,7 +58,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
     model = canonical_model(config.model, build_task(task))
     encodings = None if config.encodings is None else encoding_calls(config.encodings)
     if encodings is None:
-        encodings = default_encodings(model, task)
+        held = build_task(task).held_encodings() if config.encodings is None else ()
+        encodings = held or default_encodings(model, task)
     return replace(
         config,
         task=task,
@@ -63,6 +69,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
         encoder=canonical_encoder(config.encoder),
         bias=canonical_bias(config.bias),
         head=canonical_head(config.head),
+        init=None if config.init is None else str(Path(config.init).expanduser().absolute()),
     )
 
 
@@ -184,8 +191,8 @@ def _train_in(
     keep_freed_memory()
     torch.set_num_threads(config.threads)
     say = _Say(progress)
+    initial = None if resumed and run.last.exists() else InitialWeights.read(config)
     transforms = build_encodings(config.encodings or ())
-    of_nodes, of_pairs = split_encodings(transforms)
     with fabric.rank_zero_first():
         data = task.load(workers=workers, cache=cache, progress=progress)
     if agree(fabric, lambda: data.fingerprint) != data.fingerprint:
@@ -195,8 +202,13 @@ def _train_in(
     parts = ", ".join(f"{name} {len(ids):,}" for name, ids in data.split.items())
     say(f"{data.graphs.num_graphs:,} graphs, {data.graphs.num_nodes:,} nodes ({parts})")
     loaded = time.perf_counter()
-    graphs = encode_graphs(data.graphs, of_nodes, progress=progress)
+    read = [each for each in transforms if repr(each) in data.encodings]
+    computed = [each for each in transforms if repr(each) not in data.encodings]
+    of_nodes, of_pairs = split_encodings(computed)
+    graphs = encode_graphs(_held_only(data, read), of_nodes, progress=progress)
     encode_seconds = time.perf_counter() - loaded
+    if read:
+        say(f"encodings as they are in the data: {', '.join(map(repr, read))}")
     if of_nodes:
         say(f"encoded with {', '.join(map(repr, of_nodes))} in {encode_seconds:.1f} s")
     if of_pairs:
@@ -208,6 +220,9 @@ def _train_in(
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
+    if initial is not None:
+        for line in initial.give(bare_model, config):
+            say(line)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in bare_model.parameters() if parameter.requires_grad],
         lr=config.learning_rate,
@@ -241,6 +256,18 @@ def _train_in(
         run.write_test_predictions(part_frame(data.adapter, predictions, data.graphs.select(indices), indices))
         run.write_summary(summary)
     return summary
+
+
+def _held_only(data: TaskData, encodings: Sequence[Encoding]) -> PackedGraphs:
+    """The graphs of a task, which of the encodings that they hold keep only some."""
+    if not data.encodings:
+        return data.graphs
+    dropped = held_keys(data.encodings) - held_keys([repr(encoding) for encoding in encodings])
+    levels = {
+        level: {key: value for key, value in getattr(data.graphs, level).items() if key not in dropped}
+        for level in ("node", "edge", "graph", "pair")
+    }
+    return data.graphs.structure().with_values(**levels)
 
 
 def _task_is_kept(run: RunFolder, data: TaskData, task: Task) -> bool:

@@ -6,13 +6,18 @@ import math
 import resource
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from graphpe.benchmarks.calls.build import build_task
+from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
+from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.loop import Evaluation, Training
 
 _TARGETS_SHOWN = 12
+_DOCUMENTATION = "https://github.com/graphpe/graphpe#readme"
 
 
 def summarise(training: Training, *, test: Evaluation, parameters: int, seconds: Mapping[str, float]) -> dict[str, Any]:
@@ -77,6 +82,25 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         *([] if math.isfinite(summary["test"]) else ["the test predictions of the best epoch are not all finite"]),
         f"run folder {summary['run']}",
     ]
+
+
+def next_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What to do with a run."""
+    task, run = build_task(summary["task"]), summary["run"]
+    return [
+        f"next: `graphpe predict {_new_file(task)} --run {run}` predicts your own; `graphpe runs` compares runs",
+        f'      graphpe.load_run("{run}") in Python; {_DOCUMENTATION}',
+    ]
+
+
+def _new_file(task: Task) -> str:
+    """What a run of a task might be asked about."""
+    if isinstance(task, PythonSource):
+        return "script.py"
+    if isinstance(task, EdgeListFolder):
+        return "folder/"
+    path = Path(task.path) if isinstance(task, SmilesTable | NetworkxList) else Path("graphs.pt")
+    return f"new{''.join(path.suffixes[-2:] if path.suffix == '.gz' else path.suffixes[-1:])}"
 
 
 def _target_lines(summary: Mapping[str, Any]) -> list[str]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache as remembered
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.features import Features, tensor_features
+from graphpe.benchmarks.tasks.user.files.encoded import held_encodings, held_keys, held_values
+from graphpe.benchmarks.tasks.user.files.rows import Rows, readable, unlike_most
 from graphpe.benchmarks.tasks.user.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
 from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, Where, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
-from graphpe.benchmarks.tasks.user.torch_file import joined, open_saved
+from graphpe.benchmarks.tasks.user.torch_file import Parts, joined, open_saved
 from graphpe.errors import GraphPERuntimeError
 
 
@@ -25,8 +29,9 @@ class DataFile(OwnData):
     """A saved list of PyG `Data`, or what a dataset of PyG saved.
 
     `x` and `edge_attr` are categories where they hold integers, and numbers otherwise; `edge_weight` is read by the
-    encodings. Other values are not looked at, and named when the graphs are read. What the targets are follows from
-    their values (see `SmilesTable`).
+    encodings. Encodings in a folder of `graphpe encode` are used as they are. Other values are not looked at, and named
+    when the graphs are read. What the targets are follows from their values (see `SmilesTable`); NaN, None, or no such
+    value, is not known.
 
     Attributes:
         path: A file that `torch.save` wrote (a list of `Data`, a `Batch`, a dictionary of such lists under train, val
@@ -34,24 +39,34 @@ class DataFile(OwnData):
             dataset's folder that holds, in itself or in `processed/`, one such file, numbered ones (`data_0.pt`, ...),
             or `train.pt`, `val.pt` and `test.pt` (`train_data.pt`, `valid.pt`, ...): then the split is given.
         target: The value of each graph that is to be predicted: a number, a word, or several numbers (a tensor, an
-            array, a list).
+            array, a list); or the names of several values.
         split: `random`, the value of each graph that says train, valid or test, or a JSON file of positions under these
             words.
         metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (labels 0 and 1, NaN where not known), `RMSE` or `MAE`
             (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.
+        valid: The file or folder of the validation part, if that is one of its own; it is cut from `path` otherwise.
+        test: The file or folder of the test part, likewise.
+        skip_bad: Whether graphs that cannot be read are left out, counted and named; they are an error otherwise.
     """
 
     name: ClassVar[str] = "data-file"
     summary: ClassVar[str] = "your own PyG graphs: a saved list of Data, or an InMemoryDataset's file or folder"
 
     path: str
-    target: str = "y"
+    target: str | tuple[str, ...] = "y"
     split: str = "random"
     metric: Metric = "auto"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     seed: int = 0
+    valid: str | None = None
+    test: str | None = None
+    skip_bad: bool = False
+
+    def held_encodings(self) -> tuple[str, ...]:
+        """The encodings of a folder of `graphpe encode`."""
+        return held_encodings(list(self.paths.values()))
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read and check the graphs.
@@ -64,51 +79,96 @@ class DataFile(OwnData):
         Raises:
             GraphPERuntimeError: If the file is missing or cannot be read safely, or a graph is wrong; it is named.
         """
-        path = Path(self.path).expanduser()
-        parts = open_saved(path)
-        counts = [part.count for part in parts.values()]
-        graphs = joined(list(parts.values()))
-        if not graphs.count:
-            raise GraphPERuntimeError(f"{path} holds no graph")
-
-        def where(graph: int) -> str:
-            return f"{path}, graph {graph}"
-
-        structure, notes = graphs.structure(where)
-        if self.target not in graphs.names:
-            there = ", ".join(name for name in graphs.names if name not in STRUCTURE) or "nothing but edges"
-            raise GraphPERuntimeError(
-                f"{path}: no graph has a value {self.target!r} to predict (target=...); there is {there}"
-            )
-        columns = graphs.columns(self.target, structure.sizes, where)
-        targets = read_targets(columns, self.metric, where)
-        if "" in parts:
-            split = choose_split(
-                self.split,
-                graphs.count,
-                fractions=self.fractions,
-                seed=self.seed,
-                column=lambda name: _words(graphs, name),
-                where=where,
-            )
-        else:
-            ids = torch.arange(graphs.count).split(counts)
-            split = dict(zip(parts, ids, strict=True))
-        nodes, edges = (
-            _features(graphs, name, counts, of, where)
-            for name, counts, of in (("x", structure.sizes, "nodes"), ("edge_attr", structure.edge_sizes, "edges"))
+        parts: Parts = {}
+        places: dict[str, Path] = {}
+        for part, path in self.paths.items():
+            opened = open_saved(path)
+            if part and set(opened) != {""}:
+                raise GraphPERuntimeError(
+                    f"{path} holds parts of a split itself: give it alone, without valid and test"
+                )
+            for own, graphs in opened.items():
+                if not graphs.count:
+                    raise GraphPERuntimeError(f"{path} holds no graph" + (f" in its {own} part" if own else ""))
+                parts[part or own], places[part or own] = graphs, path
+        saved = joined(parts.values())
+        counts = {part: graphs.count for part, graphs in parts.items()}
+        before = 0
+        first: dict[str, int] = {}
+        for part, count in counts.items():
+            first[part] = before if len(self.paths) == 1 else 0  # of one file: numbered through
+            before += count
+        rows = Rows(counts, lambda part, row: f"{places[part]}, graph {first[part] + row}")
+        if self.skip_bad:
+            rows = _readable(saved, rows)
+            saved = saved.select(rows.kept)
+        structure, notes = saved.structure(rows.graph)
+        for name in self.target_names:
+            if name not in saved.names:
+                there = ", ".join(each for each in saved.names if each not in STRUCTURE) or "nothing but edges"
+                raise GraphPERuntimeError(
+                    f"{self.shown}: no graph has a value {name!r} to predict (target=..., --target); there is {there}"
+                )
+        columns: dict[str, Sequence[Any]] = {}
+        for name in self.target_names:
+            columns |= saved.columns(name, structure.sizes, rows.graph)
+        targets = read_targets(columns, self.metric, rows.graph)
+        split = choose_split(
+            self.split,
+            rows,
+            targets.known,
+            fractions=self.fractions,
+            seed=self.seed,
+            column=lambda name: _words(joined(parts.values()), name),
         )
-        used = {*STRUCTURE, "x", "edge_attr", self.target, self.split}
+        nodes, edges = (
+            _features(saved, name, sizes, of, rows.graph)
+            for name, sizes, of in (("x", structure.sizes, "nodes"), ("edge_attr", structure.edge_sizes, "edges"))
+        )
+        encodings = self.held_encodings()
+        held = held_values(list(self.paths.values()), encodings).select(torch.tensor(rows.kept)) if encodings else None
+        used = {*STRUCTURE, "x", "edge_attr", *self.target_names, self.split, *held_keys(encodings)}
         return assemble(
             structure,
             nodes,
             edges,
             targets,
             split,
-            what=str(path),
-            where=where,
-            notes=[f"{path}: {graphs.count:,} graphs", *notes, *_unused(graphs, used, nodes)],
+            rows,
+            what=self.shown,
+            notes=[f"{self.shown}: {saved.count:,} graphs", *notes, *_unused(saved, used, nodes)],
+            held=held,
+            encodings=encodings,
         )
+
+
+def _readable(saved: SavedGraphs, rows: Rows) -> Rows:
+    """The rows whose graph can be read alone."""
+    saved = SavedGraphs(saved.count, saved.names, remembered(saved.values))
+
+    def check(row: int) -> None:
+        alone = saved.select([row])
+        graphs, _ = alone.structure(lambda _: rows.where(row))
+        if not int(graphs.sizes[0]):
+            raise GraphPERuntimeError("the graph has no nodes")
+        for name, counts, of in (("x", graphs.sizes, "nodes"), ("edge_attr", graphs.edge_sizes, "edges")):
+            _features(alone, name, counts, of, lambda _: rows.where(row))
+
+    rows = readable(rows, check, skip_bad=True)
+    for name in ("x", "edge_attr"):
+        if name in saved.names:
+            values = saved.values(name)
+            kinds = {row: _kind(values[row]) for row in rows.kept}
+            rows = rows.without(unlike_most(kinds, f"its {name} is {{}}, that of most graphs {{}}"))
+    return rows
+
+
+def _kind(value: Any) -> str | None:
+    """The columns of a feature, which all graphs have alike; None where a graph has no row of it."""
+    if value is ABSENT:
+        return "missing"
+    shape = list(np.shape(value))
+    return None if shape[:1] == [0] else f"{shape[1:]} a row"
 
 
 def _features(graphs: SavedGraphs, name: str, counts: Tensor, of: str, where: Where) -> Features:

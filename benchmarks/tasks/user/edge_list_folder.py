@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 from graphpe.arguments import check_flags, shown
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
-from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written
+from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written, read_written
 from graphpe.benchmarks.tasks.user.splits import choose_split
-from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
+from graphpe.benchmarks.tasks.user.tables import check_columns, column_of, read_frame, separator_note, table_rows
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError
@@ -21,29 +21,36 @@ from graphpe.files.reading import read_text
 LABELS = "labels.csv"
 _ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")
 _HEADERS = {"source", "src", "from", "tail", "u", "node", "id", "name"}
-_SEPARATORS = re.compile(r"\s*[,;\t]\s*|\s+")
+_AROUND = re.compile(r"\s*([,;\t])\s*")
+_SEPARATORS = re.compile(r"[,;\t]|\s+")
+_NO_COMMAS = re.compile(r"[;\t]")
+_DECIMAL = re.compile(r"[^,]*|[+-]?\d*,\d*([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
 class EdgeListFolder(OwnData):
     """A folder with a file of edges for each graph and `labels.csv`.
 
-    `labels.csv` has a column `graph`, the name of the graph's file with or without its ending, and columns of targets.
-    A file of edges has a line for each edge: source, target and, if you like, features, separated by commas, tabs or
-    spaces; nodes are any words. It stands in the folder or in `edges/` below it. `nodes/` may hold a file for each
+    `labels.csv` has a column `graph`, the name of the graph's file with or without its ending, and columns of targets;
+    an empty cell is not known (see `SmilesTable`, also for separators and decimal commas). A file of edges has a line
+    for each edge: source, target and, if you like, features, separated by commas, semicolons, tabs or spaces; nodes are
+    any words. It stands in the folder or in `edges/` below it. `nodes/` may hold a file for each
     graph with a line for each node: its name and features; it is needed for features and for nodes without an edge. A
     first line that begins with `source` or `node` (`src`, `from`, `u`, `id`, ...) names the columns; lines that begin
     with `#` or `%` are comments. A feature named `weight` is the weight of an edge to the encodings.
 
     Attributes:
         path: The folder.
-        targets: The columns of targets.
+        targets: The columns of targets; one whose cells are lists, as [1, 2.5], is several.
         directed: Whether edges go one way; otherwise each gets its reverse, unless that is in the file.
         split: `random`, a column of `labels.csv` with the words train, valid and test, or a JSON file of row numbers
             under these words.
         metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (labels 0, 1), `RMSE` or `MAE` (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.
+        valid: The folder of the validation part, if that is one of its own; it is cut from `path` otherwise.
+        test: The folder of the test part, likewise.
+        skip_bad: Whether graphs that cannot be read are left out, counted and named; they are an error otherwise.
     """
 
     name: ClassVar[str] = "edge-list-folder"
@@ -56,6 +63,9 @@ class EdgeListFolder(OwnData):
     metric: Metric = "auto"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     seed: int = 0
+    valid: str | None = None
+    test: str | None = None
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,40 +82,43 @@ class EdgeListFolder(OwnData):
         Raises:
             GraphPERuntimeError: If a file or a column is missing, or a line is wrong; the message names it.
         """
-        folder = Path(self.path).expanduser()
-        if not folder.is_dir():
-            raise GraphPERuntimeError(f"{folder} is no folder: give one with edge lists and {LABELS}")
-        labels = folder / LABELS
-        if not labels.is_file():
-            raise GraphPERuntimeError(f"{LABELS} is not in {folder}: it names the graphs and their targets")
-        frame = read_frame(labels, text=True)
-        check_columns(frame, ("graph", *self.targets), labels)
-
-        def where(row: int) -> str:
-            return f"{labels}, line {frame.index[row]}"
-
-        names = [str(name).strip() for name in frame["graph"]]
-        known: dict[str, int] = {}
-        for row, name in enumerate(names):
-            if known.setdefault(name, row) != row:
+        frames, labels = {}, {part: folder / LABELS for part, folder in self.paths.items()}
+        for part, folder in self.paths.items():
+            if not folder.is_dir():
+                raise GraphPERuntimeError(f"{folder} is no folder: give one with edge lists and {LABELS}")
+            if not labels[part].is_file():
+                raise GraphPERuntimeError(f"{LABELS} is not in {folder}: it names the graphs and their targets")
+            frames[part] = read_frame(labels[part], text=True)
+            check_columns(frames[part], ("graph", *self.targets), labels[part])
+        rows = table_rows(frames, labels)
+        names = [str(name).strip() for name in column_of(frames, "graph")]
+        folders = [folder for part, folder in self.paths.items() for _ in range(len(frames[part]))]
+        known: dict[tuple[Path, str], int] = {}
+        for row, place in enumerate(zip(folders, names, strict=True)):
+            if known.setdefault(place, row) != row:
                 raise GraphPERuntimeError(
-                    f"{where(row)}: graph {shown(name)} is there twice, first in line {frame.index[known[name]]}"
+                    f"{rows.where(row)}: graph {shown(names[row])} is there twice, first in line "
+                    f"{rows.where(known[place]).split()[-1]}"
                 )
-        targets = read_targets({name: frame[name].tolist() for name in self.targets}, self.metric, where)
+        rows, written = read_written(
+            rows, lambda row: self.graph(folders[row], names[row], rows.where(row)), skip_bad=self.skip_bad
+        )
+        columns = {name: rows.of_graphs(column_of(frames, name)) for name in self.targets}
+        targets = read_targets(columns, self.metric, rows.graph)
         split = choose_split(
             self.split,
-            len(frame),
+            rows,
+            targets.known,
             fractions=self.fractions,
             seed=self.seed,
-            column=lambda name: frame[name].tolist() if name in frame else None,
-            where=where,
+            column=lambda name: column_of(frames, name) if all(name in each for each in frames.values()) else None,
         )
-        written = []
-        for row, name in enumerate(names):
-            written.append(self.graph(folder, name, where(row)))
-        structure, nodes, features = pack_written(written, where)
-        notes = [f"{folder}: {len(names):,} graphs, {'directed' if self.directed else 'undirected'}"]
-        return assemble(structure, nodes, features, targets, split, what=str(folder), where=where, notes=notes)
+        structure, nodes, features = pack_written(written, rows.graph)
+        notes = [
+            f"{self.shown}: {len(written):,} graphs, {'directed' if self.directed else 'undirected'}",
+            *(note for part, path in labels.items() for note in separator_note(frames[part], path)),
+        ]
+        return assemble(structure, nodes, features, targets, split, rows, what=self.shown, notes=notes)
 
     def graph(self, folder: Path, name: str, where: str) -> WrittenGraph:
         """The graph of a name.
@@ -175,7 +188,12 @@ def _rows(path: Path, leading: int) -> tuple[list[str], list[list[str]]]:
         text = line.strip()
         if not text or text[0] in "#%":
             continue
-        cells = _SEPARATORS.split(text)
+        cells = _cells(text)
+        if cells is None:
+            raise GraphPERuntimeError(
+                f"{path}, line {number}: {text[:60]!r} mixes commas with other separators: separate cells by one of "
+                "commas, semicolons, tabs and spaces, and write numbers as 1.5"
+            )
         if names is None:
             header = cells[0].strip("\"'").lower() in _HEADERS
             names = cells[leading:] if header else [f"column {column}" for column in range(leading, len(cells))]
@@ -187,6 +205,15 @@ def _rows(path: Path, leading: int) -> tuple[list[str], list[list[str]]]:
             raise GraphPERuntimeError(f"{path}, line {number}: {text[:60]!r} is not {expected}{more}")
         rows.append(cells)
     return names or [], rows
+
+
+def _cells(line: str) -> list[str] | None:
+    """The cells of a line; None where it cannot be told what a comma in it is."""
+    line = _AROUND.sub(r"\1", line)
+    if "," in line and _NO_COMMAS.search(line):
+        cells = _NO_COMMAS.split(line)  # commas are decimal ones
+        return cells if " " not in line and all(map(_DECIMAL.fullmatch, cells)) else None
+    return None if "," in line and " " in line else _SEPARATORS.split(line)
 
 
 def _find(folder: Path, level: str, name: str, *, inside: bool = False) -> Path | None:

@@ -28,12 +28,14 @@ class Features:
         categories: Categories of each column; empty for numbers.
         channels: Columns of numbers; 0 for categories.
         columns: The columns of cells that they come from, so that others are read alike; empty where they were tensors.
+        commas: Those of them whose numbers had a decimal comma.
     """
 
     values: Tensor | None
     categories: tuple[int, ...] = ()
     channels: int = 0
     columns: Columns = ()
+    commas: tuple[str, ...] = ()
 
 
 def constant_features(rows: int) -> Features:

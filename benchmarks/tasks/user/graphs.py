@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.user.features import Columns, Features, column_features
+from graphpe.benchmarks.tasks.user.files.decimals import with_points
+from graphpe.benchmarks.tasks.user.files.rows import Rows, readable, unlike_most
 from graphpe.benchmarks.tasks.user.targets import Where, as_float
 from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
@@ -48,6 +50,43 @@ class WrittenGraph:
         )
 
 
+def read_written(rows: Rows, read: Callable[[int], WrittenGraph], *, skip_bad: bool) -> tuple[Rows, list[WrittenGraph]]:
+    """The graphs of rows.
+
+    Args:
+        rows: The rows.
+        read: Reads the graph of a row.
+        skip_bad: Whether rows whose graph cannot be read, or used alone, are left out.
+
+    Returns:
+        The rows that are left, and their graphs.
+
+    Raises:
+        GraphPEError: A graph cannot be read, and is not to be skipped.
+    """
+    written: dict[int, WrittenGraph] = {}
+
+    def check(row: int) -> None:
+        written[row] = read(row)
+        if skip_bad:
+            if not written[row].nodes:
+                raise GraphPERuntimeError("the graph has no nodes")
+            pack_written([written[row]], lambda _: rows.where(row))
+
+    rows = readable(rows, check, skip_bad=skip_bad)
+    if skip_bad:
+        for what in ("nodes", "edges"):
+            kinds = {row: _features_of(written[row], what) for row in rows.kept}
+            rows = rows.without(unlike_most(kinds, f"its {what} have the features {{}}, those of most graphs {{}}"))
+    return rows, [written[row] for row in rows.kept]
+
+
+def _features_of(graph: WrittenGraph, what: str) -> str | None:
+    """The names of the features of its nodes or edges; None where there are no such rows."""
+    rows, cells = (graph.nodes, graph.node_cells) if what == "nodes" else (len(graph.edges), graph.edge_cells)
+    return ", ".join(sorted(cells)) or "(none)" if rows else None
+
+
 def pack_written(
     graphs: Sequence[WrittenGraph], where: Where, known: tuple[Columns, Columns] | None = None
 ) -> tuple[PackedGraphs, Features, Features]:
@@ -66,8 +105,11 @@ def pack_written(
     node_columns = _columns([graph.node_cells if graph.nodes else None for graph in graphs], "nodes", where)
     edge_columns = _columns([graph.edge_cells if graph.edges else None for graph in graphs], "edges", where)
     node_kinds, edge_kinds = (None, None) if known is None else known
+    node_columns, node_commas = _with_points(node_columns, owners[0], where, node_kinds)
+    edge_columns, edge_commas = _with_points(edge_columns, owners[1], where, edge_kinds)
     nodes = column_features(node_columns, owners[0].tolist(), where, node_kinds)
     edges = column_features(edge_columns, owners[1].tolist(), where, edge_kinds if edge_columns else None)
+    nodes, edges = replace(nodes, commas=node_commas), replace(edges, commas=edge_commas)
     weight = None
     if WEIGHT in edge_columns:
         weight = _weights(edge_columns[WEIGHT], owners[1], where)
@@ -75,6 +117,20 @@ def pack_written(
     pairs = np.array(list(chain.from_iterable(graph.edges for graph in graphs)), dtype=np.int64).reshape(-1, 2)
     index = torch.from_numpy(np.ascontiguousarray(pairs.T)) + ptr[:-1].repeat_interleave(edge_ptr.diff())
     return PackedGraphs(edge_index=index, ptr=ptr, edge_ptr=edge_ptr, edge_weight=weight), nodes, edges
+
+
+def _with_points(
+    columns: dict[str, list[Any]], owner: np.ndarray, where: Where, known: Columns | None
+) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """Columns whose numbers have points, and the names of those that had decimal commas."""
+    words = {name for name, kind in known or () if kind is not None}
+    found = {
+        name: with_points(name, cells, lambda row: where(int(owner[row])))
+        for name, cells in columns.items()
+        if name not in words
+    }
+    changed = {name: cells for name, cells in found.items() if cells is not None}
+    return columns | changed, tuple(changed)
 
 
 def _weights(cells: Sequence[Any], owner: np.ndarray, where: Where) -> Tensor:

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 from graphpe.arguments import shown
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
-from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written
+from graphpe.benchmarks.tasks.user.files.lists import expand
+from graphpe.benchmarks.tasks.user.files.rows import Rows
+from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written, read_written
 from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
@@ -21,13 +23,14 @@ from graphpe.files.reading import read_json
 class NetworkxList(OwnData):
     """A JSON list of networkx graphs: `json.dump([networkx.node_link_data(graph) for graph in graphs], file)`.
 
-    The target is an attribute of the graph (`graph.graph["y"] = 1.5`), a number, a word or a list of numbers.
+    The target is an attribute of the graph (`graph.graph["y"] = 1.5`), a number, a word or a list of numbers; null, or
+    no such attribute, is not known (see `SmilesTable`).
     Attributes of nodes and edges are features: numbers, words or lists of numbers, the same in every graph. The edge
     attribute `weight` is the weight of an edge to the encodings as well. An undirected edge goes both ways.
 
     Attributes:
         path: The file.
-        target: The graph attribute that is to be predicted.
+        target: The graph attribute that is to be predicted, or several.
         node_features: Attributes of nodes to read; None for all.
         edge_features: Attributes of edges to read; None for all.
         split: `random`, a graph attribute with the words train, valid and test, or a JSON file of positions under these
@@ -36,19 +39,25 @@ class NetworkxList(OwnData):
             (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.
+        valid: The file of the validation part, if that is one of its own; it is cut from `path` otherwise.
+        test: The file of the test part, likewise.
+        skip_bad: Whether graphs that cannot be read are left out, counted and named; they are an error otherwise.
     """
 
     name: ClassVar[str] = "networkx-list"
     summary: ClassVar[str] = "your own networkx graphs: a JSON list of node-link data; random or given split"
 
     path: str
-    target: str = "y"
+    target: str | tuple[str, ...] = "y"
     node_features: tuple[str, ...] | None = None
     edge_features: tuple[str, ...] | None = None
     split: str = "random"
     metric: Metric = "auto"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     seed: int = 0
+    valid: str | None = None
+    test: str | None = None
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,36 +79,46 @@ class NetworkxList(OwnData):
         Raises:
             GraphPERuntimeError: If the file is missing or is no such list, or a graph is wrong; it is named.
         """
-        path = Path(self.path).expanduser()
-        content = self.contents(path)
-
-        def where(graph: int) -> str:
-            return f"{path}, graph {graph}"
-
-        written = [self.graph(each, where(number)) for number, each in enumerate(content)]
-        attributes = [each.get("graph") or {} for each in content]
-        odd = next((number for number, each in enumerate(attributes) if not isinstance(each, dict)), None)
-        if odd is not None:
-            raise GraphPERuntimeError(
-                f"{where(odd)}: its attributes ('graph') are {shown(attributes[odd])}, not names and values"
-            )
-        if not any(self.target in each for each in attributes):
-            known = ", ".join(sorted({str(name) for each in attributes for name in each})) or "none"
-            raise GraphPERuntimeError(f"{path}: no graph has the attribute {self.target!r}; there are {known}")
-        targets = read_targets(
-            expand(self.target, [each.get(self.target) for each in attributes], where), self.metric, where
+        files = {part: self.contents(path) for part, path in self.paths.items()}
+        rows = Rows(
+            {part: len(graphs) for part, graphs in files.items()},
+            lambda part, row: f"{self.paths[part]}, graph {row}",
         )
+        content = [graph for graphs in files.values() for graph in graphs]
+
+        def read(row: int) -> WrittenGraph:
+            graph = self.graph(content[row], rows.where(row))
+            attributes = content[row].get("graph") or {}
+            if not isinstance(attributes, dict):
+                raise GraphPERuntimeError(
+                    f"{rows.where(row)}: its attributes ('graph') are {shown(attributes)}, not names and values"
+                )
+            return graph
+
+        rows, written = read_written(rows, read, skip_bad=self.skip_bad)
+        attributes = [each.get("graph") or {} for each in rows.of_graphs(content)]
+        for name in self.target_names:
+            if not any(name in each for each in attributes):
+                known = ", ".join(sorted({str(name) for each in attributes for name in each})) or "none"
+                raise GraphPERuntimeError(f"{self.shown}: no graph has the attribute {name!r}; there are {known}")
+        columns = {name: [each.get(name) for each in attributes] for name in self.target_names}
+        targets = read_targets(columns, self.metric, rows.graph)
+        words = [each.get("graph") or {} if isinstance(each, dict) else {} for each in content]
         split = choose_split(
             self.split,
-            len(content),
+            rows,
+            targets.known,
             fractions=self.fractions,
             seed=self.seed,
-            column=lambda name: [each.get(name) for each in attributes] if name in attributes[0] else None,
-            where=where,
+            column=lambda name: (
+                [each.get(name) if isinstance(each, dict) else None for each in words]
+                if any(name in each for each in attributes)
+                else None
+            ),
         )
-        structure, nodes, edges = pack_written(written, where)
-        notes = [f"{path}: {len(content):,} graphs"]
-        return assemble(structure, nodes, edges, targets, split, what=str(path), where=where, notes=notes)
+        structure, nodes, edges = pack_written(written, rows.graph)
+        notes = [f"{self.shown}: {len(written):,} graphs"]
+        return assemble(structure, nodes, edges, targets, split, rows, what=self.shown, notes=notes)
 
     def contents(self, path: Path) -> list[Any]:
         """The graphs of a file as they stand there.
@@ -151,21 +170,6 @@ class NetworkxList(OwnData):
             node_cells,
             {name: cells + [cells[place] for place in back] for name, cells in edge_cells.items()},
         )
-
-
-def expand(name: str, cells: Sequence[Any], where: Any) -> dict[str, list[Any]]:
-    """A column whose cells are lists as several columns; any other as it is.
-
-    Raises:
-        GraphPERuntimeError: If lists differ in length.
-    """
-    length = next((len(cell) for cell in cells if isinstance(cell, list)), None)
-    if length is None:
-        return {name: list(cells)}
-    wrong = next((row for row, cell in enumerate(cells) if not isinstance(cell, list) or len(cell) != length), None)
-    if wrong is not None:
-        raise GraphPERuntimeError(f"{where(wrong)}: {name} is {shown(cells[wrong])}, elsewhere a list of {length}")
-    return {f"{name}[{place}]": [cell[place] for cell in cells] for place in range(length)}
 
 
 def _cells(rows: Sequence[Any], own: set[str], chosen: Sequence[str] | None, where: str) -> dict[str, list[Any]]:

@@ -115,6 +115,15 @@ class SavedGraphs:
 
         return cls(len(graphs), ("edge_index", "num_nodes", *found, *graphs.objects), values)
 
+    def select(self, graphs: Sequence[int]) -> SavedGraphs:
+        """Some of them."""
+
+        def values(name: str) -> Sequence[Any]:
+            all_values = self.values(name)
+            return [all_values[graph] for graph in graphs]
+
+        return SavedGraphs(len(graphs), self.names, values)
+
     def structure(self, where: Where) -> tuple[PackedGraphs, list[str]]:
         """The graphs' edges and weights, and lines worth telling.
 

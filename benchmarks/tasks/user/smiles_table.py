@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,10 +11,17 @@ import numpy as np
 from torch import Tensor
 
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
-from graphpe.benchmarks.tasks.molecules.smiles import UnparsableSmiles, canonical_smiles, scaffolds, smiles_graphs
+from graphpe.benchmarks.tasks.molecules.smiles import (
+    UnparsableSmiles,
+    canonical_smiles,
+    scaffolds,
+    smiles_graphs,
+    unreadable_smiles,
+)
 from graphpe.benchmarks.tasks.user.features import Features
+from graphpe.benchmarks.tasks.user.files.rows import SKIP_HINT, Rows
 from graphpe.benchmarks.tasks.user.splits import choose_split
-from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
+from graphpe.benchmarks.tasks.user.tables import check_columns, column_of, read_frame, separator_note, table_rows
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError
@@ -25,18 +32,23 @@ from graphpe.files.ogb import molecule_categories
 class SmilesTable(OwnData):
     """Molecules of a CSV or Parquet file: a column of SMILES, one or more of targets. Needs rdkit (the extra `chem`).
 
-    Atoms and bonds have OGB's features. What the targets are follows from their cells: 0 and 1 (empty where not known)
-    are labels, words or few whole numbers are classes, everything else is numbers; `metric` says it outright.
+    Cells may be separated by commas, semicolons or tabs; numbers may have a decimal comma. Atoms and bonds have OGB's
+    features. What the targets are follows from their cells: 0 and 1 are labels, words or few whole numbers are classes,
+    everything else is numbers; `metric` says it outright. An empty cell is not known, and counts nowhere; a row where
+    nothing is known is in no part of the split.
 
     Attributes:
-        path: The file: `.csv`, `.csv.gz` or `.parquet`.
+        path: The file: `.csv`, `.csv.gz`, `.tsv` or `.parquet`.
         smiles: The column of SMILES.
-        targets: The columns of targets.
+        targets: The columns of targets; one whose cells are lists, as [1, 2.5], is several.
         split: `random`, `scaffold` (molecules of one Bemis-Murcko scaffold stay together), a column of the words train,
             valid and test, or a JSON file of row numbers under these words.
         metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (labels 0, 1), `RMSE` or `MAE` (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.
+        valid: The file of the validation part, if that is one of its own; it is cut from `path` otherwise.
+        test: The file of the test part, likewise.
+        skip_bad: Whether rows whose SMILES cannot be read are left out, counted and named; they are an error otherwise.
     """
 
     name: ClassVar[str] = "smiles-table"
@@ -49,6 +61,9 @@ class SmilesTable(OwnData):
     metric: Metric = "auto"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     seed: int = 0
+    valid: str | None = None
+    test: str | None = None
+    skip_bad: bool = False
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read and check the table.
@@ -61,35 +76,38 @@ class SmilesTable(OwnData):
         Raises:
             GraphPERuntimeError: If the file, a column or rdkit is missing, or a row is wrong; the message names it.
         """
-        path = Path(self.path).expanduser()
-        frame = read_frame(path, text=True)
-        parquet = path.suffix in (".parquet", ".pq")
-
-        def where(row: int) -> str:
-            return f"{path}, {'row' if parquet else 'line'} {frame.index[row]}"
-
-        check_columns(frame, (self.smiles, *self.targets), path)
-        if not len(frame):
-            raise GraphPERuntimeError(f"{path} has no rows")
-        texts = ["" if _missing(cell) else str(cell).strip() for cell in frame[self.smiles]]
-        targets = read_targets({name: _cells(frame[name]) for name in self.targets}, self.metric, where)
+        frames = {part: read_frame(path, text=True) for part, path in self.paths.items()}
+        for part, path in self.paths.items():
+            check_columns(frames[part], (self.smiles, *self.targets), path)
+            if not len(frames[part]):
+                raise GraphPERuntimeError(f"{path} has no rows")
+        rows = table_rows(frames, self.paths)
+        texts = ["" if cell is None else str(cell).strip() for cell in column_of(frames, self.smiles)]
+        if self.skip_bad:
+            rows = rows.without(unreadable_smiles(texts))
+            texts = rows.of_graphs(texts)
+        columns = {name: rows.of_graphs(column_of(frames, name)) for name in self.targets}
+        targets = read_targets(columns, self.metric, rows.graph)
         try:
             graphs, notes = smiles_graphs(texts, workers=workers, cache=cache, progress=progress)
         except UnparsableSmiles as error:
-            raise GraphPERuntimeError(f"{where(error.position)}: {error.reason}; correct or remove it") from None
+            raise GraphPERuntimeError(
+                f"{rows.graph(error.position)}: {error.reason}; correct or remove it, or give {SKIP_HINT}"
+            ) from None
         split = choose_split(
             self.split,
-            len(frame),
+            rows,
+            targets.known,
             fractions=self.fractions,
             seed=self.seed,
-            column=lambda name: _cells(frame[name]) if name in frame else None,
-            where=where,
+            column=lambda name: column_of(frames, name) if all(name in each for each in frames.values()) else None,
             scaffolds=lambda: scaffolds(texts),
         )
         notes = [
-            f"{path}: {len(frame):,} molecules",
+            f"{self.shown}: {len(texts):,} molecules",
+            *(note for part, path in self.paths.items() for note in separator_note(frames[part], path)),
             *notes,
-            *_repeats(canonical_smiles(texts), split, frame.index, parquet),
+            *_repeats(canonical_smiles(texts), split, rows, self.paths),
         ]
         atoms, bonds = molecule_categories()
         return assemble(
@@ -98,34 +116,46 @@ class SmilesTable(OwnData):
             Features(graphs.edge["edge_attr"], bonds),
             targets,
             split,
-            what=str(path),
-            where=where,
+            rows,
+            what=self.shown,
             notes=notes,
         )
 
 
-def _missing(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and np.isnan(cell))
+def smiles_column(frame: Any, path: Path) -> str:
+    """The column of SMILES, by its name.
+
+    Raises:
+        GraphPERuntimeError: None is called so, or more than one.
+    """
+    found = [str(name) for name in frame if str(name).strip().lower() in ("smiles", "canonical_smiles", "smi")]
+    if len(found) != 1:
+        raise GraphPERuntimeError(
+            f"{path} has no column of SMILES: name one 'smiles'; there are {', '.join(map(str, frame))}"
+            if not found
+            else f"{path} has several columns of SMILES, {', '.join(found)}: name only one of them so"
+        )
+    return found[0]
 
 
-def _cells(column: Any) -> list[Any]:
-    return [None if _missing(cell) else cell for cell in column.tolist()]
-
-
-def _repeats(smiles: Sequence[str], split: dict[str, Tensor], lines: Sequence[int], parquet: bool) -> list[str]:
+def _repeats(smiles: Sequence[str], split: dict[str, Tensor], rows: Rows, paths: Mapping[str, Path]) -> list[str]:
     """A line about molecules that occur more than once, and whether the parts of the split share any."""
-    rows: dict[str, list[int]] = {}
-    for row, text in enumerate(smiles):
-        rows.setdefault(text, []).append(row)
-    repeated = [each for each in rows.values() if len(each) > 1]
+    found: dict[str, list[int]] = {}
+    for graph, text in enumerate(smiles):
+        found.setdefault(text, []).append(graph)
+    repeated = [each for each in found.values() if len(each) > 1]
     if not repeated:
         return []
     part = np.full(len(smiles), -1)
     for number, ids in enumerate(split.values()):
         part[ids.numpy()] = number
-    shared = sum(len({part[row] for row in each} - {-1}) > 1 for each in repeated)
-    first = " and ".join(str(lines[row]) for row in repeated[0][:2])
+    shared = sum(len({part[graph] for graph in each} - {-1}) > 1 for each in repeated)
+    places = [rows.graph(graph) for graph in repeated[0][:2]]
+    if len(paths) == 1:  # without the file, which is said before
+        (path,) = paths.values()
+        unit, first = places[0].removeprefix(f"{path}, ").split()
+        places = [f"{unit}s {first}", places[1].split()[-1]]
     return [
-        f"molecules that occur more than once: {len(repeated)} (first: {'rows' if parquet else 'lines'} {first}); "
+        f"molecules that occur more than once: {len(repeated)} (first: {' and '.join(places)}); "
         f"in more than one part of the split: {shared}"
     ]

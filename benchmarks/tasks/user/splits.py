@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from graphpe.arguments import shown
+from graphpe.benchmarks.tasks.user.files.rows import Rows
 from graphpe.benchmarks.tasks.user.targets import Where
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.reading import read_json
 
 PARTS = ("train", "valid", "test")
-_NAMES = {
+PART_NAMES = {
     "train": "train",
     "training": "train",
     "valid": "valid",
@@ -24,6 +25,7 @@ _NAMES = {
     "validation": "valid",
     "test": "test",
 }
+"""Words for the parts of a split."""
 
 
 def check_fractions(fractions: object) -> None:
@@ -69,16 +71,24 @@ def scaffold_split(scaffolds: Sequence[str], fractions: Sequence[float]) -> dict
     return {part: torch.tensor(sorted(ids), dtype=torch.long) for part, ids in parts.items()}
 
 
-def named_split(cells: Sequence[Any], name: str, where: Where) -> dict[str, Tensor]:
+def named_split(cells: Sequence[Any], name: str, where: Where, known: Tensor | None = None) -> dict[str, Tensor]:
     """From a column of `train`, `valid` (`val`, `validation`) and `test`.
+
+    Args:
+        cells: The column.
+        name: Its name.
+        where: Names a row in messages.
+        known: Which rows have a known target; others may have an empty cell. None for all.
 
     Raises:
         GraphPERuntimeError: For another word.
     """
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
     for index, cell in enumerate(cells):
-        part = _NAMES.get(str(cell).strip().lower())
+        part = PART_NAMES.get(str(cell).strip().lower())
         if part is None:
+            if known is not None and not known[index] and (cell is None or not str(cell).strip()):
+                continue
             raise GraphPERuntimeError(f"{where(index)}: {name} is {shown(cell)}, expected train, valid or test")
         parts[part].append(index)
     return {part: torch.tensor(ids, dtype=torch.long) for part, ids in parts.items()}
@@ -91,13 +101,13 @@ def read_split(path: Path, count: int) -> dict[str, Tensor]:
         GraphPERuntimeError: If it is missing, holds something else, or names a graph twice or one that is not there.
     """
     content = read_json(path)
-    if not isinstance(content, dict) or not set(content) <= set(_NAMES):
+    if not isinstance(content, dict) or not set(content) <= set(PART_NAMES):
         raise GraphPERuntimeError(f"{path} must hold positions of graphs under train, valid and test")
     split = {part: torch.zeros(0, dtype=torch.long) for part in PARTS}
     for name, ids in content.items():
         if not isinstance(ids, list) or not all(type(each) is int and 0 <= each < count for each in ids):
             raise GraphPERuntimeError(f"{path}: {name} must be a list of integers from 0 to {count - 1}")
-        split[_NAMES[name]] = torch.tensor(ids, dtype=torch.long)
+        split[PART_NAMES[name]] = torch.tensor(ids, dtype=torch.long)
     everything = torch.cat(list(split.values()))
     if len(everything.unique()) < len(everything):
         twice = int(everything[(everything.bincount()[everything] > 1)][0])
@@ -107,41 +117,80 @@ def read_split(path: Path, count: int) -> dict[str, Tensor]:
 
 def choose_split(
     split: str,
-    count: int,
+    rows: Rows,
+    known: Tensor,
     *,
     fractions: Sequence[float],
     seed: int,
     column: Callable[[str], Sequence[Any] | None],
-    where: Where,
     scaffolds: Callable[[], Sequence[str]] | None = None,
 ) -> dict[str, Tensor]:
-    """The split that a user names.
+    """The split that a user names, of the graphs that have a known target; the others are in no part.
 
     Args:
         split: `random`, `scaffold`, the path of a JSON file of positions, or the name of a column of part names.
-        count: Number of graphs.
+        rows: The rows; where they are of several files, these are the parts, and one that is missing is cut from the
+            training file, at random or by scaffolds.
+        known: Which graphs have a known target, `[B]`.
         fractions: Shares of train, valid and test where they are not given.
         seed: Of a random split.
         column: The cells of a column, or None where there is none of that name.
-        where: Names a graph in messages.
         scaffolds: The scaffold of each graph, where they are molecules.
 
     Raises:
-        GraphPERuntimeError: If there is no such split.
+        GraphPERuntimeError: If there is no such split, or no graph of a part has a known target.
     """
-    if split == "random":
-        return random_split(count, fractions, seed)
-    if split == "scaffold" and scaffolds is not None:
-        return scaffold_split(scaffolds(), fractions)
-    if split.endswith(".json"):
-        return read_split(Path(split).expanduser(), count)
-    cells = column(split)
-    if cells is None:
-        known = "'random', 'scaffold'" if scaffolds is not None else "'random'"
-        raise GraphPERuntimeError(
-            f"there is no split {split!r}: give {known}, the path of a JSON file, or what holds train, valid or test"
-        )
-    return named_split(cells, split, where)
+    graphs = torch.tensor(rows.kept, dtype=torch.long)
+    number = torch.full((rows.count,), -1).index_put((graphs,), torch.arange(len(graphs)))
+    labelled = torch.zeros(rows.count, dtype=torch.bool).index_put((graphs,), known)
+
+    def cut(ids: Tensor, shares: Sequence[float]) -> dict[str, Tensor]:
+        if split == "scaffold" and scaffolds is not None:
+            words = scaffolds()
+            pieces = scaffold_split([words[graph] for graph in number[ids].tolist()], shares)
+        else:
+            pieces = random_split(len(ids), shares, seed)
+        return {part: ids[piece] for part, piece in pieces.items()}
+
+    if len(rows.counts) > 1:
+        given = _split_of_files(rows, labelled, fractions, cut)
+    elif split == "random" or (split == "scaffold" and scaffolds is not None):
+        given = cut(labelled.nonzero().flatten(), fractions)
+    elif split.endswith(".json"):
+        given = read_split(Path(split).expanduser(), rows.count)
+    else:
+        cells = column(split)
+        if cells is None:
+            kinds = "'random', 'scaffold'" if scaffolds is not None else "'random'"
+            raise GraphPERuntimeError(
+                f"there is no split {split!r}: give {kinds}, the path of a JSON file, or what holds train, valid or "
+                "test"
+            )
+        given = named_split(cells, split, rows.where, labelled)
+    for part, ids in given.items():
+        if len(ids) and not bool(labelled[ids].any()):
+            raise GraphPERuntimeError(
+                f"{rows.where(int(ids[0]))}: no graph of the {part} part of the split has a known target: give it some "
+                "that have"
+            )
+    return {part: number[ids[labelled[ids]]] for part, ids in given.items()}
+
+
+def _split_of_files(
+    rows: Rows,
+    labelled: Tensor,
+    fractions: Sequence[float],
+    cut: Callable[[Tensor, Sequence[float]], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """A part for each file; one that no file is for is cut from the training file."""
+    parts = dict(zip(rows.counts, torch.arange(rows.count).split(list(rows.counts.values())), strict=True))
+    missing = next((number for number, part in enumerate(PARTS) if part not in parts), None)
+    if missing is not None:
+        share = round(fractions[0] / (fractions[0] + fractions[missing]), 12)  # 0.6 of 0.8 is 0.75
+        pieces = cut(parts["train"][labelled[parts["train"]]], (share, 1 - share, 0))
+        parts["train"] = pieces["train"]
+        parts[PARTS[missing]] = torch.cat([pieces["valid"], pieces["test"]])
+    return {part: parts[part] for part in PARTS}
 
 
 def _cut(order: np.ndarray, fractions: Sequence[float]) -> dict[str, Tensor]:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from graphpe.arguments import shown
 from graphpe.benchmarks.tasks import metrics
-from graphpe.benchmarks.tasks.targets import Loss
+from graphpe.benchmarks.tasks.targets import Loss, is_known
+from graphpe.benchmarks.tasks.user.files.decimals import MISSING, with_points
+from graphpe.benchmarks.tasks.user.files.lists import expand
 from graphpe.errors import GraphPERuntimeError
 
 Metric = Literal["auto", "accuracy", "ROC-AUC", "AP", "RMSE", "MAE"]
@@ -22,7 +24,6 @@ METRICS: tuple[str, ...] = get_args(Metric)
 Where = Callable[[int], str]
 """The name of a graph in messages, from its position: its file and line."""
 
-_MISSING = {"", "nan", "na", "n/a", "null", "none"}
 _FEW_CLASSES = 20
 
 _SCORES: dict[str, tuple[metrics.Metric, Loss]] = {
@@ -39,7 +40,8 @@ class OwnTargets:
     """Targets that were read and checked.
 
     Attributes:
-        values: `[B, T]`: numbers, or labels 0, 1 and NaN, in float32; or class ids `[B, 1]`.
+        values: `[B, T]`: numbers, or labels 0 and 1, in float32, NaN where one is not known; or class ids `[B, 1]`, -1
+            where one is not known.
         metric: How they are scored.
         classes: Names of the classes; empty for others.
         note: A line that says what was read.
@@ -58,6 +60,11 @@ class OwnTargets:
         return len(self.classes) or self.values.shape[1]
 
     @property
+    def known(self) -> Tensor:
+        """Which graphs have a known target, `[B]`."""
+        return is_known(self.values).any(1)
+
+    @property
     def loss(self) -> Loss:
         """The loss that goes with the metric."""
         return _SCORES[self.metric][1]
@@ -69,7 +76,10 @@ class OwnTargets:
 
 
 def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where) -> OwnTargets:
-    """Targets from cells: numbers, bools, texts, None.
+    """Targets from cells: numbers, bools, texts, None, and lists of those, which are several targets.
+
+    An empty cell, None, NaN and the words nan, na, n/a, null and none stand for a target that is not known. Numbers
+    with a decimal comma are read where no comma could part thousands.
 
     With `metric="auto"`: one column of texts, or of at most 20 whole numbers, each five times on average, is classes
     (`accuracy`); columns of 0 and 1 (empty where not known) are labels (`ROC-AUC`); everything else is numbers
@@ -81,9 +91,14 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         where: Names a row in messages.
 
     Raises:
-        GraphPERuntimeError: For a cell of the wrong kind, a missing one among classes or numbers, or targets that are
-            all the same class.
+        GraphPERuntimeError: For a cell of the wrong kind, a target that is known for no graph, or targets that are all
+            the same class.
     """
+    columns = {
+        key: cells
+        for name, column in columns.items()
+        for key, cells in expand(name, column, where, missing=_is_missing).items()
+    }
     if not columns:
         raise GraphPERuntimeError(
             f"{where(0)}: the target is an empty list, expected a number, a word or several numbers"
@@ -92,6 +107,10 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         odd = next((row for row, cell in enumerate(cells) if not is_plain(cell)), None)
         if odd is not None:
             raise GraphPERuntimeError(f"{where(odd)}: {name} is {str(cells[odd])[:60]}, neither a number nor a word")
+    pointed = {} if metric == "accuracy" else {name: with_points(name, cells, where) for name, cells in columns.items()}
+    commas = [name for name, cells in pointed.items() if cells is not None]
+    columns_read = columns
+    columns = {name: pointed.get(name) or cells for name, cells in columns.items()}
     numbers = {name: np.array([_number(cell) for cell in cells], dtype=np.float64) for name, cells in columns.items()}
     texts = {name: [_is_text(cell) for cell in cells] for name, cells in columns.items()}
     chosen = metric == "auto"
@@ -101,14 +120,14 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
     hint = f"give metric=... to say what {'it is' if len(columns) == 1 else 'they are'}"
     if metric == "accuracy":
         values, classes = _classes(columns, numbers, texts, where)
-        if chosen and len(classes) > max(5, len(values) // 2):
+        known = int((values >= 0).sum())
+        if chosen and len(classes) > max(5, known // 2):
             odd = _first(next(iter(texts.values()))) or 0
             raise GraphPERuntimeError(
                 f"{where(odd)}: {named} is {shown(next(iter(columns.values()))[odd])}, which is no number, and as "
-                f"classes its {len(values)} values are {len(classes)} different ones; correct it, or give "
-                "metric='accuracy'"
+                f"classes its {known} values are {len(classes)} different ones; correct it, or give metric='accuracy'"
             )
-        note = f"target {named}: {len(classes)} classes, accuracy ({hint})"
+        note = f"target {named}: {len(classes)} classes, accuracy ({hint}){_unknown(columns, values)}"
         return OwnTargets(values, metric, classes, note, tuple(columns))
     for name, cells in columns.items():
         wrong = _first(texts[name])
@@ -120,7 +139,25 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         _check_numbers(name, numbers[name], metric, where)
     values = torch.from_numpy(np.stack(list(numbers.values()), axis=1)).float()
     what = "numbers" if metric in ("RMSE", "MAE") else "labels"
-    return OwnTargets(values, metric, (), f"target {named}: {what}, {metric} ({hint})", tuple(columns))
+    note = f"target {named}: {what}, {metric} ({hint}){_unknown(columns, values)}"
+    if commas:
+        note += f"; decimal commas in {', '.join(commas)}: {_example(columns_read, commas[0])}"
+    return OwnTargets(values, metric, (), note, tuple(columns))
+
+
+def _unknown(columns: Mapping[str, Sequence[Any]], values: Tensor) -> str:
+    """How many targets are not known, and the words that say so."""
+    unknown = int((~is_known(values)).sum())
+    if not unknown:
+        return ""
+    words = {cell.strip() for cells in columns.values() for cell in cells if isinstance(cell, str)}
+    said = sorted(word for word in words if word and word.lower() in MISSING)
+    return f"; {unknown:,} of {values.numel():,} not known{' (' + ', '.join(said) + ')' if said else ''}"
+
+
+def _example(columns: Mapping[str, Sequence[Any]], name: str) -> str:
+    cell = next(cell for cell in columns[name] if isinstance(cell, str) and "," in cell).strip()
+    return f"{cell} is {as_float(cell.replace(',', '.')):g}"
 
 
 def check_parts(targets: OwnTargets, split: Mapping[str, Tensor], what: str) -> None:
@@ -167,45 +204,47 @@ def _classes(
         raise GraphPERuntimeError(f"accuracy takes one target, a class, got {len(columns)}: {', '.join(columns)}")
     ((name, cells),) = columns.items()
     values, text = numbers[name], texts[name]
-    missing = _first(np.isnan(values) & ~np.array(text, dtype=bool))
-    if missing is not None:
-        raise GraphPERuntimeError(f"{where(missing)}: {name} is missing; a class is needed for every graph")
+    missing = np.isnan(values) & ~np.array(text, dtype=bool)
+    if missing.all():
+        raise GraphPERuntimeError(f"{where(0)}: {_nowhere_known(name)}")
     if any(text):
         words = [str(cell).strip() for cell in cells]
     else:
-        odd = _first(~np.isfinite(values) | (values != np.floor(values)))
+        odd = _first(~missing & (~np.isfinite(values) | (values != np.floor(values))))
         if odd is not None:
             raise GraphPERuntimeError(
                 f"{where(odd)}: {name} is {shown(cells[odd])}, no class; classes are whole numbers or words "
                 "(metric='RMSE' for numbers)"
             )
-        words = [str(int(value)) for value in values]
-    classes = sorted(
-        set(words), key=(lambda word: (0, int(word), "")) if not any(text) else (lambda word: (1, 0, word))
-    )
+        words = ["" if unknown else str(int(value)) for value, unknown in zip(values, missing, strict=True)]
+    known = {word for word, unknown in zip(words, missing, strict=True) if not unknown}
+    classes = sorted(known, key=(lambda word: (0, int(word), "")) if not any(text) else (lambda word: (1, 0, word)))
     if len(classes) < 2:
-        raise GraphPERuntimeError(f"{name} is {shown(classes[0])} for every graph: there is nothing to learn")
+        having = " that has one" if missing.any() else ""
+        raise GraphPERuntimeError(f"{name} is {shown(classes[0])} for every graph{having}: there is nothing to learn")
     index = {word: number for number, word in enumerate(classes)}
-    return torch.tensor([[index[word]] for word in words]), tuple(classes)
+    ids = [[-1 if unknown else index[word]] for word, unknown in zip(words, missing, strict=True)]
+    return torch.tensor(ids), tuple(classes)
 
 
 def _check_numbers(name: str, values: np.ndarray, metric: str, where: Where) -> None:
     missing = np.isnan(values)
+    if missing.all():
+        raise GraphPERuntimeError(f"{where(0)}: {_nowhere_known(name)}")
     if metric in ("ROC-AUC", "AP"):
         odd = _first(~missing & ~np.isin(values, (0, 1)))
         if odd is not None:
             raise GraphPERuntimeError(
                 f"{where(odd)}: {name} is {values[odd]:g}; {metric} takes 0, 1, or nothing where it is not known"
             )
-        if missing.all():
-            raise GraphPERuntimeError(f"{name} is not known for any graph: leave it out")
         return
-    at = _first(missing)
-    if at is not None:
-        raise GraphPERuntimeError(f"{where(at)}: {name} is missing; {metric} needs a number for every graph")
-    at = _first(~in_float32(values))
+    at = _first(~missing & ~in_float32(values))
     if at is not None:
         raise GraphPERuntimeError(f"{where(at)}: {name} is {values[at]:g}, which is not a finite number in float32")
+
+
+def _nowhere_known(name: str) -> str:
+    return f"{name} is not known for any graph: leave it out, or give a target that is"
 
 
 def is_plain(cell: Any) -> bool:
@@ -242,10 +281,17 @@ def in_float32(values: np.ndarray) -> np.ndarray:
         return np.abs(values) <= np.finfo(np.float32).max
 
 
+def _is_missing(cell: Any) -> bool:
+    """Whether a cell stands for what is not known."""
+    if isinstance(cell, str):
+        return cell.strip().lower() in MISSING
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
 def _is_text(cell: Any) -> bool:
     if not isinstance(cell, str):
         return False
-    if cell.strip().lower() in _MISSING:
+    if _is_missing(cell):
         return False
     try:
         as_float(cell)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch_geometric.data import Data
 
 from graphpe.benchmarks.cli.main import main
 
@@ -104,6 +105,41 @@ def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("moment", ["metrics.jsonl", "last.pt"])
+def test_own_data_from_a_path_to_predictions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    graphs = [
+        Data(x=torch.rand(n, 2), edge_index=torch.randint(n, (2, 2 * n)), gap=None if n == 5 else n / 2)
+        for n in range(2, 22)
+    ]
+    torch.save(graphs, "graphs.pt")
+    assert main(["train", "graphs.pt", "--target", "gap", "--epochs", "1", "--model", MODEL, "--run", "a"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("task DataFile(path='graphs.pt', target='gap', ")
+    assert any(line.startswith("1 of 20 graphs have no known target") for line in lines)
+    assert lines[-2].startswith("next: `graphpe predict graphs.pt --run a` predicts your own")
+    assert main(["predict", "graphs.pt", "--run", "a", "--out", "out.csv"]) == 0
+    assert len(Path("out.csv").read_text().splitlines()) == 21
+    assert main(["train", "--resume", "a", "--quiet"]) == 0
+    assert not any(line.startswith(("next", "task")) for line in capsys.readouterr().out.splitlines())
+
+    # Encoded first, the run is the same, and so is a later one that starts from it.
+    encoding = "RandomWalkPE(walk_length=16)"
+    assert main(["encode", "graphs.pt", "--encodings", encoding, "--out", "enc", "--quiet"]) == 0
+    assert main(["train", "enc", "--target", "gap", "--epochs", "1", "--model", MODEL, "--run", "b"]) == 0
+    assert "encodings as they are in the data: RandomWalkPE(walk_length=16" in capsys.readouterr().out
+    assert result(Path("a")) == result(Path("b"))
+    assert main(["train", "graphs.pt", "--target", "gap", "--epochs", "1", "--init", "a", "--run", "c"]) == 0
+    assert f"from {tmp_path / 'a'}: " in capsys.readouterr().out
+    assert main(["train", "graphs.pt", "--target", "hue", "--epochs", "1"]) == 1
+    error = capsys.readouterr().err
+    assert error == (
+        "graphpe train: error: graphs.pt: no graph has a value 'hue' to predict (target=..., --target); there is x, "
+        "gap\n"
+    )
+
+
 def test_a_killed_run_resumes_to_the_same_bits(
     small: list[str], whole: Path, tmp_path: Path, moment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

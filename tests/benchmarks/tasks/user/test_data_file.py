@@ -109,11 +109,9 @@ def test_datasets_of_pyg(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data[4].update({"y": torch.tensor([torch.nan])}), "a.pt, graph 4: y is missing; RMSE"),
         (lambda data: data[2].x.fill_(torch.inf), "a.pt, graph 2: x has inf in column 0"),
         (lambda data: data.__setitem__(5, Data(x=torch.zeros(0, 2), edge_index=torch.zeros(2, 0, dtype=torch.long),
                                                y=torch.tensor([1.5]))), "a.pt, graph 5: the graph has no nodes"),
-        (lambda data: data[3].pop("y"), "a.pt, graph 3: y is missing; RMSE"),
         (lambda data: data[1].edge_index.fill_(9), r"a.pt, graph 1: edge_index has the edge \[9, 9\]"),
         (lambda data: data.__setitem__(slice(None), []), "a.pt holds no graph"),
     ],
@@ -188,7 +186,9 @@ def test_other_forms_of_the_same_graphs(tmp_path: Path) -> None:
     precompute(data, T.DegreePE(), tmp_path / "encoded", progress=False)
     encoded = DataFile(path=str(tmp_path / "encoded")).load()
     assert encoded.fingerprint == expected.fingerprint
-    assert any("degree_pe" in note and "not used" in note for note in encoded.notes)
+    assert encoded.encodings == (repr(T.DegreePE()),)
+    assert torch.equal(encoded.graphs.node["degree_pe"], T.DegreePE()(encoded.graphs.structure()).node["degree_pe"])
+    assert not any("degree_pe" in note for note in encoded.notes)
 
 
 @pytest.mark.parametrize("names", [("train_data", "val_data", "test_data"), ("train", "valid", "test")])
@@ -286,3 +286,30 @@ def test_weights_are_in_the_fingerprint(tmp_path: Path) -> None:
     before = DataFile(path=str(saved(tmp_path / "a.pt", data))).load().fingerprint
     data[3].edge_weight[0] = 2.0
     assert DataFile(path=str(saved(tmp_path / "a.pt", data))).load().fingerprint != before
+
+
+def test_unknown_targets_bad_graphs_and_several_files(tmp_path: Path) -> None:
+    data = graphs(20, x=lambda i, n: torch.rand(n, 2), y=a_number, kind=lambda i, n: ["a", "b", None][i % 3])
+    words = DataFile(path=str(saved(tmp_path / "w.pt", data)), target="kind").load()
+    assert words.graphs.graph["y"].flatten().tolist() == [[0, 1, -1][i % 3] for i in range(20)]
+    assert {i % 3 for i in torch.cat(list(words.split.values())).tolist()} == {0, 1}
+    data[2].y = None
+    data[4].edge_index = data[4].edge_index + 9
+    data[5].x = data[5].x[:, :1]
+    data[7].x[0] = torch.inf
+    parts = {"path": saved(tmp_path / "a.pt", data[:12]), "test": saved(tmp_path / "b.pt", data[12:])}
+    files = {name: str(path) for name, path in parts.items()}
+    with pytest.raises(GraphPERuntimeError, match="a.pt, graph 4: edge_index has the edge"):
+        DataFile(**files).load()
+    loaded = DataFile(**files, skip_bad=True).load()
+    assert loaded.graphs.num_graphs == 17
+    assert loaded.split["test"].tolist() == list(range(9, 17))
+    assert sorted(loaded.split["train"].tolist() + loaded.split["valid"].tolist()) == [0, 1, 3, 4, 5, 6, 7, 8]
+    at = loaded.notes.index("skipped, for they cannot be read: 3 of 20 rows")
+    assert "a.pt, graph 5: its x is [1] a row, that of most graphs [2] a row" in loaded.notes[at + 2]
+    several = DataFile(path=str(saved(tmp_path / "c.pt", graphs(y=a_number, z=a_number))), target=["y", "z"])
+    assert build_task(repr(several)) == several
+    assert several.load().graphs.graph["y"].shape == (20, 2)
+    torch.save({"train": data[8:12], "val": data[12:14], "test": data[14:]}, tmp_path / "d.pt")
+    with pytest.raises(GraphPERuntimeError, match=r"d.pt holds parts of a split itself: give it alone"):
+        DataFile(path=files["path"], valid=str(tmp_path / "d.pt"), skip_bad=True).load()

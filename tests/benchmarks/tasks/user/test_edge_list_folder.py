@@ -111,9 +111,46 @@ def test_bad_folders(tmp_path: Path) -> None:
         ("name,y\ng1,1\n", "has no column 'graph', only 'name', 'y'"),
         ("graph,y\ng1,1\ng77,2\n", r"labels.csv, line 3: there is no edge list 'g77'"),
         ("graph,y\ng1,1.5\ng1,2\n", r"labels.csv, line 3: graph 'g1' is there twice, first in line 2"),
-        ("graph,y\ng1,1.5\ng2,\n", r"labels.csv, line 3: y is missing"),
+        ("graph,y\ng1,\ng2,\n", r"labels.csv, line 2: y is not known for any graph"),
         ("graph,y\n../g1,1.5\ng2,2\n", r"there is no edge list '../g1'"),
     ):
         (path / "labels.csv").write_text(labels)
         with pytest.raises(GraphPERuntimeError, match=message):
             EdgeListFolder(path=str(path)).load()
+
+
+def test_semicolons_tabs_and_decimal_commas(tmp_path: Path) -> None:
+    for mark in (";", "\t"):
+        lines = [f"{j}{mark}{j + 1}{mark}{j},5" for j in range(3)]
+        labels = [f"g{i}{mark}{i},25{mark}[{i}, {i % 4}.5]" for i in range(10)]
+        folder = tmp_path / str(ord(mark))
+        files = {f"g{i}.txt": "\n".join(lines) for i in range(10)}
+        path = write(folder, files, "\n".join([f"graph{mark}y{mark}z", *labels]))
+        data = EdgeListFolder(path=path, targets=("y", "z")).load()
+        assert data.adapter.target_names == ("y", "z[0]", "z[1]")
+        assert data.graphs.graph["y"][:, 0].tolist() == [i + 0.25 for i in range(10)]
+        assert sorted(set(data.graphs.edge["edge_attr"].flatten().tolist())) == [0.5, 1.5, 2.5]
+        assert "decimal commas are read as points in column 2" in data.notes
+    (folder / "g3.txt").write_text("0 1 1,5\n")
+    with pytest.raises(GraphPERuntimeError, match="g3.txt, line 1: '0 1 1,5' mixes commas with other separators"):
+        EdgeListFolder(path=path, targets=("y",)).load()
+    for i in range(10):
+        (folder / f"g{i}.txt").write_text("0\t1\t1,234\n")
+    with pytest.raises(GraphPERuntimeError, match="column 2 is '1,234', which may be 1.234 or 1234"):
+        EdgeListFolder(path=path, targets=("y",)).load()
+
+
+def test_bad_graphs_are_skipped_and_parts_are_folders(tmp_path: Path) -> None:
+    path = Path(ten(tmp_path / "a", g4__txt="0 1\n5\n", g6__txt="0 1 7\n", g7__txt="# nothing\n"))
+    (path / "g2.txt").unlink()
+    other = ten(tmp_path / "b")
+    with pytest.raises(GraphPERuntimeError, match="no edge list 'g2' .*; correct it, or give --skip-bad"):
+        EdgeListFolder(path=str(path)).load()
+    data = EdgeListFolder(path=str(path), test=other, skip_bad=True).load()
+    assert data.graphs.graph["y"].flatten().tolist() == [i + 0.5 for i in [0, 1, 3, 5, 8, 9, *range(10)]]
+    assert data.split["test"].tolist() == list(range(6, 16))
+    at = data.notes.index("skipped, for they cannot be read: 4 of 20 rows")
+    assert "there is no edge list 'g2'" in data.notes[at + 1]
+    assert "line 2: '5' is not a source and a target" in data.notes[at + 2]
+    assert "line 8: its edges have the features column 2, those of most graphs (none)" in data.notes[at + 3]
+    assert "line 9: the graph has no nodes" in data.notes[at + 4]

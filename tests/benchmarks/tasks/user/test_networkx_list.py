@@ -5,6 +5,7 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+import torch
 
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.tasks.user.networkx_list import NetworkxList
@@ -73,7 +74,6 @@ def test_ids_of_any_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda graphs: graphs[3].graph.update(y=None), "graph 3: y is missing; RMSE needs"),
         (lambda graphs: graphs[3].graph.update(y="x"), "graph 3: y is 'x', not a number"),
         (lambda graphs: graphs[3].graph.update(y=[1, 2]), "graph 0: y is 0.5, elsewhere a list of 2"),
         (lambda graphs: graphs[3].nodes[1].clear(), "graph 3, nodes: number 1 has no 'size'; give it to all"),
@@ -114,3 +114,26 @@ def test_bad_files(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(GraphPERuntimeError, match=message):
             NetworkxList(path=str(path)).load()
+
+
+def test_unknown_targets_bad_graphs_and_several_files(tmp_path: Path) -> None:
+    graphs = make()
+    del graphs[2].graph["y"]
+    graphs[3].nodes[1].clear()
+    save(tmp_path / "a.json", graphs)
+    save(tmp_path / "b.json", make())
+    files = {"path": str(tmp_path / "a.json"), "test": str(tmp_path / "b.json")}
+    with pytest.raises(GraphPERuntimeError, match="a.json, graph 3, nodes: .*; correct it, or give --skip-bad"):
+        NetworkxList(**files).load()  # type: ignore[arg-type]
+    data = NetworkxList(**files, skip_bad=True).load()  # type: ignore[arg-type]
+    count = len(graphs)
+    assert data.graphs.num_graphs == 2 * count - 1
+    assert data.split["test"].tolist() == list(range(count - 1, 2 * count - 1))
+    assert 2 not in torch.cat([data.split["train"], data.split["valid"]]).tolist()
+    assert data.graphs.graph["y"][2].isnan().all()
+    for graph in graphs:
+        graph.graph["z"] = 2.5 * graph.number_of_nodes()
+    save(tmp_path / "c.json", graphs)
+    both = NetworkxList(path=str(tmp_path / "c.json"), target=("y", "z"), skip_bad=True)
+    assert build_task(repr(both)) == both
+    assert both.load().adapter.target_names == ("y", "z")

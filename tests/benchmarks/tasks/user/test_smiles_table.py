@@ -99,9 +99,12 @@ def test_duplicates_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "value", "message"),
     [
-        (4, ["C(", "1.5"], r"x.csv, line 6: 'C\(' is no SMILES that rdkit can read; correct or remove it"),
+        (
+            4,
+            ["C(", "1.5"],
+            r"x.csv, line 6: 'C\(' is no SMILES that rdkit can read; correct or remove it, or give --skip-bad",
+        ),
         (4, ["", "1.5"], "x.csv, line 6: '' has no atoms"),
-        (4, ["CC", ""], "x.csv, line 6: y is missing; RMSE needs a number"),
         (4, ["CC", "high"], "x.csv, line 6: y is 'high', not a number"),
         (4, ["CC", "inf"], "x.csv, line 6: y is inf"),
     ],
@@ -163,3 +166,72 @@ def test_without_rdkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(GraphPEError, match=r"not installed: pip install 'graphpe\[chem\]'"):
         load(path, tmp_path)
+
+
+def test_rows_without_a_target_are_kept_for_prediction(tmp_path: Path) -> None:
+    rows = [[text, "" if i in (2, 7) else i + 0.5] for i, text in enumerate(SMILES)]
+    data = load(write(tmp_path / "x.csv", rows), tmp_path, fractions=(0.5, 0.25, 0.25))
+    assert data.graphs.num_graphs == 10
+    assert sorted(torch.cat(list(data.split.values())).tolist()) == [0, 1, 3, 4, 5, 6, 8, 9]
+    assert any(note.startswith("2 of 10 graphs have no known target: they are in no part") for note in data.notes)
+    train = data.graphs.graph["y"][data.split["train"]].double()
+    assert data.adapter.shift == pytest.approx((float(train.mean()),))
+    rows = [[text, "" if i == 3 else i, i * 2 if i % 3 else ""] for i, text in enumerate(SMILES)]
+    several = load(write(tmp_path / "y.csv", rows, "smiles,a,b"), tmp_path, targets=("a", "b"))
+    assert sorted(torch.cat(list(several.split.values())).tolist()) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_bad_smiles_are_skipped_counted_and_named(tmp_path: Path) -> None:
+    texts = [*SMILES[:3], "C(", *SMILES[3:6], "", "what", *SMILES[6:]]
+    path = write(tmp_path / "x.csv", [[text, i + 0.5] for i, text in enumerate(texts)])
+    with pytest.raises(
+        GraphPERuntimeError, match=r"line 5: 'C\(' is no SMILES .* or give --skip-bad \(skip_bad=True\)"
+    ):
+        load(path, tmp_path)
+    (tmp_path / "split.json").write_text('{"train": [0, 1, 2, 3, 4, 5], "valid": [6, 7, 8, 9], "test": [10, 11, 12]}')
+    data = load(path, tmp_path, skip_bad=True, split=str(tmp_path / "split.json"))
+    assert data.graphs.graph["y"].flatten().tolist() == [i + 0.5 for i in range(13) if i not in (3, 7, 8)]
+    assert [ids.tolist() for ids in data.split.values()] == [[0, 1, 2, 3, 4], [5, 6], [7, 8, 9]]
+    at = data.notes.index("skipped, for they cannot be read: 3 of 13 rows")
+    assert data.notes[at + 1] == f"  {path}, line 5: 'C(' is no SMILES that rdkit can read"
+    assert data.notes[at + 2] == f"  {path}, line 9: '' has no atoms"
+    (tmp_path / "z.csv").write_text("smiles,y\nC(,1\n")
+    with pytest.raises(GraphPERuntimeError, match="no row can be read; .*z.csv, line 2"):
+        load(tmp_path / "z.csv", tmp_path, skip_bad=True)
+
+
+def test_parts_in_files_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", [[text, i + 0.5] for i, text in enumerate(SMILES[:6])])
+    (tmp_path / "b.tsv").write_text("y\tsmiles\n6.5\tC1CC1\n7.5\tOCC\n")  # OCC is in a.csv
+    write(tmp_path / "c.csv", [[text, i + 8.5] for i, text in enumerate(SMILES[8:])])
+    files = {"valid": str(tmp_path / "b.tsv"), "test": str(tmp_path / "c.csv")}
+    data = load(tmp_path / "a.csv", tmp_path, **files)
+    assert [ids.tolist() for ids in data.split.values()] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+    assert data.graphs.graph["y"].flatten().tolist() == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]
+    assert f"{tmp_path / 'b.tsv'}: cells are separated by tabs" in data.notes
+    assert any("a.csv, line 2 and" in note and "more than one part of the split: 1" in note for note in data.notes)
+    task = SmilesTable(path=str(tmp_path / "a.csv"), **files)
+    assert build_task(repr(task)) == task
+    (tmp_path / "b.tsv").write_text("y\tsmiles\n\tC1CC1\n")
+    with pytest.raises(GraphPERuntimeError, match="b.tsv, line 2: no graph of the valid part .* has a known target"):
+        load(tmp_path / "a.csv", tmp_path, **files)
+    (tmp_path / "b.tsv").write_text("z\tsmiles\n1\tC1CC1\n")
+    with pytest.raises(GraphPERuntimeError, match="b.tsv has no column 'y', only 'z', 'smiles'"):
+        load(tmp_path / "a.csv", tmp_path, **files)
+    for options, message in (
+        ({"valid": "x.csv"}, "must be different, got 'x.csv' twice"),
+        ({"valid": "v.csv", "split": "part"}, "the files x.csv, v.csv are a split: leave split='part' out"),
+        ({"valid": ""}, "valid must be a text"),
+        ({"skip_bad": 1}, "skip_bad"),
+    ):
+        with pytest.raises(GraphPEError, match=message):
+            SmilesTable(path="x.csv", **options)  # type: ignore[arg-type]
+
+
+def test_a_decimal_comma_is_one_and_a_half(tmp_path: Path) -> None:
+    lines = [f"{text};{i},5;{['low', 'high'][i % 2]}" for i, text in enumerate(SMILES)]
+    (tmp_path / "x.csv").write_text("\n".join(["smiles;y;word", *lines]))
+    data = load(tmp_path / "x.csv", tmp_path)
+    assert data.graphs.graph["y"].flatten().tolist() == [i + 0.5 for i in range(10)]
+    assert data.notes[-1].endswith("decimal commas in y: 0,5 is 0.5")
+    assert load(tmp_path / "x.csv", tmp_path, targets=("word",), fractions=(0.5, 0.2, 0.3)).metric == "accuracy"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame
+from graphpe.benchmarks.tasks.user.tables import check_columns, read_frame, separator_note
 from graphpe.errors import GraphPERuntimeError
 
 TABLE = "name,y\na,1\nb,nan\n"
@@ -69,7 +69,19 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
 
 
 def test_a_missing_column(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("name;y\na;1\n")
+    (tmp_path / "a.csv").write_text("name y\na 1\n")
     frame = read_frame(tmp_path / "a.csv", text=True)
-    with pytest.raises(GraphPERuntimeError, match="no column 'y', only 'name;y'; cells must be separated by commas"):
+    message = "no column 'y', only 'name y'; cells must be separated by commas, semicolons or tabs"
+    with pytest.raises(GraphPERuntimeError, match=message):
         check_columns(frame, ["y"], tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("name", "mark"), [("a.csv", ";"), ("a.csv", "\t"), ("a.tsv", "\t"), ("a.tsv.gz", "\t")])
+def test_other_separators(tmp_path: Path, name: str, mark: str) -> None:
+    content = TABLE.replace(",", mark).replace("b", '"b, and, more"').encode()
+    (tmp_path / name).write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
+    frame = read_frame(tmp_path / name, text=True)
+    assert frame.to_dict("list") == {"name": ["a", "b, and, more"], "y": ["1", "nan"]}
+    assert separator_note(frame, Path(name)) == [
+        f"{name}: cells are separated by {'semicolons' if mark == ';' else 'tabs'}"
+    ]

@@ -1,0 +1,94 @@
+"""Starting from the weights of another run: what fits is taken, the rest begins anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from graphpe.benchmarks.training.checkpoint import load_checkpoint
+from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.run_folder import RunFolder
+from graphpe.calls import parse_call
+from graphpe.errors import GraphPEValueError
+
+_NAMED = 6
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """The best weights of a run.
+
+    Attributes:
+        path: The folder of the run.
+        config: Its options.
+        weights: The weights by name.
+    """
+
+    path: Path
+    config: TrainConfig
+    weights: dict[str, Tensor]
+
+    @classmethod
+    def read(cls, config: TrainConfig) -> InitialWeights | None:
+        """Those that a run is to start from; None where it starts from random ones.
+
+        Raises:
+            GraphPEValueError: There is no such run, or it is of another architecture.
+            GraphPERuntimeError: It has no weights yet, or is damaged.
+        """
+        if config.init is None:
+            return None
+        folder = RunFolder.open(Path(config.init))
+        its = folder.read_config()
+        mine, other = parse_call(config.model).name, parse_call(its.model).name
+        if mine != other:
+            raise GraphPEValueError(
+                f"{folder.path} is a run of {other}, and this one is of {mine}: start from a run of the same "
+                f'architecture, or give --model "{its.model}"'
+            )
+        return cls(folder.path, its, load_checkpoint(folder.best)["model"])
+
+    def give(self, model: nn.Module, config: TrainConfig) -> list[str]:
+        """Put into a model what fits.
+
+        Args:
+            model: The model, changed in place.
+            config: Its options.
+
+        Returns:
+            Lines about what was taken and what was not.
+
+        Raises:
+            GraphPEValueError: No weight fits, but for the head's.
+        """
+        own = model.state_dict()  # beside weights, the statistics of norms
+        fitting = [name for name in own if name in self.weights and self.weights[name].shape == own[name].shape]
+        learned = dict(model.named_parameters())
+        taken, new = [name for name in learned if name in fitting], [name for name in learned if name not in fitting]
+        if all(name.startswith("head.") for name in taken):
+            raise GraphPEValueError(
+                f"no weight of {self.path} fits, but for the head's: its model is {self.config.model}, this one is "
+                f"{config.model}; give the same width"
+            )
+        with torch.no_grad():
+            for name in fitting:
+                own[name].copy_(self.weights[name])
+        numbers = sum(learned[name].numel() for name in taken)
+        lines = [
+            f"from {self.path}: {len(taken)} of {len(learned)} weights ({numbers:,} of "
+            f"{sum(each.numel() for each in learned.values()):,} parameters)"
+        ]
+        if new:
+            more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+            lines.append(f"anew: {', '.join(map(self._described, new[:_NAMED], [own[each] for each in new]))}{more}")
+        if self.config.encodings != config.encodings:
+            lines.append(f"its encodings were {' '.join(self.config.encodings or ()) or 'none'}, and are others now")
+        return lines
+
+    def _described(self, name: str, weight: Tensor) -> str:
+        if name not in self.weights:
+            return f"{name} (not there)"
+        return f"{name} ({list(self.weights[name].shape)}, here {list(weight.shape)})"
