@@ -53,8 +53,8 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu", imports: S
     if config.imports and not imports and not any_imported():
         again = " ".join(f"--import {name}" for name in config.imports)
         raise GraphPEValueError(
-            f"{folder.path} was trained with {again}: say that again (load_run: imports={list(config.imports)}), if that "
-            "code may run; a run folder alone runs none"
+            f"{folder.path} was trained with {again}: say that again (load_run: imports={list(config.imports)}), if "
+            "that code may run; a run folder alone runs none"
         )
     with imported(imports):
         return _loaded(folder, config, device)
