@@ -47,10 +47,7 @@ class Values:
     """What an encoding writes, by key: values of nodes `[N, ...]`, graphs `[B, ...]` and pairs `[sum n_b^2, ...]`.
 
     Pairs are ordered pairs of nodes of one graph, row-major (query i, key j). What is of double precision is written in
-<<<<<<< HEAD
     single (`graphpe.transforms.precision`). Values of nodes whose key is None are appended to `x`.
-=======
-    single (`graphpe.transforms.precision`).
 
     Attributes:
         node: Values of nodes by key.
@@ -61,7 +58,6 @@ class Values:
         >>> T.Values(node={"ones_pe": torch.ones(2, 1)})
         Values(node={'ones_pe': tensor([[1.],
                 [1.]])}, graph={}, pair={})
->>>>>>> f90de92 (Own encodings, encoders, models and tasks: --import, entry points, M.Architecture, public bases)
     """
 
     node: dict[str | None, Tensor] = field(default_factory=dict)
@@ -253,18 +249,13 @@ class SpectralEncoding(RandomSigns):
     """An encoding of eigenvectors, which come with eigenvalues and a mask.
 
     Eigenvalues and mask are named `laplacian_eigenvalues` and `laplacian_mask` (`magnetic_...`) beside eigenvectors of
-<<<<<<< HEAD
     the default name or in `x`, and after the eigenvectors (`{attr_name}_eigenvalues`, `{attr_name}_mask`) beside
     others, so that two encodings with different `attr_name` never write the same key.
-=======
-    the default name, and after the eigenvectors (`{attr_name}_eigenvalues`, `{attr_name}_mask`) beside others, so that
-    two encodings with different `attr_name` never write the same key.
 
     Example:
         >>> encoding = T.LaplacianPE(k=2, attr_name="mine")
         >>> isinstance(encoding, T.SpectralEncoding), encoding.eigenvalues_name, encoding.mask_name
         (True, 'mine_eigenvalues', 'mine_mask')
->>>>>>> f90de92 (Own encodings, encoders, models and tasks: --import, entry points, M.Architecture, public bases)
     """
 
     default_stem: ClassVar[str] = ""
@@ -292,13 +283,8 @@ class SpectralEncoding(RandomSigns):
 
     @property
     def _stem(self) -> str:
-<<<<<<< HEAD
-        default = f"{self._default_stem}_eigenvector_pe"
-        return self._default_stem if self.attr_name == default else stem_of(self.attr_name, self._default_stem)
-=======
         default = f"{self.default_stem}_eigenvector_pe"
-        return self.default_stem if self.attr_name == default else self.attr_name
->>>>>>> f90de92 (Own encodings, encoders, models and tasks: --import, entry points, M.Architecture, public bases)
+        return self.default_stem if self.attr_name == default else stem_of(self.attr_name, self.default_stem)
 
 
 def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Values]:
@@ -339,7 +325,7 @@ def _check_values(encoding: Encoding, values: Values, graphs: PackedGraphs) -> N
         ("graph", values.graph, encoding.graph_keys, graphs.num_graphs),
         ("pair", values.pair, encoding.pair_keys, graphs.num_pairs if values.pair else 0),
     ):
-        if written.keys() != set(keys):
+        if {"x" if key is None else key for key in written} != set(keys):
             raise GraphPERuntimeError(
                 f"{name}.encode gave the {level} values {list(written)}, but it is to write {keys}"
             )

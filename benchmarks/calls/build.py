@@ -13,7 +13,15 @@ import graphpe.benchmarks.tasks as tasks
 import graphpe.models as models
 import graphpe.transforms as transforms
 from graphpe.benchmarks.calls.catalogue import ENCODER_SUPPLIED, SUPPLIED
-from graphpe.benchmarks.calls.kinds import ENCODER, ENCODING, MODEL, TASK, check_architecture, public_classes
+from graphpe.benchmarks.calls.kinds import (
+    ENCODER,
+    ENCODING,
+    MODEL,
+    TASK,
+    check_architecture,
+    check_encoding,
+    public_classes,
+)
 from graphpe.benchmarks.calls.own import known_classes, own_classes
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
 from graphpe.benchmarks.console.memory import first_line, memory_limit
@@ -113,6 +121,7 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
     built: list[Encoding] = [build(text, classes, "encoding") for text in calls]
     writers: dict[str, Encoding] = {}
     for encoding in built:
+        check_encoding(encoding)
         for key in encoding.keys:
             if key in writers and encoding.attr_name is not None:
                 raise GraphPEValueError(

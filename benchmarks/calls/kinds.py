@@ -59,6 +59,18 @@ _KEPT = ("width", "node_encoder", "encodings", "head")
 KINDS = {kind.name: kind for kind in (ENCODING, ENCODER, MODEL, TASK)}
 
 
+def check_encoding(encoding: Encoding) -> None:
+    """Check that an encoding has a name for its values.
+
+    Raises:
+        GraphPEValueError: It has none; graphpe's own always do.
+    """
+    if not isinstance(getattr(encoding, "attr_name", 0), str | None):
+        raise GraphPEValueError(
+            f"{type(encoding).__name__} has no attribute attr_name, the key of what it writes: add it"
+        )
+
+
 def check_architecture(model: nn.Module) -> None:
     """Check that a model, built without the two ends that tasks bring, has what runs ask of one.
 
