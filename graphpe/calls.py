@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,3 +76,19 @@ def read_arguments(call: ast.Call, read: Callable[[ast.expr], Any]) -> tuple[tup
             raise ValueError("repeated or starred arguments")
         kwargs[keyword.arg] = read(keyword.value)
     return tuple(map(read, call.args)), kwargs
+
+
+def parameters_of(constructor: type) -> dict[str, inspect.Parameter]:
+    """The parameters of a class by name; where it passes `**others` on, those of the class that it derives from, too.
+
+    Args:
+        constructor: The class.
+    """
+    parameters = inspect.signature(constructor).parameters.values()
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    found = {each.name: each for each in parameters if each.kind not in starred}
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+        _, *others = (base for base in constructor.__mro__ if "__init__" in vars(base))
+        for each in parameters_of(others[0]).values() if others else ():
+            found.setdefault(each.name, each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    return found

@@ -1,3 +1,4 @@
+from graphpe.models.architecture import Architecture as Architecture
 from graphpe.models.attention.biases.pair_bias import PairBias as PairBias
 from graphpe.models.attention.softmax.rotary import RotaryAttention as RotaryAttention
 from graphpe.models.encoders.eigen.basis_net import BasisNet as BasisNet
@@ -19,7 +20,9 @@ from graphpe.models.graph_transformer import GraphTransformer as GraphTransforme
 from graphpe.models.graphormer import Graphormer as Graphormer
 from graphpe.models.grit import GRIT as GRIT
 from graphpe.models.layers.heads import MLPReadout as MLPReadout
+from graphpe.models.layers.heads import Readout as Readout
 from graphpe.models.layers.heads import SubtokenHead as SubtokenHead
+from graphpe.models.layers.heads import pool as pool
 from graphpe.models.layers.inputs import ASTNodeEncoder as ASTNodeEncoder
 from graphpe.models.layers.inputs import CategoricalEdges as CategoricalEdges
 from graphpe.models.layers.inputs import CategoricalNodes as CategoricalNodes
@@ -27,6 +30,10 @@ from graphpe.models.layers.inputs import ConcatenatedNodes as ConcatenatedNodes
 from graphpe.models.layers.inputs import LinearEdges as LinearEdges
 from graphpe.models.layers.inputs import LinearNodes as LinearNodes
 from graphpe.models.layers.inputs import SinusoidalNodes as SinusoidalNodes
+from graphpe.models.layers.multi_head import MultiHeadAttention as MultiHeadAttention
+from graphpe.models.layers.multi_head import all_pairs_of as all_pairs_of
+from graphpe.models.layers.stem import embed_edges as embed_edges
+from graphpe.models.layers.stem import read_nodes as read_nodes
 from graphpe.models.message_passing import GCN as GCN
 from graphpe.models.message_passing import GINE as GINE
 from graphpe.models.message_passing import GatedGCN as GatedGCN

@@ -40,7 +40,7 @@ def constructors() -> Iterator[type]:
     for room in (T, M, solvers):
         for name in room.__all__:
             thing = getattr(room, name)
-            if inspect.isclass(thing) and name not in ("Compose", "AMG", "GPSEPE"):
+            if inspect.isclass(thing) and not inspect.isabstract(thing) and name not in ("Compose", "AMG", "GPSEPE"):
                 yield thing
     yield PackedLoader
 

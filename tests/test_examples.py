@@ -21,6 +21,7 @@ PUBLIC = {
     f"{room.__name__}.{name}": getattr(room, name)
     for room in (graphpe, T, M, solvers, graphpe.trees)
     for name in room.__all__
+    if name != "Readout"  # a type
 }
 # Composition has its example in the README; inputs and heads come from tasks.
 WITHOUT = {"T.Compose", "M.CategoricalEdges", "M.CategoricalNodes", "M.ASTNodeEncoder", "M.SubtokenHead"}

@@ -1,3 +1,7 @@
+from graphpe.transforms.base import Encoding as Encoding
+from graphpe.transforms.base import PairEncoding as PairEncoding
+from graphpe.transforms.base import SpectralEncoding as SpectralEncoding
+from graphpe.transforms.base import Values as Values
 from graphpe.transforms.commute_time_pe import CommuteTimePE as CommuteTimePE
 from graphpe.transforms.compose import Compose as Compose
 from graphpe.transforms.cycle_pe import CyclePE as CyclePE

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -19,7 +18,8 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.arguments import check_integer
-from graphpe.errors import GraphPETypeError, GraphPEValueError, GraphRangeError
+from graphpe.calls import parameters_of
+from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.checks import check_num_nodes
 from graphpe.graphs.interchange import read_adj_t
 from graphpe.graphs.levels import LevelOrObject
@@ -48,6 +48,16 @@ class Values:
 
     Pairs are ordered pairs of nodes of one graph, row-major (query i, key j). What is of double precision is written in
     single (`graphpe.transforms.precision`). Values of nodes whose key is None are appended to `x`.
+
+    Attributes:
+        node: Values of nodes by key.
+        graph: Values of graphs.
+        pair: Values of pairs.
+
+    Example:
+        >>> T.Values(node={"ones_pe": torch.ones(2, 1)})
+        Values(node={'ones_pe': tensor([[1.],
+                [1.]])}, graph={}, pair={})
     """
 
     node: dict[str | None, Tensor] = field(default_factory=dict)
@@ -72,7 +82,18 @@ class Encoding(BaseTransform):
     types of edges only. Values of pairs have no place there, which is an error.
 
     A subclass stores each of its parameters under the parameter's name and defines `encode`, and `needs` if other
-    encodings may share its work.
+    encodings may share its work; `columns` for models that graphpe builds.
+
+    Example:
+        >>> class LoopPE(T.Encoding):
+        ...     attr_name = "loop_pe"
+        ...     columns = 1
+        ...     def encode(self, plan):
+        ...         source, target = plan.graphs.edge_index
+        ...         loops = torch.bincount(source[source == target], minlength=plan.graphs.num_nodes)
+        ...         return T.Values(node={self.attr_name: loops[:, None].float()})
+        >>> LoopPE()(Data(edge_index=torch.tensor([[0, 1], [0, 0]]), num_nodes=2)).loop_pe.tolist()
+        [[1.0], [0.0]]
     """
 
     attr_name: str | None
@@ -152,7 +173,9 @@ class Encoding(BaseTransform):
     @property
     def columns(self) -> int:
         """Channels of the values under `attr_name`: of each node, or of each pair."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how many columns it writes")
+        raise GraphPERuntimeError(
+            f"{type(self).__name__} does not say how many columns it writes: give it a property `columns`"
+        )
 
     @property
     def vocabulary(self) -> int | None:
@@ -160,12 +183,28 @@ class Encoding(BaseTransform):
         return None
 
     def __repr__(self) -> str:
-        names = inspect.signature(type(self)).parameters
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        name, parameters = type(self).__name__, parameters_of(type(self))
+        if unknown := [each for each in parameters if not hasattr(self, each)]:
+            raise GraphPERuntimeError(
+                f"{name} has an argument {unknown[0]}, but no attribute of that name: store it, self.{unknown[0]} = "
+                f"{unknown[0]}"
+            )
+        return f"{name}({', '.join(f'{each}={getattr(self, each)!r}' for each in parameters)})"
 
 
 class PairEncoding(Encoding):
-    """An encoding of ordered pairs of nodes: `[sum n_b^2, ...]`, row-major (query i, key j), under `attr_name`."""
+    """An encoding of ordered pairs of nodes: `[sum n_b^2, ...]`, row-major (query i, key j), under `attr_name`.
+
+    Example:
+        >>> class SamePE(T.PairEncoding):
+        ...     attr_name = "same_pe"
+        ...     columns = 1
+        ...     def encode(self, plan):
+        ...         same = [torch.eye(size).reshape(-1, 1) for size in plan.graphs.sizes.tolist()]
+        ...         return T.Values(pair={self.attr_name: torch.cat(same)})
+        >>> SamePE()(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)).same_pe.flatten()
+        tensor([1., 0., 0., 1.])
+    """
 
     attr_name: str
 
@@ -212,9 +251,15 @@ class SpectralEncoding(RandomSigns):
     Eigenvalues and mask are named `laplacian_eigenvalues` and `laplacian_mask` (`magnetic_...`) beside eigenvectors of
     the default name or in `x`, and after the eigenvectors (`{attr_name}_eigenvalues`, `{attr_name}_mask`) beside
     others, so that two encodings with different `attr_name` never write the same key.
+
+    Example:
+        >>> encoding = T.LaplacianPE(k=2, attr_name="mine")
+        >>> isinstance(encoding, T.SpectralEncoding), encoding.eigenvalues_name, encoding.mask_name
+        (True, 'mine_eigenvalues', 'mine_mask')
     """
 
-    _default_stem: str
+    default_stem: ClassVar[str] = ""
+    """Of the names of eigenvalues and mask beside eigenvectors `{default_stem}_eigenvector_pe`."""
     k: int
 
     @property
@@ -238,8 +283,8 @@ class SpectralEncoding(RandomSigns):
 
     @property
     def _stem(self) -> str:
-        default = f"{self._default_stem}_eigenvector_pe"
-        return self._default_stem if self.attr_name == default else stem_of(self.attr_name, self._default_stem)
+        default = f"{self.default_stem}_eigenvector_pe"
+        return self.default_stem if self.attr_name == default else stem_of(self.attr_name, self.default_stem)
 
 
 def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Values]:
@@ -257,7 +302,37 @@ def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Valu
         names = ", ".join(key for each in writers for key in each.pair_keys)
         check_pairs(names, graphs.num_pairs, row_bytes, row_bytes + sum(each.working_bytes for each in writers))
     plan = Plan(graphs, [need for encoding in encodings for need in encoding.needs])
-    return [encoding.encode(plan) for encoding in encodings]
+    found = [encoding.encode(plan) for encoding in encodings]
+    for encoding, values in zip(encodings, found, strict=True):
+        if not type(encoding).__module__.startswith("graphpe."):  # ours are tested, and small graphs are quick
+            _check_values(encoding, values, graphs)
+    return found
+
+
+def _check_values(encoding: Encoding, values: Values, graphs: PackedGraphs) -> None:
+    """Check what an encoding gave: tensors under the keys that it names, with a row for each node, graph or pair.
+
+    Raises:
+        GraphPERuntimeError: It gave something else, as only own encodings do.
+    """
+    name = type(encoding).__name__
+    if not isinstance(values, Values):
+        raise GraphPERuntimeError(
+            f"{name}.encode gave a {type(values).__name__}: it has to give Values(node={{key: ...}})"
+        )
+    for level, written, keys, rows in (
+        ("node", values.node, encoding.keys, graphs.num_nodes),
+        ("graph", values.graph, encoding.graph_keys, graphs.num_graphs),
+        ("pair", values.pair, encoding.pair_keys, graphs.num_pairs if values.pair else 0),
+    ):
+        if {"x" if key is None else key for key in written} != set(keys):
+            raise GraphPERuntimeError(
+                f"{name}.encode gave the {level} values {list(written)}, but it is to write {keys}"
+            )
+        for key, value in written.items():
+            if not isinstance(value, Tensor) or value.dim() == 0 or len(value) != rows:
+                what = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                raise GraphPERuntimeError(f"{name}.encode gave {key} as {what}: it has to be a tensor of {rows} rows")
 
 
 def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:

@@ -65,7 +65,7 @@ class LaplacianPE(SpectralEncoding):
         tensor([[ True,  True,  True, False, False]])
     """
 
-    _default_stem = "laplacian"
+    default_stem = "laplacian"
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class MagneticLaplacianPE(SpectralEncoding):
         torch.Size([3, 4, 3])
     """
 
-    _default_stem = "magnetic"
+    default_stem = "magnetic"
 
     def __init__(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,17 +13,20 @@ import graphpe.benchmarks.tasks as tasks
 import graphpe.models as models
 import graphpe.transforms as transforms
 from graphpe.benchmarks.calls.catalogue import ENCODER_SUPPLIED, SUPPLIED
-from graphpe.benchmarks.calls.text import (
-    PUBLISHED,
-    bind,
-    build,
-    encoding_calls,
-    find_class,
+from graphpe.benchmarks.calls.kinds import (
+    ENCODER,
+    ENCODING,
+    MODEL,
+    TASK,
+    check_architecture,
+    check_encoding,
     public_classes,
 )
+from graphpe.benchmarks.calls.own import known_classes, own_classes
+from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
 from graphpe.benchmarks.console.memory import first_line, memory_limit
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
-from graphpe.calls import Call, parse_call
+from graphpe.calls import Call, parameters_of, parse_call
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding, SpectralEncoding
@@ -42,23 +44,19 @@ AUTO_BIAS = "auto"
 AUTO_HEAD = "auto"
 
 
-def encoding_classes() -> dict[str, type]:
-    """Every encoding, by name."""
-    return public_classes(transforms, Encoding)
+def encoding_classes() -> Mapping[str, type]:
+    """Every encoding, by name; the user's own among them, as in all of these (`graphpe.benchmarks.calls.own`)."""
+    return known_classes("encoding", public_classes(transforms, ENCODING))
 
 
-def task_classes() -> dict[str, type]:
+def task_classes() -> Mapping[str, type]:
     """Every task, by the name of its class."""
-    return public_classes(tasks, Task)
+    return known_classes("task", public_classes(tasks, TASK))
 
 
-def model_classes() -> dict[str, type]:
-    """Every architecture, by name: the public modules that take a `node_encoder`."""
-    return {
-        name: member
-        for name, member in public_classes(models, nn.Module).items()
-        if "node_encoder" in inspect.signature(member).parameters
-    }
+def model_classes() -> Mapping[str, type]:
+    """Every architecture, by name: the modules that take a `node_encoder`."""
+    return known_classes("model", public_classes(models, MODEL))
 
 
 def canonical_task(text: str, root: str | None = None) -> str:
@@ -109,12 +107,14 @@ def canonical_model(text: str, task: Task | None = None) -> str:
     """
     constructor, arguments = _architecture(text)
     if task is not None and task.readout is not None:
+        if "readout" not in parameters_of(constructor):
+            raise GraphPEValueError(
+                f"{task.name} asks for readout={task.readout!r}, and {constructor.__name__} has no argument readout"
+            )
         arguments["readout"] = task.readout
-    if task is not None and task.about_pairs and "pair_output" in inspect.signature(constructor).parameters:
+    if task is not None and task.about_pairs and "pair_output" in parameters_of(constructor):
         arguments.setdefault("pair_output", True)
-    _check_memory(text, lambda: constructor(**arguments, node_encoder=nn.Identity()))
-    with _memory_errors(text):
-        return repr(constructor(**arguments, node_encoder=nn.Identity()))
+    return repr(_bare(text, constructor, arguments))
 
 
 def build_encodings(texts: Sequence[str]) -> list[Encoding]:
@@ -126,9 +126,11 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
     calls = encoding_calls(texts)
     if calls is None:
         raise GraphPEValueError(f"{PUBLISHED!r} is for commands with a model: name the encodings")
-    built: list[Encoding] = [build(text, encoding_classes(), "encoding") for text in calls]
+    classes = encoding_classes()
+    built: list[Encoding] = [build(text, classes, "encoding") for text in calls]
     writers: dict[str, Encoding] = {}
     for encoding in built:
+        check_encoding(encoding)
         for key in encoding.keys:
             if key in writers and encoding.attr_name is not None:
                 raise GraphPEValueError(
@@ -138,13 +140,9 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
     return built
 
 
-def encoder_classes() -> dict[str, type]:
-    """Every encoder of eigenvectors, by name: the public modules that are told whether vectors are complex."""
-    return {
-        name: member
-        for name, member in public_classes(models, nn.Module).items()
-        if {"k", "complex"} <= inspect.signature(member).parameters.keys()
-    }
+def encoder_classes() -> Mapping[str, type]:
+    """Every encoder of eigenvectors, by name: the modules that are told whether vectors are complex."""
+    return known_classes("encoder", public_classes(models, ENCODER))
 
 
 def canonical_encoder(text: str) -> str:
@@ -205,9 +203,7 @@ def build_model(
             parameters than there is memory for.
     """
     constructor, arguments = _architecture(text)
-    _check_memory(text, lambda: constructor(**arguments, node_encoder=nn.Identity()))
-    with _memory_errors(text):
-        bare = constructor(**arguments, node_encoder=nn.Identity())
+    bare = _bare(text, constructor, arguments)
     nodes, pairs = split_encodings(encodings)
     if pairs:
         if not takes_pairs(constructor):
@@ -244,8 +240,9 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
     wrong = [name for name, value in arguments.items() if getattr(model, name, value) != value and name != "layers"]
     if type(model) is not constructor or wrong:
         raise GraphPERuntimeError(f"{text} was asked for, but {model!r} was built (differs in {wrong})")
-    if "layers" in arguments and len(model.layers) != arguments["layers"]:  # type: ignore[arg-type]
-        raise GraphPERuntimeError(f"{text} was asked for, but it has {len(model.layers)} layers")  # type: ignore[arg-type]
+    layers = getattr(model, "layers", None)
+    if "layers" in arguments and isinstance(layers, nn.ModuleList) and len(layers) != arguments["layers"]:
+        raise GraphPERuntimeError(f"{text} was asked for, but it has {len(layers)} layers")
     reach = {"full": True, "sparse": False}.get(arguments.get("attention", ""))
     if reach is not None and getattr(model, "attends_to_all_pairs", reach) != reach:
         raise GraphPERuntimeError(f"{text} was asked for, but attention runs over {model.attention_layout}")
@@ -264,7 +261,7 @@ def split_encodings(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list
 
 def takes_pairs(architecture: type) -> bool:
     """Whether an architecture takes encodings of pairs."""
-    return "pair_encodings" in inspect.signature(architecture).parameters
+    return "pair_encodings" in parameters_of(architecture)
 
 
 def _concatenated(
@@ -362,7 +359,7 @@ def _bias_literals(text: str) -> dict[str, Any]:
 
 def _build_encoder(constructor: type, literals: dict[str, Any], encoding: Encoding, width: int) -> nn.Module:
     assert isinstance(encoding, SpectralEncoding)
-    known = inspect.signature(constructor).parameters
+    known = parameters_of(constructor)
     potentials = getattr(encoding, "potentials", 1)
     supplied = {
         "key": encoding.value_key,
@@ -380,6 +377,18 @@ def _architecture(text: str) -> tuple[type, dict[str, Any]]:
     call = parse_call(text)
     constructor = find_class(call.name, model_classes(), "model")
     return constructor, _bounded(call.name, bind(call, constructor, without=SUPPLIED))
+
+
+def _bare(text: str, constructor: type, arguments: dict[str, Any]) -> Any:
+    """An architecture without its two ends."""
+    if (
+        constructor not in own_classes("model").values()
+    ):  # own constructors may need values, which are not there on meta
+        _check_memory(text, lambda: constructor(**arguments, node_encoder=nn.Identity()))
+    with _memory_errors(text):
+        bare = constructor(**arguments, node_encoder=nn.Identity())
+    check_architecture(bare)
+    return bare
 
 
 def _bounded(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import graphpe
+from graphpe.benchmarks.calls.own import installed, load_installed, own_classes
 from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
+from graphpe.calls import parameters_of
 from graphpe.lazy import stub_imports
 
 SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "head")
@@ -39,8 +42,8 @@ def encodings() -> list[Entry]:
     return [
         each.entry()
         for each in _public("graphpe.transforms", "__init__.pyi")
-        if any(base.name == "Encoding" for base in each.lineage())
-    ]
+        if any(base.name == "Encoding" for base in each.lineage()) and not each.abstract("encode")
+    ] + _own("encoding")
 
 
 def models() -> list[Entry]:
@@ -48,8 +51,8 @@ def models() -> list[Entry]:
     return [
         each.entry(without=SUPPLIED)
         for each in _public("graphpe.models", "__init__.pyi")
-        if "node_encoder" in each.parameters()
-    ]
+        if "node_encoder" in each.parameters() and not each.abstract("forward")
+    ] + _own("model", without=SUPPLIED)
 
 
 def recipes() -> list[Entry]:
@@ -66,12 +69,27 @@ def encoders() -> list[Entry]:
         each.entry(without=(*SUPPLIED, *ENCODER_SUPPLIED))
         for each in _public("graphpe.models", "__init__.pyi")
         if {"k", "complex"} <= each.parameters().keys()
-    ]
+    ] + _own("encoder", without=(*SUPPLIED, *ENCODER_SUPPLIED))
 
 
 def tasks() -> list[Entry]:
     """Every task."""
-    return [each.entry() for each in _public("graphpe.benchmarks.tasks", "__init__.py")]
+    return [each.entry() for each in _public("graphpe.benchmarks.tasks", "__init__.py")] + _own("task")
+
+
+def _own(kind: str, without: tuple[str, ...] = ()) -> list[Entry]:
+    """What the user's own modules and installed packages add; only then is anything imported."""
+    classes = own_classes(kind) | {name: load_installed(entry, kind) for name, entry in installed(kind).items()}
+    entries = []
+    for name, member in sorted(classes.items(), key=lambda item: item[0].lower()):
+        arguments = [
+            key if each.default is each.empty else f"{key}={each.default!r}"
+            for key, each in parameters_of(member).items()
+            if key not in without
+        ]
+        about = (inspect.getdoc(member) or "").split("\n")[0].rstrip(".")
+        entries.append(Entry(name, about, f"{name}({', '.join(arguments)})"))
+    return entries
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,12 @@ class _Class:
         return next(
             node for node in _tree(self.module).body if isinstance(node, ast.ClassDef) and node.name == self.name
         )
+
+    def abstract(self, method: str) -> bool:
+        """Whether a method is only asked for: by no class of its lineage defined without `abstractmethod`."""
+        defined = (node for each in self.lineage() for node in each.definition().body)
+        first = next(node for node in defined if isinstance(node, ast.FunctionDef) and node.name == method)
+        return any(isinstance(each, ast.Name) and each.id == "abstractmethod" for each in first.decorator_list)
 
     def lineage(self) -> Iterator[_Class]:
         """The class, then its ancestors in graphpe, nearest first."""

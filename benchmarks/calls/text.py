@@ -1,19 +1,19 @@
 """The text form of encodings, models and tasks: the Python call that builds them.
 
-`"LaplacianPE(k=8)"` is a name and literals (`graphpe.calls`). Names are looked up in a package's public classes;
-capitals, `-` and `_` do not matter, so that `python-source` finds `PythonSource`.
+`"LaplacianPE(k=8)"` is a name and literals (`graphpe.calls`). Names are looked up in a package's public classes, and
+among the user's own (`graphpe.benchmarks.calls.own`); capitals, `-` and `_` do not matter, so that `python-source`
+finds `PythonSource`.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
-import re
 from collections.abc import Collection, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
-from graphpe.calls import Call, parse_call
+from graphpe.benchmarks.calls.own import plain_name, why_not
+from graphpe.calls import Call, parameters_of, parse_call
 from graphpe.errors import GraphPEValueError
 
 NONE = "none"
@@ -35,7 +35,7 @@ def encoding_calls(texts: Sequence[str]) -> tuple[str, ...] | None:
     """
     parts = tuple(part.strip() for text in texts for part in text.split(" + "))
     for word, meaning in ((NONE, ()), (PUBLISHED, None)):
-        if word in map(_plain, parts):
+        if word in map(plain_name, parts):
             if len(parts) > 1:
                 raise GraphPEValueError(f"encodings are {', '.join(parts)}: {word!r} stands alone, without the others")
             return meaning
@@ -48,23 +48,21 @@ def encoding_calls(texts: Sequence[str]) -> tuple[str, ...] | None:
     return parts
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[-_]", "", name).lower()
-
-
 def find_class(name: str, classes: Mapping[str, type], what: str) -> type:
     """The class of that name; capitals, `-` and `_` do not matter.
 
     Raises:
         GraphPEValueError: If there is none; the message lists those there are.
     """
-    by_plain_name = {_plain(key): value for key, value in classes.items()}
-    found = by_plain_name.get(_plain(name))
+    by_plain_name = {plain_name(key): key for key in classes}
+    found = by_plain_name.get(plain_name(name))
     if found is None:
-        close = difflib.get_close_matches(_plain(name), list(by_plain_name), n=1)
-        hint = next((f"; did you mean {key}?" for key in classes if close and _plain(key) == close[0]), "")
+        if (why := why_not(name, what)) is not None:
+            raise GraphPEValueError(why)
+        close = difflib.get_close_matches(plain_name(name), list(by_plain_name), n=1)
+        hint = f"; did you mean {by_plain_name[close[0]]}?" if close else ""
         raise GraphPEValueError(f"unknown {what} {name!r}; known: {', '.join(classes)}{hint}")
-    return found
+    return classes[found]
 
 
 def bind(call: Call, constructor: type, *, without: Collection[str] = ()) -> dict[str, Any]:
@@ -78,8 +76,7 @@ def bind(call: Call, constructor: type, *, without: Collection[str] = ()) -> dic
     Raises:
         GraphPEValueError: For an unknown, missing or repeated argument; the message lists the known ones.
     """
-    signature = inspect.signature(constructor)
-    known = {key: value for key, value in signature.parameters.items() if key not in without}
+    known = {key: value for key, value in parameters_of(constructor).items() if key not in without}
     allowed = ", ".join(
         key if value.default is inspect.Parameter.empty else f"{key}={value.default!r}" for key, value in known.items()
     )
@@ -94,7 +91,7 @@ def bind(call: Call, constructor: type, *, without: Collection[str] = ()) -> dic
             f"{call} gives {len(call.args)} arguments without a name, and {name} takes {free} so: name them, {named}"
         )
     try:
-        bound = signature.replace(parameters=list(known.values())).bind(*call.args, **call.kwargs)
+        bound = inspect.Signature(list(known.values())).bind(*call.args, **call.kwargs)
     except TypeError as error:
         raise GraphPEValueError(f"{name}: {error}; it takes {allowed or 'none'}") from None
     return dict(bound.arguments)
@@ -105,13 +102,3 @@ def build(text: str, classes: Mapping[str, type], what: str) -> Any:
     call = parse_call(text)
     constructor = find_class(call.name, classes, what)
     return constructor(**bind(call, constructor))
-
-
-def public_classes(package: ModuleType, base: type) -> dict[str, type]:
-    """The public classes of a package (its `__all__`) that derive from `base`, by name, in alphabetical order."""
-    members = ((name, getattr(package, name)) for name in sorted(package.__all__, key=str.lower))
-    return {
-        name: member
-        for name, member in members
-        if isinstance(member, type) and issubclass(member, base) and not inspect.isabstract(member)
-    }

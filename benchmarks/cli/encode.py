@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.errors import GraphPEValueError, GraphRangeError
@@ -25,6 +26,7 @@ def add_encode(parser: CommandParser) -> None:
     """Add the options of `graphpe encode`."""
     parser.epilog = EXAMPLES
     add_data(parser)
+    parser.add_import()
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_argument(
         "--data",
@@ -51,6 +53,11 @@ def add_encode(parser: CommandParser) -> None:
 def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Encode a dataset onto disk, or go on with it, and print where it is."""
     values = parser.values(arguments)
+    with imported(values["imports"]):
+        return _encode(values)
+
+
+def _encode(values: dict[str, Any]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
     from graphpe.benchmarks.calls.build import build_encodings
     from graphpe.benchmarks.calls.named_graphs import read_graphs

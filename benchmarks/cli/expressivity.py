@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.console.parser import CommandParser, UsageError
 from graphpe.benchmarks.expressivity.sets import DATASETS, DEFAULT_ENCODINGS
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -22,6 +24,7 @@ examples:
 def add_expressivity(parser: CommandParser) -> None:
     """Add the options of `graphpe expressivity`."""
     parser.epilog = EXAMPLES
+    parser.add_import()
     parser.add_argument("--data", type=str, help=f"folder that holds {', '.join(DATASETS.values())}")
     parser.add_argument("--sets", nargs="+", type=str, help=f"any of {', '.join(DATASETS)} (default: all)")
     parser.add_argument(
@@ -36,6 +39,11 @@ def add_expressivity(parser: CommandParser) -> None:
 def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Count the pairs of graphs that encodings tell apart, and print or write a table."""
     values = parser.values(arguments)
+    with imported(values["imports"]):
+        return _expressivity(values, arguments)
+
+
+def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
 
     from graphpe.benchmarks.calls.build import build_encodings

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from graphpe.arguments import check_integer
+from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.cli.report import report_lines
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
@@ -29,7 +30,7 @@ examples:
 the same command goes on after Ctrl-C, a crash or a kill; finished cells are kept, also when the grid grows
 """
 
-_OF_A_CELL = {"task", "model", "encodings", "seed", "root", "devices", "nodes", "init"}
+_OF_A_CELL = {"task", "model", "encodings", "seed", "root", "devices", "nodes", "init", "imports"}
 
 
 def add_grid(parser: CommandParser) -> None:
@@ -48,6 +49,7 @@ def add_grid(parser: CommandParser) -> None:
     ):
         parser.add_argument(f"--{name}", nargs="+", type=str, default=[], help=about)
     parser.add_class_arguments(GridConfig, skip={"tasks", "encodings", "models"})
+    parser.add_import()
     parser.add_class_arguments(TrainConfig, skip=_OF_A_CELL)
 
 
@@ -75,7 +77,8 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     cache_path = None if cache_path is None else cache_path.absolute()
     _make_folder(root)
     try:
-        with locked(root, f"another `graphpe grid` is at work in {root}: wait for it, stop it, or name another folder"):
+        at_work = f"another `graphpe grid` is at work in {root}: wait for it, stop it, or name another folder"
+        with imported(common.imports), locked(root, at_work):
             return _run(grid, common, root, arguments, workers=workers, cache=cache_path, quiet=quiet)
     except KeyboardInterrupt:
         raise Stopped("stopped; what cells have done so far is saved, the same command goes on") from None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphpe.arguments import check_integer
+from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.console.parser import CommandParser, expanded
 
 _SHOWN = 100
@@ -27,6 +28,7 @@ examples:
     parser.add_argument(
         "--out", type=str, default=None, help="file for all predictions: .csv, .csv.gz, .tsv, .jsonl or .parquet"
     )
+    parser.add_import()
     parser.add_argument("--batch_size", type=int, default=64, help="graphs predicted at once")
     parser.add_argument("--workers", type=int, default=0, help="processes that read files; 0: one a core")
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
@@ -35,6 +37,11 @@ examples:
 def run_predict(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Predict, print the beginning of the table, and write all of it where asked."""
     values = parser.values(arguments)
+    with imported(values["imports"]):
+        return _predict(values)
+
+
+def _predict(values: dict[str, Any]) -> int:
     check_integer("batch_size", values["batch_size"], least=1)
     check_integer("workers", values["workers"], least=0)
     # Imported here, so that `--help` is quick: torch and PyG take seconds.

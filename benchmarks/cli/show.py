@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.atomic import write_atomically
@@ -22,6 +23,7 @@ examples:
   graphpe show --data ogbg-molhiv --index 7 --encoding "LaplacianPE(k=8)" --out molecule.svg
   graphpe show --data encoded --index 7 --key laplacian_eigenvector_pe    what `graphpe encode --out encoded` wrote
 """
+    parser.add_import()
     parser.add_argument(
         "--data",
         type=str,
@@ -40,6 +42,11 @@ examples:
 def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Draw an encoding of one graph into a file, and print its name."""
     values = parser.values(arguments)
+    with imported(values["imports"]):
+        return _show(values)
+
+
+def _show(values: dict[str, Any]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
     from graphpe.benchmarks.calls.build import build_encodings
     from graphpe.benchmarks.calls.named_graphs import read_graphs

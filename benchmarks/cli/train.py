@@ -22,6 +22,7 @@ examples:
   graphpe train --encodings "LaplacianPE(k=8)" --model "GraphTransformer(width=64, layers=4)" --epochs 5
   graphpe train --resume runs/python-source-001        go on after Ctrl-C, a crash or a kill
   graphpe train --recipe grit-zinc --root data/zinc    a published configuration (`graphpe list recipes`)
+  graphpe train --import my_model.py --model "MyModel(width=32)"   an architecture of your own
   graphpe train --config runs/python-source-001/config.yaml --seed 1
 """
 
@@ -44,7 +45,8 @@ def add_train(parser: CommandParser) -> None:
         "--cache", type=str, default=None, help="folder for parsed data (default: the user's cache folder)"
     )
     parser.add_argument("--quiet", action="store_true", help="print only the result")
-    parser.add_class_arguments(TrainConfig, skip={"encodings"})
+    parser.add_import()
+    parser.add_class_arguments(TrainConfig, skip={"encodings", "imports"})
     parser.add_argument(
         "--encodings",
         nargs="*",

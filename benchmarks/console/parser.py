@@ -41,6 +41,16 @@ class CommandParser(ArgumentParser):
         """All options, defaults included."""
         return self._parse(arguments, defaults=True)
 
+    def add_import(self) -> None:
+        """Add `--import`, the option for encodings, models and tasks of one's own; its values are under `imports`."""
+        about = (
+            "a Python module, my_module or my_model.py, whose encodings, models and tasks can be named, too; repeatable"
+        )
+        names = ("--import", "--imports")
+        self.add_argument(
+            *names, dest="imports", action="extend", nargs=1, type=str, default=[], metavar="MODULE", help=about
+        )
+
     def _parse(self, arguments: Sequence[str], *, defaults: bool) -> dict[str, Any]:
         arguments = [_with_home(argument) for argument in arguments]
         check_config_files(arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from math import lcm
@@ -11,7 +10,7 @@ from typing import Any
 from graphpe.benchmarks.calls.build import model_classes
 from graphpe.benchmarks.calls.catalogue import SUPPLIED
 from graphpe.benchmarks.calls.text import bind, find_class
-from graphpe.calls import Call, parse_call
+from graphpe.calls import Call, parameters_of, parse_call
 from graphpe.errors import GraphPEValueError
 
 _LARGEST = 4096
@@ -26,7 +25,7 @@ def narrowest(text: str) -> str:
     call = parse_call(text)
     constructor = find_class(call.name, model_classes(), "model")
     arguments = bind(call, constructor, without=SUPPLIED)
-    heads = inspect.signature(constructor).parameters.get("heads")
+    heads = parameters_of(constructor).get("heads")
     width = _unit(arguments.get("heads", 1 if heads is None else heads.default))
     return str(Call(call.name, (), arguments | {"width": width}))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphpe.benchmarks.calls.build import build_task
+from graphpe.benchmarks.calls.own import any_imported
 from graphpe.benchmarks.runs.inputs import reads
 from graphpe.benchmarks.runs.kinds import kind_of
 from graphpe.benchmarks.runs.run import Run, load_run
@@ -23,7 +24,11 @@ def newest_run(paths: Sequence[Path], parent: Path = Path("runs")) -> Run:
     others: list[str] = []
     for folder in RunFolder.trained(parent):
         try:
-            task = build_task(folder.read_config().task)
+            config = folder.read_config()
+            if config.imports and not any_imported():
+                others.append(f"{folder.path.name} (--import {' '.join(config.imports)})")
+                continue
+            task = build_task(config.task)
             adapter = task.adapter(folder.read_task()[0])
         except GraphPEError:  # a damaged run is no candidate
             continue

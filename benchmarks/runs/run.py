@@ -14,6 +14,7 @@ from torch_geometric.data import Batch
 
 from graphpe.arguments import check_choice
 from graphpe.benchmarks.calls.build import build_encodings, build_model, build_task, split_encodings
+from graphpe.benchmarks.calls.own import any_imported, imported
 from graphpe.benchmarks.runs.explain import (
     Change,
     Columns,
@@ -41,15 +42,17 @@ from graphpe.transforms.base import Encoding
 from graphpe.transforms.compose import Compose
 
 
-def load_run(path: str | Path, *, device: str | torch.device = "cpu") -> Run:
+def load_run(path: str | Path, *, device: str | torch.device = "cpu", imports: Sequence[str] = ()) -> Run:
     """A run of `graphpe train`, with the weights of its best epoch. Nothing in the folder is executed.
 
     Args:
         path: The run's folder.
         device: Where the model computes.
+        imports: Modules of one's own that the run was trained with (`--import`), `my_module` or `my_model.py`. The
+            folder names them, too, but is not asked what code to run.
 
     Raises:
-        GraphPEValueError: There is no run, or it has saved no weights yet.
+        GraphPEValueError: There is no run, it has saved no weights yet, or it needs modules that are not given.
         GraphPERuntimeError: It is damaged.
 
     Example:
@@ -59,6 +62,17 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu") -> Run:
     """
     folder = RunFolder.open(Path(path).expanduser())
     config = folder.read_config()
+    if config.imports and not imports and not any_imported():
+        again = " ".join(f"--import {name}" for name in config.imports)
+        raise GraphPEValueError(
+            f"{folder.path} was trained with {again}: say that again (load_run: imports={list(config.imports)}), if "
+            "that code may run; a run folder alone runs none"
+        )
+    with imported(imports):
+        return _loaded(folder, config, device)
+
+
+def _loaded(folder: RunFolder, config: TrainConfig, device: str | torch.device) -> Run:
     task = build_task(config.task)
     adapter = task.adapter(folder.read_task()[0])
     encodings = build_encodings(config.encodings or ())

@@ -30,6 +30,8 @@ class TrainConfig:
         encodings: Encodings, as calls: "LaplacianPE(k=8)"; see `graphpe list encodings`. Those of nodes are computed
             once, those of pairs for each batch. "none" for no encoding; "published", or None, for what the model is
             published with, or else suits the task.
+        imports: Python modules of one's own, `my_module` or `my_model.py`, whose encodings, encoders, models and tasks
+            the texts may name.
         encoder: What brings eigenvectors to the model, as a call: "SignNet", "SPE(hidden=16)"; see `graphpe list
             encoders`.
         bias: For models whose attention takes encodings of pairs as biases, how: "PairBias(head='kerple_log')";
@@ -74,6 +76,7 @@ class TrainConfig:
     root: str | None = None
     model: str = "GraphTransformer(width=64, layers=2, heads=8, dropout=0.1, readout='max')"
     encodings: tuple[str, ...] | None = None
+    imports: tuple[str, ...] = ()
     encoder: str = "EigenvectorEncoding"
     bias: str = "auto"
     encoding_width: int = 0
@@ -104,6 +107,7 @@ class TrainConfig:
         if self.encodings is not None:
             texts = (self.encodings,) if isinstance(self.encodings, str) else tuple(self.encodings)
             object.__setattr__(self, "encodings", texts)
+        object.__setattr__(self, "imports", tuple(self.imports))
         for each in fields(self):
             value = getattr(self, each.name)
             if each.type == "int":
@@ -119,11 +123,15 @@ class TrainConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """The options as plain values for YAML and JSON."""
-        return asdict(self) | {"encodings": None if self.encodings is None else list(self.encodings)}
+        encodings = None if self.encodings is None else list(self.encodings)
+        return asdict(self) | {"encodings": encodings, "imports": list(self.imports)}
 
     def differences(self, given: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """The options in `given` whose value is not this config's: name -> (this config's, given)."""
-        known = {field.name for field in fields(self)}
+        """The options in `given` whose value is not this config's: name -> (this config's, given).
+
+        Not `imports`, which say where classes are found: files move, and the texts say what was built.
+        """
+        known = {field.name for field in fields(self)} - {"imports"}
         mine = self.as_dict()
         pairs = {
             key: (mine[key], list(value) if key == "encodings" and value is not None else value)

@@ -26,6 +26,7 @@ from graphpe.benchmarks.calls.build import (
     default_encodings,
     split_encodings,
 )
+from graphpe.benchmarks.calls.own import check_outside, imported
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.runs.initial import InitialWeights
@@ -54,23 +55,24 @@ def resolve(config: TrainConfig) -> TrainConfig:
     Raises:
         GraphPEValueError: For an unknown task, model or encoding, or an argument it does not take.
     """
-    task = canonical_task(config.task, config.root)
-    model = canonical_model(config.model, build_task(task))
-    encodings = None if config.encodings is None else encoding_calls(config.encodings)
-    if encodings is None:
-        held = build_task(task).held_encodings() if config.encodings is None else ()
-        encodings = held or default_encodings(model, task)
-    return replace(
-        config,
-        task=task,
-        root=None,  # it is in the task's text now
-        model=model,
-        encodings=canonical_encodings(encodings),
-        encoder=canonical_encoder(config.encoder),
-        bias=canonical_bias(config.bias),
-        head=canonical_head(config.head),
-        init=None if config.init is None else str(Path(config.init).expanduser().absolute()),
-    )
+    with imported(config.imports):
+        task = canonical_task(config.task, config.root)
+        model = canonical_model(config.model, build_task(task))
+        encodings = None if config.encodings is None else encoding_calls(config.encodings)
+        if encodings is None:
+            held = build_task(task).held_encodings() if config.encodings is None else ()
+            encodings = held or default_encodings(model, task)
+        return replace(
+            config,
+            task=task,
+            root=None,  # it is in the task's text now
+            model=model,
+            encodings=canonical_encodings(encodings),
+            encoder=canonical_encoder(config.encoder),
+            bias=canonical_bias(config.bias),
+            head=canonical_head(config.head),
+            init=None if config.init is None else str(Path(config.init).expanduser().absolute()),
+        )
 
 
 def check_resumable(run: RunFolder, given: dict[str, Any]) -> TrainConfig:
@@ -84,6 +86,10 @@ def check_resumable(run: RunFolder, given: dict[str, Any]) -> TrainConfig:
         GraphPEValueError: If one of them is not the run's.
     """
     config = run.read_config()
+    if given.get("imports"):
+        config = replace(config, imports=tuple(given["imports"]))
+    else:
+        check_outside(config.imports, run.path)
     known = {field.name for field in fields(TrainConfig)}
     asked = resolve(replace(config, **{key: value for key, value in given.items() if key in known}))
     for name, (mine, other) in config.differences(asked.as_dict()).items():
@@ -133,6 +139,7 @@ def run_experiment(
     if several and not here:
         fabric.launch()
     with ExitStack() as stack:
+        stack.enter_context(imported(config.imports))
         stack.enter_context(contact(fabric))
         run, lock = None, None
         if here or fabric.is_global_zero:
@@ -163,7 +170,7 @@ def train_in(job: Job, fabric: Fabric) -> dict[str, Any]:
     """Train in a run folder whose lock is held, on the device of this process."""
     advice = "lower batch_size, bound max_nodes or max_pairs, or take a smaller model; what was saved before is kept"
     # Compiled from the first step on: a run gives the same bits on a machine that has compiled nothing yet.
-    with memory_errors(advice), everything_compiled():
+    with imported(job.config.imports), memory_errors(advice), everything_compiled():
         return _train_in(
             job.run,
             job.config,

@@ -15,7 +15,7 @@ from graphpe.models.batches.reading import ENCODING_KEYS
 _KNOWN = ("graphpe", "torch", "torch_geometric")
 
 
-class Architecture(Protocol):
+class ReadsNodes(Protocol):
     """A model as far as what it reads goes.
 
     Attributes:
@@ -31,7 +31,7 @@ class Architecture(Protocol):
         ...
 
 
-def warn_unread(model: Architecture, batch: Data) -> None:
+def warn_unread(model: ReadsNodes, batch: Data) -> None:
     """Warn, at a model's first batch, where it was built without encodings and the batch has some.
 
     An encoding that no module was given for is absent from the model, which nothing else would show. Only keys that

@@ -29,6 +29,14 @@ def pool(
 
     Sums are taken in float32 or better. A graph without nodes gives zeros.
 
+    Example:
+        >>> graphs = [Data(x=torch.ones(n, 2), edge_index=torch.zeros(2, 0).long()) for n in (1, 3)]
+        >>> batch = Batch.from_data_list(graphs)
+        >>> members = graphpe.models.batches.nodes.node_to_graph(batch)
+        >>> M.pool(batch.x, members, "sum")
+        tensor([[1., 1.],
+                [3., 3.]])
+
     Args:
         x: Node embeddings, `[num_nodes, width]`, in the order of `members`; where graphs have an extra node each, of
             all nodes in the order of `extended`.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_counts, check_divides, check_flags, check_probabilities
 from graphpe.models.attention.biases.pair_bias import PairFactors, combine
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.pairs import all_pairs
@@ -38,6 +39,12 @@ def all_pairs_of(
     """All pairs of a batch.
 
     Without biases nothing of the number of pairs is stored.
+
+    Example:
+        >>> data = Data(x=torch.randn(3, 8), edge_index=torch.tensor([[0], [1]]))
+        >>> pairs = M.all_pairs_of(data, graphpe.models.batches.nodes.node_to_graph(data))
+        >>> M.MultiHeadAttention(8, 2)(data.x, pairs).shape
+        torch.Size([3, 8])
 
     Args:
         batch: The batch.
@@ -77,18 +84,29 @@ class MultiHeadAttention(nn.Module):
 
     4 (D^2 + D) parameters, as `torch.nn.MultiheadAttention`.
 
+    Example:
+        >>> data = Data(x=torch.randn(3, 8), edge_index=torch.tensor([[0], [1]]))
+        >>> pairs = M.all_pairs_of(data, graphpe.models.batches.nodes.node_to_graph(data))
+        >>> M.MultiHeadAttention(8, 2, linear=True)(data.x, pairs).shape
+        torch.Size([3, 8])
+
     Args:
         width: Width D.
         heads: Number of heads; divides `width`.
         dropout: Probability of dropout of weights; none in linear attention, which has no weights to drop.
         linear: Linear attention instead of softmax.
+
+    Raises:
+        GraphPETypeError: A parameter is of another type.
+        GraphPEValueError: One is out of range, or `heads` does not divide `width`.
     """
 
     def __init__(self, width: int, heads: int, *, dropout: float = 0.0, linear: bool = False) -> None:
         super().__init__()
-        self.heads = heads
-        self.dropout = dropout
-        self.linear = linear
+        width, self.heads = check_counts(width=width, heads=heads)
+        check_divides(heads, width)
+        (self.dropout,) = check_probabilities(dropout=dropout)
+        (self.linear,) = check_flags(linear=linear)
         self.query_key = nn.Linear(width, 2 * width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)

@@ -7,13 +7,20 @@ from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges, stated_edges
-from graphpe.models.batches.unread import Architecture, warn_unread
+from graphpe.models.batches.unread import ReadsNodes, warn_unread
 
 
-def read_nodes(model: Architecture, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor]:
+def read_nodes(model: ReadsNodes, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor]:
     """The graphs, the edges and the node embeddings that a model starts from.
 
     At a model's first batch it warns of encodings that the batch has and the model does not read.
+
+    Example:
+        >>> model = M.GCN(width=4, layers=1, node_encoder=M.LinearNodes(3, 4))
+        >>> data = Data(x=torch.randn(2, 3), edge_index=torch.tensor([[0], [1]]))
+        >>> members, edge_index, x = M.read_nodes(model, data)
+        >>> members.num_graphs, edge_index.tolist(), x.shape
+        (1, [[0], [1]], torch.Size([2, 4]))
 
     Args:
         model: The architecture.
@@ -39,6 +46,11 @@ def read_nodes(model: Architecture, batch: Data) -> tuple[NodeToGraph, Tensor, T
 
 def embed_edges(batch: Data, encoder: nn.Module | None, plain: Tensor | None = None) -> Tensor | None:
     """Embeddings of the edges `[E, D]`: from the encoder, or one vector for all; None if there is neither.
+
+    Example:
+        >>> data = Data(x=torch.randn(2, 3), edge_index=torch.tensor([[0], [1]]), edge_attr=torch.randn(1, 5))
+        >>> M.embed_edges(data, M.LinearEdges(5, 4)).shape
+        torch.Size([1, 4])
 
     Args:
         batch: The batch.

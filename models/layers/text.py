@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from graphpe.errors import GraphPERuntimeError
+
 
 def call_text(model: nn.Module, names: Sequence[str]) -> str:
     """The call that builds `model`: its attributes `names` as keyword arguments, its layers as their number.
@@ -14,7 +16,16 @@ def call_text(model: nn.Module, names: Sequence[str]) -> str:
     Args:
         model: The architecture.
         names: Names of its arguments, in the order of the call.
+
+    Raises:
+        GraphPERuntimeError: It stores one of them under no such name.
     """
+    for name in names:
+        if not hasattr(model, name):
+            raise GraphPERuntimeError(
+                f"{type(model).__name__} has an argument {name}, but no attribute of that name: store it, "
+                f"self.{name} = {name}"
+            )
     values: list[tuple[str, Any]] = [(name, getattr(model, name)) for name in names]
     texts = [f"{name}={len(value) if isinstance(value, nn.ModuleList) else value!r}" for name, value in values]
     return f"{type(model).__name__}({', '.join(texts)})"
