@@ -24,10 +24,21 @@ examples:
   graphpe grid --tasks "molesol(root='dataset')" --encodings none "LaplacianPE(k=8)" "RandomWalkPE(walk_length=16)" \\
       --models "GraphTransformer(layers=3)" "GPS(layers=3)" --params 100k --seeds 3 --epochs 20 --out grids/esol
   graphpe grid --config grid.yaml --out grids/esol
+  graphpe grid ... --models "GPS(layers=3) @ learning_rate=1e-3" "GINE(layers=3) @ learning_rate=[1e-3, 3e-3]" ...
+  graphpe grid ... --vary "learning_rate=loguniform(1e-4, 1e-2), dropout=[0, 0.2]" --tune 20 --out grids/tuned
 the same command goes on after Ctrl-C, a crash or a kill; finished cells are kept, also when the grid grows
 """
 
 _OF_A_CELL = {"task", "model", "encodings", "seed", "root", "devices", "nodes"}
+_LISTS = {
+    "tasks": "tasks, as calls",
+    "encodings": 'columns: "none", "LaplacianPE(k=8)", "LaplacianPE(k=8) + DegreePE() with SPE", "published"; behind an '
+    '@ options of their own: "LaplacianPE(8) @ learning_rate=1e-3"',
+    "models": "models, as calls; behind an @ options of their own, of training or arguments of the model: "
+    '"GPS(layers=3) @ learning_rate=1e-3, dropout=[0, 0.2]"',
+    "vary": 'options with several values in all columns: "learning_rate=[1e-3, 3e-3]" (all combinations are cells); '
+    'with --tune also ranges: "learning_rate=loguniform(1e-4, 1e-2)", "dropout=uniform(0, 0.5)", "layers=integers(2, 6)"',
+}
 
 
 def add_grid(parser: CommandParser) -> None:
@@ -38,13 +49,9 @@ def add_grid(parser: CommandParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes that read data; 0: one a core")
     parser.add_argument("--cache", type=str, default=None, help="folder for parsed data (default: the user's cache)")
     parser.add_argument("--quiet", action="store_true", help="print only the files of the report")
-    for name, about in (
-        ("tasks", "tasks, as calls"),
-        ("encodings", 'columns: "none", "LaplacianPE(k=8)", "LaplacianPE(k=8) + DegreePE() with SPE", "published"'),
-        ("models", "models, as calls"),
-    ):
+    for name, about in _LISTS.items():
         parser.add_argument(f"--{name}", nargs="+", type=str, default=[], help=about)
-    parser.add_class_arguments(GridConfig, skip={"tasks", "encodings", "models"})
+    parser.add_class_arguments(GridConfig, skip=set(_LISTS))
     parser.add_class_arguments(TrainConfig, skip=_OF_A_CELL)
 
 
@@ -99,11 +106,10 @@ def _run(
 
     listed = list(grid_cells(grid, common, root, workers=workers, cache=cache, progress=not quiet))
     cells = [each for each in listed if isinstance(each, Cell)]
-    notes = [
-        f"skipped {each.task}, {each.encoding}, {each.model}: {each.reason}"
-        for each in listed
-        if isinstance(each, Skipped)
-    ]
+    skipped = [each for each in listed if isinstance(each, Skipped)]
+    notes = list(
+        dict.fromkeys(f"skipped {each.task}, {each.encoding}, {each.model}: {each.reason}" for each in skipped)
+    )
     if not cells:
         raise GraphPERuntimeError(f"no cell of this grid can be run: {notes[0]}")
     todo = [cell for cell in cells if cell.status != "done"]
@@ -111,7 +117,7 @@ def _run(
         for note in notes:
             print(note)
         print(
-            f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(notes) * grid.seeds} skipped", flush=True
+            f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(skipped) * grid.seeds} skipped", flush=True
         )
     write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(_quoted, arguments))}\n")
     write_atomically(root / "skipped.txt", "".join(note + "\n" for note in notes))
@@ -127,7 +133,7 @@ def _run(
         run(todo, jobs=grid.jobs, gpus=grid.gpus, cache=cache, done=done)
     failed = [cell for cell in cells if cell.status == "failed"]
     if len(failed) < len(cells):
-        print("\n".join(report_lines(root, root / "report")))
+        print("\n".join(report_lines([root], root / "report")))
     if failed:
         print(f"{len(failed)} of {len(cells)} cells failed; the same command tries them again")
     return 1 if failed else 0

@@ -16,7 +16,7 @@ import re
 import shutil
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +42,8 @@ class Cell:
         encoding: The column as the grid names it.
         model: The model as the grid names it.
         config: The options of its run, resolved.
+        options: Those that vary in its column and model, with their values here.
+        draws: Of how many random settings this is one; 0 for what was listed.
     """
 
     folder: Path
@@ -49,14 +51,29 @@ class Cell:
     encoding: str
     model: str
     config: TrainConfig
+    options: dict[str, Any] = field(default_factory=dict)
+    draws: int = 0
 
     @classmethod
-    def of(cls, root: Path, task: str, encoding: str, model: str, config: TrainConfig) -> Cell:
+    def of(
+        cls,
+        root: Path,
+        task: str,
+        encoding: str,
+        model: str,
+        config: TrainConfig,
+        *,
+        options: dict[str, Any] | None = None,
+        draws: int = 0,
+    ) -> Cell:
         """A cell below `root`, in a folder that is named after what it is: equal options, equal folder."""
         content = json.dumps(config.as_dict(), sort_keys=True)
+        if "@" in encoding + model:  # the folder's name may not tell them from the same without
+            content += f"{encoding}\n{model}"
         digest = hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
         readable = [re.sub(r"[^\w.=]+", "-", text).strip("-")[:40] for text in (task, encoding, model)]
-        return cls(root / "cells" / f"{'--'.join(readable)}--{config.seed}--{digest}", task, encoding, model, config)
+        folder = root / "cells" / f"{'--'.join(readable)}--{config.seed}--{digest}"
+        return cls(folder, task, encoding, model, config, options or {}, draws)
 
     @classmethod
     def open(cls, folder: Path) -> Cell:
@@ -68,7 +85,8 @@ class Cell:
         try:
             content = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
             config = TrainConfig(**content["config"])
-            return cls(folder, content["task"], content["encoding"], content["model"], config)
+            options, draws = dict(content.get("options", {})), int(content.get("draws", 0))
+            return cls(folder, content["task"], content["encoding"], content["model"], config, options, draws)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise GraphPERuntimeError(f"{folder / 'cell.json'} cannot be read ({error}): delete {folder}") from None
 
@@ -113,7 +131,9 @@ class Cell:
         """Make the folder, and forget an earlier failure."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "error.txt").unlink(missing_ok=True)
-        content = {"task": self.task, "encoding": self.encoding, "model": self.model, "config": self.config.as_dict()}
+        names = {"task": self.task, "encoding": self.encoding, "model": self.model}
+        chosen = {"options": self.options, "draws": self.draws}
+        content = {**names, **chosen, "config": self.config.as_dict()}
         write_atomically(self.folder / "cell.json", json.dumps(content, indent=2) + "\n")
 
     def fail(self, reason: str) -> None:
