@@ -35,6 +35,13 @@ def add_train(parser: CommandParser) -> None:
         "--cache", type=str, default=None, help="folder for parsed data (default: the user's cache folder)"
     )
     parser.add_argument("--quiet", action="store_true", help="print only the result")
+    parser.add_argument(
+        "--log",
+        type=str,
+        default="none",
+        help="tensorboard or wandb (pip install 'graphpe[log]'): where the numbers of each epoch go beside metrics.csv "
+        "and metrics.jsonl of the run",
+    )
     parser.add_class_arguments(TrainConfig, skip={"encodings"})
     parser.add_argument(
         "--encodings",
@@ -55,13 +62,15 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
     from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
+    from graphpe.benchmarks.training.logs.epoch_log import check_log
     from graphpe.benchmarks.training.summary import summary_lines
 
     given = parser.given(arguments)
     values.pop("recipe")
-    path, resume_path, workers, cache, quiet = (
-        values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet")
+    path, resume_path, workers, cache, quiet, log = (
+        values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet", "log")
     )
+    check_log(log)
     check_integer("workers", workers, least=0)
     resume = None
     if (old := expanded(resume_path)) is not None:
@@ -80,6 +89,7 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         workers=workers,
         cache=expanded(cache),
         progress=not quiet,
+        log=log,
     )
     if getattr(rank_zero_only, "rank", 0) == 0:  # Fabric keeps the number of this process there
         print("\n".join(summary_lines(summary)))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.config import Log, TrainConfig
 from graphpe.benchmarks.training.distributed.forking import begin_process
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPEError, GraphPERuntimeError
@@ -141,7 +141,7 @@ class Cell:
         write_atomically(self.folder / "error.txt", " ".join(reason.split()) + "\n")
 
 
-def run_cell(folder: Path, device: str | None = None, cache: Path | None = None) -> None:
+def run_cell(folder: Path, device: str | None = None, cache: Path | None = None, log: Log = "none") -> None:
     """Run a cell, or go on with it, in this process, which should be its own; never raises for a cell that fails.
 
     It ends, with its state saved, when the process that started it does. Ctrl-C in the terminal is for that one alone.
@@ -150,6 +150,7 @@ def run_cell(folder: Path, device: str | None = None, cache: Path | None = None)
         folder: Its folder.
         device: Numbers of the GPUs that it sees, as `CUDA_VISIBLE_DEVICES`; None to leave them.
         cache: Folder for data worth keeping; None means the user's cache folder.
+        log: Where its epochs are logged beside its files.
     """
     begin_process()
     cell = Cell.open(folder)
@@ -157,24 +158,24 @@ def run_cell(folder: Path, device: str | None = None, cache: Path | None = None)
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     os.environ["OMP_NUM_THREADS"] = str(cell.config.threads)
     with (
-        open(folder / "log.txt", "a", encoding="utf-8") as log,
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
+        open(folder / "log.txt", "a", encoding="utf-8") as output,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
     ):
         try:
             with locked(folder, "another process is at it; wait for it, or stop it", wait=_GRACE):
-                _train(cell, cache)
+                _train(cell, cache, log)
         except GraphPEError as error:
             if not hasattr(error, "exit_code"):  # interrupted, not failed: it goes on another time
                 cell.fail(str(error))
         except Exception as error:  # whatever a cell does, the others go on
-            traceback.print_exc(file=log)
+            traceback.print_exc(file=output)
             cell.fail(f"{type(error).__name__}: {error} (see {folder / 'log.txt'})")
         finally:
             sys.stdout.flush()
 
 
-def _train(cell: Cell, cache: Path | None) -> None:
+def _train(cell: Cell, cache: Path | None, log: Log) -> None:
     from graphpe.benchmarks.training.experiment import run_experiment
 
     resume = None
@@ -182,4 +183,4 @@ def _train(cell: Cell, cache: Path | None) -> None:
         resume = RunFolder.open(cell.run)
     elif cell.run.exists():  # killed before there was anything to go on with
         shutil.rmtree(cell.run)
-    run_experiment(cell.config, run_path=cell.run, resume=resume, progress=False, workers=1, cache=cache)
+    run_experiment(cell.config, run_path=cell.run, resume=resume, progress=False, workers=1, cache=cache, log=log)

@@ -71,10 +71,10 @@ def latex_table(combinations: Sequence[Combination], literature: Sequence[Publis
     for label, row in table.items():
         cells = []
         for model in models:
-            each = row.get(model)
-            text = "--" if each is None else escaped(spread(each.mean(), each.deviation()))
-            text = rf"\textbf{{{text}}}" if each in bold else text
-            cells.append(rf"\underline{{{text}}}" if each in underlined else text)
+            found = row.get(model)
+            text = "--" if found is None else escaped(spread(found.mean(), found.deviation()))
+            text = rf"\textbf{{{text}}}" if found in bold else text
+            cells.append(rf"\underline{{{text}}}" if found in underlined else text)
         lines.append(" & ".join([*map(escaped, label), *cells]) + r" \\")
     if literature:
         lines.append(r"\midrule")
