@@ -91,6 +91,11 @@ class Cell:
             raise GraphPERuntimeError(f"{folder / 'cell.json'} cannot be read ({error}): delete {folder}") from None
 
     @property
+    def drawn(self) -> bool:
+        """Whether it is of a random search."""
+        return self.draws > 0 and bool(self.options)
+
+    @property
     def run(self) -> Path:
         """The folder of its run."""
         return self.folder / "run"

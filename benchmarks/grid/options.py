@@ -40,7 +40,7 @@ class Named:
         options = read_options(rest[0], text) if rest else {}
         if rest and not options:
             raise GraphPEValueError(f'{text!r} has no option behind its @: write "... @ learning_rate=1e-3"')
-        return cls(call.strip(), options)
+        return cls(call.rstrip(), options)
 
 
 def read_options(text: str, where: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class _Section:
 
     Attributes:
         name: The beginning of its pictures' names.
-        combinations: All chosen by validation, or none.
+        combinations: Of listed settings, chosen among those by validation, or chosen among drawn ones.
         literature: Rows from the literature for it.
     """
 
@@ -123,8 +123,9 @@ def _sections(combinations: Sequence[Combination], literature: Sequence[Publishe
         number = sum(each == short for each in names) + 1
         names.append(short)
         name = short if number == 1 else f"{short}-{number}"
-        for chosen in (False, True):
-            mine = [each for each in combinations if each.task == task and (each.chosen_from > 0) == chosen]
+        for chosen, drawn, kind in ((False, False, ""), (True, False, "-best"), (True, True, "-tuned")):
+            of_kind = [each for each in combinations if (each.chosen_from > 0, each.drawn) == (chosen, drawn)]
+            mine = [each for each in of_kind if each.task == task]
             if mine:
                 yield _Section(
                     f"{name}-tuned" if chosen else name, mine, [row for row in literature if fits(row, mine[0].runs[0])]
@@ -144,7 +145,8 @@ def not_finite(combinations: Sequence[Combination]) -> list[str]:
 
 def runs_csv(runs: Sequence[Run]) -> str:
     """Every run as a row; the options that vary are columns."""
-    names = [field.name for field in fields(Run) if field.name != "options"]
+    names = [field.name for field in fields(Run) if field.name not in ("options", "drawn")]
+    names += ["drawn"] if any(run.drawn for run in runs) else []
     varied = list(dict.fromkeys(name for run in runs for name in run.options))
     rows = [
         [*(getattr(run, name) for name in names), *(shown(run.options.get(name, "")) for name in varied)]
@@ -160,12 +162,13 @@ def task_section(combinations: Sequence[Combination], literature: Sequence[Publi
     first = combinations[0].runs[0]
     direction = "more is better" if first.maximize else "less is better"
     chosen = combinations[0].chosen_from > 0
+    heading = (", tuned" if combinations[0].drawn else ", best by validation") if chosen else ""
     corrected = significance(combinations)
     options = list(dict.fromkeys(name for each in combinations for name in each.options))
     columns = ["encoding", "model", *options, f"test {first.metric}", "valid", "n", "p against none", "parameters"]
     columns += ["encode, s", "epoch, s", "peak, GB"]
     lines = [
-        f"## {first.task}: test {first.metric} ({direction}){', tuned' if chosen else ''}",
+        f"## {first.task}: test {first.metric} ({direction}){heading}",
         "",
         *([budget_text(combinations), ""] if chosen else []),
         f"| {' | '.join(columns)} |",

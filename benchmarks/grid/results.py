@@ -34,6 +34,7 @@ class Run:
         peak_bytes: Most memory of the process.
         epochs: Epochs that were made.
         options: The options that vary in its column and model, with their values.
+        drawn: Whether those were drawn by a random search.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Run:
     peak_bytes: int
     epochs: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    drawn: bool = False
 
     @property
     def seconds(self) -> float:
@@ -68,6 +70,7 @@ class Combination:
         model: The model.
         runs: Its runs, by seed.
         options: The options that vary, with their values.
+        drawn: Whether those were drawn by a random search.
         chosen_from: Of how many settings validation chose this one; 0 where nothing was chosen.
     """
 
@@ -76,6 +79,7 @@ class Combination:
     model: str
     runs: tuple[Run, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    drawn: bool = False
     chosen_from: int = 0
 
     @property
@@ -91,7 +95,7 @@ class Combination:
     @property
     def is_base(self) -> bool:
         """Whether it has no encoding."""
-        return Named.parse(self.encoding).call == NONE
+        return Named.parse(self.encoding).call.strip() == NONE
 
     @property
     def _own(self) -> list[str]:
@@ -152,6 +156,7 @@ def read_run(cell: Cell) -> Run:
         peak_bytes=summary["peak_bytes"],
         epochs=epochs,
         options=cell.options,
+        drawn=cell.drawn,
     )
 
 
@@ -162,12 +167,13 @@ def combine(runs: Iterable[Run], order: Sequence[tuple[str, str, str]]) -> list[
         runs: The runs.
         order: Task, encoding and model of the combinations, as the grid goes through them.
     """
-    found: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
+    found: dict[tuple[str, str, str], dict[tuple[str, bool], list[Run]]] = {}
     for run in runs:
-        found.setdefault((run.task, run.encoding, run.model), {}).setdefault(repr(run.options), []).append(run)
+        setting = repr(run.options), run.drawn
+        found.setdefault((run.task, run.encoding, run.model), {}).setdefault(setting, []).append(run)
     keys = [*(key for key in dict.fromkeys(order) if key in found), *(key for key in found if key not in order)]
     return [
-        Combination(*key, tuple(sorted(each, key=lambda run: run.seed)), each[0].options)
+        Combination(*key, tuple(sorted(each, key=lambda run: run.seed)), each[0].options, each[0].drawn)
         for key in keys
         for each in found[key].values()
     ]

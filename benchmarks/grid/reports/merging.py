@@ -63,7 +63,7 @@ def gather(roots: Sequence[Path]) -> Gathered:
         for cell in part.cells:
             # Two tasks of one grid are two, whatever their data; of two grids, the data tells.
             named = replace(cell, task=tasks[_data_of(cell)] if own[_data_of(cell)] == cell.task else cell.task)
-            key = (named.task, named.encoding, named.model, repr(named.options), named.config.seed)
+            key = (named.task, named.encoding, named.model, named.drawn, repr(named.options), named.config.seed)
             kept = cells.setdefault(key, named)
             if kept is not named:
                 everything.notes.append(_twice(kept, named))

@@ -9,20 +9,16 @@ from dataclasses import replace
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.results import Combination
 
-Key = tuple[str, str, str]
-"""Task, encoding and model as the grid names them."""
+Key = tuple[str, str, str, bool]
+"""Task, encoding and model as the grid names them, and whether settings are those of a random search."""
 
 
 def budgets(cells: Iterable[Cell], *, listed: bool) -> dict[Key, int]:
     """Of how many settings validation chooses: among those that were drawn, and, if `listed`, among those listed."""
     found: dict[Key, set[str]] = {}
-    drawn = set()
     for cell in cells:
-        key = cell.task, cell.encoding, cell.model
-        found.setdefault(key, set()).add(repr(cell.options))
-        if cell.draws and cell.options:
-            drawn.add(key)
-    return {key: len(settings) for key, settings in found.items() if key in drawn or (listed and len(settings) > 1)}
+        found.setdefault((cell.task, cell.encoding, cell.model, cell.drawn), set()).add(repr(cell.options))
+    return {key: len(settings) for key, settings in found.items() if key[-1] or (listed and len(settings) > 1)}
 
 
 def best_by_validation(
@@ -42,7 +38,7 @@ def best_by_validation(
     """
     groups: dict[Key, list[Combination]] = {}
     for each in combinations:
-        groups.setdefault((each.task, each.encoding, each.model), []).append(each)
+        groups.setdefault((each.task, each.encoding, each.model, each.drawn), []).append(each)
     kept: list[Combination] = []
     notes = []
     for key, group in groups.items():
@@ -57,7 +53,7 @@ def best_by_validation(
         kept.append(replace(best, chosen_from=settings[key]))
         if len(complete) < settings[key]:
             notes.append(
-                f"chosen among {len(complete)} of {settings[key]} settings, others are not done: {', '.join(key)}"
+                f"chosen among {len(complete)} of {settings[key]} settings, others are not done: {', '.join(key[:3])}"
             )
     return kept, notes
 

@@ -50,7 +50,7 @@ def table_frame(
         }
         for row in literature
     ]
-    return pd.DataFrame(rows).convert_dtypes(convert_floating=False, convert_string=False)
+    return pd.DataFrame(rows).astype({"n": "Int64", "chosen_from": "Int64"})  # whole, and empty where not known
 
 
 def spread(mean: float, deviation: float) -> str:
