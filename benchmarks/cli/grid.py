@@ -14,7 +14,7 @@ from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import GridConfig
-from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.config import Log, TrainConfig
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.atomic import remove_leftovers, write_atomically
 from graphpe.files.locking import locked
@@ -27,10 +27,21 @@ examples:
       --models "GraphTransformer(layers=3)" "GPS(layers=3)" --params 100k --seeds 3 --epochs 20 --out grids/esol
   graphpe grid molecules.csv --target solubility --encodings none "LaplacianPE(k=8)" --models GPS --out grids/own
   graphpe grid --config grid.yaml --out grids/esol
+  graphpe grid ... --models "GPS(layers=3) @ learning_rate=1e-3" "GINE(layers=3) @ learning_rate=[1e-3, 3e-3]" ...
+  graphpe grid ... --vary "learning_rate=loguniform(1e-4, 1e-2), dropout=[0, 0.2]" --tune 20 --out grids/tuned
 the same command goes on after Ctrl-C, a crash or a kill; finished cells are kept, also when the grid grows
 """
 
 _OF_A_CELL = {"task", "model", "encodings", "seed", "root", "devices", "nodes", "init", "imports"}
+_LISTS = {
+    "tasks": "tasks, as calls",
+    "encodings": 'columns: "none", "LaplacianPE(k=8)", "LaplacianPE(k=8) + DegreePE() with SPE", "published"; behind '
+    'an @ options of their own: "LaplacianPE(8) @ learning_rate=1e-3"',
+    "models": "models, as calls; behind an @ options of their own, of training or arguments of the model: "
+    '"GPS(layers=3) @ learning_rate=1e-3, dropout=[0, 0.2]"',
+    "vary": 'options with several values in all columns: "learning_rate=[1e-3, 3e-3]" (all combinations are cells); '
+    'with --tune also ranges: "learning_rate=loguniform(1e-4, 1e-2)", "dropout=uniform(0, 0.5)"',
+}
 
 
 def add_grid(parser: CommandParser) -> None:
@@ -42,13 +53,12 @@ def add_grid(parser: CommandParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes that read data; 0: one a core")
     parser.add_argument("--cache", type=str, default=None, help="folder for parsed data (default: the user's cache)")
     parser.add_argument("--quiet", action="store_true", help="print only the files of the report")
-    for name, about in (
-        ("tasks", "tasks, as calls"),
-        ("encodings", 'columns: "none", "LaplacianPE(k=8)", "LaplacianPE(k=8) + DegreePE() with SPE", "published"'),
-        ("models", "models, as calls"),
-    ):
+    parser.add_argument(
+        "--log", type=str, default="none", help="tensorboard or wandb: where the epochs of cells are logged, too"
+    )
+    for name, about in _LISTS.items():
         parser.add_argument(f"--{name}", nargs="+", type=str, default=[], help=about)
-    parser.add_class_arguments(GridConfig, skip={"tasks", "encodings", "models"})
+    parser.add_class_arguments(GridConfig, skip=set(_LISTS))
     parser.add_import()
     parser.add_class_arguments(TrainConfig, skip=_OF_A_CELL)
 
@@ -56,7 +66,7 @@ def add_grid(parser: CommandParser) -> None:
 def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Run every cell that is not done, then write the report. The status is 1 if a cell failed."""
     values = parser.values(arguments)
-    out, workers, cache, quiet = (values.pop(key) for key in ("out", "workers", "cache", "quiet"))
+    out, workers, cache, quiet, log = (values.pop(key) for key in ("out", "workers", "cache", "quiet", "log"))
     check_integer("workers", workers, least=0)
     if out is None:
         raise UsageError("--out is missing: name a folder for the grid")
@@ -73,13 +83,16 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     grid = GridConfig(**{key: value for key, value in values.items() if key in of_grid})
     common = TrainConfig(**{key: value for key, value in values.items() if key not in of_grid}, encodings=())
     _check_devices(grid, common)
+    from graphpe.benchmarks.training.logs.epoch_log import check_log  # here, so that `--help` is quick
+
+    check_log(log)
     root, cache_path = Path(out).expanduser(), expanded(cache)
     cache_path = None if cache_path is None else cache_path.absolute()
     _make_folder(root)
     try:
         at_work = f"another `graphpe grid` is at work in {root}: wait for it, stop it, or name another folder"
         with imported(common.imports), locked(root, at_work):
-            return _run(grid, common, root, arguments, workers=workers, cache=cache_path, quiet=quiet)
+            return _run(grid, common, root, arguments, workers=workers, cache=cache_path, quiet=quiet, log=log)
     except KeyboardInterrupt:
         raise Stopped("stopped; what cells have done so far is saved, the same command goes on") from None
     except OSError as error:
@@ -106,6 +119,7 @@ def _run(
     workers: int,
     cache: Path | None,
     quiet: bool,
+    log: Log,
 ) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
 
@@ -114,11 +128,10 @@ def _run(
 
     listed = list(grid_cells(grid, common, root, workers=workers, cache=cache, progress=not quiet))
     cells = [each for each in listed if isinstance(each, Cell)]
-    notes = [
-        f"skipped {each.task}, {each.encoding}, {each.model}: {each.reason}"
-        for each in listed
-        if isinstance(each, Skipped)
-    ]
+    skipped = [each for each in listed if isinstance(each, Skipped)]
+    notes = list(
+        dict.fromkeys(f"skipped {each.task}, {each.encoding}, {each.model}: {each.reason}" for each in skipped)
+    )
     if not cells:
         raise GraphPERuntimeError(f"no cell of this grid can be run: {notes[0]}")
     todo = [cell for cell in cells if cell.status != "done"]
@@ -129,7 +142,7 @@ def _run(
         for note in notes:
             print(note)
         print(
-            f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(notes) * grid.seeds} skipped", flush=True
+            f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(skipped) * grid.seeds} skipped", flush=True
         )
     remove_leftovers(root)
     write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(_quoted, arguments))}\n")
@@ -143,10 +156,10 @@ def _run(
             bar.update()
 
         run = run_cells_on_ray if grid.engine == "ray" else run_cells
-        run(todo, jobs=grid.jobs, gpus=grid.gpus, cache=cache, done=done)
+        run(todo, jobs=grid.jobs, gpus=grid.gpus, cache=cache, log=log, done=done)
     failed = [cell for cell in cells if cell.status == "failed"]
     if len(failed) < len(cells):
-        print("\n".join(report_lines(root, root / "report")))
+        print("\n".join(report_lines([root], root / "report")))
     if failed:
         print(f"{len(failed)} of {len(cells)} cells failed; the same command tries them again")
     return 1 if failed else 0

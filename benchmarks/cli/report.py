@@ -2,78 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
-from graphpe.benchmarks.console.parser import CommandParser, expanded
-from graphpe.benchmarks.grid.cell import Cell
-from graphpe.benchmarks.grid.results import combine, grid_folders, read_run
+from graphpe.arguments import check_choice
+from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
+from graphpe.benchmarks.grid.config import Format
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.files.reading import read_text
 
 EXAMPLES = """
 examples:
   graphpe report grids/esol                   tables and pictures in grids/esol/report
-  graphpe report grids/esol --out results
+  graphpe report grids/esol --out results --format latex csv pdf
+  graphpe report grids/here grids/there --out results          grids of several machines as one
+  graphpe report grids/esol --best-by valid                    of several settings the best by validation
+  graphpe report grids/zinc --against published --literature rows.csv
 """
+
+BestBy = Literal["valid"]
+Against = Literal["published"]
 
 
 def add_report(parser: CommandParser) -> None:
     """Add the options of `graphpe report`."""
     parser.epilog = EXAMPLES
-    parser.add_argument("grid", type=str, help="folder of a `graphpe grid`, also while that runs")
+    parser.add_argument("grids", nargs="+", type=str, help="folders of `graphpe grid`, also while that runs")
     parser.add_argument("--out", type=str, default=None, help="folder of the report (default: report, in the grid's)")
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        type=str,
+        default=[],
+        help=f"what to write beside report.md, runs.csv and pictures in PNG: {', '.join(get_args(Format))}; csv is the "
+        "tables in one file, latex for booktabs",
+    )
+    parser.add_argument(
+        "--best_by",
+        type=str,
+        default=None,
+        help="valid: of several settings of a model and column only the best by validation, as for `grid --tune`",
+    )
+    parser.add_argument(
+        "--literature",
+        type=str,
+        default=None,
+        help="CSV with columns model, encoding, metric, mean, std, n, source (and task): rows shown beside, in no test",
+    )
+    parser.add_argument("--against", type=str, default=None, help="published: likewise, what recipes name as published")
 
 
 def run_report(parser: CommandParser, arguments: Sequence[str]) -> int:
-    """Write the report of a grid's finished cells, and print where it is."""
+    """Write the report of the finished cells of grids, and print where it is."""
     values = parser.values(arguments)
-    root = Path(values["grid"]).expanduser()
-    out = expanded(values["out"]) or root / "report"
+    for name, known in (("best_by", BestBy), ("against", Against)):
+        if values[name] is not None:
+            check_choice(name, values[name], get_args(known))
+    for each in values["format"]:
+        check_choice("format", each, get_args(Format))
+    roots = [Path(root).expanduser() for root in values["grids"]]
+    out = expanded(values["out"])
+    if out is None and len(roots) > 1:
+        raise UsageError("--out is missing: name a folder for the report of several grids")
+    twice = next((str(root) for root in roots if [each.resolve() for each in roots].count(root.resolve()) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is named twice")
+    out = out or roots[0] / "report"
     try:
-        lines = report_lines(root, out)
+        lines = report_lines(
+            roots,
+            out,
+            formats=values["format"],
+            best_by_valid=values["best_by"] is not None,
+            literature=expanded(values["literature"]),
+            published=values["against"] is not None,
+        )
     except OSError as error:
         raise GraphPERuntimeError(f"cannot write the report in {out}: {error.strerror or error}") from None
     print("\n".join(lines))
     return 0
 
 
-def report_lines(root: Path, out: Path) -> list[str]:
-    """Write the report of the finished cells of a grid; what to tell the user of it.
+def report_lines(
+    roots: Sequence[Path],
+    out: Path,
+    *,
+    formats: Collection[Format] = (),
+    best_by_valid: bool = False,
+    literature: Path | None = None,
+    published: bool = False,
+) -> list[str]:
+    """Write the report of the finished cells of grids; what to tell the user of it.
+
+    Args:
+        roots: The folders of the grids.
+        out: The folder of the report.
+        formats: What to write beside.
+        best_by_valid: Whether validation chooses among listed settings, too; it does among drawn ones.
+        literature: CSV of values from the literature.
+        published: Whether to show those that recipes name.
 
     Raises:
-        GraphPEValueError: No cell is finished.
+        GraphPEValueError: No cell is finished, grids do not fit, or the literature cannot be read.
     """
-    from graphpe.benchmarks.grid.report import write_report  # here, so that `--help` is quick: it draws pictures
+    # Here, so that `--help` is quick: they import torch, and draw pictures.
+    from graphpe.benchmarks.grid.report import write_report
+    from graphpe.benchmarks.grid.reports.literature import fits, published_values, read_literature
+    from graphpe.benchmarks.grid.reports.merging import gather
+    from graphpe.benchmarks.grid.reports.selection import best_by_validation, budgets
+    from graphpe.benchmarks.grid.results import combine, read_run
 
-    listed = root / "cells.txt"
-    cells, unreadable = grid_folders(root)
-    everything = cells
-    if listed.is_file():  # the newest grid's cells, in its order; others are of a grid that was changed
-        order = {name: number for number, name in enumerate(read_text(listed).split())}
-        cells = sorted((cell for cell in cells if cell.folder.name in order), key=lambda cell: order[cell.folder.name])
-    finished = [cell for cell in cells if cell.status == "done"]
+    from_file = [] if literature is None else read_literature(literature)
+    from_recipes = published_values() if published else []
+    found = gather(roots)
+    finished = [cell for cell in found.cells if cell.status == "done"]
     if not finished:
-        raise GraphPEValueError(f"no cell of {root} is finished yet: {len(cells)} were started")
-    notes = unreadable + [_note(cell) for cell in cells if cell.status != "done"]
-    skipped = root / "skipped.txt"
-    notes += read_text(skipped).splitlines() if skipped.is_file() else []
-    keys = list(dict.fromkeys((cell.task, cell.encoding, cell.model) for cell in cells))
-    command = root / "command.txt"
-    made_by = read_text(command).strip() if command.is_file() else ""
-    files = write_report(combine([read_run(cell) for cell in finished], keys), out, notes, made_by)
-    lines = [f"{len(finished)} finished cells of {len(cells)}", *(str(path) for path in files)]
-    others = sum(cell.status == "done" for cell in everything) - len(finished)
-    if others:
+        where = ", ".join(map(str, roots))
+        raise GraphPEValueError(f"no cell of {where} is finished yet: {len(found.cells)} were started")
+    keys = list(dict.fromkeys((cell.task, cell.encoding, cell.model) for cell in found.cells))
+    runs = [read_run(cell) for cell in finished]
+    combinations, notes = best_by_validation(combine(runs, keys), budgets(found.cells, listed=best_by_valid))
+    notes += [
+        f"from the literature, and not shown, since no task here has its metric: {row.model}, {row.encoding}, "
+        f"{row.metric} {row.mean:g}"
+        for row in from_file
+        if not any(fits(row, run) for run in runs)
+    ]
+    files = write_report(
+        combinations,
+        out,
+        [*found.notes, *notes],
+        found.command,
+        everything=runs,
+        literature=[*from_file, *from_recipes],
+        formats=formats,
+    )
+    lines = [f"{len(finished)} finished cells of {len(found.cells)}", *(str(path) for path in files)]
+    if published and not any(any(fits(row, run) for run in runs) for row in from_recipes):
+        lines.append("no recipe names a published value for these tasks and metrics (`graphpe list recipes`)")
+    if found.left_out:
+        where = ", ".join(map(str, roots))
         lines.append(
-            f"{others} finished cells in {root} are not in the report: its newest `graphpe grid` has other options or "
-            "does not name them"
+            f"{found.left_out} finished cells in {where} are not in the report: its newest `graphpe grid` has other "
+            "options or does not name them"
         )
     return lines
-
-
-def _note(cell: Cell) -> str:
-    name = f"{cell.task}, {cell.encoding}, {cell.model}, seed {cell.config.seed}"
-    if cell.status == "damaged":
-        return f"damaged, and not in the tables: {name} (the `graphpe grid` that made it evaluates it again)"
-    return f"failed {name}: {cell.error}" if cell.status == "failed" else f"not finished: {name}"

@@ -46,6 +46,13 @@ def add_train(parser: CommandParser) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="print only the result")
     parser.add_import()
+    parser.add_argument(
+        "--log",
+        type=str,
+        default="none",
+        help="tensorboard or wandb (pip install 'graphpe[log]'): where the numbers of each epoch go beside metrics.csv "
+        "and metrics.jsonl of the run",
+    )
     parser.add_class_arguments(TrainConfig, skip={"encodings", "imports"})
     parser.add_argument(
         "--encodings",
@@ -65,13 +72,15 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
     from graphpe.benchmarks.calls.data import own_task
     from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
+    from graphpe.benchmarks.training.logs.epoch_log import check_log
     from graphpe.benchmarks.training.summary import next_lines, summary_lines
 
     given = parser.given(arguments)
     values.pop("recipe")
-    path, resume_path, workers, cache, quiet = (
-        values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet")
+    path, resume_path, workers, cache, quiet, log = (
+        values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet", "log")
     )
+    check_log(log)
     check_integer("workers", workers, least=0)
     task = own_task(DataOptions.take(values), given.get("task"), given_by="--task")
     if task is not None:
@@ -98,6 +107,7 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         workers=workers,
         cache=expanded(cache),
         progress=not quiet,
+        log=log,
     )
     if _is_first():
         print("\n".join(summary_lines(summary)))

@@ -16,11 +16,11 @@ import re
 import shutil
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.config import Log, TrainConfig
 from graphpe.benchmarks.training.distributed.forking import begin_process
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPEError, GraphPERuntimeError
@@ -43,6 +43,8 @@ class Cell:
         encoding: The column as the grid names it.
         model: The model as the grid names it.
         config: The options of its run, resolved.
+        options: Those that vary in its column and model, with their values here.
+        draws: Of how many random settings this is one; 0 for what was listed.
     """
 
     folder: Path
@@ -50,15 +52,30 @@ class Cell:
     encoding: str
     model: str
     config: TrainConfig
+    options: dict[str, Any] = field(default_factory=dict)
+    draws: int = 0
 
     @classmethod
-    def of(cls, root: Path, task: str, encoding: str, model: str, config: TrainConfig) -> Cell:
+    def of(
+        cls,
+        root: Path,
+        task: str,
+        encoding: str,
+        model: str,
+        config: TrainConfig,
+        *,
+        options: dict[str, Any] | None = None,
+        draws: int = 0,
+    ) -> Cell:
         """A cell below `root`, in a folder that is named after what it is: equal options, equal folder."""
-        options = {name: value for name, value in config.as_dict().items() if name != "init"}  # which no cell has
-        content = json.dumps(options, sort_keys=True)
+        shown = {name: value for name, value in config.as_dict().items() if name != "init"}  # which no cell has
+        content = json.dumps(shown, sort_keys=True)
+        if "@" in encoding + model:  # the folder's name may not tell them from the same without
+            content += f"{encoding}\n{model}"
         digest = hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
         readable = [re.sub(r"[^\w.=]+", "-", text).strip("-")[:40] for text in (task, encoding, model)]
-        return cls(root / "cells" / f"{'--'.join(readable)}--{config.seed}--{digest}", task, encoding, model, config)
+        folder = root / "cells" / f"{'--'.join(readable)}--{config.seed}--{digest}"
+        return cls(folder, task, encoding, model, config, options or {}, draws)
 
     @classmethod
     def open(cls, folder: Path) -> Cell:
@@ -73,10 +90,15 @@ class Cell:
             names = content["task"], content["encoding"], content["model"]
             if not all(isinstance(name, str) for name in names):
                 raise TypeError("its names are no texts")
-            return cls(folder, *names, config)
+            return cls(folder, *names, config, dict(content.get("options", {})), int(content.get("draws", 0)))
         except (ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise GraphPERuntimeError(f"{folder / 'cell.json'} is damaged, or no cell of a grid ({reason})") from None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is of a random search."""
+        return self.draws > 0 and bool(self.options)
 
     @property
     def run(self) -> Path:
@@ -120,7 +142,9 @@ class Cell:
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
         (self.folder / "error.txt").unlink(missing_ok=True)
-        content = {"task": self.task, "encoding": self.encoding, "model": self.model, "config": self.config.as_dict()}
+        names = {"task": self.task, "encoding": self.encoding, "model": self.model}
+        chosen = {"options": self.options, "draws": self.draws}
+        content = {**names, **chosen, "config": self.config.as_dict()}
         write_atomically(self.folder / "cell.json", json.dumps(content, indent=2) + "\n")
 
     def mend(self) -> None:
@@ -137,7 +161,7 @@ class Cell:
         write_atomically(self.folder / "error.txt", " ".join(reason.split()) + "\n")
 
 
-def run_cell(folder: Path, device: str | None = None, cache: Path | None = None) -> None:
+def run_cell(folder: Path, device: str | None = None, cache: Path | None = None, log: Log = "none") -> None:
     """Run a cell, or go on with it, in this process, which should be its own; never raises for a cell that fails.
 
     It ends, with its state saved, when the process that started it does. Ctrl-C in the terminal is for that one alone.
@@ -146,6 +170,7 @@ def run_cell(folder: Path, device: str | None = None, cache: Path | None = None)
         folder: Its folder.
         device: Numbers of the GPUs that it sees, as `CUDA_VISIBLE_DEVICES`; None to leave them.
         cache: Folder for data worth keeping; None means the user's cache folder.
+        log: Where its epochs are logged beside its files.
     """
     begin_process()
     cell = Cell.open(folder)
@@ -153,24 +178,24 @@ def run_cell(folder: Path, device: str | None = None, cache: Path | None = None)
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     os.environ["OMP_NUM_THREADS"] = str(cell.config.threads)
     with (
-        open(folder / "log.txt", "a", encoding="utf-8") as log,
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
+        open(folder / "log.txt", "a", encoding="utf-8") as output,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
     ):
         try:
             with locked(folder, "another process is at it; wait for it, or stop it", wait=_GRACE):
-                _train(cell, cache)
+                _train(cell, cache, log)
         except GraphPEError as error:
             if not hasattr(error, "exit_code"):  # interrupted, not failed: it goes on another time
                 cell.fail(str(error))
         except Exception as error:  # whatever a cell does, the others go on
-            traceback.print_exc(file=log)
+            traceback.print_exc(file=output)
             cell.fail(f"{type(error).__name__}: {error} (see {folder / 'log.txt'})")
         finally:
             sys.stdout.flush()
 
 
-def _train(cell: Cell, cache: Path | None) -> None:
+def _train(cell: Cell, cache: Path | None, log: Log) -> None:
     from graphpe.benchmarks.training.experiment import run_experiment
 
     resume = None
@@ -178,4 +203,4 @@ def _train(cell: Cell, cache: Path | None) -> None:
         resume = RunFolder.open(cell.run)
     elif cell.run.exists():  # killed before there was anything to go on with
         shutil.rmtree(cell.run)
-    run_experiment(cell.config, run_path=cell.run, resume=resume, progress=False, workers=1, cache=cache)
+    run_experiment(cell.config, run_path=cell.run, resume=resume, progress=False, workers=1, cache=cache, log=log)

@@ -19,10 +19,12 @@ from graphpe.benchmarks.calls.build import (
 from graphpe.benchmarks.grid.budget import narrowest, widest
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
+from graphpe.benchmarks.grid.options import Named
+from graphpe.benchmarks.grid.variants import variants_of
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.experiment import resolve
-from graphpe.errors import GraphPEError
+from graphpe.errors import GraphPEError, GraphPEValueError
 
 
 @dataclass(frozen=True)
@@ -58,26 +60,45 @@ def grid_cells(
         progress: Whether reading shows progress.
 
     Raises:
-        GraphPEError: A task, encoding or model is not known, has an argument that it does not take, or cannot be read:
-            a word that is wrong would be wrong in every cell.
+        GraphPEError: A task, encoding, model or option is not known, has a value that it does not take, or cannot be
+            read: a word that is wrong would be wrong in every cell.
     """
     budget = parse_budget(grid.params)
     columns = {text: _checked_column(text) for text in grid.encodings}
     canonical_encoder(common.encoder)
     canonical_bias(common.bias)
     for model in grid.models:
-        narrowest(model)
+        narrowest(Named.parse(model).call)
+    variants = {
+        (column, model): variants_of(grid, common, columns[column], column, model)
+        for column, model in product(columns, grid.models)
+    }
+    if grid.tune and not any(varied.options for several in variants.values() for varied in several):
+        raise GraphPEValueError(
+            f'tune is {grid.tune}, but no option has a range: name some, --vary "learning_rate=loguniform(1e-4, 1e-2)"'
+        )
     tasks = {task: build_task(canonical_task(task)) for task in grid.tasks}
     for task, built in tasks.items():
         adapter = built.load(workers=workers, cache=cache, progress=progress).adapter
-        for (text, column), model in product(columns.items(), grid.models):
-            try:
-                cell_config = _config(common, task, model, column, adapter, budget)
-            except GraphPEError as error:
-                yield Skipped(task, text, model, str(error))
-                continue
-            for seed in range(grid.seeds):
-                yield Cell.of(root, task, text, model, replace(cell_config, seed=seed))
+        known: dict[tuple[object, ...], TrainConfig | GraphPEError] = {}
+        for (column, model), several in variants.items():
+            for variant in several:
+                asked = replace(variant.config, task=task)
+                architecture = tuple(getattr(asked, name) for name in _ARCHITECTURE)
+                if architecture not in known:  # settings of training do not change what is built
+                    known[architecture] = _resolved(asked, adapter, budget)
+                found = known[architecture]
+                if isinstance(found, GraphPEError):
+                    yield Skipped(task, column, model, str(found))
+                    continue
+                built_as = {name: getattr(found, name) for name in ("task", "root", *_ARCHITECTURE)}
+                for seed in range(grid.seeds):
+                    config = replace(asked, **built_as, seed=seed)
+                    yield Cell.of(root, task, column, model, config, options=variant.options, draws=grid.tune)
+
+
+_ARCHITECTURE = ("model", "encodings", "encoder", "bias", "encoding_width", "head")
+"""Options that decide what is built."""
 
 
 def _checked_column(text: str) -> Column:
@@ -91,20 +112,16 @@ def _checked_column(text: str) -> Column:
     return column
 
 
-def _config(
-    common: TrainConfig, task: str, model: str, column: Column, adapter: TaskAdapter, budget: int | None
-) -> TrainConfig:
-    """The options of a cell, resolved; its model can be built and is what the options name."""
-    config = resolve(
-        replace(
-            common,
-            task=task,
-            model=model if budget is None else narrowest(model),
-            encodings=column.encodings,
-            encoder=column.encoder or common.encoder,
-            bias=column.bias or common.bias,
-        )
-    )
+def _resolved(asked: TrainConfig, adapter: TaskAdapter, budget: int | None) -> TrainConfig | GraphPEError:
+    """The options of a cell, resolved, where its model can be built and is what they name; else why not."""
+    try:
+        return _built(asked, adapter, budget)
+    except GraphPEError as error:
+        return error
+
+
+def _built(asked: TrainConfig, adapter: TaskAdapter, budget: int | None) -> TrainConfig:
+    config = resolve(asked if budget is None else replace(asked, model=narrowest(asked.model)))
     encodings = build_encodings(config.encodings or ())
 
     def build(text: str) -> object:

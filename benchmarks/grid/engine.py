@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from graphpe.benchmarks.grid.cell import Cell, run_cell
+from graphpe.benchmarks.training.config import Log
 from graphpe.benchmarks.training.distributed.forking import forking_context, one_thread_while_importing
 from graphpe.errors import GraphPERuntimeError
 from graphpe.storage.parallel import ray_cluster, run_jobs, run_ray_jobs
@@ -19,7 +20,15 @@ from graphpe.storage.parallel import ray_cluster, run_jobs, run_ray_jobs
 _GRACE = 30.0  # seconds in which an interrupted cell saves its state
 
 
-def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, cache: Path | None, done: Callable[[Cell], None]) -> None:
+def run_cells(
+    cells: Sequence[Cell],
+    *,
+    jobs: int,
+    gpus: int,
+    cache: Path | None,
+    done: Callable[[Cell], None],
+    log: Log = "none",
+) -> None:
     """Run cells in processes on this machine, `jobs` at once.
 
     A process is forked from one that has imported everything and done nothing: it starts at once, and what one cell
@@ -31,13 +40,14 @@ def run_cells(cells: Sequence[Cell], *, jobs: int, gpus: int, cache: Path | None
         gpus: GPUs that they take turns on.
         cache: Folder for data worth keeping; None means the user's cache folder.
         done: Called with each cell as it ends.
+        log: Where the epochs of each are logged beside its files.
     """
     context = forking_context()
 
     def begin(cell: Cell, place: int) -> BaseProcess:
         cell.write()
         device = str(place % gpus) if gpus else ""
-        process = context.Process(target=run_cell, args=(cell.folder, device, cache))
+        process = context.Process(target=run_cell, args=(cell.folder, device, cache, log))
         process.start()
         return process
 
@@ -59,7 +69,13 @@ def _finished(processes: Sequence[BaseProcess]) -> Iterator[tuple[BaseProcess, i
 
 
 def run_cells_on_ray(
-    cells: Sequence[Cell], *, jobs: int, gpus: int, cache: Path | None, done: Callable[[Cell], None]
+    cells: Sequence[Cell],
+    *,
+    jobs: int,
+    gpus: int,
+    cache: Path | None,
+    done: Callable[[Cell], None],
+    log: Log = "none",
 ) -> None:
     """Run cells as tasks of a Ray cluster whose nodes all see the cells' folders.
 
@@ -69,6 +85,7 @@ def run_cells_on_ray(
         gpus: GPUs that all cells share.
         cache: Folder for data worth keeping; None means the user's cache folder.
         done: Called with each cell as it ends.
+        log: Where the epochs of each are logged beside its files.
 
     Raises:
         GraphPERuntimeError: Ray is not installed.
@@ -81,7 +98,7 @@ def run_cells_on_ray(
         def submit(cell: Cell) -> Any:
             cell.write()
             share = {"num_cpus": cell.config.threads, "num_gpus": min(1.0, gpus / jobs)}
-            return remote.options(**share).remote(Path.cwd(), cell.folder, None if gpus else "", cache)
+            return remote.options(**share).remote(Path.cwd(), cell.folder, None if gpus else "", cache, log)
 
         with closing(run_ray_jobs(ray, cells, jobs, submit)) as results:
             for cell, outcome in results:
@@ -92,10 +109,10 @@ def run_cells_on_ray(
                 done(cell)
 
 
-def _run_in(working_folder: Path, folder: Path, device: str | None, cache: Path | None) -> None:
+def _run_in(working_folder: Path, folder: Path, device: str | None, cache: Path | None, log: Log) -> None:
     """A cell on a node of a cluster: paths that are not absolute are the user's."""
     os.chdir(working_folder)
-    run_cell(folder, device, cache)
+    run_cell(folder, device, cache, log)
 
 
 def _check_resources(ray: Any, cells: Sequence[Cell], *, jobs: int, gpus: int) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from graphpe.benchmarks.calls.text import NONE
 from graphpe.benchmarks.grid.cell import Cell
+from graphpe.benchmarks.grid.options import Named, options_text
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 
@@ -30,6 +33,8 @@ class Run:
         train_seconds: All epochs.
         peak_bytes: Most memory of the process.
         epochs: Epochs that were made.
+        options: The options that vary in its column and model, with their values.
+        drawn: Whether those were drawn by a random search.
     """
 
     task: str
@@ -46,6 +51,8 @@ class Run:
     train_seconds: float
     peak_bytes: int
     epochs: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    drawn: bool = False
 
     @property
     def seconds(self) -> float:
@@ -55,19 +62,48 @@ class Run:
 
 @dataclass(frozen=True)
 class Combination:
-    """The runs of one task, encoding and model, over seeds.
+    """The runs of one task, encoding, model and setting of options, over seeds.
 
     Attributes:
         task: The task.
         encoding: The column.
         model: The model.
         runs: Its runs, by seed.
+        options: The options that vary, with their values.
+        drawn: Whether those were drawn by a random search.
+        chosen_from: Of how many settings validation chose this one; 0 where nothing was chosen.
     """
 
     task: str
     encoding: str
     model: str
     runs: tuple[Run, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    drawn: bool = False
+    chosen_from: int = 0
+
+    @property
+    def row(self) -> str:
+        """Its column's name in tables, with the values of the options that vary in that column alone."""
+        return self._named(self.encoding, {name: self.options[name] for name in self._own})
+
+    @property
+    def setup(self) -> str:
+        """What it shares with the combinations that differ in encoding: the model, and options that are not chosen."""
+        return self._named(self.model, {name: self.options[name] for name in self.options if name not in self._own})
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it has no encoding."""
+        return Named.parse(self.encoding).call.strip() == NONE
+
+    @property
+    def _own(self) -> list[str]:
+        behind = Named.parse(self.encoding).options
+        return [name for name in self.options if name in behind]
+
+    def _named(self, text: str, options: Mapping[str, Any]) -> str:
+        return text if self.chosen_from or not options else f"{text}: {options_text(options)}"
 
     def mean(self, name: str = "test") -> float:
         """Mean of a number over seeds."""
@@ -124,6 +160,8 @@ def read_run(cell: Cell) -> Run:
         train_seconds=seconds * epochs,
         peak_bytes=summary["peak_bytes"],
         epochs=epochs,
+        options=cell.options,
+        drawn=cell.drawn,
     )
 
 
@@ -134,8 +172,19 @@ def combine(runs: Iterable[Run], order: Sequence[tuple[str, str, str]]) -> list[
         runs: The runs.
         order: Task, encoding and model of the combinations, as the grid goes through them.
     """
-    found: dict[tuple[str, str, str], list[Run]] = {}
+    found: dict[tuple[str, str, str], dict[tuple[str, bool], list[Run]]] = {}
     for run in runs:
-        found.setdefault((run.task, run.encoding, run.model), []).append(run)
+        setting = repr(run.options), run.drawn
+        found.setdefault((run.task, run.encoding, run.model), {}).setdefault(setting, []).append(run)
     keys = [*(key for key in dict.fromkeys(order) if key in found), *(key for key in found if key not in order)]
-    return [Combination(*key, tuple(sorted(found[key], key=lambda run: run.seed))) for key in keys]
+    return [
+        Combination(*key, tuple(sorted(each, key=lambda run: run.seed)), each[0].options, each[0].drawn)
+        for key in keys
+        for each in found[key].values()
+    ]
+
+
+def base_of(combinations: Sequence[Combination]) -> str | None:
+    """The row of no encoding, with which the others are compared; None where there is none."""
+    rows = [each.row for each in combinations if each.is_base]
+    return NONE if NONE in rows else next(iter(rows), None)

@@ -11,6 +11,7 @@ from graphpe.calls import LARGEST
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
 Schedule = Literal["cosine", "linear", "plateau", "constant"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
+Log = Literal["none", "tensorboard", "wandb"]
 
 _MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
 """More than any machine has; the system cannot start so many threads or processes."""

@@ -35,10 +35,11 @@ from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
-from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
+from graphpe.benchmarks.training.config import Log, TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.distributed.devices import make_fabric, started_from_outside
 from graphpe.benchmarks.training.distributed.processes import Job, run_in_processes
 from graphpe.benchmarks.training.distributed.ranks import agree, contact
+from graphpe.benchmarks.training.logs.epoch_log import EpochLog, check_log, logged
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
@@ -108,6 +109,7 @@ def run_experiment(
     workers: int = 0,
     cache: Path | None = None,
     progress: bool = True,
+    log: Log = "none",
 ) -> dict[str, Any]:
     """Train, and test once at the best validation epoch.
 
@@ -120,6 +122,7 @@ def run_experiment(
         workers: Processes that read data; 0 means as many as there are cores.
         cache: Folder for data worth keeping; None means the user's cache folder.
         progress: Whether to show progress.
+        log: Where epochs are logged beside the files of the run folder: `tensorboard` or `wandb`.
 
     Returns:
         The summary, as it is saved in the run folder.
@@ -128,6 +131,7 @@ def run_experiment(
         GraphPEError: There are no such devices, the data cannot be read, another process is at work in the folder,
             training diverged, or memory did not suffice.
     """
+    check_log(log)
     fabric = make_fabric(config)
     several = config.devices * config.nodes > 1
     here = several and not started_from_outside(fabric)
@@ -148,7 +152,7 @@ def run_experiment(
         if several and not here:
             run = fabric.broadcast(run)
         assert run is not None
-        job = Job(run, config, resumed=resume is not None, workers=workers, cache=cache, progress=progress)
+        job = Job(run, config, resumed=resume is not None, workers=workers, cache=cache, progress=progress, log=log)
         if job.resumed and (finished := _finished(job, fabric)) is not None:
             return finished
         if here:
@@ -170,7 +174,8 @@ def train_in(job: Job, fabric: Fabric) -> dict[str, Any]:
     """Train in a run folder whose lock is held, on the device of this process."""
     advice = "lower batch_size, bound max_nodes or max_pairs, or take a smaller model; what was saved before is kept"
     # Compiled from the first step on: a run gives the same bits on a machine that has compiled nothing yet.
-    with imported(job.config.imports), memory_errors(advice), everything_compiled():
+    log = EpochLog(job.log, job.run.path, job.config)
+    with imported(job.config.imports), memory_errors(advice), everything_compiled(), logged(log):
         return _train_in(
             job.run,
             job.config,
@@ -180,6 +185,7 @@ def train_in(job: Job, fabric: Fabric) -> dict[str, Any]:
             workers=job.workers,
             cache=job.cache,
             progress=job.progress and fabric.is_global_zero,
+            log=log,
         )
 
 
@@ -193,6 +199,7 @@ def _train_in(
     workers: int,
     cache: Path | None,
     progress: bool,
+    log: EpochLog,
 ) -> dict[str, Any]:
     started = time.perf_counter()
     keep_freed_memory()
@@ -239,7 +246,7 @@ def _train_in(
     model, optimizer = fabric.setup(bare_model, optimizer)
     transform = BatchTransform(of_pairs, data.adapter)
     training = Training(
-        fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress
+        fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress, log
     )
 
     if resumed and agree(fabric, lambda: _task_is_kept(run, data, task)):
@@ -261,6 +268,7 @@ def _train_in(
     if fabric.is_global_zero:
         indices = data.split["test"]
         run.write_test_predictions(part_frame(data.adapter, predictions, data.graphs.select(indices), indices))
+        log.write_test(data.metric, test.metric, training.state.best_epoch + 1)
         run.write_summary(summary)
     return summary
 

@@ -35,6 +35,7 @@ from graphpe.benchmarks.training.distributed.ranks import agree
 from graphpe.benchmarks.training.distributed.tally import MOST_STEPS, Tally
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.benchmarks.training.interrupt import Interrupted, StopRequest, stop_on_signals
+from graphpe.benchmarks.training.logs.epoch_log import EpochLog
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plateau_halvings, step_seed
 from graphpe.benchmarks.training.state import TrainState
@@ -81,6 +82,7 @@ class Training:
         state: Where the run is.
         description: The model's `repr`, checked when a checkpoint is loaded.
         progress: Whether to show progress.
+        log: Where epochs are logged beside the run's own files, if anywhere.
     """
 
     fabric: Fabric
@@ -94,6 +96,7 @@ class Training:
     state: TrainState
     description: str
     progress: bool
+    log: EpochLog | None = None
 
     def __post_init__(self) -> None:
         config = self.config
@@ -310,6 +313,7 @@ class Training:
         record = {
             "epoch": state.epoch + 1,
             "steps": state.total_steps,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
             "train_loss": state.loss_sum / max(state.graphs_seen, 1),
             "valid_loss": loss,
             f"valid_{data.metric}": metric,
@@ -322,6 +326,8 @@ class Training:
             state.best_digest = agree(self.fabric, lambda: digest(self.model.module.state_dict()))
         if self.fabric.is_global_zero:
             self.run.write_metrics(state.history)
+            if self.log is not None:
+                self.log.write(state.history)
             if self.progress:
                 print(self._epoch_line(record), flush=True)
         return better

@@ -2,7 +2,7 @@
 
 config.yaml     the resolved options; `graphpe train --config` takes it
 task.json       what the task's adapter is built from (vocabularies), and the fingerprint of the data
-metrics.jsonl   one line an epoch
+metrics.jsonl   one line an epoch; metrics.csv the same as a table
 last.pt         the newest state, to resume from
 best.pt         the weights of the best validation epoch
 summary.json    the result, once the run has finished
@@ -28,6 +28,7 @@ import yaml
 from graphpe.benchmarks.console.config_file import read_options
 from graphpe.benchmarks.runs.frame_file import write_frame
 from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.logs.flat import metrics_csv
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.atomic import leftovers, remove_leftovers, write_atomically
 from graphpe.files.locking import locked
@@ -199,6 +200,7 @@ class RunFolder:
     def write_metrics(self, history: Sequence[dict[str, Any]]) -> None:
         """Save the record of every epoch. Rewritten whole, so that a resumed run holds no epoch twice."""
         self._write("metrics.jsonl", "".join(json.dumps(_finite(record)) + "\n" for record in history))
+        self._write("metrics.csv", metrics_csv(history))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The record of every epoch so far; empty before the first.

@@ -24,7 +24,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.config import Log, TrainConfig
 from graphpe.benchmarks.training.distributed.devices import make_fabric
 from graphpe.benchmarks.training.distributed.forking import begin_process, forking_context, one_thread_while_importing
 from graphpe.benchmarks.training.distributed.ranks import LostContact, contact
@@ -48,6 +48,7 @@ class Job:
         workers: Processes that read data.
         cache: Folder for data worth keeping.
         progress: Whether to show progress.
+        log: Where its epochs are logged, too.
     """
 
     run: RunFolder
@@ -56,6 +57,7 @@ class Job:
     workers: int
     cache: Path | None
     progress: bool
+    log: Log = "none"
 
 
 @dataclass(frozen=True)

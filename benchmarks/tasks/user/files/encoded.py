@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import graphpe.transforms as transforms
-from graphpe.benchmarks.calls.text import build, public_classes
+from graphpe.benchmarks.calls.kinds import ENCODING, public_classes
+from graphpe.benchmarks.calls.own import known_classes
+from graphpe.benchmarks.calls.text import build
 from graphpe.errors import GraphPEError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
@@ -60,4 +62,4 @@ def _calls(text: str) -> tuple[str, ...]:
 
 
 def _encoding(text: str) -> Encoding:
-    return build(text, public_classes(transforms, Encoding), "encoding")
+    return build(text, known_classes("encoding", public_classes(transforms, ENCODING)), "encoding")

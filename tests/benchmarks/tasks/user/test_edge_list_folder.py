@@ -132,11 +132,11 @@ def test_semicolons_tabs_and_decimal_commas(tmp_path: Path) -> None:
         assert sorted(set(data.graphs.edge["edge_attr"].flatten().tolist())) == [0.5, 1.5, 2.5]
         assert "decimal commas are read as points in column 2" in data.notes
     (folder / "g3.txt").write_text("0 1 1,5\n")
-    with pytest.raises(GraphPERuntimeError, match="g3.txt, line 1: '0 1 1,5' mixes commas with other separators"):
+    with pytest.raises(GraphPERuntimeError, match=r"g3.txt, line 1: '0 1 1,5' mixes commas with other separators"):
         EdgeListFolder(path=path, targets=("y",)).load()
     for i in range(10):
         (folder / f"g{i}.txt").write_text("0\t1\t1,234\n")
-    with pytest.raises(GraphPERuntimeError, match="column 2 is '1,234', which may be 1.234 or 1234"):
+    with pytest.raises(GraphPERuntimeError, match=r"column 2 is '1,234', which may be 1.234 or 1234"):
         EdgeListFolder(path=path, targets=("y",)).load()
 
 
@@ -144,7 +144,7 @@ def test_bad_graphs_are_skipped_and_parts_are_folders(tmp_path: Path) -> None:
     path = Path(ten(tmp_path / "a", g4__txt="0 1\n5\n", g6__txt="0 1 7\n", g7__txt="# nothing\n"))
     (path / "g2.txt").unlink()
     other = ten(tmp_path / "b")
-    with pytest.raises(GraphPERuntimeError, match="no edge list 'g2' .*; correct it, or give --skip-bad"):
+    with pytest.raises(GraphPERuntimeError, match=r"no edge list 'g2' .*; correct it, or give --skip-bad"):
         EdgeListFolder(path=str(path)).load()
     data = EdgeListFolder(path=str(path), test=other, skip_bad=True).load()
     assert data.graphs.graph["y"].flatten().tolist() == [i + 0.5 for i in [0, 1, 3, 5, 8, 9, *range(10)]]

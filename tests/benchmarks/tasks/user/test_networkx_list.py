@@ -123,7 +123,7 @@ def test_unknown_targets_bad_graphs_and_several_files(tmp_path: Path) -> None:
     save(tmp_path / "a.json", graphs)
     save(tmp_path / "b.json", make())
     files = {"path": str(tmp_path / "a.json"), "test": str(tmp_path / "b.json")}
-    with pytest.raises(GraphPERuntimeError, match="a.json, graph 3, nodes: .*; correct it, or give --skip-bad"):
+    with pytest.raises(GraphPERuntimeError, match=r"a.json, graph 3, nodes: .*; correct it, or give --skip-bad"):
         NetworkxList(**files).load()  # type: ignore[arg-type]
     data = NetworkxList(**files, skip_bad=True).load()  # type: ignore[arg-type]
     count = len(graphs)

@@ -196,7 +196,7 @@ def test_bad_smiles_are_skipped_counted_and_named(tmp_path: Path) -> None:
     assert data.notes[at + 1] == f"  {path}, line 5: 'C(' is no SMILES that rdkit can read"
     assert data.notes[at + 2] == f"  {path}, line 9: '' has no atoms"
     (tmp_path / "z.csv").write_text("smiles,y\nC(,1\n")
-    with pytest.raises(GraphPERuntimeError, match="no row can be read; .*z.csv, line 2"):
+    with pytest.raises(GraphPERuntimeError, match=r"no row can be read; .*z.csv, line 2"):
         load(tmp_path / "z.csv", tmp_path, skip_bad=True)
 
 
@@ -213,10 +213,10 @@ def test_parts_in_files_of_their_own(tmp_path: Path) -> None:
     task = SmilesTable(path=str(tmp_path / "a.csv"), **files)
     assert build_task(repr(task)) == task
     (tmp_path / "b.tsv").write_text("y\tsmiles\n\tC1CC1\n")
-    with pytest.raises(GraphPERuntimeError, match="b.tsv, line 2: no graph of the valid part .* has a known target"):
+    with pytest.raises(GraphPERuntimeError, match=r"b.tsv, line 2: no graph of the valid part .* has a known target"):
         load(tmp_path / "a.csv", tmp_path, **files)
     (tmp_path / "b.tsv").write_text("z\tsmiles\n1\tC1CC1\n")
-    with pytest.raises(GraphPERuntimeError, match="b.tsv has no column 'y', only 'z', 'smiles'"):
+    with pytest.raises(GraphPERuntimeError, match=r"b.tsv has no column 'y', only 'z', 'smiles'"):
         load(tmp_path / "a.csv", tmp_path, **files)
     for options, message in (
         ({"valid": "x.csv"}, "must be different, got 'x.csv' twice"),

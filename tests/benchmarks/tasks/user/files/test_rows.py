@@ -23,7 +23,7 @@ def test_rows_keep_their_names() -> None:
     ]
     assert ROWS.notes() == []
     assert ROWS.without(dict.fromkeys(range(8), "no")).notes()[-1] == "  and 3 more"
-    with pytest.raises(GraphPERuntimeError, match="no row can be read; train.csv, line 2: no"):
+    with pytest.raises(GraphPERuntimeError, match=r"no row can be read; train.csv, line 2: no"):
         ROWS.without(dict.fromkeys(range(9), "no"))
 
 

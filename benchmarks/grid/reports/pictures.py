@@ -7,17 +7,19 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from graphpe.benchmarks.calls.text import NONE
-from graphpe.benchmarks.grid.results import Combination
+from graphpe.benchmarks.grid.results import Combination, base_of
 from graphpe.benchmarks.grid.statistics import mean_ranks
 
 _MARKERS = "osD^vP*XhH<>pd"
 
 
-def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[str, str], float], path: Path) -> None:
+def draw_heat_map(
+    combinations: Sequence[Combination], p_values: Mapping[tuple[str, str], float], paths: Sequence[Path]
+) -> None:
     """Test metric of every encoding (row) and model (column) of one task, and the mean rank and cost of each encoding.
 
     Colour is the gain over no encoding in the same model (over the column's mean where that row is missing); the best
@@ -29,13 +31,14 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
 
     first = combinations[0].runs[0]
     sign = 1 if first.maximize else -1
-    encodings = list(dict.fromkeys(each.encoding for each in combinations))
-    models = list(dict.fromkeys(each.model for each in combinations))
-    found = {(encodings.index(each.encoding), models.index(each.model)): each for each in combinations}
+    encodings = list(dict.fromkeys(each.row for each in combinations))
+    models = list(dict.fromkeys(each.setup for each in combinations))
+    base = base_of(combinations)
+    found = {(encodings.index(each.row), models.index(each.setup)): each for each in combinations}
     value = np.full((len(encodings), len(models)), np.nan)
     for place, each in found.items():
         value[place] = sign * each.mean() if math.isfinite(each.mean()) else math.nan
-    gain, over = _gains(value, encodings)
+    gain, over = _gains(value, encodings, base)
     known = np.abs(gain[np.isfinite(gain)])
     # One diverged run must not make all others white.
     largest = known.max(initial=0.0)
@@ -53,7 +56,7 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
         cell = found.get((row, column))
         text, dark = "–", False
         if cell is not None:
-            star = "*" if p_values.get((cell.encoding, cell.model), math.nan) < 0.05 else ""
+            star = "*" if p_values.get((cell.row, cell.setup), math.nan) < 0.05 else ""
             deviation = cell.deviation()
             text = _number(cell.mean(), digits) + star if math.isfinite(cell.mean()) else "not\nfinite"
             text += f"\n± {_number(deviation, digits)}" if math.isfinite(deviation) else ""
@@ -70,7 +73,7 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
     edge = len(models) - 0.5
     for offset, title, entries in (
         (0.38, "mean\nrank", [f"{rank:.1f}" for rank in mean_ranks(value.T.tolist())]),
-        (1.0, "time" if NONE in encodings else "time, s", _costs(found, encodings, len(models))),
+        (1.0, "time" if base else "time, s", _costs(found, encodings, base, len(models))),
     ):
         axes.text(edge + offset, -0.62, title, ha="center", va="bottom", fontsize=8)
         for row, entry in enumerate(entries):
@@ -89,12 +92,12 @@ def draw_heat_map(combinations: Sequence[Combination], p_values: Mapping[tuple[s
         notes.append("*: differs from none, p < 0.05 (corrected)")
     if len(found) < value.size:
         notes.append("–: not possible, or not finished")
-    notes.append("time: of encoding and training by the clock" + (", relative to none" if NONE in encodings else ""))
+    notes.append("time: of encoding and training by the clock" + (", relative to none" if base else ""))
     figure.supxlabel("; ".join(notes), fontsize=8)
-    figure.savefig(path, dpi=130)
+    _save(figure, paths)
 
 
-def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
+def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> None:
     """Test metric against seconds of encoding and training: a colour for each encoding, a marker for each model.
 
     A line joins the combinations that none beats at less cost; they have numbers, and their names stand in the legend.
@@ -106,8 +109,8 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     first = combinations[0].runs[0]
-    encodings = list(dict.fromkeys(each.encoding for each in combinations))
-    models = list(dict.fromkeys(each.model for each in combinations))
+    encodings = list(dict.fromkeys(each.row for each in combinations))
+    models = list(dict.fromkeys(each.setup for each in combinations))
     colours = colormaps["tab20" if len(encodings) > 10 else "tab10"].colors  # type: ignore[attr-defined]
     everything, combinations = combinations, [each for each in combinations if math.isfinite(each.mean())]
     front = _front(combinations)
@@ -140,8 +143,8 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
             each.mean("seconds"),
             each.mean(),
             yerr=deviation if math.isfinite(deviation) else None,
-            marker=_MARKERS[models.index(each.model) % len(_MARKERS)],
-            color=colours[encodings.index(each.encoding) % len(colours)],
+            marker=_MARKERS[models.index(each.setup) % len(_MARKERS)],
+            color=colours[encodings.index(each.row) % len(colours)],
             markersize=8,
             alpha=0.85,
             elinewidth=0.7,
@@ -171,31 +174,41 @@ def draw_cost(combinations: Sequence[Combination], path: Path) -> None:
     note = "numbers and line: no other combination is as good at less cost"
     left_out = len(everything) - len(combinations)
     figure.supxlabel(note + (f"; {left_out} not shown: not finite" if left_out else ""), fontsize=8)
-    figure.savefig(path, dpi=130)
+    _save(figure, paths)
 
 
-def _gains(value: np.ndarray, encodings: Sequence[str]) -> tuple[np.ndarray, str]:
+def _save(figure: Any, paths: Sequence[Path]) -> None:
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "graphpe"}):  # the same picture is the same file
+        for path in paths:
+            undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+            figure.savefig(path, dpi=130, metadata=undated.get(path.suffix))
+
+
+def _gains(value: np.ndarray, encodings: Sequence[str], base: str | None) -> tuple[np.ndarray, str]:
     """Gains over no encoding, or over the mean of each column where that is missing; and what they are over."""
     missing = np.full(value.shape[1], np.nan)
-    base = value[list(encodings).index(NONE)] if NONE in encodings else missing
+    without = missing if base is None else value[list(encodings).index(base)]
     known = np.isfinite(value)
     means = np.where(known.any(0), np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
-    return value - np.where(np.isnan(base), means, base), NONE if NONE in encodings else "the mean"
+    return value - np.where(np.isnan(without), means, without), base or "the mean"
 
 
-def _costs(found: Mapping[tuple[int, int], Combination], encodings: Sequence[str], models: int) -> list[str]:
+def _costs(
+    found: Mapping[tuple[int, int], Combination], encodings: Sequence[str], base: str | None, models: int
+) -> list[str]:
     """Seconds of each encoding, median over models; as a multiple of no encoding where there is that row."""
     seconds = np.full((len(encodings), models), np.nan)
     for place, each in found.items():
         seconds[place] = each.mean("seconds")
-    relative = NONE in encodings
-    if relative:
-        seconds = seconds / seconds[list(encodings).index(NONE)]
+    if base is not None:
+        seconds = seconds / seconds[list(encodings).index(base)]
     texts = []
     for row in seconds:
         known = row[np.isfinite(row)]
         number = float(np.median(known)) if known.size else math.nan
-        texts.append("" if math.isnan(number) else f"{number:.2g}x" if relative else f"{number:.3g}")
+        texts.append("" if math.isnan(number) else f"{number:.2g}x" if base is not None else f"{number:.3g}")
     return texts
 
 
@@ -223,7 +236,7 @@ def _number(value: float, digits: int) -> str:
 
 
 def _name(combination: Combination) -> str:
-    return f"{combination.encoding}, {combination.model}"
+    return f"{combination.row}, {combination.setup}"
 
 
 def _wrapped(text: str, width: int) -> str:

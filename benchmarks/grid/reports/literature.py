@@ -1,0 +1,127 @@
+"""Values that others published, beside ours: shown and marked, in no test and in no rank."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphpe.arguments import check_integer, check_not_negative, check_number
+from graphpe.benchmarks.calls.build import build_task
+from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
+from graphpe.benchmarks.grid.results import Run
+from graphpe.errors import GraphPEError, GraphPEValueError
+from graphpe.files.reading import read_text
+
+_NEEDED = ("model", "encoding", "metric", "mean", "std", "n", "source")
+_FRACTIONS = {"accuracy", "weightedaccuracy", "ap", "rocauc", "f1"}
+_PUBLISHED = re.compile(
+    r"(?:test )?(?P<metric>[A-Za-z][\w -]*?) (?P<mean>\d+(?:\.\d+)?)(?: \+- (?P<std>\d+(?:\.\d+)?))?"
+    r"(?:, (?P<n>\d+) seeds)?"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A value from the literature.
+
+    Attributes:
+        model: Its model, in any words; likewise `encoding` and `source`.
+        encoding: Its encoding.
+        metric: Of the test part, named as the task names it.
+        mean: Over runs.
+        deviation: Standard deviation over runs; nan where it is not known.
+        runs: How many; 0 where it is not known.
+        source: Where it stands.
+        task: The task's name; empty for any that has the metric.
+    """
+
+    model: str
+    encoding: str
+    metric: str
+    mean: float
+    deviation: float
+    runs: int
+    source: str
+    task: str = ""
+
+
+def read_literature(path: Path) -> list[Published]:
+    """Read a CSV with the columns model, encoding, metric, mean, std, n, source, and task where there are several.
+
+    `std` and `n` may be empty. Other columns are not read.
+
+    Raises:
+        GraphPEError: The file cannot be read, a column is missing, or a row has no number where one must be.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path)))
+    columns = [name.strip() for name in reader.fieldnames or ()]
+    missing = [name for name in _NEEDED if name not in columns]
+    if missing:
+        raise GraphPEValueError(
+            f"{path} has no column {missing[0]!r}: it needs {', '.join(_NEEDED)}, and may have task"
+        )
+    rows = []
+    for values in reader:
+        try:
+            row = {key.strip(): (value or "").strip() for key, value in values.items() if key is not None}
+            rows.append(_row(row))
+        except GraphPEError as error:
+            raise GraphPEValueError(f"{path}, line {reader.line_num}: {error}") from None
+    if not rows:
+        raise GraphPEValueError(f"{path} has no row below its header")
+    return rows
+
+
+def published_values() -> list[Published]:
+    """The values that the recipes of this package name."""
+    rows = []
+    for name in recipe_names():
+        recipe = read_recipe(name)
+        match = _PUBLISHED.fullmatch(recipe.published)
+        if match is None:
+            continue
+        mean, deviation = float(match["mean"]), float(match["std"] or math.nan)
+        if _plain(match["metric"]) in _FRACTIONS and mean > 1:  # in per cent
+            mean, deviation = mean / 100, deviation / 100
+        encodings = " + ".join(recipe.options.get("encodings") or ["none"])
+        task, model = build_task(recipe.options["task"]).name, str(recipe.options["model"]).split("(")[0]
+        values = match["metric"], mean, deviation, int(match["n"] or 0)
+        rows.append(Published(model, encodings, *values, f"{recipe.paper} ({name})", task))
+    return rows
+
+
+def fits(row: Published, run: Run) -> bool:
+    """Whether a row is of a run's task and metric."""
+    same_task = not row.task or _plain(row.task) == _plain(build_task(run.task).name)
+    return same_task and _plain(row.metric) == _plain(run.metric)
+
+
+def _row(values: dict[str, str]) -> Published:
+    empty = next((name for name in ("model", "metric", "mean", "source") if not values[name]), None)
+    if empty is not None:
+        raise GraphPEValueError(f"{empty} is empty")
+    mean = _number("mean", values["mean"])
+    if _plain(values["metric"]) in _FRACTIONS and not 0 <= mean <= 1:
+        raise GraphPEValueError(f"mean is {mean:g}; write {values['metric']} from 0 to 1, as the tables have it")
+    deviation = math.nan
+    if values["std"]:
+        (deviation,) = check_not_negative(std=_number("std", values["std"]))
+    runs = check_integer("n", _number("n", values["n"]), least=1) if values["n"] else 0
+    names = values["model"], values["encoding"] or "none", values["metric"]
+    return Published(*names, mean, deviation, runs, values["source"], values.get("task", ""))
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise GraphPEValueError(f"{name} is {text!r}, not a number") from None
+    return int(number) if name == "n" and number.is_integer() else check_number(name, number)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).lower()

@@ -1,0 +1,59 @@
+"""The table of a task as a data frame, and how people write a mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from graphpe.benchmarks.grid.options import shown
+from graphpe.benchmarks.grid.reports.literature import Published
+from graphpe.benchmarks.grid.results import Combination
+
+
+def table_frame(
+    combinations: Sequence[Combination], p_values: Mapping[tuple[str, str], float], literature: Sequence[Published]
+) -> pd.DataFrame:
+    """One task: a row for each combination, then one for each value from the literature, whose `source` says so."""
+    first = combinations[0].runs[0]
+    rows = [
+        {
+            "task": first.task,
+            "encoding": each.encoding,
+            "model": each.model,
+            "metric": first.metric,
+            "mean": each.mean(),
+            "std": each.deviation(),
+            "n": len(each.runs),
+            "valid": each.mean("valid"),
+            "valid_std": each.deviation("valid"),
+            "p_against_none": p_values.get((each.row, each.setup), math.nan),
+            "chosen_from": each.chosen_from or None,
+            "parameters": each.mean("parameters"),
+            "seconds": each.mean("seconds"),
+            "source": "",
+            **{f"option_{name}": shown(value) for name, value in each.options.items()},
+        }
+        for each in combinations
+    ]
+    rows += [
+        {
+            "task": first.task,
+            "encoding": row.encoding,
+            "model": row.model,
+            "metric": first.metric,
+            "mean": row.mean,
+            "std": row.deviation,
+            "n": row.runs or None,
+            "source": row.source,
+        }
+        for row in literature
+    ]
+    return pd.DataFrame(rows).astype({"n": "Int64", "chosen_from": "Int64"})  # whole, and empty where not known
+
+
+def spread(mean: float, deviation: float) -> str:
+    """Mean and standard deviation as people write them."""
+    numbers = [mean, deviation] if math.isfinite(deviation) else [mean]
+    return " ± ".join(f"{number:.4f}" if abs(number) < 1e6 else f"{number:.4g}" for number in numbers)
