@@ -11,6 +11,7 @@ library of this Python. Two marks, which readers see, may stand in the first lin
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -106,6 +107,17 @@ def test_the_code_of_a_page_runs(
             for words in commands(block):
                 status = main(fewer(words))
                 assert status == 0, f"{block.place}: graphpe {' '.join(words)}: {capsys.readouterr().err}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", sorted(DOCS.rglob("*.ipynb")), ids=lambda path: path.name)
+def test_the_cells_of_a_notebook_run(notebook: Path, folder: Path) -> None:
+    names: dict[str, object] = {"__name__": "notebook"}
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) > 5
+    for number, cell in enumerate(cells):
+        code = "".join(line for line in cell["source"] if not line.startswith("%"))  # what only Jupyter knows
+        exec(compile(code, f"{notebook.name}, cell {number}", "exec"), names)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -6,6 +6,7 @@ The links of a page are those of the repository, so that they work there, too. O
 
 from __future__ import annotations
 
+import base64
 import json
 import posixpath
 import re
@@ -32,8 +33,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 files.append(File.generated(config, name, abs_src_path=str(path)))
     for file in list(files):
         if file.src_uri.endswith(".ipynb"):
-            text = notebook_page(json.loads(file.content_string), posixpath.basename(file.src_uri))
-            files.append(File.generated(config, page_of(file.src_uri), content=text))
+            stem = file.src_uri.removesuffix(".ipynb")
+            text, pictures = notebook_page(json.loads(file.content_string), posixpath.basename(stem))
+            files.append(File.generated(config, f"{stem}.md", content=text))
+            for name, picture in pictures.items():
+                files.append(File.generated(config, f"{posixpath.dirname(stem)}/{name}", content=picture))
     return files
 
 
@@ -55,21 +59,19 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return "".join(part if part.startswith("```") else _LINK.sub(replaced, part) for part in parts)
 
 
-def page_of(notebook: str) -> str:
-    """The page of a notebook."""
-    return f"{notebook.removesuffix('.ipynb')}.md"
-
-
-def notebook_page(notebook: dict[str, Any], name: str) -> str:
-    """The cells of a notebook and what they printed and drew, as Markdown."""
-    parts = []
+def notebook_page(notebook: dict[str, Any], stem: str) -> tuple[str, dict[str, bytes]]:
+    """The cells of a notebook and what they printed and drew, as Markdown and pictures by name."""
+    parts: list[str] = []
+    pictures: dict[str, bytes] = {}
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "image/png" in data:
-                parts.append(f"![output](data:image/png;base64,{''.join(data['image/png']).strip()})")
+                name = f"{stem}_{len(pictures)}.png"
+                pictures[name] = base64.b64decode("".join(data["image/png"]))
+                parts.append(f"![What the cell draws]({name})")
             elif text := "".join(output.get("text", data.get("text/plain", ""))).rstrip():
                 parts.append(f"```text\n{text}\n```")
-    return "\n\n".join([parts[0], f"[The notebook]({name}){{ download }}", *parts[1:], ""])
+    return "\n\n".join([parts[0], f"[Download the notebook]({stem}.ipynb)", *parts[1:], ""]), pictures
