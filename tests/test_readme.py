@@ -15,7 +15,9 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def test_the_table_of_encodings_shows_calls_that_python_takes() -> None:
-    table = (README.parent / "docs" / "encodings.md").read_text().split("| encoding | writes | what |")[1].split("\n\n")[0]
+    table = (
+        (README.parent / "docs" / "encodings.md").read_text().split("| encoding | writes | what |")[1].split("\n\n")[0]
+    )
     rows = [line.split(" | ")[0] for line in table.splitlines()[2:]]
     calls = [ast.parse(text, mode="eval").body for row in rows for text in re.findall(r"`([^`]+)`", row)]
     assert {call.func.id for call in calls} == set(encoding_classes())  # type: ignore[attr-defined]

@@ -45,6 +45,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Turn links of the repository into links of the site."""
     own = page.file.src_uri
     from_outside = own in PAGES or own.startswith("benchmarks/")
+    if from_outside or own == "DESIGN.md":  # pages that teach come first
+        page.meta["search"] = {"boost": 0.2}
     folder = posixpath.dirname(own if from_outside else posixpath.join("docs", own))
 
     def replaced(match: re.Match[str]) -> str:
