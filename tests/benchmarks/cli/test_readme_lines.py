@@ -45,11 +45,13 @@ NEEDS = {
     "graphpe show --data encoded": "graphpe encode --data ogbg-molhiv",
     "graphpe report": "graphpe grid",
     "graphpe train --resume": "graphpe train --task \"python-source(graph='ast')\"",
-    "graphpe predict": "graphpe train --task \"python-source(graph='ast')\"",
+    "graphpe predict script.py": "graphpe train --task \"python-source(graph='ast')\"",
+    "graphpe predict molecules.csv": 'graphpe train --task "SmilesTable(',
+    "graphpe runs": "graphpe train --task \"python-source(graph='ast')\"",
 }
 """What a line goes on with: the line that wrote it, by their beginnings."""
 
-EXTRAS = {"--engine ray": "ray", "clrs(": "clrs", "SmilesTable(": "rdkit"}
+EXTRAS = {"--engine ray": "ray", "clrs(": "clrs", "molecules.csv": "rdkit"}
 """Modules of the extras that a line needs."""
 
 SLOW = tuple(
