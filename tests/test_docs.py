@@ -14,12 +14,17 @@ import importlib.util
 import json
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from graphpe import models as M
+from graphpe import transforms as T
+from graphpe.benchmarks.calls.build import task_classes
 from graphpe.benchmarks.cli.main import main
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -107,6 +112,54 @@ def test_the_code_of_a_page_runs(
             for words in commands(block):
                 status = main(fewer(words))
                 assert status == 0, f"{block.place}: graphpe {' '.join(words)}: {capsys.readouterr().err}"
+
+
+def load(path: Path) -> ModuleType:
+    """A Python file that is in no package, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_encoding_has_its_section_picture_and_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {name for name in T.__all__ if name != "Compose"}
+    sections = PAGES["encodings.md"].read_text()
+    assert set(re.findall(r"^### (\w+)$", sections, re.MULTILINE)) == names
+    assert {path.stem for path in (DOCS / "pictures").glob("*.png")} == names - {"GPSEPE"}
+    assert set(re.findall(r"::: graphpe\.transforms\.(\w+)", PAGES["reference/transforms.md"].read_text())) == set(
+        T.__all__
+    )
+    pictures = load(DOCS / "make" / "pictures.py")
+    assert pictures.CALLS.keys() == names - {"GPSEPE"}
+    monkeypatch.setattr(pictures, "OUT", tmp_path)
+    pictures.main(["DegreePE"])
+    assert (tmp_path / "DegreePE.png").stat().st_size > 1000
+
+
+def test_the_table_of_properties_says_what_the_invariances_say() -> None:
+    lines = PAGES["choose.md"].read_text().split("| encoding | direction |")[1].split("\n\n")[0].splitlines()[2:]
+    rows = {line.split("`")[1]: [cell.strip() for cell in line.split("|")[2:]] for line in lines}
+    assert rows.keys() == {name for name in T.__all__ if name != "Compose"}
+    cases = load(Path(__file__).parent / "transforms" / "test_invariances.py").CASES
+    for name, row in rows.items():
+        if name != "GPSEPE":
+            assert row[3].startswith("yes") == cases[name].union, name
+            assert (row[0] == "no") <= (cases[name].reverse is cases["LaplacianPE"].reverse), name
+
+
+def members(page: str) -> set[str]:
+    """The names whose docstrings a page of the reference shows."""
+    return set(re.findall(r"^::: graphpe\.[\w.]+\.(\w+)$", PAGES[f"reference/{page}.md"].read_text(), re.MULTILINE))
+
+
+def test_every_model_and_task_is_in_the_reference() -> None:
+    assert members("models") == set(M.__all__)
+    named = set(re.findall(r"`(\w+)`", PAGES["reference/tasks.md"].read_text()))
+    assert {name for name in task_classes() if name.lower() not in named} == members("tasks")
 
 
 @pytest.mark.slow
