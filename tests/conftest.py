@@ -124,7 +124,8 @@ def fewer(library: Path) -> Callable[[list[str]], list[str]]:
             return [*words, "--data", f"python-source(root={str(library)!r})"]
         if command == "train" and "--resume" in words:
             return words
-        whole = not ({"--root", "--task"} & set(words)) or any("python-source" in word for word in words)
+        own = len(words) > 1 and not words[1].startswith("-")
+        whole = not (own or {"--root", "--task"} & set(words)) or any("python-source" in word for word in words)
         if command == "train" and whole and not any("root=" in word for word in words):
             words = [*words, "--root", str(library)]
         return [*words, *FEWER.get(command, [])]
