@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import sysconfig
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +91,43 @@ def shared_data() -> Path:
 def golden() -> Path:
     """Values computed by the published code; what they are is in the README beside them."""
     return Path(__file__).parent / "golden"
+
+
+FEWER = {
+    "train": ["--epochs", "1", "--max-steps", "2", "--batch-size", "4", "--accelerator", "cpu", "--workers", "1"],
+    "grid": ["--epochs", "1", "--seeds", "1", "--batch-size", "8", "--accelerator", "cpu", "--quiet"],
+}
+"""What is added to the commands of README and documentation; the last of two equal options counts."""
+
+LIBRARY = ["json", "textwrap.py", "string.py", "shlex.py", "calendar.py", "heapq.py", "fractions.py", "queue.py"]
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some modules of this Python's library, for commands that would read all of it."""
+    folder = tmp_path_factory.mktemp("library")
+    whole = Path(sysconfig.get_paths()["stdlib"])
+    for name in LIBRARY:
+        copy = shutil.copytree if (whole / name).is_dir() else shutil.copy
+        copy(whole / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fewer(library: Path) -> Callable[[list[str]], list[str]]:
+    """The words of a `graphpe` command with few steps, and the library in the place of the whole one."""
+
+    def smaller(words: list[str]) -> list[str]:
+        words = [word.replace("~", os.environ["HOME"], 1) if word.startswith("~") else word for word in words]
+        command = words[0]
+        if command == "show" and "--data" not in words:
+            return [*words, "--data", f"python-source(root={str(library)!r})"]
+        if command == "train" and "--resume" in words:
+            return words
+        own = len(words) > 1 and not words[1].startswith("-")
+        whole = not (own or {"--root", "--task"} & set(words)) or any("python-source" in word for word in words)
+        if command == "train" and whole and not any("root=" in word for word in words):
+            words = [*words, "--root", str(library)]
+        return [*words, *FEWER.get(command, [])]
+
+    return smaller

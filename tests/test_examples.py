@@ -23,7 +23,7 @@ PUBLIC = {
     for name in room.__all__
     if name != "Readout"  # a type
 }
-# Composition has its example in the README; inputs and heads come from tasks.
+# Composition has its example in the documentation; inputs and heads come from tasks.
 WITHOUT = {"T.Compose", "M.CategoricalEdges", "M.CategoricalNodes", "M.ASTNodeEncoder", "M.SubtokenHead"}
 MUST = [name for name in PUBLIC if name.split(".")[1] in ("transforms", "models") or ".solvers." in name]
 

@@ -92,7 +92,7 @@ def make_zinc(folder: Path) -> dict[str, list[dict[str, torch.Tensor]]]:
             molecules.append(
                 {
                     "num_atom": n,
-                    "atom_type": torch.randint(0, 28, (n,), dtype=torch.uint8),
+                    "atom_type": torch.randint(0, 21, (n,), dtype=torch.uint8),
                     "bond_type": (bonds + bonds.t()).to(torch.uint8),
                     "logP_SA_cycle_normalized": torch.randn(1),
                 }

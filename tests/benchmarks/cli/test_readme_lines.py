@@ -1,11 +1,11 @@
-"""Every command of the README is run as it stands there, on small data and with few steps.
+"""Every command of the README and of `docs/reference/command_line.md` is run as it stands there, on small data.
 
 What is put in a line's place, and nothing else:
 
 - The folders that the README names are laid out as the downloads would be, with a few small random graphs, below an
   empty working folder; `~` and the user's cache are below it too.
-- Where a line would read the whole library of this Python, it reads some modules of it (`LIBRARY`).
-- `FEWER` is added to `graphpe train` and `graphpe grid`; the last of two equal options counts.
+- Where a line would read the whole library of this Python, it reads some modules of it, and `graphpe train` and
+  `graphpe grid` take few steps (the fixture `fewer`).
 - Of the two lines that set up an environment, `.ci/run` runs the whole; here, what follows the set-up.
 - Scripts that measure (`python -m graphpe.benchmarks...`) take minutes to hours: their options are read, no more.
 
@@ -23,7 +23,6 @@ import runpy
 import shlex
 import shutil
 import sys
-import sysconfig
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,23 +37,21 @@ from graphpe.benchmarks.expressivity.pairs import DATASETS
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.benchmarks.tasks.code.export import export_ogb
 
-README = (Path(__file__).resolve().parents[3] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[3]
+README = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/reference/command_line.md"))
+PAGES = "\n".join([README, *(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md")))])
 SET_UP = "pip install torch"
-FEWER = {
-    "train": ["--epochs", "1", "--max-steps", "2", "--batch-size", "4", "--accelerator", "cpu", "--workers", "1"],
-    "grid": ["--epochs", "1", "--seeds", "1", "--batch-size", "8", "--accelerator", "cpu", "--quiet"],
-}
-LIBRARY = ["json", "textwrap.py", "string.py", "shlex.py", "calendar.py", "heapq.py", "fractions.py", "queue.py"]
-
 NEEDS = {
     "graphpe show --data encoded": "graphpe encode --data ogbg-molhiv",
     "graphpe report": "graphpe grid",
     "graphpe train --resume": "graphpe train --task \"python-source(graph='ast')\"",
-    "graphpe predict": "graphpe train --task \"python-source(graph='ast')\"",
+    "graphpe predict script.py": "graphpe train --task \"python-source(graph='ast')\"",
+    "graphpe predict molecules.csv": 'graphpe train --task "SmilesTable(',
+    "graphpe runs": "graphpe train --task \"python-source(graph='ast')\"",
 }
 """What a line goes on with: the line that wrote it, by their beginnings."""
 
-EXTRAS = {"--engine ray": "ray", "clrs(": "clrs", "SmilesTable(": "rdkit"}
+EXTRAS = {"--engine ray": "ray", "clrs(": "clrs", "molecules.csv": "rdkit"}
 """Modules of the extras that a line needs."""
 
 SLOW = tuple(
@@ -72,9 +69,9 @@ def bash_lines() -> list[str]:
     return [line.rsplit("&& ", 1)[-1] if SET_UP in line else line for line in lines if line]
 
 
-def inline_commands(program: str) -> list[str]:
-    """The commands that the README's sentences name."""
-    return sorted(set(re.findall(rf"`({program} [^`]+)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL))))
+def inline_commands(program: str, text: str = README) -> list[str]:
+    """The commands that sentences name."""
+    return sorted(set(re.findall(rf"`({program} [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))))
 
 
 COMMANDS = [line for line in dict.fromkeys([*bash_lines(), *inline_commands("graphpe")]) if line.split()[0] != "pytest"]
@@ -82,7 +79,10 @@ COMMANDS = [line for line in dict.fromkeys([*bash_lines(), *inline_commands("gra
 
 @pytest.fixture(scope="module")
 def folder(
-    tmp_path_factory: pytest.TempPathFactory, write_molecules: Callable[..., object], write_zinc: Callable[..., object]
+    tmp_path_factory: pytest.TempPathFactory,
+    library: Path,
+    write_molecules: Callable[..., object],
+    write_zinc: Callable[..., object],
 ) -> Iterator[Path]:
     """A working folder with all that the README's lines read."""
     root = tmp_path_factory.mktemp("readme")
@@ -90,15 +90,10 @@ def folder(
         patch.chdir(root)
         patch.setenv("HOME", str(root))
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        library = Path(sysconfig.get_paths()["stdlib"])
-        for source in (root / "library", root / "code" / "project"):
-            source.mkdir(parents=True)
-            for name in LIBRARY:
-                copy = shutil.copytree if (library / name).is_dir() else shutil.copy
-                copy(library / name, source / name)
+        shutil.copytree(library, root / "code" / "project")
         for name in ("script.py", "demo.py"):
             shutil.copy(library / "heapq.py", root / name)
-        export_ogb(PythonSource(root=str(root / "library"), graph="ast+tokens").load(progress=False), root / "dataset")
+        export_ogb(PythonSource(root=str(library), graph="ast+tokens").load(progress=False), root / "dataset")
         write_molecules(root / "dataset" / "ogbg_molhiv", 32, [[i % 2] for i in range(32)])
         write_molecules(root / "dataset" / "ogbg_molesol", 32, [[i % 5 / 2] for i in range(32)])
         write_zinc(root / "dataset" / "zinc")
@@ -142,7 +137,7 @@ def write_own_data(root: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def run_line(folder: Path) -> Callable[[str], int]:
+def run_line(folder: Path, fewer: Callable[[list[str]], list[str]]) -> Callable[[str], int]:
     """Runs a line of the README, after what it goes on with, and returns its exit status."""
 
     def run(line: str) -> int:
@@ -151,25 +146,9 @@ def run_line(folder: Path) -> Callable[[str], int]:
                 assert run(next(each for each in COMMANDS if each.startswith(needed))) == 0
         if "--resume" in line:  # as if it had been killed at its last moment
             Path(shlex.split(line)[-1], "summary.json").unlink()
-        return main(smaller(shlex.split(line)[1:], folder))
+        return main(fewer(shlex.split(line)[1:]))
 
     return run
-
-
-def smaller(arguments: list[str], folder: Path) -> list[str]:
-    """A line's arguments with what the top of this file says."""
-    arguments = [word.replace("~", str(folder), 1) if word.startswith("~") else word for word in arguments]
-    command = arguments[0]
-    library = str(folder / "library")
-    if command == "show" and "--data" not in arguments:
-        return [*arguments, "--data", f"python-source(root={library!r})"]
-    if command == "train" and "--resume" in arguments:
-        return arguments
-    if command == "train" and not ({"--root", "--task"} & set(arguments)):
-        arguments += ["--root", library]
-    elif command == "train" and any("python-source" in word for word in arguments):
-        arguments += ["--root", library]
-    return [*arguments, *FEWER.get(command, [])]
 
 
 @pytest.mark.parametrize(
@@ -183,26 +162,33 @@ def test_a_line_runs(line: str, run_line: Callable[[str], int], capsys: pytest.C
     assert status == 0, capsys.readouterr().err
 
 
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_an_example_runs(block: str, folder: Path) -> None:
+    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+
+
 class CellsBuilt(Exception):
     """All cells of a grid were built, once each."""
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("graphpe grid")], ids=str)
-def test_the_cells_of_a_grid_can_be_built(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cells_of_a_grid_can_be_built(
+    line: str, folder: Path, fewer: Callable[[list[str]], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(cells: list[object], **_: object) -> None:
         raise CellsBuilt(len(cells))
 
     monkeypatch.setattr("graphpe.benchmarks.grid.engine.run_cells", stop)
     with pytest.raises(CellsBuilt, match=r"^9$"):
-        main(smaller([*shlex.split(line)[1:], "--out", "cells"], folder))
+        main(fewer([*shlex.split(line)[1:], "--out", "cells"]))
 
 
 class OptionsRead(Exception):
     """The options of a script were accepted."""
 
 
-@pytest.mark.parametrize("line", inline_commands("python -m"))
-def test_a_script_takes_the_options_of_the_readme(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("line", inline_commands("python -m", PAGES))
+def test_a_script_takes_the_options_of_the_pages(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read = ArgumentParser.parse_args
 
     def stop(self: ArgumentParser, *args: object, **kwargs: object) -> None:
