@@ -22,8 +22,11 @@ TEXTS = sorted(
 PATH = re.compile(r"(?<![\w./-])(?:graphpe|transforms|models|benchmarks|tests|docs)/(?:\w+/)*\w+\.(?:py|pyi|md)\b")
 MODULE = re.compile(r"(?<![\w.])graphpe(?:\.[A-Za-z_]\w*)+")
 IMPORT = re.compile(r"from (graphpe[\w.]*) import (?:\(([\w\s,]+)\)|([\w ,]+))")
-# Made up: what a new file would be called, and what tests look for in vain or make themselves.
-MADE_UP = re.compile(r"/(?:test_)?(?:name|NAME)(?:_pe)?\.\w+$|tests/[ax]\.py$|docs/conf\.py$|\.(?:laplacain|__file__)$")
+# Made up: what a new file would be called, what tests look for in vain or make themselves, and groups of entry points.
+MADE_UP = re.compile(
+    r"^graphpe\.(?:encodings|encoders|tasks)$|/(?:test_)?(?:name|NAME)(?:_pe)?\.\w+$|tests/[ax]\.py$|"
+    r"docs/conf\.py$|\.(?:laplacain|__file__)$"
+)
 
 
 @cache
