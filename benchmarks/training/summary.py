@@ -17,7 +17,7 @@ from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.loop import Evaluation, Training
 
 _TARGETS_SHOWN = 12
-_DOCUMENTATION = "https://github.com/graphpe/graphpe#readme"
+_DOCUMENTATION = "https://github.com/graphpe/graphpe/blob/main/docs/index.md"
 
 
 def summarise(training: Training, *, test: Evaluation, parameters: int, seconds: Mapping[str, float]) -> dict[str, Any]:

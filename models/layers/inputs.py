@@ -319,7 +319,11 @@ class ConcatenatedNodes(nn.Module):
         self.encodings = nn.ModuleList(encodings)
 
     def forward(self, batch: Data) -> Tensor:
-        """All of them, `[num_nodes, width]`."""
+        """All of them, `[num_nodes, width]`.
+
+        Args:
+            batch: What the modules read.
+        """
         return torch.cat([self.nodes(batch), *(encoding(batch) for encoding in self.encodings)], dim=1)
 
 
