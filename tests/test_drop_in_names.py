@@ -16,7 +16,7 @@ from graphpe import models as M
 from graphpe import transforms as T
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "migration.md"
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="docs/migration.md is not here")
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the page is not here")
 
 
 def rows() -> list[tuple[str, list[str]]]:

@@ -9,21 +9,52 @@ from torch_geometric.data import Data
 from torch_geometric.loader import (
     ClusterData,
     ClusterLoader,
+    LinkLoader,
     LinkNeighborLoader,
     NeighborLoader,
+    NodeLoader,
     RandomNodeLoader,
     ShaDowKHopSampler,
 )
+from torch_geometric.sampler import BaseSampler, EdgeSamplerInput, NodeSamplerInput, SamplerOutput
 from torch_geometric.utils import k_hop_subgraph
 
 from graphpe import transforms as T
 
 SAMPLING = torch_geometric.typing.WITH_PYG_LIB or torch_geometric.typing.WITH_TORCH_SPARSE
 needs_sampler = pytest.mark.skipif(not SAMPLING, reason="PyG samples with pyg-lib or torch-sparse, and neither is here")
-METIS = pytest.mark.skipif(
-    not (torch_geometric.typing.WITH_METIS or torch_geometric.typing.WITH_TORCH_SPARSE),
-    reason="PyG partitions with pyg-lib or torch-sparse, and neither is here",
-)
+
+
+class OneHop(BaseSampler):
+    """What PyG's compiled samplers do, in Python: seeds and all nodes that an edge brings to them."""
+
+    def __init__(self, edge_index: torch.Tensor) -> None:
+        self.edge_index = edge_index
+
+    def _around(self, seeds: torch.Tensor) -> SamplerOutput:
+        edge = torch.isin(self.edge_index[1], seeds).nonzero().flatten()
+        chosen = dict.fromkeys([*seeds.tolist(), *self.edge_index[0, edge].tolist()])  # seeds first
+        node = torch.tensor(list(chosen))
+        place = torch.full((int(self.edge_index.max()) + 1,), -1).index_copy(0, node, torch.arange(len(node)))
+        row, col = place[self.edge_index[:, edge]]
+        return SamplerOutput(node=node, row=row, col=col, edge=edge)
+
+    def sample_from_nodes(self, index: NodeSamplerInput, **_: object) -> SamplerOutput:
+        out = self._around(index.node)
+        out.metadata = (index.input_id, None)
+        return out
+
+    def sample_from_edges(self, index: EdgeSamplerInput, neg_sampling: object = None) -> SamplerOutput:
+        out = self._around(torch.cat([index.row, index.col]).unique())
+        out.metadata = (index.input_id, torch.stack([index.row, index.col]), index.label, None)
+        return out
+
+
+class Clusters(ClusterData):
+    """PyG's clusters without METIS: each node's is drawn."""
+
+    def _metis(self, edge_index: torch.Tensor, num_nodes: int) -> torch.Tensor:
+        return torch.arange(num_nodes) * 7 % self.num_parts
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +124,20 @@ def test_neighbours_of_links(graph):
         check(part, graph)
 
 
-@METIS
 def test_clusters(graph):
-    for part in ClusterLoader(ClusterData(without_note(graph), num_parts=5, log=False), batch_size=2):
+    clusters = Clusters(without_note(graph), num_parts=5, log=False)
+    assert sorted(torch.cat([part.n_id for part in clusters]).tolist()) == list(range(30))
+    for part in [*clusters, *ClusterLoader(clusters, batch_size=2)]:
+        check(part, graph)
+
+
+def test_neighbours_of_a_sampler_in_python(graph):
+    plain = without_note(graph)
+    parts = list(NodeLoader(plain, OneHop(plain.edge_index), batch_size=8))
+    parts += LinkLoader(plain, OneHop(plain.edge_index), edge_label_index=plain.edge_index[:, :20], batch_size=6)
+    assert len(parts) == 4 + 4
+    for part in parts:
+        assert part.num_nodes == len(part.n_id) <= 30
         check(part, graph)
 
 
