@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import graphpe.transforms as transforms
-from graphpe.benchmarks.calls.kinds import ENCODING, public_classes
 from graphpe.benchmarks.calls.own import known_classes
 from graphpe.benchmarks.calls.text import build
 from graphpe.errors import GraphPEError
@@ -62,4 +61,7 @@ def _calls(text: str) -> tuple[str, ...]:
 
 
 def _encoding(text: str) -> Encoding:
-    return build(text, known_classes("encoding", public_classes(transforms, ENCODING)), "encoding")
+    # Not through `calls.kinds`, which asks what a task is, and so imports this file.
+    members = {name: getattr(transforms, name) for name in transforms.__all__}
+    known = {name: each for name, each in members.items() if isinstance(each, type) and issubclass(each, Encoding)}
+    return build(text, known_classes("encoding", known), "encoding")
