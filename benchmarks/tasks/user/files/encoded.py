@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import graphpe.transforms as transforms
 from graphpe.benchmarks.calls.own import known_classes
@@ -62,6 +63,7 @@ def _calls(text: str) -> tuple[str, ...]:
 
 def _encoding(text: str) -> Encoding:
     # Not through `calls.kinds`, which asks what a task is, and so imports this file.
-    members = {name: getattr(transforms, name) for name in transforms.__all__}
+    package: ModuleType = transforms
+    members = {name: getattr(package, name) for name in package.__all__}
     known = {name: each for name, each in members.items() if isinstance(each, type) and issubclass(each, Encoding)}
     return build(text, known_classes("encoding", known), "encoding")
