@@ -113,6 +113,6 @@ def _columns(frame: Any, path: Path, taken: Sequence[str], targets: Sequence[str
     if targets:
         return found
     if "y" not in left and len(left) != 1:
-        there = f"its columns are {', '.join(left)}" if left else "it has no column beside them"
+        there = f"its columns are {', '.join(left)}" if left else f"it has no column beside {', '.join(taken)}"
         raise GraphPERuntimeError(f"{path}: what is to be predicted? Give --target with a column; {there}")
     return {**found, "targets": ("y",) if "y" in left else (left[0],)}

@@ -47,6 +47,9 @@ def kind_of(path: Path) -> Kind:
         return "edges"
     if next(path.rglob("*.py"), None) is not None:
         return "python"
+    raw = (
+        "; it has raw files: load the dataset with PyG once, which makes processed/" if (path / "raw").is_dir() else ""
+    )
     raise GraphPEValueError(
-        f"{path} holds no graphs: expected .pt files, {LABELS} or edges/ with edge lists, or Python files"
+        f"{path} holds no graphs: expected .pt files, {LABELS} or edges/ with edge lists, or Python files{raw}"
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.features import Features, tensor_features
 from graphpe.benchmarks.tasks.user.files.encoded import held_encodings, held_keys, held_values
-from graphpe.benchmarks.tasks.user.files.rows import Rows, readable, unlike_most
+from graphpe.benchmarks.tasks.user.files.rows import SKIP_HINT, Rows, readable, unlike_most
 from graphpe.benchmarks.tasks.user.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
 from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, Where, read_targets
@@ -102,7 +102,14 @@ class DataFile(OwnData):
         if self.skip_bad:
             rows = _readable(saved, rows)
             saved = saved.select(rows.kept)
-        structure, notes = saved.structure(rows.graph)
+        try:
+            structure, notes = saved.structure(rows.graph)
+            nodes, edges = (
+                _features(saved, name, sizes, of, rows.graph)
+                for name, sizes, of in (("x", structure.sizes, "nodes"), ("edge_attr", structure.edge_sizes, "edges"))
+            )
+        except GraphPERuntimeError as error:
+            raise GraphPERuntimeError(f"{error}{_hint(saved, rows)}") from None
         for name in self.target_names:
             if name not in saved.names:
                 there = ", ".join(each for each in saved.names if each not in STRUCTURE) or "nothing but edges"
@@ -120,10 +127,6 @@ class DataFile(OwnData):
             fractions=self.fractions,
             seed=self.seed,
             column=lambda name: _words(joined(parts.values()), name),
-        )
-        nodes, edges = (
-            _features(saved, name, sizes, of, rows.graph)
-            for name, sizes, of in (("x", structure.sizes, "nodes"), ("edge_attr", structure.edge_sizes, "edges"))
         )
         encodings = self.held_encodings()
         held = held_values(list(self.paths.values()), encodings).select(torch.tensor(rows.kept)) if encodings else None
@@ -161,6 +164,17 @@ def _readable(saved: SavedGraphs, rows: Rows) -> Rows:
             kinds = {row: _kind(values[row]) for row in rows.kept}
             rows = rows.without(unlike_most(kinds, f"its {name} is {{}}, that of most graphs {{}}"))
     return rows
+
+
+def _hint(saved: SavedGraphs, rows: Rows) -> str:
+    """What to do about a graph that cannot be read, where it is not all of them."""
+    if rows.bad:  # they are left out already
+        return ""
+    try:
+        _readable(saved, rows)
+    except GraphPERuntimeError:
+        return ""
+    return f"; correct it, or give {SKIP_HINT}"
 
 
 def _kind(value: Any) -> str | None:

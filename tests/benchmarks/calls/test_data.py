@@ -59,11 +59,13 @@ def test_options_belong_to_a_task_too() -> None:
 
 
 def test_what_cannot_be_told_is_one_line(files: Path) -> None:
+    (files / "dataset" / "raw").mkdir(parents=True)
     for name, targets, message in (
         ("many.csv", (), r"many.csv: what is to be predicted\? Give --target with a column; its columns are a, b"),
         ("many.csv", ("c",), "many.csv has no column 'c' for --target: there are a, b"),
         ("none.csv", (), "none.csv is not there"),
         ("src/a.py", (), "a.py is one file: give a folder of Python source"),
+        ("dataset", (), "dataset holds no graphs: .*; it has raw files: load the dataset with PyG once"),
         ("src", ("y",), "--target is for tables and graphs of one's own, and not for python-source"),
     ):
         with pytest.raises(GraphPEError, match=message) as caught:

@@ -61,7 +61,15 @@ def result(run: Path) -> dict[str, object]:
 
 def test_the_run_folder_holds_what_it_says(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
-    assert names == {"config.yaml", "task.json", "metrics.jsonl", "last.pt", "best.pt", "summary.json"}
+    assert names == {
+        "config.yaml",
+        "task.json",
+        "metrics.jsonl",
+        "last.pt",
+        "best.pt",
+        "summary.json",
+        "test_predictions.csv",
+    }
     metrics = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in metrics] == [1, 2, 3]
     assert metrics[-1]["train_loss"] < metrics[0]["train_loss"]
@@ -104,13 +112,16 @@ def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.mark.parametrize("moment", ["metrics.jsonl", "last.pt"])
 def test_own_data_from_a_path_to_predictions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     graphs = [
-        Data(x=torch.rand(n, 2), edge_index=torch.randint(n, (2, 2 * n)), gap=None if n == 5 else n / 2)
+        Data(
+            x=torch.rand(n, 2),
+            edge_index=torch.randint(n, (2, 2 * n)),
+            gap=torch.tensor([torch.nan if n == 5 else n / 2]),
+        )
         for n in range(2, 22)
     ]
     torch.save(graphs, "graphs.pt")
@@ -118,7 +129,7 @@ def test_own_data_from_a_path_to_predictions(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("task DataFile(path='graphs.pt', target='gap', ")
     assert any(line.startswith("1 of 20 graphs have no known target") for line in lines)
-    assert lines[-2].startswith("next: `graphpe predict graphs.pt --run a` predicts your own")
+    assert lines[-2].startswith("next: `graphpe predict new.pt --run a` predicts your own")
     assert main(["predict", "graphs.pt", "--run", "a", "--out", "out.csv"]) == 0
     assert len(Path("out.csv").read_text().splitlines()) == 21
     assert main(["train", "--resume", "a", "--quiet"]) == 0
@@ -140,6 +151,7 @@ def test_own_data_from_a_path_to_predictions(
     )
 
 
+@pytest.mark.parametrize("moment", ["metrics.jsonl", "last.pt"])
 def test_a_killed_run_resumes_to_the_same_bits(
     small: list[str], whole: Path, tmp_path: Path, moment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

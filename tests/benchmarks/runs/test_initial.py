@@ -54,11 +54,11 @@ def test_what_fits_is_taken(classes_run: tuple[Path, Path]) -> None:
 def test_a_run_starts_there_and_is_resumed(
     classes_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = start(*classes_run, epochs=1, learning_rate=1e-12, warmup_steps=0)
+    config = start(*classes_run, epochs=1, learning_rate=1e-5, warmup_steps=0)
     run_experiment(config, run_path=tmp_path / "run", workers=1, progress=True)
     found, best = (graphpe.load_run(run).model for run in (tmp_path / "run", classes_run[0]))
     for value, expected in zip(found.parameters(), best.parameters(), strict=True):
-        torch.testing.assert_close(value, expected)
+        torch.testing.assert_close(value, expected, atol=1e-4, rtol=0)
     assert f"from {classes_run[0]}: " in capsys.readouterr().out
     folder = RunFolder.open(tmp_path / "run")
     assert folder.read_config().init == str(classes_run[0])
@@ -75,11 +75,11 @@ def test_what_does_not_fit_is_one_line(classes_run: tuple[Path, Path], tmp_path:
     for call, message in (
         (
             begin(model="GPS(width=16, layers=1, heads=2)"),
-            "is a run of GraphTransformer, and this one is of GPS: start",
+            "is a run of GraphTransformer, and this one is of GPS",
         ),
         (
             begin(model=MODEL.replace("16", "24"), encodings=()),
-            "no weight of .* fits, but for the head's: its model is",
+            "no weight of .* fits, but for the head's: its",
         ),
         (begin(init=str(tmp_path / "none")), "none is not a run folder"),
     ):

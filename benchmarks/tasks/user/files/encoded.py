@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import graphpe.transforms as transforms
-from graphpe.benchmarks.calls.kinds import ENCODING, public_classes
 from graphpe.benchmarks.calls.own import known_classes
 from graphpe.benchmarks.calls.text import build
 from graphpe.errors import GraphPEError
@@ -62,4 +62,8 @@ def _calls(text: str) -> tuple[str, ...]:
 
 
 def _encoding(text: str) -> Encoding:
-    return build(text, known_classes("encoding", public_classes(transforms, ENCODING)), "encoding")
+    # Not through `calls.kinds`, which asks what a task is, and so imports this file.
+    package: ModuleType = transforms
+    members = {name: getattr(package, name) for name in package.__all__}
+    known = {name: each for name, each in members.items() if isinstance(each, type) and issubclass(each, Encoding)}
+    return build(text, known_classes("encoding", known), "encoding")
