@@ -123,6 +123,7 @@ def test_the_table_of_epochs_is_always_there(tmp_path: Path, cache: Path) -> Non
     assert not (tmp_path / "run" / "tensorboard").exists()
 
 
+@pytest.mark.slow
 def test_only_the_first_of_several_processes_logs(tmp_path: Path, cache: Path) -> None:
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed (pip install 'graphpe[log]')")
     run_experiment(
