@@ -14,17 +14,31 @@ _MOST_BYTES, _MOST_VALUES, _DEEPEST = 1 << 18, 10_000, 50
 
 
 def check_config_files(arguments: Sequence[str]) -> None:
-    """Raise where a file that `--config` names is a pipe or a device, no text, or unfolds into far too many values.
+    """Raise where a file that `--config` names cannot be one of options.
 
     Raises:
-        GraphPERuntimeError: One is.
+        GraphPERuntimeError: It is a pipe or a device, no text, unfolds into far too many values, or has a mapping where
+            options have one value or a list.
     """
     for place, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
         if name == "--config" and (equals or place + 1 < len(arguments)):
             path = Path(value if equals else arguments[place + 1]).expanduser()
             if path.exists():
-                read_options(path)
+                _check_levels(path, read_options(path))
+
+
+def _check_levels(path: Path, text: str) -> None:
+    try:
+        options = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return  # the parser of options says it better
+    if isinstance(options, dict):
+        for name, value in options.items():
+            if isinstance(value, dict):
+                raise GraphPERuntimeError(
+                    f"{path}: {name} is a mapping, which no option takes; write a value or a list"
+                )
 
 
 def read_options(path: Path) -> str:

@@ -55,6 +55,7 @@ def gather(roots: Sequence[Path]) -> Gathered:
     everything = Gathered(command="\n    ".join(dict.fromkeys(part.command for part in parts if part.command)))
     tasks: dict[tuple[Any, ...], str] = {}
     cells: dict[tuple[Any, ...], Cell] = {}
+    compared: list[Cell] = []
     for part in parts:
         everything.notes += part.notes
         everything.left_out += part.left_out
@@ -63,6 +64,7 @@ def gather(roots: Sequence[Path]) -> Gathered:
         for cell in part.cells:
             # Two tasks of one grid are two, whatever their data; of two grids, the data tells.
             named = replace(cell, task=tasks[_data_of(cell)] if own[_data_of(cell)] == cell.task else cell.task)
+            compared.append(named)
             key = (named.task, named.encoding, named.model, named.drawn, repr(named.options), named.config.seed)
             kept = cells.setdefault(key, named)
             if kept is not named:
@@ -70,7 +72,7 @@ def gather(roots: Sequence[Path]) -> Gathered:
                 if kept.status != "done" and named.status == "done":
                     cells[key] = named
     everything.cells = list(cells.values())
-    if conflicts := _conflicts(everything.cells):
+    if conflicts := _conflicts(compared):
         raise GraphPEValueError(
             f"these grids are not to be compared: {'; '.join(conflicts[:3])}; make them agree, or report them apart"
         )

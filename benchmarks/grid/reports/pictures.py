@@ -84,7 +84,7 @@ def draw_heat_map(
     extend = "neither" if limit >= largest else "both"
     figure.colorbar(image, label=f"gain in {first.metric} over {over}", extend=extend, pad=0.01)
     arrow = "higher" if first.maximize else "lower"
-    figure.suptitle(f"{_short(first.task)}: test {first.metric}, {arrow} is better", fontsize=11)
+    figure.suptitle(f"{_short(first.task)}\ntest {first.metric}, {arrow} is better", fontsize=11)
     seeds = sorted({len(each.runs) for each in combinations})
     counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     notes = [f"± over {counted} seeds" if seeds[-1] > 1 else "one seed", "frame: best of its model"]

@@ -118,7 +118,10 @@ def logged(log: EpochLog) -> Iterator[EpochLog]:
 def _one_line(log: str, run: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = error.__cause__ if isinstance(error, ValueError) else error  # Lightning wraps what a writer raises
+        if not isinstance(reason, OSError):
+            raise
         raise GraphPERuntimeError(
-            f"cannot write the log for {log} in {run}: {error.strerror or error}; resume with --log none, or mend that"
+            f"cannot write the log for {log} in {run}: {reason.strerror or reason}; mend that, or use --log none"
         ) from None

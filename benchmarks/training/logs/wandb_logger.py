@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import wandb
 from lightning_fabric.loggers.logger import Logger
 
 from graphpe.errors import GraphPERuntimeError
@@ -26,6 +25,8 @@ def check_account() -> None:
     Raises:
         GraphPERuntimeError: It does not.
     """
+    import wandb  # of the extra `log`
+
     if os.environ.get("WANDB_MODE") not in _WITHOUT_ACCOUNT and not wandb.login(prompt=False, verify=False):
         raise GraphPERuntimeError(
             "--log wandb knows no account here: give `wandb login` first, or set WANDB_MODE=offline and send the run "
@@ -46,6 +47,8 @@ class WandbLogger(Logger):
     """
 
     def __init__(self, run: Path) -> None:
+        import wandb  # of the extra `log`
+
         super().__init__()
         self._file = run / _FILE
         self._id, self.epochs = self._read()

@@ -163,6 +163,33 @@ def test_a_budget_of_parameters_from_yaml(options: list[str], tmp_path: Path) ->
     assert all(4_000 < count <= 90_000 for count in parameters)
 
 
+def test_a_random_search_goes_on_with_more_draws(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vary = "learning_rate: loguniform(1e-4, 1e-1)".replace(": ", "=")
+    (tmp_path / "grid.yaml").write_text(f"encodings: [none]\nvary: ['{vary}']\ntune: 1\nepochs: 1\n")
+    command = [
+        "grid",
+        *options,
+        "--models",
+        "GINE(width=8, layers=1) @ clip=0.5",
+        "--config",
+        str(tmp_path / "grid.yaml"),
+    ]
+    assert main(command) == 0
+    capsys.readouterr()
+    assert main([*command, "--epochs", "1", "--tune", "2"]) == 0
+    assert "2 cells, 1 done before, 0 skipped" in capsys.readouterr().out
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "grid" / "cells").glob("*/cell.json")]
+    rates = {cell["config"]["learning_rate"] for cell in cells}
+    assert len(rates) == 2
+    assert all(cell["config"]["clip"] == 0.5 for cell in cells)
+    assert all(cell["options"] == {"learning_rate": cell["config"]["learning_rate"]} for cell in cells)
+    text = (tmp_path / "grid" / "report" / "report.md").read_text()
+    assert "Budget: 2 settings by 1 seeds" in text
+    assert text.count("| none | GINE(width=8, layers=1) @ clip=0.5 | 0.") == 1
+
+
 def test_errors_are_one_line(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     for arguments, message in (
@@ -179,6 +206,13 @@ def test_errors_are_one_line(options: list[str], tmp_path: Path, capsys: pytest.
         ([*options, "--encodings", "none", "--tasks", "nothing"], "unknown task 'nothing'"),
         ([*options, "--encodings", "none", "--params", "9"], "no cell of this grid can be run"),
         ([*options, "--encodings", "none", "--gpus", "99"], "--gpus is 99, but this machine has"),
+        ([*options, "--encodings", "none", "--models", "GINE @ learing_rate=1"], "did you mean learning_rate"),
+        ([*options, "--encodings", "none @ epochs=many"], "epochs must be an integer, got 'many'"),
+        ([*options, "--encodings", "none", "--vary", "heads=[2, 4]"], "has the option heads, which is not known"),
+        ([*options, "--encodings", "none", "--vary", "clip=uniform(0, 1)"], "clip is a range: say with --tune"),
+        ([*options, "--encodings", "none", "--tune", "3"], "tune is 3, but no option has a range"),
+        ([*options, "--encodings", "none", "--tune", "-1"], "tune must be"),
+        ([*options, "--encodings", "none", "--log", "mlflow"], "log must be one of"),
         ([*options, "--encodings", "none", "--accelerator", "cuda"], "needs --gpus"),
         ([*options, "--encodings", "none", "--out", str(tmp_path / "file" / "grid")], "cannot make the folder"),
         ([*options, "--encodings", "none", "--out", str(tmp_path)], "holds files that are no grid's"),

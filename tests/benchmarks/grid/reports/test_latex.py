@@ -44,10 +44,11 @@ def test_the_best_is_bold_only_where_it_differs_and_the_second_underlined(maximi
 
 
 def test_ties_are_not_bold_and_what_is_missing_is_a_dash() -> None:
-    values = {("none", "GINE"): [0.5, 0.6], ("a", "GINE"): [0.5, 0.6], ("b", "GINE"): [0.7, 0.7], ("a", "GPS"): [0.1]}
+    best, worse = [0.5, 0.51, 0.52], [0.9, 0.91, 0.925]
+    values = {("none", "GINE"): best, ("a", "GINE"): best, ("b", "GINE"): worse, ("a", "GPS"): [0.1]}
     found = cells(latex_table(combinations(values)))
-    assert found["none"] == [r"0.5500 $\pm$ 0.0707", "--"]
-    assert found["b"][0] == r"\underline{0.7000 $\pm$ 0.0000}"
+    assert found["none"] == [r"0.5100 $\pm$ 0.0100", "--"]
+    assert found["b"][0] == r"\underline{0.9117 $\pm$ 0.0126}"
     assert found["a"][1] == "0.1000"
 
 

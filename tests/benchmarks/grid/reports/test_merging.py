@@ -73,6 +73,7 @@ def test_a_finished_cell_stands_for_one_that_is_not(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"epochs": 7}, "epochs of zinc is 14 in {a} and 7 in {b}"),
+        ({"epochs": 7, "encoding": "none"}, "epochs of zinc is 14 in {a} and 7 in {b}"),  # of the same cell
         ({"learning_rate": 0.1, "named": {"learning_rate": 0.1}}, ""),
         ({"fingerprint": "a" * 32}, "the data of zinc .its digest. is ffffffff in {a} and aaaaaaaa in {b}"),
         ({"model": "GINE(width=16)", "encoding": "none", "seed": 1}, "the model of zinc, none, GINE is GINE.width=8."),
