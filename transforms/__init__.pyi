@@ -1,7 +1,6 @@
 from graphpe.transforms.base import Encoding as Encoding
 from graphpe.transforms.base import PairEncoding as PairEncoding
 from graphpe.transforms.base import SpectralEncoding as SpectralEncoding
-from graphpe.transforms.base import Values as Values
 from graphpe.transforms.commute_time_pe import CommuteTimePE as CommuteTimePE
 from graphpe.transforms.compose import Compose as Compose
 from graphpe.transforms.cycle_pe import CyclePE as CyclePE
@@ -26,4 +25,5 @@ from graphpe.transforms.spectral_coordinates import SpectralCoordinates as Spect
 from graphpe.transforms.svd_pe import SVDPE as SVDPE
 from graphpe.transforms.tree_distance_pe import TreeDistancePE as TreeDistancePE
 from graphpe.transforms.tree_field_pe import TreeFieldPE as TreeFieldPE
+from graphpe.transforms.values import Values as Values
 from graphpe.transforms.weisfeiler_lehman_pe import WeisfeilerLehmanPE as WeisfeilerLehmanPE

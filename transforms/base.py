@@ -4,65 +4,28 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
-from torch_geometric import EdgeIndex
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.data.data import BaseData
 from torch_geometric.transforms import BaseTransform
 
-from graphpe.arguments import check_integer
 from graphpe.calls import parameters_of
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError, GraphRangeError
-from graphpe.graphs.checks import check_num_nodes
-from graphpe.graphs.interchange import read_adj_t
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_pairs
 from graphpe.storage.chunks import CHUNK_GRAPHS, CHUNK_PAIRS
-from graphpe.structure.laplacian import check_edges
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.hetero import EdgeType, HomogeneousView, homogeneous_view
-from graphpe.transforms.into_x import appended
-from graphpe.transforms.precision import in_single
-
-MAX_COLUMNS = 4096
-"""The most eigenvectors or steps that an encoding accepts; a larger number is taken for a mistake."""
-
-# PyG reads meaning into parts of a name: it shifts what is named *index* or *batch*, stacks *adj*, counts *node* and
-# *edge*.
-_MEANINGFUL = ("index", "batch", "adj", "node", "edge")
-_READ = ("node_keys", "edge_keys")
-_TAKEN = ("x", "y", "pos", "face", "time", "ptr", "max_size", "num_pairs", "norm", "num_classes", "keys")
-
-
-@dataclass(frozen=True)
-class Values:
-    """What an encoding writes, by key: values of nodes `[N, ...]`, graphs `[B, ...]` and pairs `[sum n_b^2, ...]`.
-
-    Pairs are ordered pairs of nodes of one graph, row-major (query i, key j). What is of double precision is written in
-    single (`graphpe.transforms.precision`). Values of nodes whose key is None are appended to `x`.
-
-    Attributes:
-        node: Values of nodes by key.
-        graph: Values of graphs.
-        pair: Values of pairs.
-
-    Example:
-        >>> T.Values(node={"ones_pe": torch.ones(2, 1)})
-        Values(node={'ones_pe': tensor([[1.],
-                [1.]])}, graph={}, pair={})
-    """
-
-    node: dict[str | None, Tensor] = field(default_factory=dict)
-    graph: dict[str, Tensor] = field(default_factory=dict)
-    pair: dict[str, Tensor] = field(default_factory=dict)
+from graphpe.transforms.hetero import EdgeType, HomogeneousView
+from graphpe.transforms.names import stem_of
+from graphpe.transforms.reading import READ, read_graphs, read_packed, view_of
+from graphpe.transforms.values import Values
+from graphpe.transforms.writing import values_in_single, write_data, write_list, write_packed
 
 
 class Encoding(BaseTransform):
@@ -363,7 +326,7 @@ def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
             raise GraphPEValueError(
                 f"{encodings[0]} needs edge_index [2, num_edges]; graph {i} has {list(data.keys())}"
             )
-    node, edge = (list(dict.fromkeys(key for each in encodings for key in getattr(each, level))) for level in _READ)
+    node, edge = (list(dict.fromkeys(key for each in encodings for key in getattr(each, level))) for level in READ)
     levels: dict[str, LevelOrObject] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
     packed = PackedGraphs.from_data_list(data_list, keys=[*node, *edge], levels=levels)
     start = 0
@@ -371,7 +334,7 @@ def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
         graphs = packed.select(slice(start, stop))
         try:
             for values in encode_all(graphs, encodings):
-                _write_list(out[start:stop], views[start:stop], graphs, _in_single(values, graphs))
+                write_list(out[start:stop], views[start:stop], graphs, values_in_single(values, graphs))
         except GraphRangeError as error:
             raise error.at(start + error.graph) from None
         start = stop
@@ -398,26 +361,6 @@ def _chunk_ends(sizes: np.ndarray) -> list[int]:
     return [*ends, len(sizes)]
 
 
-def _write_list(
-    data_list: Sequence[Any], views: Sequence[HomogeneousView | None], graphs: PackedGraphs, values: Values
-) -> None:
-    """Set each graph's part of the values, in memory of its own: PyG saves all of what a view is of."""
-    ptr, pair_ptr = graphs.ptr.numpy(force=True), graphs.pair_ptr.numpy(force=True)
-    ones = np.ones(len(data_list), dtype=np.int64)
-    writers: tuple[tuple[Mapping[Any, Tensor], np.ndarray, Callable[[HomogeneousView], Any]], ...] = (
-        (values.node, np.diff(ptr), lambda view: view.write_nodes),
-        (values.graph, ones, lambda view: view.write_graphs),
-        (values.pair, np.diff(pair_ptr), lambda view: view.write_graphs),
-    )
-    for level, counts, write in writers:
-        for key, value in level.items():
-            for data, view, part in zip(data_list, views, value.split(counts.tolist()), strict=True):
-                if view is not None:
-                    write(view)(data, key, part.clone())
-                else:
-                    _set(vars(vars(data)["_store"])["_mapping"], key, part.clone())
-
-
 def encode_hetero(data: HeteroData, encodings: Sequence[Encoding], edge_types: Sequence[EdgeType] | None = None) -> Any:
     """Write encodings of the homogeneous view into a `HeteroData` or a batch of them, in place, and return it.
 
@@ -433,231 +376,9 @@ def encode_hetero(data: HeteroData, encodings: Sequence[Encoding], edge_types: S
     view = view_of(data, encodings, edge_types)
     graphs = read_graphs(view.data, *encodings)
     for values in encode_all(graphs, encodings):
-        values = _in_single(values, graphs)
+        values = values_in_single(values, graphs)
         for key, value in values.node.items():
             view.write_nodes(data, key, value)
         for key, value in values.graph.items():
             view.write_graphs(data, key, value)
     return data
-
-
-def view_of(
-    data: HeteroData, encodings: Sequence[Encoding], edge_types: Sequence[EdgeType] | None = None
-) -> HomogeneousView:
-    """The homogeneous view of a `HeteroData` with what encodings read; arguments and errors as in `encode_hetero`."""
-    for encoding in encodings:
-        if encoding.pair_keys:
-            raise GraphPEValueError(
-                f"{encoding} got a HeteroData, where values of pairs of nodes of different types have no place: "
-                "apply it to data.to_homogeneous()"
-            )
-    node, edge = (list(dict.fromkeys(key for each in encodings for key in getattr(each, level))) for level in _READ)
-    return homogeneous_view(data, encodings[0], node_keys=node, edge_keys=edge, edge_types=edge_types)
-
-
-def read_packed(graphs: PackedGraphs, *readers: Encoding) -> PackedGraphs:
-    """The edges and weights of packed graphs, and the values of nodes and edges that the readers read.
-
-    Args:
-        graphs: The graphs.
-        readers: What reads values beside edges and weights: encodings, by their `node_keys` and `edge_keys`.
-
-    Raises:
-        GraphPEValueError: A value is missing.
-    """
-    node, edge = _read_keys(graphs.node, readers, "node"), _read_keys(graphs.edge, readers, "edge")
-    if not node and not edge:
-        return graphs.structure()
-    return graphs.structure().with_values(
-        node={key: graphs.node[key] for key in node}, edge={key: graphs.edge[key] for key in edge}
-    )
-
-
-def read_graphs(data: Any, *readers: Encoding) -> PackedGraphs:
-    """The edges and weights of a `Data` or `Batch`, and the values that the readers (at least one) read.
-
-    Args:
-        data: A `Data` or `Batch`.
-        readers: What reads values beside edges and weights: encodings, by their `node_keys` and `edge_keys`.
-
-    Raises:
-        GraphPETypeError: It is something else.
-        GraphPEValueError: It has no `edge_index`, or lacks a value of nodes or edges.
-    """
-    reader = readers[0]
-    if not isinstance(data, Data):
-        raise GraphPETypeError(
-            f"{reader} takes a Data, a Batch, a PackedGraphs or a list of Data, got {type(data).__name__}"
-        )
-    content = vars(vars(data)["_store"])["_mapping"]  # PyG's own look-ups take as long as everything here
-    if content.get("edge_index") is None and content.get("adj_t") is None:
-        raise GraphPEValueError(f"{reader} needs edge_index [2, num_edges]; this graph has {list(data.keys())}")
-    node, edge = _read_keys(content, readers, "node"), _read_keys(content, readers, "edge")
-    if isinstance(data, Batch) or "batch" in content or "ptr" in content:
-        levels: dict[str, LevelOrObject] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
-        return PackedGraphs.from_data(data, keys=[*node, *edge], levels=levels)
-    graphs = _read_one(data, content, reader)
-    if not node and not edge:
-        return graphs
-    return graphs.with_values(node={key: data[key] for key in node}, edge={key: data[key] for key in edge})
-
-
-def _read_keys(available: Any, readers: Sequence[Encoding], level: Literal["node", "edge"]) -> list[str]:
-    """The values of nodes or edges that encodings read, each once."""
-    reader_of: dict[str, Encoding] = {}
-    for reader in readers:
-        for key in reader.node_keys if level == "node" else reader.edge_keys:
-            reader_of[key] = reader
-    for key, reader in reader_of.items():
-        if key not in available:
-            raise GraphPEValueError(f"{reader} reads the {level} value {key!r}, which the graph does not have")
-    return list(reader_of)
-
-
-def _read_one(data: Data, content: Mapping[str, Any], reader: Encoding) -> PackedGraphs:
-    """One graph, of which nothing but edges and weights has to be looked at: a fifth of the time of `from_data`."""
-    edge_index, edge_weight = content.get("edge_index"), content.get("edge_weight")
-    if edge_index is None:
-        ((edge_index, edge_weight),) = read_adj_t(content["adj_t"])
-    elif isinstance(edge_index, EdgeIndex):
-        edge_index = edge_index.as_tensor()
-    x = content.get("x")
-    if "num_nodes" in content:
-        num_nodes = content["num_nodes"]
-    else:  # PyG looks through all values for what `x` tells
-        num_nodes = len(x) if isinstance(x, Tensor) and x.dim() else data.num_nodes
-    if num_nodes is None:
-        raise GraphPEValueError(f"{reader} has to know how many nodes the graph has: set data.num_nodes")
-    check_num_nodes(num_nodes)
-    check_edges(edge_index, num_nodes, edge_weight)
-    edge_index = edge_index.long()
-    host_ptr, host_edge_ptr = np.array([0, num_nodes]), np.array([0, edge_index.size(1)])
-    ptr, edge_ptr = torch.from_numpy(host_ptr), torch.from_numpy(host_edge_ptr)
-    if edge_index.device.type != "cpu":
-        ptr, edge_ptr = ptr.to(edge_index.device), edge_ptr.to(edge_index.device)
-    return PackedGraphs.trusted(
-        edge_index=edge_index,
-        ptr=ptr,
-        edge_ptr=edge_ptr,
-        edge_weight=edge_weight,
-        host_ptr=host_ptr,
-        host_edge_ptr=host_edge_ptr,
-        node={},
-        edge={},
-        graph={},
-        pair={},
-        objects={},
-    )
-
-
-def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:
-    """The packed graphs with the values.
-
-    Args:
-        graphs: The graphs.
-        values: The values of encodings, by level and key.
-
-    Raises:
-        GraphRangeError: A value is not finite in single precision.
-    """
-    values = _in_single(values, graphs)
-    node: dict[str, Tensor] = dict(graphs.node)
-    for key, value in values.node.items():
-        _set(node, key, value)
-    written = {key or "x": node[key or "x"] for key in values.node}
-    return graphs.with_values(node=written, graph=values.graph, pair=values.pair)
-
-
-def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
-    """Set the values on a `Data` or `Batch` (whose own dictionaries of slices are replaced, never changed).
-
-    Args:
-        data: The `Data` or `Batch`.
-        graphs: Its graphs.
-        values: The values of encodings, by level and key.
-
-    Raises:
-        GraphRangeError: A value is not finite in single precision.
-    """
-    values = _in_single(values, graphs)
-    content = vars(vars(data)["_store"])["_mapping"]
-    for written in (values.node, values.graph, values.pair):
-        for key, value in written.items():
-            _set(content, key, value)
-    if not isinstance(data, Batch) or not hasattr(data, "_slice_dict"):
-        return
-    still = torch.zeros(graphs.num_graphs, dtype=torch.long)
-    slices = dict.fromkeys((key or "x" for key in values.node), graphs.ptr.cpu())
-    slices |= dict.fromkeys(values.graph, torch.arange(graphs.num_graphs + 1))
-    slices |= dict.fromkeys(values.pair, graphs.pair_ptr.cpu())
-    data._slice_dict = {**data._slice_dict, **slices}
-    data._inc_dict = {**data._inc_dict, **dict.fromkeys(slices, still)}
-
-
-def _set(content: dict[str, Any], key: str | None, value: Tensor) -> None:
-    """Values under their key, or behind the columns of `x`."""
-    content[key or "x"] = appended(content.get("x"), value) if key is None else value
-
-
-def _in_single(values: Values, graphs: PackedGraphs) -> Values:
-    return Values(
-        node={key: in_single(key or "x", value, "node", graphs) for key, value in values.node.items()},
-        graph={key: in_single(key, value, "graph", graphs) for key, value in values.graph.items()},
-        pair={key: in_single(key, value, "pair", graphs) for key, value in values.pair.items()},
-    )
-
-
-def check_count(name: str, value: Any) -> int:
-    """A number of columns: an integer from 1 to `MAX_COLUMNS`.
-
-    Args:
-        name: What the message calls it.
-        value: The argument.
-    """
-    return check_integer(name, value, least=1, most=MAX_COLUMNS)
-
-
-def check_attr_name(attr_name: Any) -> str | None:
-    """Where values of nodes go: a name under which PyG keeps a tensor as it is, `x`, or None for behind `x`.
-
-    Args:
-        attr_name: The argument.
-    """
-    return (
-        attr_name if attr_name is None or (isinstance(attr_name, str) and attr_name == "x") else _check_name(attr_name)
-    )
-
-
-def check_own_name(attr_name: Any, what: str) -> str:
-    """A name of its own for values that cannot stand in `x`.
-
-    Args:
-        attr_name: The argument.
-        what: What they are.
-    """
-    if attr_name is None or (isinstance(attr_name, str) and attr_name == "x"):
-        raise GraphPEValueError(f"attr_name={attr_name!r} means x, where {what} have no place: give another name")
-    return _check_name(attr_name)
-
-
-def stem_of(attr_name: str | None, default: str) -> str:
-    """What the names of values beside an encoding begin with: its name, or the default where it stands in `x`.
-
-    Args:
-        attr_name: Where the encoding stands.
-        default: What they begin with otherwise.
-    """
-    return default if attr_name is None or attr_name == "x" else attr_name
-
-
-def _check_name(attr_name: Any) -> str:
-    if not isinstance(attr_name, str):
-        raise GraphPETypeError(f"attr_name must be a string, got {attr_name!r}")
-    part = next((part for part in _MEANINGFUL if part in attr_name), None)
-    if part is not None:
-        raise GraphPEValueError(
-            f"attr_name {attr_name!r} contains {part!r}, which PyG reads meaning into: choose another"
-        )
-    if not attr_name.isidentifier() or attr_name.startswith("_") or attr_name in _TAKEN:
-        raise GraphPEValueError(f"attr_name {attr_name!r} is not a free name of an attribute: choose another")
-    return attr_name

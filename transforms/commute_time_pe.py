@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from graphpe.spectra.resistance import commute_times, resistances
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_own_name
+from graphpe.transforms.base import PairEncoding
+from graphpe.transforms.names import check_own_name
+from graphpe.transforms.values import Values
 
 
 class CommuteTimePE(PairEncoding):

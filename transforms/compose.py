@@ -13,17 +13,9 @@ from torch_geometric.transforms import BaseTransform
 
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.transforms.base import (
-    Encoding,
-    encode_all,
-    encode_hetero,
-    encode_list,
-    list_of,
-    read_graphs,
-    read_packed,
-    write_data,
-    write_packed,
-)
+from graphpe.transforms.base import Encoding, encode_all, encode_hetero, encode_list, list_of
+from graphpe.transforms.reading import read_graphs, read_packed
+from graphpe.transforms.writing import write_data, write_packed
 
 
 class Compose(BaseTransform):

@@ -9,7 +9,9 @@ import torch
 from graphpe.arguments import check_choice, check_integer, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import check_attr_name, check_count
+from graphpe.transforms.values import Values
 from graphpe.walks.cycles import closed_walk_counts, cycle_counts
 from graphpe.walks.diagonal_powers import Estimate
 

@@ -8,7 +8,9 @@ import torch
 from graphpe.structure.adjacency import adjacency, reverse_adjacency
 from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import check_attr_name, check_count
+from graphpe.transforms.values import Values
 
 
 class DegreePE(Encoding):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from graphpe.structure.plan import Need, Plan
 from graphpe.structure.reachability import Path, check_path, condensation, depths
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import check_attr_name, check_count
+from graphpe.transforms.values import Values
 
 
 class DepthPE(Encoding):

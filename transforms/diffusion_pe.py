@@ -10,7 +10,9 @@ from graphpe.spectra.heat_and_diffusion import Diffusion, diffusion_coordinates,
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum, nonzero_eigenpairs
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count, check_own_name, stem_of
+from graphpe.transforms.base import RandomSigns
+from graphpe.transforms.names import check_attr_name, check_count, check_own_name, stem_of
+from graphpe.transforms.values import Values
 
 
 class DiffusionPE(RandomSigns):

@@ -6,7 +6,9 @@ from typing import Literal
 
 from graphpe.arguments import check_choice
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count, check_own_name
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import check_attr_name, check_count, check_own_name
+from graphpe.transforms.values import Values
 from graphpe.walks.directed_walks import DIRECTIONS, directed_walk_pairs, directed_walk_visits
 from graphpe.walks.personalized_pagerank import check_restart
 from graphpe.walks.steps import powers

@@ -8,7 +8,9 @@ from graphpe.arguments import check_flags
 from graphpe.distances.edge_paths import edge_path_frequencies
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import MAX_COLUMNS, PairEncoding, Values, check_count, check_own_name
+from graphpe.transforms.base import PairEncoding
+from graphpe.transforms.names import MAX_COLUMNS, check_count, check_own_name
+from graphpe.transforms.values import Values
 
 
 class EdgePathPE(PairEncoding):

@@ -12,7 +12,9 @@ from graphpe.spectra.electrostatics import STATISTICS, potential_statistics, wit
 from graphpe.spectra.laplacian_eigenpairs import symmetrised
 from graphpe.spectra.resistance import pseudo_inverse, resistances
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import check_attr_name
+from graphpe.transforms.values import Values
 
 Statistics = Literal["others", "graphgps"]
 

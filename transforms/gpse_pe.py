@@ -18,7 +18,9 @@ from graphpe.errors import GraphPERuntimeError, GraphPETypeError
 from graphpe.structure.adjacency import rows_of, symmetric_adjacency
 from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name
+from graphpe.transforms.base import RandomSigns
+from graphpe.transforms.names import check_attr_name
+from graphpe.transforms.values import Values
 
 _CHANNELS_IN, _WIDTH = 20, 512
 

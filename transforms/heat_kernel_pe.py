@@ -11,7 +11,9 @@ from graphpe.spectra.heat_and_diffusion import check_times, heat_kernel, heat_ke
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum
 from graphpe.structure.laplacian import Normalization, check_normalization
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count, check_own_name
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import check_attr_name, check_count, check_own_name
+from graphpe.transforms.values import Values
 from graphpe.walks.diagonal_powers import Estimate
 from graphpe.walks.return_probabilities import returns
 

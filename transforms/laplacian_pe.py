@@ -8,7 +8,9 @@ from graphpe.spectra.scaling import Scaling, check_scaling, scale_eigenvectors
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.structure.laplacian import Normalization, check_normalization
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import SpectralEncoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import SpectralEncoding
+from graphpe.transforms.names import check_attr_name, check_count
+from graphpe.transforms.values import Values
 
 
 class LaplacianPE(SpectralEncoding):

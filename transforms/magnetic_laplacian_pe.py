@@ -14,7 +14,9 @@ from graphpe.spectra.laplacian_eigenpairs import edge_phase_spectrum, magnetic_e
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.structure.laplacian import Magnetic, Normalization, check_normalization, check_phases
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import SpectralEncoding, Values, check_count, check_own_name
+from graphpe.transforms.base import SpectralEncoding
+from graphpe.transforms.names import check_count, check_own_name
+from graphpe.transforms.values import Values
 
 
 class MagneticLaplacianPE(SpectralEncoding):

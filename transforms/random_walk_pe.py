@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from graphpe.arguments import check_flags, check_seed
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import check_attr_name, check_count
+from graphpe.transforms.values import Values
 from graphpe.walks.diagonal_powers import Estimate
 from graphpe.walks.return_probabilities import return_probabilities, returns
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from graphpe.arguments import check_flags
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_count, check_own_name
+from graphpe.transforms.base import PairEncoding
+from graphpe.transforms.names import check_count, check_own_name
+from graphpe.transforms.values import Values
 from graphpe.walks.steps import powers, walk_powers
 
 

@@ -11,7 +11,9 @@ from graphpe.arguments import check_flags
 from graphpe.distances.shortest_paths import hop_distances, path_lengths, shortest_paths
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_count, check_own_name
+from graphpe.transforms.base import PairEncoding
+from graphpe.transforms.names import check_count, check_own_name
+from graphpe.transforms.values import Values
 
 
 class ShortestPathPE(PairEncoding):

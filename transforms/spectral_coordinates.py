@@ -7,7 +7,9 @@ from graphpe.spectra.laplacian_eigenpairs import nonzero_eigenpairs
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.spectra.spectral_coordinates import Scale, check_scale, spectral_coordinates
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count
+from graphpe.transforms.base import RandomSigns
+from graphpe.transforms.names import check_attr_name, check_count
+from graphpe.transforms.values import Values
 
 
 class SpectralCoordinates(RandomSigns):

@@ -8,7 +8,9 @@ from graphpe.arguments import check_seed
 from graphpe.spectra.signs import Convention, check_convention, orient
 from graphpe.spectra.singular import singular_triplets
 from graphpe.structure.plan import Plan
-from graphpe.transforms.base import RandomSigns, Values, check_attr_name, check_count, stem_of
+from graphpe.transforms.base import RandomSigns
+from graphpe.transforms.names import check_attr_name, check_count, stem_of
+from graphpe.transforms.values import Values
 
 
 class SVDPE(RandomSigns):

@@ -7,7 +7,9 @@ import torch
 from graphpe.arguments import check_flags, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding, Values, check_count, check_own_name
+from graphpe.transforms.base import PairEncoding
+from graphpe.transforms.names import check_count, check_own_name
+from graphpe.transforms.values import Values
 from graphpe.trees.fields import TreeKind, check_tree, tree_distances, trees_of
 
 

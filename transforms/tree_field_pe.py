@@ -11,7 +11,9 @@ from torch import Tensor
 from graphpe.arguments import check_flags, check_integer, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import MAX_COLUMNS, Encoding, Values, check_attr_name, check_count, stem_of
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import MAX_COLUMNS, check_attr_name, check_count, stem_of
+from graphpe.transforms.values import Values
 from graphpe.trees.fields import (
     Field,
     TreeKind,

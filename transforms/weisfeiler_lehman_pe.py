@@ -8,7 +8,9 @@ from graphpe.arguments import check_integer
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Plan
 from graphpe.structure.weisfeiler_lehman import refined_colours
-from graphpe.transforms.base import Encoding, Values, check_attr_name, check_count
+from graphpe.transforms.base import Encoding
+from graphpe.transforms.names import check_attr_name, check_count
+from graphpe.transforms.values import Values
 
 
 class WeisfeilerLehmanPE(Encoding):

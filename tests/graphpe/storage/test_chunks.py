@@ -9,7 +9,8 @@ from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage import chunks
 from graphpe.storage.chunks import encode_in_chunks, written_keys
-from graphpe.transforms.base import PairEncoding, Values
+from graphpe.transforms.base import PairEncoding
+from graphpe.transforms.values import Values
 
 
 class Sums(PairEncoding):

@@ -14,7 +14,8 @@ from graphpe.storage.estimate import (
     encoded_columns,
     graphs_per_second,
 )
-from graphpe.transforms.base import PairEncoding, Values
+from graphpe.transforms.base import PairEncoding
+from graphpe.transforms.values import Values
 
 
 class Ones(PairEncoding):

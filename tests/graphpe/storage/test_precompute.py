@@ -21,7 +21,8 @@ from graphpe import transforms as T
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.precompute import shard_bounds
-from graphpe.transforms.base import PairEncoding, Values
+from graphpe.transforms.base import PairEncoding
+from graphpe.transforms.values import Values
 
 TRANSFORM = T.Compose([T.LaplacianPE(3), T.RandomWalkPE(4)])  # with random signs
 
