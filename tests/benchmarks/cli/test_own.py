@@ -101,7 +101,7 @@ def run(folder: Path, imports: list[str]) -> Path:
 def test_a_killed_run_goes_on_and_finds_its_classes(
     folder: Path, imports: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--task", "DataFile('graphs.pt')", "--epochs", "2000", "--patience", "0", "--max-steps", "400"]
+    options = ["--task", "DataFile('graphs.pt')", "--epochs", "2000", "--patience", "0", "--max-steps", "60"]
     process = subprocess.Popen([*COMMAND, "train", *imports, *options, *TRAIN, "--run", "killed"])
     deadline = time.monotonic() + 240
     while not Path("killed/last.pt").exists():
