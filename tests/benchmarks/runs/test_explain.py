@@ -83,7 +83,7 @@ def test_what_cannot_be_explained(train, run, classes_run, graph_list) -> None:
 def test_units_are_those_of_the_prediction(networkx_run) -> None:
     run = graphpe.load_run(networkx_run[0])
     path = networkx_run[0].parent / "graphs.json"
-    path.write_text(json.dumps([nx.node_link_data(graph, edges="edges") for graph in networkx_run[1][:3]]))
+    path.write_text(json.dumps([nx.node_link_data(graph) for graph in networkx_run[1][:3]]))
     frame, predicted = run.explain(str(path)), run.predict(str(path))
     (column,) = [name for name in predicted if name.startswith("predicted_")]
     batch = without_encoding(run.batch(str(path)), run.encodings[0])

@@ -114,7 +114,7 @@ def test_words_of_features_mean_what_they_meant_in_training(networkx_run, tmp_pa
     repainted = [graph.copy() for graph in graphs]
     repainted[3] = alone
     for name, some in (("one", [alone]), ("all", repainted)):
-        (tmp_path / f"{name}.json").write_text(json.dumps([nx.node_link_data(each, edges="edges") for each in some]))
+        (tmp_path / f"{name}.json").write_text(json.dumps([nx.node_link_data(each) for each in some]))
     one, several = run.predict(tmp_path / "one.json"), run.predict(tmp_path / "all.json")
     assert one["predicted_y"][0] == pytest.approx(several["predicted_y"][3], rel=1e-5)
     assert one["predicted_y"][0] != pytest.approx(everything["predicted_y"][3], rel=1e-5)
@@ -127,7 +127,7 @@ def test_an_unknown_word_is_an_error_of_its_graph_alone(networkx_run, tmp_path) 
     graphs[1].nodes[0]["colour"] = "green"
     del graphs[2].nodes[0]["size"]
     path = tmp_path / "some.json"
-    path.write_text(json.dumps([nx.node_link_data(graph, edges="edges") for graph in graphs]))
+    path.write_text(json.dumps([nx.node_link_data(graph) for graph in graphs]))
     frame = run.predict(path)
     assert frame["predicted_y"].isna().tolist() == [False, True, True]
     assert "'green'" in frame["error"][1]

@@ -71,7 +71,7 @@ def test_networkx_parallel_edges_stay():
 @settings(deadline=None, max_examples=30)
 @given(seed=SEEDS, sizes=st.lists(st.integers(0, 6), max_size=4), form=st.sampled_from(["csr", "csc", "coo", "lil"]))
 def test_scipy_round_trip(seed, sizes, form):
-    blocks = [scipy.sparse.random(n, n, 0.4, format=form, rng=np.random.default_rng([seed, n])) for n in sizes]
+    blocks = [scipy.sparse.random(n, n, 0.4, format=form, random_state=np.random.default_rng([seed, n])) for n in sizes]
     packed = PackedGraphs.from_scipy(blocks)
     assert packed.sizes.tolist() == sizes
     expected = scipy.sparse.block_diag(blocks).toarray() if sizes else np.zeros((0, 0))
