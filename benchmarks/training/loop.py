@@ -143,8 +143,8 @@ class Training:
         spent = sum(sum(record["seconds"].values()) for record in state.history) / 60
         late = config.max_minutes > 0 and spent >= config.max_minutes
         made = config.max_steps > 0 and state.total_steps >= config.max_steps
-        small = config.learning_rate * 0.5 ** self._halvings() < LEAST_RATE
-        return state.epoch >= config.epochs or made or stale or late or small
+        flat = config.schedule == "plateau" and config.learning_rate * 0.5 ** self._halvings() < LEAST_RATE
+        return state.epoch >= config.epochs or made or stale or late or flat
 
     def fit(self) -> None:
         """Train until finished.
