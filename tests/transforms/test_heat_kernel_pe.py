@@ -82,7 +82,7 @@ def test_extreme_weights(weights, normalization):
         (lambda: HeatKernelPE([1], level="edge"), GraphPEValueError, "level must be one of 'node', 'pair', got 'edge'"),
         (lambda: HeatKernelPE([1], normalization=None), GraphPEValueError, "normalization must be one of"),
         (lambda: HeatKernelPE([1], drop_zero_modes=1), GraphPETypeError, "drop_zero_modes must be True or False"),
-        (lambda: HeatKernelPE([1], attr_name="x"), GraphPEValueError, "'x' is not a free name"),
+        (lambda: HeatKernelPE([1], attr_name="y"), GraphPEValueError, "'y' is not a free name"),
     ],
 )
 def test_parameters_are_checked(build, error, message):

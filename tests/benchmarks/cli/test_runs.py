@@ -28,7 +28,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def test_the_best_come_first_and_the_unfinished_last(folder: Path, tmp_path: Path, capsys) -> None:
+def test_the_best_come_first_and_the_unfinished_last(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
     out = tmp_path / "table.csv"
     assert main(["runs", str(folder), "--sort", "test", "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()

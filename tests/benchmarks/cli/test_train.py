@@ -65,6 +65,7 @@ def test_the_run_folder_holds_what_it_says(trained: Path) -> None:
         "config.yaml",
         "task.json",
         "metrics.jsonl",
+        "metrics.csv",
         "last.pt",
         "best.pt",
         "summary.json",
