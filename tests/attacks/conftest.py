@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
     terminalreporter.write_line(table)
     page: Path | None = config.getoption("--figures")
     if page is not None and exitstatus == 0:
-        before, _, rest = page.read_text().partition(_BEGIN)
+        before, _, rest = (page.read_text() if page.exists() else "").partition(_BEGIN)
         after = rest.partition(_END)[2]
         command = f"pytest -m attack --seed {config.stash[SEED]} --attacks {config.getoption('--attacks'):g}"
         said = (
