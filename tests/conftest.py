@@ -103,14 +103,24 @@ LIBRARY = ["json", "textwrap.py", "string.py", "shlex.py", "calendar.py", "heapq
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copy_modules(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], Path]:
+    """`copy_modules(names)`: a new folder with these modules of Python's library."""
+
+    def copied(names: list[str]) -> Path:
+        folder = tmp_path_factory.mktemp("source")
+        whole = Path(sysconfig.get_paths()["stdlib"])
+        for name in names:
+            copy = shutil.copytree if (whole / name).is_dir() else shutil.copy
+            copy(whole / name, folder / name)
+        return folder
+
+    return copied
+
+
+@pytest.fixture(scope="session")
+def library(copy_modules: Callable[[list[str]], Path]) -> Path:
     """Some modules of this Python's library, for commands that would read all of it."""
-    folder = tmp_path_factory.mktemp("library")
-    whole = Path(sysconfig.get_paths()["stdlib"])
-    for name in LIBRARY:
-        copy = shutil.copytree if (whole / name).is_dir() else shutil.copy
-        copy(whole / name, folder / name)
-    return folder
+    return copy_modules(LIBRARY)
 
 
 @pytest.fixture(scope="session")

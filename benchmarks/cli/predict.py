@@ -7,6 +7,7 @@ from typing import Any
 
 from graphpe.arguments import check_integer
 from graphpe.benchmarks.calls.own import imported
+from graphpe.benchmarks.console.columns import aligned
 from graphpe.benchmarks.console.parser import CommandParser, expanded
 
 _SHOWN = 100
@@ -82,9 +83,7 @@ def _table(frame: Any) -> list[str]:
     """The first rows, cells shortened."""
     shown = frame.head(_SHOWN)
     columns = [[str(name), *map(_cell, shown[name].tolist())] for name in shown]
-    widths = [max(map(len, cells)) for cells in columns]
-    rows = zip(*columns, strict=True)
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = aligned(list(zip(*columns, strict=True)))
     left = len(frame) - len(shown)
     return [*lines, f"... and {left:,} more rows: --out predictions.csv writes them all"] if left else lines
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
+from graphpe.benchmarks.console.columns import aligned
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 
 
@@ -64,19 +65,13 @@ def _lines(rows: Sequence[dict[str, Any]]) -> list[str]:
             _shown(row["run"]), _cut(state, 16), _shown(row["valid"]), _shown(row["test"]), _shown(row["epochs"]),
             row["date"], _name(row["task"]), _name(row["model"]), row["encodings"] or "",
         ])  # fmt: skip
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     width = shutil.get_terminal_size((160, 24)).columns
-    return [
-        _cut("  ".join(f"{cell:<{size}}" for cell, size in zip(line, widths, strict=True)).rstrip(), width)
-        for line in cells
-    ]
+    return [_cut(line, width) for line in aligned(cells)]
 
 
 def _side_by_side(table: dict[str, list[Any]]) -> list[str]:
     """A line an option, a column a run."""
-    cells = [[name, *map(_shown, values)] for name, values in table.items()]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    return ["  ".join(f"{cell:<{size}}" for cell, size in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return aligned([[name, *map(_shown, values)] for name, values in table.items()])
 
 
 def _shown(value: Any) -> str:

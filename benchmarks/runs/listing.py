@@ -13,8 +13,6 @@ from graphpe.errors import GraphPEError, GraphPEValueError
 COLUMNS = ("run", "state", "task", "model", "encodings", "metric", "valid", "test", "epochs", "parameters", "date")
 """Of a table of runs."""
 
-_DIFFERENT_ANYWAY = ("run", "date")
-
 
 def find_runs(paths: Sequence[Path]) -> list[RunFolder]:
     """The runs that are given, and those in folders that are.
@@ -46,7 +44,7 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         return row | {"state": f"damaged: {error}"}
     if summary is None:
         return row | {"state": f"at epoch {len(history)}", "epochs": len(history)}
-    kept = ("metric", "valid", "test", "epochs", "parameters")
+    kept = ("metric", "maximize", "valid", "test", "epochs", "parameters")
     return row | {"state": "finished"} | {name: summary[name] for name in kept}
 
 
@@ -59,9 +57,8 @@ def sort_rows(rows: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:
     if by not in COLUMNS:
         raise GraphPEValueError(f"runs are not sorted by {by!r}: give one of {', '.join(COLUMNS)}")
     known = [row for row in rows if row[by] is not None]
-    lowest_first = ("RMSE", "MAE")
     if by in ("valid", "test"):
-        ordered = sorted(known, key=lambda row: row[by] if row["metric"] in lowest_first else -row[by])
+        ordered = sorted(known, key=lambda row: -row[by] if row["maximize"] else row[by])
     else:
         ordered = sorted(known, key=lambda row: row[by], reverse=by == "date")
     return [*ordered, *(row for row in rows if row[by] is None)]

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import gzip
 import pickle
-import shutil
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,14 +25,9 @@ MODULES = [
 
 
 @pytest.fixture(scope="session")
-def source_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source_tree(copy_modules: Callable[[list[str]], Path]) -> Path:
     """A small tree of real Python source: some modules of the standard library."""
-    root = tmp_path_factory.mktemp("source")
-    library = Path(sysconfig.get_paths()["stdlib"])
-    for name in MODULES:
-        copy = shutil.copytree if (library / name).is_dir() else shutil.copy
-        copy(library / name, root / name)
-    return root
+    return copy_modules(MODULES)
 
 
 @pytest.fixture(scope="session")
