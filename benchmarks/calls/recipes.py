@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 import graphpe
+from graphpe.benchmarks.console.given import values_of
 from graphpe.errors import GraphPEValueError
 
 FOLDER = Path(graphpe.__file__).parent / "benchmarks" / "recipes"
@@ -63,9 +64,5 @@ def named_recipe(arguments: Sequence[str]) -> Recipe | None:
     Raises:
         GraphPEValueError: There is no such recipe.
     """
-    for place, argument in enumerate(arguments):
-        option, equals, value = argument.partition("=")
-        if option == "--recipe":
-            name = value if equals else next(iter(arguments[place + 1 :]), "")
-            return read_recipe(name)
-    return None
+    name = next(values_of("--recipe", arguments), None)
+    return None if name is None else read_recipe(name)

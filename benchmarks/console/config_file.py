@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from graphpe.benchmarks.console.given import values_of
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.reading import read_text
 
@@ -20,12 +21,10 @@ def check_config_files(arguments: Sequence[str]) -> None:
         GraphPERuntimeError: It is a pipe or a device, no text, unfolds into far too many values, or has a mapping where
             options have one value or a list.
     """
-    for place, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == "--config" and (equals or place + 1 < len(arguments)):
-            path = Path(value if equals else arguments[place + 1]).expanduser()
-            if path.exists():
-                _check_levels(path, read_options(path))
+    for value in values_of("--config", arguments):
+        path = Path(value).expanduser()
+        if path.exists():
+            _check_levels(path, read_options(path))
 
 
 def _check_levels(path: Path, text: str) -> None:
