@@ -44,6 +44,7 @@ def wait_for(tmp_path: Path, pattern: str, running: Callable[[], bool]) -> Path:
     return found[0]
 
 
+@pytest.mark.slow
 def test_a_grid_is_killed_goes_on_and_grows(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_cell_that_fails_does_not_stop_the_others(
     assert json.loads(summary.read_text())["test"] == json.loads(whole)["test"]
 
 
+@pytest.mark.slow
 def test_a_budget_of_parameters_from_yaml(options: list[str], tmp_path: Path) -> None:
     (tmp_path / "grid.yaml").write_text("encodings: [none]\nparams: 9000\nmodels: ['GINE(layers=1)', 'GPS(heads=6)']\n")
     without_models = [*options[:2], *options[2 + 1 + len(MODELS) :]]

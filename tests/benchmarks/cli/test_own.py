@@ -98,6 +98,7 @@ def run(folder: Path, imports: list[str]) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_finds_its_classes(
     folder: Path, imports: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +142,7 @@ def test_predictions_run_code_only_where_that_is_said(
     assert str(Path.cwd()) not in sys.path
 
 
+@pytest.mark.slow
 def test_a_grid_of_own_and_built_in_ones(imports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--tasks", "DataFile('graphs.pt')", "--models", "Hops(layers=1)", "GCN(layers=1)", "--params", "3k"]
     columns = ["--encodings", "none", "BothDegreesPE()", "--seeds", "1", "--epochs", "1", "--out", "grid"]

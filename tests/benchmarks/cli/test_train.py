@@ -152,7 +152,7 @@ def test_own_data_from_a_path_to_predictions(
     )
 
 
-@pytest.mark.parametrize("moment", ["metrics.jsonl", "last.pt"])
+@pytest.mark.parametrize("moment", [pytest.param("metrics.jsonl", marks=pytest.mark.slow), "last.pt"])
 def test_a_killed_run_resumes_to_the_same_bits(
     small: list[str], whole: Path, tmp_path: Path, moment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_killed_process_ends_all_with_one_line(
         pass
 
 
+@pytest.mark.slow
 def test_a_request_to_stop_stops_all_within_an_epoch_and_the_run_goes_on(
     options: dict[str, Any], tmp_path: Path
 ) -> None:
