@@ -24,7 +24,7 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_f
 from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph, joined_pairs
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import exactly, in_half_precision
@@ -187,7 +187,11 @@ class GRIT(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
         members, edge_index, x = read_nodes(self, batch)
-        pairs = all_pairs(members, edge_index) if self.attention == "full" else edge_pairs(members, edge_index)
+        pairs = (
+            all_pairs(members, edge_index)
+            if self.attention == "full"
+            else edge_pairs(members, edge_index, joined=joined_pairs(batch))
+        )
         rows = PairRows(self._pairs(batch, members, pairs))
         x = self._add_self_pairs(x, batch, members)
         degree = torch.zeros(members.graph.numel(), 1, device=x.device)

@@ -24,7 +24,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational.attention import relational_attention
 from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
-from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.batches.nodes import NodeToGraph, joined_pairs
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision
@@ -220,7 +220,11 @@ class RelationalTransformer(nn.Module):
 
     def _run(self, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor, PairSet]:
         members, edge_index, x = read_nodes(self, batch)
-        pairs = all_pairs(members, edge_index) if self.attention == "full" else edge_pairs(members, edge_index)
+        pairs = (
+            all_pairs(members, edge_index)
+            if self.attention == "full"
+            else edge_pairs(members, edge_index, joined=joined_pairs(batch))
+        )
         edge = embed_edges(batch, self.edge_encoder, self.present)
         assert edge is not None, "without an edge encoder there is a vector for edges"
         pair = pairs.scatter(edge, self.absent)  # [P, D]
@@ -391,7 +395,9 @@ def _with_global_nodes(members: NodeToGraph, edge_index: Tensor, pairs: PairSet)
     else:
         hub = added.index_select(0, graph)
         spokes = torch.stack([torch.cat([node, hub]), torch.cat([hub, node])])
-        out = edge_pairs(wider, torch.cat([edges, spokes], dim=1))
+        # Of the pairs of the batch, which hold each node with itself, none is a spoke.
+        joined = (pairs.num_pairs + spokes.shape[1], graph.numel())
+        out = edge_pairs(wider, torch.cat([edges, spokes], dim=1), joined=joined)
         out = replace(out, slot=out.slot[: edges.shape[1]])
     key = node[pairs.target] * nodes + node[pairs.source]
     return _Wider(nodes, node, out, torch.searchsorted(out.target * nodes + out.source, key))

@@ -160,7 +160,7 @@ def test_no_stem_twice_in_a_room(room: str) -> None:
 def test_tests_mirror_the_rooms() -> None:
     folders = {ROOT / "tests" / (Path("graphpe") if top else Path()) / module_of(path.parent).replace(".", "/")
                for path in modules().values() for top in [path.is_relative_to(ROOT / "graphpe")]}  # fmt: skip
-    folders |= {ROOT / "tests", ROOT / "tests" / "attacks"}  # of the whole
+    folders |= {ROOT / "tests", ROOT / "tests" / "attacks", ROOT / "tests" / "device"}  # of the whole
     for path in (ROOT / "tests").rglob("test_*.py"):
         assert path.parent in folders, f"{path.relative_to(ROOT)} mirrors no folder"
 

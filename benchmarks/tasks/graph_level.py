@@ -127,13 +127,18 @@ class GraphAdapter(TaskAdapter):
         if not self.scale:
             return target
         target = target.float().masked_fill(~is_known(target), torch.nan).view(-1, self.targets)
-        return (target - target.new_tensor(self.shift)) / target.new_tensor(self.scale)
+        return (target - self._row(self.shift, target)) / self._row(self.scale, target)
+
+    @staticmethod
+    def _row(numbers: tuple[float, ...], like: Tensor) -> Tensor:
+        """Numbers on a device, without a wait for it."""
+        return torch.tensor(numbers, dtype=like.dtype).to(like.device, non_blocking=True)
 
     def predict(self, output: Tensor) -> Tensor:
         """The outputs: numbers in the targets' own units, logits of yes, or logits of classes."""
         output = output.float()
         if self.scale:
-            output = output * output.new_tensor(self.scale) + output.new_tensor(self.shift)
+            output = output * self._row(self.scale, output) + self._row(self.shift, output)
         return output
 
     def columns(self, predictions: Tensor, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:

@@ -57,7 +57,7 @@ class PairAdapter(GraphAdapter):
         return graphs.sizes
 
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
-        return graphs.with_edges(graphs.edge_index[:, :0], torch.zeros_like(graphs.edge_ptr))
+        return graphs.without_edges()
 
     def head(self, width: int) -> nn.Module:
         """Two layers, from node embeddings to the parts of scores."""
@@ -87,7 +87,7 @@ class PairAdapter(GraphAdapter):
     def predict_pairs(self, score: Tensor) -> Tensor:
         """What the metric needs of scores `[pairs, targets]`: distances, numbers in their own units, or logits."""
         score = self._positive(score)
-        return score * score.new_tensor(self.scale) + score.new_tensor(self.shift) if self.scale else score
+        return score * self._row(self.scale, score) + self._row(self.shift, score) if self.scale else score
 
     def predict(self, output: Tensor) -> Tensor:
         """The parts of scores."""

@@ -239,7 +239,7 @@ class PackedLoader:
 
     @cached_property
     def _sizes(self) -> NDArray[np.int64]:
-        return self.graphs.sizes.numpy(force=True)
+        return np.diff(self.graphs.host_ptr)
 
     def batches(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[Batch]:
         """The batches of `epoch`, from number `start` on, every `stride`-th of them; of those of all processes.
@@ -261,6 +261,8 @@ class PackedLoader:
         together = max(1, min(64, int(_NODES_TOGETHER // max(nodes, 1))))
         if self.transform is not None:  # what it adds may be large: no batch waits for its neighbours
             together = 1
+        if (self.device or self.graphs.device).type != "cpu":
+            _ = self.graphs.host_joined  # counted once, so that no batch asks the device
         for i in range(0, len(indices), together):
             chunk = indices[i : i + together]
             selected = self.graphs.select(torch.cat(chunk))

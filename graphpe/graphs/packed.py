@@ -196,6 +196,18 @@ class PackedGraphs(Fields):
             objects=dict(self.objects),
         )
 
+    def without_edges(self) -> PackedGraphs:
+        """The same nodes, graphs and pairs, and no edge."""
+        kept = {key: value for key, value in vars(self).items() if key in _OF_NODES}
+        return PackedGraphs.trusted(
+            **kept,
+            edge_index=self.edge_index[:, :0],
+            edge_ptr=torch.zeros_like(self.edge_ptr),
+            edge_weight=None,
+            edge={},
+            host_edge_ptr=np.zeros_like(self.host_edge_ptr),
+        )
+
     def structure(self) -> PackedGraphs:
         """The graphs without features: edges, their weights and the pointers."""
         return self._replace(node={}, edge={}, graph={}, pair={}, objects={})
@@ -221,6 +233,7 @@ class PackedGraphs(Fields):
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> PackedGraphs:
         content: dict[str, Any] = {"host_ptr": self.host_ptr, "host_edge_ptr": self.host_edge_ptr}
+        content |= {key: value for key, value in vars(self).items() if key == "host_joined"}
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Tensor):
@@ -346,6 +359,9 @@ class PackedGraphs(Fields):
     def to_scipy(self) -> csr_matrix:
         """The block-diagonal adjacency matrix `[N, N]`; parallel edges add up, and without weights each counts 1."""
         return interchange.to_scipy(self)
+
+
+_OF_NODES = ("ptr", "node", "graph", "pair", "objects", "host_ptr", "host_pair_ptr", "pair_ptr", "batch", "sizes")
 
 
 def _row_major(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ def gather(graphs: Fields, ids: Ints) -> dict[str, Any]:
         batch=spread(np.arange(len(ids)), nodes.sizes, device),
         host_ptr=nodes.ptr,
         host_edge_ptr=edges.ptr,
+        **_counted(graphs, ids),
     )
 
 
@@ -72,7 +73,14 @@ def narrow(graphs: Fields, start: int, stop: int) -> dict[str, Any]:
         objects={key: values[start:stop] for key, values in graphs.objects.items()},
         host_ptr=ptr[start : stop + 1] - ptr[start],
         host_edge_ptr=edge_ptr[start : stop + 1] - edge_ptr[start],
+        **_counted(graphs, slice(start, stop)),
     )
+
+
+def _counted(graphs: Fields, index: Ints | slice) -> dict[str, Ints]:
+    """What was counted of all graphs, of some; nothing where nobody has counted."""
+    counted = vars(graphs).get("host_joined")
+    return {} if counted is None else {"host_joined": counted[index]}
 
 
 def as_ids(index: Index, num_graphs: int) -> Ints:

@@ -16,6 +16,10 @@ from graphpe.graphs.fields import Fields
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
 from graphpe.graphs.ragged import Ints, spread
 
+JOINED = "_joined"
+"""Where a `Batch` keeps, on the host, how many pairs of nodes its edges join: the edges and how often they had been
+written to, since others may take their place; the pairs, and those of a node with itself among them."""
+
 # Building a `Batch` goes through a metaclass that inspects signatures each time; copying an empty one does not.
 _EMPTY_BATCH = Batch()
 _EMPTY_DATA = Data()
@@ -46,7 +50,14 @@ def to_batch(graphs: Fields) -> Batch:
     }
     if graphs.pair:
         slices["pair"] = torch.from_numpy(graphs.host_pair_ptr)
-    return _assemble(values, slices, _level_of_keys(graphs), None if _tells_num_nodes(graphs) else graphs.host_ptr)
+    joined = vars(graphs).get("host_joined")
+    return _assemble(
+        values,
+        slices,
+        _level_of_keys(graphs),
+        None if _tells_num_nodes(graphs) else graphs.host_ptr,
+        None if joined is None else joined.sum(axis=0),
+    )
 
 
 def to_batches(graphs: Fields, counts: Sequence[int]) -> list[Batch]:
@@ -82,12 +93,15 @@ def to_batches(graphs: Fields, counts: Sequence[int]) -> list[Batch]:
     columns["max_size"] = [int(each.max(initial=0)) for each in pieces]
     columns["num_pairs"] = [int(each @ each) for each in pieces]
     levels, untold = _level_of_keys(graphs), not _tells_num_nodes(graphs)
+    joined = vars(graphs).get("host_joined")
+    counted = [None] * len(pieces) if joined is None else [each.sum(axis=0) for each in np.split(joined, first[1:])]
     return [
         _assemble(
             dict(zip(columns, row, strict=True)),
             {level: cuts[i] for level, cuts in slices.items()},
             levels,
             slices["node"][i].numpy() if untold else None,
+            counted[i],
         )
         for i, row in enumerate(zip(*columns.values(), strict=True))
     ]
@@ -141,7 +155,11 @@ def _cut_pointers(ptr: Ints, first: Ints, counts: Ints) -> Sequence[Tensor]:
 
 
 def _assemble(
-    values: Mapping[str, Any], slices: Mapping[str, Tensor], levels: Mapping[str, str], sizes_from: Ints | None
+    values: Mapping[str, Any],
+    slices: Mapping[str, Tensor],
+    levels: Mapping[str, str],
+    sizes_from: Ints | None,
+    joined: Ints | None,
 ) -> Batch:
     """A `Batch` of these values, with what PyG needs to separate its graphs."""
     node_slices = slices["node"]
@@ -157,6 +175,8 @@ def _assemble(
     if sizes_from is not None:
         store["_mapping"]["num_nodes"] = int(sizes_from[-1])
         hidden["_num_nodes"] = np.diff(sizes_from).tolist()
+    if joined is not None:
+        hidden[JOINED] = (values["edge_index"], values["edge_index"]._version, *joined.tolist())  # noqa: SLF001
     store.update(hidden)
     return batch
 

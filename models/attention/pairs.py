@@ -122,22 +122,38 @@ def all_pairs(members: NodeToGraph, edge_index: Tensor) -> PairSet:
     return _mark(PairSet(source, target, ptr, slot, None, count))
 
 
-def edge_pairs(members: NodeToGraph, edge_index: Tensor, *, self_pairs: bool = True) -> PairSet:
+def edge_pairs(
+    members: NodeToGraph, edge_index: Tensor, *, self_pairs: bool = True, joined: tuple[int, int] | None = None
+) -> PairSet:
     """The pairs that edges join and, if asked for, each node with itself. O(E log E) time.
 
-    Waits for a GPU once, since parallel edges make the number of pairs unknown.
+    Waits for a GPU once if nobody tells how many pairs there are, since edges may be parallel.
 
     Args:
         members: The partition of the nodes into graphs.
         edge_index: The batch's edges, `[2, E]`.
         self_pairs: Whether each node's pair with itself is in the set.
+        joined: How many pairs edges join, and how many of them are of a node with itself, if that is known.
     """
     check_edges(edge_index, members)
     nodes = members.graph.numel()
-    joined = edge_index[1] * nodes + edge_index[0]
+    edges = edge_index[1] * nodes + edge_index[0]
     loops = torch.arange(nodes if self_pairs else 0, device=edge_index.device) * (nodes + 1)
-    key, inverse = torch.cat([joined, loops]).unique(return_inverse=True)
-    return pairs_of_keys(members, key, inverse[: joined.numel()])
+    keys = torch.cat([edges, loops])
+    if joined is None:
+        key, inverse = keys.unique(return_inverse=True)
+    else:
+        pairs, own = joined
+        key, inverse = _unique(keys, pairs - own + nodes if self_pairs else pairs)
+    return pairs_of_keys(members, key, inverse[: edges.numel()])
+
+
+def _unique(keys: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`keys.unique(return_inverse=True)` of which it is known how many there are: nothing waits for a device."""
+    in_order, order = keys.sort(stable=True)
+    rank = torch.cat([in_order.new_zeros(1), (in_order[1:] != in_order[:-1]).long()])[: len(keys)].cumsum(0)
+    unique = in_order.new_empty(count).scatter(0, rank, in_order)  # equal numbers meet in one place
+    return unique, torch.empty_like(order).scatter(0, order, rank)
 
 
 def pairs_of_keys(members: NodeToGraph, key: Tensor, slot: Tensor) -> PairSet:

@@ -1,0 +1,1 @@
+"""An accelerator that is pretended: its way through the code, with real numbers, and no GPU."""

@@ -1,0 +1,95 @@
+"""`eigsh` with every solver, and sums over trees, on the pretended accelerator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import graphpe
+from graphpe.benchmarks.measure.pretend.accelerator import move, pretending, to_host
+from graphpe.benchmarks.measure.pretend.tensors import DEVICE
+from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
+from graphpe.eigen.solvers.dense import Dense
+from graphpe.eigen.solvers.lanczos import Lanczos
+from graphpe.eigen.solvers.lobpcg import LOBPCG
+from graphpe.eigen.solvers.preconditioners import AMG, ChebyshevPolynomial, Jacobi
+from graphpe.trees import Cosine, Exponential, Gaussian, Learnable, Polynomial, Rational, Table, TreeFunction
+
+SIDE = 14
+SOLVERS: dict[str, Any] = {
+    "auto": "auto", "Dense": Dense(), "ChebyshevFilter": ChebyshevFilter(), "Lanczos": Lanczos(), "LOBPCG": LOBPCG(),
+    "Jacobi": LOBPCG(Jacobi()), "ChebyshevPolynomial": LOBPCG(ChebyshevPolynomial(10)), "AMG": LOBPCG(AMG()),
+}  # fmt: skip
+
+
+def operator(name: str) -> Tensor:
+    if name == "grid":
+        number = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
+        steps = [(number[:, :-1], number[:, 1:]), (number[:-1], number[1:])]
+        edges = np.concatenate([np.stack([a.ravel(), b.ravel()]) for a, b in steps], axis=1)
+        return graphpe.laplacian(torch.from_numpy(edges), SIDE * SIDE)
+    edges = np.random.default_rng(0).integers(0, 200, (2, 800))
+    if name == "float32":
+        return graphpe.laplacian(torch.from_numpy(edges), 200).to(torch.float32)
+    return graphpe.magnetic_laplacian(torch.from_numpy(edges), 200, 0.1)
+
+
+@pytest.mark.parametrize("which", ["smallest", "largest"])
+@pytest.mark.parametrize("name", ["grid", "magnetic", "float32"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_eigenvalues_are_those_of_the_dense_solver(solver: str, name: str, which: Any) -> None:
+    if solver == "AMG":
+        pytest.importorskip("pyamg", reason="pyamg is not installed: extra amg")
+    matrix = operator(name)
+    exact = torch.complex128 if matrix.dtype.is_complex else torch.float64
+    expected = torch.linalg.eigvalsh(matrix.to_dense().to(exact))
+    expected = expected[:4] if which == "smallest" else expected.flip(0)[:4]
+    tolerance = 2e-5 if name == "float32" else 1e-6
+    with pretending() as seen:
+        there = matrix.to(DEVICE)
+        result = graphpe.eigsh(there, 4, which=which, solver=SOLVERS[solver], tol=tolerance, max_iterations=2000)
+    assert result.vectors.device == DEVICE
+    assert bool(to_host(result.converged).all())
+    assert not seen.of("mixing", "no kernel"), seen.report()
+    assert float((to_host(result.values).double() - expected).abs().max()) < 10 * tolerance
+
+
+FUNCTIONS: dict[str, TreeFunction] = {
+    "Exponential": Exponential(0.5), "Polynomial": Polynomial([1.0, 0.1]), "Cosine": Cosine(0.3),
+    "Table": Table([1.0, 0.5, 0.2, 0.1]), "long Table": Table(torch.linspace(1, 0, 200).tolist()),
+    "Gaussian": Gaussian(3.0), "Rational": Rational([1.0], [1.0, 0.5]),
+    "Sum": Exponential(0.5) + Polynomial([0.0, 0.1]), "Product": Table([1.0, 0.5, 0.2]) * Exponential(0.1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_sums_over_trees_and_their_gradients_are_those_of_the_cpu(name: str) -> None:
+    n, rng = 120, np.random.default_rng(0)
+    edges = torch.from_numpy(np.stack([rng.integers(0, 10**6, n - 1) % np.arange(1, n), np.arange(1, n)]))
+    length = torch.from_numpy(rng.integers(1, 5, n - 1).astype(np.float64))
+    field = torch.from_numpy(rng.standard_normal((n, 3)))
+    here, there = Learnable(FUNCTIONS[name]), Learnable(FUNCTIONS[name])
+    x = field.clone().requires_grad_()
+    expected = graphpe.TreeIntegrator(edges, length, n).integrate(here, x)
+    expected.square().sum().backward()
+    with pretending() as seen:
+        for part in _parts(there):
+            for key, child in part.children():
+                if isinstance(child, Tensor):
+                    setattr(part, key, move(child).requires_grad_())
+        z = move(field).requires_grad_()
+        value = graphpe.TreeIntegrator(edges.to(DEVICE), length.to(DEVICE), n).integrate(there, z)
+        value.square().sum().backward()
+    assert not seen.of("mixing", "no kernel"), seen.report()
+    pairs = [(value, expected), (z.grad, x.grad)]
+    pairs += [(p.grad, q.grad) for p, q in zip(there.parameters(), here.parameters(), strict=True)]
+    for mine, other in pairs:
+        torch.testing.assert_close(to_host(mine), other.detach(), rtol=1e-6, atol=1e-8)
+
+
+def _parts(f: TreeFunction) -> list[TreeFunction]:
+    return [f, *(part for _, child in f.children() if isinstance(child, TreeFunction) for part in _parts(child))]
