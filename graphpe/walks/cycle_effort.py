@@ -11,6 +11,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.structure.adjacency import Ints
 
 _PROBES = 512
+_MOST_WALKS = 1e200
 _DOUBT = 8
 """An estimate has to be this many times too large: it is of random paths, and now and then one is far off."""
 
@@ -21,8 +22,9 @@ def check_effort(
     """Raise where the depth-first search for cycles would take far more steps than are allowed.
 
     Graphs on which walks are few are let pass at once. On others random paths of the search are followed down; each
-    gives an unbiased estimate of the steps, the product of the branches beside it (Knuth 1975). O(L E) and some
-    thousand looks at neighbours a graph.
+    gives an unbiased estimate of the steps, those on the way divided by the probability of getting there (Knuth 1975).
+    Roots and branches are drawn in proportion to the walks that begin with them: on large graphs most of the search is
+    at a few hubs, which even draws would miss. O(L E) and some thousand looks at neighbours a graph.
 
     Args:
         indptr: Of the symmetric adjacency matrix of all graphs.
@@ -35,17 +37,11 @@ def check_effort(
     Raises:
         GraphPEValueError: One would take more; the message says how many.
     """
-    matrix = csr_matrix((np.ones(len(indices)), indices, indptr), shape=(len(indptr) - 1,) * 2)
-    walks, steps = np.ones(len(indptr) - 1), np.zeros(len(indptr) - 1)
-    for _ in range(max_length - 1):
-        walks = matrix @ walks
-        steps += walks
-        if not np.isfinite(walks).all():
-            break
-    before = np.concatenate([[0.0], np.cumsum(np.nan_to_num(steps, posinf=np.finfo(np.float64).max / 1e9))])
+    walks = _walks(indptr, indices, max_length - 1)
+    before = np.concatenate([[0.0], np.cumsum(sum(walks[1:]))])
     for graph in np.flatnonzero(before[ptr[1:]] - before[ptr[:-1]] > most_steps).tolist():
         roots = ptr[graph] + np.flatnonzero(core()[ptr[graph] : ptr[graph + 1]])
-        expected = _estimate(indptr, indices, roots, max_length) if len(roots) else 0.0
+        expected = _estimate(indptr, indices, roots, walks) if len(roots) else 0.0
         if expected > _DOUBT * most_steps:
             raise GraphPEValueError(
                 f"graph {graph} of {ptr[graph + 1] - ptr[graph]:,} nodes has too many paths to count cycles of up to "
@@ -54,21 +50,35 @@ def check_effort(
             )
 
 
-def _estimate(indptr: Ints, indices: Ints, roots: np.ndarray, max_length: int) -> float:
-    """Steps of the search from all roots: the mean over random ones, times their number."""
+def _walks(indptr: Ints, indices: Ints, most: int) -> list[np.ndarray]:
+    """The number of walks of 0, ..., `most` steps that begin at each node, each `[N]`."""
+    matrix = csr_matrix((np.ones(len(indices)), indices, indptr), shape=(len(indptr) - 1,) * 2)
+    walks = [np.ones(len(indptr) - 1)]
+    for _ in range(most):
+        walks.append(np.minimum(matrix @ walks[-1], _MOST_WALKS))
+    return walks
+
+
+def _estimate(indptr: Ints, indices: Ints, roots: np.ndarray, walks: list[np.ndarray]) -> float:
+    """Steps of the search from all roots: the mean over random paths."""
     rng = np.random.default_rng(0)
     alive = np.zeros(len(indptr) - 1, dtype=bool)
     alive[roots] = True
+    chance = walks[-1][roots] / walks[-1][roots].sum()
     total = 0.0
-    for root in rng.choice(roots, _PROBES).tolist():
-        path, weight = [root], 1.0
-        while len(path) < max_length:
+    for number in rng.choice(len(roots), _PROBES, p=chance).tolist():
+        root, weight = int(roots[number]), 1 / chance[number]
+        path = [root]
+        while len(path) < len(walks):
             near = indices[indptr[path[-1]] : indptr[path[-1] + 1]]
             total += weight * len(near)
             ahead = near[(near > root) & alive[near]]
             ahead = ahead[~np.isin(ahead, path)]
             if not len(ahead):
                 break
-            weight *= len(ahead)
-            path.append(int(rng.choice(ahead)))
-    return total / _PROBES * len(roots)
+            share = walks[-1 - len(path)][ahead]
+            share = share / share.sum()
+            chosen = int(rng.choice(len(ahead), p=share))
+            weight /= share[chosen]
+            path.append(int(ahead[chosen]))
+    return total / _PROBES

@@ -87,28 +87,39 @@ def diagonal_powers(
     Raises:
         GraphPEValueError: It would take longer than `graphpe.limits` allow.
     """
-    out = np.zeros((int(ptr[-1]), count))
     sizes = ptr[1:] - ptr[:-1]
     small = sizes < _LARGE
-    for graph in np.flatnonzero(~small).tolist():
-        block = _Block(powers, ptr, graph)
-        nearby, blocks = block.local_seconds(count), block.dense_seconds(count)
-        if estimate is not None:
-            known = block.affordable(count, estimate)
-            if known < count:
-                check_seconds(what, block.size, block.estimate_seconds(count, estimate), block.memory(count))
-                rows = out[block.first : block.first + block.size]
-                rows[:] = _estimated(block, count, estimate)
-                if known:
-                    rows[:, :known] = block.exact(known, local_walks.local_returns)
-                continue
-        check_seconds(what, block.size, min(nearby, blocks), block.memory(count), instead)
-        how = local_walks.local_returns if nearby < blocks else block_walks.block_returns
-        out[block.first : block.first + block.size] = block.exact(count, how)
+    chosen = [_chosen(_Block(powers, ptr, graph), count, what, estimate, instead) for graph in np.flatnonzero(~small)]
+    out = np.zeros((int(ptr[-1]), count))  # only now: what is refused may not fit
+    for block, compute in chosen:
+        compute(out[block.first : block.first + block.size])
     if small.any():
-        chosen = np.flatnonzero(small)
-        walk_loops.returns(ptr, *powers.matrix, *powers.reverse, powers.symmetric, chosen, _BLOCK_ENTRIES, out)
+        graphs = np.flatnonzero(small)
+        walk_loops.returns(ptr, *powers.matrix, *powers.reverse, powers.symmetric, graphs, _BLOCK_ENTRIES, out)
     return out
+
+
+def _chosen(
+    block: _Block, count: int, what: str, estimate: Estimate | None, instead: str
+) -> tuple[_Block, Callable[[Floats], None]]:
+    """How the diagonals of a large graph are computed, after the limits were looked at."""
+    if estimate is not None and (known := block.affordable(count, estimate)) < count:
+        check_seconds(what, block.size, block.estimate_seconds(count, estimate), block.memory(count))
+
+        def estimated(rows: Floats) -> None:
+            rows[:] = _estimated(block, count, estimate)
+            if known:
+                rows[:, :known] = block.exact(known, local_walks.local_returns)
+
+        return block, estimated
+    nearby, blocks = block.local_seconds(count), block.dense_seconds(count)
+    check_seconds(what, block.size, min(nearby, blocks), block.memory(count), instead)
+    how = local_walks.local_returns if nearby < blocks else block_walks.block_returns
+
+    def exact(rows: Floats) -> None:
+        rows[:] = block.exact(count, how)
+
+    return block, exact
 
 
 def returns_of_small_graph(

@@ -191,3 +191,11 @@ def test_wrong_weights():
     ):
         with pytest.raises(GraphPEValueError, match="edge_weight holds -1"):
             call()
+
+
+def test_hubs_need_more_steps_than_there_is_memory_for_which_is_said_before_any_is_taken() -> None:
+    star = PackedGraphs.from_networkx([nx.star_graph(60_000)])  # the largest degree is the rate of the walk
+    with pytest.raises(
+        GraphPEValueError, match=r"steps of heat on a graph of 60,001 nodes would take .* and \d+\.\d GB"
+    ):
+        heat_kernel_diagonal(star, (4.0,), "comb")

@@ -9,7 +9,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import symmetric_adjacency
 from graphpe.structure.plan import Plan
 from graphpe.walks import cycles
-from graphpe.walks.cycle_effort import _estimate
+from graphpe.walks.cycle_effort import _estimate, _walks
 from graphpe.walks.cycles import cycle_counts
 
 
@@ -24,10 +24,19 @@ def steps(graph: nx.Graph, max_length: int) -> int:
     return sum(search([root]) for root in graph)
 
 
-@pytest.mark.parametrize("graph", [nx.complete_graph(9), nx.gnp_random_graph(14, 0.5, seed=1)])
+@pytest.mark.parametrize(
+    "graph",
+    [
+        nx.complete_graph(9),
+        nx.gnp_random_graph(14, 0.5, seed=1),
+        nx.barabasi_albert_graph(3000, 2, seed=1),  # most of the search is at a few hubs
+        nx.disjoint_union(nx.cycle_graph(20_000), nx.complete_graph(10)),
+    ],
+)
 def test_the_estimate_is_of_the_steps_that_the_search_takes(graph: nx.Graph) -> None:
     matrix = Plan.of(PackedGraphs.from_networkx([graph])).once(symmetric_adjacency)
-    estimate = _estimate(matrix.indptr, matrix.indices, np.arange(len(graph)), 5)
+    walks = _walks(matrix.indptr, matrix.indices, 4)
+    estimate = _estimate(matrix.indptr, matrix.indices, np.arange(len(graph)), walks)
     assert estimate == pytest.approx(steps(graph, 5), rel=0.3)
 
 
