@@ -24,7 +24,8 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_f
 from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.batches.nodes import NodeToGraph, joined_pairs
+from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.batches.on_host import joined_pairs
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import exactly, in_half_precision

@@ -24,7 +24,8 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.relational.attention import relational_attention
 from graphpe.models.attention.relational.update import EPSILON, PairWeights, update_pairs
-from graphpe.models.batches.nodes import NodeToGraph, joined_pairs
+from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.batches.on_host import joined_pairs
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.compiled.jit import compiled
 from graphpe.graphs.ragged import Ints
 
 
@@ -107,9 +106,9 @@ class Fields:
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.diff(self.host_ptr) ** 2)])
 
     @cached_property
-    def host_joined(self) -> Ints:
-        """Of each graph the ordered pairs of nodes that edges join, and those of a node with itself, `[B, 2]`."""
-        return count_joined(self.edge_index.numpy(force=True), self.host_ptr)
+    def host_edge_index(self) -> Ints:
+        """`edge_index` on the host: for what is counted or built there of graphs on a device."""
+        return self.edge_index.numpy(force=True)
 
     @classmethod
     def trusted(cls, **content: Any) -> Self:
@@ -121,41 +120,3 @@ class Fields:
         out = object.__new__(cls)
         out.__dict__.update(content)
         return out
-
-
-def count_joined(edge_index: Ints, ptr: Ints) -> Ints:
-    """Ordered pairs (i, j) that at least one edge joins, and those with i = j among them, `[B, 2]`. O(N + E).
-
-    Args:
-        edge_index: `[2, E]`, ids counted over all graphs.
-        ptr: First node of each graph and, last, N.
-    """
-    return _count(np.ascontiguousarray(edge_index), ptr)
-
-
-@compiled
-def _count(edge_index: Any, ptr: Any) -> Any:
-    graphs = len(ptr) - 1
-    counts = np.zeros((graphs, 2), np.int64)
-    nodes = ptr[-1]
-    begin = np.zeros(nodes + 1, np.int64)
-    for head in edge_index[1]:
-        begin[head + 1] += 1
-    for node in range(nodes):
-        begin[node + 1] += begin[node]
-    place = begin[:-1].copy()
-    tails = np.empty(edge_index.shape[1], np.int64)
-    for edge in range(edge_index.shape[1]):
-        head = edge_index[1, edge]
-        tails[place[head]] = edge_index[0, edge]
-        place[head] += 1
-    last_head = np.full(nodes, -1, np.int64)  # the last node at which an edge from each ended
-    for graph in range(graphs):
-        for head in range(ptr[graph], ptr[graph + 1]):
-            for number in range(begin[head], begin[head + 1]):
-                tail = tails[number]
-                if last_head[tail] != head:
-                    last_head[tail] = head
-                    counts[graph, 0] += 1
-                    counts[graph, 1] += tail == head
-    return counts

@@ -261,8 +261,7 @@ class PackedLoader:
         together = max(1, min(64, int(_NODES_TOGETHER // max(nodes, 1))))
         if self.transform is not None:  # what it adds may be large: no batch waits for its neighbours
             together = 1
-        if (self.device or self.graphs.device).type != "cpu":
-            _ = self.graphs.host_joined  # counted once, so that no batch asks the device
+        _ = self.graphs.host_edge_index  # copied once, so that no batch asks the device
         for i in range(0, len(indices), together):
             chunk = indices[i : i + together]
             selected = self.graphs.select(torch.cat(chunk))

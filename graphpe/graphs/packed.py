@@ -198,15 +198,17 @@ class PackedGraphs(Fields):
 
     def without_edges(self) -> PackedGraphs:
         """The same nodes, graphs and pairs, and no edge."""
-        kept = {key: value for key, value in vars(self).items() if key in _OF_NODES}
-        return PackedGraphs.trusted(
-            **kept,
-            edge_index=self.edge_index[:, :0],
-            edge_ptr=torch.zeros_like(self.edge_ptr),
-            edge_weight=None,
-            edge={},
-            host_edge_ptr=np.zeros_like(self.host_edge_ptr),
-        )
+        none = {"edge": {}, "edge_weight": None, "host_edge_index": np.zeros((2, 0), np.int64)}
+        pointers = {"edge_ptr": torch.zeros_like(self.edge_ptr), "host_edge_ptr": np.zeros_like(self.host_edge_ptr)}
+        return self.with_trusted_edges(edge_index=self.edge_index[:, :0], **pointers, **none)
+
+    def with_trusted_edges(self, **content: Any) -> PackedGraphs:
+        """The same nodes, graphs and pairs with other edges that are known to be right; skips the checks.
+
+        Args:
+            **content: All fields of edges and, where they are known, cached properties of them, by name.
+        """
+        return PackedGraphs.trusted(**{key: vars(self)[key] for key in _OF_NODES if key in vars(self)}, **content)
 
     def structure(self) -> PackedGraphs:
         """The graphs without features: edges, their weights and the pointers."""
@@ -233,7 +235,6 @@ class PackedGraphs(Fields):
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> PackedGraphs:
         content: dict[str, Any] = {"host_ptr": self.host_ptr, "host_edge_ptr": self.host_edge_ptr}
-        content |= {key: value for key, value in vars(self).items() if key == "host_joined"}
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Tensor):
@@ -241,6 +242,8 @@ class PackedGraphs(Fields):
             elif item.name in LEVELS:
                 value = {key: function(tensor) for key, tensor in value.items()}
             content[item.name] = value
+        if content["edge_index"].device.type != "cpu":
+            content["host_edge_index"] = self.host_edge_index
         return PackedGraphs.trusted(**content)
 
     def _replace(self, **changed: Any) -> PackedGraphs:

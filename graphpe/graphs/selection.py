@@ -46,7 +46,7 @@ def gather(graphs: Fields, ids: Ints) -> dict[str, Any]:
         batch=spread(np.arange(len(ids)), nodes.sizes, device),
         host_ptr=nodes.ptr,
         host_edge_ptr=edges.ptr,
-        **_counted(graphs, ids),
+        **_edges_on_host(graphs, nodes, edges),
     )
 
 
@@ -73,14 +73,20 @@ def narrow(graphs: Fields, start: int, stop: int) -> dict[str, Any]:
         objects={key: values[start:stop] for key, values in graphs.objects.items()},
         host_ptr=ptr[start : stop + 1] - ptr[start],
         host_edge_ptr=edge_ptr[start : stop + 1] - edge_ptr[start],
-        **_counted(graphs, slice(start, stop)),
+        **({"host_edge_index": graphs.host_edge_index[:, edges] - ptr[start]} if _are_on_host(graphs) else {}),
     )
 
 
-def _counted(graphs: Fields, index: Ints | slice) -> dict[str, Ints]:
-    """What was counted of all graphs, of some; nothing where nobody has counted."""
-    counted = vars(graphs).get("host_joined")
-    return {} if counted is None else {"host_joined": counted[index]}
+def _edges_on_host(graphs: Fields, nodes: Segments, edges: Segments) -> dict[str, Ints]:
+    """The chosen edges of graphs on a device on the host, too, where these have all of theirs there."""
+    if not _are_on_host(graphs):
+        return {}
+    chosen = graphs.host_edge_index[:, edges.rows(torch.device("cpu"))]
+    return {"host_edge_index": chosen - np.repeat(nodes.shift, edges.sizes)}
+
+
+def _are_on_host(graphs: Fields) -> bool:
+    return graphs.device.type != "cpu" and "host_edge_index" in vars(graphs)
 
 
 def as_ids(index: Index, num_graphs: int) -> Ints:

@@ -16,9 +16,9 @@ from graphpe.graphs.fields import Fields
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
 from graphpe.graphs.ragged import Ints, spread
 
-JOINED = "_joined"
-"""Where a `Batch` keeps, on the host, how many pairs of nodes its edges join: the edges and how often they had been
-written to, since others may take their place; the pairs, and those of a node with itself among them."""
+ON_HOST = "_on_host"
+"""Where a `Batch` on a device keeps its structure on the host: the edges it had and how often they had been written to;
+then the same edges, first nodes and first edges of the graphs on the host."""
 
 # Building a `Batch` goes through a metaclass that inspects signatures each time; copying an empty one does not.
 _EMPTY_BATCH = Batch()
@@ -50,13 +50,13 @@ def to_batch(graphs: Fields) -> Batch:
     }
     if graphs.pair:
         slices["pair"] = torch.from_numpy(graphs.host_pair_ptr)
-    joined = vars(graphs).get("host_joined")
+    host = None if on_cpu else vars(graphs).get("host_edge_index")
     return _assemble(
         values,
         slices,
         _level_of_keys(graphs),
         None if _tells_num_nodes(graphs) else graphs.host_ptr,
-        None if joined is None else joined.sum(axis=0),
+        None if host is None else torch.from_numpy(host),
     )
 
 
@@ -93,15 +93,14 @@ def to_batches(graphs: Fields, counts: Sequence[int]) -> list[Batch]:
     columns["max_size"] = [int(each.max(initial=0)) for each in pieces]
     columns["num_pairs"] = [int(each @ each) for each in pieces]
     levels, untold = _level_of_keys(graphs), not _tells_num_nodes(graphs)
-    joined = vars(graphs).get("host_joined")
-    counted = [None] * len(pieces) if joined is None else [each.sum(axis=0) for each in np.split(joined, first[1:])]
+    host = _edges_on_host(graphs, first, graph_counts)
     return [
         _assemble(
             dict(zip(columns, row, strict=True)),
             {level: cuts[i] for level, cuts in slices.items()},
             levels,
             slices["node"][i].numpy() if untold else None,
-            counted[i],
+            host[i],
         )
         for i, row in enumerate(zip(*columns.values(), strict=True))
     ]
@@ -146,6 +145,15 @@ def _columns(graphs: Fields, counts: Ints) -> dict[str, Sequence[Any]]:
     return columns
 
 
+def _edges_on_host(graphs: Fields, first: Ints, counts: Ints) -> Sequence[Tensor | None]:
+    """Edges on the host of pieces of graphs on a device, ids counted within each; None where they are not known."""
+    if graphs.device.type == "cpu" or "host_edge_index" not in vars(graphs):
+        return [None] * len(counts)
+    bounds = np.append(first, graphs.num_graphs)
+    pieces = np.split(graphs.host_edge_index, graphs.host_edge_ptr[bounds[1:-1]], axis=1)
+    return [torch.from_numpy(each - start) for each, start in zip(pieces, graphs.host_ptr[first], strict=True)]
+
+
 def _cut_pointers(ptr: Ints, first: Ints, counts: Ints) -> Sequence[Tensor]:
     """Pointers of pieces, each `[count + 1]` and beginning with 0, cut out of the pointers of all graphs."""
     # The end of a piece is the beginning of the next, so each piece takes one entry more than it has graphs.
@@ -159,7 +167,7 @@ def _assemble(
     slices: Mapping[str, Tensor],
     levels: Mapping[str, str],
     sizes_from: Ints | None,
-    joined: Ints | None,
+    host_edges: Tensor | None,
 ) -> Batch:
     """A `Batch` of these values, with what PyG needs to separate its graphs."""
     node_slices = slices["node"]
@@ -175,8 +183,10 @@ def _assemble(
     if sizes_from is not None:
         store["_mapping"]["num_nodes"] = int(sizes_from[-1])
         hidden["_num_nodes"] = np.diff(sizes_from).tolist()
-    if joined is not None:
-        hidden[JOINED] = (values["edge_index"], values["edge_index"]._version, *joined.tolist())  # noqa: SLF001
+    if host_edges is not None:
+        edge_index = values["edge_index"]
+        of_host = (host_edges, node_slices, slices["edge"])
+        hidden[ON_HOST] = (edge_index, edge_index._version, *of_host)  # noqa: SLF001 (others may take its place)
     store.update(hidden)
     return batch
 

@@ -18,7 +18,6 @@ from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
 from graphpe.graphs.interchange import read_adj_t
 from graphpe.graphs.partition import Ints, Vectors, partition, stated_graphs, vectors_of
-from graphpe.graphs.to_pyg import JOINED
 
 
 @dataclass(frozen=True)
@@ -170,20 +169,6 @@ def read_edges(batch: Data, members: NodeToGraph) -> Tensor:
     _check_joins(edge_index, members.restore(members.graph), members.num_graphs)
     edge_index = edge_index.long()
     return edge_index if members.order is None else members.place(members.order)[edge_index]
-
-
-def joined_pairs(batch: Data) -> tuple[int, int] | None:
-    """How many ordered pairs of nodes edges join, and how many of a node with itself, where that is known on the host.
-
-    Args:
-        batch: A `Batch`.
-    """
-    known = vars(batch.stores[0]).get(JOINED)
-    edges = getattr(batch, "edge_index", None)
-    if known is None or torch.compiler.is_compiling():
-        return None
-    counted, version, pairs, loops = known
-    return (pairs, loops) if counted is edges and version == edges._version else None  # noqa: SLF001
 
 
 def stated_edges(batch: Data) -> Tensor | None:

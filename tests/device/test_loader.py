@@ -11,10 +11,12 @@ import torch
 from graphpe.benchmarks.calls.build import build_encodings, build_model
 from graphpe.benchmarks.measure.pretend.accelerator import move_module, pretending, to_host
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE
+from graphpe.benchmarks.tasks.code.source.edges import add_inverse_edges, flag_syntax_edges
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.graphs.loader import PackedLoader
+from graphpe.models.batches.on_host import structure_on_host
 from graphpe.storage.chunks import encode_in_chunks
 from graphpe.transforms.compose import Compose
 from graphpe.transforms.laplacian_pe import LaplacianPE
@@ -31,7 +33,6 @@ def test_batches_are_those_of_the_cpu_and_none_waits(there: bool, options: dict[
     with pretending() as seen:
         source = packed.to(DEVICE, non_blocking=True) if there else packed
         loader = PackedLoader(source, 8, shuffle=True, device=DEVICE, **options)
-        _ = source.host_joined  # counted once for all batches
         seen.events.clear()
         batches = list(loader)
     assert not seen.syncs, seen.report()
@@ -87,3 +88,16 @@ def test_predictions_are_those_of_the_cpu() -> None:
     assert given.device.type == "cpu"
     torch.testing.assert_close(given, expected, atol=1e-5, rtol=1e-4)
     assert abs(loss - loss_there) < 1e-5
+
+
+def test_inverse_edges_of_code_are_added_without_a_wait() -> None:
+    packed = flag_syntax_edges(random_graphs(20).structure())
+    expected = list(PackedLoader(packed, 8, transform=add_inverse_edges))
+    with pretending() as seen:
+        batches = list(PackedLoader(packed, 8, transform=add_inverse_edges, device=DEVICE))
+    assert not seen.syncs, seen.report()
+    for mine, other in zip(expected, batches, strict=True):
+        assert torch.equal(mine.edge_index, to_host(other.edge_index))
+        known = structure_on_host(other)
+        assert known is not None
+        assert torch.equal(known.edge_index, mine.edge_index)

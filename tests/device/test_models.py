@@ -38,7 +38,9 @@ FIRST = [
     Case(f"Graphormer({S})", ["EdgePathPE(3, num_types=(4,))", "ResistancePE()"]),
     Case(f"SAT({S}, readout='cls')", [LAP, HOPS]),
     Case(f"Exphormer({S}, local='GINE')", [LAP]),
+    Case(f"GPS({S}, attention='tree', norm='layer')", [WALKS]),
     Case(f"TopologicalTransformer({S}, mask='none')", [WALKS]),
+    Case(f"TopologicalTransformer({S}, mask='heads', tree='minimum')", [WALKS]),
     Case(PLAIN, [MAGNETIC], encoder="MagLapNet(phi='gin')"),
     Case(PLAIN, [LAP], encoder="BasisNet(taper=0.1)"),
     Case(PLAIN, [POTENTIALS], encoder="SPE(taper=0.1)"),
@@ -84,6 +86,11 @@ REST = [
     *(Case(f"Exphormer({S}, local='{local}')", [LAP]) for local in ("GatedGCN", "GCN", "GAT", "none")),
     Case(f"Exphormer({S}, degree=0, virtual_nodes=2)", [WALKS]),
     Case(f"Exphormer({S}, degree=2, virtual_nodes=0)", [WALKS]),
+    *(
+        Case(f"TopologicalTransformer({S}, mask='{m}', tree='{t}')", [WALKS])
+        for m in ("heads", "synced")
+        for t in ("minimum", "shortest")
+    ),
     *(Case(PLAIN, [e], encoder=name) for name in _ENCODERS for e in (LAP, MAGNETIC, POTENTIALS)),
     *(Case(PLAIN, [encoding]) for encoding in _NODE_ENCODINGS),
     *(Case(BIASED, [HOPS], bias=f"PairBias(head='{h}', mode='{m}')") for h in _HEADS for m in ("add", "multiply")),
@@ -94,16 +101,6 @@ REST = [
     *(Case(f"GRIT({S}, attention_dropout=0.0)", [encoding]) for encoding in _PAIR_ENCODINGS),
     *(Case(PLAIN, adapter=GraphAdapter((9, 9), (4,), 3, loss)) for loss in ("binary", "squared")),
 ]  # fmt: skip
-
-# Spanning trees of a batch are built on the host.
-TREES = [
-    Case(f"GPS({S}, attention='tree', norm='layer')", [WALKS]),
-    *(
-        Case(f"TopologicalTransformer({S}, mask='{m}', tree='{t}')", [WALKS])
-        for m in ("heads", "synced")
-        for t in ("minimum", "shortest")
-    ),
-]
 
 
 def _name(case: Case) -> str:
@@ -130,9 +127,4 @@ def test_a_step_gives_the_numbers_of_the_cpu_and_never_waits(case: Case) -> None
     assert not once.seen.syncs, once.seen.report()
     assert not once.seen.of("mixing", "no kernel"), once.seen.report()
     assert not once.seen.unknown, once.seen.unknown
-    _check_numbers(case)
-
-
-@pytest.mark.parametrize("case", [pytest.param(TREES[0], id=_name(TREES[0])), *_slow(TREES[1:])])
-def test_a_step_with_trees_gives_the_numbers_of_the_cpu(case: Case) -> None:
     _check_numbers(case)

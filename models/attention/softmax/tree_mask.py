@@ -21,6 +21,7 @@ from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.shapes import check_attention
 from graphpe.models.attention.softmax.linear import linear_attention
 from graphpe.models.batches.nodes import NodeToGraph, read_edges
+from graphpe.models.batches.on_host import structure_on_host
 from graphpe.structure.plan import Plan
 from graphpe.trees.fields import tree_distances, trees_of
 from graphpe.trees.functions.closed_form import Exponential, TreeFunction
@@ -76,7 +77,8 @@ class TreeNodes:
 def tree_nodes(batch: Data, members: NodeToGraph, tree: TreeChoice | None) -> TreeNodes:
     """The nodes and spanning trees of a batch, and their distances where graphs are small (`DENSE_NODES`).
 
-    O(E log E), on the CPU: trees of a batch on a GPU wait for it.
+    O(E log E), on the CPU, from the batch's structure on the host where it tells that (`structure_on_host`): graphs of
+    more than `DENSE_NODES` nodes, and other batches on a GPU, wait for it.
 
     Edges count both ways and once, self-loops do nothing; the tree depends on the numbering of nodes only where
     `graphpe.trees.spanning` says so.
@@ -89,11 +91,13 @@ def tree_nodes(batch: Data, members: NodeToGraph, tree: TreeChoice | None) -> Tr
     nodes = padded_nodes(members)
     if tree is None:
         return TreeNodes(nodes, None)
-    plan = _plan(read_edges(batch, members), members)
+    edges = read_edges(batch, members)
+    known = structure_on_host(batch)
+    plan = _plan(edges, members) if known is None else Plan(known)
     (spanning,) = _spanning_trees(plan, tree)
     if max((block.size for block in nodes.blocks), default=0) > DENSE_NODES:
         return TreeNodes(nodes, spanning)
-    return TreeNodes(nodes, spanning, _hops_in_blocks(plan, tree, nodes))
+    return TreeNodes(nodes, spanning, _hops_in_blocks(plan, tree, nodes, members))
 
 
 @torch.compiler.disable
@@ -111,13 +115,16 @@ def _spanning_trees(plan: Plan, tree: TreeChoice) -> list[SpanningTree]:
 
 
 @torch.compiler.disable
-def _hops_in_blocks(plan: Plan, tree: TreeChoice, nodes: PaddedNodes) -> list[Tensor]:
-    flat = torch.cat([tree_distances(plan, tree=tree).float(), plan.graphs.ptr.new_full((1,), -1).float()])
+def _hops_in_blocks(plan: Plan, tree: TreeChoice, nodes: PaddedNodes, members: NodeToGraph) -> list[Tensor]:
+    flat = torch.cat([tree_distances(plan, tree=tree).float(), torch.full((1,), -1.0, device=plan.graphs.device)])
+    flat = flat.to(members.ptr.device, non_blocking=True)
+    squares = members.sizes.square()
+    first = squares.cumsum(0) - squares  # the first pair of each graph
     out = []
     for block, graphs in zip(nodes.blocks, nodes.graph.split([b.graphs for b in nodes.blocks]), strict=True):
-        size = plan.graphs.sizes[graphs].view(-1, 1, 1)
+        size = members.sizes[graphs].view(-1, 1, 1)
         i = torch.arange(block.size, device=flat.device).unsqueeze(1)
-        row = plan.graphs.pair_ptr[graphs].view(-1, 1, 1) + i * size + i.T
+        row = first[graphs].view(-1, 1, 1) + i * size + i.T
         row = torch.where((i < size) & (i.T < size), row, len(flat) - 1)
         out.append(flat[row].unsqueeze(1))
     return out

@@ -4,9 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.batches.nodes import NodeToGraph, joined_pairs
+from graphpe.models.batches.nodes import NodeToGraph
 
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=6)
 
@@ -86,18 +85,3 @@ def test_edge_pairs_of_a_known_number_are_those_that_are_counted() -> None:
             told = edge_pairs(members, edges, self_pairs=self_pairs, joined=known)
             for name in ("source", "target", "ptr", "slot", "row"):
                 assert torch.equal(getattr(told, name), getattr(counted, name)), name
-
-
-def test_a_batch_tells_its_number_of_pairs_until_its_edges_change() -> None:
-    graphs = PackedGraphs(torch.tensor([[0, 0, 1, 2], [1, 1, 0, 2]]), torch.tensor([0, 2, 3]), torch.tensor([0, 3, 4]))
-    assert joined_pairs(graphs.to_batch()) is None  # nobody has counted
-    _ = graphs.host_joined
-    assert joined_pairs(graphs.to_batch()) == (3, 1)
-    assert [joined_pairs(batch) for batch in graphs.to_batches([1, 1])] == [(2, 0), (1, 1)]
-    for change in (
-        lambda batch: setattr(batch, "edge_index", batch.edge_index.clone()),
-        lambda batch: batch.edge_index[:, 0].fill_(1),
-    ):
-        batch = graphs.to_batch()
-        change(batch)
-        assert joined_pairs(batch) is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,16 +109,25 @@ def add_inverse_edges(graphs: PackedGraphs) -> PackedGraphs:
     Args:
         graphs: Graphs whose `edge_attr` has the inverse flag in column 1.
     """
-    number, graph_of = torch.arange(graphs.num_edges, device=graphs.device), graphs.edge_batch
-    order = _inverse(torch.cat([number + graphs.edge_ptr[graph_of], number + graphs.edge_ptr[graph_of + 1]]))
+    # The order is made on the host, so that a device need not be asked.
+    ptr, number = graphs.host_edge_ptr, np.arange(graphs.num_edges)
+    counts = np.diff(ptr)
+    places = [number + np.repeat(ends, counts) for ends in (ptr[:-1], ptr[1:])]
+    on_host = _inverse(torch.from_numpy(np.concatenate(places)))
+    order = on_host.to(graphs.device, non_blocking=True)
     edge = {key: torch.cat([value, value]) for key, value in graphs.edge.items()}
     edge[EDGE_ATTR][graphs.num_edges :, 1] = 1
-    weight = graphs.edge_weight
-    return graphs.with_edges(
-        torch.cat([graphs.edge_index, graphs.edge_index.flip(0)], dim=1)[:, order],
-        graphs.edge_ptr * 2,
-        {key: value[order] for key, value in edge.items()},
-        None if weight is None else torch.cat([weight, weight])[order],
+    weight, known = graphs.edge_weight, {}
+    if graphs.device.type != "cpu" and "host_edge_index" in vars(graphs):
+        both = np.concatenate([graphs.host_edge_index, graphs.host_edge_index[::-1]], axis=1)
+        known["host_edge_index"] = both[:, on_host.numpy()]
+    return graphs.with_trusted_edges(
+        edge_index=torch.cat([graphs.edge_index, graphs.edge_index.flip(0)], dim=1)[:, order],
+        edge_ptr=graphs.edge_ptr * 2,
+        host_edge_ptr=graphs.host_edge_ptr * 2,
+        edge={key: value[order] for key, value in edge.items()},
+        edge_weight=None if weight is None else torch.cat([weight, weight])[order],
+        **known,
     )
 
 
