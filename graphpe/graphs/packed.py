@@ -198,7 +198,7 @@ class PackedGraphs(Fields):
 
     def without_edges(self) -> PackedGraphs:
         """The same nodes, graphs and pairs, and no edge."""
-        none = {"edge": {}, "edge_weight": None, "host_edge_index": np.zeros((2, 0), np.int64)}
+        none: dict[str, Any] = {"edge": {}, "edge_weight": None, "host_edge_index": np.zeros((2, 0), np.int64)}
         pointers = {"edge_ptr": torch.zeros_like(self.edge_ptr), "host_edge_ptr": np.zeros_like(self.host_edge_ptr)}
         return self.with_trusted_edges(edge_index=self.edge_index[:, :0], **pointers, **none)
 
@@ -206,7 +206,7 @@ class PackedGraphs(Fields):
         """The same nodes, graphs and pairs with other edges that are known to be right; skips the checks.
 
         Args:
-            **content: All fields of edges and, where they are known, cached properties of them, by name.
+            content: All fields of edges and, where they are known, cached properties of them, by name.
         """
         return PackedGraphs.trusted(**{key: vars(self)[key] for key in _OF_NODES if key in vars(self)}, **content)
 

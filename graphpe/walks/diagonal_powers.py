@@ -89,7 +89,8 @@ def diagonal_powers(
     """
     sizes = ptr[1:] - ptr[:-1]
     small = sizes < _LARGE
-    chosen = [_chosen(_Block(powers, ptr, graph), count, what, estimate, instead) for graph in np.flatnonzero(~small)]
+    large = [_Block(powers, ptr, graph) for graph in np.flatnonzero(~small).tolist()]
+    chosen = [_chosen(block, count, what, estimate, instead) for block in large]
     out = np.zeros((int(ptr[-1]), count))  # only now: what is refused may not fit
     for block, compute in chosen:
         compute(out[block.first : block.first + block.size])

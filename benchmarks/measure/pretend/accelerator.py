@@ -51,8 +51,8 @@ class Pretend(TorchDispatchMode):
 
     def __enter__(self) -> Pretend:
         # Constants, such as those of `torch.tensor`, stay on the CPU until they are moved.
-        self._lift = torch._C._only_lift_cpu_tensors()  # type: ignore[attr-defined]
-        torch._C._set_only_lift_cpu_tensors(True)  # type: ignore[attr-defined]
+        self._lift = torch._C._only_lift_cpu_tensors()
+        torch._C._set_only_lift_cpu_tensors(True)
         self._functions = _Functions(self)
         self._functions.__enter__()
         super().__enter__()
@@ -61,7 +61,7 @@ class Pretend(TorchDispatchMode):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         self._functions.__exit__(*error)
-        torch._C._set_only_lift_cpu_tensors(self._lift)  # type: ignore[attr-defined]
+        torch._C._set_only_lift_cpu_tensors(self._lift)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return run(func, args, kwargs or {}, self)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 ANY_DEVICE = {"CompositeImplicitAutograd", "CompositeExplicitAutograd", "CompositeExplicitAutogradNonFunctional"}
 
@@ -16,10 +19,9 @@ def dispatch_keys() -> dict[str, set[str]]:
     Raises:
         RuntimeError: The list is not there, or does not read as it did: a check that cannot fail must not pass for one.
     """
-    import torchgen
-    import yaml
-
-    path = Path(torchgen.__file__).parent / "packaged/ATen/native/native_functions.yaml"
+    found = find_spec("torchgen")
+    folder = Path(found.origin).parent if found is not None and found.origin is not None else Path("torchgen")
+    path = folder / "packaged/ATen/native/native_functions.yaml"
     if not path.exists():
         raise RuntimeError(f"{path} is missing: whether CUDA has a kernel cannot be told")
     entries = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

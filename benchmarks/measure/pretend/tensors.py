@@ -59,7 +59,7 @@ class _Backend:
 
 def _set_up() -> torch.device:
     if torch._C._get_privateuse1_backend_name() != NAME:
-        _setup_privateuseone_for_python_backend(rename=NAME, backend_module=_Backend())  # type: ignore[no-untyped-call]
+        _setup_privateuseone_for_python_backend(rename=NAME, backend_module=_Backend())
     return torch.device(NAME, 0)
 
 
@@ -109,23 +109,24 @@ class There(Tensor):
 
     @staticmethod
     def __new__(cls, here: Tensor) -> There:
-        options: dict[str, Any] = {"dtype": here.dtype, "layout": here.layout}
+        place: dict[str, Any] = {"dtype": here.dtype, "layout": here.layout, "device": DEVICE}
         if here.layout == torch.strided:
-            place = {"strides": here.stride(), "storage_offset": here.storage_offset(), "device": DEVICE}
-            out = Tensor._make_wrapper_subclass(cls, here.size(), **place, **options)  # type: ignore[attr-defined]
-        else:  # a sparse layout is asked for by dispatch
-            place = {"device": DEVICE, "dispatch_layout": True}
-            out = Tensor._make_wrapper_subclass(cls, here.size(), **place, **options)  # type: ignore[attr-defined]
+            place |= {"strides": here.stride(), "storage_offset": here.storage_offset()}
+        else:
+            place |= {"dispatch_layout": True}  # it is asked for by dispatch
+        out = Tensor._make_wrapper_subclass(cls, here.size(), **place)
         out.here = here
         return out
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return run(func, args, kwargs or {}, None)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"There({self.here!r})"
 
 
