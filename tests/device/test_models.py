@@ -12,6 +12,7 @@ from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.node_level import NodeAdapter
 from graphpe.benchmarks.tasks.pair_level import PairAdapter
 
+from .conftest import Compare
 from .steps import Case, step
 
 S = "width=16, heads=4, layers=2"
@@ -122,8 +123,9 @@ def _check_numbers(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [*(pytest.param(case, id=_name(case)) for case in FIRST), *_slow(REST)])
-def test_a_step_gives_the_numbers_of_the_cpu_and_never_waits(case: Case) -> None:
+def test_a_step_gives_the_numbers_of_the_cpu_and_never_waits(case: Case, compare: Compare) -> None:
     once = step(case)
+    compare(_name(case), once)
     assert not once.seen.syncs, once.seen.report()
     assert not once.seen.of("mixing", "no kernel"), once.seen.report()
     assert not once.seen.unknown, once.seen.unknown
