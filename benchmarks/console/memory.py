@@ -6,8 +6,12 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from graphpe.errors import GraphPEError, GraphPERuntimeError
+
+# Limits of a container, of either version of Linux's control groups.
+_CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 # What torch's allocators, C++ and threads say in a RuntimeError; torch has a class of its own only for GPUs.
 _SAYINGS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc", "can't start new thread")
@@ -51,7 +55,7 @@ def memory_errors(advice: str) -> Iterator[None]:
 
 def memory_limit() -> int | None:
     """Bytes that this process can have at most: the machine's, or less where that is limited; None if not known."""
-    limits = []
+    limits = [int(text) for path in _CGROUPS if path.exists() and (text := path.read_text().strip()).isdecimal()]
     try:
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):  # Windows

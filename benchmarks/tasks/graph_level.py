@@ -231,7 +231,7 @@ class GraphTargets(TaskData):
 
     def __post_init__(self) -> None:
         for part, ids in self.split.items():
-            targets = (self.target_rows(self.graphs.select(some)) for some in ids.split(_CHUNK))
+            targets = (self.target_rows(self.answers(some)) for some in ids.split(_CHUNK))
             if len(ids) and not any(bool(is_known(each).any()) for each in targets):  # the first tells, nearly always
                 raise GraphPEValueError(
                     f"no target of the {len(ids):,} graphs of the {part} part is known: give it graphs with targets"
@@ -244,6 +244,10 @@ class GraphTargets(TaskData):
     @property
     def maximize(self) -> bool:
         return self.scored_by.maximize
+
+    def answers(self, indices: Tensor) -> PackedGraphs:
+        """Some graphs with their targets, without edges."""
+        return self.graphs.only_values(("y",)).select(indices)
 
     def target_rows(self, graphs: PackedGraphs) -> Tensor:
         """The targets of some graphs, `[rows, T]`."""
@@ -267,12 +271,12 @@ class GraphTargets(TaskData):
             GraphPEValueError: If predictions are not of the expected shape, or the metric is not defined for these
                 graphs.
         """
-        graphs = self.graphs.select(indices)
+        graphs = self.answers(indices)
         return self._evaluate(self.decode(predictions, graphs), self.target_rows(graphs))
 
     def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
         """The metric of each target alone; empty where there is one."""
-        graphs = self.graphs.select(indices)
+        graphs = self.answers(indices)
         target = self.target_rows(graphs)
         count = target.shape[1]
         if count == 1:
@@ -282,9 +286,9 @@ class GraphTargets(TaskData):
 
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
         """The metric of the best constant on the training part: a number for each target, or a class."""
-        target = self.target_rows(self.graphs.select(self.split["train"]))
+        target = self.target_rows(self.answers(self.split["train"]))
         constant = self.scored_by.constant(target, self.adapter.targets)
-        asked = self.target_rows(self.graphs.select(indices))
+        asked = self.target_rows(self.answers(indices))
         return self._evaluate(constant.float().expand(len(asked), -1), asked), self._describe(constant)
 
     def _evaluate(self, predictions: Tensor, target: Tensor) -> float:

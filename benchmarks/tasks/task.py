@@ -19,6 +19,7 @@ from torch_geometric.data import Batch
 
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.storage.store import Store
 
 
 class TaskAdapter(ABC):
@@ -171,6 +172,7 @@ class TaskData(ABC):
         fingerprint: Changes whenever the data does; a run is resumed only on the same data.
         notes: Lines worth telling the user (what was read, skipped, taken from a cache).
         encodings: Encodings whose values the graphs hold already, as calls.
+        store: The store that the graphs are in, where they are not in memory; their encodings belong on disk, too.
     """
 
     graphs: PackedGraphs
@@ -179,6 +181,7 @@ class TaskData(ABC):
     fingerprint: str
     notes: list[str] = field(default_factory=list)
     encodings: tuple[str, ...] = field(default=(), kw_only=True)
+    store: Store | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod
@@ -198,6 +201,14 @@ class TaskData(ABC):
             predictions: Rows as `TaskAdapter.predict` makes them.
             indices: Ids of the graphs, `[n]`.
         """
+
+    def answers(self, indices: Tensor) -> PackedGraphs:
+        """Some graphs with all that `TaskAdapter.columns` and the metric read of them.
+
+        Args:
+            indices: Ids of the graphs.
+        """
+        return self.graphs.select(indices)
 
     def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
         """The metric of each target alone, by name, as `evaluate` averages them; empty for tasks with one target.

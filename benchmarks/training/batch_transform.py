@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.graphs.packed import PackedGraphs
@@ -11,6 +13,7 @@ from graphpe.limits import PAIR_LIMIT, limits
 from graphpe.progress import progress_bar
 from graphpe.storage.chunks import encode_in_chunks
 from graphpe.storage.estimate import check_pair_limit, encoded_columns
+from graphpe.storage.precompute import precompute
 from graphpe.transforms.base import Encoding
 from graphpe.transforms.compose import Compose
 
@@ -41,6 +44,50 @@ def encode_graphs(
         return encode_in_chunks(graphs, transform, progress=bar.update)
 
 
+def encode_stored(
+    graphs: PackedGraphs, encodings: Sequence[Encoding], *, workers: int, cache: Path | None, progress: bool
+) -> tuple[PackedGraphs, Callable[[], None]]:
+    """Apply encodings of nodes and graphs to graphs in a store; their values are in another one, beside it.
+
+    Args:
+        graphs: The graphs.
+        encodings: Encodings of nodes or graphs.
+        workers: Processes that encode; 0 means as many as there are cores.
+        cache: Folder in which the result is kept; None means the user's cache folder.
+        progress: Whether to show a bar.
+
+    Returns:
+        The encoded graphs, and what gives back the memory of what was read of their encodings.
+
+    Raises:
+        GraphPEError: They cannot be encoded, or written.
+    """
+    if not encodings or not graphs.num_graphs:
+        return graphs, _nothing
+    transform = Compose(encodings)
+    replaced = set(transform.keys) & graphs.node.keys()  # encodings that become columns of `x`
+    read = (
+        graphs.structure()
+        if not replaced
+        else graphs.structure().with_values(node={key: graphs.node[key] for key in replaced})
+    )
+    workers = workers or os.cpu_count() or 1
+    encoded = precompute(read, transform, cache=cache, workers=workers if workers > 1 else 0, progress=progress)
+    values = encoded.packed
+    return graphs.with_values(
+        node={key: values.node[key] for key in transform.keys},
+        graph={key: values.graph[key] for key in transform.graph_keys},
+    ), encoded.release
+
+
+def _nothing() -> None:
+    return
+
+
+RELEASED_ROWS = 2**23
+"""Nodes and edges that are read from a store before the memory of what was read is given back: about a gigabyte."""
+
+
 class BatchTransform:
     """What is done to the graphs of a batch before a model sees them.
 
@@ -50,12 +97,22 @@ class BatchTransform:
     Args:
         encodings: Encodings of pairs.
         adapter: The task's.
+        release: What gives back the memory of graphs that were read from a store; called now and then.
     """
 
-    def __init__(self, encodings: Sequence[Encoding], adapter: TaskAdapter) -> None:
+    def __init__(
+        self, encodings: Sequence[Encoding], adapter: TaskAdapter, release: Sequence[Callable[[], None]] = ()
+    ) -> None:
         self.encode = Compose(encodings) if encodings else None
         self.adapter = adapter
+        self.release = tuple(release)
+        self._rows = 0
 
     def __call__(self, graphs: PackedGraphs) -> PackedGraphs:
         """The graphs as the model sees them."""
+        self._rows += graphs.num_nodes + graphs.num_edges
+        if self._rows > RELEASED_ROWS:
+            self._rows = 0
+            for release in self.release:
+                release()
         return self.adapter.model_graphs(graphs if self.encode is None else self.encode(graphs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from graphpe.benchmarks.runs.table import part_frame
 from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
-from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
+from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs, encode_stored
 from graphpe.benchmarks.training.config import Log, TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.distributed.devices import make_fabric, started_from_outside
 from graphpe.benchmarks.training.distributed.processes import Job, run_in_processes
@@ -219,7 +219,13 @@ def _train_in(
     read = [each for each in transforms if repr(each) in data.encodings]
     computed = [each for each in transforms if repr(each) not in data.encodings]
     of_nodes, of_pairs = split_encodings(computed)
-    graphs = encode_graphs(_held_only(data, read), of_nodes, progress=progress)
+    released: list[Callable[[], None]] = []
+    if data.store is None:
+        graphs = encode_graphs(_held_only(data, read), of_nodes, progress=progress)
+    else:
+        with fabric.rank_zero_first():
+            graphs, release = encode_stored(data.graphs, of_nodes, workers=workers, cache=cache, progress=progress)
+        released = [data.store.release, release]
     encode_seconds = time.perf_counter() - loaded
     if read:
         say(f"encodings as they are in the data: {', '.join(map(repr, read))}")
@@ -244,7 +250,7 @@ def _train_in(
         fused=config.precision != "16-mixed",  # gradients scaled for float16 cannot be clipped before a fused step
     )
     model, optimizer = fabric.setup(bare_model, optimizer)
-    transform = BatchTransform(of_pairs, data.adapter)
+    transform = BatchTransform(of_pairs, data.adapter, released)
     training = Training(
         fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress, log
     )
@@ -267,7 +273,7 @@ def _train_in(
     summary = summarise(training, test=test, parameters=parameters, seconds=seconds)
     if fabric.is_global_zero:
         indices = data.split["test"]
-        run.write_test_predictions(part_frame(data.adapter, predictions, data.graphs.select(indices), indices))
+        run.write_test_predictions(part_frame(data.adapter, predictions, data.answers(indices), indices))
         log.write_test(data.metric, test.metric, training.state.best_epoch + 1)
         run.write_summary(summary)
     return summary

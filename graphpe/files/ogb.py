@@ -39,7 +39,7 @@ class OGBDataset:
     """What OGB's loader gives.
 
     Attributes:
-        dataset: The `PygGraphPropPredDataset`.
+        dataset: The `PygGraphPropPredDataset`; None where only the files were asked for.
         folder: Where its files are.
         split: Graph ids by part: `train`, `valid`, `test`.
         notes: What OGB would have asked or said.
@@ -70,7 +70,9 @@ def molecule_categories() -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(get_atom_feature_dims()), tuple(get_bond_feature_dims())
 
 
-def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress: bool = True) -> OGBDataset:
+def load_graph_dataset(
+    name: str, root: Path, *, download: bool = True, progress: bool = True, files_only: bool = False
+) -> OGBDataset:
     """Load a graph property dataset through OGB's own PyG loader.
 
     Args:
@@ -78,6 +80,7 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
         root: The folder that holds OGB's folder of the dataset (`ogbg_code2`), or will.
         download: Whether a dataset that is not there is downloaded, without a question.
         progress: Whether OGB's bars are shown.
+        files_only: Whether to stop when the files and the split are there: OGB reads all graphs at once.
 
     Raises:
         GraphPERuntimeError: If the dataset is not there and cannot be downloaded, is incomplete, or cannot be read.
@@ -127,8 +130,11 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # it is copied at once
             kind = guarded(loader.PygGraphPropPredDataset, name, download=True)
-            dataset = kind(name, root=str(root))
-            split = dataset.get_idx_split()
+            if files_only:
+                dataset, split = None, _split_of(kind, name, root)
+            else:
+                dataset = kind(name, root=str(root))
+                split = dataset.get_idx_split()
     except GraphPERuntimeError:
         _remove_empty(missing_folders)
         raise
@@ -147,6 +153,28 @@ def load_graph_dataset(name: str, root: Path, *, download: bool = True, progress
             f"{name} in {folder} cannot be read ({type(error).__name__}: {reason}); {again}get raw/ again"
         ) from None
     return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
+
+
+class _Split(Exception):
+    """The split of a dataset whose files are there."""
+
+    def __init__(self, split: dict[str, Any]) -> None:
+        super().__init__()
+        self.split = split
+
+
+def _split_of(kind: type[Any], name: str, root: Path) -> dict[str, Any]:
+    """The split, after the download where that is needed, without the graphs."""
+
+    class Files(kind):
+        def _process(self) -> None:
+            raise _Split(self.get_idx_split())
+
+    try:
+        Files(name, root=str(root))
+    except _Split as found:
+        return found.split
+    raise AssertionError("PyG processes what it loads")
 
 
 def read_rows(path: Path, count: int | None = None) -> list[list[str]]:

@@ -214,6 +214,31 @@ class PackedGraphs(Fields):
         """The graphs without features: edges, their weights and the pointers."""
         return self._replace(node={}, edge={}, graph={}, pair={}, objects={})
 
+    def only_values(self, keys: Collection[str]) -> PackedGraphs:
+        """The graphs without edges, with the values of nodes, graphs and pairs under these keys and Python objects.
+
+        Nothing is copied: of a large dataset, what is about targets alone is so selected without its edges.
+
+        Args:
+            keys: Names of values; those that are not there do not count.
+        """
+        none = torch.zeros_like(self.ptr)
+        kept = {
+            level: {key: value for key, value in getattr(self, level).items() if key in keys}
+            for level in ("node", "graph", "pair")
+        }
+        return PackedGraphs.trusted(
+            edge_index=torch.zeros(2, 0, dtype=torch.long, device=self.device),
+            ptr=self.ptr,
+            edge_ptr=none,
+            edge_weight=None,
+            edge={},
+            objects=self.objects,
+            host_ptr=self.host_ptr,
+            host_edge_ptr=np.zeros_like(self.host_ptr),
+            **kept,
+        )
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PackedGraphs:
         """The graphs on `device`.
 

@@ -67,6 +67,10 @@ class EncodedDataset(Dataset):
         self._store.verify(self._store.shards_of(ids))
         return self._store.packed.select(ids)
 
+    def release(self) -> None:
+        """Give back the memory of what was read, as `graphpe.storage.store.Store.release` does."""
+        self._store.release()
+
     @property
     def encodings(self) -> str:
         """The call that builds the encoding: its `repr`."""

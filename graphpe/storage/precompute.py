@@ -55,6 +55,7 @@ def precompute(
     shard_graphs: int = SHARD_GRAPHS,
     pair_limit: int = PAIR_LIMIT,
     progress: bool = True,
+    cache: Path | None = None,
 ) -> EncodedDataset:
     """Encode a dataset once, onto disk, and open the result.
 
@@ -80,6 +81,7 @@ def precompute(
             more than 256 MiB.
         pair_limit: Bytes that pair encodings may take.
         progress: Whether to print estimates and show a bar.
+        cache: The cache folder that `root=None` means; None: the user's.
 
     Raises:
         GraphPETypeError: `dataset` or `transform` is of another kind.
@@ -91,7 +93,7 @@ def precompute(
     written_keys(transform)
     graphs = _read(dataset, progress)
     job = _plan(graphs, transform, where, shard_graphs, pair_limit)
-    path = _default_root(job.manifest) if root is None else Path(root).expanduser()
+    path = _default_root(job.manifest, cache) if root is None else Path(root).expanduser()
     say = print if progress else _say_nothing
     if not _is_finished(path, job, say):
         with writing(path):
@@ -276,8 +278,8 @@ def _check_options(
     return found
 
 
-def _default_root(manifest: Manifest) -> Path:
-    cache = user_cache()
+def _default_root(manifest: Manifest, cache: Path | None) -> Path:
+    cache = cache or user_cache()
     if cache is None:
         raise GraphPEValueError("root=None means the user's cache folder, but there is none: name a folder")
     text = "\n".join(str(value) for value in manifest.parameters().values())

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.errors import GraphPERuntimeError
@@ -257,8 +258,18 @@ class Store:
         """
         return np.unique(np.searchsorted(self._starts, graphs, side="right") - 1).tolist()
 
+    def release(self) -> None:
+        """Give back the memory of what was read: it stays in the system's cache, and is mapped again when it is read.
+
+        What this process changed in place is lost; nothing is done where the system cannot.
+        """
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+
     def verify(self, shards: Iterable[int] | None = None) -> None:
         """Compare the checksums of shards (None: all) that were not compared before.
+
+        They are read from the file, not through the mapping: this takes no memory.
 
         Args:
             shards: Numbers of the shards; None for all.
@@ -268,9 +279,14 @@ class Store:
         """
         for shard in range(self.layout.num_shards) if shards is None else shards:
             if not self._verified[shard]:
+                edges = None
                 for column in self.layout.columns:
-                    self._verify(column, shard)
-                self._refuse(wrong_edge(self.packed, *self.manifest.rows.graph[shard : shard + 2]))
+                    pieces = self._verify(column, shard)
+                    if column.is_edge_index:
+                        edges = np.stack([piece.view(np.int64) for piece in pieces])
+                assert edges is not None, "every dataset has edges"
+                start, stop = self.manifest.rows.graph[shard : shard + 2]
+                self._refuse(wrong_edge(self.packed, start, stop, edges))
                 self._verified[shard] = True
 
     def __getstate__(self) -> dict[str, Any]:
@@ -297,17 +313,18 @@ class Store:
             status = path.stat()
             if status.st_size != expected:
                 raise GraphPERuntimeError(f"{path} has {status.st_size:,} bytes instead of {expected:,}: {again}")
-            self._bytes = _map_file(path)
+            self._mapped = _map_file(path)
         except FileNotFoundError:
             raise GraphPERuntimeError(f"{path} is missing: {again}") from None
         except OSError as error:
             raise GraphPERuntimeError(f"{path} cannot be read: {error.strerror}") from None
         header = self.layout.header
-        if self._bytes[: len(header)].numpy().tobytes() != header:
+        content = torch.frombuffer(self._mapped, dtype=torch.uint8)
+        if content[: len(header)].numpy().tobytes() != header:
             raise GraphPERuntimeError(f"{path} is damaged in its header: {again}")
         self._stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
         self._starts = np.asarray(manifest.rows.graph[:-1], dtype=np.int64)
-        tensors = {column.name: self.layout.tensor(column, self._bytes) for column in manifest.columns}
+        tensors = {column.name: self.layout.tensor(column, content) for column in manifest.columns}
         for column in self.layout.columns:
             if column.name in (NUM_NODES, NUM_EDGES, TEXT_SIZES):
                 for shard in range(self.layout.num_shards):
@@ -322,8 +339,17 @@ class Store:
                 f"{self.root} was not written by graphpe, or changed since: {reason}; encode again, into another folder"
             )
 
-    def _verify(self, column: Column, shard: int) -> None:
-        pieces = [self._bytes[start:stop].numpy() for start, stop in self.layout.ranges(column, shard)]
+    def _verify(self, column: Column, shard: int) -> list[NDArray[np.uint8]]:
+        pieces = []
+        try:
+            with (self.root / DATA).open("rb") as file:
+                if os.fstat(file.fileno()).st_ino != self._stamp[2]:
+                    self._refuse("another file took its place")
+                for start, stop in self.layout.ranges(column, shard):
+                    file.seek(start)
+                    pieces.append(np.frombuffer(file.read(stop - start), dtype=np.uint8))
+        except OSError as error:
+            raise GraphPERuntimeError(f"{self.root / DATA} cannot be read: {error.strerror}") from None
         if digest_of(pieces) != self.manifest.digests[column.name][shard]:
             start, stop = self.manifest.rows.graph[shard : shard + 2]
             key = "edge_index" if column.name == EDGE_INDEX else column.name.partition(".")[2]
@@ -331,16 +357,17 @@ class Store:
                 f"{self.root / DATA} is damaged in shard {shard} (graphs {start} to {stop - 1}), key {key!r}: "
                 f"move {self.root} away and encode again"
             )
+        return pieces
 
 
-def _map_file(path: Path) -> Tensor:
+def _map_file(path: Path) -> mmap.mmap:
     """A file's bytes, copied on write: who changes a tensor in place changes it in this process, never on disk."""
     with path.open("rb") as file:
         if sys.platform == "linux":
             # Without the flag Linux refuses files that are larger than the memory, all of which might be written to.
             flags, access = mmap.MAP_PRIVATE | _MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
-            return torch.frombuffer(mmap.mmap(file.fileno(), 0, flags=flags, prot=access), dtype=torch.uint8)
-        return torch.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), dtype=torch.uint8)
+            return mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
 def _why_there_is_none(root: Path) -> str:

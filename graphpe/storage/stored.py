@@ -14,6 +14,7 @@ from torch import Tensor
 from graphpe.errors import GraphPEError
 from graphpe.graphs.checks import LEVELS, check_unique, check_values
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.graphs.ragged import Ints
 from graphpe.storage.format import EDGE_INDEX, EDGE_WEIGHT, NUM_EDGES, NUM_NODES, TEXT, TEXT_SIZES, Rows
 from graphpe.storage.manifest import Manifest
 
@@ -84,16 +85,16 @@ def wrong_values(graphs: PackedGraphs) -> str | None:
     return None
 
 
-def wrong_edge(graphs: PackedGraphs, start: int, stop: int) -> str | None:
+def wrong_edge(graphs: PackedGraphs, start: int, stop: int, edges: Ints) -> str | None:
     """Of graphs `start` to `stop`, an edge with an end outside its graph; None if there is none.
 
     Args:
         graphs: The graphs.
         start: First graph.
         stop: The graph after the last.
+        edges: Their part of `edge_index`.
     """
-    first, last = graphs.host_edge_ptr[start], graphs.host_edge_ptr[stop]
-    edges = graphs.edge_index[:, first:last].numpy()
+    first = graphs.host_edge_ptr[start]
     counts = np.diff(graphs.host_edge_ptr[start : stop + 1])
     low, high = (np.repeat(graphs.host_ptr[start + i : stop + i], counts) for i in (0, 1))
     outside = ((edges < low) | (edges >= high)).any(axis=0)

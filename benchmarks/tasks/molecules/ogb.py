@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+import torch
+
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask, categories
 from graphpe.benchmarks.tasks.metrics import AVERAGE_PRECISION, RMSE, ROC_AUC, ColumnMetric, ogb_metric
+from graphpe.benchmarks.tasks.stored import Arrays, RawLayout, fits_in_memory, raw_graphs, stored_raw
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.ogb import load_graph_dataset, molecule_categories, read_rows
+from graphpe.files.ogb_raw import RawTable
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -32,32 +38,33 @@ class OGBMolecules(GraphTask):
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read the set; OGB keeps its own processed copy beside the raw files.
 
+        Where OGB's loader would take more than half of the memory, the raw files are read some graphs at a time into a
+        store in the cache folder.
+
         Args:
-            workers: Not used: OGB reads in one process.
-            cache: Not used: OGB keeps what it processed.
-            progress: Whether OGB's bars are shown.
+            workers: Not used: files are read in one process.
+            cache: Folder for a store; None means the user's cache folder.
+            progress: Whether bars are shown.
 
         Raises:
             GraphPERuntimeError: If the data is not there and cannot be downloaded, is incomplete, or cannot be read.
         """
-        dataset = f"ogbg-{self.name}"
-        ogb = load_graph_dataset(dataset, Path(self.root).expanduser(), download=self.download, progress=progress)
-        graphs = PackedGraphs.from_dataset(ogb.dataset, keys=("x", "edge_attr", "y"))
+        dataset, root = f"ogbg-{self.name}", Path(self.root).expanduser()
+        ogb = load_graph_dataset(dataset, root, download=self.download, progress=progress, files_only=True)
+        raw = raw_graphs(ogb.folder, both_directions=True)
         atoms, bonds = molecule_categories()
-        target = graphs.graph["y"].double()
-        squared = self.metric is RMSE
+        store: Store | None = None
         try:
-            graphs = PackedGraphs(
-                edge_index=graphs.edge_index,
-                ptr=graphs.ptr,
-                edge_ptr=graphs.edge_ptr,
-                node={"x": categories(graphs.node["x"], "x", atoms)},
-                edge={"edge_attr": categories(graphs.edge["edge_attr"], "edge_attr", bonds)},
-                graph={"y": target.float().view(len(graphs), -1)},
-            )
+            if raw is None or fits_in_memory(raw, node_bytes=8 * len(atoms), edge_bytes=8 * len(bonds)):
+                ogb = load_graph_dataset(dataset, root, download=False, progress=progress)
+                graphs = _checked(PackedGraphs.from_dataset(ogb.dataset, keys=("x", "edge_attr", "y")))
+            else:
+                store = stored_raw(raw, _layout(dataset, raw.folder), cache=cache, progress=progress)
+                graphs = store.packed
         except GraphPEValueError as error:
             raise GraphPERuntimeError(f"{ogb.folder} does not hold OGB's features of molecules: {error}") from None
-        if squared and not bool(target.isfinite().all()):
+        squared = self.metric is RMSE
+        if squared and not bool(graphs.graph["y"].isfinite().all()):
             raise GraphPERuntimeError(f"{ogb.folder} has targets that are not finite numbers: download it again")
         targets = graphs.graph["y"].shape[1]
         adapter = GraphAdapter(
@@ -68,9 +75,44 @@ class OGBMolecules(GraphTask):
             target_names=_target_names(ogb.folder, targets),
         )
         notes = [f"{dataset} from {ogb.folder}: {len(graphs):,} molecules", *ogb.notes]
-        digest = fingerprint(graphs, ogb.split)
+        if store is not None:
+            notes.append(f"graphs are read from {store.root}")
+        digest = fingerprint(graphs, ogb.split, store=store)
         metric = ogb_metric(self.metric, dataset)
-        return GraphTargets(graphs, ogb.split, adapter, digest, notes, scored_by=metric)
+        return GraphTargets(graphs, ogb.split, adapter, digest, notes, store=store, scored_by=metric)
+
+
+def _checked(graphs: PackedGraphs) -> PackedGraphs:
+    """Molecules with OGB's categories and targets as numbers.
+
+    Raises:
+        GraphPEValueError: A feature is outside its categories.
+    """
+    atoms, bonds = molecule_categories()
+    return PackedGraphs(
+        edge_index=graphs.edge_index,
+        ptr=graphs.ptr,
+        edge_ptr=graphs.edge_ptr,
+        node={"x": categories(graphs.node["x"], "x", atoms)},
+        edge={"edge_attr": categories(graphs.edge["edge_attr"], "edge_attr", bonds)},
+        graph={"y": graphs.graph["y"].float().view(len(graphs), -1)},
+    )
+
+
+def _layout(dataset: str, raw: Path) -> RawLayout:
+    atoms, bonds = molecule_categories()
+    targets = len(read_rows(raw / "graph-label.csv.gz", 1)[0])
+    tables = (
+        RawTable("node-feat", "node", len(atoms)),
+        RawTable("edge-feat", "edge", len(bonds)),
+        RawTable("graph-label", "graph", targets, np.float32),
+    )
+
+    def build(structure: PackedGraphs, arrays: Arrays) -> PackedGraphs:
+        x, edge_attr, y = (torch.from_numpy(arrays[table.name]) for table in tables)
+        return _checked(structure.with_values(node={"x": x}, edge={"edge_attr": edge_attr}, graph={"y": y}))
+
+    return RawLayout(dataset, tables, build)
 
 
 def _target_names(folder: Path, count: int) -> tuple[str, ...]:

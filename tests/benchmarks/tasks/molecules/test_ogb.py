@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from graphpe.benchmarks.calls.build import build_task, task_classes
+from graphpe.benchmarks.tasks import stored
 from graphpe.benchmarks.tasks.molecules.ogb import Molesol, Molfreesolv, Molhiv, Moltox21, OGBMolecules
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.ogb import evaluator
+from graphpe.storage import shards
 
 Molecule = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -42,6 +44,26 @@ def test_unknown_labels_stay_unknown(write_molecules: Callable[..., list[Molecul
     data = Moltox21(root=str(tmp_path), download=False).load(progress=False)
     np.testing.assert_array_equal(data.graphs.graph["y"].numpy(), target.astype(np.float32))
     assert data.adapter.targets == 12
+
+
+def test_in_a_store_they_are_the_same(
+    write_molecules: Callable[..., list[Molecule]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = np.random.default_rng().integers(0, 2, (40, 12)).astype(float)
+    target[np.random.default_rng().random((40, 12)) < 0.4] = np.nan
+    write_molecules(tmp_path / "ogbg_moltox21", 40, target.tolist())
+    task = Moltox21(root=str(tmp_path), download=False)
+    memory = task.load(progress=False)
+    monkeypatch.setattr(stored, "memory_limit", lambda: 1)
+    monkeypatch.setattr(shards, "KEPT_GRAPHS", 9)
+    data = task.load(cache=tmp_path / "cache", progress=False)
+    assert data.store is not None
+    assert data.fingerprint == memory.fingerprint
+    assert all(data.graphs.node[key].dtype == value.dtype for key, value in memory.graphs.node.items())
+    ids = data.split["valid"]
+    guess = torch.randn(len(ids), 12)
+    assert data.evaluate(guess, ids) == memory.evaluate(guess, ids)
+    assert data.constant_baseline(ids) == memory.constant_baseline(ids)
 
 
 def test_bad_files(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:

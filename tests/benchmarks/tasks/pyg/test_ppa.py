@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from graphpe.benchmarks.tasks import stored
 from graphpe.benchmarks.tasks.pyg.ppa import Ppa
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.ogb import evaluator
+from graphpe.storage import shards
 
 
 def write_rows(path: Path, rows: list[list[object]]) -> None:
@@ -56,6 +58,51 @@ def test_files_in_the_layout_of_ogb(tmp_path: Path) -> None:
         {"y_true": data.graphs.graph["y"].numpy(), "y_pred": output.argmax(1, keepdim=True).numpy()}
     )
     assert data.evaluate(output, ids) == pytest.approx(official["acc"])
+
+
+def test_in_a_store_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ppa(tmp_path / "ogbg_ppa", 30)
+    task = Ppa(root=str(tmp_path), download=False)
+    memory = task.load(progress=False)
+    assert memory.store is None
+    monkeypatch.setattr(stored, "memory_limit", lambda: 2**20 // 8)
+    monkeypatch.setattr(shards, "KEPT_GRAPHS", 7)
+    for _ in range(2):  # written, and opened
+        data = task.load(cache=tmp_path / "cache", progress=False)
+        assert data.store is not None
+        assert len(data.store.manifest.rows.graph) == 6
+        for name in ("edge_index", "ptr", "edge_ptr"):
+            assert torch.equal(getattr(data.graphs, name), getattr(memory.graphs, name))
+        for level in ("node", "edge", "graph"):
+            mine, theirs = getattr(data.graphs, level), getattr(memory.graphs, level)
+            assert mine.keys() == theirs.keys()
+            assert all(torch.equal(mine[key], theirs[key]) and mine[key].dtype == theirs[key].dtype for key in mine)
+        assert data.fingerprint == memory.fingerprint
+        data.store.release()
+        assert torch.equal(data.answers(data.split["test"]).graph["y"], memory.graphs.graph["y"][data.split["test"]])
+
+
+def test_a_damaged_file_leaves_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ppa(tmp_path / "ogbg_ppa", 20)
+    monkeypatch.setattr(stored, "memory_limit", lambda: 1)
+    monkeypatch.setattr(shards, "KEPT_GRAPHS", 5)
+    path = tmp_path / "ogbg_ppa" / "raw" / "edge-feat.csv.gz"
+    whole = path.read_bytes()
+    lines = gzip.decompress(whole).splitlines(keepends=True)
+    cases = {
+        "cannot be read": whole[: len(whole) * 2 // 3],
+        "rows too early": gzip.compress(b"".join(lines[:-1])),
+        "more rows than its graphs": gzip.compress(b"".join([*lines, lines[0]])),
+        "6 columns, expected 7|cannot be read": gzip.compress(b"".join(line.split(b",", 1)[1] for line in lines)),
+    }
+    for message, content in cases.items():
+        path.write_bytes(content)
+        with pytest.raises(GraphPERuntimeError, match=message) as error:
+            Ppa(root=str(tmp_path), download=False).load(cache=tmp_path / "cache", progress=False)
+        assert "\n" not in str(error.value)
+        assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    path.write_bytes(whole)
+    assert len(Ppa(root=str(tmp_path), download=False).load(cache=tmp_path / "cache", progress=False).graphs) == 20
 
 
 def test_bad_files(tmp_path: Path) -> None:
