@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ GRAPH_BYTES = 8_000
 
 EDGE = RawTable("edge", "edge", 2)
 
-Arrays = Mapping[str, NDArray[np.int64] | NDArray[np.float32]]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def stored_raw(
     def make(bounds: list[int]) -> Iterator[PackedGraphs]:
         parts = raw.read(bounds, [EDGE, *layout.tables])
         for start, stop, arrays in zip(bounds[:-1], bounds[1:], parts, strict=True):
-            yield layout.build(_structure(raw, start, stop, arrays["edge"], layout.name), arrays)
+            yield layout.build(structure(raw, start, stop, arrays["edge"], layout.name), arrays)
 
     store = keep_graphs(folder, source, sizes, make, progress=progress)
     store.verify()
@@ -136,8 +137,19 @@ WRITING_BYTES = 1_500_000_000
 """What making a store takes at most: torch, OGB and pandas, and a shard."""
 
 
-def _structure(raw: RawGraphs, start: int, stop: int, edge: NDArray[np.int64], name: str) -> PackedGraphs:
-    """Edges of some graphs."""
+def structure(raw: RawGraphs, start: int, stop: int, edge: NDArray[np.int64], name: str) -> PackedGraphs:
+    """The edges of some graphs.
+
+    Args:
+        raw: The raw files.
+        start: First graph.
+        stop: One past the last.
+        edge: Their rows of `edge`, `[E, 2]`.
+        name: OGB's name, for the message.
+
+    Raises:
+        GraphPERuntimeError: An edge leads to no node.
+    """
     nodes, edges = raw.nodes[start:stop], raw.edges[start:stop]
     ptr, edge_ptr = (np.concatenate([np.zeros(1, np.int64), np.cumsum(each)]) for each in (nodes, edges))
     outside = ((edge < 0) | (edge >= np.repeat(nodes, edges)[:, None])).any(axis=1)

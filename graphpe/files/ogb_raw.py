@@ -184,7 +184,7 @@ class _Reader:
             raise GraphPERuntimeError(
                 f"{self.path} has {frame.shape[1]} columns, expected {self.table.columns}: get it again"
             )
-        return np.ascontiguousarray(frame.to_numpy(), dtype=self.table.dtype)
+        return np.array(frame.to_numpy(), dtype=self.table.dtype, order="C")  # a copy: pandas keeps its own
 
 
 def _with_inverse(name: str, values: NDArray[Any]) -> NDArray[Any]:

@@ -26,10 +26,17 @@ KEPT_GRAPHS = 1024
 
 
 class Sizes(NamedTuple):
-    """Nodes and edges of each graph, `[B]`."""
+    """What is known of graphs before they are made.
+
+    Attributes:
+        nodes: Nodes of each graph, `[B]`.
+        edges: Edges of each graph, `[B]`.
+        about: Text that is kept with them, `Store.manifest.transform`.
+    """
 
     nodes: Ints
     edges: Ints
+    about: str = "none"
 
 
 def keep_graphs(
@@ -93,7 +100,7 @@ def _write(
     columns = list(graph_columns(first, None))
     manifest = Manifest(
         library=version("graphpe"),
-        transform="none",
+        transform=sizes.about,
         device="cpu",
         shard_graphs=KEPT_GRAPHS,
         fingerprint=source,
@@ -143,7 +150,7 @@ def _check(graphs: PackedGraphs, sizes: Sizes, columns: list[Column], start: int
         _SourceError: They are others.
     """
     found = np.diff(graphs.host_ptr), np.diff(graphs.host_edge_ptr)
-    if not all(map(np.array_equal, found, sizes)):
+    if not all(map(np.array_equal, found, sizes[:2])):
         raise _SourceError(GraphPERuntimeError(f"the source of graphs changed while it was read, at graph {start}"))
     if set(graph_columns(graphs, None)) != set(columns):
         raise _SourceError(GraphPERuntimeError(f"graphs from number {start} on have other values than the first"))

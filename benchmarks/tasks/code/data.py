@@ -17,6 +17,7 @@ from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.errors import GraphPEValueError
 from graphpe.files.ogb import evaluator
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.storage.store import Store
 
 
 @dataclass
@@ -84,17 +85,11 @@ def label_graphs(
         names: Each function's name.
         where: Where each function stands.
     """
-    return PackedGraphs(
-        edge_index=graphs.edge_index,
-        ptr=graphs.ptr,
-        edge_ptr=graphs.edge_ptr,
-        node=graphs.node,
-        edge=graphs.edge,
-        graph={"y": encode_names(name_tokens, tokens)},
-        objects={"name_tokens": list(name_tokens), "name": list(names), "where": list(where)},
-    )
+    labelled = graphs.with_values(graph={"y": encode_names(name_tokens, tokens)})
+    objects = {"name_tokens": list(name_tokens), "name": list(names), "where": list(where)}
+    return PackedGraphs.trusted(**vars(labelled) | {"objects": objects})
 
 
-def code_fingerprint(graphs: PackedGraphs, split: dict[str, Tensor]) -> str:
+def code_fingerprint(graphs: PackedGraphs, split: dict[str, Tensor], store: Store | None = None) -> str:
     """A digest of the graphs, the split and the names."""
-    return fingerprint(graphs, split, [" ".join(name) for name in graphs.objects["name_tokens"]])
+    return fingerprint(graphs, split, [" ".join(name) for name in graphs.objects["name_tokens"]], store=store)

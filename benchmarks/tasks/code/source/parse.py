@@ -111,6 +111,31 @@ def parse_source(source: bytes, *, dataflow: bool = False) -> ParsedFile:
         return walk.result()
 
 
+def parse_function(source: str) -> ParsedFile:
+    """Parse text that is one function and nothing else, with the edges of data flow.
+
+    Whether it stands in a class, the text does not say: a function whose first parameter is `self` or `cls` is taken
+    for a method, whose name is not seen in it.
+
+    Args:
+        source: The text; a coding line means nothing.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: Whatever `ast.parse` raises for text that is not Python,
+        or is not one function.
+    """
+    with _quiet(), _no_collection():
+        body = ast.parse(source).body
+        function = body[0] if len(body) == 1 else None
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            raise SyntaxError("it is not one function")
+        parameters = [*function.args.posonlyargs, *function.args.args]
+        walk = _Walk()
+        walk.add(function)
+        walk.add_flow(function, bool(parameters) and parameters[0].arg in ("self", "cls"))
+        return walk.result()
+
+
 def outermost_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Functions that are in no other function, in source order.
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 import platform
-import signal
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from graphpe.benchmarks.tasks.code.source.corpus import Corpus, merge_files
 from graphpe.benchmarks.tasks.code.source.files import SourceTree, digest_files, read_source
 from graphpe.benchmarks.tasks.code.source.parse import PARSER_VERSION, ParsedFile, parse_source
+from graphpe.benchmarks.tasks.code.source.processes import cores, in_processes
 from graphpe.benchmarks.tasks.code.source.store import load_corpus, save_corpus
-from graphpe.errors import GraphPEError, GraphPERuntimeError
+from graphpe.errors import GraphPEError
 from graphpe.progress import progress_bar
 
 SMALL = 500_000
@@ -66,12 +60,13 @@ def read_corpus(
             if corpus is not None:
                 return corpus, [f"parsed source taken from {cache}", *describe_skipped(corpus.skipped)]
     if workers <= 0:
-        workers = _cores()
-    if size < SMALL or multiprocessing.current_process().daemon:  # a daemon may have no children
+        workers = cores()
+    if size < SMALL:
         workers = 1
     files: list[tuple[str, ParsedFile]] = []
     skipped = list(tree.unreadable)
-    results = _parse_all([file.path for file in tree.files], partial(parse_file, dataflow=dataflow), workers)
+    parse = partial(parse_file, dataflow=dataflow)
+    results = in_processes(parse, [file.path for file in tree.files], workers, at_once=4)
     bar = progress_bar(results, total=len(tree.files), desc="parse", unit="file", leave=False, disable=not progress)
     for file, result in zip(tree.files, bar, strict=True):
         if isinstance(result, ParsedFile):
@@ -90,8 +85,13 @@ def read_corpus(
 
 def parse_file(path: Path, *, dataflow: bool = False) -> ParsedFile | str:
     """Parse a file; where it cannot be read or parsed, the reason."""
+    return parsed_or_reason(lambda: parse_source(read_source(path), dataflow=dataflow))
+
+
+def parsed_or_reason(parse: Callable[[], ParsedFile]) -> ParsedFile | str:
+    """What a parser gives; where it cannot read or parse its source, the reason."""
     try:
-        return parse_source(read_source(path), dataflow=dataflow)
+        return parse()
     except OSError as error:
         return error.strerror or type(error).__name__
     except SyntaxError as error:
@@ -109,58 +109,6 @@ def describe_skipped(skipped: list[tuple[str, str]]) -> list[str]:
     named = ", ".join(f"{path}: {reason}" for path, reason in skipped[:5])
     more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
     return [f"skipped {len(skipped)} broken or unreadable {'path' if len(skipped) == 1 else 'paths'}: {named}{more}"]
-
-
-def _parse_all(
-    paths: list[Path], parse: Callable[[Path], ParsedFile | str], workers: int
-) -> Iterator[ParsedFile | str]:
-    """Parsed files in order."""
-    if workers == 1 or len(paths) < 2:
-        yield from map(parse, paths)
-        return
-    pool = None
-    try:
-        pool = ProcessPoolExecutor(min(workers, len(paths)), mp_context=_context(), initializer=_ignore_interrupts)
-        with _without_fork_warning():
-            results = pool.map(parse, paths, chunksize=4)
-    except OSError:  # no semaphores or no more processes to be had here
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        yield from map(parse, paths)
-        return
-    try:
-        yield from results
-    except BrokenProcessPool:
-        raise GraphPERuntimeError(
-            "a process died while parsing source (out of memory, or a file that crashes Python): try it with workers=1"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Forked processes where they are safe: they start at once and need no guard in the caller's script.
-
-    The children run the parser and NumPy indexing only, nothing that takes a lock or a thread of the parent.
-    """
-    return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-
-
-@contextmanager
-def _without_fork_warning() -> Iterator[None]:
-    """Python 3.12 warns of forking beside other threads; see `_context` for why it is safe here."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-        yield
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which stops its children."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _key(tree: SourceTree, digests: list[str], dataflow: bool) -> str:

@@ -77,8 +77,6 @@ def test_the_syntax_trees_of_data_flow_graphs_are_exported(tree, modules, tmp_pa
     )
     export_ogb(flow, tmp_path / "dataset")
     assert_same(Code2(root=str(tmp_path / "dataset"), graph="ast", download=False).load(progress=False), plain)
-    with pytest.raises(GraphPEValueError, match="graph must be one of 'ast', 'ast\\+tokens', got 'dataflow'"):
-        Code2(graph="dataflow")
 
 
 def test_words_that_pandas_takes_for_missing_survive(source, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from graphpe.benchmarks.tasks.code.source import read
+from graphpe.benchmarks.tasks.code.source import processes, read
 from graphpe.benchmarks.tasks.code.source.files import find_sources
 from graphpe.benchmarks.tasks.code.source.read import read_corpus
 from graphpe.benchmarks.tasks.code.source.store import corpus_path
@@ -89,7 +89,7 @@ def test_without_processes_to_be_had_one_does_it_all(tree, modules, monkeypatch)
         raise PermissionError("no semaphores here")
 
     monkeypatch.setattr(read, "SMALL", 0)
-    monkeypatch.setattr(read, "ProcessPoolExecutor", fail)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", fail)
     assert read_alone(tree(modules), workers=3)[0].num_functions == 60
 
 
