@@ -26,6 +26,7 @@ class Recipe:
         published: The metric there.
         parameters: Parameters of the model as it is built here.
         published_parameters: Those that were published, where they are others.
+        default: Whether a run of its task that names nothing else is this one.
         cost: Epochs and steps.
         differs: In what a run here is not the published one.
         options: Options of `graphpe train`.
@@ -39,6 +40,7 @@ class Recipe:
     differs: str
     options: dict[str, Any]
     published_parameters: int | None = None
+    default: bool = False
 
 
 def recipe_names() -> list[str]:
@@ -59,10 +61,21 @@ def read_recipe(name: str) -> Recipe:
 
 
 def named_recipe(arguments: Sequence[str]) -> Recipe | None:
-    """The recipe that `--recipe` names among the arguments of a command; None where it is not there.
+    """The recipe that `--recipe` names among the arguments of a command, or the default one of their task; else None.
+
+    What says by itself what is trained (a model, a file of options, another run) leaves no default.
 
     Raises:
         GraphPEValueError: There is no such recipe.
     """
     name = next(values_of("--recipe", arguments), None)
-    return None if name is None else read_recipe(name)
+    if name is not None:
+        return read_recipe(name)
+    task = next(values_of("--task", arguments), "").partition("(")[0].strip()
+    if not task or any(next(values_of(option, arguments), None) is not None for option in _SAY_IT_ALL):
+        return None
+    recipes = (read_recipe(each) for each in recipe_names() if each.endswith(f"-{task}"))
+    return next((recipe for recipe in recipes if recipe.default), None)
+
+
+_SAY_IT_ALL = ("--model", "--config", "--resume", "--init")

@@ -132,6 +132,10 @@ class TaskAdapter(ABC):
         """
         return graphs, {}
 
+    def other_readings(self) -> dict[str, TaskAdapter]:
+        """Adapters that read predictions from the same outputs in other ways, by name: reported beside this one."""
+        return {}
+
     def columns(self, predictions: Tensor, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
         """Predictions for people: columns of a table by name, with a row for each graph, node or pair (`level`).
 

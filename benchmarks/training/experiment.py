@@ -270,7 +270,11 @@ def _train_in(
     predictions, loss = training.predict("test")
     test = training.score(predictions, loss, "test")
     seconds = {"read": loaded - started, "encode": encode_seconds}
-    summary = summarise(training, test=test, parameters=parameters, seconds=seconds)
+    others = {
+        name: {part: training.score(*training.predict(part, reading), part).metric for part in ("valid", "test")}
+        for name, reading in data.adapter.other_readings().items()
+    }
+    summary = summarise(training, test=test, parameters=parameters, seconds=seconds, other_readings=others)
     if fabric.is_global_zero:
         indices = data.split["test"]
         run.write_test_predictions(part_frame(data.adapter, predictions, data.answers(indices), indices))

@@ -20,7 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 
-from graphpe.benchmarks.tasks.task import TaskData
+from graphpe.benchmarks.tasks.task import TaskAdapter, TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.checkpoint import (
     check_same_run,
@@ -273,12 +273,12 @@ class Training:
         """The current weights on a part of the split."""
         return self.score(*self.predict(part), part)
 
-    def predict(self, part: str) -> tuple[torch.Tensor, float]:
-        """What the current weights predict for a part of the split, and the mean loss."""
+    def predict(self, part: str, adapter: TaskAdapter | None = None) -> tuple[torch.Tensor, float]:
+        """What the current weights predict for a part of the split, and the mean loss; read by the task's adapter."""
         return collect_predictions(
             self.fabric,
             self.model,
-            self.data.adapter,
+            adapter or self.data.adapter,
             self.graphs,
             self.transform,
             self.data.split[part],

@@ -20,7 +20,14 @@ _TARGETS_SHOWN = 12
 _DOCUMENTATION = "https://github.com/graphpe/graphpe/blob/main/docs/index.md"
 
 
-def summarise(training: Training, *, test: Evaluation, parameters: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+def summarise(
+    training: Training,
+    *,
+    test: Evaluation,
+    parameters: int,
+    seconds: Mapping[str, float],
+    other_readings: Mapping[str, Mapping[str, float]],
+) -> dict[str, Any]:
     """The result of a finished run as plain values.
 
     Args:
@@ -28,6 +35,7 @@ def summarise(training: Training, *, test: Evaluation, parameters: int, seconds:
         test: The test part at the best validation epoch.
         parameters: Number of the model's parameters.
         seconds: What was spent before training: `read`, `encode`.
+        other_readings: The metric, `valid` and `test`, where the same outputs are read in another way, by its name.
     """
     state, data, config = training.state, training.data, training.config
     epochs = len(state.history)
@@ -46,6 +54,7 @@ def summarise(training: Training, *, test: Evaluation, parameters: int, seconds:
         "classes": list(data.adapter.class_names),
         "valid_by_target": state.history[state.best_epoch].get("valid_by_target", {}),
         "test_by_target": test.by_target,
+        "other_readings": {name: dict(values) for name, values in other_readings.items()},
         "best_epoch": state.best_epoch + 1,
         "epochs": epochs,
         "constant_prediction": prediction,
@@ -73,6 +82,10 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     return [
         f"{'':<22} valid {metric:<4}  test {metric}",
         f"{'best epoch (' + str(summary['best_epoch']) + ')':<22} {summary['valid']:.4f}      {summary['test']:.4f}",
+        *(
+            f"{name:<22} {values['valid']:.4f}      {values['test']:.4f}"
+            for name, values in summary.get("other_readings", {}).items()
+        ),
         f"{'constant prediction':<22} {summary['constant_valid']:.4f}      {summary['constant_test']:.4f}"
         f"      (always {summary['constant_prediction']})",
         *_target_lines(summary),

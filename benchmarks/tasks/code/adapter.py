@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Batch
 
-from graphpe.benchmarks.tasks.code.decoding import DecodedNames, Decoding, argmax_names, expected_f1_names
+from graphpe.benchmarks.tasks.code.decoding import (
+    DECODINGS,
+    DecodedNames,
+    Decoding,
+    argmax_names,
+    expected_f1_names,
+)
 from graphpe.benchmarks.tasks.code.labels import POSITIONS, spoken
 from graphpe.benchmarks.tasks.code.source.edges import RELATIONS, add_inverse_edges, relations
 from graphpe.benchmarks.tasks.code.vocabulary import END, NONE, Vocabulary
@@ -111,6 +117,14 @@ class CodeAdapter(TaskAdapter):
     def predict(self, output: Tensor) -> Tensor:
         """The predicted classes, `[B, 5]` int64, filled up with `__EOS__`."""
         return self._names(output).classes
+
+    def other_readings(self) -> dict[str, TaskAdapter]:
+        """The other ways to decode names."""
+        return {
+            f"decoding={decoding!r}": replace(self, decoding=decoding)
+            for decoding in DECODINGS
+            if decoding != self.decoding
+        }
 
     def columns(self, predictions: Tensor, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
         """`predicted`: the sub-tokens of the name, joined by spaces."""

@@ -55,7 +55,8 @@ def adapter(task: Task) -> TaskAdapter:
         "peptides-struct": {**molecules, "targets": 11, "loss_name": "absolute"},
         "molhiv": {**molecules, "targets": 1, "loss_name": "binary"},
         "ppa": {**numbers, "node_categories": [1], "edge_channels": 7, "targets": 37, "loss_name": "classes"},
-        "code2": code,
+        "code2": code | {"types": code["types"][-92:], "attributes": [*(f"a{i}" for i in range(11_972)), NONE, UNKNOWN]}
+        if getattr(task, "graph", None) == "dataflow" else code,
     }  # fmt: skip
     return task.adapter(states[task.name])
 
@@ -79,6 +80,30 @@ def test_a_recipe_builds_the_model_it_says(name: str) -> None:
     assert parameters == PUBLISHED.get(name, EXPLAINED.get(name, parameters))
     assert name not in PUBLISHED or recipe.published_parameters is None
     assert model.readout == (task.readout or model.readout)
+
+
+def test_a_run_of_code2_is_the_published_one(capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = read_recipe("sat-code2")
+    assert recipe.published_parameters == 14_378_069
+    assert recipe.parameters == pytest.approx(recipe.published_parameters, rel=0.006)
+    config = config_of("sat-code2")
+    task = build_task(config.task)
+    assert (task.graph, task.attributes, task.tokens) == ("dataflow", 11_972, 5_000)  # type: ignore[attr-defined]
+    (encoding,) = build_encodings(config.encodings or ())
+    assert (encoding.k, encoding.q, encoding.relative_q) == (15, 0.1, True)
+    assert config.learning_rate == pytest.approx(3e-3 / 56 * config.batch_size, rel=1e-3)
+    assert (config.epochs, config.weight_decay) == (32, 7.5e-5)
+    assert config.warmup_steps == 2 * (407_976 // 32)
+    for given in (["--task", "code2"], ["--task=code2(decoding='argmax')", "--epochs", "3"]):
+        with pytest.raises(SystemExit):
+            main(["train", *given, "--print-config"])
+        printed = capsys.readouterr().out
+        assert "SAT(width=256, layers=4, heads=4, hops=3" in printed
+        assert f"epochs: {3 if '3' in given else 32}" in printed
+    for given in (["--task", "code2", "--model", "GRIT"], ["--task", "python-source"]):
+        with pytest.raises(SystemExit):
+            main(["train", *given, "--print-config"])
+        assert "epochs: 14" in capsys.readouterr().out
 
 
 def test_a_recipe_is_the_default_that_other_options_replace(capsys: pytest.CaptureFixture[str]) -> None:
