@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,12 +73,18 @@ def encode_stored(
         else graphs.structure().with_values(node={key: graphs.node[key] for key in replaced})
     )
     workers = workers or os.cpu_count() or 1
-    encoded = precompute(read, transform, cache=cache, workers=workers if workers > 1 else 0, progress=progress)
+    if workers == 1 or graphs.num_graphs < _FEW or multiprocessing.current_process().daemon:
+        workers = 0  # in this process: a daemon may have no children
+    encoded = precompute(read, transform, cache=cache, workers=workers, progress=progress)
     values = encoded.packed
     return graphs.with_values(
         node={key: values.node[key] for key in transform.keys},
         graph={key: values.graph[key] for key in transform.graph_keys},
     ), encoded.release
+
+
+_FEW = 10_000
+"""Graphs that this process encodes sooner than others would start."""
 
 
 def _nothing() -> None:

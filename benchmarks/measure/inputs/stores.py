@@ -19,6 +19,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_ppa(root / "ogbg_ppa", round(GRAPHS * options.share / BLOCK))
         else:
             write_code2(options.folder, options.functions)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        rows = pool.apply(_measure, (options.what, str(options.folder), options.workers, options.encode))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        rows = pool.submit(_measure, options.what, str(options.folder), options.workers, options.encode).result()
     report = Report(options.out)
     report.say("| | s | resident, GB | its own, GB |", "|---|---|---|---|")
     for name, seconds, all_bytes, own in rows[:-1]:
@@ -137,8 +138,8 @@ class _Watch:
     def _run(self) -> None:
         while True:
             lines = Path("/proc/self/status").read_text().splitlines()
-            now = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.startswith(("VmRSS", "RssAnon"))}
-            self.all, self.own = max(self.all, now["VmRSS"]), max(self.own, now["RssAnon"])
+            now = {line.split()[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+            self.all, self.own = max(self.all, now["VmRSS:"]), max(self.own, now["RssAnon:"])
             time.sleep(0.05)
 
     def timed(self, rows: list[Any], name: str, work: Callable[[], Any]) -> Any:
@@ -161,7 +162,8 @@ def _measure(what: str, folder: str, workers: int, encode: bool) -> list[Any]:
     stored.memory_limit = lambda: 2**30  # what is measured small has to take the same way
     root, cache = str(Path(folder) / "dataset"), Path(folder) / "cache"
     task = Ppa(root=root, download=False) if what == "ppa" else Code2(root=root, download=False)
-    watch, rows = _Watch(), []
+    watch = _Watch()
+    rows: list[Any] = []
     watch.timed(rows, "make the store", lambda: task.load(workers=workers, cache=cache))
     data = watch.timed(rows, "open it, checksums compared", lambda: task.load(cache=cache, progress=False))
     graphs, released = data.graphs, [data.store.release]
