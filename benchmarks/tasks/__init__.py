@@ -5,6 +5,7 @@ from graphpe.benchmarks.tasks.code.code2 import Code2
 from graphpe.benchmarks.tasks.code.python_source import PythonSource
 from graphpe.benchmarks.tasks.generated.playground import Playground
 from graphpe.benchmarks.tasks.generated.sorting_networks import SortingNetworks
+from graphpe.benchmarks.tasks.molecules.aqsol import AQSOL
 from graphpe.benchmarks.tasks.molecules.ogb import (
     Molbace,
     Molbbbp,
@@ -19,17 +20,26 @@ from graphpe.benchmarks.tasks.molecules.ogb import (
     Moltox21,
     Moltoxcast,
 )
+from graphpe.benchmarks.tasks.molecules.pcqm4mv2 import PCQM4Mv2
 from graphpe.benchmarks.tasks.molecules.peptides import PeptidesFunc, PeptidesStruct
 from graphpe.benchmarks.tasks.molecules.zinc import Zinc
 from graphpe.benchmarks.tasks.pyg.circuits import Circuits
 from graphpe.benchmarks.tasks.pyg.gnn_benchmark import Cifar10, Cluster, Mnist, Pattern
+from graphpe.benchmarks.tasks.pyg.lrgb_superpixels import COCOSP, PascalVOCSP
+from graphpe.benchmarks.tasks.pyg.malnet_tiny import MalNetTiny
 from graphpe.benchmarks.tasks.pyg.ppa import Ppa
+from graphpe.benchmarks.tasks.pyg.qm9 import QM9
+from graphpe.benchmarks.tasks.pyg.tu import TU
 from graphpe.benchmarks.tasks.user.data_file import DataFile
 from graphpe.benchmarks.tasks.user.edge_list_folder import EdgeListFolder
 from graphpe.benchmarks.tasks.user.networkx_list import NetworkxList
 from graphpe.benchmarks.tasks.user.smiles_table import SmilesTable
 
 __all__ = [
+    "AQSOL",
+    "COCOSP",
+    "QM9",
+    "TU",
     "Cifar10",
     "Circuits",
     "Clrs",
@@ -37,6 +47,7 @@ __all__ = [
     "Code2",
     "DataFile",
     "EdgeListFolder",
+    "MalNetTiny",
     "Mnist",
     "Molbace",
     "Molbbbp",
@@ -51,6 +62,8 @@ __all__ = [
     "Moltox21",
     "Moltoxcast",
     "NetworkxList",
+    "PCQM4Mv2",
+    "PascalVOCSP",
     "Pattern",
     "PeptidesFunc",
     "PeptidesStruct",

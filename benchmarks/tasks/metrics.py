@@ -194,6 +194,15 @@ def _accuracy(guess: Tensor, target: Tensor) -> float:
     return float((guess == target).double().mean())
 
 
+def _macro_f1(guess: Tensor, target: Tensor) -> float:
+    """The mean of F1 over the classes that stand among targets or predictions, as scikit-learn has it."""
+    classes = int(max(guess.max(), target.max())) + 1
+    said, there = guess.bincount(minlength=classes), target.bincount(minlength=classes)
+    right = target[guess == target].bincount(minlength=classes)
+    counted = said + there > 0
+    return float((2 * right.double() / (said + there))[counted].mean())
+
+
 def _mean_recall(guess: Tensor, target: Tensor) -> float:
     counts = target.bincount()
     right = torch.zeros(len(counts), dtype=torch.float64).index_add(0, target, (guess == target).double())
@@ -220,3 +229,6 @@ ACCURACY = ClassMetric("accuracy", True, _accuracy)
 
 BALANCED_ACCURACY = ClassMetric("weighted accuracy", True, _mean_recall)
 """Mean over classes of the share of their rows that are found, as Dwivedi et al. (2020) do."""
+
+MACRO_F1 = ClassMetric("macro F1", True, _macro_f1)
+"""Mean over classes of F1, as the Long Range Graph Benchmark has it."""

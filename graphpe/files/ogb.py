@@ -155,6 +155,60 @@ def load_graph_dataset(
     return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
 
 
+class _Ready(Exception):
+    """A dataset's files are there."""
+
+
+def lsc_files(root: Path, *, download: bool = True, progress: bool = True) -> Path:
+    """OGB-LSC's folder of PCQM4Mv2, after the download where that is needed; its molecules are not read.
+
+    Args:
+        root: The folder that holds OGB's folder `pcqm4m-v2`, or will.
+        download: Whether it is downloaded, without a question, if it is not there.
+        progress: Whether OGB's bars are shown.
+
+    Raises:
+        GraphPERuntimeError: It is not there and cannot be downloaded, or is incomplete.
+    """
+    with _quiet_import():
+        import ogb.lsc.pcqm4mv2_pyg as loader
+        import ogb.utils.url as url_tools
+    folder = root / "pcqm4m-v2"
+    missing = [path for path in (folder / "raw", folder / "processed", folder, root) if not path.exists()]
+    if folder.is_dir():
+        remove_abandoned(folder)
+        check_folder_of_files(folder)
+
+    class Files(guarded(loader.PygPCQM4Mv2Dataset, "PCQM4Mv2", download=download)):  # type: ignore[misc]
+        def _process(self) -> None:
+            raise _Ready
+
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(names(loader, input=lambda *_: "n", decide_download=lambda _: True))
+            stack.enter_context(names(url_tools, tqdm=progress_bar if progress else _no_bar))
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            Files(root=str(root))
+    except _Ready:
+        return folder
+    except GraphPERuntimeError:
+        _remove_empty(missing)
+        raise
+    except URLError as error:
+        _remove_empty(missing)
+        raise GraphPERuntimeError(
+            f"PCQM4Mv2 is not in {folder} and cannot be downloaded ({error.reason}): put OGB's files there"
+        ) from None
+    except UNREADABLE as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # OGB's downloader turns Ctrl-C into a RuntimeError
+            raise KeyboardInterrupt from None
+        reason = " ".join(str(error).split())[:200]
+        raise GraphPERuntimeError(f"PCQM4Mv2 cannot be put into {folder} ({reason}): put OGB's files there") from None
+    raise AssertionError("PyG processes what it loads")
+
+
 class _Split(Exception):
     """The split of a dataset whose files are there."""
 

@@ -10,7 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from graphpe.arguments import check_flags, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
+from graphpe.benchmarks.tasks.generated.block_models import CLUSTER, PATTERN, BlockModel, block_model_graphs
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.metrics import ACCURACY, BALANCED_ACCURACY
 from graphpe.benchmarks.tasks.node_level import NodeAdapter, NodeTargets
@@ -139,23 +141,40 @@ class BlockModels(GNNBenchmark):
     """Graphs of stochastic block models; a class of each node. The loss weighs classes, the metric averages them.
 
     The model needs `readout='none'`, for its output is of nodes.
+
+    Attributes:
+        generate: Whether to draw the graphs from the published block model, without any download: other graphs of the
+            same distribution, beside which published figures are to be named as those of other graphs.
+        seed: Of graphs that are drawn.
     """
 
     readout: ClassVar[str | None] = "none"
     adapter_class: ClassVar[type[GraphAdapter]] = NodeAdapter
+    model: ClassVar[BlockModel]
+
+    generate: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_flags(generate=self.generate, download=self.download)
+        object.__setattr__(self, "seed", check_seed(self.seed))
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> NodeTargets:
-        """Read the graphs; PyG keeps a processed copy beside the raw file.
+        """Read the graphs, of which PyG keeps a processed copy beside the raw file, or draw them.
 
         Args:
             workers: Not used: PyG reads in one process.
-            cache: Not used: PyG keeps what it processed.
+            cache: Folder in which drawn graphs are kept; None means the user's cache folder.
             progress: Whether PyG's bars are shown.
 
         Raises:
             GraphPERuntimeError: If the data is not there and cannot be downloaded, or cannot be read.
         """
-        raw, split, notes = self._graphs(progress)
+        if self.generate:
+            raw, split, notes = block_model_graphs(self.model, self.seed, cache=cache)
+            notes.insert(0, f"{self.dataset} drawn from its block model with seed {self.seed}: {len(raw):,} graphs")
+        else:
+            raw, split, notes = self._graphs(progress)
         x = self._value(raw.node, "x").float()
         graphs = PackedGraphs(
             edge_index=raw.edge_index,
@@ -176,6 +195,7 @@ class Pattern(BlockModels):
     summary: ClassVar[str] = "PATTERN: nodes of a planted pattern in 14,000 graphs, published split, weighted accuracy"
     dataset: ClassVar[str] = "PATTERN"
     classes: ClassVar[int] = 2
+    model: ClassVar[BlockModel] = PATTERN
 
 
 @dataclass(frozen=True)
@@ -186,3 +206,4 @@ class Cluster(BlockModels):
     summary: ClassVar[str] = "CLUSTER: communities of nodes of 12,000 graphs, published split, weighted accuracy"
     dataset: ClassVar[str] = "CLUSTER"
     classes: ClassVar[int] = 6
+    model: ClassVar[BlockModel] = CLUSTER

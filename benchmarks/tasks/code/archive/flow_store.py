@@ -21,8 +21,8 @@ from graphpe.benchmarks.tasks.code.archive.parts import Part, parse_parts, parse
 from graphpe.benchmarks.tasks.code.dataflow.edge_types import FIELD
 from graphpe.benchmarks.tasks.code.source.edges import EDGE_ATTR, flow_edges
 from graphpe.benchmarks.tasks.code.source.graphs import Ints
-from graphpe.benchmarks.tasks.code.source.processes import cores
 from graphpe.benchmarks.tasks.code.vocabulary import NONE, UNKNOWN, Vocabulary
+from graphpe.benchmarks.tasks.processes import cores
 from graphpe.benchmarks.tasks.stored import EDGE, Arrays, store_folder, structure
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.ogb_raw import RawGraphs, RawTable, digest_of_files

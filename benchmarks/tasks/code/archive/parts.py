@@ -15,9 +15,9 @@ from graphpe.benchmarks.tasks.code.archive.codes import Codes
 from graphpe.benchmarks.tasks.code.source.corpus import Corpus, merge_files
 from graphpe.benchmarks.tasks.code.source.graphs import FunctionNodes, Ints, function_nodes
 from graphpe.benchmarks.tasks.code.source.parse import PARSER_VERSION, ParsedFile, parse_function
-from graphpe.benchmarks.tasks.code.source.processes import in_processes
 from graphpe.benchmarks.tasks.code.source.read import parsed_or_reason
 from graphpe.benchmarks.tasks.code.source.store import corpus_path, load_corpus, save_corpus
+from graphpe.benchmarks.tasks.processes import in_processes
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.progress import progress_bar
 

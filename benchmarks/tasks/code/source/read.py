@@ -13,8 +13,8 @@ from pathlib import Path
 from graphpe.benchmarks.tasks.code.source.corpus import Corpus, merge_files
 from graphpe.benchmarks.tasks.code.source.files import SourceTree, digest_files, read_source
 from graphpe.benchmarks.tasks.code.source.parse import PARSER_VERSION, ParsedFile, parse_source
-from graphpe.benchmarks.tasks.code.source.processes import cores, in_processes
 from graphpe.benchmarks.tasks.code.source.store import load_corpus, save_corpus
+from graphpe.benchmarks.tasks.processes import cores, in_processes
 from graphpe.errors import GraphPEError
 from graphpe.progress import progress_bar
 

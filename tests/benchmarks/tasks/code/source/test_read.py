@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from graphpe.benchmarks.tasks.code.source import processes, read
+from graphpe.benchmarks.tasks import processes
+from graphpe.benchmarks.tasks.code.source import read
 from graphpe.benchmarks.tasks.code.source.files import find_sources
 from graphpe.benchmarks.tasks.code.source.read import read_corpus
 from graphpe.benchmarks.tasks.code.source.store import corpus_path
