@@ -144,7 +144,7 @@ def not_finite(combinations: Sequence[Combination]) -> list[str]:
 
 def runs_csv(runs: Sequence[Run]) -> str:
     """Every run as a row; the options that vary are columns."""
-    names = [field.name for field in fields(Run) if field.name not in ("options", "drawn")]
+    names = [field.name for field in fields(Run) if field.name not in ("options", "drawn", "baselines")]
     names += ["drawn"] if any(run.drawn for run in runs) else []
     varied = list(dict.fromkeys(name for run in runs for name in run.options))
     rows = [
@@ -183,6 +183,10 @@ def task_section(combinations: Sequence[Combination], literature: Sequence[Publi
             f"| {each.mean('encode_seconds'):.1f} | {each.mean('epoch_seconds'):.1f} "
             f"| {each.mean('peak_bytes') / 1e9:.2f} |"
         )
+    baselines = first.baselines
+    for name, (valid, test) in baselines.items():
+        values = ["none", f"{name} ‡", *("" for _ in options), spread(test, math.nan), spread(valid, math.nan), "1"]
+        lines.append(f"| {' | '.join(map(_escaped, values))} |  |  |  |  |  |")
     for number, row in enumerate(literature, 1):
         values = [row.encoding, f"{row.model} †{number}", *("" for _ in options), spread(row.mean, row.deviation), ""]
         lines.append(f"| {' | '.join(map(_escaped, [*values, str(row.runs or '')]))} |  |  |  |  |  |")
@@ -196,6 +200,8 @@ def task_section(combinations: Sequence[Combination], literature: Sequence[Publi
         "sign flips of the paired differences of all models; both corrected for their number by Holm's method, and "
         "empty where fewer than two runs can be compared.",
     ]
+    if baselines:
+        lines += ["", "‡ read no graph: counts of Morgan fragments, and nothing; in no test and no rank."]
     if literature:
         lines += ["", "† from the literature, in no test and no rank:", ""]
         lines += [f"{number}. {row.source}" for number, row in enumerate(literature, 1)]

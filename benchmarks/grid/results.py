@@ -11,6 +11,7 @@ from typing import Any
 from graphpe.benchmarks.calls.text import NONE
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.options import Named, options_text
+from graphpe.benchmarks.training.summary import FINGERPRINTS
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 
@@ -35,6 +36,7 @@ class Run:
         epochs: Epochs that were made.
         options: The options that vary in its column and model, with their values.
         drawn: Whether those were drawn by a random search.
+        baselines: Of molecules, what reads no graph: the metric on the validation and the test part, by name.
     """
 
     task: str
@@ -53,6 +55,7 @@ class Run:
     epochs: int
     options: Mapping[str, Any] = field(default_factory=dict)
     drawn: bool = False
+    baselines: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -162,7 +165,19 @@ def read_run(cell: Cell) -> Run:
         epochs=epochs,
         options=cell.options,
         drawn=cell.drawn,
+        baselines=_baselines(summary),
     )
+
+
+def _baselines(summary: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """The fingerprints of molecules, and beside them the constant."""
+    found = summary.get("fingerprints", {})
+    if "test" not in found:
+        return {}
+    return {
+        FINGERPRINTS: (found["valid"], found["test"]),
+        f"constant ({summary['constant_prediction']})": (summary["constant_valid"], summary["constant_test"]),
+    }
 
 
 def combine(runs: Iterable[Run], order: Sequence[tuple[str, str, str]]) -> list[Combination]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, get_args
 
@@ -219,6 +219,7 @@ class GraphTargets(TaskData):
 
     Attributes:
         scored_by: The metric.
+        smiles: Reads the graphs' molecules as SMILES, in order; None where they are no molecules, or it is not known.
 
     Raises:
         GraphPEValueError: When built, if a part of the split has graphs and no target that is known.
@@ -228,6 +229,7 @@ class GraphTargets(TaskData):
 
     adapter: GraphAdapter
     scored_by: Metric = field(kw_only=True)
+    smiles: Callable[[], list[str]] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for part, ids in self.split.items():

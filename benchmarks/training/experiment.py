@@ -31,6 +31,8 @@ from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.runs.initial import InitialWeights
 from graphpe.benchmarks.runs.table import part_frame
+from graphpe.benchmarks.tasks.graph_level import GraphTargets
+from graphpe.benchmarks.tasks.molecules.fingerprints import fingerprint_baseline
 from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
@@ -45,7 +47,7 @@ from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.benchmarks.training.summary import summarise
 from graphpe.compiled.jit import everything_compiled
-from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding
 
@@ -274,13 +276,30 @@ def _train_in(
         name: {part: training.score(*training.predict(part, reading), part).metric for part in ("valid", "test")}
         for name, reading in data.adapter.other_readings().items()
     }
-    summary = summarise(training, test=test, parameters=parameters, seconds=seconds, other_readings=others)
+    summary = summarise(
+        training,
+        test=test,
+        parameters=parameters,
+        seconds=seconds,
+        other_readings=others,
+        fingerprints=_fingerprints(data, cache) if fabric.is_global_zero else {},
+    )
     if fabric.is_global_zero:
         indices = data.split["test"]
         run.write_test_predictions(part_frame(data.adapter, predictions, data.answers(indices), indices))
         log.write_test(data.metric, test.metric, training.state.best_epoch + 1)
         run.write_summary(summary)
     return summary
+
+
+def _fingerprints(data: TaskData, cache: Path | None) -> dict[str, Any]:
+    """The baseline of molecules, or why it is left out; nothing for other graphs."""
+    if not isinstance(data, GraphTargets) or data.smiles is None:
+        return {}
+    try:
+        return fingerprint_baseline(data, cache=cache)._asdict()
+    except GraphPEError as error:
+        return {"left_out": str(error)}
 
 
 def _held_only(data: TaskData, encodings: Sequence[Encoding]) -> PackedGraphs:

@@ -16,6 +16,9 @@ from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource,
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.loop import Evaluation, Training
 
+FINGERPRINTS = "fingerprints and boosted trees"
+"""What tables call the baseline of molecules."""
+
 _TARGETS_SHOWN = 12
 _DOCUMENTATION = "https://github.com/graphpe/graphpe/blob/main/docs/index.md"
 
@@ -27,6 +30,7 @@ def summarise(
     parameters: int,
     seconds: Mapping[str, float],
     other_readings: Mapping[str, Mapping[str, float]],
+    fingerprints: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The result of a finished run as plain values.
 
@@ -35,6 +39,8 @@ def summarise(
         test: The test part at the best validation epoch.
         parameters: Number of the model's parameters.
         seconds: What was spent before training: `read`, `encode`.
+        fingerprints: Of molecules, the metric of fingerprints with boosted trees, `valid` and `test`, or why it is
+            `left_out`; empty for other graphs.
         other_readings: The metric, `valid` and `test`, where the same outputs are read in another way, by its name.
     """
     state, data, config = training.state, training.data, training.config
@@ -60,6 +66,7 @@ def summarise(
         "constant_prediction": prediction,
         "constant_valid": constant_valid,
         "constant_test": constant_test,
+        "fingerprints": dict(fingerprints),
         "parameters": parameters,
         "seconds_per_epoch": {**spent, "total": sum(spent.values())},
         "seconds_before": dict(seconds),
@@ -88,6 +95,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         ),
         f"{'constant prediction':<22} {summary['constant_valid']:.4f}      {summary['constant_test']:.4f}"
         f"      (always {summary['constant_prediction']})",
+        *_fingerprint_lines(summary.get("fingerprints", {})),
         *_target_lines(summary),
         f"{summary['parameters']:,} parameters; {spent['total']:.1f} s an epoch (load {spent['load']:.1f}, "
         f"step {spent['step']:.1f}, evaluate {spent['evaluate']:.1f}); before training: read {before['read']:.1f} s, "
@@ -114,6 +122,17 @@ def _new_file(task: Task) -> str:
         return "folder/"
     path = Path(task.path) if isinstance(task, SmilesTable | NetworkxList) else Path("graphs.pt")
     return f"new{''.join(path.suffixes[-2:] if path.suffix == '.gz' else path.suffixes[-1:])}"
+
+
+def _fingerprint_lines(found: Mapping[str, Any]) -> list[str]:
+    """What models of molecules are to be compared with."""
+    if "left_out" in found:
+        return [f"{FINGERPRINTS} left out: {found['left_out']}"]
+    if not found:
+        return []
+    return [
+        f"{'fingerprints, trees':<22} {found['valid']:.4f}      {found['test']:.4f}      (boosted, of Morgan counts)"
+    ]
 
 
 def _target_lines(summary: Mapping[str, Any]) -> list[str]:

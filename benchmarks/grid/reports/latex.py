@@ -76,8 +76,11 @@ def latex_table(combinations: Sequence[Combination], literature: Sequence[Publis
             text = rf"\textbf{{{text}}}" if found in bold else text
             cells.append(rf"\underline{{{text}}}" if found in underlined else text)
         lines.append(" & ".join([*map(escaped, label), *cells]) + r" \\")
-    if literature:
+    if literature or first.baselines:
         lines.append(r"\midrule")
+    for name, (_, test) in first.baselines.items():
+        text = escaped(spread(test, math.nan))
+        lines.append(rf"{escaped(name)} & \multicolumn{{{len(names) + len(models)}}}{{l}}{{{text}}} \\")
     for row_ in literature:
         runs = f", {row_.runs} runs" if row_.runs else ""
         text = escaped(f"{spread(row_.mean, row_.deviation)}{runs} ({row_.source})")

@@ -40,6 +40,19 @@ def table_frame(
     rows += [
         {
             "task": first.task,
+            "encoding": "none",
+            "model": name,
+            "metric": first.metric,
+            "mean": test,
+            "n": 1,
+            "valid": valid,
+            "source": "baseline",
+        }
+        for name, (valid, test) in first.baselines.items()
+    ]
+    rows += [
+        {
+            "task": first.task,
             "encoding": row.encoding,
             "model": row.model,
             "metric": first.metric,

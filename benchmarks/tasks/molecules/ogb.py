@@ -79,7 +79,9 @@ class OGBMolecules(GraphTask):
             notes.append(f"graphs are read from {store.root}")
         digest = fingerprint(graphs, ogb.split, store=store)
         metric = ogb_metric(self.metric, dataset)
-        return GraphTargets(graphs, ogb.split, adapter, digest, notes, store=store, scored_by=metric)
+        table = ogb.folder / "mapping" / "mol.csv.gz"
+        smiles = (lambda: _smiles(table)) if table.exists() else None
+        return GraphTargets(graphs, ogb.split, adapter, digest, notes, store=store, scored_by=metric, smiles=smiles)
 
 
 def _checked(graphs: PackedGraphs) -> PackedGraphs:
@@ -113,6 +115,19 @@ def _layout(dataset: str, raw: Path) -> RawLayout:
         return _checked(structure.with_values(node={"x": x}, edge={"edge_attr": edge_attr}, graph={"y": y}))
 
     return RawLayout(dataset, tables, build)
+
+
+def _smiles(path: Path) -> list[str]:
+    """The column `smiles` of OGB's table of molecules.
+
+    Raises:
+        GraphPERuntimeError: It has none.
+    """
+    head, *rows = read_rows(path)
+    if "smiles" not in head:
+        raise GraphPERuntimeError(f"{path} has no column 'smiles', only {head[:5]}")
+    column = head.index("smiles")
+    return [row[column] for row in rows]
 
 
 def _target_names(folder: Path, count: int) -> tuple[str, ...]:

@@ -61,8 +61,11 @@ class Peptides(GraphTask):
         """
         root = Path(self.root).expanduser()
         folder = next((path for path in (root / self.folder, root) if (path / "raw" / self.table).is_file()), None)
+        smiles = None
         if folder is not None:
             graphs, target, split, notes = self._read_table(folder, workers, cache, progress)
+            table = folder / "raw" / self.table
+            smiles = lambda: read_frame(table)["smiles"].tolist()  # noqa: E731
         else:
             graphs, target, split, notes = self._read_pyg(root, progress)
         atoms, bonds = molecule_categories()
@@ -80,7 +83,8 @@ class Peptides(GraphTask):
         except (GraphPEError, KeyError) as error:
             raise GraphPERuntimeError(f"{folder or root} does not hold OGB's features of molecules: {error}") from None
         adapter = GraphAdapter(atoms, bonds, self.targets, self.loss, target_names=self._target_names)
-        return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=self.metric)
+        digest = fingerprint(graphs, split)
+        return GraphTargets(graphs, split, adapter, digest, notes, scored_by=self.metric, smiles=smiles)
 
     def _read_table(
         self, folder: Path, workers: int, cache: Path | None, progress: bool

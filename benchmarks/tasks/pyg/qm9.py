@@ -104,4 +104,6 @@ class QM9(GraphTask):
             f"QM9 from {folder}: {count:,} molecules, split in an order drawn from seed {self.seed}: "
             + ", ".join(f"{part} {len(ids):,}" for part, ids in split.items())
         ]
-        return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=MAE)
+        smiles = lambda: list(dataset._data.smiles)  # noqa: E731
+        digest = fingerprint(graphs, split)
+        return GraphTargets(graphs, split, adapter, digest, notes, scored_by=MAE, smiles=smiles)

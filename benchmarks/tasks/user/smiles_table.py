@@ -110,7 +110,7 @@ class SmilesTable(OwnData):
             *_repeats(canonical_smiles(texts), split, rows, self.paths),
         ]
         atoms, bonds = molecule_categories()
-        return assemble(
+        data = assemble(
             graphs.structure(),
             Features(graphs.node["x"], atoms),
             Features(graphs.edge["edge_attr"], bonds),
@@ -120,6 +120,8 @@ class SmilesTable(OwnData):
             what=self.shown,
             notes=notes,
         )
+        data.smiles = lambda: texts
+        return data
 
 
 def smiles_column(frame: Any, path: Path) -> str:
