@@ -282,7 +282,7 @@ def _train_in(
         parameters=parameters,
         seconds=seconds,
         other_readings=others,
-        fingerprints=_fingerprints(data, cache) if fabric.is_global_zero else {},
+        fingerprints=_fingerprints(data, cache, say) if fabric.is_global_zero else {},
     )
     if fabric.is_global_zero:
         indices = data.split["test"]
@@ -292,12 +292,12 @@ def _train_in(
     return summary
 
 
-def _fingerprints(data: TaskData, cache: Path | None) -> dict[str, Any]:
+def _fingerprints(data: TaskData, cache: Path | None, say: Callable[[str], object]) -> dict[str, Any]:
     """The baseline of molecules, or why it is left out; nothing for other graphs."""
     if not isinstance(data, GraphTargets) or data.smiles is None:
         return {}
     try:
-        return fingerprint_baseline(data, cache=cache)._asdict()
+        return fingerprint_baseline(data, cache=cache, say=say)._asdict()
     except GraphPEError as error:
         return {"left_out": str(error)}
 

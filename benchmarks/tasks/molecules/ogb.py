@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,7 +81,7 @@ class OGBMolecules(GraphTask):
         digest = fingerprint(graphs, ogb.split, store=store)
         metric = ogb_metric(self.metric, dataset)
         table = ogb.folder / "mapping" / "mol.csv.gz"
-        smiles = (lambda: _smiles(table)) if table.exists() else None
+        smiles = partial(_smiles, table) if table.exists() else None
         return GraphTargets(graphs, ogb.split, adapter, digest, notes, store=store, scored_by=metric, smiles=smiles)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -64,8 +65,7 @@ class Peptides(GraphTask):
         smiles = None
         if folder is not None:
             graphs, target, split, notes = self._read_table(folder, workers, cache, progress)
-            table = folder / "raw" / self.table
-            smiles = lambda: read_frame(table)["smiles"].tolist()  # noqa: E731
+            smiles = partial(_smiles, folder / "raw" / self.table)
         else:
             graphs, target, split, notes = self._read_pyg(root, progress)
         atoms, bonds = molecule_categories()
@@ -173,6 +173,10 @@ class PeptidesStruct(Peptides):
     targets: ClassVar[int] = 11
     loss: ClassVar[Loss] = "absolute"
     metric: ClassVar[Metric] = MAE
+
+
+def _smiles(path: Path) -> list[str]:
+    return read_frame(path)["smiles"].tolist()
 
 
 def read_split(path: Path, count: int) -> dict[str, Tensor]:

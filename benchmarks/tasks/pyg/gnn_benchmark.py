@@ -143,6 +143,8 @@ class BlockModels(GNNBenchmark):
     The model needs `readout='none'`, for its output is of nodes.
 
     Attributes:
+        root: The folder that holds PyG's folder of the set, or will.
+        download: Whether PyG downloads the data if it is not there.
         generate: Whether to draw the graphs from the published block model, without any download: other graphs of the
             same distribution, beside which published figures are to be named as those of other graphs.
         seed: Of graphs that are drawn.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from graphpe.arguments import check_choice, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
@@ -104,6 +105,10 @@ class QM9(GraphTask):
             f"QM9 from {folder}: {count:,} molecules, split in an order drawn from seed {self.seed}: "
             + ", ".join(f"{part} {len(ids):,}" for part, ids in split.items())
         ]
-        smiles = lambda: list(dataset._data.smiles)  # noqa: E731
+        smiles = partial(_smiles, dataset)
         digest = fingerprint(graphs, split)
         return GraphTargets(graphs, split, adapter, digest, notes, scored_by=MAE, smiles=smiles)
+
+
+def _smiles(dataset: Any) -> list[str]:
+    return list(dataset._data.smiles)

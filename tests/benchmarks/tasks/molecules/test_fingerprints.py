@@ -39,7 +39,7 @@ def by_hand(texts: list[str], y: np.ndarray, train: np.ndarray, asked: np.ndarra
     for row, text in enumerate(texts):
         DataStructs.ConvertToNumpyArray(GetHashedMorganFingerprint(MolFromSmiles(text), 2, 2048), x[row])
     kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-    model = kind(random_state=0, early_stopping=False).fit(x[train], y[train])
+    model = kind(max_iter=fingerprints.ROUNDS, random_state=0, early_stopping=False).fit(x[train], y[train])
     return model.predict_proba(x[asked])[:, 1] if classes else model.predict(x[asked])
 
 
@@ -58,7 +58,8 @@ def check_against_a_script(shared_data: Path, tmp_path: Path, task: type, metric
     assert data.constant_baseline(data.split["test"])[0] != found.test
 
 
-def test_the_figure_is_that_of_a_script(shared_data: Path, tmp_path: Path) -> None:
+def test_the_figure_is_that_of_a_script(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "ROUNDS", 5)
     check_against_a_script(shared_data, tmp_path, Molfreesolv, "rmse")
 
 
@@ -68,7 +69,7 @@ def test_larger_sets_give_what_a_script_gives(shared_data: Path, tmp_path: Path,
     check_against_a_script(shared_data, tmp_path, task, metric)
 
 
-def test_labels_classes_and_numbers_of_a_table(tmp_path: Path) -> None:
+def test_labels_classes_and_numbers_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rdkit.Chem import MolFromSmiles
 
     rng = np.random.default_rng(3)
@@ -80,6 +81,7 @@ def test_labels_classes_and_numbers_of_a_table(tmp_path: Path) -> None:
         "kind": [("none", "one", "more")[min(n, 2)] for n in nitrogen],
     }
     table = write_table(tmp_path / "molecules.csv", targets, len(nitrogen))
+    monkeypatch.setattr(fingerprints, "ROUNDS", 20)
     for name in targets:
         task = SmilesTable(path=str(table), targets=(name,), split="random")
         data = task.load(workers=1, cache=tmp_path / "cache", progress=False)
