@@ -3,6 +3,7 @@
 from graphpe.benchmarks.tasks.clrs.task import Clrs
 from graphpe.benchmarks.tasks.code.code2 import Code2
 from graphpe.benchmarks.tasks.code.python_source import PythonSource
+from graphpe.benchmarks.tasks.generated.graphbench import GraphBench, GraphBenchFlow
 from graphpe.benchmarks.tasks.generated.playground import Playground
 from graphpe.benchmarks.tasks.generated.sorting_networks import SortingNetworks
 from graphpe.benchmarks.tasks.molecules.aqsol import AQSOL
@@ -47,6 +48,8 @@ __all__ = [
     "Code2",
     "DataFile",
     "EdgeListFolder",
+    "GraphBench",
+    "GraphBenchFlow",
     "MalNetTiny",
     "Mnist",
     "Molbace",

@@ -48,12 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             write_code2(options.folder, options.functions)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        rows = pool.submit(_measure, options.what, str(options.folder), options.workers, options.encode).result()
-    report = Report(options.out)
-    report.say("| | s | resident, GB | its own, GB |", "|---|---|---|---|")
-    for name, seconds, all_bytes, own in rows[:-1]:
-        report.say(f"| {name} | {seconds:,.0f} | {all_bytes / 1e9:.2f} | {own / 1e9:.2f} |")
-    report.say(*ending(rows[-1], command("inputs.stores", argv)))
+        ran = command("inputs.stores", argv)
+        pool.submit(_measure, options.what, options.folder, options.workers, options.encode, options.out, ran).result()
 
 
 def write_ppa(folder: Path, blocks: int) -> None:
@@ -142,35 +138,38 @@ class _Watch:
             self.all, self.own = max(self.all, now["VmRSS:"]), max(self.own, now["RssAnon:"])
             time.sleep(0.05)
 
-    def timed(self, rows: list[Any], name: str, work: Callable[[], Any]) -> Any:
-        """Do something, and add a row about it."""
+    def timed(self, report: Report, name: str, work: Callable[[], Any]) -> Any:
+        """Do something, and say what it took."""
         self.all = self.own = 0
         start = time.perf_counter()
         result = work()
         time.sleep(0.1)
-        rows.append((name, time.perf_counter() - start, self.all, self.own))
+        seconds = time.perf_counter() - start
+        report.say(f"| {name} | {seconds:,.0f} | {self.all / 1e9:.2f} | {self.own / 1e9:.2f} |")
         return result
 
 
-def _measure(what: str, folder: str, workers: int, encode: bool) -> list[Any]:
-    """Rows of the table, and a line about the data."""
+def _measure(what: str, folder: Path, workers: int, encode: bool, out: Path | None, ran: str) -> None:
+    """The table, row by row: what is stopped leaves the rows so far."""
     from graphpe.benchmarks.calls.build import build_encodings
     from graphpe.benchmarks.tasks import Code2, Ppa, stored
     from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_stored
     from graphpe.graphs.loader import PackedLoader
 
     stored.memory_limit = lambda: 2**30  # what is measured small has to take the same way
-    root, cache = str(Path(folder) / "dataset"), Path(folder) / "cache"
+    root, cache = str(folder / "dataset"), folder / "cache"
     task = Ppa(root=root, download=False) if what == "ppa" else Code2(root=root, download=False)
     watch = _Watch()
-    rows: list[Any] = []
-    watch.timed(rows, "make the store", lambda: task.load(workers=workers, cache=cache))
-    data = watch.timed(rows, "open it, checksums compared", lambda: task.load(cache=cache, progress=False))
+    report = Report(out)
+    report.say("| | s | resident, GB | its own, GB |", "|---|---|---|---|")
+    making = "make the store" if not cache.exists() else "open the store, checksums compared"
+    watch.timed(report, making, lambda: task.load(workers=workers, cache=cache))
+    data = watch.timed(report, "open it again", lambda: task.load(cache=cache, progress=False))
     graphs, released = data.graphs, [data.store.release]
     if encode:
         encodings = build_encodings(task.default_encodings)
         graphs, release = watch.timed(
-            rows,
+            report,
             f"encode with {task.default_encodings[0]}",
             lambda: encode_stored(graphs, encodings, workers=workers, cache=cache, progress=True),
         )
@@ -181,14 +180,14 @@ def _measure(what: str, folder: str, workers: int, encode: bool) -> list[Any]:
         for _ in PackedLoader(graphs, 32, shuffle=True, indices=data.split["train"], transform=transform):
             pass
 
-    watch.timed(rows, "read the training part once, in random order", read)
+    watch.timed(report, "read the training part once, in random order", read)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     size = (data.store.root / "graphs.safetensors").stat().st_size
     about = (
         f"{len(data.graphs):,} graphs, {data.graphs.num_nodes:,} nodes, {data.graphs.num_edges:,} edges; a store of "
         f"{size / 1e9:.2f} GB; most resident memory of the process {peak / 1e9:.2f} GB."
     )
-    return [*rows, about]
+    report.say(*ending(about, ran))
 
 
 if __name__ == "__main__":
