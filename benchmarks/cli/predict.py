@@ -9,6 +9,7 @@ from graphpe.arguments import check_integer
 from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.console.columns import aligned
 from graphpe.benchmarks.console.parser import CommandParser, expanded
+from graphpe.errors import GraphPEValueError
 
 _SHOWN = 100
 
@@ -52,9 +53,11 @@ def _predict(values: dict[str, Any]) -> int:
     from graphpe.benchmarks.runs.run import load_run
 
     out = expanded(values["out"])
+    paths = [path for text in values["paths"] if (path := expanded(text)) is not None]
     if out is not None:
         check_table_path(out)
-    paths = [path for text in values["paths"] if (path := expanded(text)) is not None]
+        if out.resolve() in {path.resolve() for path in paths}:
+            raise GraphPEValueError(f"--out {out} is a file that is read: give another one, or it would be lost")
     named = expanded(values["run"])
     run = newest_run(paths) if named is None else load_run(named)
     progress = not values["json"]
@@ -70,8 +73,8 @@ def _predict(values: dict[str, Any]) -> int:
     for note in inputs.notes:
         print(note)
     print("\n".join(_table(frame)))
-    for row, reason in list(inputs.errors.items())[:10]:
-        print(f"not read: row {row}: {reason}")
+    for row in sorted(inputs.errors)[:10]:
+        print(f"not read: {inputs.called(row)}: {inputs.errors[row]}")
     if inputs.errors:
         print(f"{len(inputs.errors)} of {len(inputs.errors) + len(inputs.positions)} rows could not be read")
     if out is not None:
@@ -93,5 +96,5 @@ def _cell(value: Any) -> str:
         return "" if value != value else f"{value:.4g}"
     if isinstance(value, list):
         return " ".join(f"{each:.2f}" for each in value)
-    text = "" if value is None else str(value)
+    text = "" if value is None else " ".join(str(value).splitlines())
     return text if len(text) <= 60 else f"...{text[-57:]}"  # the end of a path says more than its beginning

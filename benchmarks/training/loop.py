@@ -20,6 +20,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 
+from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.checkpoint import (
@@ -259,7 +260,7 @@ class Training:
     def _diverged(self, step: int) -> None:
         best = self.state.best_metric
         kept = (
-            f"; the weights of epoch {self.state.best_epoch + 1} (valid {self.data.metric} {best:.4f}) are in "
+            f"; the weights of epoch {self.state.best_epoch + 1} (valid {self.data.metric} {figure(best)}) are in "
             f"{self.run.best}"
             if best is not None
             else ""
@@ -337,10 +338,11 @@ class Training:
         total = sum(seconds.values())
         left = (self.planned_steps - state.total_steps) / max(state.step, 1) * total
         metric, best = record[f"valid_{self.data.metric}"], state.best_metric
-        shown = "no finite one yet" if best is None else f"best {best:.4f} at epoch {state.best_epoch + 1}"
+        shown = "no finite one yet" if best is None else f"best {figure(best)} at epoch {state.best_epoch + 1}"
         return (
-            f"epoch {record['epoch']:>3}  loss: train {record['train_loss']:.4f}, valid {record['valid_loss']:.4f}  "
-            f"valid {self.data.metric} {metric:.4f} ({shown})  {total:.0f} s, about {left / 60:.1f} min left"
+            f"epoch {record['epoch']:>3}  loss: train {figure(record['train_loss'])}, "
+            f"valid {figure(record['valid_loss'])}  "
+            f"valid {self.data.metric} {figure(metric)} ({shown})  {total:.0f} s, about {left / 60:.1f} min left"
         )
 
     def save(self, path: Path) -> None:
@@ -397,7 +399,7 @@ class Training:
         if weights is None or digest(weights) != state.best_digest:
             raise GraphPERuntimeError(
                 f"{self.run.best} is not the one that last.pt was saved with (epoch {state.best_epoch + 1}, valid "
-                f"{self.data.metric} {state.best_metric:.4f}): put that one back, or start a new run"
+                f"{self.data.metric} {figure(state.best_metric)}): put that one back, or start a new run"
             )
         save_checkpoint(
             self.run.best,

@@ -13,6 +13,7 @@ import torch
 
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
+from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.loop import Evaluation, Training
 
@@ -72,8 +73,9 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     metric, spent, before = summary["metric"], summary["seconds_per_epoch"], summary["seconds_before"]
     return [
         f"{'':<22} valid {metric:<4}  test {metric}",
-        f"{'best epoch (' + str(summary['best_epoch']) + ')':<22} {summary['valid']:.4f}      {summary['test']:.4f}",
-        f"{'constant prediction':<22} {summary['constant_valid']:.4f}      {summary['constant_test']:.4f}"
+        f"{'best epoch (' + str(summary['best_epoch']) + ')':<22} {figure(summary['valid'])}      "
+        f"{figure(summary['test'])}",
+        f"{'constant prediction':<22} {figure(summary['constant_valid'])}      {figure(summary['constant_test'])}"
         f"      (always {summary['constant_prediction']})",
         *_target_lines(summary),
         f"{summary['parameters']:,} parameters; {spent['total']:.1f} s an epoch (load {spent['load']:.1f}, "
@@ -119,4 +121,4 @@ def _shortened(name: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "      " if value is None else f"{value:.4f}"
+    return "      " if value is None else figure(value)

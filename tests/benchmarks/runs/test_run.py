@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import graphpe
-from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 
 
 def test_predictions_of_the_test_part_are_saved_and_give_the_metric(classes_run, graph_list) -> None:
@@ -94,7 +94,16 @@ def test_graphs_of_another_kind_are_refused(classes_run, graph_list, change, exp
         graphpe.load_run(classes_run[0]).predict([data])
 
 
-@pytest.mark.parametrize("source", [[], 3, {"x": 1}, "missing.pt", "graphs.xyz"])
+def test_a_graph_without_nodes_is_named_and_the_others_predicted(classes_run, graph_list) -> None:
+    run = graphpe.load_run(classes_run[0])
+    nothing = Data(x=torch.zeros(0, 3), edge_index=torch.zeros(2, 0, dtype=torch.long))
+    nothing.edge_attr = torch.zeros(0, 1, dtype=torch.long)
+    assert run.predict([graph_list[0], nothing])["error"].tolist()[1] == "it has no nodes"
+    with pytest.raises(GraphPERuntimeError, match="it has no nodes"):
+        run.predict(nothing)
+
+
+@pytest.mark.parametrize("source", [[], 3, {"x": 1}, pandas.DataFrame({"x": [1]}), "missing.pt", "graphs.xyz"])
 def test_what_is_no_source_is_one_line(classes_run, source, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "graphs.xyz").write_text("")
@@ -213,6 +222,11 @@ def test_pairs_have_their_ends(train) -> None:
 def test_a_run_that_is_none_or_unfinished(tmp_path, classes_run) -> None:
     with pytest.raises(GraphPEValueError, match="is not a run folder"):
         graphpe.load_run(tmp_path)
+    for device, expected in (("nothing", "device must be one of torch"), ("cuda:99", "torch finds")):
+        with pytest.raises(GraphPEError, match=expected):
+            graphpe.load_run(classes_run[0], device=device)
+    with pytest.raises(GraphPETypeError, match="path must be the folder of a run, got 3"):
+        graphpe.load_run(3)  # type: ignore[arg-type]
     for name in ("config.yaml", "task.json"):
         (tmp_path / name).write_bytes((classes_run[0] / name).read_bytes())
     with pytest.raises(GraphPERuntimeError, match="no checkpoint"):
