@@ -91,6 +91,8 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     if (old := expanded(resume_path)) is not None:
         if path is not None:
             raise UsageError("--run names a new run and --resume an old one; give one of them")
+        if recipe is not None:
+            raise UsageError("--recipe is of a new run and --resume goes on with an old one; give one of them")
         resume = RunFolder.open(old)
         config = check_resumable(resume, given)
     else:
