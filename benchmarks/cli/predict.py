@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,7 +70,7 @@ def _predict(values: dict[str, Any]) -> int:
         print(frame.to_json(orient="records", lines=True, force_ascii=False).strip())
         return 0
     if named is None:
-        print(f"run {run.folder.path}")
+        print(f"run {os.path.relpath(run.folder.path)}")
     for note in inputs.notes:
         print(note)
     print("\n".join(_table(frame)))

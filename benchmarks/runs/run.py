@@ -67,7 +67,7 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu", imports: S
     if not isinstance(path, str | os.PathLike):
         raise GraphPETypeError(f"path must be the folder of a run, got {shown(path)}")
     device = check_device(device)
-    folder = RunFolder.open(Path(path).expanduser())
+    folder = RunFolder.open(Path(path).expanduser().absolute())  # wherever the process goes later
     config = folder.read_config()
     if config.imports and not imports and not any_imported():
         again = " ".join(f"--import {name}" for name in config.imports)

@@ -14,6 +14,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import torch
@@ -432,6 +433,6 @@ class Training:
         agree(self.fabric, lambda: None)  # the first device has saved
         raise Interrupted(
             f"stopped at epoch {self.state.epoch + 1}, step {self.state.step}, and saved; "
-            f"go on with `graphpe train --resume {self.run.path}`",
+            f"go on with `graphpe train --resume {quote(str(self.run.path))}`",
             signal_number,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,9 +90,10 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
 def next_lines(summary: Mapping[str, Any]) -> list[str]:
     """What to do with a run."""
     task, run = build_task(summary["task"]), summary["run"]
+    command = f"graphpe predict {_new_file(task)} --run {shlex.quote(run)}"
     return [
-        f"next: `graphpe predict {_new_file(task)} --run {run}` predicts your own; `graphpe runs` compares runs",
-        f'      graphpe.load_run("{run}") in Python; {_DOCUMENTATION}',
+        f"next: `{command}` predicts your own; `graphpe runs` compares runs",
+        f"      graphpe.load_run({run!r}) in Python; {_DOCUMENTATION}",
     ]
 
 

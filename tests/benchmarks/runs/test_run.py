@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import networkx as nx
@@ -11,6 +12,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import graphpe
+from graphpe.benchmarks.cli.main import main
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 
 
@@ -217,6 +219,21 @@ def test_pairs_have_their_ends(train) -> None:
     hits = (guess & answer).sum()
     f1 = 2 * hits / max(guess.sum() + answer.sum(), 1)
     assert f1 == pytest.approx(graphpe.load_run(path).summary["test"])
+
+
+def test_a_run_may_move_and_so_may_the_process(classes_run, tmp_path, monkeypatch, capsys) -> None:
+    place = tmp_path / "another place"
+    shutil.copytree(classes_run[0], place)
+    monkeypatch.chdir(tmp_path)
+    run = graphpe.load_run("another place")
+    monkeypatch.chdir("/")
+    assert run.summary["run"] == str(place)
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--resume", "another place"]) == 0
+    printed = capsys.readouterr().out
+    assert "graphpe predict new.pt --run 'another place'" in printed
+    assert "run folder another place" in printed
+    assert str(classes_run[0]) not in printed
 
 
 def test_a_run_that_is_none_or_unfinished(tmp_path, classes_run) -> None:
