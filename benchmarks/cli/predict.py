@@ -60,9 +60,13 @@ def _predict(values: dict[str, Any]) -> int:
         if out.resolve() in {path.resolve() for path in paths}:
             raise GraphPEValueError(f"--out {out} is a file that is read: give another one, or it would be lost")
     named = expanded(values["run"])
-    run = newest_run(paths) if named is None else load_run(named)
     progress = not values["json"]
-    inputs = read_inputs(run.task, run.adapter, paths, workers=values["workers"], progress=progress)
+    reading = {"workers": values["workers"], "progress": progress}
+    if named is None:
+        run, inputs = newest_run(paths, **reading)
+    else:
+        run = load_run(named)
+        inputs = read_inputs(run.task, run.adapter, paths, **reading)
     frame = run.predict_inputs(inputs, batch_size=values["batch_size"], progress=progress)
     if out is not None:
         write_frame(frame, out)
