@@ -271,6 +271,8 @@ def _written(
             except GraphPEError as error:
                 errors[row] = str(error)
                 del written[row]
+        if not written:
+            return Inputs(_none(), names, [], errors)
         packed = pack_written(list(written.values()), lambda place: where(list(written)[place]), known)
     graphs, nodes, edges = packed
     graphs = graphs.with_values(

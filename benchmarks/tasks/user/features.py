@@ -104,7 +104,7 @@ def column_features(
         if cells is None:
             there = ", ".join(columns) or "none"
             raise GraphPERuntimeError(
-                f"{where(0)}: there is no feature {name!r}, which the run was trained with: {there}"
+                f"{where(0)}: there is no feature {name!r}, which the run was trained with; there is {there}"
             )
         _check_cells(name, cells, owner, where)
         if known is None:

@@ -110,6 +110,7 @@ def test_kinds(tmp_path) -> None:
         ("lists", "edges/a.csv", "edges"),
         ("labelled", "labels.csv", "edges"),
         ("bare", "a.edgelist", "edges"),
+        ("texts", "a.txt", "edges"),
         ("dataset", "processed/data.pt", "pyg"),
         ("encoded", "manifest.json", "pyg"),
     ):

@@ -175,6 +175,13 @@ def test_edge_lists_are_read_without_labels(train, tmp_path) -> None:
     assert found["graph"].tolist() == ["g4", "g7", "h"]
     np.testing.assert_allclose(found["predicted_y"][:2], expected["predicted_y"][[4, 7]], rtol=1e-5)
     assert "strength" in found["error"][2]
+    for path in (bare := tmp_path / "bare", nothing := tmp_path / "nothing"):
+        path.mkdir()
+    (bare / "g4.txt").write_text((new / "edges" / "g4.csv").read_text())
+    assert run.predict(bare)["predicted_y"].tolist() == found["predicted_y"].tolist()[:1]
+    (nothing / "h.txt").write_text("0 1\n")
+    with pytest.raises(GraphPERuntimeError, match="no row can be read; the first: .*no feature 'strength'"):
+        run.predict(nothing)
 
 
 def test_a_task_of_nodes_gives_a_row_a_node(tmp_path) -> None:
