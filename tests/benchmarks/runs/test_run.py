@@ -179,8 +179,8 @@ def test_edge_lists_are_read_without_labels(train, tmp_path) -> None:
         path.mkdir()
     (bare / "g4.txt").write_text((new / "edges" / "g4.csv").read_text())
     np.testing.assert_allclose(run.predict(bare)["predicted_y"], found["predicted_y"][:1], rtol=1e-5)
-    (nothing / "h.txt").write_text("0 1\n")
-    with pytest.raises(GraphPERuntimeError, match=r"no row can be read; the first: .*no feature 'strength'"):
+    (nothing / "h.csv").write_text("source,target,strength\n0,1,strong\n")
+    with pytest.raises(GraphPERuntimeError, match=r"no row can be read; the first: .*strength"):
         run.predict(nothing)
 
 
