@@ -6,7 +6,7 @@ import math
 import resource
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +87,20 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def next_lines(summary: Mapping[str, Any]) -> list[str]:
-    """What to do with a run."""
+def next_lines(summary: Mapping[str, Any], imports: Sequence[str] = ()) -> list[str]:
+    """What to do with a run.
+
+    Args:
+        summary: Its result.
+        imports: Modules that it was trained with.
+    """
     task, run = build_task(summary["task"]), summary["run"]
-    command = f"graphpe predict {_new_file(task)} --run {shlex.quote(run)}"
+    more = "".join(f" --import {shlex.quote(name)}" for name in imports)
+    command = f"graphpe predict {_new_file(task)} --run {shlex.quote(run)}{more}"
+    loaded = f"graphpe.load_run({run!r}, imports={list(imports)})" if imports else f"graphpe.load_run({run!r})"
     return [
         f"next: `{command}` predicts your own; `graphpe runs` compares runs",
-        f"      graphpe.load_run({run!r}) in Python; {_DOCUMENTATION}",
+        f"      {loaded} in Python; {_DOCUMENTATION}",
     ]
 
 

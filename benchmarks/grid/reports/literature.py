@@ -14,6 +14,7 @@ from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
 from graphpe.benchmarks.grid.results import Run
 from graphpe.benchmarks.tasks.user.files.separators import separator_of
+from graphpe.calls import parse_call
 from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.files.reading import read_text
 
@@ -98,7 +99,7 @@ def published_values() -> list[Published]:
 
 def fits(row: Published, run: Run) -> bool:
     """Whether a row is of a run's task and metric."""
-    same_task = not row.task or _plain(row.task) == _plain(build_task(run.task).name)
+    same_task = not row.task or _plain(row.task) == _plain(parse_call(run.task).name)
     return same_task and _plain(row.metric) == _plain(run.metric)
 
 
