@@ -398,6 +398,7 @@ class Training:
         if found == state.best_digest:
             return
         if weights is None or digest(weights) != state.best_digest:
+            assert state.best_metric is not None
             raise GraphPERuntimeError(
                 f"{self.run.best} is not the one that last.pt was saved with (epoch {state.best_epoch + 1}, valid "
                 f"{self.data.metric} {figure(state.best_metric)}): put that one back, or start a new run"
