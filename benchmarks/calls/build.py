@@ -316,6 +316,23 @@ def encoding_module(
     return LinearEncoding(encoding.value_key, encoding.columns, width, normalize=normalize)
 
 
+def without_part(model: nn.Module, encodings: Sequence[Encoding], *, encoder: str, bias: str) -> list[str]:
+    """Lines about an encoder or a bias that was asked for and that nothing in the model is made with.
+
+    Args:
+        model: The model.
+        encodings: Those it was built for.
+        encoder: What was asked for to read eigenvectors.
+        bias: What was asked for to make biases of encodings of pairs.
+    """
+    lines = []
+    if parse_call(encoder).name != DEFAULT_ENCODER and not any(isinstance(e, SpectralEncoding) for e in encodings):
+        lines.append(f"{encoder} has no part in it: it reads eigenvectors, and no encoding here has any")
+    if bias != AUTO_BIAS and not any(isinstance(module, models.PairBias) for module in model.modules()):
+        lines.append(f"{bias} has no part in it: it is made of encodings of pairs, by models that take those as biases")
+    return lines
+
+
 def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) -> nn.Module:
     """The module that brings an encoding of pairs into an architecture, as features of pairs or as a bias.
 

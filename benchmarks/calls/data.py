@@ -114,5 +114,12 @@ def _columns(frame: Any, path: Path, taken: Sequence[str], targets: Sequence[str
         return found
     if "y" not in left and len(left) != 1:
         there = f"its columns are {', '.join(left)}" if left else f"it has no column beside {', '.join(taken)}"
-        raise GraphPERuntimeError(f"{path}: what is to be predicted? Give --target with a column; {there}")
+        call = (
+            f"SmilesTable({str(path)!r}, targets=(...,))"
+            if path.name != LABELS
+            else "EdgeListFolder(..., targets=(...,))"
+        )
+        raise GraphPERuntimeError(
+            f"{path}: what is to be predicted? Give --target with a column, or the task's call, {call}; {there}"
+        )
     return {**found, "targets": ("y",) if "y" in left else (left[0],)}

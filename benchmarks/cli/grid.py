@@ -75,7 +75,8 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     if options.data is not None or options.more:
         from graphpe.benchmarks.calls.data import own_task  # here, so that `--help` is quick
 
-        own = own_task(options, tasks[0] if tasks else None, given_by="--tasks")
+        with imported(values["imports"]):
+            own = own_task(options, tasks[0] if tasks else None, given_by="--tasks")
         values["tasks"] = [own]
         if not quiet:
             print(f"task {own}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphpe.arguments import check_integer
+from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.calls.recipes import named_recipe
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
@@ -82,7 +83,8 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     )
     check_log(log)
     check_integer("workers", workers, least=0)
-    task = own_task(DataOptions.take(values), given.get("task"), given_by="--task")
+    with imported(values["imports"]):
+        task = own_task(DataOptions.take(values), given.get("task"), given_by="--task")
     if task is not None:
         given["task"] = values["task"] = task
         if not quiet and _is_first():
@@ -91,6 +93,8 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     if (old := expanded(resume_path)) is not None:
         if path is not None:
             raise UsageError("--run names a new run and --resume an old one; give one of them")
+        if recipe is not None:
+            raise UsageError("--recipe is of a new run and --resume goes on with an old one; give one of them")
         resume = RunFolder.open(old)
         config = check_resumable(resume, given)
     else:
@@ -112,7 +116,9 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     if _is_first():
         print("\n".join(summary_lines(summary)))
         if not quiet:
-            print("\n".join(next_lines(summary)))
+            with imported(config.imports):
+                lines = next_lines(summary, config.imports)
+            print("\n".join(lines))
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from graphpe.benchmarks.runs.inputs import Inputs
+from graphpe.benchmarks.runs.inputs import Inputs, free_name
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
@@ -66,13 +66,6 @@ def place_columns(level: Level, size: int) -> list[tuple[int, ...]]:
     if level == "graph":
         return [()]
     return [(u,) for u in range(size)] if level == "node" else [(u, v) for u in range(size) for v in range(size)]
-
-
-def free_name(name: str, table: dict[str, list[Any]]) -> str:
-    """A name that the table has no column of: the input may have one already."""
-    while name in table:
-        name += "_"
-    return name
 
 
 def rows_of(level: Level, graphs: PackedGraphs) -> np.ndarray:

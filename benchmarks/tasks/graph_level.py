@@ -334,7 +334,7 @@ def _features(
         if sizes == (1,):  # what stands for no features
             return torch.zeros(rows, 1, dtype=torch.long), None
         raise GraphPEValueError(f"the graphs have no {name}; the model was trained with {expected}")
-    values = values.reshape(len(values), -1)
+    values = values.flatten(1) if values.dim() > 1 else values[:, None]
     real = values.is_floating_point()
     if values.shape[1] != (channels or len(sizes)) or (real and not channels):
         of = "numbers" if real else "whole numbers"
@@ -357,7 +357,7 @@ def categories(values: Tensor, name: str, sizes: tuple[int, ...]) -> Tensor:
     Raises:
         GraphPEValueError: If a value is outside its column's range.
     """
-    values = values.view(len(values), -1).long()
+    values = (values.flatten(1) if values.dim() > 1 else values[:, None]).long()
     if values.shape[1] != len(sizes):
         raise GraphPEValueError(f"{name} has {values.shape[1]} columns, expected {len(sizes)}")
     wrong = ((values < 0) | (values >= torch.tensor(sizes))).nonzero()

@@ -24,6 +24,17 @@ Score = Callable[[Tensor, Tensor], float | None]
 """The metric of predictions and targets of one kind, all known; None where it is not defined on them."""
 
 
+def figure(value: float, scale: float | None = None) -> str:
+    """A metric as people write it: four decimals, or four digits where those say nothing, as of targets around 1e-6.
+
+    Args:
+        value: The number.
+        scale: The size of what it stands beside, if not its own.
+    """
+    size = abs(value if scale is None else scale)
+    return f"{value:.4f}" if not size or 1e-3 <= size < 1e6 else f"{value:.4g}"
+
+
 @dataclass(frozen=True)
 class Metric(ABC):
     """A metric.

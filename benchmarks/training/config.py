@@ -42,7 +42,8 @@ class TrainConfig:
             concatenated to a narrower embedding, as GraphGPS does.
         head: The last layers, as a call: "MLPReadout(hidden_layers=1, halve=False)"; "auto" for the task's own.
         init: Folder of a trained run to start from, instead of from random weights: all of its best weights that fit
-            in name and shape are taken. On the command line, its model and encodings are the default then.
+            in name and shape are taken, those of the head if its targets are the same. On the command line, its
+            model and encodings are the default then.
         epochs: Passes over the training part.
         batch_size: Graphs in a batch, on each device.
         max_nodes: Most nodes in a batch, 0 for no limit; a larger graph is a batch of its own.

@@ -25,6 +25,7 @@ from graphpe.benchmarks.calls.build import (
     check_built,
     default_encodings,
     split_encodings,
+    without_part,
 )
 from graphpe.benchmarks.calls.own import check_outside, imported
 from graphpe.benchmarks.calls.text import encoding_calls
@@ -234,8 +235,10 @@ def _train_in(
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
+    for line in without_part(bare_model, transforms, encoder=config.encoder, bias=config.bias):
+        say(line)
     if initial is not None:
-        for line in initial.give(bare_model, config):
+        for line in initial.give(bare_model, config, data.adapter):
             say(line)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in bare_model.parameters() if parameter.requires_grad],

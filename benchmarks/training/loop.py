@@ -14,12 +14,14 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 
+from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.checkpoint import (
@@ -259,7 +261,7 @@ class Training:
     def _diverged(self, step: int) -> None:
         best = self.state.best_metric
         kept = (
-            f"; the weights of epoch {self.state.best_epoch + 1} (valid {self.data.metric} {best:.4f}) are in "
+            f"; the weights of epoch {self.state.best_epoch + 1} (valid {self.data.metric} {figure(best)}) are in "
             f"{self.run.best}"
             if best is not None
             else ""
@@ -337,10 +339,11 @@ class Training:
         total = sum(seconds.values())
         left = (self.planned_steps - state.total_steps) / max(state.step, 1) * total
         metric, best = record[f"valid_{self.data.metric}"], state.best_metric
-        shown = "no finite one yet" if best is None else f"best {best:.4f} at epoch {state.best_epoch + 1}"
+        shown = "no finite one yet" if best is None else f"best {figure(best)} at epoch {state.best_epoch + 1}"
         return (
-            f"epoch {record['epoch']:>3}  loss: train {record['train_loss']:.4f}, valid {record['valid_loss']:.4f}  "
-            f"valid {self.data.metric} {metric:.4f} ({shown})  {total:.0f} s, about {left / 60:.1f} min left"
+            f"epoch {record['epoch']:>3}  loss: train {figure(record['train_loss'])}, "
+            f"valid {figure(record['valid_loss'])}  "
+            f"valid {self.data.metric} {figure(metric)} ({shown})  {total:.0f} s, about {left / 60:.1f} min left"
         )
 
     def save(self, path: Path) -> None:
@@ -395,9 +398,10 @@ class Training:
         if found == state.best_digest:
             return
         if weights is None or digest(weights) != state.best_digest:
+            assert state.best_metric is not None
             raise GraphPERuntimeError(
                 f"{self.run.best} is not the one that last.pt was saved with (epoch {state.best_epoch + 1}, valid "
-                f"{self.data.metric} {state.best_metric:.4f}): put that one back, or start a new run"
+                f"{self.data.metric} {figure(state.best_metric)}): put that one back, or start a new run"
             )
         save_checkpoint(
             self.run.best,
@@ -430,6 +434,6 @@ class Training:
         agree(self.fabric, lambda: None)  # the first device has saved
         raise Interrupted(
             f"stopped at epoch {self.state.epoch + 1}, step {self.state.step}, and saved; "
-            f"go on with `graphpe train --resume {self.run.path}`",
+            f"go on with `graphpe train --resume {quote(str(self.run.path))}`",
             signal_number,
         )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from graphpe.arguments import check_flags, shown
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
-from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written, read_written
+from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_rows, read_written
 from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.tables import check_columns, column_of, read_frame, separator_note, table_rows
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
@@ -19,7 +19,7 @@ from graphpe.errors import GraphPERuntimeError
 from graphpe.files.reading import read_text
 
 LABELS = "labels.csv"
-_ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")
+ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")
 _HEADERS = {"source", "src", "from", "tail", "u", "node", "id", "name"}
 _AROUND = re.compile(r"\s*([,;\t])\s*")
 _SEPARATORS = re.compile(r"[,;\t]|\s+")
@@ -113,7 +113,7 @@ class EdgeListFolder(OwnData):
             seed=self.seed,
             column=lambda name: column_of(frames, name) if all(name in each for each in frames.values()) else None,
         )
-        structure, nodes, features = pack_written(written, rows.graph)
+        structure, nodes, features = pack_rows(written, rows, skip_bad=self.skip_bad)
         notes = [
             f"{self.shown}: {len(written):,} graphs, {'directed' if self.directed else 'undirected'}",
             *(note for part, path in labels.items() for note in separator_note(frames[part], path)),
@@ -150,7 +150,7 @@ def graph_names(folder: Path) -> list[str]:
         check_columns(frame, ("graph",), labels)
         return [str(name).strip() for name in frame["graph"]]
     place = folder / "edges" if (folder / "edges").is_dir() else folder
-    return sorted(path.stem for path in place.iterdir() if path.suffix in _ENDINGS and path.is_file())
+    return sorted(path.stem for path in place.iterdir() if path.suffix in ENDINGS and path.is_file())
 
 
 def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:
@@ -219,5 +219,5 @@ def _cells(line: str) -> list[str] | None:
 def _find(folder: Path, level: str, name: str, *, inside: bool = False) -> Path | None:
     """The file of a graph in the folder's subfolder `level`, or (unless it has to be inside) in the folder itself."""
     places: Sequence[Path] = [folder / level] if inside else [folder / level, folder]
-    candidates = [place / f"{name}{ending}" for place in places for ending in _ENDINGS]
+    candidates = [place / f"{name}{ending}" for place in places for ending in ENDINGS]
     return next((path for path in candidates if path.is_file() and path.parent in places), None)

@@ -11,7 +11,7 @@ from graphpe.arguments import shown
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.files.lists import expand
 from graphpe.benchmarks.tasks.user.files.rows import Rows
-from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written, read_written
+from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_rows, read_written
 from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
@@ -116,7 +116,7 @@ class NetworkxList(OwnData):
                 else None
             ),
         )
-        structure, nodes, edges = pack_written(written, rows.graph)
+        structure, nodes, edges = pack_rows(written, rows, skip_bad=self.skip_bad)
         notes = [f"{self.shown}: {len(written):,} graphs"]
         return assemble(structure, nodes, edges, targets, split, rows, what=self.shown, notes=notes)
 

@@ -175,7 +175,7 @@ def check_parts(targets: OwnTargets, split: Mapping[str, Tensor], what: str) -> 
             if not bool(both.any()):
                 raise GraphPERuntimeError(
                     f"{what}: {targets.metric} is not defined on the {part} part of {len(ids)} graphs, which has only "
-                    "one label; give another split or seed, or metric='accuracy'"
+                    "one label; in the task's call (--task) give another split or seed, or metric='accuracy'"
                 )
 
 

@@ -14,7 +14,7 @@ from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.targets import is_known, standardisation
 from graphpe.benchmarks.tasks.user.features import Features, constant_features
-from graphpe.benchmarks.tasks.user.files.rows import Rows
+from graphpe.benchmarks.tasks.user.files.rows import SKIP_HINT, Rows
 from graphpe.benchmarks.tasks.user.splits import check_fractions
 from graphpe.benchmarks.tasks.user.targets import METRICS, OwnTargets, check_parts
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -122,7 +122,7 @@ def assemble(
     empty = (structure.sizes == 0).nonzero()
     if len(empty):
         raise GraphPERuntimeError(
-            f"{rows.graph(int(empty[0, 0]))}: the graph has no nodes; leave it out, or give it one"
+            f"{rows.graph(int(empty[0, 0]))}: the graph has no nodes; give it one, or give {SKIP_HINT}"
         )
     check_parts(targets, split, what)
     notes = [*notes, *rows.notes(), *_target_notes(targets, split)]
