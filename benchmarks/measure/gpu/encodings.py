@@ -23,7 +23,11 @@ def time_encodings(run: Run) -> None:
         what = f"{encoding!r}, {len(of):,} molecules ({source})"
         run.add(f"{what}, on the device", partial(_on_device, run, encoding, of))
         run.add(f"{what}, from host to host", partial(_from_host, run, encoding, of))
-        run.add(f"{what}, on the host", lambda encoding=encoding, of=of: {"seconds": run.seconds(lambda: encoding(of))})
+        run.add(f"{what}, on the host", partial(_on_host, run, encoding, of))
+
+
+def _on_host(run: Run, encoding: Encoding, graphs: PackedGraphs) -> Record:
+    return {"seconds": run.seconds(lambda: encoding(graphs))}
 
 
 def _on_device(run: Run, encoding: Encoding, graphs: PackedGraphs) -> Record:

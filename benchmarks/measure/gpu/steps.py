@@ -168,16 +168,24 @@ def time_steps(run: Run) -> None:
         sides["GRIT over an edge list"] = partial(published_grit, run, size)
         sides["GPS of PyG"] = partial(pyg_gps, run, size)
         for name, make in sides.items():
-            record = run.add(f"{name}, {size} molecules", lambda make=make: make().measure(), needs=3)
+            record = run.add(f"{name}, {size} molecules", partial(_measured, make), needs=3)
             times[name] = record.get("ms", np.nan)
             if name in MODELS and run.device.type == "cuda":
-                captured = run.add(f"{name}, {size} molecules, captured", lambda make=make: make().captured(), needs=3)
+                captured = run.add(f"{name}, {size} molecules, captured", partial(_captured, make), needs=3)
                 times[f"{name}, captured"] = captured.get("ms", np.nan)
         for mine, theirs in (("GRIT", "GRIT over an edge list"), ("GPS", "GPS of PyG")):
             for form in (mine, f"{mine}, captured"):
                 if form in times:
-                    ratio = {"times_faster": times[theirs] / times[form]}
-                    run.add(f"{form} against {theirs}, {size} molecules", lambda ratio=ratio: ratio, needs=0)
+                    ratio = times[theirs] / times[form]
+                    run.add(f"{form} against {theirs}, {size} molecules", partial(dict, times_faster=ratio), needs=0)
+
+
+def _measured(make: Callable[[], Trainer]) -> Record:
+    return make().measure()
+
+
+def _captured(make: Callable[[], Trainer]) -> Record:
+    return make().captured()
 
 
 def time_compiled(run: Run) -> None:
