@@ -105,7 +105,7 @@ def _time_graph(run: Run, graph: Graph) -> None:
     best = min((name for name in found if name in _TIMED), key=lambda name: found[name], default=None)
     for name in found.keys() - _TIMED:
         if best is not None:
-            ratio = partial(dict, best_of_ours=best, times_faster=found[name] / found[best])
+            ratio: Callable[[], Record] = partial(dict, best_of_ours=best, times_faster=found[name] / found[best])
             run.add(f"against {name}, {graph.name}, {graph.num_nodes:,} nodes", ratio, needs=0)
 
 
