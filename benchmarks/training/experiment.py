@@ -214,7 +214,7 @@ def _train_in(
     for note in data.notes:
         say(note)
     parts = ", ".join(f"{name} {len(ids):,}" for name, ids in data.split.items())
-    say(f"{data.graphs.num_graphs:,} graphs, {data.graphs.num_nodes:,} nodes ({parts})")
+    say(f"{_counted(data)} ({parts})")
     loaded = time.perf_counter()
     read = [each for each in transforms if repr(each) in data.encodings]
     computed = [each for each in transforms if repr(each) not in data.encodings]
@@ -267,10 +267,18 @@ def _train_in(
     summary = summarise(training, test=test, parameters=parameters, seconds=seconds)
     if fabric.is_global_zero:
         indices = data.split["test"]
-        run.write_test_predictions(part_frame(data.adapter, predictions, data.graphs.select(indices), indices))
+        run.write_test_predictions(part_frame(data, predictions, indices))
         log.write_test(data.metric, test.metric, training.state.best_epoch + 1)
         run.write_summary(summary)
     return summary
+
+
+def _counted(data: TaskData) -> str:
+    graphs = data.graphs
+    if data.unit == "graph":
+        return f"{len(graphs):,} graphs, {graphs.num_nodes:,} nodes"
+    several = "" if len(graphs) == 1 else f"{len(graphs):,} graphs, "
+    return f"{several}{graphs.num_nodes:,} nodes, {graphs.num_edges:,} edges; a split of {data.unit}s"
 
 
 def _held_only(data: TaskData, encodings: Sequence[Encoding]) -> PackedGraphs:
