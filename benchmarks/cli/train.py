@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from graphpe.arguments import check_integer
+from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.calls.recipes import named_recipe
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
@@ -98,6 +100,10 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         if (start := expanded(values["init"])) is not None:
             its = RunFolder.open(start).read_config()
             values |= {name: getattr(its, name) for name in _OF_THE_MODEL if name not in given}
+        suited = _suited(values, {*given, *({} if recipe is None else recipe.options)})
+        if suited and not quiet and _is_first():
+            print("as suits the task: " + ", ".join(f"{name} {value}" for name, value in suited.items()), flush=True)
+        values |= suited
         config = resolve(TrainConfig(**values))
     if recipe is not None and not quiet:
         print(f"{recipe.name} ({recipe.paper}): {recipe.published}; {recipe.cost}; differs: {recipe.differs}")
@@ -115,6 +121,15 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         if not quiet:
             print("\n".join(next_lines(summary)))
     return 0
+
+
+def _suited(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Options of training that suit the task, as far as they are not given."""
+    from graphpe.benchmarks.calls.build import build_task
+
+    with imported(values["imports"]):
+        options = build_task(values["task"]).training_defaults(values["sampler"])
+    return {name: value for name, value in options.items() if name not in given}
 
 
 def _is_first() -> bool:

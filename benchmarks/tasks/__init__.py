@@ -21,6 +21,8 @@ from graphpe.benchmarks.tasks.molecules.ogb import (
 )
 from graphpe.benchmarks.tasks.molecules.peptides import PeptidesFunc, PeptidesStruct
 from graphpe.benchmarks.tasks.molecules.zinc import Zinc
+from graphpe.benchmarks.tasks.nodes.heterophilous import Heterophilous
+from graphpe.benchmarks.tasks.nodes.planetoid import Planetoid
 from graphpe.benchmarks.tasks.pyg.circuits import Circuits
 from graphpe.benchmarks.tasks.pyg.gnn_benchmark import Cifar10, Cluster, Mnist, Pattern
 from graphpe.benchmarks.tasks.pyg.ppa import Ppa
@@ -37,6 +39,7 @@ __all__ = [
     "Code2",
     "DataFile",
     "EdgeListFolder",
+    "Heterophilous",
     "Mnist",
     "Molbace",
     "Molbbbp",
@@ -54,6 +57,7 @@ __all__ = [
     "Pattern",
     "PeptidesFunc",
     "PeptidesStruct",
+    "Planetoid",
     "Playground",
     "Ppa",
     "PythonSource",

@@ -102,3 +102,17 @@ def check_node_split(split: Mapping[str, Tensor], nodes: int) -> None:
         owner[ids] = number
         if len(ids.unique()) < len(ids):
             raise GraphPEValueError(f"the {part} part of the split names a node twice: name each once")
+
+
+def training_of_nodes(sampler: str) -> dict[str, Any]:
+    """Options of training that suit nodes of one graph: with the whole at every step, an epoch is one step.
+
+    Args:
+        sampler: What a step sees of the graph.
+    """
+    of_sampler: dict[str, dict[str, Any]] = {
+        "whole": {"epochs": 300, "patience": 100, "warmup_steps": 10},
+        "neighbors": {"epochs": 20, "batch_size": 1024},
+        "partitions": {"epochs": 50, "batch_size": 10, "patience": 20},
+    }
+    return {"weight_decay": 5e-4, **of_sampler.get(sampler, {})}

@@ -282,6 +282,14 @@ class Task(ABC):
             state: What the adapter's `state` gave when the run was saved.
         """
 
+    def training_defaults(self, sampler: str) -> dict[str, Any]:
+        """Options of training that suit it where the general defaults do not, by name.
+
+        Args:
+            sampler: What a step sees of a graph that the parts share (`TrainConfig.sampler`).
+        """
+        return {}
+
     def held_encodings(self) -> tuple[str, ...]:
         """Encodings that its files hold, as calls: what a run takes that names none. Reads no graph."""
         return ()
