@@ -66,7 +66,7 @@ def canonical_task(text: str, root: str | None = None) -> str:
     arguments = bind(call, constructor)
     if root is not None:
         arguments["root"] = root
-    return repr(constructor(**arguments))
+    return repr(constructor(**arguments).understood())
 
 
 def build_task(text: str) -> Task:

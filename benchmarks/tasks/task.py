@@ -282,6 +282,14 @@ class Task(ABC):
             state: What the adapter's `state` gave when the run was saved.
         """
 
+    def understood(self) -> Task:
+        """The task with all that its data says in arguments, where some were left to it. May read the data.
+
+        Raises:
+            GraphPEError: It cannot be read.
+        """
+        return self
+
     def training_defaults(self, sampler: str) -> dict[str, Any]:
         """Options of training that suit it where the general defaults do not, by name.
 
