@@ -35,6 +35,7 @@ from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
+from graphpe.benchmarks.training.batches.memory import check_attention_fits
 from graphpe.benchmarks.training.config import Log, TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.distributed.devices import make_fabric, started_from_outside
 from graphpe.benchmarks.training.distributed.processes import Job, run_in_processes
@@ -231,6 +232,8 @@ def _train_in(
     torch.manual_seed(config.seed)  # the initial weights
     bare_model = build_model(config.model, data.adapter, transforms, **inputs_and_head(config))
     check_built(bare_model, config.model, transforms)
+    if data.unit != "graph":
+        check_attention_fits(bare_model, graphs, config, fabric.device)
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
