@@ -11,6 +11,7 @@ from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import format_bytes
+from graphpe.models import Graphormer, GraphTransformer
 
 _COPIES = 3  # scores, weights and what dropout leaves of them; or as many vectors of pairs: kept for the gradient
 _OF_PAIRS = ("all pairs", "pair list")
@@ -19,8 +20,8 @@ _OF_PAIRS = ("all pairs", "pair list")
 def check_attention_fits(model: Any, graphs: PackedGraphs, config: TrainConfig, device: torch.device) -> None:
     """Refuse a model whose attention over all pairs of nodes of the whole graph takes more memory than there is.
 
-    Counts 3 heads L n^2 numbers where attention has biases of pairs, 3 d L n^2 where it has vectors of pairs, in float32
-    (L layers, width d); attention that a fused kernel computes has none of these.
+    Counts 3 heads L n^2 numbers where attention has biases of pairs, 3 d L n^2 where it has vectors of pairs, in
+    float32 (L layers, width d); attention that a fused kernel computes has none of these.
 
     Args:
         model: The model.
@@ -53,5 +54,5 @@ def _numbers_of_a_pair(model: Any) -> int:
     depth = len(layers) if hasattr(layers, "__len__") else 1
     if model.attention_layout in _OF_PAIRS:
         return _COPIES * depth * int(model.width)
-    biased = model.attention_layout == "padded" and getattr(model, "pair_input", "") == "biases"
+    biased = isinstance(model, GraphTransformer | Graphormer) or len(getattr(model, "pair_encodings", ())) > 0
     return _COPIES * depth * int(model.heads) if biased else 0
