@@ -172,7 +172,7 @@ def default_encodings(model: str, task: str) -> tuple[str, ...]:
     """What a run takes that names no encodings: what its model is published with, else what suits its task."""
     constructor, _ = _architecture(model)
     preferred = getattr(constructor, "default_encodings", None)
-    return preferred if preferred is not None else type(build_task(task)).default_encodings
+    return preferred if preferred is not None else build_task(task).default_encodings
 
 
 def build_model(

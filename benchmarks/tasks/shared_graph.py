@@ -17,6 +17,9 @@ from graphpe.errors import GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 
+OF_ONE_GRAPH = ("LaplacianPE(k=16, sign='canonical', scaling='abs-max')",)
+"""Encodings that suit one graph of any size: cheap, with signs that are fixed once and values of order 1."""
+
 
 @dataclass
 class NodeSplitTargets(NodeTargets):

@@ -14,7 +14,7 @@ from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTask
 from graphpe.benchmarks.tasks.metrics import Metric
 from graphpe.benchmarks.tasks.node_level import NodeAdapter
-from graphpe.benchmarks.tasks.shared_graph import NodeSplitTargets, training_of_nodes
+from graphpe.benchmarks.tasks.shared_graph import OF_ONE_GRAPH, NodeSplitTargets, training_of_nodes
 from graphpe.benchmarks.tasks.targets import Loss
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
@@ -23,7 +23,7 @@ from graphpe.graphs.packed import PackedGraphs
 class NodeTask(GraphTask):
     """A task about nodes of one graph; the model has `readout='none'`."""
 
-    default_encodings: ClassVar[tuple[str, ...]] = ("LaplacianPE(k=16)",)
+    default_encodings: ClassVar[tuple[str, ...]] = OF_ONE_GRAPH
     readout: ClassVar[str | None] = "none"
     adapter_class: ClassVar[type[GraphAdapter]] = NodeAdapter
 

@@ -21,13 +21,14 @@ _MISSING = (AttributeError, KeyError, TypeError)
 
 @dataclass(frozen=True)
 class OGBNodes(NodeTask):
-    """A task of OGB about nodes of one graph.
+    """A task of OGB about nodes of one graph; no encoding unless one is named, for most cost minutes on these.
 
     Attributes:
         root: The folder that holds OGB's folder of the set (`ogbn_arxiv`), or will.
         download: Whether OGB downloads the data if it is not there.
     """
 
+    default_encodings: ClassVar[tuple[str, ...]] = ()
     node_type: ClassVar[str | None] = None
     classes: ClassVar[int]
 
@@ -83,6 +84,8 @@ class OgbnArxiv(OGBNodes):
     """ogbn-arxiv: the subject (of 40) of 169,343 papers of arXiv and the papers they cite. Split by year.
 
     Attributes:
+        root: The folder that holds OGB's folder `ogbn_arxiv`, or will.
+        download: Whether OGB downloads the data if it is not there.
         directed: Whether citations go one way; otherwise both, as published baselines have them.
     """
 
@@ -105,6 +108,8 @@ class OgbnMag(OGBNodes):
     The authors, institutions and fields of OGB's heterogeneous graph are left out.
 
     Attributes:
+        root: The folder that holds OGB's folder `ogbn_mag`, or will.
+        download: Whether OGB downloads the data if it is not there.
         directed: Whether citations go one way; otherwise both.
     """
 

@@ -33,6 +33,8 @@ from graphpe.benchmarks.tasks.user.torch_file import Parts, joined, open_saved
 from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
 
+_LOOKED_AT = 1000  # graphs that tell what targets are of
+
 
 @dataclass(frozen=True)
 class DataFile(OwnData):
@@ -87,11 +89,12 @@ class DataFile(OwnData):
         if self.level != "auto":
             return self
         saved = joined(graphs for path in self.paths.values() for graphs in open_saved(path).values())
+        some = saved.select(range(min(saved.count, _LOOKED_AT)))
         try:
-            sizes = saved.structure(lambda graph: f"graph {graph}")[0].sizes
+            sizes = some.structure(lambda graph: f"graph {graph}")[0].sizes
         except GraphPERuntimeError:  # `load` says what is wrong, or leaves it out
             return replace(self, level="graph")
-        if not of_nodes(saved, self.target_names, sizes):
+        if not of_nodes(some, self.target_names, sizes):
             return replace(self, level="graph")
         given = given_split(saved) if self.split == "random" and len(self.paths) == 1 else None
         return replace(self, level="node", split=given or self.split)

@@ -15,7 +15,7 @@ from graphpe.arguments import check_choice, check_flags, check_seed
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.node_level import NodeAdapter, NodeTargets
-from graphpe.benchmarks.tasks.shared_graph import NodeSplitTargets, training_of_nodes
+from graphpe.benchmarks.tasks.shared_graph import OF_ONE_GRAPH, NodeSplitTargets, training_of_nodes
 from graphpe.benchmarks.tasks.targets import is_known, standardisation
 from graphpe.benchmarks.tasks.user.features import Features, constant_features
 from graphpe.benchmarks.tasks.user.files.rows import Rows
@@ -43,6 +43,7 @@ class OwnData(GraphTask):
             check_choice("level", values["level"], LEVELS)
             if values["level"] == "node":
                 object.__setattr__(self, "readout", "none")
+                object.__setattr__(self, "default_encodings", OF_ONE_GRAPH)
         for name in ("path", "split", "smiles", "valid", "test"):
             optional = name in ("valid", "test") and values[name] is None
             if name in values and not optional and (not isinstance(values[name], str) or not values[name]):
