@@ -66,7 +66,7 @@ def canonical_task(text: str, root: str | None = None) -> str:
     arguments = bind(call, constructor)
     if root is not None:
         arguments["root"] = root
-    return repr(constructor(**arguments))
+    return repr(constructor(**arguments).understood())
 
 
 def build_task(text: str) -> Task:
@@ -172,7 +172,7 @@ def default_encodings(model: str, task: str) -> tuple[str, ...]:
     """What a run takes that names no encodings: what its model is published with, else what suits its task."""
     constructor, _ = _architecture(model)
     preferred = getattr(constructor, "default_encodings", None)
-    return preferred if preferred is not None else type(build_task(task)).default_encodings
+    return preferred if preferred is not None else build_task(task).default_encodings
 
 
 def build_model(

@@ -134,10 +134,11 @@ class _Class:
                 yield from _Class(_imports(self.module)[base.id], base.id).lineage()
 
     def text_name(self) -> str:
-        """The `name` that a task gives itself, else the name of the class."""
-        for target, value in _assignments(self.definition().body):
-            if target == "name" and isinstance(value, ast.Constant):
-                return str(value.value)
+        """The `name` that a task gives itself, else the name of the class: `name` may be an argument of it."""
+        if "name" not in self.parameters():
+            for target, value in _assignments(self.definition().body):
+                if target == "name" and isinstance(value, ast.Constant):
+                    return str(value.value)
         return self.name
 
     def parameters(self) -> dict[str, str | None]:

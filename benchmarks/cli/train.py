@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from graphpe.arguments import check_integer
 from graphpe.benchmarks.calls.own import imported
@@ -54,7 +55,8 @@ def add_train(parser: CommandParser) -> None:
         help="tensorboard or wandb (pip install 'graphpe[log]'): where the numbers of each epoch go beside metrics.csv "
         "and metrics.jsonl of the run",
     )
-    parser.add_class_arguments(TrainConfig, skip={"encodings", "imports"})
+    parser.add_class_arguments(TrainConfig, skip={"encodings", "imports", "fanout"})
+    parser.add_fanout()
     parser.add_argument(
         "--encodings",
         nargs="*",
@@ -101,6 +103,10 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
         if (start := expanded(values["init"])) is not None:
             its = RunFolder.open(start).read_config()
             values |= {name: getattr(its, name) for name in _OF_THE_MODEL if name not in given}
+        suited = _suited(values, {*given, *({} if recipe is None else recipe.options)})
+        if suited and not quiet and _is_first():
+            print("as suits the task: " + ", ".join(f"{name} {value}" for name, value in suited.items()), flush=True)
+        values |= suited
         config = resolve(TrainConfig(**values))
     if recipe is not None and not quiet:
         print(f"{recipe.name} ({recipe.paper}): {recipe.published}; {recipe.cost}; differs: {recipe.differs}")
@@ -120,6 +126,15 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
                 lines = next_lines(summary, config.imports)
             print("\n".join(lines))
     return 0
+
+
+def _suited(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Options of training that suit the task, as far as they are not given."""
+    from graphpe.benchmarks.calls.build import build_task
+
+    with imported(values["imports"]):
+        options = build_task(values["task"]).training_defaults(values["sampler"])
+    return {name: value for name, value in options.items() if name not in given}
 
 
 def _is_first() -> bool:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphpe.benchmarks.runs.inputs import Inputs, free_name
-from graphpe.benchmarks.runs.table import PLACES, place_columns, rows_of
+from graphpe.benchmarks.runs.table import PLACES, place_columns
+from graphpe.benchmarks.tasks.task import rows_of
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs

@@ -28,8 +28,8 @@ from graphpe.benchmarks.runs.explain import (
     without_encoding,
 )
 from graphpe.benchmarks.runs.inputs import Inputs, read_inputs
-from graphpe.benchmarks.runs.table import prediction_frame, rows_of
-from graphpe.benchmarks.tasks.task import Task, TaskAdapter
+from graphpe.benchmarks.runs.table import prediction_frame
+from graphpe.benchmarks.tasks.task import Task, TaskAdapter, rows_of
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.checkpoint import check_same_run, load_checkpoint, load_weights
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head

@@ -21,6 +21,9 @@ from graphpe.benchmarks.tasks.molecules.ogb import (
 )
 from graphpe.benchmarks.tasks.molecules.peptides import PeptidesFunc, PeptidesStruct
 from graphpe.benchmarks.tasks.molecules.zinc import Zinc
+from graphpe.benchmarks.tasks.nodes.heterophilous import Heterophilous
+from graphpe.benchmarks.tasks.nodes.ogb import OgbnArxiv, OgbnMag, OgbnProducts, OgbnProteins
+from graphpe.benchmarks.tasks.nodes.planetoid import Planetoid
 from graphpe.benchmarks.tasks.pyg.circuits import Circuits
 from graphpe.benchmarks.tasks.pyg.gnn_benchmark import Cifar10, Cluster, Mnist, Pattern
 from graphpe.benchmarks.tasks.pyg.ppa import Ppa
@@ -37,6 +40,7 @@ __all__ = [
     "Code2",
     "DataFile",
     "EdgeListFolder",
+    "Heterophilous",
     "Mnist",
     "Molbace",
     "Molbbbp",
@@ -51,9 +55,14 @@ __all__ = [
     "Moltox21",
     "Moltoxcast",
     "NetworkxList",
+    "OgbnArxiv",
+    "OgbnMag",
+    "OgbnProducts",
+    "OgbnProteins",
     "Pattern",
     "PeptidesFunc",
     "PeptidesStruct",
+    "Planetoid",
     "Playground",
     "Ppa",
     "PythonSource",

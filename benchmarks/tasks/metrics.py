@@ -162,6 +162,20 @@ def ogb_metric(metric: ColumnMetric, dataset: str) -> OGBMetric:
     return OGBMetric(metric.name, metric.maximize, metric.score, metric.best, dataset)
 
 
+def ogb_accuracy(dataset: str) -> ClassMetric:
+    """The share of right classes as OGB's evaluator computes it.
+
+    Args:
+        dataset: OGB's name of the data set.
+    """
+
+    def score(guess: Tensor, target: Tensor) -> float:
+        columns = {"y_true": target.view(-1, 1).numpy(), "y_pred": guess.view(-1, 1).numpy()}
+        return float(evaluator(dataset).eval(columns)["acc"])
+
+    return ClassMetric("accuracy", True, score)
+
+
 def _root_mean_squared_error(predictions: Tensor, target: Tensor) -> float:
     return float((predictions - target).square().mean().sqrt())
 

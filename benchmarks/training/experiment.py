@@ -36,6 +36,7 @@ from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
+from graphpe.benchmarks.training.batches.memory import check_attention_fits
 from graphpe.benchmarks.training.config import Log, TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.distributed.devices import make_fabric, started_from_outside
 from graphpe.benchmarks.training.distributed.processes import Job, run_in_processes
@@ -215,7 +216,7 @@ def _train_in(
     for note in data.notes:
         say(note)
     parts = ", ".join(f"{name} {len(ids):,}" for name, ids in data.split.items())
-    say(f"{data.graphs.num_graphs:,} graphs, {data.graphs.num_nodes:,} nodes ({parts})")
+    say(f"{_counted(data)} ({parts})")
     loaded = time.perf_counter()
     read = [each for each in transforms if repr(each) in data.encodings]
     computed = [each for each in transforms if repr(each) not in data.encodings]
@@ -232,6 +233,8 @@ def _train_in(
     torch.manual_seed(config.seed)  # the initial weights
     bare_model = build_model(config.model, data.adapter, transforms, **inputs_and_head(config))
     check_built(bare_model, config.model, transforms)
+    if data.unit != "graph":
+        check_attention_fits(bare_model, graphs, config, fabric.device)
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
@@ -270,10 +273,18 @@ def _train_in(
     summary = summarise(training, test=test, parameters=parameters, seconds=seconds)
     if fabric.is_global_zero:
         indices = data.split["test"]
-        run.write_test_predictions(part_frame(data.adapter, predictions, data.graphs.select(indices), indices))
+        run.write_test_predictions(part_frame(data, predictions, indices))
         log.write_test(data.metric, test.metric, training.state.best_epoch + 1)
         run.write_summary(summary)
     return summary
+
+
+def _counted(data: TaskData) -> str:
+    graphs = data.graphs
+    if data.unit == "graph":
+        return f"{len(graphs):,} graphs, {graphs.num_nodes:,} nodes"
+    several = "" if len(graphs) == 1 else f"{len(graphs):,} graphs, "
+    return f"{several}{graphs.num_nodes:,} nodes, {graphs.num_edges:,} edges; a split of {data.unit}s"
 
 
 def _held_only(data: TaskData, encodings: Sequence[Encoding]) -> PackedGraphs:

@@ -24,6 +24,7 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
+from graphpe.benchmarks.training.batches.choose import batch_source
 from graphpe.benchmarks.training.checkpoint import (
     check_same_run,
     digest,
@@ -35,14 +36,12 @@ from graphpe.benchmarks.training.checkpoint import (
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.distributed.ranks import agree
 from graphpe.benchmarks.training.distributed.tally import MOST_STEPS, Tally
-from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.benchmarks.training.interrupt import Interrupted, StopRequest, stop_on_signals
 from graphpe.benchmarks.training.logs.epoch_log import EpochLog
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plateau_halvings, step_seed
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.progress import progress_bar
 
@@ -102,34 +101,21 @@ class Training:
 
     def __post_init__(self) -> None:
         config = self.config
-        train = self.data.split["train"]
-        self.loader = PackedLoader(
-            self.graphs,
-            config.batch_size,
-            shuffle=True,
-            seed=config.seed,
-            indices=train,
-            max_nodes=config.max_nodes or None,
-            max_pairs=config.max_pairs or None,
-            # A last batch of a few graphs would give BatchNorm poor statistics; a small task has no other batch.
-            drop_last=len(train) >= config.batch_size and not (config.max_nodes or config.max_pairs),
-            transform=self.transform,
-            device=self.fabric.device,
-        )
+        self.source = batch_source(self.data, self.graphs, self.transform, config, self.fabric)
         first = self._epoch_steps(0)
         if first == 0:
             raise GraphPEValueError(
-                f"{len(train)} training graphs give no batch of {config.batch_size} for each of "
-                f"{self.fabric.world_size} devices; use a smaller batch_size"
+                f"{len(self.data.split['train'])} training {self.data.unit}s give no batch of {config.batch_size} for "
+                f"each of {self.fabric.world_size} devices; use a smaller batch_size"
             )
         # With limits, epochs differ in their number of batches; to look at all of them may take longer than training.
-        looked_at = range(min(config.epochs, _PLANNED_EPOCHS)) if self.loader.limited else range(1)
+        looked_at = range(min(config.epochs, _PLANNED_EPOCHS)) if self.source.varies else range(1)
         steps = sum(map(self._epoch_steps, looked_at)) * config.epochs // len(looked_at)
         self.planned_steps = min(steps, config.max_steps) if config.max_steps else steps
         self._last_save = time.monotonic()
 
     def _epoch_steps(self, epoch: int) -> int:
-        return len(self.loader.batch_indices(epoch)) // self.fabric.world_size
+        return self.source.count(epoch) // self.fabric.world_size
 
     def _halvings(self) -> int:
         """How often a plateau of the validation loss halved the learning rate."""
@@ -179,7 +165,7 @@ class Training:
         state, config = self.state, self.config
         self.model.train()
         world, rank = self.fabric.world_size, self.fabric.global_rank
-        batches = self.loader.batches(state.epoch, start=state.step * world + rank, stride=world)
+        batches = self.source.train(state.epoch, start=state.step * world + rank, stride=world)
         end = self._epoch_steps(state.epoch)
         if config.max_steps:
             end = min(end, state.step + config.max_steps - state.total_steps)
@@ -196,7 +182,7 @@ class Training:
         with bar:
             while state.step < end:
                 started = time.perf_counter()
-                batch = next(batches)
+                batch, asked = next(batches)
                 loaded = time.perf_counter()
                 loss, finite = self._step(batch)
                 done = time.perf_counter()
@@ -204,7 +190,7 @@ class Training:
                 state.total_steps += 1
                 state.seconds["load"] += loaded - started
                 state.seconds["step"] += done - loaded
-                tally.add(loss, finite, batch.num_graphs, state.total_steps, done - started)
+                tally.add(loss, finite, asked, state.total_steps, done - started)
                 bar.update()
                 due = time.monotonic() - self._last_save > 60 * config.checkpoint_minutes
                 alone = world == 1 and bool(due or stop.signal_number)  # several devices meet at steps they agreed on
@@ -277,19 +263,7 @@ class Training:
 
     def predict(self, part: str) -> tuple[torch.Tensor, float]:
         """What the current weights predict for a part of the split, and the mean loss."""
-        return collect_predictions(
-            self.fabric,
-            self.model,
-            self.data.adapter,
-            self.graphs,
-            self.transform,
-            self.data.split[part],
-            batch_size=2 * self.config.batch_size,
-            max_nodes=self.config.max_nodes or None,
-            max_pairs=self.config.max_pairs or None,
-            label=part,
-            progress=self.progress,
-        )
+        return self.source.predict(self.model, part, progress=self.progress)
 
     def score(self, predictions: torch.Tensor, loss: float, part: str) -> Evaluation:
         """The metrics of what was predicted for a part of the split."""

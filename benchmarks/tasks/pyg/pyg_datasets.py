@@ -6,10 +6,12 @@ import contextlib
 import io
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+
+from torch_geometric.io import planetoid
 
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.guarded import data_only, guarded
@@ -33,6 +35,37 @@ def load_parts(base: type[Any], name: str, root: Path, *arguments: Any, download
     Raises:
         GraphPERuntimeError: If the data is not there and cannot be downloaded, or cannot be read.
     """
+
+    def load(kind: type[Any]) -> list[Any]:
+        return [kind(str(root), *arguments, split=part) for part in PARTS.values()]
+
+    return _load(base, name, root, load, download=download, progress=progress)
+
+
+def load_one(base: type[Any], name: str, root: Path, *arguments: Any, download: bool, progress: bool) -> Any:
+    """A dataset that is not in parts; as `load_parts`.
+
+    Args:
+        base: PyG's class.
+        name: The dataset, for messages.
+        root: PyG's folder of the dataset, or of several.
+        arguments: What the class takes after `root`.
+        download: Whether it may download.
+        progress: Whether PyG's bars and lines are shown.
+
+    Raises:
+        GraphPERuntimeError: If the data is not there and cannot be downloaded, or cannot be read.
+    """
+
+    def load(kind: type[Any]) -> Any:
+        return kind(str(root), *arguments)
+
+    return _load(base, name, root, load, download=download, progress=progress)
+
+
+def _load(
+    base: type[Any], name: str, root: Path, load: Callable[[type[Any]], Any], *, download: bool, progress: bool
+) -> Any:
     new_folders = [path for path in (root / name / "raw", root / name, root / "raw", root, *root.parents[:2])]
     new_folders = [path for path in new_folders if not path.exists()]
     kind = guarded(base, name, download=download)
@@ -41,10 +74,10 @@ def load_parts(base: type[Any], name: str, root: Path, *arguments: Any, download
             if not progress:
                 stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
                 stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            stack.enter_context(data_only(sys.modules[base.__module__]))
+            stack.enter_context(data_only(sys.modules[base.__module__], planetoid))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-            return [kind(str(root), *arguments, split=part) for part in PARTS.values()]
+            return load(kind)
     except GraphPERuntimeError:
         _remove_empty(new_folders)
         raise

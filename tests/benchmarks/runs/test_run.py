@@ -187,7 +187,8 @@ def test_edge_lists_are_read_without_labels(train, tmp_path) -> None:
 def test_a_task_of_nodes_gives_a_row_a_node(tmp_path) -> None:
     from graphpe.benchmarks.runs.inputs import Inputs
     from graphpe.benchmarks.runs.table import part_frame, prediction_frame
-    from graphpe.benchmarks.tasks.node_level import NodeAdapter
+    from graphpe.benchmarks.tasks.metrics import ACCURACY
+    from graphpe.benchmarks.tasks.node_level import NodeAdapter, NodeTargets
 
     adapter = NodeAdapter((3,), (), 2, "classes")
     graphs = graphpe.PackedGraphs.from_data_list(
@@ -195,8 +196,10 @@ def test_a_task_of_nodes_gives_a_row_a_node(tmp_path) -> None:
         levels={"y": "node"},
     )
     logits = torch.tensor([[0.0, 1.0], [2.0, 0.0], [0.0, 3.0]])
-    saved = part_frame(adapter, logits, graphs, torch.tensor([7, 9]))
-    assert saved["graph"].tolist() == [7, 7, 9]
+    split = {part: torch.arange(2) for part in ("train", "valid", "test")}
+    data = NodeTargets(graphs, split, adapter, "", scored_by=ACCURACY)
+    saved = part_frame(data, logits, torch.tensor([0, 1]))
+    assert saved["graph"].tolist() == [0, 0, 1]
     assert saved["node"].tolist() == [0, 1, 0]
     assert saved["target_class"].tolist() == ["0", "1", "0"]
     assert saved["predicted_class"].tolist() == ["1", "0", "1"]
