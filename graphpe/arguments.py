@@ -140,6 +140,26 @@ def check_choice(name: str, value: Any, known: Sequence[Any]) -> Any:
     return value
 
 
+def check_fanouts(fanouts: Any) -> tuple[int, ...]:
+    """Numbers of neighbours that are drawn in each hop: positive integers, or -1 for all.
+
+    Args:
+        fanouts: The numbers, in a list or tuple.
+
+    Raises:
+        GraphPETypeError: One is no integer.
+        GraphPEValueError: There are none, or one is neither positive nor -1.
+    """
+    if not isinstance(fanouts, list | tuple) or not fanouts:
+        raise GraphPEValueError(
+            f"fanout must be one number of neighbours for each hop, such as (15, 10, 5), got {shown(fanouts)}"
+        )
+    found = tuple(check_integer("fanout", each, least=-1) for each in fanouts)
+    if 0 in found:
+        raise GraphPEValueError(f"fanout must be positive, or -1 for all neighbours, got {list(found)}")
+    return found
+
+
 def check_divides(heads: int, width: int) -> None:
     """Heads of equal width: `heads` divides `width`.
 

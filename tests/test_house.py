@@ -39,6 +39,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "trees": (*BASE, "graphs", "structure", "eigen", "trees.functions"),
     "storage": (*BASE, "limits", "progress", "files", "graphs"),
     "drawing": (*BASE, "graphs"),
+    "sampling": (*BASE, "graphs"),
     "transforms": (*NUMERICS, "calls", "lazy", "limits", "storage", "trees.functions"),
     "models": (*BASE, "calls", "lazy", *MODELS),
     "models.batches": (*BASE, "graphs", "models.layers"),

@@ -36,4 +36,4 @@ def appended(x: Any, value: Tensor) -> Tensor:
             f"attr_name=None appends to x, which is {str(x.dtype).removeprefix('torch.')}, and would round the "
             "encoding to whole numbers: make x floating point, or give attr_name a name"
         )
-    return torch.cat([x.reshape(len(x), -1), value.to(x.device, x.dtype)], dim=1)
+    return torch.cat([x if x.dim() == 2 else x[:, None], value.to(x.device, x.dtype)], dim=1)

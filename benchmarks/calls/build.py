@@ -66,7 +66,7 @@ def canonical_task(text: str, root: str | None = None) -> str:
     arguments = bind(call, constructor)
     if root is not None:
         arguments["root"] = root
-    return repr(constructor(**arguments))
+    return repr(constructor(**arguments).understood())
 
 
 def build_task(text: str) -> Task:
@@ -172,7 +172,7 @@ def default_encodings(model: str, task: str) -> tuple[str, ...]:
     """What a run takes that names no encodings: what its model is published with, else what suits its task."""
     constructor, _ = _architecture(model)
     preferred = getattr(constructor, "default_encodings", None)
-    return preferred if preferred is not None else type(build_task(task)).default_encodings
+    return preferred if preferred is not None else build_task(task).default_encodings
 
 
 def build_model(
@@ -314,6 +314,23 @@ def encoding_module(
     if encoding.vocabulary is not None:
         return EmbeddingEncoding(encoding.value_key, encoding.columns, encoding.vocabulary, width)
     return LinearEncoding(encoding.value_key, encoding.columns, width, normalize=normalize)
+
+
+def without_part(model: nn.Module, encodings: Sequence[Encoding], *, encoder: str, bias: str) -> list[str]:
+    """Lines about an encoder or a bias that was asked for and that nothing in the model is made with.
+
+    Args:
+        model: The model.
+        encodings: Those it was built for.
+        encoder: What was asked for to read eigenvectors.
+        bias: What was asked for to make biases of encodings of pairs.
+    """
+    lines = []
+    if parse_call(encoder).name != DEFAULT_ENCODER and not any(isinstance(e, SpectralEncoding) for e in encodings):
+        lines.append(f"{encoder} has no part in it: it reads eigenvectors, and no encoding here has any")
+    if bias != AUTO_BIAS and not any(isinstance(module, models.PairBias) for module in model.modules()):
+        lines.append(f"{bias} has no part in it: it is made of encodings of pairs, by models that take those as biases")
+    return lines
 
 
 def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) -> nn.Module:

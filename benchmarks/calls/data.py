@@ -13,14 +13,11 @@ from graphpe.benchmarks.console.parser import UsageError
 from graphpe.benchmarks.runs.kinds import Kind, kind_of
 from graphpe.benchmarks.tasks import DataFile, EdgeListFolder, NetworkxList, PythonSource, SmilesTable
 from graphpe.benchmarks.tasks.task import Task
-from graphpe.benchmarks.tasks.user.edge_list_folder import LABELS
+from graphpe.benchmarks.tasks.user.edge_list_folder import LABELS, node_column_names
 from graphpe.benchmarks.tasks.user.smiles_table import smiles_column
-from graphpe.benchmarks.tasks.user.splits import PART_NAMES
+from graphpe.benchmarks.tasks.user.splits import SPLIT, names_parts
 from graphpe.benchmarks.tasks.user.tables import read_frame
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-
-_SPLIT = "split"
-"""The column of a table that is taken for the split, where all it holds are names of parts."""
 
 
 def own_task(options: DataOptions, task: str | None, *, given_by: str) -> str | None:
@@ -37,7 +34,7 @@ def own_task(options: DataOptions, task: str | None, *, given_by: str) -> str | 
     if options.data is not None:
         if task is not None:
             raise UsageError(f"{options.data} and {given_by} {task} are two tasks: give one of them")
-        return repr(data_task(options.data, options))
+        return repr(data_task(options.data, options).understood())
     if not options.more:
         return None
     if task is None:
@@ -87,6 +84,13 @@ def _table(data: str, path: Path, targets: Sequence[str]) -> Task:
 
 def _edges(data: str, path: Path, targets: Sequence[str]) -> Task:
     labels = path / LABELS
+    of_nodes = node_column_names(path)
+    if not labels.is_file() and of_nodes:  # targets of nodes
+        if not targets and "y" not in of_nodes:
+            raise GraphPERuntimeError(
+                f"{path}: what is to be predicted? Give --target with a column of nodes/: {', '.join(of_nodes)}"
+            )
+        return EdgeListFolder(path=data, targets=tuple(targets) or ("y",))
     if not labels.is_file():
         raise GraphPERuntimeError(f"{LABELS} is not in {path}: it names the graphs and their targets")
     return EdgeListFolder(path=data, **_columns(read_frame(labels, text=True), labels, ("graph",), targets))
@@ -104,8 +108,8 @@ _TASKS: dict[Kind, Callable[[str, Path, Sequence[str]], Task]] = {
 def _columns(frame: Any, path: Path, taken: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
     """Targets and split, from the columns of a table."""
     others = [str(name) for name in frame if str(name) not in taken]
-    cells = [str(cell).strip().lower() for cell in frame[_SPLIT]] if _SPLIT in others else []
-    found = {_SPLIT: _SPLIT} if any(cells) and set(cells) <= {*PART_NAMES, ""} and _SPLIT not in targets else {}
+    cells = list(frame[SPLIT]) if SPLIT in others else []
+    found = {SPLIT: SPLIT} if names_parts(cells) and SPLIT not in targets else {}
     left = [name for name in others if name not in found]
     unknown = next((name for name in targets if name not in others), None)
     if unknown is not None:
@@ -114,5 +118,12 @@ def _columns(frame: Any, path: Path, taken: Sequence[str], targets: Sequence[str
         return found
     if "y" not in left and len(left) != 1:
         there = f"its columns are {', '.join(left)}" if left else f"it has no column beside {', '.join(taken)}"
-        raise GraphPERuntimeError(f"{path}: what is to be predicted? Give --target with a column; {there}")
+        call = (
+            f"SmilesTable({str(path)!r}, targets=(...,))"
+            if path.name != LABELS
+            else "EdgeListFolder(..., targets=(...,))"
+        )
+        raise GraphPERuntimeError(
+            f"{path}: what is to be predicted? Give --target with a column, or the task's call, {call}; {there}"
+        )
     return {**found, "targets": ("y",) if "y" in left else (left[0],)}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from graphpe.arguments import check_integer
 from graphpe.benchmarks.calls.own import imported
@@ -60,7 +61,8 @@ def add_grid(parser: CommandParser) -> None:
         parser.add_argument(f"--{name}", nargs="+", type=str, default=[], help=about)
     parser.add_class_arguments(GridConfig, skip=set(_LISTS))
     parser.add_import()
-    parser.add_class_arguments(TrainConfig, skip=_OF_A_CELL)
+    parser.add_class_arguments(TrainConfig, skip=_OF_A_CELL | {"fanout"})
+    parser.add_fanout()
 
 
 def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
@@ -75,10 +77,12 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     if options.data is not None or options.more:
         from graphpe.benchmarks.calls.data import own_task  # here, so that `--help` is quick
 
-        own = own_task(options, tasks[0] if tasks else None, given_by="--tasks")
+        with imported(values["imports"]):
+            own = own_task(options, tasks[0] if tasks else None, given_by="--tasks")
         values["tasks"] = [own]
         if not quiet:
             print(f"task {own}", flush=True)
+    values |= _suited(values, parser.given(arguments))
     of_grid = {field.name for field in fields(GridConfig)}
     grid = GridConfig(**{key: value for key, value in values.items() if key in of_grid})
     common = TrainConfig(**{key: value for key, value in values.items() if key not in of_grid}, encodings=())
@@ -102,6 +106,18 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     finally:
         if not any(root.iterdir()):
             root.rmdir()
+
+
+def _suited(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Options of training that suit all tasks alike, as far as they are not given."""
+    from graphpe.benchmarks.calls.build import build_task, canonical_task
+
+    with imported(values["imports"]):
+        tasks = [build_task(canonical_task(task)) for task in values["tasks"]]
+    several = [task.training_defaults(values["sampler"]) for task in tasks]
+    first = several[0] if several else {}
+    alike = {name: value for name, value in first.items() if all(each.get(name) == value for each in several)}
+    return {name: value for name, value in alike.items() if name not in given}
 
 
 class Stopped(GraphPERuntimeError):

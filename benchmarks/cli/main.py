@@ -7,7 +7,9 @@ They are no subcommands of one such parser: that imports all of them and builds 
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +34,8 @@ COMMANDS = {
 """What each command is for. `graphpe NAME` is `add_NAME` and `run_NAME` of the module beside this one of that name."""
 
 
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
+
 _LONGEST = 3000
 """Characters of an error: more are of a value that was given, not of what is said about it."""
 
@@ -45,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an error in the work, 2 for one in the command, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of a name that the terminal has no letters for
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         print(_help())
@@ -58,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _fail("graphpe", f"unknown command {name!r}; known: {', '.join(COMMANDS)}", 2)
     try:
-        return _run(name, given[1:])
+        status = _run(name, given[1:])
+        sys.stdout.flush()  # what cannot be written is an error here, not of the interpreter when it ends
+        return status
     except GraphPEError as error:
         return _fail(f"graphpe {name}", str(error), getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
@@ -67,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 141
     except OSError as error:  # of a path that no reader or writer expected: a name too long, a folder that is locked
+        if error.filename is None and error.errno in _FULL:
+            sys.stdout = open(os.devnull, "w")  # what is left of the output has no place either
+            return _fail(f"graphpe {name}", f"the output cannot be written: {error.strerror}", 1)
         if error.filename is None:
             raise
         return _fail(f"graphpe {name}", f"{_shortened(error.filename)}: {error.strerror}", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from graphpe.arguments import check_integer
 from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.console.columns import aligned
 from graphpe.benchmarks.console.parser import CommandParser, expanded
+from graphpe.errors import GraphPEValueError
 
 _SHOWN = 100
 
@@ -52,13 +54,19 @@ def _predict(values: dict[str, Any]) -> int:
     from graphpe.benchmarks.runs.run import load_run
 
     out = expanded(values["out"])
+    paths = [path for text in values["paths"] if (path := expanded(text)) is not None]
     if out is not None:
         check_table_path(out)
-    paths = [path for text in values["paths"] if (path := expanded(text)) is not None]
+        if out.resolve() in {path.resolve() for path in paths}:
+            raise GraphPEValueError(f"--out {out} is a file that is read: give another one, or it would be lost")
     named = expanded(values["run"])
-    run = newest_run(paths) if named is None else load_run(named)
     progress = not values["json"]
-    inputs = read_inputs(run.task, run.adapter, paths, workers=values["workers"], progress=progress)
+    reading = {"workers": values["workers"], "progress": progress}
+    if named is None:
+        run, inputs = newest_run(paths, **reading)
+    else:
+        run = load_run(named)
+        inputs = read_inputs(run.task, run.adapter, paths, **reading)
     frame = run.predict_inputs(inputs, batch_size=values["batch_size"], progress=progress)
     if out is not None:
         write_frame(frame, out)
@@ -66,12 +74,12 @@ def _predict(values: dict[str, Any]) -> int:
         print(frame.to_json(orient="records", lines=True, force_ascii=False).strip())
         return 0
     if named is None:
-        print(f"run {run.folder.path}")
+        print(f"run {os.path.relpath(run.folder.path)}")
     for note in inputs.notes:
         print(note)
     print("\n".join(_table(frame)))
-    for row, reason in list(inputs.errors.items())[:10]:
-        print(f"not read: row {row}: {reason}")
+    for row in sorted(inputs.errors)[:10]:
+        print(f"not read: {inputs.called(row)}: {inputs.errors[row]}")
     if inputs.errors:
         print(f"{len(inputs.errors)} of {len(inputs.errors) + len(inputs.positions)} rows could not be read")
     if out is not None:
@@ -93,5 +101,5 @@ def _cell(value: Any) -> str:
         return "" if value != value else f"{value:.4g}"
     if isinstance(value, list):
         return " ".join(f"{each:.2f}" for each in value)
-    text = "" if value is None else str(value)
+    text = "" if value is None else " ".join(str(value).splitlines())
     return text if len(text) <= 60 else f"...{text[-57:]}"  # the end of a path says more than its beginning

@@ -75,9 +75,11 @@ def _side_by_side(table: dict[str, list[Any]]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
+    from graphpe.benchmarks.tasks.metrics import figure  # torch takes seconds
+
     if value is None:
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return figure(value) if isinstance(value, float) else str(value)
 
 
 def _name(call: str | None) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from graphpe.arguments import check_integer
+from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.calls.recipes import named_recipe
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
@@ -53,7 +55,8 @@ def add_train(parser: CommandParser) -> None:
         help="tensorboard or wandb (pip install 'graphpe[log]'): where the numbers of each epoch go beside metrics.csv "
         "and metrics.jsonl of the run",
     )
-    parser.add_class_arguments(TrainConfig, skip={"encodings", "imports"})
+    parser.add_class_arguments(TrainConfig, skip={"encodings", "imports", "fanout"})
+    parser.add_fanout()
     parser.add_argument(
         "--encodings",
         nargs="*",
@@ -82,7 +85,8 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     )
     check_log(log)
     check_integer("workers", workers, least=0)
-    task = own_task(DataOptions.take(values), given.get("task"), given_by="--task")
+    with imported(values["imports"]):
+        task = own_task(DataOptions.take(values), given.get("task"), given_by="--task")
     if task is not None:
         given["task"] = values["task"] = task
         if not quiet and _is_first():
@@ -91,12 +95,18 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     if (old := expanded(resume_path)) is not None:
         if path is not None:
             raise UsageError("--run names a new run and --resume an old one; give one of them")
+        if recipe is not None:
+            raise UsageError("--recipe is of a new run and --resume goes on with an old one; give one of them")
         resume = RunFolder.open(old)
         config = check_resumable(resume, given)
     else:
         if (start := expanded(values["init"])) is not None:
             its = RunFolder.open(start).read_config()
             values |= {name: getattr(its, name) for name in _OF_THE_MODEL if name not in given}
+        suited = _suited(values, {*given, *({} if recipe is None else recipe.options)})
+        if suited and not quiet and _is_first():
+            print("as suits the task: " + ", ".join(f"{name} {value}" for name, value in suited.items()), flush=True)
+        values |= suited
         config = resolve(TrainConfig(**values))
     if recipe is not None and not quiet:
         print(f"{recipe.name} ({recipe.paper}): {recipe.published}; {recipe.cost}; differs: {recipe.differs}")
@@ -112,8 +122,19 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     if _is_first():
         print("\n".join(summary_lines(summary)))
         if not quiet:
-            print("\n".join(next_lines(summary)))
+            with imported(config.imports):
+                lines = next_lines(summary, config.imports)
+            print("\n".join(lines))
     return 0
+
+
+def _suited(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Options of training that suit the task, as far as they are not given."""
+    from graphpe.benchmarks.calls.build import build_task
+
+    with imported(values["imports"]):
+        options = build_task(values["task"]).training_defaults(values["sampler"])
+    return {name: value for name, value in options.items() if name not in given}
 
 
 def _is_first() -> bool:

@@ -18,8 +18,8 @@ def check_config_files(arguments: Sequence[str]) -> None:
     """Raise where a file that `--config` names cannot be one of options.
 
     Raises:
-        GraphPERuntimeError: It is a pipe or a device, no text, unfolds into far too many values, or has a mapping where
-            options have one value or a list.
+        GraphPERuntimeError: It is a pipe or a device, no text, no mapping, unfolds into far too many values, or has a
+            mapping where options have one value or a list.
     """
     for value in values_of("--config", arguments):
         path = Path(value).expanduser()
@@ -32,7 +32,9 @@ def _check_levels(path: Path, text: str) -> None:
         options = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
         return  # the parser of options says it better
-    if isinstance(options, dict):
+    if options is not None and not isinstance(options, dict):
+        raise GraphPERuntimeError(f"{path} is no file of options: write a line for each, such as `epochs: 5`")
+    if options is not None:
         for name, value in options.items():
             if isinstance(value, dict):
                 raise GraphPERuntimeError(

@@ -49,6 +49,11 @@ class CommandParser(ArgumentParser):
         names = ("--import", "--imports")
         self.add_argument(*names, dest="imports", action="extend", nargs=1, default=[], metavar="MODULE", help=about)
 
+    def add_fanout(self) -> None:
+        """Add `--fanout`, an option of training that is several numbers."""
+        about = "with --sampler neighbors, most incoming edges of a node that are drawn in each hop; -1 for all"
+        self.add_argument("--fanout", nargs="+", type=int, default=[15, 10, 5], help=about)
+
     def _parse(self, arguments: Sequence[str], *, defaults: bool) -> dict[str, Any]:
         arguments = [_with_home(argument) for argument in arguments]
         check_config_files(arguments)

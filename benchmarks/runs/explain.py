@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from graphpe.benchmarks.runs.inputs import Inputs
-from graphpe.benchmarks.runs.table import PLACES, free_name, place_columns, rows_of
+from graphpe.benchmarks.runs.inputs import Inputs, free_name
+from graphpe.benchmarks.runs.table import PLACES, place_columns
+from graphpe.benchmarks.tasks.task import rows_of
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
@@ -183,6 +184,9 @@ class PyGModel(nn.Module):
         self.model = copy.deepcopy(model)
         self.node_encoder, self.model.node_encoder = self.model.node_encoder, _Given()
         self.encodings, self._batch_of = list(encodings), batch_of
+        assert isinstance(model.width, int)
+        self.width = model.width
+        self.eval()  # an Explainer puts a module back as it found it: dropout is off afterwards, too
 
     @torch.no_grad()
     def inputs(self, source: Any) -> dict[str, Tensor]:
@@ -214,7 +218,15 @@ class PyGModel(nn.Module):
             batch: Graph of each node, `[N]`; None for one graph.
             edge_attr: Values of edges, where the run reads them.
             **values: Values of encodings, and others that the run reads, by key.
+
+        Raises:
+            GraphPEValueError: `x` are no embeddings of the model's width.
         """
+        if x.dim() != 2 or x.size(1) != self.width or not x.is_floating_point():
+            raise GraphPEValueError(
+                f"x must be embeddings of nodes, [N, {self.width}], got {list(x.shape)} of {x.dtype}: `inputs(graphs)` "
+                "gives them"
+            )
         data = Data(x=x, edge_index=edge_index, **values)
         data.batch = torch.zeros(len(x), dtype=torch.long, device=x.device) if batch is None else batch
         if edge_attr is not None:

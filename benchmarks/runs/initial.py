@@ -1,20 +1,29 @@
-"""Starting from the weights of another run: what fits is taken, the rest begins anew."""
+"""Starting from the weights of another run: what fits is taken, the rest begins anew, and the head of other targets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.checkpoint import load_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.calls import parse_call
 from graphpe.errors import GraphPEValueError
 
+Targets = tuple[Any, ...]
+
 _NAMED = 6
+
+
+def _targets(config: TrainConfig, state: Mapping[str, Any]) -> Targets:
+    return parse_call(config.task).name, *(tuple(state.get(words, ())) for words in ("target_names", "class_names"))
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,13 @@ class InitialWeights:
         path: The folder of the run.
         config: Its options.
         weights: The weights by name.
+        targets: What it predicts: the task, and the words of targets and classes.
     """
 
     path: Path
     config: TrainConfig
     weights: dict[str, Tensor]
+    targets: Targets
 
     @classmethod
     def read(cls, config: TrainConfig) -> InitialWeights | None:
@@ -49,14 +60,16 @@ class InitialWeights:
                 f"{folder.path} is a run of {other}, and this one is of {mine}: start from a run of the same "
                 f'architecture, or give --model "{its.model}"'
             )
-        return cls(folder.path, its, load_checkpoint(folder.best)["model"])
+        weights = load_checkpoint(folder.best)["model"]
+        return cls(folder.path, its, weights, _targets(its, folder.read_task()[0]))
 
-    def give(self, model: nn.Module, config: TrainConfig) -> list[str]:
-        """Put into a model what fits.
+    def give(self, model: nn.Module, config: TrainConfig, adapter: TaskAdapter) -> list[str]:
+        """Put into a model what fits; a head for other targets stays as it is.
 
         Args:
             model: The model, changed in place.
             config: Its options.
+            adapter: Its ends.
 
         Returns:
             Lines about what was taken and what was not.
@@ -66,8 +79,12 @@ class InitialWeights:
         """
         own = model.state_dict()  # beside weights, the statistics of norms
         fitting = [name for name in own if name in self.weights and self.weights[name].shape == own[name].shape]
+        other = self.targets != _targets(config, adapter.state())
+        if other:
+            fitting = [name for name in fitting if not name.startswith("head.")]
         learned = dict(model.named_parameters())
         taken, new = [name for name in learned if name in fitting], [name for name in learned if name not in fitting]
+        new = [name for name in new if not (other and name.startswith("head."))]
         if all(name.startswith("head.") for name in taken):
             raise GraphPEValueError(
                 f"no weight of {self.path} fits, but for the head's: its model is {self.config.model}, this one is "
@@ -81,6 +98,8 @@ class InitialWeights:
             f"from {self.path}: {len(taken)} of {len(learned)} weights ({numbers:,} of "
             f"{sum(each.numel() for each in learned.values()):,} parameters)"
         ]
+        if other:
+            lines.append("anew: the head, for its targets are others")
         if new:
             more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
             lines.append(f"anew: {', '.join(map(self._described, new[:_NAMED], [own[each] for each in new]))}{more}")

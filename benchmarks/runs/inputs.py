@@ -5,7 +5,7 @@ A row that cannot be read is named and left out of the graphs; it keeps its plac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,13 @@ class Inputs:
     errors: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def called(self, row: int) -> str:
+        """What a person finds a row by: its file, line or number, as the first columns have them."""
+        first, *others = self.names.items()
+        if not first[0].startswith("file") or not others:
+            return f"{first[0].rstrip('_')} {first[1][row]}"
+        return f"{first[1][row]}, {others[0][0].rstrip('_')} {others[0][1][row]}"
+
 
 def read_inputs(task: Task, adapter: TaskAdapter, source: Any, *, workers: int = 0, progress: bool = False) -> Inputs:
     """Read whatever a run may be asked about.
@@ -83,6 +90,13 @@ def read_inputs(task: Task, adapter: TaskAdapter, source: Any, *, workers: int =
         reason = "there is no graph" if first is None else f"no row can be read; the first: {errors[first]}"
         raise GraphPERuntimeError(f"{_shown(paths)}: {reason}")
     return replace(inputs, graphs=graphs, errors=errors)
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """A name that no column has: the input may have one of the name already."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def reads(task: Task, adapter: TaskAdapter, kind: Kind) -> bool:
@@ -143,7 +157,12 @@ def _of_pyg(adapter: TaskAdapter, source: Any) -> Inputs:
         graphs = source
     elif isinstance(source, Data | Batch):
         graphs = PackedGraphs.from_data(source, keys=[key for key in adapter.keys if key in source])
-    elif hasattr(source, "__len__") and hasattr(source, "__getitem__") and not isinstance(source, str | bytes | dict):
+    elif (
+        hasattr(source, "__len__")
+        and hasattr(source, "__getitem__")
+        and not isinstance(source, str | bytes)
+        and not hasattr(source, "keys")  # a dictionary, a table of pandas
+    ):
         if not len(source):
             raise GraphPEValueError("the list of graphs is empty: give at least one")
         first = source[0]
@@ -191,8 +210,8 @@ def _of_table(task: Task, path: Path, workers: int, progress: bool) -> Inputs:
     graphs, _ = (
         smiles_graphs([texts[row] for row in kept], workers=workers, progress=progress) if kept else (_none(), [])
     )
-    names = {"row" if is_parquet(path) else "line": frame.index.tolist()}
-    names |= {str(name): frame[name].tolist() for name in frame}
+    cells = {str(name): frame[name].tolist() for name in frame}
+    names = {free_name("row" if is_parquet(path) else "line", cells): frame.index.tolist(), **cells}
     return Inputs(graphs, names, kept, errors, separator_note(frame, path))
 
 
@@ -252,6 +271,8 @@ def _written(
             except GraphPEError as error:
                 errors[row] = str(error)
                 del written[row]
+        if not written:
+            return Inputs(_none(), names, [], errors)
         packed = pack_written(list(written.values()), lambda place: where(list(written)[place]), known)
     graphs, nodes, edges = packed
     graphs = graphs.with_values(
@@ -270,16 +291,17 @@ def _concatenated(parts: Sequence[tuple[Path, Inputs]]) -> Inputs:
     """The rows of several files, one file after the other."""
     if len(parts) == 1:
         return parts[0][1]
-    names: dict[str, list[Any]] = {"file": []}
+    file = free_name("file", {name for _, part in parts for name in part.names})
+    names: dict[str, list[Any]] = {file: []}
     positions: list[int] = []
     errors: dict[int, str] = {}
     for path, part in parts:
-        first = len(names["file"])
+        first = len(names[file])
         count = len(next(iter(part.names.values())))
-        names["file"] += [str(path)] * count
+        names[file] += [str(path)] * count
         for name in part.names:
             names.setdefault(name, [None] * first)
-        for name in names.keys() - {"file"}:
+        for name in names.keys() - {file}:
             names[name] += part.names.get(name, [None] * count)
         positions += [first + row for row in part.positions]
         errors |= {first + row: reason for row, reason in part.errors.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from graphpe.benchmarks.tasks.user.edge_list_folder import LABELS
+from graphpe.benchmarks.tasks.user.edge_list_folder import ENDINGS, LABELS
 from graphpe.errors import GraphPEValueError
 from graphpe.storage.store import MANIFEST
 
@@ -27,7 +27,7 @@ def kind_of(path: Path) -> Kind:
 
     `python`: a `.py` file, or a folder with some below it. `table`: CSV, TSV or Parquet, also gzipped. `pyg`: a `.pt`
     file, a folder with some (also in `processed/`), or one of `graphpe encode`. `json`: networkx graphs. `edges`: a
-    folder of edge lists.
+    folder of edge lists, with labels or without.
 
     Raises:
         GraphPEValueError: It is not there, or nothing of these.
@@ -47,6 +47,8 @@ def kind_of(path: Path) -> Kind:
         return "edges"
     if next(path.rglob("*.py"), None) is not None:
         return "python"
+    if any(each.suffix in ENDINGS and each.suffix and each.is_file() for each in path.iterdir()):  # to be predicted
+        return "edges"
     raw = (
         "; it has raw files: load the dataset with PyG once, which makes processed/" if (path / "raw").is_dir() else ""
     )

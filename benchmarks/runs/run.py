@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphpe.arguments import check_choice
+from graphpe.arguments import check_choice, shown
 from graphpe.benchmarks.calls.build import build_encodings, build_model, build_task, split_encodings
 from graphpe.benchmarks.calls.own import any_imported, imported
 from graphpe.benchmarks.runs.explain import (
@@ -27,14 +28,15 @@ from graphpe.benchmarks.runs.explain import (
     without_encoding,
 )
 from graphpe.benchmarks.runs.inputs import Inputs, read_inputs
-from graphpe.benchmarks.runs.table import prediction_frame, rows_of
-from graphpe.benchmarks.tasks.task import Task, TaskAdapter
+from graphpe.benchmarks.runs.table import prediction_frame
+from graphpe.benchmarks.tasks.task import Task, TaskAdapter, rows_of
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.checkpoint import check_same_run, load_checkpoint, load_weights
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.compiled.jit import everything_compiled
-from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
+from graphpe.graphs.checks import check_device
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.progress import progress_bar
@@ -52,7 +54,9 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu", imports: S
             folder names them, too, but is not asked what code to run.
 
     Raises:
-        GraphPEValueError: There is no run, it has saved no weights yet, or it needs modules that are not given.
+        GraphPETypeError: `path` is no path.
+        GraphPEValueError: There is no run, it has saved no weights yet, it needs modules that are not given, or there
+            is no such device here.
         GraphPERuntimeError: It is damaged.
 
     Example:
@@ -60,7 +64,10 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu", imports: S
         >>> run = graphpe.load_run("runs/smiles-table-001")  # doctest: +SKIP
         >>> run.predict("new_molecules.csv").to_csv("predictions.csv")  # doctest: +SKIP
     """
-    folder = RunFolder.open(Path(path).expanduser())
+    if not isinstance(path, str | os.PathLike):
+        raise GraphPETypeError(f"path must be the folder of a run, got {shown(path)}")
+    device = check_device(device)
+    folder = RunFolder.open(Path(path).expanduser().absolute())  # wherever the process goes later
     config = folder.read_config()
     if config.imports and not imports and not any_imported():
         again = " ".join(f"--import {name}" for name in config.imports)
@@ -72,7 +79,7 @@ def load_run(path: str | Path, *, device: str | torch.device = "cpu", imports: S
         return _loaded(folder, config, device)
 
 
-def _loaded(folder: RunFolder, config: TrainConfig, device: str | torch.device) -> Run:
+def _loaded(folder: RunFolder, config: TrainConfig, device: torch.device) -> Run:
     task = build_task(config.task)
     adapter = task.adapter(folder.read_task()[0])
     encodings = build_encodings(config.encodings or ())
@@ -297,14 +304,17 @@ class Run:
         return [attention_of(self.model, batch, self.config.model) for batch in batches]
 
     def as_pyg(self) -> PyGModel:
-        """The model as `forward(x, edge_index, batch=None, edge_attr=None, ...)`, for `torch_geometric.explain`."""
+        """The model as `forward(x, edge_index, batch=None, edge_attr=None, ...)`, for `torch_geometric.explain`.
+
+        `x` are embeddings of nodes; `run.as_pyg().inputs(graphs)` gives them, and all else that it takes.
+        """
         return PyGModel(self.model, self.encodings, self.batch)
 
     def _all_readable(self, source: Any, workers: int, progress: bool) -> Inputs:
         inputs = read_inputs(self.task, self.adapter, source, workers=workers, progress=progress)
         if inputs.errors:
             row = min(inputs.errors)
-            raise GraphPEValueError(f"row {row} cannot be read ({inputs.errors[row]}): leave it out")
+            raise GraphPEValueError(f"{inputs.called(row)} cannot be read ({inputs.errors[row]}): leave it out")
         return inputs
 
     def _numbers(self, batch: Batch, graphs: PackedGraphs) -> list[Columns]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from graphpe.benchmarks.runs.inputs import Inputs
-from graphpe.benchmarks.tasks.task import TaskAdapter
+from graphpe.benchmarks.runs.inputs import Inputs, free_name
+from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.graphs.levels import Level
-from graphpe.graphs.packed import PackedGraphs
 
 PLACES: dict[Level, tuple[str, ...]] = {"graph": (), "node": ("node",), "pair": ("source", "target")}
 
@@ -68,38 +66,17 @@ def place_columns(level: Level, size: int) -> list[tuple[int, ...]]:
     return [(u,) for u in range(size)] if level == "node" else [(u, v) for u in range(size) for v in range(size)]
 
 
-def free_name(name: str, table: dict[str, list[Any]]) -> str:
-    """A name that the table has no column of: the input may have one already."""
-    while name in table:
-        name += "_"
-    return name
-
-
-def rows_of(level: Level, graphs: PackedGraphs) -> np.ndarray:
-    """How many rows of a table each graph has, `[B]`."""
-    sizes = graphs.sizes.numpy(force=True)
-    return {"graph": np.ones_like(sizes), "node": sizes, "pair": sizes**2}[level]
-
-
-def part_frame(adapter: TaskAdapter, predictions: Tensor, graphs: PackedGraphs, indices: Tensor) -> Any:
+def part_frame(data: TaskData, predictions: Tensor, indices: Tensor) -> Any:
     """A table of the predictions of a part of a task, with what was to be predicted.
 
     Args:
-        adapter: The task's.
-        predictions: As `TaskAdapter.predict_batch` gives them, the graphs in order.
-        graphs: The graphs of the part.
-        indices: Their numbers in the task.
+        data: The task's.
+        predictions: As `TaskAdapter.predict_batch` gives them, in the order of `indices`.
+        indices: Ids of the part's graphs, nodes or pairs.
     """
     import pandas
 
-    rows = rows_of(adapter.level, graphs)
-    table: dict[str, Any] = {"graph": np.repeat(indices.numpy(), rows)}
-    within = np.arange(rows.sum()) - np.repeat(np.cumsum(rows) - rows, rows)
-    if adapter.level == "node":
-        table["node"] = within
-    elif adapter.level == "pair":
-        sizes = np.repeat(graphs.sizes.numpy(), rows)
-        table |= {"source": within // sizes, "target": within % sizes}
-    for name, column in (adapter.target_columns(graphs) | dict(adapter.columns(predictions, graphs))).items():
+    table, columns = data.table(predictions, indices)
+    for name, column in columns.items():
         table[free_name(name, table)] = column
     return pandas.DataFrame(table)

@@ -24,6 +24,9 @@ from graphpe.benchmarks.tasks.molecules.ogb import (
 from graphpe.benchmarks.tasks.molecules.pcqm4mv2 import PCQM4Mv2
 from graphpe.benchmarks.tasks.molecules.peptides import PeptidesFunc, PeptidesStruct
 from graphpe.benchmarks.tasks.molecules.zinc import Zinc
+from graphpe.benchmarks.tasks.nodes.heterophilous import Heterophilous
+from graphpe.benchmarks.tasks.nodes.ogb import OgbnArxiv, OgbnMag, OgbnProducts, OgbnProteins
+from graphpe.benchmarks.tasks.nodes.planetoid import Planetoid
 from graphpe.benchmarks.tasks.pyg.circuits import Circuits
 from graphpe.benchmarks.tasks.pyg.gnn_benchmark import Cifar10, Cluster, Mnist, Pattern
 from graphpe.benchmarks.tasks.pyg.lrgb_superpixels import COCOSP, PascalVOCSP
@@ -50,6 +53,7 @@ __all__ = [
     "EdgeListFolder",
     "GraphBench",
     "GraphBenchFlow",
+    "Heterophilous",
     "MalNetTiny",
     "Mnist",
     "Molbace",
@@ -65,11 +69,16 @@ __all__ = [
     "Moltox21",
     "Moltoxcast",
     "NetworkxList",
+    "OgbnArxiv",
+    "OgbnMag",
+    "OgbnProducts",
+    "OgbnProteins",
     "PCQM4Mv2",
     "PascalVOCSP",
     "Pattern",
     "PeptidesFunc",
     "PeptidesStruct",
+    "Planetoid",
     "Playground",
     "Ppa",
     "PythonSource",

@@ -233,10 +233,11 @@ class GraphTargets(TaskData):
 
     def __post_init__(self) -> None:
         for part, ids in self.split.items():
-            targets = (self.target_rows(self.answers(some)) for some in ids.split(_CHUNK))
+            targets = (self.targets_of(some) for some in ids.split(_CHUNK))
             if len(ids) and not any(bool(is_known(each).any()) for each in targets):  # the first tells, nearly always
                 raise GraphPEValueError(
-                    f"no target of the {len(ids):,} graphs of the {part} part is known: give it graphs with targets"
+                    f"no target of the {len(ids):,} {self.unit}s of the {part} part is known: give it {self.unit}s "
+                    "with targets"
                 )
 
     @property
@@ -254,6 +255,23 @@ class GraphTargets(TaskData):
     def target_rows(self, graphs: PackedGraphs) -> Tensor:
         """The targets of some graphs, `[rows, T]`."""
         return graphs.graph["y"]
+
+    def targets_of(self, indices: Tensor) -> Tensor:
+        """The targets of some units of the split, `[rows, T]`.
+
+        Args:
+            indices: Ids of the units.
+        """
+        return self.target_rows(self.answers(indices))
+
+    def decoded(self, predictions: Tensor, indices: Tensor) -> Tensor:
+        """`decode`, of some units of the split.
+
+        Args:
+            predictions: Rows as `TaskAdapter.predict` makes them.
+            indices: Ids of the units.
+        """
+        return self.decode(predictions, self.answers(indices))
 
     def decode(self, predictions: Tensor, graphs: PackedGraphs) -> Tensor:
         """What the metric compares with the targets, `[rows, outputs]`, from what the adapter predicts.
@@ -273,24 +291,21 @@ class GraphTargets(TaskData):
             GraphPEValueError: If predictions are not of the expected shape, or the metric is not defined for these
                 graphs.
         """
-        graphs = self.answers(indices)
-        return self._evaluate(self.decode(predictions, graphs), self.target_rows(graphs))
+        return self._evaluate(self.decoded(predictions, indices), self.targets_of(indices))
 
     def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
         """The metric of each target alone; empty where there is one."""
-        graphs = self.answers(indices)
-        target = self.target_rows(graphs)
+        target = self.targets_of(indices)
         count = target.shape[1]
         if count == 1:
             return {}
         names = self.adapter.target_names or tuple(f"target {column}" for column in range(count))
-        return dict(zip(names, self.scored_by.by_target(self.decode(predictions, graphs), target), strict=True))
+        return dict(zip(names, self.scored_by.by_target(self.decoded(predictions, indices), target), strict=True))
 
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
         """The metric of the best constant on the training part: a number for each target, or a class."""
-        target = self.target_rows(self.answers(self.split["train"]))
-        constant = self.scored_by.constant(target, self.adapter.targets)
-        asked = self.target_rows(self.answers(indices))
+        constant = self.scored_by.constant(self.targets_of(self.split["train"]), self.adapter.targets)
+        asked = self.targets_of(indices)
         return self._evaluate(constant.float().expand(len(asked), -1), asked), self._describe(constant)
 
     def _evaluate(self, predictions: Tensor, target: Tensor) -> float:
@@ -340,7 +355,7 @@ def _features(
         if sizes == (1,):  # what stands for no features
             return torch.zeros(rows, 1, dtype=torch.long), None
         raise GraphPEValueError(f"the graphs have no {name}; the model was trained with {expected}")
-    values = values.reshape(len(values), -1)
+    values = values.flatten(1) if values.dim() > 1 else values[:, None]
     real = values.is_floating_point()
     if values.shape[1] != (channels or len(sizes)) or (real and not channels):
         of = "numbers" if real else "whole numbers"
@@ -363,7 +378,7 @@ def categories(values: Tensor, name: str, sizes: tuple[int, ...]) -> Tensor:
     Raises:
         GraphPEValueError: If a value is outside its column's range.
     """
-    values = values.view(len(values), -1).long()
+    values = (values.flatten(1) if values.dim() > 1 else values[:, None]).long()
     if values.shape[1] != len(sizes):
         raise GraphPEValueError(f"{name} has {values.shape[1]} columns, expected {len(sizes)}")
     wrong = ((values < 0) | (values >= torch.tensor(sizes))).nonzero()

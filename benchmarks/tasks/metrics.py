@@ -24,6 +24,17 @@ Score = Callable[[Tensor, Tensor], float | None]
 """The metric of predictions and targets of one kind, all known; None where it is not defined on them."""
 
 
+def figure(value: float, scale: float | None = None) -> str:
+    """A metric as people write it: four decimals, or four digits where those say nothing, as of targets around 1e-6.
+
+    Args:
+        value: The number.
+        scale: The size of what it stands beside, if not its own.
+    """
+    size = abs(value if scale is None else scale)
+    return f"{value:.4f}" if not size or 1e-3 <= size < 1e6 else f"{value:.4g}"
+
+
 @dataclass(frozen=True)
 class Metric(ABC):
     """A metric.
@@ -149,6 +160,20 @@ def ogb_metric(metric: ColumnMetric, dataset: str) -> OGBMetric:
         dataset: OGB's name of the data set.
     """
     return OGBMetric(metric.name, metric.maximize, metric.score, metric.best, dataset)
+
+
+def ogb_accuracy(dataset: str) -> ClassMetric:
+    """The share of right classes as OGB's evaluator computes it.
+
+    Args:
+        dataset: OGB's name of the data set.
+    """
+
+    def score(guess: Tensor, target: Tensor) -> float:
+        columns = {"y_true": target.view(-1, 1).numpy(), "y_pred": guess.view(-1, 1).numpy()}
+        return float(evaluator(dataset).eval(columns)["acc"])
+
+    return ClassMetric("accuracy", True, score)
 
 
 def _root_mean_squared_error(predictions: Tensor, target: Tensor) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
@@ -165,19 +166,33 @@ class TaskAdapter(ABC):
         return self.columns(self.predict_batch(output, batch).cpu(), graphs)
 
 
+def rows_of(level: Level, graphs: PackedGraphs) -> np.ndarray:
+    """How many rows of a table each graph has, `[B]`.
+
+    Args:
+        level: What the table has a row for.
+        graphs: The graphs.
+    """
+    sizes = graphs.sizes.numpy(force=True)
+    return {"graph": np.ones_like(sizes), "node": sizes, "pair": sizes**2}[level]
+
+
 @dataclass
 class TaskData(ABC):
     """A task's graphs, split and metric.
 
     Attributes:
+        unit: What the split divides: whole graphs; or nodes, or pairs of nodes, of graphs that all parts share.
         graphs: Every graph of the task, as the encodings see them.
-        split: Graph ids by part: `train`, `valid`, `test`.
+        split: Ids of such units by part: `train`, `valid`, `test`.
         adapter: The two ends of a model.
         fingerprint: Changes whenever the data does; a run is resumed only on the same data.
         notes: Lines worth telling the user (what was read, skipped, taken from a cache).
         encodings: Encodings whose values the graphs hold already, as calls.
         store: The store that the graphs are in, where they are not in memory; their encodings belong on disk, too.
     """
+
+    unit: ClassVar[Level] = "graph"
 
     graphs: PackedGraphs
     split: dict[str, Tensor]
@@ -199,11 +214,11 @@ class TaskData(ABC):
 
     @abstractmethod
     def evaluate(self, predictions: Tensor, indices: Tensor) -> float:
-        """The metric of `predictions` (rows as `TaskAdapter.predict` makes them) for the graphs `indices`, in order.
+        """The metric of `predictions` (rows as `TaskAdapter.predict` makes them) for the units `indices`, in order.
 
         Args:
             predictions: Rows as `TaskAdapter.predict` makes them.
-            indices: Ids of the graphs, `[n]`.
+            indices: Ids of the units, `[n]`.
         """
 
     def answers(self, indices: Tensor) -> PackedGraphs:
@@ -220,17 +235,35 @@ class TaskData(ABC):
         None stands for a target on which the metric is not defined.
 
         Args:
-            predictions: Predictions for these graphs, one row each.
-            indices: Ids of the graphs.
+            predictions: Predictions for these units, one row each.
+            indices: Ids of the units.
         """
         return {}
+
+    def table(self, predictions: Tensor, indices: Tensor) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
+        """Predictions for people: columns that say what each row is about, and those of targets and predictions.
+
+        Args:
+            predictions: Rows as `TaskAdapter.predict_batch` makes them, for these units in order.
+            indices: Ids of the units.
+        """
+        graphs = self.answers(indices)
+        rows = rows_of(self.adapter.level, graphs)
+        places: dict[str, Any] = {"graph": np.repeat(indices.numpy(), rows)}
+        within = np.arange(rows.sum()) - np.repeat(np.cumsum(rows) - rows, rows)
+        if self.adapter.level == "node":
+            places["node"] = within
+        elif self.adapter.level == "pair":
+            sizes = np.repeat(graphs.sizes.numpy(), rows)
+            places |= {"source": within // sizes, "target": within % sizes}
+        return places, self.adapter.target_columns(graphs) | dict(self.adapter.columns(predictions, graphs))
 
     @abstractmethod
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
         """The metric of the best prediction that ignores its input, chosen on the training part; and what it is.
 
         Args:
-            indices: Ids of the graphs, `[n]`.
+            indices: Ids of the units, `[n]`.
         """
 
 
@@ -263,6 +296,22 @@ class Task(ABC):
         Args:
             state: What the adapter's `state` gave when the run was saved.
         """
+
+    def understood(self) -> Task:
+        """The task with all that its data says in arguments, where some were left to it. May read the data.
+
+        Raises:
+            GraphPEError: It cannot be read.
+        """
+        return self
+
+    def training_defaults(self, sampler: str) -> dict[str, Any]:
+        """Options of training that suit it where the general defaults do not, by name.
+
+        Args:
+            sampler: What a step sees of a graph that the parts share (`TrainConfig.sampler`).
+        """
+        return {}
 
     def held_encodings(self) -> tuple[str, ...]:
         """Encodings that its files hold, as calls: what a run takes that names none. Reads no graph."""

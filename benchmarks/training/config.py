@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from graphpe.arguments import check_choice, check_integer, check_not_negative, check_positive
+from graphpe.arguments import check_choice, check_fanouts, check_integer, check_not_negative, check_positive
 from graphpe.calls import LARGEST
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
 Schedule = Literal["cosine", "linear", "plateau", "constant"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 Log = Literal["none", "tensorboard", "wandb"]
+Sampler = Literal["whole", "neighbors", "partitions"]
+Evaluation = Literal["whole", "sampled"]
 
 _MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
 """More than any machine has; the system cannot start so many threads or processes."""
 
-_AT_LEAST_ONE = ("epochs", "batch_size", "devices", "nodes", "threads")
+_AT_LEAST_ONE = ("epochs", "batch_size", "parts", "devices", "nodes", "threads")
 _POSITIVE = ("learning_rate", "checkpoint_minutes")
 
 
@@ -42,12 +44,19 @@ class TrainConfig:
             concatenated to a narrower embedding, as GraphGPS does.
         head: The last layers, as a call: "MLPReadout(hidden_layers=1, halve=False)"; "auto" for the task's own.
         init: Folder of a trained run to start from, instead of from random weights: all of its best weights that fit
-            in name and shape are taken. On the command line, its model and encodings are the default then.
+            in name and shape are taken, those of the head if its targets are the same. On the command line, its
+            model and encodings are the default then.
         epochs: Passes over the training part.
-        batch_size: Graphs in a batch, on each device.
+        batch_size: Graphs in a batch, on each device; with a sampler, nodes whose targets are asked for, or parts.
         max_nodes: Most nodes in a batch, 0 for no limit; a larger graph is a batch of its own.
         max_pairs: Most pairs of nodes (the sum of squared sizes) in a batch, likewise; it bounds the memory of models
             over all pairs.
+        sampler: Where all parts of the split share one graph, what a step of training sees of it: "whole" (all of it),
+            "neighbors" (`batch_size` nodes and sampled neighbours, as PyG's `NeighborLoader`) or "partitions"
+            (`batch_size` of `parts` parts with the edges among them, as Cluster-GCN).
+        fanout: With "neighbors", most incoming edges of a node that are drawn in each hop; -1 for all.
+        parts: With "partitions", how many parts the graph is cut into.
+        evaluation: Whether predictions are made from the "whole" graph, or "sampled" as in training.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
         warmup_steps: Steps of linear warm-up, before what `schedule` says.
@@ -87,6 +96,10 @@ class TrainConfig:
     batch_size: int = 32
     max_nodes: int = 0
     max_pairs: int = 0
+    sampler: Sampler = "whole"
+    fanout: tuple[int, ...] = (15, 10, 5)
+    parts: int = 100
+    evaluation: Evaluation = "whole"
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
     warmup_steps: int = 100
@@ -118,6 +131,10 @@ class TrainConfig:
                 check = check_positive if each.name in _POSITIVE else check_not_negative
                 (value,) = check(**{each.name: value})
             object.__setattr__(self, each.name, value)
+        fanout = (self.fanout,) if isinstance(self.fanout, int) else self.fanout
+        object.__setattr__(self, "fanout", check_fanouts(fanout))
+        check_choice("sampler", self.sampler, get_args(Sampler))
+        check_choice("evaluation", self.evaluation, get_args(Evaluation))
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("precision", self.precision, get_args(Precision))
         check_choice("accelerator", self.accelerator, get_args(Accelerator))
@@ -125,7 +142,8 @@ class TrainConfig:
     def as_dict(self) -> dict[str, Any]:
         """The options as plain values for YAML and JSON."""
         encodings = None if self.encodings is None else list(self.encodings)
-        return asdict(self) | {"encodings": encodings, "imports": list(self.imports)}
+        lists = {"encodings": encodings, "imports": list(self.imports), "fanout": list(self.fanout)}
+        return asdict(self) | lists
 
     def differences(self, given: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """The options in `given` whose value is not this config's: name -> (this config's, given).
@@ -135,7 +153,7 @@ class TrainConfig:
         known = {field.name for field in fields(self)} - {"imports"}
         mine = self.as_dict()
         pairs = {
-            key: (mine[key], list(value) if key == "encodings" and value is not None else value)
+            key: (mine[key], list(value) if key in ("encodings", "fanout") and value is not None else value)
             for key, value in given.items()
             if key in known
         }

@@ -25,6 +25,7 @@ from graphpe.benchmarks.calls.build import (
     check_built,
     default_encodings,
     split_encodings,
+    without_part,
 )
 from graphpe.benchmarks.calls.own import check_outside, imported
 from graphpe.benchmarks.calls.text import encoding_calls
@@ -37,6 +38,7 @@ from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs, encode_stored
+from graphpe.benchmarks.training.batches.memory import check_attention_fits
 from graphpe.benchmarks.training.config import Log, TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.distributed.devices import make_fabric, started_from_outside
 from graphpe.benchmarks.training.distributed.processes import Job, run_in_processes
@@ -216,7 +218,7 @@ def _train_in(
     for note in data.notes:
         say(note)
     parts = ", ".join(f"{name} {len(ids):,}" for name, ids in data.split.items())
-    say(f"{data.graphs.num_graphs:,} graphs, {data.graphs.num_nodes:,} nodes ({parts})")
+    say(f"{_counted(data)} ({parts})")
     loaded = time.perf_counter()
     read = [each for each in transforms if repr(each) in data.encodings]
     computed = [each for each in transforms if repr(each) not in data.encodings]
@@ -239,11 +241,15 @@ def _train_in(
     torch.manual_seed(config.seed)  # the initial weights
     bare_model = build_model(config.model, data.adapter, transforms, **inputs_and_head(config))
     check_built(bare_model, config.model, transforms)
+    if data.unit != "graph":
+        check_attention_fits(bare_model, graphs, config, fabric.device)
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
+    for line in without_part(bare_model, transforms, encoder=config.encoder, bias=config.bias):
+        say(line)
     if initial is not None:
-        for line in initial.give(bare_model, config):
+        for line in initial.give(bare_model, config, data.adapter):
             say(line)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in bare_model.parameters() if parameter.requires_grad],
@@ -272,10 +278,7 @@ def _train_in(
     predictions, loss = training.predict("test")
     test = training.score(predictions, loss, "test")
     seconds = {"read": loaded - started, "encode": encode_seconds}
-    others = {
-        name: {part: training.score(*training.predict(part, reading), part).metric for part in ("valid", "test")}
-        for name, reading in data.adapter.other_readings().items()
-    }
+    others = _other_readings(training)
     summary = summarise(
         training,
         test=test,
@@ -286,10 +289,23 @@ def _train_in(
     )
     if fabric.is_global_zero:
         indices = data.split["test"]
-        run.write_test_predictions(part_frame(data.adapter, predictions, data.answers(indices), indices))
+        run.write_test_predictions(part_frame(data, predictions, indices))
         log.write_test(data.metric, test.metric, training.state.best_epoch + 1)
         run.write_summary(summary)
     return summary
+
+
+def _other_readings(training: Training) -> dict[str, dict[str, float]]:
+    """The metric where the adapter's other ways to read outputs are taken, by name and part."""
+    data, own = training.data, training.data.adapter
+    found: dict[str, dict[str, float]] = {}
+    try:
+        for name, reading in own.other_readings().items():
+            data.adapter = reading
+            found[name] = {part: training.evaluate(part).metric for part in ("valid", "test")}
+    finally:
+        data.adapter = own
+    return found
 
 
 def _fingerprints(data: TaskData, cache: Path | None, say: Callable[[str], object]) -> dict[str, Any]:
@@ -300,6 +316,14 @@ def _fingerprints(data: TaskData, cache: Path | None, say: Callable[[str], objec
         return fingerprint_baseline(data, cache=cache, say=say)._asdict()
     except GraphPEError as error:
         return {"left_out": str(error)}
+
+
+def _counted(data: TaskData) -> str:
+    graphs = data.graphs
+    if data.unit == "graph":
+        return f"{len(graphs):,} graphs, {graphs.num_nodes:,} nodes"
+    several = "" if len(graphs) == 1 else f"{len(graphs):,} graphs, "
+    return f"{several}{graphs.num_nodes:,} nodes, {graphs.num_edges:,} edges; a split of {data.unit}s"
 
 
 def _held_only(data: TaskData, encodings: Sequence[Encoding]) -> PackedGraphs:

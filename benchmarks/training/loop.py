@@ -14,14 +14,17 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 
-from graphpe.benchmarks.tasks.task import TaskAdapter, TaskData
+from graphpe.benchmarks.tasks.metrics import figure
+from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
+from graphpe.benchmarks.training.batches.choose import batch_source
 from graphpe.benchmarks.training.checkpoint import (
     check_same_run,
     digest,
@@ -33,14 +36,12 @@ from graphpe.benchmarks.training.checkpoint import (
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.distributed.ranks import agree
 from graphpe.benchmarks.training.distributed.tally import MOST_STEPS, Tally
-from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.benchmarks.training.interrupt import Interrupted, StopRequest, stop_on_signals
 from graphpe.benchmarks.training.logs.epoch_log import EpochLog
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plateau_halvings, step_seed
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.progress import progress_bar
 
@@ -100,34 +101,21 @@ class Training:
 
     def __post_init__(self) -> None:
         config = self.config
-        train = self.data.split["train"]
-        self.loader = PackedLoader(
-            self.graphs,
-            config.batch_size,
-            shuffle=True,
-            seed=config.seed,
-            indices=train,
-            max_nodes=config.max_nodes or None,
-            max_pairs=config.max_pairs or None,
-            # A last batch of a few graphs would give BatchNorm poor statistics; a small task has no other batch.
-            drop_last=len(train) >= config.batch_size and not (config.max_nodes or config.max_pairs),
-            transform=self.transform,
-            device=self.fabric.device,
-        )
+        self.source = batch_source(self.data, self.graphs, self.transform, config, self.fabric)
         first = self._epoch_steps(0)
         if first == 0:
             raise GraphPEValueError(
-                f"{len(train)} training graphs give no batch of {config.batch_size} for each of "
-                f"{self.fabric.world_size} devices; use a smaller batch_size"
+                f"{len(self.data.split['train'])} training {self.data.unit}s give no batch of {config.batch_size} for "
+                f"each of {self.fabric.world_size} devices; use a smaller batch_size"
             )
         # With limits, epochs differ in their number of batches; to look at all of them may take longer than training.
-        looked_at = range(min(config.epochs, _PLANNED_EPOCHS)) if self.loader.limited else range(1)
+        looked_at = range(min(config.epochs, _PLANNED_EPOCHS)) if self.source.varies else range(1)
         steps = sum(map(self._epoch_steps, looked_at)) * config.epochs // len(looked_at)
         self.planned_steps = min(steps, config.max_steps) if config.max_steps else steps
         self._last_save = time.monotonic()
 
     def _epoch_steps(self, epoch: int) -> int:
-        return len(self.loader.batch_indices(epoch)) // self.fabric.world_size
+        return self.source.count(epoch) // self.fabric.world_size
 
     def _halvings(self) -> int:
         """How often a plateau of the validation loss halved the learning rate."""
@@ -177,7 +165,7 @@ class Training:
         state, config = self.state, self.config
         self.model.train()
         world, rank = self.fabric.world_size, self.fabric.global_rank
-        batches = self.loader.batches(state.epoch, start=state.step * world + rank, stride=world)
+        batches = self.source.train(state.epoch, start=state.step * world + rank, stride=world)
         end = self._epoch_steps(state.epoch)
         if config.max_steps:
             end = min(end, state.step + config.max_steps - state.total_steps)
@@ -194,7 +182,7 @@ class Training:
         with bar:
             while state.step < end:
                 started = time.perf_counter()
-                batch = next(batches)
+                batch, asked = next(batches)
                 loaded = time.perf_counter()
                 loss, finite = self._step(batch)
                 done = time.perf_counter()
@@ -202,7 +190,7 @@ class Training:
                 state.total_steps += 1
                 state.seconds["load"] += loaded - started
                 state.seconds["step"] += done - loaded
-                tally.add(loss, finite, batch.num_graphs, state.total_steps, done - started)
+                tally.add(loss, finite, asked, state.total_steps, done - started)
                 bar.update()
                 due = time.monotonic() - self._last_save > 60 * config.checkpoint_minutes
                 alone = world == 1 and bool(due or stop.signal_number)  # several devices meet at steps they agreed on
@@ -259,7 +247,7 @@ class Training:
     def _diverged(self, step: int) -> None:
         best = self.state.best_metric
         kept = (
-            f"; the weights of epoch {self.state.best_epoch + 1} (valid {self.data.metric} {best:.4f}) are in "
+            f"; the weights of epoch {self.state.best_epoch + 1} (valid {self.data.metric} {figure(best)}) are in "
             f"{self.run.best}"
             if best is not None
             else ""
@@ -273,21 +261,9 @@ class Training:
         """The current weights on a part of the split."""
         return self.score(*self.predict(part), part)
 
-    def predict(self, part: str, adapter: TaskAdapter | None = None) -> tuple[torch.Tensor, float]:
-        """What the current weights predict for a part of the split, and the mean loss; read by the task's adapter."""
-        return collect_predictions(
-            self.fabric,
-            self.model,
-            adapter or self.data.adapter,
-            self.graphs,
-            self.transform,
-            self.data.split[part],
-            batch_size=2 * self.config.batch_size,
-            max_nodes=self.config.max_nodes or None,
-            max_pairs=self.config.max_pairs or None,
-            label=part,
-            progress=self.progress,
-        )
+    def predict(self, part: str) -> tuple[torch.Tensor, float]:
+        """What the current weights predict for a part of the split, and the mean loss."""
+        return self.source.predict(self.model, part, progress=self.progress)
 
     def score(self, predictions: torch.Tensor, loss: float, part: str) -> Evaluation:
         """The metrics of what was predicted for a part of the split."""
@@ -337,10 +313,11 @@ class Training:
         total = sum(seconds.values())
         left = (self.planned_steps - state.total_steps) / max(state.step, 1) * total
         metric, best = record[f"valid_{self.data.metric}"], state.best_metric
-        shown = "no finite one yet" if best is None else f"best {best:.4f} at epoch {state.best_epoch + 1}"
+        shown = "no finite one yet" if best is None else f"best {figure(best)} at epoch {state.best_epoch + 1}"
         return (
-            f"epoch {record['epoch']:>3}  loss: train {record['train_loss']:.4f}, valid {record['valid_loss']:.4f}  "
-            f"valid {self.data.metric} {metric:.4f} ({shown})  {total:.0f} s, about {left / 60:.1f} min left"
+            f"epoch {record['epoch']:>3}  loss: train {figure(record['train_loss'])}, "
+            f"valid {figure(record['valid_loss'])}  "
+            f"valid {self.data.metric} {figure(metric)} ({shown})  {total:.0f} s, about {left / 60:.1f} min left"
         )
 
     def save(self, path: Path) -> None:
@@ -395,9 +372,10 @@ class Training:
         if found == state.best_digest:
             return
         if weights is None or digest(weights) != state.best_digest:
+            assert state.best_metric is not None
             raise GraphPERuntimeError(
                 f"{self.run.best} is not the one that last.pt was saved with (epoch {state.best_epoch + 1}, valid "
-                f"{self.data.metric} {state.best_metric:.4f}): put that one back, or start a new run"
+                f"{self.data.metric} {figure(state.best_metric)}): put that one back, or start a new run"
             )
         save_checkpoint(
             self.run.best,
@@ -430,6 +408,6 @@ class Training:
         agree(self.fabric, lambda: None)  # the first device has saved
         raise Interrupted(
             f"stopped at epoch {self.state.epoch + 1}, step {self.state.step}, and saved; "
-            f"go on with `graphpe train --resume {self.run.path}`",
+            f"go on with `graphpe train --resume {quote(str(self.run.path))}`",
             signal_number,
         )

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -68,8 +69,9 @@ class RunFolder:
             write_atomically(probe, b"")
             probe.unlink(missing_ok=True)
         except OSError as error:
+            shown = path or Path("runs").absolute()
             raise GraphPERuntimeError(
-                f"cannot write the run folder {path}: {error.strerror or error}; name a writable one with --run"
+                f"cannot write the run folder {shown}: {error.strerror or error}; name a writable one with --run"
             ) from None
         return cls(path)
 
@@ -131,7 +133,11 @@ class RunFolder:
         """
         held = {entry.name for entry in self.path.iterdir()} - {path.name for path in leftovers(self.path)}
         if held - {"task.json", _PROBE}:
-            instead = f"resume that run with `--resume {self.path}`, or name" if self.config_file.is_file() else "name"
+            instead = (
+                f"resume that run with `--resume {quote(str(self.path))}`, or name"
+                if self.config_file.is_file()
+                else "name"
+            )
             raise GraphPEValueError(f"{self.path} already holds files: {instead} another folder")
 
     @contextmanager
@@ -226,7 +232,7 @@ class RunFolder:
         write_frame(frame, self.path / name)
 
     def read_summary(self) -> dict[str, Any] | None:
-        """The result, or None while the run has not finished.
+        """The result, or None while the run has not finished; `run` is where it is now.
 
         Raises:
             GraphPERuntimeError: If the file is damaged.
@@ -235,7 +241,7 @@ class RunFolder:
             return None
         advice = "remove it, and `graphpe train --resume` evaluates again"
         summary = self._read_json("summary.json", _OF_A_SUMMARY, advice)
-        return summary | {name: math.nan for name in _NUMBERS if summary[name] is None}
+        return summary | {name: math.nan for name in _NUMBERS if summary[name] is None} | {"run": str(self.path)}
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, sort_keys=True)
@@ -260,7 +266,7 @@ class RunFolder:
         try:
             write_atomically(self.path / name, content)
         except OSError as error:
-            again = f"resume with `graphpe train --resume {self.path}`"
+            again = f"resume with `graphpe train --resume {quote(str(self.path))}`"
             raise GraphPERuntimeError(
                 f"could not write {self.path / name}: {error.strerror or error}; free space or mend the folder, then "
                 f"{again if self.config_file.is_file() else 'give the same command again'}"

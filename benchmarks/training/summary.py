@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import resource
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
+from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.loop import Evaluation, Training
 
@@ -88,12 +90,13 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     metric, spent, before = summary["metric"], summary["seconds_per_epoch"], summary["seconds_before"]
     return [
         f"{'':<22} valid {metric:<4}  test {metric}",
-        f"{'best epoch (' + str(summary['best_epoch']) + ')':<22} {summary['valid']:.4f}      {summary['test']:.4f}",
+        f"{'best epoch (' + str(summary['best_epoch']) + ')':<22} {figure(summary['valid'])}      "
+        f"{figure(summary['test'])}",
         *(
-            f"{name:<22} {values['valid']:.4f}      {values['test']:.4f}"
+            f"{name:<22} {figure(values['valid'])}      {figure(values['test'])}"
             for name, values in summary.get("other_readings", {}).items()
         ),
-        f"{'constant prediction':<22} {summary['constant_valid']:.4f}      {summary['constant_test']:.4f}"
+        f"{'constant prediction':<22} {figure(summary['constant_valid'])}      {figure(summary['constant_test'])}"
         f"      (always {summary['constant_prediction']})",
         *_fingerprint_lines(summary.get("fingerprints", {})),
         *_target_lines(summary),
@@ -105,12 +108,20 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def next_lines(summary: Mapping[str, Any]) -> list[str]:
-    """What to do with a run."""
+def next_lines(summary: Mapping[str, Any], imports: Sequence[str] = ()) -> list[str]:
+    """What to do with a run.
+
+    Args:
+        summary: Its result.
+        imports: Modules that it was trained with.
+    """
     task, run = build_task(summary["task"]), summary["run"]
+    more = "".join(f" --import {shlex.quote(name)}" for name in imports)
+    command = f"graphpe predict {_new_file(task)} --run {shlex.quote(run)}{more}"
+    loaded = f"graphpe.load_run({run!r}, imports={list(imports)})" if imports else f"graphpe.load_run({run!r})"
     return [
-        f"next: `graphpe predict {_new_file(task)} --run {run}` predicts your own; `graphpe runs` compares runs",
-        f'      graphpe.load_run("{run}") in Python; {_DOCUMENTATION}',
+        f"next: `{command}` predicts your own; `graphpe runs` compares runs",
+        f"      {loaded} in Python; {_DOCUMENTATION}",
     ]
 
 
@@ -151,4 +162,4 @@ def _shortened(name: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "      " if value is None else f"{value:.4f}"
+    return "      " if value is None else figure(value)

@@ -108,8 +108,8 @@ def data_only(*modules: ModuleType) -> Iterator[None]:
                 raise
             raise GraphPERuntimeError(f"{error}; move {folder} away to have it built again from raw/") from None
 
-    def unpickle(file: Any, *_: Any, **__: Any) -> Any:
-        return load_pickle(Path(file.name))
+    def unpickle(file: Any, *_: Any, encoding: str = "ASCII", **__: Any) -> Any:
+        return load_pickle(Path(file.name), encoding=encoding)
 
     views = {"torch": _view(torch, load=load), "pickle": _view(pickle, load=unpickle)}
     with contextlib.ExitStack() as stack:

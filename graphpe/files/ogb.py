@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import gzip
+import importlib
 import io
 import pickle
 import sys
@@ -39,9 +40,9 @@ class OGBDataset:
     """What OGB's loader gives.
 
     Attributes:
-        dataset: The `PygGraphPropPredDataset`; None where only the files were asked for.
+        dataset: The dataset; None where only the files were asked for.
         folder: Where its files are.
-        split: Graph ids by part: `train`, `valid`, `test`.
+        split: Ids of graphs or nodes by part: `train`, `valid`, `test`.
         notes: What OGB would have asked or said.
     """
 
@@ -53,14 +54,13 @@ class OGBDataset:
 
 @cache
 def evaluator(name: str) -> Any:
-    """OGB's evaluator of a graph property dataset.
+    """OGB's evaluator of a dataset.
 
     Args:
-        name: Name of the dataset, such as `ogbg-molhiv`.
+        name: Name of the dataset, such as `ogbg-molhiv` or `ogbn-arxiv`.
     """
     with _quiet_import():
-        from ogb.graphproppred import Evaluator
-    return Evaluator(name)
+        return importlib.import_module(f"ogb.{_PACKAGES[name[:4]][0]}").Evaluator(name)
 
 
 def molecule_categories() -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -85,8 +85,63 @@ def load_graph_dataset(
     Raises:
         GraphPERuntimeError: If the dataset is not there and cannot be downloaded, is incomplete, or cannot be read.
     """
+    dataset, split, folder, notes = load_any(name, root, download=download, progress=progress, files_only=files_only)
+    return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
+
+
+def load_node_dataset(
+    name: str, root: Path, *, download: bool = True, progress: bool = True, node_type: str | None = None
+) -> OGBDataset:
+    """Load a node property dataset; as `load_graph_dataset`.
+
+    Args:
+        name: OGB's name, such as `ogbn-arxiv`.
+        root: The folder that holds OGB's folder of the dataset (`ogbn_arxiv`), or will.
+        download: Whether a dataset that is not there is downloaded, without a question.
+        progress: Whether OGB's bars are shown.
+        node_type: Of a heterogeneous graph, the type of the nodes that are split.
+
+    Raises:
+        GraphPERuntimeError: If the dataset is not there and cannot be downloaded, is incomplete, or cannot be read.
+    """
+    dataset, split, folder, notes = load_any(name, root, download=download, progress=progress)
+    try:
+        if node_type is not None:
+            split = {part: ids[node_type] for part, ids in split.items()}
+    except (KeyError, TypeError):
+        raise GraphPERuntimeError(f"{folder} has no split of nodes of type {node_type}: get it again") from None
+    return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
+
+
+_PACKAGES = {
+    "ogbg": ("graphproppred", "PygGraphPropPredDataset", "get_idx_split"),
+    "ogbn": ("nodeproppred", "PygNodePropPredDataset", "get_idx_split"),
+    "ogbl": ("linkproppred", "PygLinkPropPredDataset", "get_edge_split"),
+}
+"""By how a name begins: OGB's package, its loader and what gives the split."""
+
+
+def load_any(
+    name: str, root: Path, *, download: bool, progress: bool, files_only: bool = False
+) -> tuple[Any, dict[str, Any], Path, list[str]]:
+    """Load a dataset of graphs, nodes or links through OGB's own PyG loader.
+
+    Args:
+        name: OGB's name.
+        root: The folder that holds OGB's folder of the dataset, or will.
+        download: Whether a dataset that is not there is downloaded, without a question.
+        progress: Whether OGB's bars are shown.
+        files_only: Whether to stop when the files are there; the dataset is None then.
+
+    Returns:
+        The dataset, its split as OGB gives it, its folder, and what OGB would have asked or said.
+
+    Raises:
+        GraphPERuntimeError: If the dataset is not there and cannot be downloaded, is incomplete, or cannot be read.
+    """
+    package, kind_name, split_name = _PACKAGES[name[:4]]
     with _quiet_import():
-        import ogb.graphproppred.dataset_pyg as loader
+        loader = importlib.import_module(f"ogb.{package}.dataset_pyg")
         import ogb.io.read_graph_pyg as read_pyg
         import ogb.io.read_graph_raw as read_raw
         import ogb.utils.url as url_tools
@@ -129,12 +184,12 @@ def load_graph_dataset(
                 stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # it is copied at once
-            kind = guarded(loader.PygGraphPropPredDataset, name, download=True)
+            kind = guarded(getattr(loader, kind_name), name, download=True)
             if files_only:
                 dataset, split = None, _split_of(kind, name, root)
             else:
                 dataset = kind(name, root=str(root))
-                split = dataset.get_idx_split()
+                split = getattr(dataset, split_name)()
     except GraphPERuntimeError:
         _remove_empty(missing_folders)
         raise
@@ -152,7 +207,7 @@ def load_graph_dataset(
         raise GraphPERuntimeError(
             f"{name} in {folder} cannot be read ({type(error).__name__}: {reason}); {again}get raw/ again"
         ) from None
-    return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
+    return dataset, split, folder, notes
 
 
 class _Ready(Exception):

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.reading import check_file
@@ -62,7 +63,7 @@ def load_saved(path: Path) -> Any:
 
 
 def load_pickle(path: Path, *, encoding: str = "ASCII") -> Any:
-    """What `pickle.dump` wrote: tensors, arrays, numbers, texts and containers.
+    """What `pickle.dump` wrote: tensors, arrays, SciPy's CSR matrices, numbers, texts and containers.
 
     Args:
         path: The file.
@@ -153,6 +154,7 @@ class _Restricted(pickle.Unpickler):
             "_codecs.encode": _latin1,
             "torch.storage._load_from_bytes": _storage,
             "torch._utils._rebuild_tensor_v2": _tensor,
+            **{f"scipy.sparse.{place}.csr_matrix": _SavedRows for place in ("csr", "_csr")},
         }
         for core in ("core", "_core"):
             known |= {f"numpy.{core}.{place}": function for place, function in _array_makers().items()}
@@ -160,6 +162,17 @@ class _Restricted(pickle.Unpickler):
         if full not in known:
             raise pickle.UnpicklingError(f"it holds {full}")
         return known[full]
+
+
+class _SavedRows:
+    """A CSR matrix as its pickle has it: SciPy's own class would trust indices that lead out of the arrays."""
+
+    def todense(self) -> np.ndarray:
+        """The matrix, dense."""
+        parts = vars(self)
+        found = csr_matrix((parts["data"], parts["indices"], parts["indptr"]), parts.get("_shape", parts.get("shape")))
+        found.check_format(full_check=True)
+        return found.toarray()
 
 
 def _storage(content: bytes) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 from graphpe.graphs.fields import Fields
 from graphpe.graphs.levels import Level, check_name
 
@@ -34,11 +34,18 @@ def check_device(device: Any) -> torch.device:
 
     Args:
         device: The argument.
+
+    Raises:
+        GraphPEValueError: It is no device.
+        GraphPERuntimeError: It is a GPU that is not here.
     """
     try:
-        return torch.device(device)
+        found = torch.device(device)
     except (RuntimeError, TypeError):
         raise GraphPEValueError(f"device must be one of torch, such as 'cpu' or 'cuda:0', got {device!r}") from None
+    if found.type == "cuda" and (found.index or 0) >= (count := torch.cuda.device_count()):
+        raise GraphPERuntimeError(f"device is {str(found)!r}, but torch finds {count} GPUs here: use device='cpu'")
+    return found
 
 
 def check_graphs(graphs: Fields) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .steps import Step
+from graphpe.benchmarks.measure.gpu.step import Step
 
 TABLE = Path(__file__).with_name("kernels.json")
 

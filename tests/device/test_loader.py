@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from graphpe.benchmarks.calls.build import build_encodings, build_model
+from graphpe.benchmarks.measure.gpu.cases import random_graphs
 from graphpe.benchmarks.measure.pretend.accelerator import move_module, pretending, to_host
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE
 from graphpe.benchmarks.tasks.code.source.edges import add_inverse_edges, flag_syntax_edges
@@ -21,8 +22,6 @@ from graphpe.storage.chunks import encode_in_chunks
 from graphpe.transforms.compose import Compose
 from graphpe.transforms.laplacian_pe import LaplacianPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
-
-from .steps import random_graphs
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -131,3 +131,8 @@ def test_what_does_not_fit():
     with pytest.raises(GraphPETypeError, match=r"got torch\.sparse_coo tensor"):
         appended(torch.eye(3).to_sparse(), value)
     assert appended(torch.zeros(3), torch.ones(3, 2, 2)).shape == (3, 5)
+
+
+def test_a_graph_without_nodes_keeps_its_columns():
+    empty = Data(x=torch.zeros(0, 3), edge_index=torch.zeros(2, 0, dtype=torch.long))
+    assert T.DegreePE(attr_name=None)(empty).x.shape == (0, 3 + T.DegreePE().columns)

@@ -13,6 +13,8 @@ from graphpe.arguments import check_integer, check_not_negative, check_number
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
 from graphpe.benchmarks.grid.results import Run
+from graphpe.benchmarks.tasks.user.files.separators import separator_of
+from graphpe.calls import parse_call
 from graphpe.errors import GraphPEError, GraphPEValueError
 from graphpe.files.reading import read_text
 
@@ -52,12 +54,13 @@ class Published:
 def read_literature(path: Path) -> list[Published]:
     """Read a CSV with the columns model, encoding, metric, mean, std, n, source, and task where there are several.
 
-    `std` and `n` may be empty. Other columns are not read.
+    `std` and `n` may be empty. Other columns are not read; semicolons or tabs may stand for commas.
 
     Raises:
         GraphPEError: The file cannot be read, a column is missing, or a row has no number where one must be.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path)))
+    text = read_text(path)
+    reader = csv.DictReader(io.StringIO(text), delimiter=separator_of(text, path))
     columns = [name.strip() for name in reader.fieldnames or ()]
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
@@ -96,7 +99,7 @@ def published_values() -> list[Published]:
 
 def fits(row: Published, run: Run) -> bool:
     """Whether a row is of a run's task and metric."""
-    same_task = not row.task or _plain(row.task) == _plain(build_task(run.task).name)
+    same_task = not row.task or _plain(row.task) == _plain(parse_call(run.task).name)
     return same_task and _plain(row.metric) == _plain(run.metric)
 
 

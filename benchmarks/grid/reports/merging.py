@@ -12,6 +12,7 @@ from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column
 from graphpe.benchmarks.grid.options import OF_THE_GRID, Named, options_text
 from graphpe.benchmarks.grid.results import grid_folders
+from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.calls import parse_call
@@ -110,7 +111,7 @@ def _twice(kept: Cell, other: Cell) -> str:
     if kept.status != "done" or other.status != "done":
         return f"{where}: the finished one counts"
     ours, theirs = kept.summary()["test"], other.summary()["test"]
-    return f"{where}, with test {ours:.4f} and {theirs:.4f}: the first counts"
+    return f"{where}, with test {figure(ours)} and {figure(theirs)}: the first counts"
 
 
 def _data_of(cell: Cell) -> tuple[Any, ...]:

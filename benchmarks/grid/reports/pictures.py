@@ -232,7 +232,7 @@ def _digits(value: np.ndarray) -> int:
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.3g}"
+    return f"{value:.{digits}f}" if not value or 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _name(combination: Combination) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from graphpe.benchmarks.grid.options import shown
 from graphpe.benchmarks.grid.reports.literature import Published
 from graphpe.benchmarks.grid.results import Combination
+from graphpe.benchmarks.tasks.metrics import figure
 
 
 def table_frame(
@@ -69,4 +70,4 @@ def table_frame(
 def spread(mean: float, deviation: float) -> str:
     """Mean and standard deviation as people write them."""
     numbers = [mean, deviation] if math.isfinite(deviation) else [mean]
-    return " ± ".join(f"{number:.4f}" if abs(number) < 1e6 else f"{number:.4g}" for number in numbers)
+    return " ± ".join(figure(number, max(map(abs, numbers))) for number in numbers)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache as remembered
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,17 +16,32 @@ from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.features import Features, tensor_features
 from graphpe.benchmarks.tasks.user.files.encoded import held_encodings, held_keys, held_values
 from graphpe.benchmarks.tasks.user.files.rows import SKIP_HINT, Rows, readable, unlike_most
+from graphpe.benchmarks.tasks.user.nodes.splits import (
+    MASKS,
+    choose_node_split,
+    given_split,
+    mask_columns,
+    saved_split,
+    split_values,
+)
+from graphpe.benchmarks.tasks.user.nodes.targets import TargetLevel, chosen_metric, node_columns, node_place, of_nodes
 from graphpe.benchmarks.tasks.user.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
 from graphpe.benchmarks.tasks.user.splits import choose_split
-from graphpe.benchmarks.tasks.user.targets import Metric, Where, read_targets
-from graphpe.benchmarks.tasks.user.task import OwnData, assemble
+from graphpe.benchmarks.tasks.user.targets import Metric, OwnTargets, Where, read_targets
+from graphpe.benchmarks.tasks.user.task import OwnData, assemble, graphs_with_known
 from graphpe.benchmarks.tasks.user.torch_file import Parts, joined, open_saved
 from graphpe.errors import GraphPERuntimeError
+from graphpe.graphs.packed import PackedGraphs
+
+_LOOKED_AT = 1000  # graphs that tell what targets are of
 
 
 @dataclass(frozen=True)
 class DataFile(OwnData):
     """A saved list of PyG `Data`, or what a dataset of PyG saved.
+
+    Targets are of graphs; or of nodes, one for each, classes where they are integers, negative or NaN where not known.
+    A split is of graphs; of one graph, or where masks are there, it is of nodes.
 
     `x` and `edge_attr` are categories where they hold integers, and numbers otherwise; `edge_weight` is read by the
     encodings. Encodings in a folder of `graphpe encode` are used as they are. Other values are not looked at, and named
@@ -38,10 +53,12 @@ class DataFile(OwnData):
             and test), one that `InMemoryDataset.save` or `TUDataset` wrote, a folder of `graphpe encode`, or a
             dataset's folder that holds, in itself or in `processed/`, one such file, numbered ones (`data_0.pt`, ...),
             or `train.pt`, `val.pt` and `test.pt` (`train_data.pt`, `valid.pt`, ...): then the split is given.
-        target: The value of each graph that is to be predicted: a number, a word, or several numbers (a tensor, an
-            array, a list); or the names of several values.
-        split: `random`, the value of each graph that says train, valid or test, or a JSON file of positions under these
-            words.
+        target: The value of each graph, or its nodes, that is to be predicted: a number, a word, or several numbers (a
+            tensor, an array, a list); or the names of several values.
+        split: `random`, the value of each graph (or the words of each of its nodes) that says train, valid or test, or
+            a JSON file of positions under these words. Of nodes also `masks` (train_mask, val_mask, test_mask, or
+            train_idx, ...; `masks[3]` where there are several of each), or the name of a dictionary of ids. With
+            `level="auto"` masks that are there are used.
         metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (labels 0 and 1, NaN where not known), `RMSE` or `MAE`
             (numbers).
         fractions: Shares of train, valid and test where the split is not given.
@@ -49,6 +66,8 @@ class DataFile(OwnData):
         valid: The file or folder of the validation part, if that is one of its own; it is cut from `path` otherwise.
         test: The file or folder of the test part, likewise.
         skip_bad: Whether graphs that cannot be read are left out, counted and named; they are an error otherwise.
+        level: What targets are of: `graph`, `node`, or `auto`: of nodes where the target has a row for each node, and
+            there is one graph or they differ in size.
     """
 
     name: ClassVar[str] = "data-file"
@@ -63,6 +82,28 @@ class DataFile(OwnData):
     valid: str | None = None
     test: str | None = None
     skip_bad: bool = False
+    level: TargetLevel = "auto"
+
+    def understood(self) -> DataFile:
+        """With the level of its targets, and masks for a split where they are of nodes and have some."""
+        if self.level != "auto":
+            return self
+        saved = joined(graphs for path in self.paths.values() for graphs in open_saved(path).values())
+        some = saved.select(range(min(saved.count, _LOOKED_AT)))
+        try:
+            sizes = some.structure(lambda graph: f"graph {graph}")[0].sizes
+        except GraphPERuntimeError:  # `load` says what is wrong, or leaves it out
+            return replace(self, level="graph")
+        if not of_nodes(some, self.target_names, sizes):
+            return replace(self, level="graph")
+        given = given_split(saved) if self.split == "random" and len(self.paths) == 1 else None
+        return replace(self, level="node", split=given or self.split)
+
+    def splits_nodes(self) -> bool:
+        if self.level != "node" or len(self.paths) > 1:
+            return False
+        opened = open_saved(next(iter(self.paths.values())))
+        return set(opened) == {""} and (opened[""].count == 1 or self.split.startswith(MASKS))
 
     def held_encodings(self) -> tuple[str, ...]:
         """The encodings of a folder of `graphpe encode`."""
@@ -79,6 +120,8 @@ class DataFile(OwnData):
         Raises:
             GraphPERuntimeError: If the file is missing or cannot be read safely, or a graph is wrong; it is named.
         """
+        if self.level == "auto":
+            return self.understood().load()
         parts: Parts = {}
         places: dict[str, Path] = {}
         for part, path in self.paths.items():
@@ -116,21 +159,25 @@ class DataFile(OwnData):
                 raise GraphPERuntimeError(
                     f"{self.shown}: no graph has a value {name!r} to predict (target=..., --target); there is {there}"
                 )
-        columns: dict[str, Sequence[Any]] = {}
-        for name in self.target_names:
-            columns |= saved.columns(name, structure.sizes, rows.graph)
-        targets = read_targets(columns, self.metric, rows.graph)
-        split = choose_split(
-            self.split,
-            rows,
-            targets.known,
-            fractions=self.fractions,
-            seed=self.seed,
-            column=lambda name: _words(joined(parts.values()), name),
-        )
+        targets = self._targets(saved, structure.sizes, rows)
+        of_split: Literal["graph", "node"] = "graph"
+        if self.level == "node" and set(parts) == {""} and (saved.count == 1 or self.split.startswith(MASKS)):
+            of_split = "node"
+            split = self._node_split(saved, structure.sizes, targets, rows)
+        else:
+            known = graphs_with_known(structure, targets) if self.level == "node" else targets.known
+            split = choose_split(
+                self.split,
+                rows,
+                known,
+                fractions=self.fractions,
+                seed=self.seed,
+                column=lambda name: _words(joined(parts.values()), name),
+            )
         encodings = self.held_encodings()
         held = held_values(list(self.paths.values()), encodings).select(torch.tensor(rows.kept)) if encodings else None
         used = {*STRUCTURE, "x", "edge_attr", *self.target_names, self.split, *held_keys(encodings)}
+        used |= split_values(saved) if self.split.startswith(MASKS) else set()
         return assemble(
             structure,
             nodes,
@@ -139,9 +186,52 @@ class DataFile(OwnData):
             split,
             rows,
             what=self.shown,
-            notes=[f"{self.shown}: {saved.count:,} graphs", *notes, *_unused(saved, used, nodes)],
+            notes=[*self._about(saved, structure), *notes, *_unused(saved, used, nodes)],
             held=held,
             encodings=encodings,
+            level="node" if self.level == "node" else "graph",
+            unit=of_split,
+        )
+
+    def _about(self, saved: SavedGraphs, structure: PackedGraphs) -> list[str]:
+        """What was read, and of several masks which."""
+        if self.level != "node" or saved.count != 1:
+            return [f"{self.shown}: {saved.count:,} graphs"]
+        lines = [f"{self.shown}: one graph of {structure.num_nodes:,} nodes, split {self.split}"]
+        several = mask_columns(saved)
+        if self.split == MASKS and several > 1:
+            lines.append(f"its masks hold {several} splits: this is the first, 0; split='masks[1]' takes the next")
+        return lines
+
+    def _targets(self, saved: SavedGraphs, sizes: Tensor, rows: Rows) -> OwnTargets:
+        """The targets, of graphs or of nodes."""
+        columns: dict[str, Sequence[Any]] = {}
+        if self.level == "graph":
+            for name in self.target_names:
+                columns |= saved.columns(name, sizes, rows.graph)
+            return read_targets(columns, self.metric, rows.graph)
+        whole = True
+        for name in self.target_names:
+            found, integers = node_columns(saved, name, sizes, rows.graph)
+            columns, whole = columns | found, whole and integers
+        metric = chosen_metric(self.metric, columns, whole)
+        return read_targets(columns, metric, node_place(sizes, rows.graph), of="node")
+
+    def _node_split(self, saved: SavedGraphs, sizes: Tensor, targets: OwnTargets, rows: Rows) -> dict[str, Tensor]:
+        """The split of nodes."""
+
+        def words(name: str) -> Sequence[Any] | None:
+            return node_columns(saved, name, sizes, rows.graph)[0].get(name) if name in saved.names else None
+
+        return choose_node_split(
+            self.split,
+            targets,
+            saved=lambda name: saved_split(name, saved, sizes, rows.graph),
+            cells=words,
+            fractions=self.fractions,
+            seed=self.seed,
+            what=self.shown,
+            where=node_place(sizes, rows.graph),
         )
 
 

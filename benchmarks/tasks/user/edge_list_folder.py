@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from graphpe.arguments import check_flags, shown
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
-from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written, read_written
-from graphpe.benchmarks.tasks.user.splits import choose_split
+from graphpe.benchmarks.tasks.user.files.rows import Rows
+from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_rows, read_written
+from graphpe.benchmarks.tasks.user.nodes.targets import TargetLevel
+from graphpe.benchmarks.tasks.user.splits import SPLIT, choose_split, names_parts
 from graphpe.benchmarks.tasks.user.tables import check_columns, column_of, read_frame, separator_note, table_rows
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
@@ -19,7 +21,7 @@ from graphpe.errors import GraphPERuntimeError
 from graphpe.files.reading import read_text
 
 LABELS = "labels.csv"
-_ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")
+ENDINGS = ("", ".csv", ".tsv", ".txt", ".edges", ".edgelist")
 _HEADERS = {"source", "src", "from", "tail", "u", "node", "id", "name"}
 _AROUND = re.compile(r"\s*([,;\t])\s*")
 _SEPARATORS = re.compile(r"[,;\t]|\s+")
@@ -37,20 +39,25 @@ class EdgeListFolder(OwnData):
     any words. It stands in the folder or in `edges/` below it. `nodes/` may hold a file for each
     graph with a line for each node: its name and features; it is needed for features and for nodes without an edge. A
     first line that begins with `source` or `node` (`src`, `from`, `u`, `id`, ...) names the columns; lines that begin
-    with `#` or `%` are comments. A feature named `weight` is the weight of an edge to the encodings.
+    with `#` or `%` are comments. Targets of nodes are columns of the files in `nodes/`, and no `labels.csv` is needed
+    then: an empty cell, or -1 among classes, is not known, and the split of one graph is of its nodes. A feature named
+    `weight` is the weight of an edge to the encodings.
 
     Attributes:
         path: The folder.
-        targets: The columns of targets; one whose cells are lists, as [1, 2.5], is several.
+        targets: The columns of targets, of `labels.csv` or of the files in `nodes/`; one whose cells are lists, as
+            [1, 2.5], is several.
         directed: Whether edges go one way; otherwise each gets its reverse, unless that is in the file.
-        split: `random`, a column of `labels.csv` with the words train, valid and test, or a JSON file of row numbers
-            under these words.
+        split: `random`, a column of `labels.csv` (of the file in `nodes/`, where one graph's nodes are split) with the
+            words train, valid and test, or a JSON file of row numbers under these words.
         metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (labels 0, 1), `RMSE` or `MAE` (numbers).
         fractions: Shares of train, valid and test where the split is not given.
         seed: Of a random split.
         valid: The folder of the validation part, if that is one of its own; it is cut from `path` otherwise.
         test: The folder of the test part, likewise.
         skip_bad: Whether graphs that cannot be read are left out, counted and named; they are an error otherwise.
+        level: What targets are of: `graph`, `node`, or `auto`: of nodes where there is no `labels.csv`, or it has no
+            such column and the files in `nodes/` have.
     """
 
     name: ClassVar[str] = "edge-list-folder"
@@ -66,10 +73,72 @@ class EdgeListFolder(OwnData):
     valid: str | None = None
     test: str | None = None
     skip_bad: bool = False
+    level: TargetLevel = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_flags(directed=self.directed)
+
+    def understood(self) -> EdgeListFolder:
+        """With the level of its targets and, of one graph's nodes, the split that a column `split` says."""
+        if self.level != "auto":
+            return self
+        folder = next(iter(self.paths.values()))
+        if not folder.is_dir():
+            return replace(self, level="graph")
+        labels = folder / LABELS
+        wanted = set(self.targets)
+        of_nodes = wanted <= set(node_column_names(folder))
+        of_graphs = labels.is_file() and bool(wanted & set(map(str, read_frame(labels, text=True))))
+        if not of_nodes or of_graphs:
+            return replace(self, level="graph")
+        several = len(self.paths) > 1 or len(graph_names(folder)) > 1
+        given = self.split == "random" and not several and names_parts(_column(folder, SPLIT))
+        return replace(self, level="node", split=SPLIT if given else self.split)
+
+    def splits_nodes(self) -> bool:
+        paths = list(self.paths.values())
+        return self.level == "node" and len(paths) == 1 and len(graph_names(paths[0])) == 1
+
+    def _load_nodes(self) -> GraphTargets:
+        """The graphs with targets of nodes."""
+        names = {part: graph_names(folder) for part, folder in self.paths.items()}
+        rows = Rows(
+            {part: len(each) for part, each in names.items()},
+            lambda part, row: f"{self.paths[part]}, graph {names[part][row]}",
+        )
+        places = [(self.paths[part], name) for part, each in names.items() for name in each]
+        taken: dict[int, dict[str, list[Any]]] = {}
+
+        def read(row: int) -> WrittenGraph:
+            folder, name = places[row]
+            graph = self.graph(folder, name, rows.where(row))
+            cells = graph.node_cells
+            absent = next((target for target in self.targets if target not in cells), None)
+            if absent is not None:
+                there = ", ".join(cells) or "none"
+                raise GraphPERuntimeError(
+                    f"{rows.where(row)}: its file in nodes/ has no column {absent!r} to predict; there are {there}"
+                )
+            taken[row] = {key: cells.pop(key) for key in (*self.targets, self.split) if key in cells}
+            return graph
+
+        rows, written = read_written(rows, read, skip_bad=self.skip_bad)
+        structure, nodes, features = pack_rows(written, rows, skip_bad=self.skip_bad)
+
+        def cells(name: str) -> list[Any] | None:
+            several = [taken[row].get(name) for row in rows.kept]
+            return None if None in several else [cell for each in several for cell in each or ()]
+
+        def word(name: str) -> Sequence[Any] | None:
+            frames = {part: folder / LABELS for part, folder in self.paths.items()}
+            if not all(path.is_file() for path in frames.values()):
+                return None
+            tables = {part: read_frame(path, text=True) for part, path in frames.items()}
+            return column_of(tables, name) if all(name in each for each in tables.values()) else None
+
+        notes = [f"{self.shown}: {len(written):,} graphs, {'directed' if self.directed else 'undirected'}"]
+        return self.assemble_nodes(structure, nodes, features, rows, cells, word, notes=notes)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read and check the folder.
@@ -82,6 +151,10 @@ class EdgeListFolder(OwnData):
         Raises:
             GraphPERuntimeError: If a file or a column is missing, or a line is wrong; the message names it.
         """
+        if self.level == "auto":
+            return self.understood().load()
+        if self.level == "node":
+            return self._load_nodes()
         frames, labels = {}, {part: folder / LABELS for part, folder in self.paths.items()}
         for part, folder in self.paths.items():
             if not folder.is_dir():
@@ -113,7 +186,7 @@ class EdgeListFolder(OwnData):
             seed=self.seed,
             column=lambda name: column_of(frames, name) if all(name in each for each in frames.values()) else None,
         )
-        structure, nodes, features = pack_written(written, rows.graph)
+        structure, nodes, features = pack_rows(written, rows, skip_bad=self.skip_bad)
         notes = [
             f"{self.shown}: {len(written):,} graphs, {'directed' if self.directed else 'undirected'}",
             *(note for part, path in labels.items() for note in separator_note(frames[part], path)),
@@ -150,7 +223,25 @@ def graph_names(folder: Path) -> list[str]:
         check_columns(frame, ("graph",), labels)
         return [str(name).strip() for name in frame["graph"]]
     place = folder / "edges" if (folder / "edges").is_dir() else folder
-    return sorted(path.stem for path in place.iterdir() if path.suffix in _ENDINGS and path.is_file())
+    return sorted(path.stem for path in place.iterdir() if path.suffix in ENDINGS and path.is_file())
+
+
+def node_column_names(folder: Path) -> list[str]:
+    """The columns of the first file in a folder's `nodes/`; none without such a file.
+
+    Args:
+        folder: The folder.
+    """
+    place = folder / "nodes"
+    files = sorted(path for path in place.iterdir() if path.suffix in ENDINGS) if place.is_dir() else []
+    return _rows(files[0], 1)[0] if files else []
+
+
+def _column(folder: Path, name: str) -> list[str]:
+    """The cells of a column of the first file in `nodes/`."""
+    place = next(path for path in sorted((folder / "nodes").iterdir()) if path.suffix in ENDINGS)
+    names, rows = _rows(place, 1)
+    return [row[1 + names.index(name)] for row in rows] if name in names else []
 
 
 def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:
@@ -219,5 +310,5 @@ def _cells(line: str) -> list[str] | None:
 def _find(folder: Path, level: str, name: str, *, inside: bool = False) -> Path | None:
     """The file of a graph in the folder's subfolder `level`, or (unless it has to be inside) in the folder itself."""
     places: Sequence[Path] = [folder / level] if inside else [folder / level, folder]
-    candidates = [place / f"{name}{ending}" for place in places for ending in _ENDINGS]
+    candidates = [place / f"{name}{ending}" for place in places for ending in ENDINGS]
     return next((path for path in candidates if path.is_file() and path.parent in places), None)

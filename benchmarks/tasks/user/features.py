@@ -55,7 +55,7 @@ def tensor_features(values: Tensor, name: str, owner: Tensor, where: Where) -> F
     Raises:
         GraphPERuntimeError: For a number that is not finite, or integers that are no categories.
     """
-    flat = values.reshape(len(values), -1)
+    flat = values.flatten(1) if values.dim() > 1 else values[:, None]  # also where there are no rows
     if not flat.shape[1]:
         return Features(None)
     if flat.is_complex():
@@ -104,7 +104,7 @@ def column_features(
         if cells is None:
             there = ", ".join(columns) or "none"
             raise GraphPERuntimeError(
-                f"{where(0)}: there is no feature {name!r}, which the run was trained with: {there}"
+                f"{where(0)}: there is no feature {name!r}, which the run was trained with; there is {there}"
             )
         _check_cells(name, cells, owner, where)
         if known is None:

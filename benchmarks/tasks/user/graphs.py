@@ -87,6 +87,27 @@ def _features_of(graph: WrittenGraph, what: str) -> str | None:
     return ", ".join(sorted(cells)) or "(none)" if rows else None
 
 
+def pack_rows(
+    written: Sequence[WrittenGraph], rows: Rows, *, skip_bad: bool
+) -> tuple[PackedGraphs, Features, Features]:
+    """`pack_written`, of the rows of files.
+
+    Args:
+        written: The graphs of `read_written`.
+        rows: Its rows.
+        skip_bad: Whether those that could not be used alone were left out.
+
+    Raises:
+        GraphPERuntimeError: The features of a row cannot be used.
+    """
+    try:
+        return pack_written(written, rows.graph)
+    except GraphPERuntimeError:
+        if not skip_bad:  # says what can be left out, if it is a graph of its own that is wrong
+            readable(rows, lambda row: pack_written([written[row]], lambda _: rows.where(row)), skip_bad=False)
+        raise
+
+
 def pack_written(
     graphs: Sequence[WrittenGraph], where: Where, known: tuple[Columns, Columns] | None = None
 ) -> tuple[PackedGraphs, Features, Features]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,8 +11,9 @@ from graphpe.arguments import shown
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.files.lists import expand
 from graphpe.benchmarks.tasks.user.files.rows import Rows
-from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_written, read_written
-from graphpe.benchmarks.tasks.user.splits import choose_split
+from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_rows, read_written
+from graphpe.benchmarks.tasks.user.nodes.targets import TargetLevel
+from graphpe.benchmarks.tasks.user.splits import SPLIT, choose_split, names_parts
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -24,17 +25,18 @@ class NetworkxList(OwnData):
     """A JSON list of networkx graphs: `json.dump([networkx.node_link_data(graph) for graph in graphs], file)`.
 
     The target is an attribute of the graph (`graph.graph["y"] = 1.5`), a number, a word or a list of numbers; null, or
-    no such attribute, is not known (see `SmilesTable`).
+    no such attribute, is not known (see `SmilesTable`). Or it is one of nodes, where no graph has it: then -1 among
+    classes is not known, too, and the split of one graph is of its nodes.
     Attributes of nodes and edges are features: numbers, words or lists of numbers, the same in every graph. The edge
     attribute `weight` is the weight of an edge to the encodings as well. An undirected edge goes both ways.
 
     Attributes:
         path: The file.
-        target: The graph attribute that is to be predicted, or several.
+        target: The attribute of the graph, or of nodes, that is to be predicted, or several.
         node_features: Attributes of nodes to read; None for all.
         edge_features: Attributes of edges to read; None for all.
-        split: `random`, a graph attribute with the words train, valid and test, or a JSON file of positions under these
-            words.
+        split: `random`, an attribute of graphs (of nodes, where one graph's are split) with the words train, valid and
+            test, or a JSON file of positions under these words.
         metric: `auto`, `accuracy` (a class), `ROC-AUC` or `AP` (labels 0 and 1, null where not known), `RMSE` or `MAE`
             (numbers).
         fractions: Shares of train, valid and test where the split is not given.
@@ -42,6 +44,8 @@ class NetworkxList(OwnData):
         valid: The file of the validation part, if that is one of its own; it is cut from `path` otherwise.
         test: The file of the test part, likewise.
         skip_bad: Whether graphs that cannot be read are left out, counted and named; they are an error otherwise.
+        level: What targets are of: `graph`, `node`, or `auto`: of nodes where nodes have such an attribute, and no
+            graph.
     """
 
     name: ClassVar[str] = "networkx-list"
@@ -58,6 +62,7 @@ class NetworkxList(OwnData):
     valid: str | None = None
     test: str | None = None
     skip_bad: bool = False
+    level: TargetLevel = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,6 +72,29 @@ class NetworkxList(OwnData):
                 if not isinstance(value, tuple | list) or not all(isinstance(each, str) for each in value):
                     raise GraphPEValueError(f"{name} must be names of attributes or None, got {value!r}")
                 object.__setattr__(self, name, tuple(value))
+
+    def understood(self) -> NetworkxList:
+        """With the level of its targets and, of one graph's nodes, the split that an attribute `split` says."""
+        if self.level != "auto":
+            return self
+        content = [graph for path in self.paths.values() for graph in self.contents(path) if isinstance(graph, dict)]
+        of_graphs, of_nodes = (
+            {name for each in rows if isinstance(each, dict) for name in each}
+            for rows in (
+                [graph.get("graph") for graph in content],
+                [node for graph in content if isinstance(graph.get("nodes"), list) for node in graph["nodes"]],
+            )
+        )
+        wanted = set(self.target_names)
+        if not wanted <= of_nodes or wanted & of_graphs:
+            return replace(self, level="graph")
+        nodes = [node for graph in content for node in graph["nodes"]]
+        given = self.split == "random" and len(content) == 1 and names_parts([node.get(SPLIT) for node in nodes])
+        return replace(self, level="node", split=SPLIT if given else self.split)
+
+    def splits_nodes(self) -> bool:
+        paths = list(self.paths.values())
+        return self.level == "node" and len(paths) == 1 and len(self.contents(paths[0])) == 1
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> GraphTargets:
         """Read and check the graphs.
@@ -79,6 +107,8 @@ class NetworkxList(OwnData):
         Raises:
             GraphPERuntimeError: If the file is missing or is no such list, or a graph is wrong; it is named.
         """
+        if self.level == "auto":
+            return self.understood().load()
         files = {part: self.contents(path) for part, path in self.paths.items()}
         rows = Rows(
             {part: len(graphs) for part, graphs in files.items()},
@@ -96,6 +126,20 @@ class NetworkxList(OwnData):
             return graph
 
         rows, written = read_written(rows, read, skip_bad=self.skip_bad)
+        if self.level == "node":
+            structure, nodes, edges = pack_rows(written, rows, skip_bad=self.skip_bad)
+            listed = [node for each in rows.of_graphs(content) for node in each["nodes"]]
+
+            def cells(name: str) -> list[Any] | None:
+                return [node.get(name) for node in listed] if any(name in node for node in listed) else None
+
+            def word(name: str) -> list[Any] | None:
+                words = [(each.get("graph") or {}).get(name) for each in content]
+                return None if set(words) <= {None} else words
+
+            return self.assemble_nodes(
+                structure, nodes, edges, rows, cells, word, notes=[f"{self.shown}: {len(written):,} graphs"]
+            )
         attributes = [each.get("graph") or {} for each in rows.of_graphs(content)]
         for name in self.target_names:
             if not any(name in each for each in attributes):
@@ -116,7 +160,7 @@ class NetworkxList(OwnData):
                 else None
             ),
         )
-        structure, nodes, edges = pack_written(written, rows.graph)
+        structure, nodes, edges = pack_rows(written, rows, skip_bad=self.skip_bad)
         notes = [f"{self.shown}: {len(written):,} graphs"]
         return assemble(structure, nodes, edges, targets, split, rows, what=self.shown, notes=notes)
 
@@ -157,7 +201,8 @@ class NetworkxList(OwnData):
             raise GraphPERuntimeError(f"{where}: a node has no id, or an edge ends in no node ({error})") from None
         if len(number) < len(nodes):
             raise GraphPERuntimeError(f"{where} has two nodes of one id")
-        node_cells = _cells(nodes, {"id"}, self.node_features, f"{where}, nodes")
+        of_nodes = {*self.target_names, self.split} if self.level == "node" else set()
+        node_cells = _cells(nodes, {"id", *of_nodes}, self.node_features, f"{where}, nodes")
         edge_cells = _cells(links, {"source", "target", "key"}, self.edge_features, f"{where}, edges")
         graph = WrittenGraph(len(nodes), pairs, node_cells, edge_cells)
         if content.get("directed"):

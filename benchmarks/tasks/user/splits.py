@@ -28,6 +28,20 @@ PART_NAMES = {
 """Words for the parts of a split."""
 
 
+SPLIT = "split"
+"""The name of a column or value that is taken for the split, where all it holds are words for parts."""
+
+
+def names_parts(cells: Sequence[Any]) -> bool:
+    """Whether cells hold words for parts of a split and nothing else, and one at least.
+
+    Args:
+        cells: The cells; None and empty ones say nothing.
+    """
+    words = {str(cell).strip().lower() for cell in cells if cell is not None}
+    return bool(words - {""}) and words <= {*PART_NAMES, ""}
+
+
 def check_fractions(fractions: object) -> None:
     """Reject anything but three positive numbers that add up to 1.
 
@@ -94,15 +108,20 @@ def named_split(cells: Sequence[Any], name: str, where: Where, known: Tensor | N
     return {part: torch.tensor(ids, dtype=torch.long) for part, ids in parts.items()}
 
 
-def read_split(path: Path, count: int) -> dict[str, Tensor]:
+def read_split(path: Path, count: int, *, of: str = "graph") -> dict[str, Tensor]:
     """From a JSON file `{"train": [...], "valid": [...], "test": [...]}` of positions, counted from 0.
+
+    Args:
+        path: The file.
+        count: How many there are to split.
+        of: What they are, for messages.
 
     Raises:
         GraphPERuntimeError: If it is missing, holds something else, or names a graph twice or one that is not there.
     """
     content = read_json(path)
     if not isinstance(content, dict) or not set(content) <= set(PART_NAMES):
-        raise GraphPERuntimeError(f"{path} must hold positions of graphs under train, valid and test")
+        raise GraphPERuntimeError(f"{path} must hold positions of {of}s under train, valid and test")
     split = {part: torch.zeros(0, dtype=torch.long) for part in PARTS}
     for name, ids in content.items():
         if not isinstance(ids, list) or not all(type(each) is int and 0 <= each < count for each in ids):
@@ -111,7 +130,7 @@ def read_split(path: Path, count: int) -> dict[str, Tensor]:
     everything = torch.cat(list(split.values()))
     if len(everything.unique()) < len(everything):
         twice = int(everything[(everything.bincount()[everything] > 1)][0])
-        raise GraphPERuntimeError(f"{path}: graph {twice} is named twice")
+        raise GraphPERuntimeError(f"{path}: {of} {twice} is named twice")
     return split
 
 

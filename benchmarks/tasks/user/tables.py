@@ -139,7 +139,7 @@ def _with_header(rows: Any, path: Path) -> Any:
     breaks = sum((rows[column].str.count("\n") for column in rows), start=rows.index * 0)
     rows.index = 1 + rows.index + (breaks.cumsum() - breaks).to_numpy()
     rows = rows[(rows != "").any(axis=1)]
-    names = rows.iloc[0].tolist()
+    names = [name.strip() for name in rows.iloc[0].tolist()]  # as in "smiles, y"
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         raise GraphPERuntimeError(f"{path} has two columns {shown(twice)}: rename one")

@@ -75,7 +75,7 @@ class OwnTargets:
         return _SCORES[self.metric][0]
 
 
-def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where) -> OwnTargets:
+def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where, *, of: str = "graph") -> OwnTargets:
     """Targets from cells: numbers, bools, texts, None, and lists of those, which are several targets.
 
     An empty cell, None, NaN and the words nan, na, n/a, null and none stand for a target that is not known. Numbers
@@ -89,6 +89,7 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
         columns: The cells of each target, by name.
         metric: `auto` or a metric, which says what the targets are.
         where: Names a row in messages.
+        of: What has a target, for messages.
 
     Raises:
         GraphPERuntimeError: For a cell of the wrong kind, a target that is known for no graph, or targets that are all
@@ -119,7 +120,7 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
     named = ", ".join(columns) if len(columns) <= 3 else f"{len(columns)} targets"
     hint = f"give metric=... to say what {'it is' if len(columns) == 1 else 'they are'}"
     if metric == "accuracy":
-        values, classes = _classes(columns, numbers, texts, where)
+        values, classes = _classes(columns, numbers, texts, where, of)
         known = int((values >= 0).sum())
         if chosen and len(classes) > max(5, known // 2):
             odd = _first(next(iter(texts.values()))) or 0
@@ -136,7 +137,7 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
                 f"{where(wrong)}: {name} is {shown(cells[wrong])}, not a number; correct it, or give metric='accuracy' "
                 "for classes"
             )
-        _check_numbers(name, numbers[name], metric, where)
+        _check_numbers(name, numbers[name], metric, where, of)
     values = torch.from_numpy(np.stack(list(numbers.values()), axis=1)).float()
     what = "numbers" if metric in ("RMSE", "MAE") else "labels"
     note = f"target {named}: {what}, {metric} ({hint}){_unknown(columns, values)}"
@@ -160,22 +161,28 @@ def _example(columns: Mapping[str, Sequence[Any]], name: str) -> str:
     return f"{cell} is {as_float(cell.replace(',', '.')):g}"
 
 
-def check_parts(targets: OwnTargets, split: Mapping[str, Tensor], what: str) -> None:
+def check_parts(targets: OwnTargets, split: Mapping[str, Tensor], what: str, *, of: str = "graph") -> None:
     """Reject a split with a part on which the metric is not defined.
+
+    Args:
+        targets: The targets.
+        split: Rows of them by part.
+        what: Names the data in messages.
+        of: What has a target, for messages.
 
     Raises:
         GraphPERuntimeError: A part is empty, or no target has both labels in it.
     """
     for part, ids in split.items():
         if not len(ids):
-            raise GraphPERuntimeError(f"{what}: the {part} part of the split is empty; give it at least one graph")
+            raise GraphPERuntimeError(f"{what}: the {part} part of the split is empty; give it at least one {of}")
         if targets.metric in ("ROC-AUC", "AP") and part != "train":
             labels = targets.values[ids]
             both = (labels == 0).any(0) & (labels == 1).any(0)
             if not bool(both.any()):
                 raise GraphPERuntimeError(
-                    f"{what}: {targets.metric} is not defined on the {part} part of {len(ids)} graphs, which has only "
-                    "one label; give another split or seed, or metric='accuracy'"
+                    f"{what}: {targets.metric} is not defined on the {part} part of {len(ids)} {of}s, which has only "
+                    "one label; in the task's call (--task) give another split or seed, or metric='accuracy'"
                 )
 
 
@@ -199,6 +206,7 @@ def _classes(
     numbers: Mapping[str, np.ndarray],
     texts: Mapping[str, Sequence[bool]],
     where: Where,
+    of: str,
 ) -> tuple[Tensor, tuple[str, ...]]:
     if len(columns) != 1:
         raise GraphPERuntimeError(f"accuracy takes one target, a class, got {len(columns)}: {', '.join(columns)}")
@@ -206,7 +214,7 @@ def _classes(
     values, text = numbers[name], texts[name]
     missing = np.isnan(values) & ~np.array(text, dtype=bool)
     if missing.all():
-        raise GraphPERuntimeError(f"{where(0)}: {_nowhere_known(name)}")
+        raise GraphPERuntimeError(f"{where(0)}: {_nowhere_known(name, of)}")
     if any(text):
         words = [str(cell).strip() for cell in cells]
     else:
@@ -221,16 +229,16 @@ def _classes(
     classes = sorted(known, key=(lambda word: (0, int(word), "")) if not any(text) else (lambda word: (1, 0, word)))
     if len(classes) < 2:
         having = " that has one" if missing.any() else ""
-        raise GraphPERuntimeError(f"{name} is {shown(classes[0])} for every graph{having}: there is nothing to learn")
+        raise GraphPERuntimeError(f"{name} is {shown(classes[0])} for every {of}{having}: there is nothing to learn")
     index = {word: number for number, word in enumerate(classes)}
     ids = [[-1 if unknown else index[word]] for word, unknown in zip(words, missing, strict=True)]
     return torch.tensor(ids), tuple(classes)
 
 
-def _check_numbers(name: str, values: np.ndarray, metric: str, where: Where) -> None:
+def _check_numbers(name: str, values: np.ndarray, metric: str, where: Where, of: str) -> None:
     missing = np.isnan(values)
     if missing.all():
-        raise GraphPERuntimeError(f"{where(0)}: {_nowhere_known(name)}")
+        raise GraphPERuntimeError(f"{where(0)}: {_nowhere_known(name, of)}")
     if metric in ("ROC-AUC", "AP"):
         odd = _first(~missing & ~np.isin(values, (0, 1)))
         if odd is not None:
@@ -243,8 +251,8 @@ def _check_numbers(name: str, values: np.ndarray, metric: str, where: Where) -> 
         raise GraphPERuntimeError(f"{where(at)}: {name} is {values[at]:g}, which is not a finite number in float32")
 
 
-def _nowhere_known(name: str) -> str:
-    return f"{name} is not known for any graph: leave it out, or give a target that is"
+def _nowhere_known(name: str, of: str) -> str:
+    return f"{name} is not known for any {of}: leave it out, or give a target that is"
 
 
 def is_plain(cell: Any) -> bool:

@@ -20,6 +20,7 @@ from multiprocessing.context import ForkServerProcess
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from lightning_fabric import Fabric
@@ -226,7 +227,7 @@ def _result(
             said = "" if -code == signal.SIGKILL else _last_line(logs[rank])
             raise GraphPERuntimeError(
                 f"process {rank + 1} of {len(processes)} {how}{said and f': {said}'}; what was saved is kept, and "
-                f"`graphpe train --resume {run.path}` goes on from there"
+                f"`graphpe train --resume {quote(str(run.path))}` goes on from there"
             )
     failures = [each for each in outcomes if isinstance(each, _Failure)]
     failures.sort(key=lambda each: isinstance(each.error, LostContact))  # those know least

@@ -19,6 +19,7 @@ from graphpe.benchmarks.calls.build import (
     encoding_module,
     model_classes,
     task_classes,
+    without_part,
 )
 from graphpe.benchmarks.calls.text import build
 from graphpe.errors import GraphPEValueError
@@ -110,3 +111,16 @@ def test_what_is_too_large_is_refused_before_it_takes_memory_or_time(
     with pytest.raises(GraphPEValueError, match=expected) as caught:
         build(text)
     assert "\n" not in str(caught.value)
+
+
+def test_what_was_asked_for_and_has_no_part_is_said() -> None:
+    biases = nn.ModuleList([M.PairBias("shortest_path", 2, head="alibi")])
+    walks, vectors = build_encodings(("RandomWalkPE(4)",)), build_encodings(("LaplacianPE(2)",))
+    assert without_part(nn.Linear(1, 1), walks, encoder=canonical_encoder("EigenvectorEncoding"), bias="auto") == []
+    assert without_part(biases, vectors, encoder=canonical_encoder("SPE"), bias="PairBias(head='fire')") == []
+    encoder, bias = without_part(
+        nn.Linear(1, 1), walks, encoder=canonical_encoder("SPE"), bias=canonical_bias("PairBias(head='fire')")
+    )
+    assert encoder.startswith("SPE(")
+    assert bias.startswith("PairBias(")
+    assert encoder.count("has no part in it") == bias.count("has no part in it") == 1

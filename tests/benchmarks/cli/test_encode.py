@@ -202,7 +202,7 @@ def test_other_files_and_folders(saved: Path, tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "table.csv").write_text("smiles\nCCO\n")
     assert main([*command, str(tmp_path / "table.csv")]) == 1
     assert (
-        "what is to be predicted? Give --target with a column; it has no column beside smiles"
+        "what is to be predicted? Give --target with a column, or the task's call, SmilesTable("
         in capsys.readouterr().err
     )
     assert main([*command, str(tmp_path / "none.csv")]) == 1

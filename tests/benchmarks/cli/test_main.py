@@ -118,3 +118,14 @@ for arguments in (["--help"], ["--version"], ["list"], *([name, "--help"] for na
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stderr.splitlines()) == {"[]"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_output_that_has_no_place_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "graphpe.benchmarks.cli.main", "list", "recipes"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "graphpe list: error: the output cannot be written: No space left on device\n"

@@ -64,6 +64,18 @@ class BothDegreesPE(T.Encoding):
         degrees = [torch.bincount(ends, minlength=n) for ends in plan.graphs.edge_index]
         return T.Values(node={self.attr_name: self.scale * torch.stack(degrees, dim=1).float()})
 '''
+TASK = '''
+from dataclasses import dataclass
+
+from graphpe.benchmarks import tasks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts(tasks.DataFile):
+    """Graphs of one's own, of which one knows where they are."""
+
+    path: str = "graphs.pt"
+'''
 TRAIN = ["--model", "Hops(width=16)", "--encodings", "BothDegreesPE(scale=0.5)", "--quiet"]
 COMMAND = [sys.executable, "-m", "graphpe.benchmarks.cli.main"]
 
@@ -140,6 +152,21 @@ def test_predictions_run_code_only_where_that_is_said(
     frame = graphpe.load_run(run, imports=imports[1::2]).predict("graphs.pt")
     assert frame["predicted_y"].tolist() == pytest.approx(pd.read_csv("a.csv")["predicted_y"].tolist())
     assert str(Path.cwd()) not in sys.path
+
+
+def test_an_own_task_trains_to_the_end_and_says_how_to_predict(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    Path("own_counts.py").write_text(TASK)
+    options = ["--import", "own_counts", "--task", "Counts()", "--skip-bad", "--epochs", "1", "--run", "counts"]
+    model = ["--model", "GINE(width=8, layers=1)", "--encodings", "none"]
+    assert main(["train", *options, *model]) == 0
+    printed = capsys.readouterr().out
+    command = "graphpe predict new.pt --run counts --import own_counts"
+    assert f"next: `{command}`" in printed
+    assert "graphpe.load_run('counts', imports=['own_counts'])" in printed
+    assert main([*command.replace("new.pt", "graphs.pt").split()[1:]]) == 0
 
 
 @pytest.mark.slow

@@ -243,6 +243,7 @@ def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--task", "python-source(graf='ast')"], "no argument 'graf'"),
         (["--resume", "nowhere"], "is not a run folder"),
         (["--run", "a", "--resume", "b"], "give one of them"),
+        (["--recipe", "grit-zinc", "--resume", "b"], "give one of them"),
         (["--config", "missing.yaml"], "missing.yaml"),
         (["--accelerator", "cudda"], "accelerator"),
     ],

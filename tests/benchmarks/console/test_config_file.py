@@ -23,6 +23,8 @@ def bomb(levels: int) -> str:
         ("a: " + "[" * 100_000, "nests deeper than 50"),
         ("a: 1\n" * 100_000, "which is no file of options"),
         ("a: \udce9", "no text in UTF-8"),
+        ("smiles,y\nCC,1\n", "is no file of options"),
+        ("- 1\n", "is no file of options"),
         ("epochs: 1\nvary: {learning_rate: [1, 2]}", "vary is a mapping, which no option takes"),
     ],
 )

@@ -133,5 +133,13 @@ def test_a_mask_of_nodes_by_gnn_explainer(run, graph_list, kind) -> None:
     mask = explainer(**given).node_mask
     assert mask.shape == (graph_list[1].num_nodes, 1 if kind == "object" else 16)
     assert mask.std() > 0
+    # The Explainer puts modules back as they were: the model's normalisation and dropout are still those of evaluation.
+    torch.testing.assert_close(module(**given), run.model(run.batch([graph_list[1]])))
+
+
+def test_what_are_no_embeddings_is_one_line(run, graph_list) -> None:
+    data = graph_list[1]
+    with pytest.raises(GraphPEValueError, match=r"\[N, 16\], got .*`inputs\(graphs\)`"):
+        run.as_pyg()(data.x, data.edge_index, edge_attr=data.edge_attr)
     assert not any(parameter.requires_grad for parameter in run.model.parameters())
     assert Batch.from_data_list(graph_list[:1]).num_nodes == graph_list[0].num_nodes

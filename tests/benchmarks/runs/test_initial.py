@@ -33,7 +33,7 @@ def test_what_fits_is_taken(classes_run: tuple[Path, Path]) -> None:
     adapter = build_task(config.task).adapter({**trained.adapter.state(), "targets": 5})
     model = build_model(config.model, adapter, build_encodings(config.encodings or ()))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    lines = initial.give(model, config)
+    lines = initial.give(model, config, adapter)
     best = trained.model.state_dict()
     anew = []
     for name, value in model.state_dict().items():
@@ -49,6 +49,20 @@ def test_what_fits_is_taken(classes_run: tuple[Path, Path]) -> None:
     assert lines[0] == (f"from {run}: {len(weights) - 3} of {len(weights)} weights ({taken:,} of {total:,} parameters)")
     assert lines[1].startswith("anew: encodings.0.linear.weight ([16, 3], here [16, 4]), head.out.weight ([3, 4], here")
     assert lines[2].startswith("its encodings were RandomWalkPE(walk_length=3")
+
+
+def test_the_head_of_other_targets_is_anew(classes_run: tuple[Path, Path]) -> None:
+    trained, config = graphpe.load_run(classes_run[0]), start(*classes_run)
+    initial = InitialWeights.read(config)
+    assert initial is not None
+    for change, kept in (({}, True), ({"class_names": ["cat", "dog", "fox"]}, False), ({"target_names": ["z"]}, False)):
+        adapter = build_task(config.task).adapter({**trained.adapter.state(), **change})
+        model = build_model(config.model, adapter, build_encodings(config.encodings or ()))
+        lines = initial.give(model, config, adapter)
+        assert ("anew: the head, for its targets are others" in lines) != kept
+        for name, value in trained.model.named_parameters():
+            same = torch.equal(dict(model.named_parameters())[name], value)
+            assert same if kept or not name.startswith("head.") else not same or "bias" in name
 
 
 def test_a_run_starts_there_and_is_resumed(

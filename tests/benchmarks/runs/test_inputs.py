@@ -51,6 +51,23 @@ def test_the_command_writes_all_rows_and_names_those_not_read(molecules_run, tmp
     assert frame["predicted_a"].isna().tolist() == [False, True]
 
 
+def test_the_command_keeps_what_it_reads(molecules_run, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "smiles,line,file\nCCO,a,b\nC1CC,c,d\n"
+    (tmp_path / "new.csv").write_text(text)
+    (tmp_path / "more.csv").write_text("smiles, note \n\nC1CC,x\nO,y\n")
+    common = ["--run", str(molecules_run[0]), "--out"]
+    assert main(["predict", str(tmp_path / "new.csv"), *common, "new.csv"]) == 1
+    assert "is a file that is read" in capsys.readouterr().err
+    assert (tmp_path / "new.csv").read_text() == text
+    assert main(["predict", "more.csv", "new.csv", *common, "out.csv"]) == 0
+    assert "not read: more.csv, line 3: 'C1CC'" in capsys.readouterr().out
+    frame = pandas.read_csv("out.csv")
+    assert frame["file"].tolist()[2:] == ["b", "d"]
+    assert frame["file_"].tolist() == ["more.csv"] * 2 + ["new.csv"] * 2
+    assert frame["note"].tolist()[:2] == ["x", "y"]
+
+
 def test_several_tables_are_one(molecules_run, tmp_path) -> None:
     (tmp_path / "a.csv").write_text("smiles,id\nCCO,1\n")
     (tmp_path / "b.csv").write_text("SMILES\nC1CC\nO\n")
@@ -93,6 +110,7 @@ def test_kinds(tmp_path) -> None:
         ("lists", "edges/a.csv", "edges"),
         ("labelled", "labels.csv", "edges"),
         ("bare", "a.edgelist", "edges"),
+        ("texts", "a.txt", "edges"),
         ("dataset", "processed/data.pt", "pyg"),
         ("encoded", "manifest.json", "pyg"),
     ):

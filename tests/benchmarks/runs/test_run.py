@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import networkx as nx
@@ -11,7 +12,8 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import graphpe
-from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
+from graphpe.benchmarks.cli.main import main
+from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPETypeError, GraphPEValueError
 
 
 def test_predictions_of_the_test_part_are_saved_and_give_the_metric(classes_run, graph_list) -> None:
@@ -94,7 +96,16 @@ def test_graphs_of_another_kind_are_refused(classes_run, graph_list, change, exp
         graphpe.load_run(classes_run[0]).predict([data])
 
 
-@pytest.mark.parametrize("source", [[], 3, {"x": 1}, "missing.pt", "graphs.xyz"])
+def test_a_graph_without_nodes_is_named_and_the_others_predicted(classes_run, graph_list) -> None:
+    run = graphpe.load_run(classes_run[0])
+    nothing = Data(x=torch.zeros(0, 3), edge_index=torch.zeros(2, 0, dtype=torch.long))
+    nothing.edge_attr = torch.zeros(0, 1, dtype=torch.long)
+    assert run.predict([graph_list[0], nothing])["error"].tolist()[1] == "it has no nodes"
+    with pytest.raises(GraphPERuntimeError, match="it has no nodes"):
+        run.predict(nothing)
+
+
+@pytest.mark.parametrize("source", [[], 3, {"x": 1}, pandas.DataFrame({"x": [1]}), "missing.pt", "graphs.xyz"])
 def test_what_is_no_source_is_one_line(classes_run, source, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "graphs.xyz").write_text("")
@@ -164,12 +175,20 @@ def test_edge_lists_are_read_without_labels(train, tmp_path) -> None:
     assert found["graph"].tolist() == ["g4", "g7", "h"]
     np.testing.assert_allclose(found["predicted_y"][:2], expected["predicted_y"][[4, 7]], rtol=1e-5)
     assert "strength" in found["error"][2]
+    for path in (bare := tmp_path / "bare", nothing := tmp_path / "nothing"):
+        path.mkdir()
+    (bare / "g4.txt").write_text((new / "edges" / "g4.csv").read_text())
+    np.testing.assert_allclose(run.predict(bare)["predicted_y"], found["predicted_y"][:1], rtol=1e-5)
+    (nothing / "h.csv").write_text("source,target,strength\n0,1,strong\n")
+    with pytest.raises(GraphPERuntimeError, match=r"no row can be read; the first: .*strength"):
+        run.predict(nothing)
 
 
 def test_a_task_of_nodes_gives_a_row_a_node(tmp_path) -> None:
     from graphpe.benchmarks.runs.inputs import Inputs
     from graphpe.benchmarks.runs.table import part_frame, prediction_frame
-    from graphpe.benchmarks.tasks.node_level import NodeAdapter
+    from graphpe.benchmarks.tasks.metrics import ACCURACY
+    from graphpe.benchmarks.tasks.node_level import NodeAdapter, NodeTargets
 
     adapter = NodeAdapter((3,), (), 2, "classes")
     graphs = graphpe.PackedGraphs.from_data_list(
@@ -177,8 +196,10 @@ def test_a_task_of_nodes_gives_a_row_a_node(tmp_path) -> None:
         levels={"y": "node"},
     )
     logits = torch.tensor([[0.0, 1.0], [2.0, 0.0], [0.0, 3.0]])
-    saved = part_frame(adapter, logits, graphs, torch.tensor([7, 9]))
-    assert saved["graph"].tolist() == [7, 7, 9]
+    split = {part: torch.arange(2) for part in ("train", "valid", "test")}
+    data = NodeTargets(graphs, split, adapter, "", scored_by=ACCURACY)
+    saved = part_frame(data, logits, torch.tensor([0, 1]))
+    assert saved["graph"].tolist() == [0, 0, 1]
     assert saved["node"].tolist() == [0, 1, 0]
     assert saved["target_class"].tolist() == ["0", "1", "0"]
     assert saved["predicted_class"].tolist() == ["1", "0", "1"]
@@ -210,9 +231,29 @@ def test_pairs_have_their_ends(train) -> None:
     assert f1 == pytest.approx(graphpe.load_run(path).summary["test"])
 
 
+def test_a_run_may_move_and_so_may_the_process(classes_run, tmp_path, monkeypatch, capsys) -> None:
+    place = tmp_path / "another place"
+    shutil.copytree(classes_run[0], place)
+    monkeypatch.chdir(tmp_path)
+    run = graphpe.load_run("another place")
+    monkeypatch.chdir("/")
+    assert run.summary["run"] == str(place)
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--resume", "another place"]) == 0
+    printed = capsys.readouterr().out
+    assert "graphpe predict new.pt --run 'another place'" in printed
+    assert "run folder another place" in printed
+    assert str(classes_run[0]) not in printed
+
+
 def test_a_run_that_is_none_or_unfinished(tmp_path, classes_run) -> None:
     with pytest.raises(GraphPEValueError, match="is not a run folder"):
         graphpe.load_run(tmp_path)
+    for device, expected in (("nothing", "device must be one of torch"), ("cuda:99", "torch finds")):
+        with pytest.raises(GraphPEError, match=expected):
+            graphpe.load_run(classes_run[0], device=device)
+    with pytest.raises(GraphPETypeError, match="path must be the folder of a run, got 3"):
+        graphpe.load_run(3)  # type: ignore[arg-type]
     for name in ("config.yaml", "task.json"):
         (tmp_path / name).write_bytes((classes_run[0] / name).read_bytes())
     with pytest.raises(GraphPERuntimeError, match="no checkpoint"):

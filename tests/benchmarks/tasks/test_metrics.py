@@ -17,6 +17,7 @@ from graphpe.benchmarks.tasks.metrics import (
     ROC_AUC,
     ColumnMetric,
     Metric,
+    figure,
     ogb_metric,
 )
 from graphpe.errors import GraphPEValueError
@@ -133,3 +134,16 @@ def test_no_constant_is_better_than_the_best(metric: ColumnMetric) -> None:
             other = best.clone()
             other[column] += step
             assert score <= metric.evaluate(other.expand(41, 3), target) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.0000"), (0.05912, "0.0591"), (2.12345678e-7, "2.123e-07"), (-3.5e30, "-3.5e+30"), (float("nan"), "nan")],
+)
+def test_a_figure_says_something_at_every_scale(value: float, text: str) -> None:
+    assert figure(value) == text
+
+
+def test_a_figure_has_the_decimals_of_what_it_stands_beside() -> None:
+    assert figure(0.0001, 0.5) == "0.0001"
+    assert figure(0.01, 1e-5) == "0.01"

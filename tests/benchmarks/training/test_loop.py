@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
-from graphpe.benchmarks.training import loop, run_folder
+from graphpe.benchmarks.training import run_folder
+from graphpe.benchmarks.training.batches import whole_graphs
 from graphpe.benchmarks.training.checkpoint import load_checkpoint, save_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve, run_experiment
@@ -64,7 +65,7 @@ def test_the_step_is_named_and_the_best_epoch_kept(
 
 def scores(monkeypatch: pytest.MonkeyPatch, values: Callable[[int], torch.Tensor | None]) -> list[int]:
     """Replace the predictions of each call of `evaluate`."""
-    collect, calls = loop.collect_predictions, [0]
+    collect, calls = whole_graphs.collect_predictions, [0]
 
     def collected(*arguments: Any, **keywords: Any) -> tuple[torch.Tensor, float]:
         predictions, loss = collect(*arguments, **keywords)
@@ -72,7 +73,7 @@ def scores(monkeypatch: pytest.MonkeyPatch, values: Callable[[int], torch.Tensor
         replaced = values(calls[0])
         return (predictions if replaced is None else predictions * replaced), loss
 
-    monkeypatch.setattr(loop, "collect_predictions", collected)
+    monkeypatch.setattr(whole_graphs, "collect_predictions", collected)
     return calls
 
 

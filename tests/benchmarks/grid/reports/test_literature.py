@@ -27,6 +27,9 @@ def test_rows_are_read(tmp_path: Path) -> None:
         written(tmp_path, f'\ufeff{HEADER},task,year\nGRIT,RRWP,mae,0.059,0.002,4,"Ma, 2023",zinc,1\n')
     )
     assert rows == [Published("GRIT", "RRWP", "mae", 0.059, 0.002, 4, "Ma, 2023", "zinc")]
+    assert rows == read_literature(
+        written(tmp_path, f"{HEADER.replace(',', ';')};task\nGRIT;RRWP;mae;0.059;0.002;4;Ma, 2023;zinc\n")
+    )
     (bare,) = read_literature(written(tmp_path, f"{HEADER}\nGIN,,MAE,0.5,,,here\n"))
     assert (bare.encoding, bare.runs, bare.task) == ("none", 0, "")
     assert math.isnan(bare.deviation)

@@ -134,7 +134,7 @@ def test_bad_files(tmp_path: Path) -> None:
         DataFile(path=str(saved(tmp_path / "a.pt", data))).load()
     nodes = graphs(y=lambda i, n: torch.rand(n), z=lambda i, n: 1.0)
     with pytest.raises(GraphPERuntimeError, match="no graph-level value 'y' to predict; it is a value of nodes"):
-        DataFile(path=str(saved(tmp_path / "b.pt", nodes))).load()
+        DataFile(path=str(saved(tmp_path / "b.pt", nodes)), level="graph").load()
     with pytest.raises(GraphPERuntimeError, match=r"no graph has a value 'q' to predict .*; there is y, z"):
         DataFile(path=str(tmp_path / "b.pt"), target="q").load()
     few = graphs(3, y=lambda i, n: torch.tensor([i + 0.5]))

@@ -1,0 +1,1 @@
+"""What one GPU does: right against the CPU, how fast, in how much memory; run as a module."""

@@ -1,0 +1,1 @@
+"""Public tasks about the nodes of one graph."""

@@ -1,0 +1,1 @@
+"""Own data with targets of nodes: what they are, and which nodes are for training, validation and test."""
