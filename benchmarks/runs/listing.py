@@ -81,4 +81,4 @@ def compare(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
 
 
 def _text(value: Any) -> Any:
-    return " ".join(value) or "none" if isinstance(value, list) else value
+    return " ".join(map(str, value)) or "none" if isinstance(value, list) else value

@@ -34,13 +34,13 @@ def options(run: str) -> dict[str, object]:
 
 def test_train_predict_and_runs(one: Data, capsys: pytest.CaptureFixture[str]) -> None:
     common = ["--model", MODEL, "--learning-rate", "0.03"]
-    assert main(["train", "one.pt", *common, "--epochs", "40", "--run", "runs/whole"]) == 0
+    assert main(["train", "one.pt", *common, "--epochs", "30", "--run", "runs/whole"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("task DataFile(path='one.pt', target='y', split='masks',")
     assert "level='node')\nas suits the task: " in printed
     assert "60 nodes, 150 edges; a split of nodes (train 36, valid 12, test 12)" in printed
     chosen = options("runs/whole")
-    assert (chosen["epochs"], chosen["patience"], chosen["sampler"]) == (40, 100, "whole")
+    assert (chosen["epochs"], chosen["patience"], chosen["sampler"]) == (30, 100, "whole")
     assert json.loads(Path("runs/whole/summary.json").read_text())["test"] > 0.5  # a third at random
     assert main(["predict", "one.pt", "--run", "runs/whole", "--out", "nodes.csv"]) == 0
     frame = pandas.read_csv("nodes.csv")
@@ -53,7 +53,11 @@ def test_train_predict_and_runs(one: Data, capsys: pytest.CaptureFixture[str]) -
     assert main(["train", "--resume", "runs/sampled", "--fanout", "3", "--quiet"]) == 1
     assert "made with fanout=[4, 2], but fanout=[3] is asked for" in capsys.readouterr().err
     assert main(["runs"]) == 0
-    assert {"whole", "sampled"} <= set(capsys.readouterr().out.split())
+    printed = capsys.readouterr().out
+    assert "whole" in printed
+    assert "sampled" in printed
+    assert main(["runs", "--compare", "runs/whole", "runs/sampled"]) == 0
+    assert "neighbors" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
