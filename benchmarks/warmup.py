@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
@@ -17,6 +18,9 @@ from tqdm import tqdm
 from graphpe import models
 from graphpe.benchmarks.calls.build import encoding_classes, model_classes
 from graphpe.compiled.jit import everything_compiled
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.sampling.neighbors import NeighborSampler
+from graphpe.sampling.partitions import partition
 from graphpe.transforms.compose import Compose
 from graphpe.transforms.random_walk_pe import RandomWalkPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
@@ -73,6 +77,7 @@ def warmup(progress: bool = False) -> None:
             if name in ("ElectrostaticPE", "LaplacianPE"):
                 encoding(large)
             bar.update()
+        _cut(small[0])
         for architecture in architectures.values():
             _step(architecture, batch)
             bar.update()
@@ -91,6 +96,13 @@ def _graph(nodes: int, directed: bool, weighted: bool) -> Data:
         edge_weight=torch.linspace(1.0, 2.0, count) if weighted else None,
         num_nodes=nodes,
     )
+
+
+def _cut(graph: Data) -> None:
+    """What samplers of one large graph run."""
+    packed = PackedGraphs.from_data(graph, keys=())
+    NeighborSampler(packed, (2, 2)).sample(np.arange(3), np.random.default_rng(0))
+    partition(packed, 2)
 
 
 def _step(architecture: Any, batch: Batch) -> None:

@@ -52,7 +52,14 @@ class Numbers:
     categories: tuple[int, ...] = ()
 
     def data(
-        self, what: str, *, outputs: int, loss: Loss, metric: Metric, notes: list[str], names: tuple[str, ...] = ()
+        self,
+        what: str,
+        *,
+        outputs: int,
+        loss: Loss,
+        metric: Metric,
+        notes: list[str],
+        kind: type[NodeAdapter] = NodeAdapter,
     ) -> NodeSplitTargets:
         """A task's data.
 
@@ -62,7 +69,7 @@ class Numbers:
             loss: The loss.
             metric: The metric.
             notes: Lines worth telling.
-            names: Words of the classes.
+            kind: Class of the adapter.
 
         Raises:
             GraphPERuntimeError: The numbers do not fit each other, or are not finite.
@@ -88,14 +95,13 @@ class Numbers:
                 edge={} if self.edge_attr is None else {"edge_attr": self.edge_attr},
             )
             categories = ((1,) if self.x is None else self.categories) if not x.is_floating_point() else ()
-            adapter = NodeAdapter(
+            adapter = kind(
                 categories,
                 (),
                 outputs,
                 loss,
                 node_channels=x.shape[1] if x.is_floating_point() else 0,
                 edge_channels=0 if self.edge_attr is None else self.edge_attr.shape[1],
-                class_names=names,
             )
             return NodeSplitTargets(
                 graphs, split, adapter, fingerprint(graphs, split, [metric.name]), notes, scored_by=metric

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch_geometric.datasets import Planetoid as PyGPlanetoid
 
 from graphpe.arguments import check_choice, check_flags, check_seed
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.metrics import ACCURACY
+from graphpe.benchmarks.tasks.node_level import NodeAdapter
 from graphpe.benchmarks.tasks.nodes.node_task import NodeTask, Numbers
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import load_one
 from graphpe.benchmarks.tasks.shared_graph import NodeSplitTargets
 from graphpe.errors import GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
 
 Name = Literal["Cora", "CiteSeer", "PubMed"]
+
+
+@dataclass(frozen=True)
+class NormalizedNodes(NodeAdapter):
+    """Adapter for targets of nodes whose features are divided by their sum, as PyG's `NormalizeFeatures` does."""
+
+    def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
+        """With features of each node that add up to 1, or less where they do already."""
+        x = graphs.node["x"]
+        return graphs.with_values(node={"x": x / x.sum(dim=1, keepdim=True).clamp(min=1.0)})
+
 
 _SPLITS = ("public", "full", "random", *range(10))
 _OF_A_CLASS, _VALID, _TEST = 20, 500, 1000
@@ -79,16 +94,26 @@ class Planetoid(NodeTask):
         split = {part: mask.nonzero().flatten() for part, mask in masks.items()}
         if self.split == "random":
             split = _random_split(graph.y, self.seed)
-        x = graph.x.float()
-        if self.normalize_features:
-            x = x / x.sum(dim=1, keepdim=True).clamp(min=1.0)
-        return Numbers(x, graph.edge_index, graph.y.view(-1, 1).long(), split).data(
+        return Numbers(graph.x.float(), graph.edge_index, graph.y.view(-1, 1).long(), split).data(
             f"{self.name} in {root}",
             outputs=int(graph.y.max()) + 1,
             loss="classes",
             metric=ACCURACY,
             notes=[f"{self.name} from {root / self.name}: split {self.split!r}"],
+            kind=self._kind,
         )
+
+    @property
+    def _kind(self) -> type[NodeAdapter]:
+        return NormalizedNodes if self.normalize_features else NodeAdapter
+
+    def adapter(self, state: Mapping[str, Any]) -> GraphAdapter:
+        """The adapter of a run.
+
+        Raises:
+            GraphPEValueError: If `state` is not that of such an adapter.
+        """
+        return self._kind.from_state(state)
 
 
 def _random_split(y: Tensor, seed: int) -> dict[str, Tensor]:
