@@ -26,9 +26,9 @@ CLASSES, CHANNELS = 37, 7
 class Ppa(GraphTask):
     """ogbg-ppa: 158,100 neighbourhoods of proteins, of which of 37 groups of species? Species split.
 
-    Nodes carry nothing, edges seven numbers. Where OGB's loader would take more than half of the memory (it takes
-    about 56 GB), the raw files are read some graphs at a time into a store on disk (16 GB, in the cache folder), from
-    which batches are read: that takes less than 2 GB.
+    Nodes carry nothing, edges seven numbers. Where OGB's loader would take more than half of the memory (it holds the
+    arrays, 32 GB, about three times), the raw files are read some graphs at a time into a store in the cache folder (32
+    GB on disk), from which batches are read: that takes less than 4 GB of memory, files that are mapped included.
 
     Attributes:
         root: The folder that holds OGB's folder `ogbg_ppa`, or will.
