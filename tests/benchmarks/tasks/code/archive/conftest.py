@@ -43,13 +43,19 @@ def write_archive(
         data = task.load(workers=1, cache=tmp_path / "cache", progress=False)
         folder = export_ogb(data, tmp_path / "dataset")
         texts = source_of(data)
-        put_archive(folder, {"columns": ["code"], "index": list(range(len(texts))), "data": [[t] for t in texts]})
+        _put_archive(folder, {"columns": ["code"], "index": list(range(len(texts))), "data": [[t] for t in texts]})
         return data, texts
 
     return write
 
 
-def put_archive(folder: Path, content: object) -> Path:
+def _put_archive(folder: Path, content: object) -> Path:
     path = folder / "mapping" / "graphidx2code.json.gz"
     path.write_bytes(gzip.compress(json.dumps(content).encode()))
     return path
+
+
+@pytest.fixture
+def put_archive() -> Callable[[Path, object], Path]:
+    """Writes the source of all functions into OGB's folder of the dataset."""
+    return _put_archive

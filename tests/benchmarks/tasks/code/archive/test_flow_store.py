@@ -4,6 +4,7 @@ import gzip
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from graphpe.benchmarks.tasks.code.data import CodeData
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.ogb import load_graph_dataset
 from graphpe.graphs.packed import PackedGraphs
-from tests.benchmarks.tasks.code.archive.conftest import Write, put_archive
+
+Write = Callable[..., tuple[CodeData, list[str]]]
+Put = Callable[[Path, object], Path]
 
 
 def load(root: Path, cache: Path | None = None, **options: object) -> CodeData:
@@ -85,7 +88,9 @@ def test_processes_give_the_same(write_archive: Write, tmp_path: Path, monkeypat
     assert bytes_of[0] == bytes_of[1]
 
 
-def test_what_is_not_python_has_the_tree_of_ogb(write_archive: Write, tmp_path: Path, monkeypatch) -> None:
+def test_what_is_not_python_has_the_tree_of_ogb(
+    write_archive: Write, put_archive: Put, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(flow_store, "KEPT_GRAPHS", 8)
     monkeypatch.setattr("graphpe.storage.shards.KEPT_GRAPHS", 8)
     data, texts = write_archive()
@@ -113,7 +118,7 @@ def test_what_is_not_python_has_the_tree_of_ogb(write_archive: Write, tmp_path: 
     assert {graph.edge_attr[:, 0].max().item() for graph in map(found.graphs.__getitem__, whole)} != {0}
 
 
-def test_older_types_of_nodes_are_those_of_today(write_archive: Write, tmp_path: Path) -> None:
+def test_older_types_of_nodes_are_those_of_today(write_archive: Write, put_archive: Put, tmp_path: Path) -> None:
     _, texts = write_archive()
     folder = tmp_path / "dataset" / "ogbg_code2"
     path = folder / "mapping" / "typeidx2type.csv.gz"
@@ -148,7 +153,9 @@ def test_killed_it_goes_on(write_archive: Write, tmp_path: Path, moment: str, mo
     assert set(left) - {"journal.jsonl"} == {"graphs.safetensors", "manifest.json"}
 
 
-def test_a_damaged_archive_is_one_line_and_leaves_nothing(write_archive: Write, tmp_path: Path) -> None:
+def test_a_damaged_archive_is_one_line_and_leaves_nothing(
+    write_archive: Write, put_archive: Put, tmp_path: Path
+) -> None:
     _, texts = write_archive()
     folder = tmp_path / "dataset" / "ogbg_code2"
     path = folder / "mapping" / "graphidx2code.json.gz"
