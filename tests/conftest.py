@@ -18,6 +18,8 @@ import torch
 from graphpe.compiled.jit import everything_compiled
 
 torch.set_num_threads(1)
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # kernels for GPUs run in Triton's interpreter; it has to know when imported
 
 SEED = pytest.StashKey[int]()
 _default_rng = np.random.default_rng
