@@ -18,6 +18,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_integer, check_probabilities
 from graphpe.models.attention import edge_attention
+from graphpe.models.attention.gpu.edges import EdgeOrder, edges_for
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.expander import expander_edges
 from graphpe.models.layers.heads import READOUTS, Readout, pool
@@ -190,7 +191,7 @@ class Exphormer(nn.Module):
             ends.append(torch.stack([torch.cat([real, virtual]).flatten(), torch.cat([virtual, real]).flatten()]))
             kind += [of, of]
             x = torch.cat([x, self.virtual.to(x.dtype).repeat(graphs, 1)])
-        pairs = torch.cat(ends, dim=1)
+        pairs = edges_for(torch.cat(ends, dim=1), x.shape[0])
         kinds = torch.cat(kind) if kind else None
         for layer in self.layers:
             x, edge = layer(x, edge, edge_index, pairs, self.kinds, kinds, nodes)
@@ -230,7 +231,7 @@ class ExphormerLayer(nn.Module):
         x: Tensor,
         edge: Tensor,
         edge_index: Tensor,
-        pairs: Tensor,
+        pairs: Tensor | EdgeOrder,
         kinds: Tensor | None,
         kind: Tensor | None,
         nodes: int,
@@ -241,7 +242,7 @@ class ExphormerLayer(nn.Module):
             x: Embeddings of nodes and, after them, virtual nodes, `[N + B V, D]`.
             edge: Of the graph's edges, `[E, D]`.
             edge_index: The graph's edges, `[2, E]`.
-            pairs: The edges and, after them, all other pairs (source, target), `[2, P]`.
+            pairs: The edges and, after them, all other pairs (source, target), `[2, P]`, or in both orders.
             kinds: Embeddings of kinds of other pairs.
             kind: Kind of each of them, `[P - E]`.
             nodes: N.

@@ -11,6 +11,8 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_divides, check_flags, check_probabilities
 from graphpe.models.attention.biases.pair_bias import PairFactors, combine
+from graphpe.models.attention.gpu.kernel import has_kernels
+from graphpe.models.attention.gpu.ragged import RaggedNodes, ragged_nodes
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.attention.softmax.linear import linear_attention
@@ -22,10 +24,15 @@ from graphpe.models.layers.virtual_nodes import Extended
 
 @dataclass(frozen=True, eq=False)
 class AllPairs:
-    """All pairs of each graph in padded blocks, and what encodings do to them: made once a batch, for all layers."""
+    """All pairs of each graph, and what encodings do to them: made once a batch, for all layers.
 
-    nodes: PaddedNodes
-    factors: PaddedFactors | None
+    Attributes:
+        nodes: In padded blocks; in blocks for Triton's kernels where these run.
+        factors: In the same blocks; rows of pairs for the kernels.
+    """
+
+    nodes: PaddedNodes | RaggedNodes
+    factors: PaddedFactors | PairFactors | None
 
 
 def all_pairs_of(
@@ -54,7 +61,8 @@ def all_pairs_of(
         extended: The graphs with their extra nodes, if the attention includes them.
         virtual: Added to the logits of pairs with an extra node, `[H]`; None for 0.
     """
-    nodes = padded_nodes(members if extended is None else extended.members)
+    attending = members if extended is None else extended.members
+    nodes = ragged_nodes(attending) if has_kernels(members.graph.device) else padded_nodes(attending)
     if not biases and edge is None and virtual is None:
         return AllPairs(nodes, None)
     if biases:
@@ -76,7 +84,7 @@ def all_pairs_of(
             one = multiply.new_ones(multiply.shape[1], dtype=torch.promote_types(multiply.dtype, torch.float32))
             multiply = extended.pair_rows(pairs, wider, multiply, one)
         factors, pairs = PairFactors(add, multiply), wider
-    return AllPairs(nodes, pad_factors(factors, pairs, nodes))
+    return AllPairs(nodes, factors if isinstance(nodes, RaggedNodes) else pad_factors(factors, pairs, nodes))
 
 
 class MultiHeadAttention(nn.Module):
@@ -125,7 +133,8 @@ class MultiHeadAttention(nn.Module):
         query, key = self.query_key(x if structure is None else structure).chunk(2, dim=1)
         value = self.value(x)
         if self.linear:
-            message = linear_attention(query, key, value, pairs.nodes, heads=self.heads, angles=angles)
+            nodes = pairs.nodes.padded if isinstance(pairs.nodes, RaggedNodes) else pairs.nodes
+            message = linear_attention(query, key, value, nodes, heads=self.heads, angles=angles)
         else:
             if angles is not None:
                 query, key = rotate(query, angles), rotate(key, angles)

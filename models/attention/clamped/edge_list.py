@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.models.attention.gpu.edges import EdgeOrder, sorted_edge_attention
+from graphpe.models.attention.gpu.kernel import KINDS
 from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.attention.shapes import check_attention, check_shapes
 
@@ -70,7 +72,7 @@ def edge_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    edge_index: Tensor,
+    edge_index: Tensor | EdgeOrder,
     edge: Tensor | None = None,
     *,
     heads: int,
@@ -88,7 +90,7 @@ def edge_attention(
         query: `[N, D]`.
         key: `[N, D]`.
         value: `[N, D]`.
-        edge_index: Edges (source, target), `[2, E]`.
+        edge_index: Edges (source, target), `[2, E]`; in both orders (`edges_for`) for the kernels of a GPU.
         edge: Factor of each edge's score, `[E, D]`; None for 1.
         heads: Number of heads; divides D.
         return_scores: Whether the second result is the scores `[E, D]` (before the sum over a head's channels and
@@ -97,6 +99,8 @@ def edge_attention(
     Raises:
         GraphPEValueError: A shape is another.
     """
+    order = edge_index if isinstance(edge_index, EdgeOrder) else None
+    edge_index = edge_index.edge_index if isinstance(edge_index, EdgeOrder) else edge_index
     width = check_attention(query, key, value, query.shape[0], heads)
     check_shapes(edge_index=(edge_index, (2, edge_index.shape[-1])), edge=(edge, (edge_index.shape[-1], width)))
     if torch.compiler.is_compiling():
@@ -107,6 +111,8 @@ def edge_attention(
         )
         total = weight.new_zeros(query.shape[0], heads).index_add(0, edge_index[1], weight)
         note_pairs(edge_index[0], edge_index[1], weight / total.index_select(0, edge_index[1]), query.shape[0])
+    if order is not None and query.dtype in KINDS:
+        return sorted_edge_attention(query, key, value, order, edge, heads=heads, return_scores=return_scores)
     return _EdgeAttention.apply(query, key, value, edge_index, edge, heads, return_scores)
 
 

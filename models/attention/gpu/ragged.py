@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs
 from graphpe.models.batches.nodes import NodeToGraph
 
@@ -42,6 +43,11 @@ class RaggedNodes:
     def pairs(self) -> PairSet:
         """The pairs as a list. Computed once."""
         return all_pairs(self.members, self.first.new_empty(2, 0))
+
+    @cached_property
+    def padded(self) -> PaddedNodes:
+        """The nodes as padded blocks. Computed once."""
+        return padded_nodes(self.members)
 
 
 def ragged_nodes(members: NodeToGraph) -> RaggedNodes:

@@ -9,9 +9,10 @@ Shape legend: N nodes, P pairs, D channels, H heads, C = D / H. For every pair (
 zero where no pair ends in i. Factors come after the softmax and weights are not normalised again (URPE). Dropout is of
 the weights, factors included.
 
-Three paths, one meaning: over all pairs in padded blocks by `scaled_dot_product_attention`, biases included; over all
-pairs with factors, which PyTorch's kernels do not know, by the same products written out; over any other set of pairs
-(edges, for instance) along the list, in O(P D) time, with nothing of size `[P, D]` stored for the backward pass.
+Four paths, one meaning: over all pairs in padded blocks by `scaled_dot_product_attention`, biases included; over all
+pairs with factors, which PyTorch's kernels do not know, by the same products written out; over all pairs on a GPU by
+Triton kernels, without padding (`graphpe.models.attention.gpu.softmax`); over any other set of pairs (edges, for
+instance) along the list, in O(P D) time, with nothing of size `[P, D]` stored for the backward pass.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.gpu.kernel import KINDS
+from graphpe.models.attention.gpu.ragged import RaggedNodes
+from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.recording import note_blocks, note_pairs, recording
@@ -80,7 +84,7 @@ def softmax_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    pairs: PairSet | PaddedNodes,
+    pairs: PairSet | PaddedNodes | RaggedNodes,
     factors: PairFactors | PaddedFactors | None = None,
     *,
     heads: int,
@@ -92,14 +96,17 @@ def softmax_attention(
         query: `[N, D]`.
         key: `[N, D]`.
         value: `[N, D]`.
-        pairs: A set of pairs, or all pairs of each graph as padded nodes.
-        factors: Biases and factors of the pairs: `PairFactors` for a set, `PaddedFactors` for padded nodes.
+        pairs: A set of pairs, or all pairs of each graph as padded nodes, or as blocks of nodes for a GPU.
+        factors: Biases and factors of the pairs: `PaddedFactors` for padded nodes, else `PairFactors`.
         heads: Number of heads; divides D.
         dropout: Probability of dropout of weights; 0 outside training.
 
     Raises:
         GraphPEValueError: A shape is another.
     """
+    if isinstance(pairs, RaggedNodes):
+        assert not isinstance(factors, PaddedFactors), "factors of blocks for a GPU are rows"
+        return _ragged_attention(query, key, value, pairs, factors, heads, dropout)
     nodes = pairs.place.numel() if isinstance(pairs, PaddedNodes) else pairs.num_nodes
     check_attention(query, key, value, nodes, heads)
     if isinstance(pairs, PairSet):
@@ -115,9 +122,7 @@ def softmax_attention(
     if torch.compiler.is_compiling():
         return softmax_attention_reference(query, key, value, pairs, factors, heads=heads, dropout=dropout)
     if dropout:
-        ones = torch.ones(pairs.num_pairs, heads, dtype=_exact(query[:0]).dtype, device=query.device)
-        kept = functional.dropout(ones, dropout)
-        multiply = kept if multiply is None else multiply * kept
+        multiply = _dropped(multiply, (pairs.num_pairs, heads), query, dropout)
     return _ListAttention.apply(query, key, value, pairs.source, pairs.target, add, multiply, heads)
 
 
@@ -162,6 +167,33 @@ def _weights(query: Tensor, key: Tensor, pairs: PairSet, factors: PairFactors | 
         logit = logit + factors.add
     weight = _segment_softmax(logit, target, nodes)
     return weight if factors.multiply is None else weight * factors.multiply
+
+
+def _ragged_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    nodes: RaggedNodes,
+    factors: PairFactors | None,
+    heads: int,
+    dropout: float,
+) -> Tensor:
+    if query.dtype not in KINDS:
+        return softmax_attention(query, key, value, nodes.pairs, factors, heads=heads, dropout=dropout)
+    if recording():
+        weight = _weights(query, key, nodes.pairs, factors, heads)
+        note_pairs(nodes.pairs.source, nodes.pairs.target, weight, query.shape[0])
+    if dropout:
+        factors = PairFactors() if factors is None else factors
+        count = nodes.members.num_pairs if nodes.members.num_pairs is not None else nodes.pairs.num_pairs
+        factors = PairFactors(factors.add, _dropped(factors.multiply, (count, heads), query, dropout))
+    return ragged_softmax(query, key, value, nodes, factors, heads=heads)
+
+
+def _dropped(multiply: Tensor | None, shape: tuple[int, int], like: Tensor, dropout: float) -> Tensor:
+    """Factors of pairs after dropout, `[P, H]`."""
+    kept = functional.dropout(torch.ones(shape, dtype=_exact(like[:0]).dtype, device=like.device), dropout)
+    return kept if multiply is None else multiply * kept
 
 
 def _padded_attention(

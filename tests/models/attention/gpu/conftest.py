@@ -31,10 +31,21 @@ def members_of(sizes: Sequence[int], *, known: bool = True) -> NodeToGraph:
     return NodeToGraph(graph.to(DEVICE), ptr.to(DEVICE), *figures)
 
 
-def error(value: torch.Tensor | None, expected: torch.Tensor | None) -> float:
+def error(value: torch.Tensor, expected: torch.Tensor) -> float:
     """How much a tensor differs, relative."""
-    assert value is not None
-    assert expected is not None
     assert value.shape == expected.shape
-    expected = expected.double().cpu()
-    return float((value.double().cpu() - expected).norm() / expected.norm().clamp(min=1e-30))
+    value, expected = value.detach().double(), expected.detach().double()
+    return float((value - expected).norm() / expected.norm().clamp(min=1e-30))
+
+
+def check_gradients(given: Sequence[torch.Tensor], exact: Sequence[torch.Tensor], least: float) -> None:
+    """Raise unless gradients are those of the tensors in float64.
+
+    Gradients can vanish where a node has one key: errors are relative to the largest of all gradients, too.
+    """
+    references = [x.grad for x in exact if x.grad is not None]
+    floor = 1e-2 * max(float(x.norm()) for x in references)
+    for value, reference in zip(given, references, strict=True):
+        assert value.grad is not None
+        assert value.grad.dtype == value.dtype
+        assert float((value.grad.double() - reference).norm()) <= least * (float(reference.norm()) + floor)

@@ -1,0 +1,131 @@
+"""Models through the kernels and without: one step has the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
+
+from graphpe import models as M
+from graphpe import transforms as T
+from graphpe.models.attention.clamped import edge_list
+from graphpe.models.attention.gpu import edges, kernel
+from graphpe.models.attention.recording import record_attention
+from graphpe.models.attention.softmax import softmax
+from graphpe.models.layers import multi_head
+
+from .conftest import DEVICE
+
+_STACK = {"width": 8, "layers": 2, "heads": 2}
+
+
+def _inputs() -> dict[str, nn.Module]:
+    return {"node_encoder": M.LinearNodes(3, 8), "edge_encoder": M.LinearEdges(2, 8), "head": nn.Linear(8, 1)}
+
+
+def _bias(mode: str = "both") -> nn.Module:
+    bias = M.PairBias("shortest_path", 2, mode=mode)
+    for parameter in bias.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return bias
+
+
+_MODELS: dict[str, Callable[[], nn.Module]] = {
+    "GPS": lambda: M.GPS(**_STACK, **_inputs(), pair_encodings=[_bias()]),
+    "GPS linear": lambda: M.GPS(**_STACK, **_inputs(), attention="linear"),
+    "Graphormer": lambda: M.Graphormer(**_STACK, **_inputs(), pair_encodings=[_bias("add")]),
+    "SAT": lambda: M.SAT(**_STACK, **_inputs(), readout="cls"),
+    "Exphormer": lambda: M.Exphormer(**_STACK, **_inputs()),
+    "edges": lambda: M.GraphTransformer(**_STACK, **_inputs(), update_edges=True),
+    "pair list": lambda: M.GraphTransformer(**_STACK, **_inputs(), attention="full", update_edges=True),
+}
+
+
+def _batch() -> Batch:
+    graphs = [
+        Data(
+            x=torch.randn(n, 3), edge_index=torch.randint(0, n, (2, 2 * n)), edge_attr=torch.randn(2 * n, 2)
+        )
+        for n in (1, 6, 18)
+    ]
+    return Batch.from_data_list([T.ShortestPathPE(max_distance=4)(graph) for graph in graphs]).to(DEVICE)
+
+
+def _kernels(monkeypatch: pytest.MonkeyPatch, run: bool) -> list[str]:
+    """Kernels run, or do not, wherever the tensors are; the names of those that did."""
+    launched: list[str] = []
+    launch = kernel.Kernel.__call__
+
+    def noted(self: kernel.Kernel, *args: object, **constants: object) -> None:
+        launched.append(self.function.__name__)
+        launch(self, *args, **constants)
+
+    monkeypatch.setattr(kernel.Kernel, "__call__", noted)
+    for module in (edges, multi_head):
+        monkeypatch.setattr(module, "has_kernels", lambda device: run)
+    return launched
+
+
+def _step(model: nn.Module, batch: Batch, *, half: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    model.zero_grad()
+    with torch.autocast(DEVICE, torch.bfloat16) if half else nullcontext():
+        out = model(batch)
+    out.float().square().sum().backward()
+    return out.detach().float(), {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
+
+
+@pytest.mark.parametrize("name", _MODELS)
+def test_models_through_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = _MODELS[name]().to(DEVICE), _batch()
+    with monkeypatch.context() as patch:
+        assert not _kernels(patch, False)
+        expected, gradients = _step(model, batch, half=False)
+    launched = _kernels(monkeypatch, True)
+    out, found = _step(model, batch, half=False)
+    assert bool(launched) == (name != "GPS linear")
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    largest = max(float(x.norm()) for x in gradients.values())
+    assert found.keys() == gradients.keys()
+    for parameter, gradient in gradients.items():
+        assert float((found[parameter] - gradient).norm()) < 1e-4 * largest, parameter
+
+
+@pytest.mark.parametrize("name", ["GPS", "edges"])
+def test_half_precision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = _MODELS[name]().to(DEVICE), _batch()
+    expected, _ = _step(model, batch, half=False)
+    assert not _kernels(monkeypatch, True)
+    out, _ = _step(model, batch, half=True)
+    assert float((out - expected).norm()) < 0.1 * float(expected.norm())
+
+
+def test_double_precision_dropout_and_recorded_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = _batch()
+    model = M.GPS(**_STACK, **_inputs(), pair_encodings=[_bias()], attention_dropout=0.5).to(DEVICE)
+    expected = _step(model.eval(), batch, half=False)[0]
+    launched = _kernels(monkeypatch, True)
+    with record_attention() as layers:
+        out, _ = _step(model, batch, half=False)
+    assert len(layers) == 2
+    assert layers[0].weight.shape == (1 + 36 + 324, 2)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    launched.clear()
+    double = batch.clone()
+    double.x, double.edge_attr = double.x.double(), double.edge_attr.double()
+    out, _ = _step(model.double(), double, half=False)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    assert not launched
+    model.float().train()
+    first, second = (_step(model, batch, half=False)[0] for _ in range(2))
+    assert launched
+    assert not torch.equal(first, second)
+
+
+def test_what_asks_for_kernels_and_what_does_not() -> None:
+    assert kernel.has_kernels(torch.device("cuda"))
+    assert not kernel.has_kernels(torch.device("cpu"))
+    assert softmax.KINDS is edge_list.KINDS is kernel.KINDS
