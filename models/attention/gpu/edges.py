@@ -11,7 +11,7 @@ Every number is written by one program, in one order: results are the same every
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,9 +20,6 @@ from torch.autograd.function import once_differentiable
 from graphpe.models.attention.gpu.kernel import Kernel, has_kernels, power_of_two
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_attention, check_shapes
-
-tl: Any = None  # Triton's language, once a kernel runs
-
 
 @dataclass(frozen=True, eq=False)
 class EdgeOrder:
@@ -41,6 +38,9 @@ class EdgeOrder:
     target_ptr: Tensor
     by_source: Tensor
     source_ptr: Tensor
+
+if TYPE_CHECKING:
+    import triton.language as tl  # there when a kernel is launched
 
 
 def edges_for(edge_index: Tensor, nodes: int) -> Tensor | EdgeOrder:
@@ -177,19 +177,19 @@ def _options(query: Tensor, heads: int, edges: int) -> dict[str, Any]:
 
 @Kernel
 def _forward(
-    q_ptr: Any,
-    k_ptr: Any,
-    v_ptr: Any,
-    edge_ptr: Any,
-    out_ptr: Any,
-    total_ptr: Any,
-    score_ptr: Any,
-    source_ptr: Any,
-    order_ptr: Any,
-    first_ptr: Any,
-    q_stride: Any,
-    k_stride: Any,
-    v_stride: Any,
+    q_ptr: tl.tensor,
+    k_ptr: tl.tensor,
+    v_ptr: tl.tensor,
+    edge_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    total_ptr: tl.tensor,
+    score_ptr: tl.tensor,
+    source_ptr: tl.tensor,
+    order_ptr: tl.tensor,
+    first_ptr: tl.tensor,
+    q_stride: tl.tensor,
+    k_stride: tl.tensor,
+    v_stride: tl.tensor,
     H: tl.constexpr,
     C: tl.constexpr,
     HEADS: tl.constexpr,
@@ -229,24 +229,24 @@ def _forward(
 
 @Kernel
 def _backward_of_targets(
-    q_ptr: Any,
-    k_ptr: Any,
-    v_ptr: Any,
-    edge_ptr: Any,
-    out_ptr: Any,
-    total_ptr: Any,
-    grad_out_ptr: Any,
-    grad_score_ptr: Any,
-    grad_q_ptr: Any,
-    grad_edge_ptr: Any,
-    weight_ptr: Any,
-    grad_logit_ptr: Any,
-    source_ptr: Any,
-    order_ptr: Any,
-    first_ptr: Any,
-    q_stride: Any,
-    k_stride: Any,
-    v_stride: Any,
+    q_ptr: tl.tensor,
+    k_ptr: tl.tensor,
+    v_ptr: tl.tensor,
+    edge_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    total_ptr: tl.tensor,
+    grad_out_ptr: tl.tensor,
+    grad_score_ptr: tl.tensor,
+    grad_q_ptr: tl.tensor,
+    grad_edge_ptr: tl.tensor,
+    weight_ptr: tl.tensor,
+    grad_logit_ptr: tl.tensor,
+    source_ptr: tl.tensor,
+    order_ptr: tl.tensor,
+    first_ptr: tl.tensor,
+    q_stride: tl.tensor,
+    k_stride: tl.tensor,
+    v_stride: tl.tensor,
     H: tl.constexpr,
     C: tl.constexpr,
     HEADS: tl.constexpr,
@@ -299,19 +299,19 @@ def _backward_of_targets(
 
 @Kernel
 def _backward_of_sources(
-    q_ptr: Any,
-    edge_ptr: Any,
-    total_ptr: Any,
-    grad_out_ptr: Any,
-    grad_score_ptr: Any,
-    weight_ptr: Any,
-    grad_logit_ptr: Any,
-    grad_k_ptr: Any,
-    grad_v_ptr: Any,
-    target_ptr: Any,
-    order_ptr: Any,
-    first_ptr: Any,
-    q_stride: Any,
+    q_ptr: tl.tensor,
+    edge_ptr: tl.tensor,
+    total_ptr: tl.tensor,
+    grad_out_ptr: tl.tensor,
+    grad_score_ptr: tl.tensor,
+    weight_ptr: tl.tensor,
+    grad_logit_ptr: tl.tensor,
+    grad_k_ptr: tl.tensor,
+    grad_v_ptr: tl.tensor,
+    target_ptr: tl.tensor,
+    order_ptr: tl.tensor,
+    first_ptr: tl.tensor,
+    q_stride: tl.tensor,
     H: tl.constexpr,
     C: tl.constexpr,
     HEADS: tl.constexpr,

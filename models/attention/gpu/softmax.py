@@ -19,7 +19,7 @@ they are; sums are float32.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -29,9 +29,6 @@ from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.gpu.kernel import Kernel, dot_options, power_of_two
 from graphpe.models.attention.gpu.ragged import RaggedNodes
 from graphpe.models.attention.shapes import check_attention, check_shapes
-
-tl: Any = None  # Triton's language, once a kernel runs
-
 
 def ragged_softmax(
     query: Tensor, key: Tensor, value: Tensor, nodes: RaggedNodes, factors: PairFactors | None = None, *, heads: int
@@ -60,6 +57,9 @@ def ragged_softmax(
         return value
     key, value = key.to(query.dtype), value.to(query.dtype)
     return _RaggedSoftmax.apply(query, key, value, add, multiply, nodes, heads)
+
+if TYPE_CHECKING:
+    import triton.language as tl  # there when a kernel is launched
 
 
 class _RaggedSoftmax(torch.autograd.Function):
@@ -126,20 +126,20 @@ def _options(query: Tensor, nodes: RaggedNodes, heads: int) -> dict[str, Any]:
 
 @Kernel
 def _forward(
-    q_ptr: Any,
-    k_ptr: Any,
-    v_ptr: Any,
-    add_ptr: Any,
-    multiply_ptr: Any,
-    out_ptr: Any,
-    log_sum_ptr: Any,
-    node_ptr: Any,
-    pair_ptr: Any,
-    graph_ptr: Any,
-    first_ptr: Any,
-    q_stride: Any,
-    k_stride: Any,
-    v_stride: Any,
+    q_ptr: tl.tensor,
+    k_ptr: tl.tensor,
+    v_ptr: tl.tensor,
+    add_ptr: tl.tensor,
+    multiply_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    log_sum_ptr: tl.tensor,
+    node_ptr: tl.tensor,
+    pair_ptr: tl.tensor,
+    graph_ptr: tl.tensor,
+    first_ptr: tl.tensor,
+    q_stride: tl.tensor,
+    k_stride: tl.tensor,
+    v_stride: tl.tensor,
     H: tl.constexpr,
     C: tl.constexpr,
     WIDE: tl.constexpr,
@@ -194,25 +194,25 @@ def _forward(
 
 @Kernel
 def _backward_of_queries(
-    q_ptr: Any,
-    k_ptr: Any,
-    v_ptr: Any,
-    add_ptr: Any,
-    multiply_ptr: Any,
-    out_ptr: Any,
-    grad_out_ptr: Any,
-    log_sum_ptr: Any,
-    delta_ptr: Any,
-    grad_q_ptr: Any,
-    grad_add_ptr: Any,
-    grad_multiply_ptr: Any,
-    node_ptr: Any,
-    pair_ptr: Any,
-    graph_ptr: Any,
-    first_ptr: Any,
-    q_stride: Any,
-    k_stride: Any,
-    v_stride: Any,
+    q_ptr: tl.tensor,
+    k_ptr: tl.tensor,
+    v_ptr: tl.tensor,
+    add_ptr: tl.tensor,
+    multiply_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    grad_out_ptr: tl.tensor,
+    log_sum_ptr: tl.tensor,
+    delta_ptr: tl.tensor,
+    grad_q_ptr: tl.tensor,
+    grad_add_ptr: tl.tensor,
+    grad_multiply_ptr: tl.tensor,
+    node_ptr: tl.tensor,
+    pair_ptr: tl.tensor,
+    graph_ptr: tl.tensor,
+    first_ptr: tl.tensor,
+    q_stride: tl.tensor,
+    k_stride: tl.tensor,
+    v_stride: tl.tensor,
     H: tl.constexpr,
     C: tl.constexpr,
     WIDE: tl.constexpr,
@@ -265,23 +265,23 @@ def _backward_of_queries(
 
 @Kernel
 def _backward_of_keys(
-    q_ptr: Any,
-    k_ptr: Any,
-    v_ptr: Any,
-    add_ptr: Any,
-    multiply_ptr: Any,
-    grad_out_ptr: Any,
-    log_sum_ptr: Any,
-    delta_ptr: Any,
-    grad_k_ptr: Any,
-    grad_v_ptr: Any,
-    node_ptr: Any,
-    pair_ptr: Any,
-    graph_ptr: Any,
-    first_ptr: Any,
-    q_stride: Any,
-    k_stride: Any,
-    v_stride: Any,
+    q_ptr: tl.tensor,
+    k_ptr: tl.tensor,
+    v_ptr: tl.tensor,
+    add_ptr: tl.tensor,
+    multiply_ptr: tl.tensor,
+    grad_out_ptr: tl.tensor,
+    log_sum_ptr: tl.tensor,
+    delta_ptr: tl.tensor,
+    grad_k_ptr: tl.tensor,
+    grad_v_ptr: tl.tensor,
+    node_ptr: tl.tensor,
+    pair_ptr: tl.tensor,
+    graph_ptr: tl.tensor,
+    first_ptr: tl.tensor,
+    q_stride: tl.tensor,
+    k_stride: tl.tensor,
+    v_stride: tl.tensor,
     H: tl.constexpr,
     C: tl.constexpr,
     WIDE: tl.constexpr,

@@ -1,0 +1,125 @@
+"""Compile the Triton kernels for two generations of GPUs, without one; print registers, spilled bytes, shared memory.
+
+    .ci/kernels.py [sm_80 sm_90]
+
+What is compiled is what is launched: attention runs forward and backward with launches noted instead of made.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.gpu.edges import edge_order, sorted_edge_attention
+from graphpe.models.attention.gpu.kernel import Kernel
+from graphpe.models.attention.gpu.ragged import ragged_nodes
+from graphpe.models.attention.gpu.softmax import ragged_softmax
+from graphpe.models.batches.nodes import NodeToGraph
+
+TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int64: "i64", torch.bool: "i1"}
+TOOL = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+
+Launch = tuple[Kernel, tuple[Any, ...], dict[str, Any]]
+
+
+def members(size: int) -> NodeToGraph:
+    graph = torch.arange(3).repeat_interleave(size)
+    return NodeToGraph(graph, torch.arange(4) * size, size, 3 * size * size)
+
+
+def softmax(kind: torch.dtype, size: int, heads: int, width: int, *, factors: bool) -> None:
+    nodes = ragged_nodes(members(size))
+    rows = [torch.zeros(3 * size, width, dtype=kind, requires_grad=True) for _ in range(3)]
+    pairs = [torch.ones(3 * size * size, heads, requires_grad=True) for _ in range(2)]
+    ragged_softmax(*rows, nodes, PairFactors(*pairs) if factors else None, heads=heads).sum().backward()
+
+
+def edges(kind: torch.dtype, heads: int, width: int, *, stream: bool) -> None:
+    order = edge_order(torch.randint(0, 64, (2, 128)), 64)
+    rows = [torch.zeros(64, width, dtype=kind, requires_grad=True) for _ in range(3)]
+    factor = torch.zeros(128, width, dtype=kind, requires_grad=True) if stream else None
+    out, scores = sorted_edge_attention(*rows, order, factor, heads=heads, return_scores=stream)
+    (out.sum() if scores is None else out.sum() + scores.sum()).backward()
+
+
+def launches() -> list[Launch]:
+    """What attention launches, each kind once."""
+    found: dict[str, Launch] = {}
+
+    def note(kernel: Kernel, programs: int, *args: Any, **constants: Any) -> None:
+        kinds = [TYPES[x.dtype] if isinstance(x, Tensor) else x for x in args]
+        found.setdefault(f"{kernel.function.__module__}{kernel.function.__name__} {kinds} {constants}", (kernel, args, constants))
+
+    launch, Kernel.__call__ = Kernel.__call__, note  # type: ignore[method-assign]
+    for kind in (torch.float32, torch.bfloat16):
+        softmax(kind, 24, 8, 64, factors=True)
+        softmax(kind, 128, 4, 256, factors=True)
+        softmax(kind, 128, 4, 256, factors=False)
+        edges(kind, 8, 64, stream=True)
+        edges(kind, 4, 80, stream=False)
+    Kernel.__call__ = launch  # type: ignore[method-assign]
+    return list(found.values())
+
+
+def source_of(launch: Launch) -> ASTSource:
+    """A launch as what Triton compiles, with what it is told of arguments at run time."""
+    kernel, args, constants = launch
+    names = kernel.compiled.arg_names
+    signature, values, known = {}, {}, {}
+    for number, (name, value) in enumerate(zip(names, args, strict=False)):
+        if value is None:
+            signature[name], values[name] = "constexpr", None
+            continue
+        pointer = isinstance(value, Tensor)
+        signature[name] = f"*{TYPES[value.dtype]}" if pointer else "i32" if isinstance(value, int) else "fp32"
+        if pointer or (isinstance(value, int) and value % 16 == 0):
+            known[(number,)] = [["tt.divisibility", 16]]
+    for name in names[len(args) :]:
+        signature[name], values[name] = "constexpr", constants[name]
+    return ASTSource(fn=kernel.compiled, signature=signature, constexprs=values, attrs=known)
+
+
+def measured(binary: bytes) -> tuple[int, int]:
+    """Registers of a thread, and bytes that did not fit into them."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary)
+        file.flush()
+        text = subprocess.run([TOOL, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    assert found, text
+    return int(found[1]), int(found[2])
+
+
+def main() -> None:
+    """Compile all and print a table."""
+    architectures = [int(name.removeprefix("sm_")) for name in sys.argv[1:]] or [80, 90]
+    print(f"triton {triton.__version__}\n| kernel | factors | shape | target | warps | registers | spilled | shared |")
+    print("|---|---|---|---|---|---|---|---|")
+    for launch in launches():
+        kernel, args, constants = launch
+        room = kernel.function.__module__.rpartition(".")[2]
+        shape = " ".join(f"{name}={value}" for name, value in constants.items() if name.isupper() and isinstance(value, int))
+        for architecture in architectures:
+            options = {"num_warps": constants["warps"]}
+            built = triton.compile(source_of(launch), target=GPUTarget("cuda", architecture, 32), options=options)
+            registers, spilled = measured(built.asm["cubin"])
+            print(
+                f"| {room}{kernel.function.__name__} | {TYPES[args[0].dtype]} | {shape} | sm_{architecture} "
+                f"| {constants['warps']} | {registers} | {spilled} | {built.metadata.shared:,} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
