@@ -59,7 +59,9 @@ def launches() -> list[Launch]:
 
     def note(kernel: Kernel, programs: int, *args: Any, **constants: Any) -> None:
         kinds = [TYPES[x.dtype] if isinstance(x, Tensor) else x for x in args]
-        found.setdefault(f"{kernel.function.__module__}{kernel.function.__name__} {kinds} {constants}", (kernel, args, constants))
+        found.setdefault(
+            f"{kernel.function.__module__}{kernel.function.__name__} {kinds} {constants}", (kernel, args, constants)
+        )
 
     launch, Kernel.__call__ = Kernel.__call__, note  # type: ignore[method-assign]
     for kind in (torch.float32, torch.bfloat16):
@@ -109,9 +111,11 @@ def main() -> None:
     for launch in launches():
         kernel, args, constants = launch
         room = kernel.function.__module__.rpartition(".")[2]
-        shape = " ".join(f"{name}={value}" for name, value in constants.items() if name.isupper() and isinstance(value, int))
+        shape = " ".join(
+            f"{name}={value}" for name, value in constants.items() if name.isupper() and isinstance(value, int)
+        )
         for architecture in architectures:
-            options = {"num_warps": constants["warps"]}
+            options = {"num_warps": constants["warps"], "num_stages": constants["stages"]}
             built = triton.compile(source_of(launch), target=GPUTarget("cuda", architecture, 32), options=options)
             registers, spilled = measured(built.asm["cubin"])
             print(

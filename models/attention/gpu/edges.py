@@ -21,6 +21,7 @@ from graphpe.models.attention.gpu.kernel import Kernel, has_kernels, power_of_tw
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_attention, check_shapes
 
+
 @dataclass(frozen=True, eq=False)
 class EdgeOrder:
     """Edges, and the orders by target and by source, in which equal ones stay as they are.
@@ -38,6 +39,7 @@ class EdgeOrder:
     target_ptr: Tensor
     by_source: Tensor
     source_ptr: Tensor
+
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -74,12 +76,13 @@ def edge_order(edge_index: Tensor, nodes: int) -> EdgeOrder:
         nodes: Number N of nodes.
     """
     edge_index = edge_index.contiguous()
-    number = torch.arange(nodes + 1, device=edge_index.device)
-    (sources, by_source), (targets, by_target) = (ends.sort(stable=True) for ends in edge_index)
-    return EdgeOrder(
-        *(edge_index, by_target, torch.searchsorted(targets, number)),
-        *(by_source, torch.searchsorted(sources, number)),
-    )
+    orders = []
+    for ends in edge_index:
+        # A device stops here at what is no node: kernels would read what they find.
+        count = ends.new_zeros(nodes).index_add(0, ends, torch.ones_like(ends))
+        orders += [ends.argsort(stable=True), torch.cat([count.new_zeros(1), count.cumsum(0)])]
+    by_source, source_ptr, by_target, target_ptr = orders
+    return EdgeOrder(edge_index, by_target, target_ptr, by_source, source_ptr)
 
 
 def sorted_edge_attention(
@@ -130,7 +133,8 @@ class _EdgeAttention(torch.autograd.Function):
         total = query.new_empty(nodes, heads, dtype=torch.float32)
         scores = query.new_empty(edges, width) if return_scores else None
         _forward(
-            *(nodes, query, key, value, edge, out, total, scores, order.edge_index[0]),
+            nodes,
+            *(query, key, value, edge, out, total, scores, order.edge_index[0]),
             *(order.by_target, order.target_ptr, query.stride(0), key.stride(0), value.stride(0)),
             **_options(query, heads, edges),
         )
@@ -153,12 +157,14 @@ class _EdgeAttention(torch.autograd.Function):
         options, strides = _options(query, ctx.heads, edges), (query.stride(0), key.stride(0), value.stride(0))
         source, target = order.edge_index
         _backward_of_targets(
-            *(nodes, query, key, value, edge, out, total, grad_out, grad_scores, grad_query, grad_edge),
+            nodes,
+            *(query, key, value, edge, out, total, grad_out, grad_scores, grad_query, grad_edge),
             *(weight, grad_logit, source, order.by_target, order.target_ptr, *strides),
             **options,
         )
         _backward_of_sources(
-            *(nodes, query, edge, total, grad_out, grad_scores, weight, grad_logit, grad_key, grad_value),
+            nodes,
+            *(query, edge, total, grad_out, grad_scores, weight, grad_logit, grad_key, grad_value),
             *(target, order.by_source, order.source_ptr, strides[0]),
             **options,
         )
@@ -166,13 +172,14 @@ class _EdgeAttention(torch.autograd.Function):
 
 
 def _options(query: Tensor, heads: int, edges: int) -> dict[str, Any]:
-    (nodes, width), channels = query.shape, query.shape[1] // heads
+    nodes, channels = query.shape[0], query.shape[1] // heads
     shape = {"H": heads, "C": channels, "HEADS": power_of_two(heads), "WIDE": power_of_two(channels)}
     wide = shape["HEADS"] * shape["WIDE"]
     # As many edges at once as nodes have, so that 16 numbers or fewer of a tensor are with each thread.
     most = 16 if wide <= 32 else 8 if wide <= 512 else 4
     at_once = min(most, power_of_two(edges // max(nodes, 1) + 1, 2))
-    return {**shape, "EDGES": at_once, "warps": 1 if at_once * wide <= 512 else 2 if at_once * wide <= 1024 else 4}
+    warps = 1 if at_once * wide <= 512 else 2 if at_once * wide <= 1024 else 4
+    return {**shape, "EDGES": at_once, "warps": warps, "stages": 2}
 
 
 @Kernel

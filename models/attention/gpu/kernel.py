@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any
@@ -38,17 +39,18 @@ class Kernel:
         self.function.__globals__["tl"] = triton.language
         return triton.jit(self.function)
 
-    def __call__(self, programs: int, *args: Any, warps: int, **constants: Any) -> None:
+    def __call__(self, programs: int, *args: Any, warps: int, stages: int, **constants: Any) -> None:
         """Run a number of programs.
 
         Args:
             programs: Their number; none for 0.
             *args: Tensors, numbers, and None for a tensor that is not there.
             warps: Warps of 32 threads a program.
+            stages: Turns of a loop whose reads are under way at once.
             **constants: What is compiled in.
         """
         if programs:
-            self.compiled[(programs,)](*args, num_warps=warps, **constants)
+            self.compiled[(programs,)](*args, num_warps=warps, num_stages=stages, **constants)
 
 
 def has_kernels(device: torch.device) -> bool:
@@ -61,17 +63,19 @@ def has_kernels(device: torch.device) -> bool:
 
 
 def dot_options(like: Tensor) -> dict[str, Any]:
-    """How products of matrices are taken: `KIND` of the factors and `PRECISION` for float32, as PyTorch is told to.
+    """How products of matrices are taken: `KIND` of the factors and, for float32, `PRECISION`, as PyTorch is told to.
+
+    `highest` is three products of 11 bits each on tensor cores, with the error of float32: products without these
+    cores do not fit into registers.
 
     Args:
         like: What is multiplied.
     """
-    triton = importlib.import_module("triton")
-    language, interpreted = triton.language, triton.knobs.runtime.interpret
+    language = importlib.import_module("triton.language")
     kinds = {torch.bfloat16: language.bfloat16, torch.float16: language.float16}
     # Triton's interpreter has NumPy's numbers, among which half precisions are no factors.
-    kind = language.float32 if interpreted else kinds.get(like.dtype, language.float32)
-    return {"KIND": kind, "PRECISION": "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"}
+    kind = language.float32 if os.environ.get("TRITON_INTERPRET") == "1" else kinds.get(like.dtype, language.float32)
+    return {"KIND": kind, "PRECISION": "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"}
 
 
 def power_of_two(number: int, least: int = 1) -> int:

@@ -25,7 +25,7 @@ class RaggedNodes:
         pair_ptr: First pair of each graph and, last, their number, `[B + 1]`.
         graph: Graph of each block, `[blocks]`.
         first: First block of each graph and, last, their number, `[B + 1]`.
-        size: Nodes of a block: 16, 32 or 64.
+        size: Nodes of a block: 16 or 32. With more, products of float32 do not fit into registers.
     """
 
     members: NodeToGraph
@@ -57,8 +57,7 @@ def ragged_nodes(members: NodeToGraph) -> RaggedNodes:
         members: The partition of the nodes into graphs.
     """
     nodes, graphs, sizes = members.num_nodes, members.num_graphs, members.sizes
-    mean = nodes / max(graphs, 1)
-    size = 16 if mean <= 16 else 32 if mean <= 48 else 64
+    size = 16 if nodes <= 16 * graphs else 32
     zero = sizes.new_zeros(1)
     first = torch.cat([zero, (sizes + (size - 1)).div(size, rounding_mode="floor").cumsum(0)])
     number = torch.arange(nodes // size + graphs if nodes else 0, device=sizes.device)

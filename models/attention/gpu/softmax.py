@@ -30,6 +30,7 @@ from graphpe.models.attention.gpu.kernel import Kernel, dot_options, power_of_tw
 from graphpe.models.attention.gpu.ragged import RaggedNodes
 from graphpe.models.attention.shapes import check_attention, check_shapes
 
+
 def ragged_softmax(
     query: Tensor, key: Tensor, value: Tensor, nodes: RaggedNodes, factors: PairFactors | None = None, *, heads: int
 ) -> Tensor:
@@ -58,6 +59,7 @@ def ragged_softmax(
     key, value = key.to(query.dtype), value.to(query.dtype)
     return _RaggedSoftmax.apply(query, key, value, add, multiply, nodes, heads)
 
+
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
 
@@ -79,7 +81,8 @@ class _RaggedSoftmax(torch.autograd.Function):
         out = query.new_empty(query.shape)
         log_sum = query.new_empty(query.shape[0], heads, dtype=torch.float32)
         _forward(
-            *(nodes.blocks * heads, query, key, value, add, multiply, out, log_sum, *_where(nodes)),
+            nodes.blocks * heads,
+            *(query, key, value, add, multiply, out, log_sum, *_where(nodes)),
             *(query.stride(0), key.stride(0), value.stride(0)),
             **_options(query, nodes, heads),
         )
@@ -101,12 +104,14 @@ class _RaggedSoftmax(torch.autograd.Function):
         delta = torch.empty_like(log_sum)
         options, strides = _options(query, nodes, ctx.heads), (query.stride(0), key.stride(0), value.stride(0))
         _backward_of_queries(
-            *(nodes.blocks * ctx.heads, query, key, value, add, multiply, out, grad_out, log_sum, delta),
+            nodes.blocks * ctx.heads,
+            *(query, key, value, add, multiply, out, grad_out, log_sum, delta),
             *(grad_query, grad_add, grad_multiply, *_where(nodes), *strides),
             **options,
         )
         _backward_of_keys(
-            *(nodes.blocks * ctx.heads, query, key, value, add, multiply, grad_out, log_sum, delta),
+            nodes.blocks * ctx.heads,
+            *(query, key, value, add, multiply, grad_out, log_sum, delta),
             *(grad_key, grad_value, *_where(nodes), *strides),
             **options,
         )
@@ -121,7 +126,7 @@ def _options(query: Tensor, nodes: RaggedNodes, heads: int) -> dict[str, Any]:
     channels = query.shape[1] // heads
     # Products of matrices have at least 16 rows and columns.
     shape = {"H": heads, "C": channels, "WIDE": power_of_two(channels, 16), "SIZE": nodes.size}
-    return {**shape, **dot_options(query), "warps": 4 if nodes.size == 64 else 2}
+    return {**shape, **dot_options(query), "warps": nodes.size // 8, "stages": 2}
 
 
 @Kernel
@@ -155,24 +160,28 @@ def _forward(
     low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
     if low >= n:
         return
-    c = tl.arange(0, WIDE)
-    i = low + tl.arange(0, SIZE)
+    # Large offsets once a program: numbers within a graph, or within a block of its pairs, have 32 bits.
+    q_ptr += start * q_stride + h * C
+    k_ptr += start * k_stride + h * C
+    v_ptr += start * v_stride + h * C
+    first = (pair + low.to(tl.int64) * n) * H + h
+    c, r = tl.arange(0, WIDE), tl.arange(0, SIZE)
+    i = low + r
     here = (i < n)[:, None] & (c < C)[None, :]
-    q = tl.load(q_ptr + (start + i)[:, None] * q_stride + h * C + c[None, :], mask=here, other=0.0).to(KIND)
-    row = pair + i.to(tl.int64) * n
+    q = tl.load(q_ptr + i[:, None] * q_stride + c[None, :], mask=here, other=0.0).to(KIND)
     top = tl.full([SIZE], float("-inf"), tl.float32)
     total = tl.zeros([SIZE], tl.float32)
     sums = tl.zeros([SIZE, WIDE], tl.float32)
     for j0 in range(0, n, SIZE):
-        j = j0 + tl.arange(0, SIZE)
+        j = j0 + r
         there = (j < n)[:, None] & (c < C)[None, :]
-        k = tl.load(k_ptr + (start + j)[:, None] * k_stride + h * C + c[None, :], mask=there, other=0.0).to(KIND)
-        v = tl.load(v_ptr + (start + j)[:, None] * v_stride + h * C + c[None, :], mask=there, other=0.0).to(KIND)
-        at = (row[:, None] + j[None, :]) * H + h
+        k = tl.load(k_ptr + j[:, None] * k_stride + c[None, :], mask=there, other=0.0).to(KIND)
+        v = tl.load(v_ptr + j[:, None] * v_stride + c[None, :], mask=there, other=0.0).to(KIND)
+        at = (r[:, None] * n + j[None, :]) * H
         real = (i < n)[:, None] & (j < n)[None, :]
         logit = tl.dot(q, tl.trans(k), input_precision=PRECISION) * C**-0.5
         if add_ptr is not None:
-            logit += tl.load(add_ptr + at, mask=real, other=0.0).to(tl.float32)
+            logit += tl.load(add_ptr + first + at, mask=real, other=0.0).to(tl.float32)
         logit = tl.where((j < n)[None, :], logit, float("-inf"))
         higher = tl.maximum(top, tl.max(logit, 1))
         shift = tl.where(higher == float("-inf"), 0.0, higher)
@@ -180,16 +189,16 @@ def _forward(
         fade = tl.exp(top - shift)
         total = total * fade + tl.sum(weight, 1)
         if multiply_ptr is not None:
-            weight *= tl.load(multiply_ptr + at, mask=real, other=0.0).to(tl.float32)
+            weight *= tl.load(multiply_ptr + first + at, mask=real, other=0.0).to(tl.float32)
         sums = sums * fade[:, None] + tl.dot(weight.to(KIND), v, input_precision=PRECISION)
         top = higher
     empty = total == 0
     total = tl.where(empty, 1.0, total)
     out = (sums / total[:, None]).to(out_ptr.dtype.element_ty)
-    tl.store(out_ptr + (start + i)[:, None] * (H * C) + h * C + c[None, :], out, mask=here)
+    tl.store(out_ptr + start * (H * C) + h * C + i[:, None] * (H * C) + c[None, :], out, mask=here)
     # Infinite where no key has weight: exp(logit - l) is zero there.
     log_sum = tl.where(empty, float("inf"), top + tl.log(total))
-    tl.store(log_sum_ptr + (start + i) * H + h, log_sum, mask=i < n)
+    tl.store(log_sum_ptr + start * H + h + i * H, log_sum, mask=i < n)
 
 
 @Kernel
@@ -227,38 +236,45 @@ def _backward_of_queries(
     low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
     if low >= n:
         return
-    c = tl.arange(0, WIDE)
-    i = low + tl.arange(0, SIZE)
+    # Large offsets once a program: numbers within a graph, or within a block of its pairs, have 32 bits.
+    q_ptr += start * q_stride + h * C
+    k_ptr += start * k_stride + h * C
+    v_ptr += start * v_stride + h * C
+    first = (pair + low.to(tl.int64) * n) * H + h
+    c, r = tl.arange(0, WIDE), tl.arange(0, SIZE)
+    i = low + r
     here = (i < n)[:, None] & (c < C)[None, :]
-    own = (start + i)[:, None] * (H * C) + h * C + c[None, :]
-    q = tl.load(q_ptr + (start + i)[:, None] * q_stride + h * C + c[None, :], mask=here, other=0.0).to(KIND)
+    own = i[:, None] * (H * C) + c[None, :]
+    out_ptr += start * (H * C) + h * C
+    grad_out_ptr += start * (H * C) + h * C
+    grad_q_ptr += start * (H * C) + h * C
+    q = tl.load(q_ptr + i[:, None] * q_stride + c[None, :], mask=here, other=0.0).to(KIND)
     g = tl.load(grad_out_ptr + own, mask=here, other=0.0)
     out = tl.load(out_ptr + own, mask=here, other=0.0)
     delta = tl.sum(g.to(tl.float32) * out.to(tl.float32), 1)
-    tl.store(delta_ptr + (start + i) * H + h, delta, mask=i < n)
+    tl.store(delta_ptr + start * H + h + i * H, delta, mask=i < n)
     g = g.to(KIND)
-    log_sum = tl.load(log_sum_ptr + (start + i) * H + h, mask=i < n, other=0.0)
-    row = pair + i.to(tl.int64) * n
+    log_sum = tl.load(log_sum_ptr + start * H + h + i * H, mask=i < n, other=0.0)
     grad_q = tl.zeros([SIZE, WIDE], tl.float32)
     for j0 in range(0, n, SIZE):
-        j = j0 + tl.arange(0, SIZE)
+        j = j0 + r
         there = (j < n)[:, None] & (c < C)[None, :]
-        k = tl.load(k_ptr + (start + j)[:, None] * k_stride + h * C + c[None, :], mask=there, other=0.0).to(KIND)
-        v = tl.load(v_ptr + (start + j)[:, None] * v_stride + h * C + c[None, :], mask=there, other=0.0).to(KIND)
-        at = (row[:, None] + j[None, :]) * H + h
+        k = tl.load(k_ptr + j[:, None] * k_stride + c[None, :], mask=there, other=0.0).to(KIND)
+        v = tl.load(v_ptr + j[:, None] * v_stride + c[None, :], mask=there, other=0.0).to(KIND)
+        at = (r[:, None] * n + j[None, :]) * H
         real = (i < n)[:, None] & (j < n)[None, :]
         logit = tl.dot(q, tl.trans(k), input_precision=PRECISION) * C**-0.5
         if add_ptr is not None:
-            logit += tl.load(add_ptr + at, mask=real, other=0.0).to(tl.float32)
+            logit += tl.load(add_ptr + first + at, mask=real, other=0.0).to(tl.float32)
         weight = tl.where(real, tl.exp(logit - log_sum[:, None]), 0.0)
         grad = tl.dot(g, tl.trans(v), input_precision=PRECISION)
         if grad_multiply_ptr is not None:
-            tl.store(grad_multiply_ptr + at, (weight * grad).to(grad_multiply_ptr.dtype.element_ty), mask=real)
+            tl.store(grad_multiply_ptr + first + at, (weight * grad).to(grad_multiply_ptr.dtype.element_ty), mask=real)
         if multiply_ptr is not None:
-            grad *= tl.load(multiply_ptr + at, mask=real, other=0.0).to(tl.float32)
+            grad *= tl.load(multiply_ptr + first + at, mask=real, other=0.0).to(tl.float32)
         grad = weight * (grad - delta[:, None])
         if grad_add_ptr is not None:
-            tl.store(grad_add_ptr + at, grad.to(grad_add_ptr.dtype.element_ty), mask=real)
+            tl.store(grad_add_ptr + first + at, grad.to(grad_add_ptr.dtype.element_ty), mask=real)
         grad_q += tl.dot(grad.to(KIND), k, input_precision=PRECISION)
     tl.store(grad_q_ptr + own, (grad_q * C**-0.5).to(grad_q_ptr.dtype.element_ty), mask=here)
 
@@ -296,37 +312,45 @@ def _backward_of_keys(
     low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
     if low >= n:
         return
-    c = tl.arange(0, WIDE)
-    j = low + tl.arange(0, SIZE)
+    q_ptr += start * q_stride + h * C
+    k_ptr += start * k_stride + h * C
+    v_ptr += start * v_stride + h * C
+    grad_out_ptr += start * (H * C) + h * C
+    grad_k_ptr += start * (H * C) + h * C
+    grad_v_ptr += start * (H * C) + h * C
+    first = pair * H + h
+    c, r = tl.arange(0, WIDE), tl.arange(0, SIZE)
+    j = low + r
     there = (j < n)[:, None] & (c < C)[None, :]
-    k = tl.load(k_ptr + (start + j)[:, None] * k_stride + h * C + c[None, :], mask=there, other=0.0).to(KIND)
-    v = tl.load(v_ptr + (start + j)[:, None] * v_stride + h * C + c[None, :], mask=there, other=0.0).to(KIND)
+    k = tl.load(k_ptr + j[:, None] * k_stride + c[None, :], mask=there, other=0.0).to(KIND)
+    v = tl.load(v_ptr + j[:, None] * v_stride + c[None, :], mask=there, other=0.0).to(KIND)
     grad_k = tl.zeros([SIZE, WIDE], tl.float32)
     grad_v = tl.zeros([SIZE, WIDE], tl.float32)
     for i0 in range(0, n, SIZE):
-        i = i0 + tl.arange(0, SIZE)
+        i = i0 + r
         here = (i < n)[:, None] & (c < C)[None, :]
-        own = (start + i)[:, None] * (H * C) + h * C + c[None, :]
-        q = tl.load(q_ptr + (start + i)[:, None] * q_stride + h * C + c[None, :], mask=here, other=0.0).to(KIND)
+        own = i[:, None] * (H * C) + c[None, :]
+        q = tl.load(q_ptr + i[:, None] * q_stride + c[None, :], mask=here, other=0.0).to(KIND)
         g = tl.load(grad_out_ptr + own, mask=here, other=0.0).to(KIND)
-        log_sum = tl.load(log_sum_ptr + (start + i) * H + h, mask=i < n, other=0.0)
-        delta = tl.load(delta_ptr + (start + i) * H + h, mask=i < n, other=0.0)
+        log_sum = tl.load(log_sum_ptr + start * H + h + i * H, mask=i < n, other=0.0)
+        delta = tl.load(delta_ptr + start * H + h + i * H, mask=i < n, other=0.0)
         # Keys down, queries across.
-        at = (pair + i.to(tl.int64) * n)[None, :] * H + j[:, None] * H + h
+        at = (r[None, :] * n + j[:, None]) * H
         real = (j < n)[:, None] & (i < n)[None, :]
         logit = tl.dot(k, tl.trans(q), input_precision=PRECISION) * C**-0.5
         if add_ptr is not None:
-            logit += tl.load(add_ptr + at, mask=real, other=0.0).to(tl.float32)
+            logit += tl.load(add_ptr + first + at, mask=real, other=0.0).to(tl.float32)
         weight = tl.where(real, tl.exp(logit - log_sum[None, :]), 0.0)
         grad = tl.dot(v, tl.trans(g), input_precision=PRECISION)
         factor = weight
         if multiply_ptr is not None:
-            multiply = tl.load(multiply_ptr + at, mask=real, other=0.0).to(tl.float32)
+            multiply = tl.load(multiply_ptr + first + at, mask=real, other=0.0).to(tl.float32)
             factor *= multiply
             grad *= multiply
         grad = weight * (grad - delta[None, :])
         grad_v += tl.dot(factor.to(KIND), g, input_precision=PRECISION)
         grad_k += tl.dot(grad.to(KIND), q, input_precision=PRECISION)
-    own = (start + j)[:, None] * (H * C) + h * C + c[None, :]
+        first += SIZE * H * n.to(tl.int64)
+    own = j[:, None] * (H * C) + c[None, :]
     tl.store(grad_k_ptr + own, (grad_k * C**-0.5).to(grad_k_ptr.dtype.element_ty), mask=there)
     tl.store(grad_v_ptr + own, grad_v.to(grad_v_ptr.dtype.element_ty), mask=there)

@@ -41,7 +41,7 @@ def error(value: torch.Tensor, expected: torch.Tensor) -> float:
 def check_gradients(given: Sequence[torch.Tensor], exact: Sequence[torch.Tensor], least: float) -> None:
     """Raise unless gradients are those of the tensors in float64.
 
-    Gradients can vanish where a node has one key: errors are relative to a fifth, and to the largest of all gradients, too.
+    Where a node has one key, gradients vanish: errors are relative to the largest of all gradients, too.
     """
     references = [x.grad for x in exact if x.grad is not None]
     floor = 0.2 + 0.1 * max(float(x.norm()) for x in references)

@@ -47,9 +47,7 @@ _MODELS: dict[str, Callable[[], nn.Module]] = {
 
 def _batch() -> Batch:
     graphs = [
-        Data(
-            x=torch.randn(n, 3), edge_index=torch.randint(0, n, (2, 2 * n)), edge_attr=torch.randn(2 * n, 2)
-        )
+        Data(x=torch.randn(n, 3), edge_index=torch.randint(0, n, (2, 2 * n)), edge_attr=torch.randn(2 * n, 2))
         for n in (1, 6, 18)
     ]
     return Batch.from_data_list([T.ShortestPathPE(max_distance=4)(graph) for graph in graphs]).to(DEVICE)

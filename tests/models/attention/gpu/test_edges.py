@@ -98,5 +98,7 @@ def test_no_nodes_and_wrong_shapes() -> None:
     out, _ = sorted_edge_attention(*torch.zeros(3, 0, 8, device=DEVICE), order, heads=2)
     assert out.shape == (0, 8)
     order = edge_order(_edges(4, 3), 4)
+    with pytest.raises(IndexError):
+        edge_order(torch.tensor([[0], [4]]), 4)
     with pytest.raises(GraphPEValueError, match="edge must have the shape"):
         sorted_edge_attention(*torch.zeros(3, 4, 8), order, torch.zeros(4, 8), heads=2)
