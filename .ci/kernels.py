@@ -28,6 +28,8 @@ from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.batches.nodes import NodeToGraph
 
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int64: "i64", torch.bool: "i1"}
+# Bytes of a thread that may leave registers, once around a loop: more is a tile too large.
+MOST_SPILLED = 128
 TOOL = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 
 Launch = tuple[Kernel, tuple[Any, ...], dict[str, Any]]
@@ -123,6 +125,8 @@ def main() -> None:
                 f"| {constants['warps']} | {registers} | {spilled} | {built.metadata.shared:,} |",
                 flush=True,
             )
+            if spilled > MOST_SPILLED:
+                sys.exit(f"{spilled} bytes a thread do not fit into registers: make the tiles smaller")
 
 
 if __name__ == "__main__":
