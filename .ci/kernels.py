@@ -22,12 +22,13 @@ from triton.compiler import ASTSource
 
 from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.gpu.edges import edge_order, sorted_edge_attention
+from graphpe.models.attention.gpu.grit import pair_features
 from graphpe.models.attention.gpu.kernel import Kernel
 from graphpe.models.attention.gpu.ragged import ragged_nodes
 from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.batches.nodes import NodeToGraph
 
-TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int64: "i64", torch.bool: "i1"}
+TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int64: "i64", torch.int8: "i8"}
 # Bytes of a thread that may leave registers, once around a loop: more is a tile too large.
 MOST_SPILLED = 128
 TOOL = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
@@ -55,6 +56,15 @@ def edges(kind: torch.dtype, heads: int, width: int, *, stream: bool) -> None:
     (out.sum() if scores is None else out.sum() + scores.sum()).backward()
 
 
+def grit(kind: torch.dtype, heads: int, width: int, *, dropout: bool) -> None:
+    pairs = ragged_nodes(members(24)).pairs
+    both = torch.zeros(pairs.num_pairs, 2 * width, dtype=kind, requires_grad=True)
+    rows = [torch.zeros(72, width, dtype=kind, requires_grad=True) for _ in range(3)]
+    keep = torch.ones(pairs.num_pairs, heads, dtype=torch.bool) if dropout else None
+    found = pair_features(both, *rows, torch.zeros(width, requires_grad=True), pairs, heads=heads, keep=keep, kept=1.25)
+    torch.stack([x.sum() for x in found]).sum().backward()
+
+
 def launches() -> list[Launch]:
     """What attention launches, each kind once."""
     found: dict[str, Launch] = {}
@@ -72,6 +82,7 @@ def launches() -> list[Launch]:
         softmax(kind, 128, 4, 256, factors=False)
         edges(kind, 8, 64, stream=True)
         edges(kind, 4, 80, stream=False)
+        grit(kind, 8, 64, dropout=True)
     Kernel.__call__ = launch  # type: ignore[method-assign]
     return list(found.values())
 

@@ -27,8 +27,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint as recomputed
 
+from graphpe.models.attention.gpu.grit import pair_features
+from graphpe.models.attention.gpu.kernel import KINDS, has_kernels
 from graphpe.models.attention.grit.arrays import Gradients, Layer, Products, Sums, Update, Upstream
 from graphpe.models.attention.grit.kernels import backward_rows, block_rows, forward_rows
 from graphpe.models.attention.grit.reference import (
@@ -104,6 +107,10 @@ def grit_attention(
     tensors = [z, query, key, value, weight, bias, score]
     tensors += [] if update is None else [update.weight, update.scale, update.shift]
     compiled = not torch.compiler.is_compiling() and _compiled_runs(*tensors)
+    if has_kernels(z.device) and pairs.complete and query.dtype in KINDS and z.dtype in KINDS and not checkpoint:
+        return _on_gpu(
+            z, query, key, value, weight, bias, score, pairs, heads, update, attention_dropout, feature_dropout
+        )
     if torch.compiler.is_compiling() or not (compiled or checkpoint):
         return grit_attention_reference(
             z,
@@ -128,6 +135,37 @@ def grit_attention(
     message, edge_message, out, mean, variance = _PairAttention.apply(
         z, query, key, value, weight, bias, score, *parts, pairs, heads, attention_dropout, feature_dropout, stored
     )
+    return PairAttention(message, edge_message, out, mean, variance)
+
+
+def _on_gpu(
+    z: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    score: Tensor,
+    pairs: PairSet,
+    heads: int,
+    update: PairUpdate | None,
+    attention_dropout: Dropped | None,
+    feature_dropout: Dropped | None,
+) -> PairAttention:
+    """The products with rows of pairs by PyTorch, what is between them by Triton kernels."""
+    dropped = (None, 1.0) if attention_dropout is None else (attention_dropout.keep, attention_dropout.scale)
+    feature, message, edge_message = pair_features(
+        *(functional.linear(z, weight, bias), query, key.to(query.dtype), value.to(query.dtype), score, pairs),
+        heads=heads,
+        keep=dropped[0],
+        kept=dropped[1],
+    )
+    if update is None:
+        return PairAttention(message, edge_message, None, None, None)
+    if feature_dropout is not None:
+        feature = feature_dropout.apply(feature)
+    out = (update.scale * z + update.shift + functional.linear(feature, update.weight)).to(z.dtype)
+    variance, mean = torch.var_mean(out.to(torch.float32), 0, correction=0)
     return PairAttention(message, edge_message, out, mean, variance)
 
 

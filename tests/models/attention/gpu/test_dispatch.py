@@ -14,6 +14,7 @@ from graphpe import models as M
 from graphpe import transforms as T
 from graphpe.models.attention.clamped import edge_list
 from graphpe.models.attention.gpu import edges, kernel
+from graphpe.models.attention.grit import attention as grit
 from graphpe.models.attention.recording import record_attention
 from graphpe.models.attention.softmax import softmax
 from graphpe.models.layers import multi_head
@@ -40,6 +41,7 @@ _MODELS: dict[str, Callable[[], nn.Module]] = {
     "Graphormer": lambda: M.Graphormer(**_STACK, **_inputs(), pair_encodings=[_bias("add")]),
     "SAT": lambda: M.SAT(**_STACK, **_inputs(), readout="cls"),
     "Exphormer": lambda: M.Exphormer(**_STACK, **_inputs()),
+    "GRIT": lambda: M.GRIT(**_STACK, **_inputs(), pair_encodings=[M.PairEncoding("shortest_path", 1, 8)]),
     "edges": lambda: M.GraphTransformer(**_STACK, **_inputs(), update_edges=True),
     "pair list": lambda: M.GraphTransformer(**_STACK, **_inputs(), attention="full", update_edges=True),
 }
@@ -63,7 +65,7 @@ def _kernels(monkeypatch: pytest.MonkeyPatch, run: bool) -> list[str]:
         launch(self, *args, **constants)
 
     monkeypatch.setattr(kernel.Kernel, "__call__", noted)
-    for module in (edges, multi_head):
+    for module in (edges, multi_head, grit):
         monkeypatch.setattr(module, "has_kernels", lambda device: run)
     return launched
 

@@ -1,0 +1,59 @@
+"""GRIT's attention through the kernels: values and gradients of the formulas in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from graphpe.models.attention.gpu.kernel import Kernel
+from graphpe.models.attention.gpu.ragged import ragged_nodes
+from graphpe.models.attention.grit import attention
+from graphpe.models.attention.grit.reference import Dropped, PairAttention, PairUpdate, grit_attention_reference
+
+from .conftest import DEVICE, check_gradients, error, members_of
+
+
+def _loss(found: PairAttention, upstream: Sequence[Tensor]) -> Tensor:
+    return torch.stack(
+        [(x * g.to(x.dtype)).sum() for x, g in zip(found, upstream, strict=False) if x is not None]
+    ).sum()
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("updated", [False, True])
+@pytest.mark.parametrize(("dtype", "least"), [(torch.float32, 3e-5), (torch.bfloat16, 6e-2)])
+def test_values_and_gradients_are_those_of_the_reference(
+    dtype: torch.dtype, least: float, updated: bool, dropout: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, heads, width = [3, 0, 1, 9], 2, 10
+    pairs = ragged_nodes(members_of(sizes)).pairs
+    nodes, count = pairs.num_nodes, pairs.num_pairs
+    shapes = [(count, width), *[(nodes, width)] * 3, (2 * width, width), (2 * width,), (width,)]
+    shapes += [(width, width), (width,), (width,)] if updated else []
+    rows = [(torch.randn(shape, device=DEVICE) / 2).to(dtype).requires_grad_() for shape in shapes]
+    exact = [x.detach().double().requires_grad_() for x in rows]
+    drops = [Dropped(torch.rand(count, columns, device=DEVICE) < 0.7, 1 / 0.7) for columns in (heads, width)]
+    options = {"attention_dropout": drops[0], "feature_dropout": drops[1]} if dropout else {}
+    launched: list[str] = []
+    launch = Kernel.__call__
+    monkeypatch.setattr(
+        Kernel, "__call__", lambda self, *a, **c: [launched.append(self.function.__name__), launch(self, *a, **c)]
+    )
+    monkeypatch.setattr(attention, "has_kernels", lambda device: True)
+    found, expected = (
+        run(*x[:7], pairs, heads=heads, update=PairUpdate(*x[7:]) if updated else None, **options)
+        for run, x in ((attention.grit_attention, rows), (grit_attention_reference, exact))
+    )
+    upstream = [torch.randn_like(x) for x in found if x is not None]
+    _loss(found, upstream).backward()
+    _loss(expected, upstream).backward()
+    assert launched == ["_forward", "_backward_of_targets", "_backward_of_sources"]
+    for value, reference in zip(found[:3], expected[:3], strict=True):
+        assert (value is None) == (reference is None)
+        if value is not None and reference is not None:
+            assert value.dtype == dtype
+            assert error(value, reference) < least
+    check_gradients(rows, exact, least)
