@@ -15,8 +15,9 @@ Costs of a pair, with D channels and H heads:
                       a byte for every number with dropout. `out` is the z of the next layer and is counted there
     read and written  z, scale, f, out forward: 4 D numbers; the same, and the gradients of out and z backward: 6 D
 
-Elsewhere (other devices, half precision) the reference runs; with `checkpoint` again in the backward pass, which
-then keeps z alone: D numbers a pair. `torch.compile` traces the reference.
+Over all pairs on a GPU, Triton kernels do the same (`graphpe.models.attention.gpu.grit`) and keep z, the maps of z and
+f: 4 D numbers a pair. Elsewhere (other devices, half precision on a CPU) the reference runs; with `checkpoint` again in
+the backward pass, which then keeps z alone: D numbers a pair. `torch.compile` traces the reference.
 """
 
 from __future__ import annotations
