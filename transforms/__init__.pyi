@@ -1,4 +1,5 @@
 from graphpe.transforms.base import Encoding as Encoding
+from graphpe.transforms.base import LinkEncoding as LinkEncoding
 from graphpe.transforms.base import PairEncoding as PairEncoding
 from graphpe.transforms.base import SpectralEncoding as SpectralEncoding
 from graphpe.transforms.commute_time_pe import CommuteTimePE as CommuteTimePE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,11 +49,11 @@ class Groups(NamedTuple):
     other: Ints
 
 
-def asked_pairs(pairs: Any, graphs: PackedGraphs, name: str = "pairs") -> Asked:
+def asked_pairs(pairs: Tensor | Asked, graphs: PackedGraphs, name: str = "pairs") -> Asked:
     """Check pairs, and find those that are different.
 
     Args:
-        pairs: `[2, P]` node ids, counted over all graphs.
+        pairs: `[2, P]` node ids, counted over all graphs; or what this function has returned for them.
         graphs: The graphs.
         name: What messages call them.
 
@@ -60,20 +61,11 @@ def asked_pairs(pairs: Any, graphs: PackedGraphs, name: str = "pairs") -> Asked:
         GraphPETypeError: They are no tensor of integers.
         GraphPEValueError: They are not two rows, hold a node that is not there, or join two graphs.
     """
-    whole = isinstance(pairs, Tensor) and not (pairs.is_floating_point() or pairs.is_complex())
-    if not whole or pairs.dtype == torch.bool:
-        got = f"a tensor of {str(pairs.dtype)[6:]}" if isinstance(pairs, Tensor) else type(pairs).__name__
-        raise GraphPETypeError(f"{name} must be a tensor of node ids [2, num_pairs], got {got}")
-    if pairs.dim() != 2 or len(pairs) != 2:
-        raise GraphPEValueError(f"{name} must be node ids [2, num_pairs], got {list(pairs.shape)}")
+    if isinstance(pairs, Asked):
+        return pairs
+    check_pairs(pairs, graphs.num_nodes, name)
     source, target = pairs.long().numpy(force=True)
     size = graphs.num_nodes
-    for end in (source, target):
-        wrong = (end < 0) | (end >= size)
-        if wrong.any():
-            raise GraphPEValueError(
-                f"{name} asks for node {end[wrong][0]}, but there are {size} nodes: ids run from 0 to {size - 1}"
-            )
     first, second = (np.searchsorted(graphs.host_ptr, end, side="right") - 1 for end in (source, target))
     if (first != second).any():
         p = int(np.argmax(first != second))
@@ -83,6 +75,31 @@ def asked_pairs(pairs: Any, graphs: PackedGraphs, name: str = "pairs") -> Asked:
         )
     code, place = np.unique(source * size + target, return_inverse=True)
     return Asked(code // max(size, 1), code % max(size, 1), place.reshape(-1))
+
+
+def check_pairs(pairs: Any, size: int, name: str) -> None:
+    """Check that pairs are of nodes that are there.
+
+    Args:
+        pairs: The pairs.
+        size: Number of nodes.
+        name: What messages call the pairs.
+
+    Raises:
+        GraphPETypeError: They are no tensor of integers.
+        GraphPEValueError: They are not two rows, or hold a node that is not there.
+    """
+    whole = isinstance(pairs, Tensor) and not (pairs.is_floating_point() or pairs.is_complex())
+    if not whole or pairs.dtype == torch.bool:
+        got = f"a tensor of {str(pairs.dtype)[6:]}" if isinstance(pairs, Tensor) else type(pairs).__name__
+        raise GraphPETypeError(f"{name} must be a tensor of node ids [2, num_pairs], got {got}")
+    if pairs.dim() != 2 or len(pairs) != 2:
+        raise GraphPEValueError(f"{name} must be node ids [2, num_pairs], got {list(pairs.shape)}")
+    wrong = (pairs < 0) | (pairs >= size)
+    if bool(wrong.any()):
+        raise GraphPEValueError(
+            f"{name} asks for node {int(pairs[wrong][0])}, but there are {size} nodes: ids run from 0 to {size - 1}"
+        )
 
 
 def grouped(own: Ints, other: Ints) -> Groups:
@@ -122,7 +139,7 @@ def in_threads(run: Callable[[int, int], object], count: int, seconds: float) ->
         return
     cuts = np.linspace(0, count, min(_PARTS * threads, count) + 1).astype(int).tolist()
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(run, *part) for part in zip(cuts[:-1], cuts[1:], strict=True)]:
+        for done in [pool.submit(run, *part) for part in pairwise(cuts)]:
             done.result()
 
 

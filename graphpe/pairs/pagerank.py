@@ -4,13 +4,17 @@ Forward pushes from i leave masses r_v, backward pushes from j residuals s_w, an
 
     PPR_ij = q_i + sum_w p_w s_w + sum_vw r_v PPR_vw s_w
 
-with p and q what the pushes have settled (Andersen, Chung, Lang 2006; Andersen et al. 2007). The last sum is left out: it
-is at least 0 and, since rows of PPR sum to 1, at most (sum_v r_v) (max_w s_w). Pushes end where that is small enough.
+with p and q what the pushes have settled (Andersen, Chung, Lang 2006; Andersen et al. 2007). The last sum is left out:
+it is at least 0 and, since rows of PPR sum to 1, at most (sum_v r_v) (max_w s_w). Pushes end where that is small
+enough.
+
+Where that takes too long, only backward pushes are made, and PPR_ij - q_i = sum_w PPR_iw s_w is the mean over walks from
+i, stopped with probability alpha before each step, of alpha times the residuals at the nodes that they meet.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +27,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_seconds
 from graphpe.pairs.asked import Asked, asked_pairs, grouped, in_threads, sampled, thread_count
+from graphpe.pairs.walkers import STEP_SECONDS, Estimate, drawn, drawn_by, roads, stepped
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of
 from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
@@ -36,6 +41,7 @@ TOLERANCE = 1e-6
 _SECONDS, _FAR_SECONDS, _CACHED_NODES = 4e-9, 8e-9, 1 << 15
 _SAMPLES, _MOST_SAMPLED = 8, 1 << 23
 _MATRIX_BYTES, _NODE_BYTES = 32, 90
+_ENDS = 10.0 ** np.arange(0.0, -6.5, -0.5)  # residuals at which walkers may take over
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the logarithm of the bound, that the grouped end pushes for
 
 
@@ -57,24 +63,29 @@ class Split(NamedTuple):
 
 def asked_pagerank(
     graphs: PackedGraphs | Plan,
-    pairs: Tensor,
+    pairs: Tensor | Asked,
     alpha: float = 0.15,
     undirected: bool = False,
     tolerance: float = TOLERANCE,
+    estimate: Estimate | None = None,
 ) -> Tensor:
     """The probability that a walk from i, stopped before each step with probability alpha, stops at j; chosen pairs.
 
     Values are those of `graphpe.walks.personalized_pagerank.personalized_pagerank` at these pairs, or too small by at
-    most `tolerance`: 0 <= PPR_ij - value <= tolerance (and rounding, about 1e-15). A pair costs O(d / (alpha tolerance))
-    with d the mean degree at the very most, far less where PageRank falls off quickly (paths, grids, meshes). Memory
-    O(N + E), and O(N) for each thread.
+    most `tolerance`: 0 <= PPR_ij - value <= tolerance (and rounding, about 1e-15). A pair costs O(d / (alpha
+    tolerance)) with d the mean degree at the very most, far less where PageRank falls off quickly (paths, grids,
+    meshes). Memory O(N + E), and O(N) for each thread.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
-        pairs: `[2, P]`: i and j, ids counted over all graphs; nodes of one graph.
+        pairs: `[2, P]`: i and j, ids counted over all graphs, nodes of one graph; or what `asked_pairs` returns for
+            them.
         alpha: Restart probability, above 0 and at most 1.
         undirected: Walk every edge both ways.
         tolerance: The most that a value may be too small by; from 1e-12 to below 1.
+        estimate: Walkers that estimate values without bias, where that is cheaper than to compute them. They begin
+            where backward pushes that take as long have ended, with residuals of at most s: the standard error over W
+            walks is at most sqrt(2 s PPR_ij / W). None: within the tolerance.
 
     Returns:
         `[P]` float64, on the device of the graphs.
@@ -98,18 +109,31 @@ def asked_pagerank(
     stay = plan.once(staying, direction)
     split = choose_split(asked, ahead, back, stay, alpha, tolerance)
     size = len(stay)
-    seconds = split.entries * (_SECONDS if size <= _CACHED_NODES else _FAR_SECONDS)
+    each = _SECONDS if size <= _CACHED_NODES else _FAR_SECONDS
+    if estimate is not None:
+        guess = choose_estimate(asked, back, stay, alpha, estimate.walks * STEP_SECONDS / each)
+        estimate, split = (estimate, guess) if guess.entries < split.entries else (None, split)
+    seconds = split.entries * each
     groups = grouped(*((asked.source, asked.target) if split.by_source else (asked.target, asked.source)))
     memory = _MATRIX_BYTES * len(ahead.indices) + _NODE_BYTES * size * thread_count(len(groups.node))
-    what = f"personalised PageRank of {len(asked.source):,} pairs to within {tolerance:g}"
-    check_seconds(what, size, seconds, memory, "ask for fewer pairs, or for a larger tolerance")
+    what, instead = f"personalised PageRank of {len(asked.source):,} pairs", "ask for fewer pairs or walks"
+    if estimate is None:
+        what += f" to within {tolerance:g}"
+        instead = "ask for fewer pairs, for a larger tolerance, or estimate them (estimate=1000)"
+    check_seconds(what, size, seconds, memory, instead)
     found = np.zeros(len(asked.source))
+    arrays: tuple[Any, ...] = (groups.node, groups.ptr, groups.other)
+    matrices: tuple[Any, ...] = (*back, stay, alpha)
+    if estimate is not None:
+        state = drawn_by(plan.graphs, asked.source, asked.target, estimate.seed)[groups.order]
+        matrices = (*roads(ahead), state, estimate.walks, *matrices)
 
     def run(start: int, stop: int) -> None:
-        _push_pairs(
-            start, stop, *groups[:2], groups.other, *ahead, *back, stay, alpha, split.by_source, split.ahead,
-            split.behind, found, split.entries,
-        )  # fmt: skip
+        if estimate is None:
+            how = split.by_source, split.ahead, split.behind
+            _push_pairs(start, stop, *arrays, *ahead, *matrices, *how, found, split.entries)
+        else:
+            _walk_pairs(start, stop, *arrays, *matrices, split.behind, found, split.entries)
 
     in_threads(run, len(groups.node), seconds)
     out = np.empty_like(found)
@@ -172,6 +196,23 @@ def choose_split(
         best = int(np.argmin(entries))
         found.append(Split(by_source, ends[best], tolerance / ends[best], float(entries[best] + count)))
     return min(found, key=lambda split: split.entries)
+
+
+def choose_estimate(asked: Asked, back: Adjacency, stay: Floats, alpha: float, step_entries: float) -> Split:
+    """How far to push before walkers take over: until pushes take as long as they do.
+
+    Args:
+        asked: The pairs.
+        back: T^T.
+        stay: Its diagonal.
+        alpha: Restart probability.
+        step_entries: How many entries take as long as a step of the walkers of a pair.
+    """
+    targets = np.unique(asked.target)
+    walked = len(asked.source) * step_entries / alpha
+    pushed = len(targets) * _cost(sampled(targets, _SAMPLES), *back, stay, alpha, False, _ENDS, float(_MOST_SAMPLED))
+    last = int(np.flatnonzero(pushed <= walked)[-1])
+    return Split(False, 1.0, float(_ENDS[last]), float(pushed[last] + walked))
 
 
 @compiled_by_steps(lambda nodes, indptr, indices, *others: min(others[-1], len(nodes) * 1000 * len(indices)))
@@ -248,9 +289,7 @@ def _push_pairs(
             if first or not by_source:
                 _forget(p, r, in_p, has_p, count_p)
                 source = node[group] if by_source else other[pair]
-                count_p, _ = _push_ahead(
-                    source, indptr, indices, weight, stay, alpha, ahead, np.inf, p, r, in_p, has_p
-                )
+                count_p, _ = _push_ahead(source, indptr, indices, weight, stay, alpha, ahead, np.inf, p, r, in_p, has_p)
             if first or by_source:
                 _forget(q, s, in_q, has_q, count_q)
                 target = other[pair] if by_source else node[group]
@@ -265,6 +304,53 @@ def _push_pairs(
                 for i in range(count_q):
                     total += p[in_q[i]] * s[in_q[i]]
             out[pair] = total
+
+
+@compiled_by_steps(lambda *arguments: 8 * arguments[-1])
+def _walk_pairs(
+    start: int,
+    stop: int,
+    node: Ints,
+    ptr: Ints,
+    other: Ints,
+    indptr: Ints,
+    indices: Ints,
+    reached_by: Floats,
+    state: NDArray[np.uint64],
+    walks: int,
+    back_ptr: Ints,
+    back_indices: Ints,
+    back_weight: Floats,
+    stay: Floats,
+    alpha: float,
+    behind: float,
+    out: Floats,
+    effort: float,
+) -> None:
+    """Estimates of PPR of the pairs of groups `start` to `stop`, which share their target, into `out`."""
+    size = len(stay)
+    q, s = np.zeros(size), np.zeros(size)
+    inside, queue, touched = np.empty(size, np.int64), np.empty(size, np.int64), np.zeros(size, np.bool_)
+    for group in range(start, stop):
+        count, _ = _push_back(
+            node[group], back_ptr, back_indices, back_weight, stay, alpha, behind, np.inf, q, s, inside, touched, queue
+        )
+        for pair in range(ptr[group], ptr[group + 1]):
+            random, met = state[pair], 0.0
+            for _ in range(walks):
+                v = other[pair]
+                while True:
+                    if stay[v] == 1.0:  # it stays until it is stopped
+                        met += s[v] / alpha
+                        break
+                    met += s[v]
+                    random, chance = drawn(random)
+                    if chance < alpha:
+                        break
+                    random, chance = drawn(random)
+                    v = stepped(v, chance, indptr, indices, reached_by)
+            out[pair] = q[other[pair]] + alpha * met / walks
+        _forget(q, s, inside, touched, count)
 
 
 @compiled

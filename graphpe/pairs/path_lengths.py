@@ -6,19 +6,26 @@ Pairs that share an end are searched for from it, all in one search, where that 
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from graphpe.compiled.jit import compiled, compiled_by_steps
+from graphpe.compiled.jit import compiled_by_steps
 from graphpe.distances.shortest_paths import UNREACHABLE, check_distance
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_seconds
-from graphpe.pairs.asked import Groups, asked_pairs, grouped, in_threads, thread_count
-from graphpe.structure.adjacency import Adjacency, Floats, Ints, adjacency, reverse_adjacency, rows_of
-from graphpe.structure.adjacency import symmetric_adjacency
+from graphpe.pairs.asked import Asked, Groups, asked_pairs, grouped, in_threads, thread_count
+from graphpe.structure.adjacency import (
+    Adjacency,
+    Floats,
+    Ints,
+    adjacency,
+    reverse_adjacency,
+    rows_of,
+    symmetric_adjacency,
+)
 from graphpe.structure.components import label_components
 from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
@@ -39,7 +46,7 @@ class _Graph(NamedTuple):
 
 def asked_distances(
     graphs: PackedGraphs | Plan,
-    pairs: Tensor,
+    pairs: Tensor | Asked,
     max_distance: float | None = None,
     undirected: bool = True,
     weighted: bool = False,
@@ -47,13 +54,14 @@ def asked_distances(
     """The distance from i to j, for chosen pairs (i, j).
 
     Values are those of `graphpe.distances.shortest_paths.shortest_paths` at these pairs. A search ends where those from
-    both ends meet, or at `max_distance`; only along directed edges it may have to go on, to tell pairs that a longer path
-    joins from those that none does. At worst O(E) a pair, O(E log N) where weighted. Memory O(N + E), and O(N) for each
-    thread.
+    both ends meet, or at `max_distance`; only along directed edges it may have to go on, to tell pairs that a longer
+    path joins from those that none does. At worst O(E) a pair, O(E log N) where weighted. Memory O(N + E), and O(N) for
+    each thread.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
-        pairs: `[2, P]`: i and j, ids counted over all graphs; nodes of one graph.
+        pairs: `[2, P]`: i and j, ids counted over all graphs, nodes of one graph; or what `asked_pairs` returns for
+            them.
         max_distance: Largest distance, positive (and whole, unless `weighted`); None for no limit.
         undirected: Walk every edge both ways; otherwise from tail to head.
         weighted: Take `edge_weight` as lengths; otherwise every edge has length 1.
@@ -87,10 +95,11 @@ def asked_distances(
     what = f"shortest paths between {len(asked.source):,} pairs"
     check_seconds(what, size, seconds, memory, "ask for fewer pairs or a smaller max_distance")
     found = np.full(len(asked.source), float(UNREACHABLE))
+    arrays: tuple[Any, ...] = (groups.node, groups.ptr, groups.other, *graph.own, *graph.other, component)
 
     def run(start: int, stop: int) -> None:
         search = _lengths if by_length else _hops
-        search(start, stop, *groups[:2], groups.other, *graph.own, *graph.other, component, most, worth, entries, found)
+        search(start, stop, *arrays, most, worth, entries, found)
 
     in_threads(run, len(groups.node), seconds)
     out = np.empty_like(found)

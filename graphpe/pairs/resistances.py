@@ -1,18 +1,17 @@
 """Effective resistances between chosen pairs of nodes, from sparse factors, or by conjugate gradients with a bound.
 
-With one node of each component grounded, nodes are eliminated one after the other (`graphpe.spectra.resistance`: positive
-numbers are added and multiplied, nothing is subtracted). A unit current into i and out of j is then followed through the
-factors: R_ij = sum_k y_k^2 / d_k, where only the nodes between i, j and the root of the elimination are met. Where the
-factors would fill up, each pair is solved by conjugate gradients between two bounds: potentials x give
-R >= (x_i - x_j)^2 / x^T L x (Dirichlet), and the currents of x, whose defects a spanning tree carries away, dissipate R or
-more (Thomson).
+With one node of each component grounded, nodes are eliminated one after the other (`graphpe.spectra.resistance`:
+positive numbers are added and multiplied, nothing is subtracted). A unit current into i and out of j is then followed
+through the factors: R_ij = sum_k y_k^2 / d_k, where only the nodes between i, j and the root of the elimination are
+met. Where the factors would fill up, each pair is solved by conjugate gradients between two bounds: potentials x give R
+>= (x_i - x_j)^2 / x^T L x (Dirichlet), and the currents of x, whose defects a spanning tree carries away, dissipate R
+or more (Thomson).
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import splu
 from torch import Tensor
@@ -22,7 +21,7 @@ from graphpe.eigen.fill import estimate_fill, is_fill_worth_it
 from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_seconds, current
-from graphpe.pairs.asked import asked_pairs, in_threads, thread_count
+from graphpe.pairs.asked import Asked, asked_pairs, in_threads, thread_count
 from graphpe.pairs.path_lengths import component_of_nodes
 from graphpe.spectra.resistance import DISCONNECTED
 from graphpe.structure.adjacency import Adjacency, Floats, Ints, rows_of, symmetric_adjacency
@@ -41,24 +40,25 @@ _MOST_ITERATIONS, _CHECKED = 100_000, 8
 _LARGE = 20_000  # smaller graphs are factored without looking at them first
 
 
-def asked_resistances(graphs: PackedGraphs | Plan, pairs: Tensor) -> Tensor:
+def asked_resistances(graphs: PackedGraphs | Plan, pairs: Tensor | Asked) -> Tensor:
     """The effective resistance between i and j, for chosen pairs (i, j): see `graphpe.spectra.resistance`.
 
-    Values are those of `effective_resistances` at these pairs: to rounding where factors are sparse (paths, grids, meshes,
-    roads; time O(fill) once and O(its share above i and j) a pair), and within `ACCURACY` of it, which two bounds
-    enclose, where they are not (O(E) an iteration and pair). Memory O(N + E + fill).
+    Values are those of `effective_resistances` at these pairs: to rounding where factors are sparse (paths, grids,
+    meshes, roads; time O(fill) once and O(its share above i and j) a pair), and within `ACCURACY` of it, which two
+    bounds enclose, where they are not (O(E) an iteration and pair). Memory O(N + E + fill).
 
     Args:
         graphs: The graphs, or a plan that shares their work.
-        pairs: `[2, P]`: i and j, ids counted over all graphs; nodes of one graph.
+        pairs: `[2, P]`: i and j, ids counted over all graphs, nodes of one graph; or what `asked_pairs` returns for
+            them.
 
     Returns:
         `[P]` float64, on the device of the graphs; `DISCONNECTED`, -1, for nodes of different components.
 
     Raises:
         GraphPETypeError: `pairs` are no tensor of integers.
-        GraphPEValueError: Pairs that are not there, weights that are negative or not finite, or more time or memory than
-            `graphpe.limits` allow.
+        GraphPEValueError: Pairs that are not there, weights that are negative or not finite, or more time or memory
+            than `graphpe.limits` allow.
         GraphPERuntimeError: Weights are so far apart that conjugate gradients do not converge.
     """
     plan = Plan.of(graphs)
@@ -75,7 +75,7 @@ def asked_resistances(graphs: PackedGraphs | Plan, pairs: Tensor) -> Tensor:
     return torch.from_numpy(out[asked.place]).to(plan.graphs.device)
 
 
-def asked_commute_times(graphs: PackedGraphs | Plan, pairs: Tensor) -> Tensor:
+def asked_commute_times(graphs: PackedGraphs | Plan, pairs: Tensor | Asked) -> Tensor:
     """The expected number of steps of a random walk from i to j and back, for chosen pairs: C_ij = vol R_ij.
 
     See `graphpe.spectra.resistance.commute_times`; arguments, result and errors as in `asked_resistances`.
@@ -85,11 +85,13 @@ def asked_commute_times(graphs: PackedGraphs | Plan, pairs: Tensor) -> Tensor:
         pairs: `[2, P]`: i and j.
     """
     plan = Plan.of(graphs)
-    resistance = asked_resistances(plan, pairs).numpy(force=True)
+    check_weights(plan.graphs)
+    asked = asked_pairs(pairs, plan.graphs)
+    resistance = asked_resistances(plan, asked).numpy(force=True)
     matrix: Adjacency = plan.once(symmetric_adjacency)
     component = plan.once(component_of_nodes)
     volume = np.bincount(component[rows_of(matrix)], matrix.weight, minlength=int(component.max(initial=0)) + 1)
-    at = component[pairs[0].numpy(force=True)]
+    at = component[asked.source[asked.place]]
     times = np.where(resistance == DISCONNECTED, DISCONNECTED, volume[at] * resistance)
     return torch.from_numpy(times).to(plan.graphs.device)
 
@@ -289,7 +291,7 @@ def _follow(
     entries: float,
     out: Floats,
 ) -> None:
-    """Follow unit currents of the pairs `first` to `last` to the roots of the elimination; nodes after all are ground."""
+    """Follow unit currents of the pairs `first` to `last` to the ground: the last nodes of the elimination."""
     inner = len(pivot)
     current_in = np.zeros(inner)
     for pair in range(first, last):

@@ -1,14 +1,17 @@
 """Probabilities of random walks between chosen pairs of nodes: sparse vectors that meet in the middle.
 
-P^(a+b)_ij = sum_v (P^a)_iv (P^b)_vj: of walks that leave i and of walks that arrive at j only the neighbourhoods within a
-and b steps are ever touched. Pairs that share an end share its walks: those are taken once, and the others' for each
-pair. Which end that is, and how many of the steps it takes, is what a sample of the nodes says is cheapest; hubs, within
-a few steps of which everything lies, count for what they cost.
+P^(a+b)_ij = sum_v (P^a)_iv (P^b)_vj: of walks that leave i and of walks that arrive at j only the neighbourhoods within
+a and b steps are ever touched. Pairs that share an end share its walks: those are taken once, and the others' for each
+pair. Which end that is, and how many of the steps it takes, is what a sample of the nodes says is cheapest; hubs,
+within a few steps of which everything lies, count for what they cost.
+
+Where that is too much (expanders, in which a few steps reach millions of nodes), walkers estimate what is left:
+P^(a+b)_ij is the mean of (P^b)_vj over the nodes v that walks of a steps from i end at.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +22,7 @@ from graphpe.compiled.jit import compiled, compiled_by_steps
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_seconds
 from graphpe.pairs.asked import Asked, asked_pairs, grouped, in_threads, sampled, thread_count
+from graphpe.pairs.walkers import STEP_SECONDS, Estimate, drawn, drawn_by, roads, stepped
 from graphpe.structure.adjacency import Adjacency, Floats, Ints
 from graphpe.structure.plan import Plan
 from graphpe.walks.local_walks import advance
@@ -45,19 +49,27 @@ class Split(NamedTuple):
 
 
 def asked_walk_powers(
-    graphs: PackedGraphs | Plan, pairs: Tensor, walk_length: int, undirected: bool = False
+    graphs: PackedGraphs | Plan,
+    pairs: Tensor | Asked,
+    walk_length: int,
+    undirected: bool = False,
+    estimate: Estimate | None = None,
 ) -> Tensor:
     """The probability that a walk from i is at j after 0, 1, ..., K - 1 steps, for chosen pairs (i, j).
 
-    Channels [I, P, P^2, ..., P^(K-1)]_ij with P as in `graphpe.walks.steps.walk_powers`, whose values at these pairs they
-    are: exact, in float64. Time as in the module's text: O(K) a pair on a path, what K/2 steps reach on others. Memory
-    O(N + E), and O(N) for each thread.
+    Channels [I, P, P^2, ..., P^(K-1)]_ij with P as in `graphpe.walks.steps.walk_powers`, whose values at these pairs
+    they are: exact, in float64. Time as in the module's text: O(K) a pair on a path, what K/2 steps reach on others.
+    Memory O(N + E), and O(N) for each thread.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
-        pairs: `[2, P]`: i and j, ids counted over all graphs; nodes of one graph.
+        pairs: `[2, P]`: i and j, ids counted over all graphs, nodes of one graph; or what `asked_pairs` returns for
+            them.
         walk_length: K, the number of channels.
         undirected: Walk every edge both ways.
+        estimate: Walkers that estimate the later channels, where that is cheaper than to compute them: as many of the
+            first, s = 0, ..., b, are exact as cost about as much; the mean over W walks has a standard error of at most
+            sqrt((P^s)_ij max_v (P^b)_vj / W). None: all are exact.
 
     Returns:
         `[P, K]` float64, on the device of the graphs.
@@ -71,20 +83,37 @@ def asked_walk_powers(
     asked = asked_pairs(pairs, plan.graphs)
     direction: Direction = "both" if undirected else "forward"
     ahead, back = plan.once(steps, direction), plan.once(reverse_steps, direction)
-    split = choose_split(asked, ahead, back, walk_length)
+    reach = Reach.of(asked, ahead, back, walk_length)
+    split = reach.choose_split()
     size = len(ahead.indptr) - 1
-    seconds = split.entries * (_SECONDS if size <= _CACHED_NODES else _FAR_SECONDS)
+    each = _SECONDS if size <= _CACHED_NODES else _FAR_SECONDS
+    seconds, behind = split.entries * each, walk_length - 1
+    if estimate is not None:
+        behind = reach.exact_channels(estimate.walks * STEP_SECONDS / each)
+        guessed = reach.estimate_entries(behind) * each
+        guessed += len(asked.source) * estimate.walks * (walk_length - 1 - behind) * STEP_SECONDS
+        if guessed >= seconds:
+            estimate = None
+        else:
+            seconds, split = guessed, Split(False, behind, guessed / each)
     groups = grouped(*((asked.source, asked.target) if split.by_source else (asked.target, asked.source)))
     memory = _MATRIX_BYTES * len(ahead.indices) + _NODE_BYTES * size * thread_count(len(groups.node))
     memory += 16 * walk_length * (len(asked.source) + len(asked.place))
     what = f"probabilities of walks of up to {walk_length - 1} steps between {len(asked.source):,} pairs"
-    check_seconds(what, size, seconds, memory, "ask for fewer pairs or a smaller walk_length")
+    instead = "ask for fewer pairs or a smaller walk_length"
+    check_seconds(what, size, seconds, memory, instead if estimate else f"{instead}, or estimate them (estimate=1000)")
     own, other = (ahead, back) if split.by_source else (back, ahead)
+    arrays: tuple[Any, ...] = (groups.node, groups.ptr, groups.other, *own)
     found = np.zeros((len(asked.source), walk_length))
-    effort = split.entries
+    if estimate is not None:
+        state = drawn_by(plan.graphs, asked.source, asked.target, estimate.seed)[groups.order]
+        walkers: tuple[Any, ...] = (*roads(ahead), state, estimate.walks)
 
     def run(start: int, stop: int) -> None:
-        _powers(start, stop, groups.node, groups.ptr, groups.other, *own, *other, split.own, effort, found)
+        if estimate is None:
+            _powers(start, stop, *arrays, *other, split.own, split.entries, found)
+        else:
+            _estimates(start, stop, *arrays, *walkers, behind, split.entries, found)
 
     in_threads(run, len(groups.node), seconds)
     out = np.empty_like(found)
@@ -92,32 +121,69 @@ def asked_walk_powers(
     return torch.from_numpy(out[asked.place]).to(plan.graphs.device)
 
 
-def choose_split(asked: Asked, ahead: Adjacency, back: Adjacency, walk_length: int) -> Split:
-    """The cheapest way, from what walks of some of the nodes meet.
+class Reach(NamedTuple):
+    """What walks meet.
 
-    Args:
-        asked: The pairs.
-        ahead: P.
-        back: P^T.
-        walk_length: Number of channels: one more than the most steps.
+    Attributes:
+        pairs: Number of pairs.
+        sources: Number of different sources.
+        targets: Number of different targets.
+        ahead: Entries that 0, 1, ..., K - 1 steps from a source meet, on the average.
+        behind: Entries that steps backwards from a target meet.
     """
-    count = len(asked.source)
-    found: list[Split] = []
-    met = []
-    for matrix, nodes in ((ahead, asked.source), (back, asked.target)):
-        distinct = np.unique(nodes)
-        some = sampled(distinct, _SAMPLES)
-        each = np.zeros(walk_length)
-        if walk_length > 1 and len(some):
-            each = _met(some, matrix.indptr, matrix.indices, walk_length - 1, float(_MOST_SAMPLED))
-        met.append((len(distinct), np.concatenate([[0.0], np.cumsum(each)])))
-    for by_source in (True, False):
-        (groups, mine), (_, others) = met if by_source else met[::-1]
-        own = np.arange(walk_length)
-        entries = groups * mine[own] + count * (others[walk_length - 1 - own] + 2 * walk_length)
-        best = int(np.argmin(entries))
-        found.append(Split(by_source, best, float(entries[best])))
-    return min(found, key=lambda split: split.entries)
+
+    pairs: int
+    sources: int
+    targets: int
+    ahead: Floats
+    behind: Floats
+
+    @classmethod
+    def of(cls, asked: Asked, ahead: Adjacency, back: Adjacency, walk_length: int) -> Reach:
+        """From a sample of the nodes.
+
+        Args:
+            asked: The pairs.
+            ahead: P.
+            back: P^T.
+            walk_length: K.
+        """
+        counts, met = [], []
+        for matrix, nodes in ((ahead, asked.source), (back, asked.target)):
+            distinct = np.unique(nodes)
+            some = sampled(distinct, _SAMPLES)
+            each = np.zeros(walk_length - 1)
+            if walk_length > 1 and len(some):
+                each = _met(some, matrix.indptr, matrix.indices, walk_length - 1, float(_MOST_SAMPLED))
+            counts.append(len(distinct))
+            met.append(np.concatenate([[0.0], np.cumsum(each)]))
+        return cls(len(asked.source), *counts, *met)
+
+    def choose_split(self) -> Split:
+        """The cheapest way."""
+        found = []
+        own = np.arange(len(self.ahead))
+        for by_source, groups, mine, others in (
+            (True, self.sources, self.ahead, self.behind),
+            (False, self.targets, self.behind, self.ahead),
+        ):
+            entries = groups * mine[own] + self.pairs * (others[::-1] + 2 * len(own))
+            best = int(np.argmin(entries))
+            found.append(Split(by_source, best, float(entries[best])))
+        return min(found, key=lambda split: split.entries)
+
+    def exact_channels(self, step_entries: float) -> int:
+        """How many steps backwards take no longer than walkers do for the rest.
+
+        Args:
+            step_entries: How many entries take as long as a step of the walkers of a pair.
+        """
+        rest = np.arange(len(self.behind))[::-1]
+        return int(np.flatnonzero(self.targets * self.behind <= self.pairs * step_entries * (rest + 1))[-1])
+
+    def estimate_entries(self, behind: int) -> float:
+        """Entries that so many steps backwards from all targets meet."""
+        return float(self.targets * self.behind[behind] + 2 * self.pairs)
 
 
 @compiled_by_steps(lambda nodes, indptr, indices, count, most: min(most, len(nodes) * count * len(indices)))
@@ -211,6 +277,56 @@ def _powers(
                 out[pair, step] = total
             _clear(theirs, in_theirs, theirs_length)
         _clear(mine, in_mine, length)
+
+
+@compiled_by_steps(lambda *arguments: 8 * arguments[-2])
+def _estimates(
+    start: int,
+    stop: int,
+    node: Ints,
+    ptr: Ints,
+    other: Ints,
+    back_ptr: Ints,
+    back_indices: Ints,
+    back_weight: Floats,
+    indptr: Ints,
+    indices: Ints,
+    reached_by: Floats,
+    state: NDArray[np.uint64],
+    walks: int,
+    behind: int,
+    effort: float,
+    out: Floats,
+) -> None:
+    """Channels of the pairs of groups `start` to `stop`, which share their target: `behind` of them exact after I."""
+    size, count = len(indptr) - 1, out.shape[1]
+    theirs, spare = np.zeros(size), np.zeros(size)
+    in_theirs, in_spare = np.empty(size, np.int64), np.empty(size, np.int64)
+    reached = np.zeros(size, np.bool_)
+    for group in range(start, stop):
+        theirs[node[group]], in_theirs[0], length = 1.0, node[group], 1
+        for step in range(behind + 1):
+            for pair in range(ptr[group], ptr[group + 1]):
+                out[pair, step] = theirs[other[pair]]
+            if step < behind:
+                following = advance(
+                    0, back_ptr, back_indices, back_weight, theirs, in_theirs, length, spare, in_spare, reached
+                )
+                _clear(theirs, in_theirs, length)
+                theirs, in_theirs, spare, in_spare, length = spare, in_spare, theirs, in_theirs, following
+        for pair in range(ptr[group], ptr[group + 1]):
+            random = state[pair]
+            for _ in range(walks):
+                v = other[pair]
+                for step in range(behind + 1, count):
+                    if indptr[v] == indptr[v + 1]:
+                        break
+                    random, chance = drawn(random)
+                    v = stepped(v, chance, indptr, indices, reached_by)
+                    out[pair, step] += theirs[v]
+            for step in range(behind + 1, count):
+                out[pair, step] /= walks
+        _clear(theirs, in_theirs, length)
 
 
 @compiled
