@@ -43,7 +43,7 @@ class PersonalizedPageRankPE(LinkEncoding):
         pairs: Key of chosen pairs `[2, P]`, such as `"edge_label_index"`: `[P, 1]` of those instead of all pairs (see
             `LinkEncoding`).
         tolerance: The most that values of chosen pairs may be too small by, from 1e-12 to below 1; not used otherwise.
-        estimate: Walks for each chosen pair that estimate values, where that is cheaper than to compute them; None: never.
+        estimate: Walks for each chosen pair that estimate it, where that is cheaper than to compute it; None: never.
         seed: Of these walks.
         attr_name: Key of the encoding.
 

@@ -52,7 +52,7 @@ class RelativeRandomWalkPE(LinkEncoding):
         undirected: Walk every edge both ways: A becomes max(A, A^T).
         pairs: Key of chosen pairs `[2, P]`, such as `"edge_label_index"`: `[P, walk_length]` of those instead of all
             pairs (see `LinkEncoding`).
-        estimate: Walks for each chosen pair that estimate values, where that is cheaper than to compute them; None: never.
+        estimate: Walks for each chosen pair that estimate it, where that is cheaper than to compute it; None: never.
         seed: Of these walks.
         attr_name: Key of the encoding.
 

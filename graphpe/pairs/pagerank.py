@@ -8,8 +8,8 @@ with p and q what the pushes have settled (Andersen, Chung, Lang 2006; Andersen 
 it is at least 0 and, since rows of PPR sum to 1, at most (sum_v r_v) (max_w s_w). Pushes end where that is small
 enough.
 
-Where that takes too long, only backward pushes are made, and PPR_ij - q_i = sum_w PPR_iw s_w is the mean over walks from
-i, stopped with probability alpha before each step, of alpha times the residuals at the nodes that they meet.
+Where that takes too long, only backward pushes are made, and PPR_ij - q_i = sum_w PPR_iw s_w is the mean over walks
+from i, stopped with probability alpha before each step, of alpha times the residuals at the nodes that they meet.
 """
 
 from __future__ import annotations

@@ -411,7 +411,7 @@ def _bounds(
         value = strength[u] * x[u]
         for e in range(indptr[u], indptr[u + 1]):
             value -= weight[e] * x[indices[e]]
-        carried[u] = float(u == i) - float(u == j) - value
+        carried[u] = (1.0 if u == i else 0.0) - (1.0 if u == j else 0.0) - value
         energy += value * x[u]
         defect += carried[u] * x[u]
     low = (x[i] - x[j]) ** 2 / energy if energy > 0 else 0.0
