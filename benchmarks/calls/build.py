@@ -25,6 +25,7 @@ from graphpe.benchmarks.calls.kinds import (
 from graphpe.benchmarks.calls.own import known_classes, own_classes
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
 from graphpe.benchmarks.console.memory import first_line, memory_limit
+from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.calls import Call, parameters_of, parse_call
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
@@ -221,13 +222,14 @@ def build_model(
         else:
             node_encoder = adapter.node_encoder(bare.width)
             modules = [encoding_module(encoding, bare.width, encoder) for encoding in nodes]
-        return constructor(
+        model = constructor(
             **arguments,
             node_encoder=node_encoder,
             edge_encoder=adapter.edge_encoder(bare.width),
             encodings=modules,
             head=_head(head, adapter, bare.width) if pair_head is None else pair_head,
         )
+        return adapter.around(model, encodings)
 
 
 def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> None:
@@ -237,6 +239,7 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
         GraphPERuntimeError: It is not: a mistake in this library, never in the user's input.
     """
     constructor, arguments = _architecture(text)
+    model = model.model if isinstance(model, LinkModel) else model
     wrong = [name for name, value in arguments.items() if getattr(model, name, value) != value and name != "layers"]
     if type(model) is not constructor or wrong:
         raise GraphPERuntimeError(f"{text} was asked for, but {model!r} was built (differs in {wrong})")
@@ -255,8 +258,9 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
 
 
 def split_encodings(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list[Encoding]]:
-    """Encodings of nodes, which are computed once, and encodings of pairs, which are computed for each batch."""
-    return [each for each in encodings if not each.pair_keys], [each for each in encodings if each.pair_keys]
+    """Encodings of nodes, which are computed once, and of all pairs, which are computed for each batch."""
+    of_all = [each for each in encodings if each.pairs is None]
+    return [each for each in of_all if not each.pair_keys], [each for each in of_all if each.pair_keys]
 
 
 def takes_pairs(architecture: type) -> bool:

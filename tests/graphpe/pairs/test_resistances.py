@@ -31,7 +31,10 @@ def test_dense_oracle_on_a_grid():
     side = 12
     number = np.arange(side * side).reshape(side, side)
     edges = np.concatenate(
-        [np.stack([number[:, :-1].ravel(), number[:, 1:].ravel()]), np.stack([number[:-1].ravel(), number[1:].ravel()])],
+        [
+            np.stack([number[:, :-1].ravel(), number[:, 1:].ravel()]),
+            np.stack([number[:-1].ravel(), number[1:].ravel()]),
+        ],
         axis=1,
     )
     size = side * side
