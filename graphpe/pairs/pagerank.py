@@ -331,24 +331,28 @@ def _walk_pairs(
     size = len(stay)
     q, s = np.zeros(size), np.zeros(size)
     inside, queue, touched = np.empty(size, np.int64), np.empty(size, np.int64), np.zeros(size, np.bool_)
+    place = np.empty(walks, np.int64)
     for group in range(start, stop):
         count, _ = _push_back(
             node[group], back_ptr, back_indices, back_weight, stay, alpha, behind, np.inf, q, s, inside, touched, queue
         )
         for pair in range(ptr[group], ptr[group + 1]):
-            random, met = state[pair], 0.0
-            for _ in range(walks):
-                v = other[pair]
-                while True:
-                    if stay[v] == 1.0:  # it stays until it is stopped
+            random, met, alive = state[pair], 0.0, walks
+            place[:] = other[pair]
+            while alive > 0:  # all of them at once: none waits for the memory of another
+                left = 0
+                for walker in range(alive):
+                    v = place[walker]
+                    if stay[v] == 1.0:  # until it is stopped
                         met += s[v] / alpha
-                        break
+                        continue
                     met += s[v]
                     random, chance = drawn(random)
-                    if chance < alpha:
-                        break
-                    random, chance = drawn(random)
-                    v = stepped(v, chance, indptr, indices, reached_by)
+                    if chance >= alpha:
+                        chance = (chance - alpha) / (1.0 - alpha)
+                        place[left] = stepped(v, chance, indptr, indices, reached_by)
+                        left += 1
+                alive = left
             out[pair] = q[other[pair]] + alpha * met / walks
         _forget(q, s, inside, touched, count)
 

@@ -303,6 +303,7 @@ def _estimates(
     theirs, spare = np.zeros(size), np.zeros(size)
     in_theirs, in_spare = np.empty(size, np.int64), np.empty(size, np.int64)
     reached = np.zeros(size, np.bool_)
+    place = np.empty(walks, np.int64)
     for group in range(start, stop):
         theirs[node[group]], in_theirs[0], length = 1.0, node[group], 1
         for step in range(behind + 1):
@@ -316,16 +317,17 @@ def _estimates(
                 theirs, in_theirs, spare, in_spare, length = spare, in_spare, theirs, in_theirs, following
         for pair in range(ptr[group], ptr[group + 1]):
             random = state[pair]
-            for _ in range(walks):
-                v = other[pair]
-                for step in range(behind + 1, count):
-                    if indptr[v] == indptr[v + 1]:
-                        break
-                    random, chance = drawn(random)
-                    v = stepped(v, chance, indptr, indices, reached_by)
-                    out[pair, step] += theirs[v]
+            place[:] = other[pair]
+            if indptr[other[pair]] == indptr[other[pair] + 1]:
+                continue  # no walk leaves it, nor any other node that a walk can come to
             for step in range(behind + 1, count):
-                out[pair, step] /= walks
+                total = 0.0
+                for walker in range(walks):  # all of them at once: none waits for the memory of another
+                    random, chance = drawn(random)
+                    v = stepped(place[walker], chance, indptr, indices, reached_by)
+                    place[walker] = v
+                    total += theirs[v]
+                out[pair, step] = total / walks
         _clear(theirs, in_theirs, length)
 
 

@@ -102,13 +102,13 @@ class OgblPpa(OGBLinks):
 
 @dataclass(frozen=True)
 class OgblVessel(OGBLinks):
-    """ogbl-vessel: vessels between 3,538,495 points of a mouse brain. Random split, ROC-AUC.
+    """ogbl-vessel: vessels between 3,538,495 points of a mouse brain. Split by place, ROC-AUC.
 
     Coordinates are standardised.
     """
 
     name: ClassVar[str] = "ogbl-vessel"
-    summary: ClassVar[str] = "ogbl-vessel: vessels of a mouse brain, 3,538,495 points, random split, ROC-AUC"
+    summary: ClassVar[str] = "ogbl-vessel: vessels of a mouse brain, 3,538,495 points, split by place, ROC-AUC"
 
     def features(self, graph: Any) -> Tensor | None:
         x = graph.x.double()
