@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from graphpe.errors import GraphPEValueError
 
 
 @pytest.mark.parametrize(("name", "nodes", "links"), [("Cora", 2708, 5278), ("CiteSeer", 3327, 4552)])
-def test_the_real_sets(shared_data, tmp_path: Path, name: str, nodes: int, links: int) -> None:
-    root = shared_data("planetoid", name)
+def test_the_real_sets(shared_data: Path, tmp_path: Path, name: str, nodes: int, links: int) -> None:
+    shutil.copytree(shared_data / "planetoid" / name, tmp_path / name)
     one, same, other = (
-        PlanetoidLinks(name, root=str(root), seed=seed, download=False).load(progress=False) for seed in (1, 1, 2)
+        PlanetoidLinks(name, root=str(tmp_path), seed=seed, download=False).load(progress=False) for seed in (1, 1, 2)
     )
     assert one.graphs.num_nodes == nodes
     valid, test = int(0.05 * links), int(0.1 * links)
