@@ -14,6 +14,7 @@ from i, stopped with probability alpha before each step, of alpha times the resi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,17 +124,15 @@ def asked_pagerank(
     check_seconds(what, size, seconds, memory, instead)
     found = np.zeros(len(asked.source))
     arrays: tuple[Any, ...] = (groups.node, groups.ptr, groups.other)
-    matrices: tuple[Any, ...] = (*back, stay, alpha)
-    if estimate is not None:
+    if estimate is None:
+        arrays = (*arrays, *ahead, *back, stay, alpha, split.by_source, split.ahead, split.behind)
+    else:
         state = drawn_by(plan.graphs, asked.source, asked.target, estimate.seed)[groups.order]
-        matrices = (*roads(ahead), state, estimate.walks, *matrices)
+        arrays = (*arrays, *roads(ahead), state, estimate.walks, *back, stay, alpha, split.behind)
+    compute: Callable[..., None] = _push_pairs if estimate is None else _walk_pairs
 
     def run(start: int, stop: int) -> None:
-        if estimate is None:
-            how = split.by_source, split.ahead, split.behind
-            _push_pairs(start, stop, *arrays, *ahead, *matrices, *how, found, split.entries)
-        else:
-            _walk_pairs(start, stop, *arrays, *matrices, split.behind, found, split.entries)
+        compute(start, stop, *arrays, found, split.entries)
 
     in_threads(run, len(groups.node), seconds)
     out = np.empty_like(found)

@@ -5,6 +5,7 @@ Pairs that share an end are searched for from it, all in one search, where that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
@@ -97,8 +98,9 @@ def asked_distances(
     found = np.full(len(asked.source), float(UNREACHABLE))
     arrays: tuple[Any, ...] = (groups.node, groups.ptr, groups.other, *graph.own, *graph.other, component)
 
+    search: Callable[..., float] = _lengths if by_length else _hops
+
     def run(start: int, stop: int) -> None:
-        search = _lengths if by_length else _hops
         search(start, stop, *arrays, most, worth, entries, found)
 
     in_threads(run, len(groups.node), seconds)

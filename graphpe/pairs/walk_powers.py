@@ -11,6 +11,7 @@ P^(a+b)_ij is the mean of (P^b)_vj over the nodes v that walks of a steps from i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,15 +106,15 @@ def asked_walk_powers(
     own, other = (ahead, back) if split.by_source else (back, ahead)
     arrays: tuple[Any, ...] = (groups.node, groups.ptr, groups.other, *own)
     found = np.zeros((len(asked.source), walk_length))
-    if estimate is not None:
+    if estimate is None:
+        arrays = (*arrays, *other, split.own, split.entries, found)
+    else:
         state = drawn_by(plan.graphs, asked.source, asked.target, estimate.seed)[groups.order]
-        walkers: tuple[Any, ...] = (*roads(ahead), state, estimate.walks)
+        arrays = (*arrays, *roads(ahead), state, estimate.walks, behind, split.entries, found)
+    compute: Callable[..., None] = _powers if estimate is None else _estimates
 
     def run(start: int, stop: int) -> None:
-        if estimate is None:
-            _powers(start, stop, *arrays, *other, split.own, split.entries, found)
-        else:
-            _estimates(start, stop, *arrays, *walkers, behind, split.entries, found)
+        compute(start, stop, *arrays)
 
     in_threads(run, len(groups.node), seconds)
     out = np.empty_like(found)
@@ -148,7 +149,8 @@ class Reach(NamedTuple):
             back: P^T.
             walk_length: K.
         """
-        counts, met = [], []
+        counts: list[int] = []
+        met: list[Floats] = []
         for matrix, nodes in ((ahead, asked.source), (back, asked.target)):
             distinct = np.unique(nodes)
             some = sampled(distinct, _SAMPLES)
@@ -157,7 +159,7 @@ class Reach(NamedTuple):
                 each = _met(some, matrix.indptr, matrix.indices, walk_length - 1, float(_MOST_SAMPLED))
             counts.append(len(distinct))
             met.append(np.concatenate([[0.0], np.cumsum(each)]))
-        return cls(len(asked.source), *counts, *met)
+        return cls(len(asked.source), counts[0], counts[1], met[0], met[1])
 
     def choose_split(self) -> Split:
         """The cheapest way."""

@@ -62,14 +62,8 @@ def test_encodings_of_a_link_do_not_see_it(graph, tmp_path):
 def test_what_links_are_not_for(graph, tmp_path):
     with pytest.raises(GraphPEValueError, match="sampler='partitions' cuts links"):
         run(graph, tmp_path / "run", sampler="partitions", parts=3, batch_size=2)
+    config = TrainConfig(
+        task="SortingNetworks(train=20, valid=5, test=5)", encodings=("ResistancePE(pairs='edge_label_index')",)
+    )
     with pytest.raises(GraphPEValueError, match="is of chosen pairs, and this task asks for none"):
-        run_experiment(
-            resolve(
-                TrainConfig(
-                    task="SortingNetworks(train=20, valid=5, test=5)",
-                    encodings=("ResistancePE(pairs='edge_label_index')",),
-                )
-            ),
-            run_path=tmp_path / "other",
-            progress=False,
-        )
+        run_experiment(resolve(config), run_path=tmp_path / "other", progress=False)

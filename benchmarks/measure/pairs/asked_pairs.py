@@ -1,7 +1,7 @@
 """Encodings of chosen pairs of one large graph, beside what SciPy does for a source at a time.
 
-    python -m graphpe.benchmarks.measure.speed.asked_pairs --out asked_pairs.md
-    python -m graphpe.benchmarks.measure.speed.asked_pairs --nodes 100000 --graphs path --encodings RelativeRandomWalkPE
+    python -m graphpe.benchmarks.measure.pairs.asked_pairs --out asked_pairs.md
+    python -m graphpe.benchmarks.measure.pairs.asked_pairs --nodes 100000 --graphs path --encodings RelativeRandomWalkPE
 
 Graphs are a path, a square grid, preferential attachment (4 links a node) and 8 nearest neighbours of points in the
 plane. Half of the pairs are edges, half are drawn. SciPy multiplies one sparse row after the other (walks), iterates to
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"Peak memory of the whole run {peak:.1f} GiB, graphs included. A refusal names what the call would take; "
         "differences of estimates are those of single values."
     )
-    report.say(*ending(about, command("speed.asked_pairs", argv), "scipy", threads=options.threads))
+    report.say(*ending(about, command("pairs.asked_pairs", argv), "scipy", threads=options.threads))
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
