@@ -8,6 +8,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe import load_run
+from graphpe.benchmarks.tasks.links.own import LinkFile
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve, run_experiment
 from graphpe.errors import GraphPEValueError
@@ -43,7 +44,25 @@ def test_links_are_learned_and_written(graph, tmp_path, score, sampler):
     table = pandas.read_csv(next((tmp_path / "run").glob("test_predictions*")))
     assert list(table.columns) == ["source", "target", "target_link", "probability_link"]
     assert set(table["target_link"]) == {0, 1}
-    assert load_run(tmp_path / "run").model.score_name == score
+    loaded = load_run(tmp_path / "run")
+    assert loaded.model.score_name == score
+    # The known edges, and the pairs of the test part: what was predicted then.
+    data = LinkFile(graph, valid=0.1, test=0.2, disjoint=0.4).load(progress=False)
+    asked = Data(edge_index=data.graphs.edge_index, num_nodes=28)
+    asked.edge_label_index = data.pairs[:, data.split["test"]].long()
+    again = loaded.predict(asked)
+    assert list(again.columns) == ["source", "target", "probability_link"]
+    assert again["probability_link"].tolist() == pytest.approx(table["probability_link"].tolist(), abs=1e-5)
+    for key in ("edge_index", "edge_label_index"):
+        less = asked.clone()
+        del less[key]
+        with pytest.raises(GraphPEValueError, match=f"the graph has no {key}"):
+            loaded.predict(less)
+    asked.edge_label_index = torch.tensor([[0], [99]])
+    with pytest.raises(GraphPEValueError, match="edge_label_index asks for node 99, but there are 28 nodes"):
+        loaded.predict(asked)
+    with pytest.raises(GraphPEValueError, match="is a run about links, of which there is predict alone"):
+        loaded.embed(asked)
 
 
 def test_a_run_is_a_function_of_its_seed(graph, tmp_path):
