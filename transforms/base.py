@@ -206,6 +206,14 @@ class LinkEncoding(PairEncoding):
 
     A subclass defines `encode_pairs`, of those, and `encode_all_pairs`.
 
+    Args:
+        pairs: Key of the chosen pairs; None for all pairs.
+        attr_name: Key of the encoding.
+
+    Raises:
+        GraphPETypeError: An argument is no string.
+        GraphPEValueError: PyG would not count the ids under `pairs` over a batch, or reads meaning into `attr_name`.
+
     Example:
         >>> path = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
         >>> path.edge_label_index = torch.tensor([[0, 2], [2, 2]])

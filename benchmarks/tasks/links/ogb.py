@@ -76,7 +76,11 @@ class OGBLinks(LinkTask):
         return Links(self.features(graph), nodes, both_ways(seen), train, parts[0], parts[1], weight)
 
     def features(self, graph: Any) -> Tensor | None:
-        """Numbers of nodes."""
+        """Numbers of nodes.
+
+        Args:
+            graph: The graph that OGB gives.
+        """
         x = graph.get("x")
         return None if x is None else x.float()
 
@@ -111,6 +115,11 @@ class OgblVessel(OGBLinks):
     summary: ClassVar[str] = "ogbl-vessel: vessels of a mouse brain, 3,538,495 points, split by place, ROC-AUC"
 
     def features(self, graph: Any) -> Tensor | None:
+        """Coordinates, standardised.
+
+        Args:
+            graph: The graph that OGB gives.
+        """
         x = graph.x.double()
         return ((x - x.mean(0)) / x.std(0).clamp(min=1e-12)).float()
 
@@ -126,6 +135,13 @@ class OgblCitation2(OGBLinks):
     summary: ClassVar[str] = "ogbl-citation2: missing citations of 2,927,963 papers, split by year, MRR"
 
     def links(self, graph: Any, nodes: int, split: dict[str, dict[str, Any]]) -> Links:
+        """Each held-out citation beside the 1,000 other papers that it is ranked among.
+
+        Args:
+            graph: The graph that OGB gives; its edges are not looked at.
+            nodes: Its number of nodes.
+            split: Sources, targets and other targets by part.
+        """
         ends = {part: [torch.as_tensor(split[part][key]) for key in _ENDS] for part in ("train", "valid", "test")}
         train, seen, _ = divided(torch.stack(ends["train"]), self.disjoint, self.seed)
         parts = []
