@@ -118,7 +118,7 @@ class _Class:
         )
 
     def abstract(self, *methods: str) -> bool:
-        """Whether one of some methods is only asked for: by no class of its lineage defined without `abstractmethod`."""
+        """Whether one of the methods is only asked for: by no class of its lineage defined without `abstractmethod`."""
         nearest: dict[str, ast.FunctionDef] = {}
         for each in self.lineage():
             for node in each.definition().body:
