@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -216,11 +216,16 @@ def build_model(
     pair_head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
     with _memory_errors(text):
         if encoding_width and nodes:
+            if any(_are_tokens(encoding, bare) for encoding in nodes):
+                raise GraphPEValueError(
+                    "NAGphormer reads hop features as tokens, and encoding_width would join them to its inputs: "
+                    "leave it 0"
+                )
             node_encoder: nn.Module = _concatenated(adapter, nodes, bare.width, encoding_width, encoder)
             modules = []
         else:
             node_encoder = adapter.node_encoder(bare.width)
-            modules = [encoding_module(encoding, bare.width, encoder) for encoding in nodes]
+            modules = [_node_module(encoding, bare, encoder) for encoding in nodes]
         return constructor(
             **arguments,
             node_encoder=node_encoder,
@@ -275,6 +280,18 @@ def _concatenated(
         )
     modules = [encoding_module(each, encoding_width, encoder, normalize=True) for each in encodings]
     return models.ConcatenatedNodes(adapter.node_encoder(left), modules)
+
+
+def _node_module(encoding: Encoding, architecture: Any, encoder: str) -> nn.Module:
+    if _are_tokens(encoding, architecture):
+        hops, width = encoding.hops, architecture.width
+        return models.HopTokens(encoding.value_key, hops=hops, channels=encoding.columns, width=width)
+    return encoding_module(encoding, architecture.width, encoder)
+
+
+def _are_tokens(encoding: Encoding, architecture: Any) -> TypeGuard[transforms.HopFeatures]:
+    """Whether an architecture reads an encoding as a sequence for each node."""
+    return isinstance(encoding, transforms.HopFeatures) and isinstance(architecture, models.NAGphormer)
 
 
 def canonical_head(text: str) -> str:

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.models.attention.neighbours.neighbours import Neighbours
+from graphpe.models.attention.neighbours.sums import MANY_PAIRS, neighbour_products, neighbour_sums, neighbour_totals
 from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.attention.shapes import check_attention, check_shapes
 
@@ -70,7 +72,7 @@ def edge_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    edge_index: Tensor,
+    edge_index: Tensor | Neighbours,
     edge: Tensor | None = None,
     *,
     heads: int,
@@ -81,6 +83,7 @@ def edge_attention(
     Edges may come in any order; parallel edges are separate messages; a node in which no edge ends receives zero.
     Works through the edges in blocks that stay in cache and recomputes gathered rows in the backward pass, so that
     beyond `edge` and the returned scores nothing of size `[E, D]` is stored. Costs O(E D) time, O(E H + N D) memory.
+    Many edges without factors are gone through node by node instead, in the order in which `Neighbours` sorts them.
 
     Under `torch.compile` the reference is traced instead: the compiler fuses it itself.
 
@@ -88,7 +91,7 @@ def edge_attention(
         query: `[N, D]`.
         key: `[N, D]`.
         value: `[N, D]`.
-        edge_index: Edges (source, target), `[2, E]`.
+        edge_index: Edges (source, target), `[2, E]`, or the same as `Neighbours`, which layers share.
         edge: Factor of each edge's score, `[E, D]`; None for 1.
         heads: Number of heads; divides D.
         return_scores: Whether the second result is the scores `[E, D]` (before the sum over a head's channels and
@@ -98,6 +101,8 @@ def edge_attention(
         GraphPEValueError: A shape is another.
     """
     width = check_attention(query, key, value, query.shape[0], heads)
+    pairs = edge_index if isinstance(edge_index, Neighbours) else Neighbours(edge_index, query.shape[0])
+    edge_index = pairs.edge_index
     check_shapes(edge_index=(edge_index, (2, edge_index.shape[-1])), edge=(edge, (edge_index.shape[-1], width)))
     if torch.compiler.is_compiling():
         return edge_attention_reference(query, key, value, edge_index, edge, heads=heads, return_scores=return_scores)
@@ -107,7 +112,18 @@ def edge_attention(
         )
         total = weight.new_zeros(query.shape[0], heads).index_add(0, edge_index[1], weight)
         note_pairs(edge_index[0], edge_index[1], weight / total.index_select(0, edge_index[1]), query.shape[0])
+    if edge is None and not return_scores and query.device.type == "cpu" and pairs.num_pairs >= MANY_PAIRS:
+        return _node_by_node(query, key, value, pairs, heads), None
     return _EdgeAttention.apply(query, key, value, edge_index, edge, heads, return_scores)
+
+
+def _node_by_node(query: Tensor, key: Tensor, value: Tensor, pairs: Neighbours, heads: int) -> Tensor:
+    """The attention without factors: a product, an exponential and a sum over the neighbours of each node."""
+    scale = (query.shape[1] // heads) ** -0.5
+    weight = neighbour_products(_exact(query) * scale, key, pairs, heads).clamp(-CLAMP, CLAMP).exp()
+    out = neighbour_sums(weight, value, pairs).unflatten(1, (heads, -1))
+    total = _without_zeros(neighbour_totals(weight, pairs))
+    return (out / total.unsqueeze(-1)).flatten(1).to(query.dtype)
 
 
 def _scores(query: Tensor, key: Tensor, edge_index: Tensor, edge: Tensor | None, heads: int) -> Tensor:
