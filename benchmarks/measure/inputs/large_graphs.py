@@ -118,11 +118,10 @@ def random_digraph(size: int, generator: np.random.Generator, degree: int = 4) -
 
 
 def citations(size: int, generator: np.random.Generator, edges: int | None = None) -> Graph:
-    """Directed edges with the in-degrees of ogbn-arxiv: a power law, 6.9 on average, the largest about 13,000 of
-    169,343.
+    """Directed edges with the in-degrees of ogbn-arxiv: a power law, 6.9 on average.
 
-    Of these ends alone: each edge comes from anywhere, and which nodes are cited often is random. By default of
-    ogbn-arxiv's density.
+    The largest is about 13,000 of 169,343 nodes, as there. Each edge comes from anywhere, and which nodes are cited
+    often is random. By default of ogbn-arxiv's density.
     """
     count = round(size * ARXIV[1] / ARXIV[0]) if edges is None else edges
     weight = np.arange(1, size + 1) ** -_RANK

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphpe.errors import GraphPEValueError
+
 
 class Side(NamedTuple):
     """The pairs (j -> i) of nodes, sorted by one end.
@@ -34,6 +36,8 @@ class Neighbours:
 
     Sorting takes O(E log E), when it is first asked for; nothing waits for a device.
 
+    Whoever asks for either side gets an error if an edge has an end that is no node (on a CPU).
+
     Attributes:
         edge_index: Edges (source, target), `[2, E]`.
         num_nodes: Number N of nodes.
@@ -53,6 +57,7 @@ class Neighbours:
     def entering(self) -> Side:
         """The pairs by the node that they enter, their target."""
         source, target = self.edge_index
+        _check_ends(self.edge_index, self.num_nodes)
         if self.itself:
             node = torch.arange(self.num_nodes, device=source.device)
             source, target = torch.cat([source, node]), torch.cat([target, node])
@@ -70,6 +75,16 @@ class Neighbours:
     def degree(self) -> Tensor:
         """Number of pairs that enter each node, `[N]`."""
         return self.entering.ptr.diff()
+
+
+def _check_ends(edge_index: Tensor, nodes: int) -> None:
+    """Compiled passes, on a CPU, follow these numbers wherever they lead; elsewhere a look would wait for the device."""
+    if torch.compiler.is_compiling() or edge_index.device.type != "cpu" or not edge_index.numel():
+        return
+    low, high = (int(end) for end in edge_index.aminmax())
+    if low < 0 or high >= nodes:
+        wrong = low if low < 0 else high
+        raise GraphPEValueError(f"edge_index holds node {wrong}, but there are {nodes} nodes")
 
 
 def _first_of_each(node: Tensor, num_nodes: int) -> Tensor:

@@ -19,8 +19,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.neighbours.kernels import add_pairs, add_rows, largest_rows, multiply_rows
 from graphpe.models.attention.neighbours.neighbours import Neighbours, Side
+from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.attention.threads import flat, parts_of, run_parts
 
 # Pairs from which on the compiled passes run. Below, PyTorch's functions take a few milliseconds, and nothing has to be
@@ -45,6 +47,7 @@ def neighbour_sums(weight: Tensor | None, x: Tensor, pairs: Neighbours) -> Tenso
     if weight is None:
         weight = torch.ones(pairs.num_pairs, 1, dtype=exact, device=x.device)
     weight, x = weight.to(exact), x.to(exact)
+    _check(pairs, x=x, weight=weight)
     if torch.compiler.is_compiling():
         side = pairs.entering
         rows = x.index_select(0, side.other).unflatten(1, (weight.shape[1], -1)) * weight.unsqueeze(-1)
@@ -63,6 +66,7 @@ def neighbour_products(a: Tensor, b: Tensor, pairs: Neighbours, heads: int) -> T
     """
     exact = torch.promote_types(a.dtype, torch.float32)
     a, b = a.to(exact), b.to(exact)
+    _check(pairs, a=a, b=b)
     if torch.compiler.is_compiling():
         side = pairs.entering
         rows = a.index_select(0, side.own) * b.index_select(0, side.other)
@@ -77,6 +81,7 @@ def neighbour_totals(weight: Tensor, pairs: Neighbours) -> Tensor:
         weight: Weights, `[P, H]`.
         pairs: The neighbours.
     """
+    _check(pairs, weight=weight)
     if torch.compiler.is_compiling():
         return weight.new_zeros(pairs.num_nodes, weight.shape[1]).index_add(0, pairs.entering.own, weight)
     return _Totals.apply(weight, pairs)
@@ -126,6 +131,17 @@ def largest_of_sources(x: Tensor, pairs: Neighbours) -> Tensor:
     return torch.zeros_like(x).scatter_reduce(0, row, x.index_select(0, side.other), "amax", include_self=False)
 
 
+def _check(pairs: Neighbours, *, weight: Tensor | None = None, **rows: Tensor) -> None:
+    """Compiled passes read as far as these say."""
+    width = next(iter(rows.values())).shape[-1] if rows else 0
+    check_shapes(**{name: (value, (pairs.num_nodes, width)) for name, value in rows.items()})
+    if weight is not None:
+        heads = weight.shape[-1]
+        check_shapes(weight=(weight, (pairs.num_pairs, heads)))
+        if rows and width % max(heads, 1):
+            raise GraphPEValueError(f"rows of {width} numbers cannot be split into {heads} heads of weights")
+
+
 class _Sums(torch.autograd.Function):
     """`neighbour_sums`."""
 
@@ -133,14 +149,14 @@ class _Sums(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, x: Tensor, pairs: Neighbours) -> Tensor:
         ctx.save_for_backward(weight, x)
         ctx.pairs = pairs
-        return _sums(weight, x, pairs, pairs.entering)
+        return sums_along(weight, x, pairs, pairs.entering)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, x = ctx.saved_tensors
-        of_weight = _products(grad, x, ctx.pairs, weight.shape[1]) if ctx.needs_input_grad[0] else None
-        of_x = _sums(weight, grad, ctx.pairs, ctx.pairs.leaving) if ctx.needs_input_grad[1] else None
+        of_weight = products_along(grad, x, ctx.pairs, weight.shape[1]) if ctx.needs_input_grad[0] else None
+        of_x = sums_along(weight, grad, ctx.pairs, ctx.pairs.leaving) if ctx.needs_input_grad[1] else None
         return of_weight, of_x, None
 
 
@@ -151,14 +167,14 @@ class _Products(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, b: Tensor, pairs: Neighbours, heads: int) -> Tensor:
         ctx.save_for_backward(a, b)
         ctx.pairs = pairs
-        return _products(a, b, pairs, heads)
+        return products_along(a, b, pairs, heads)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         a, b = ctx.saved_tensors
-        of_a = _sums(grad, b, ctx.pairs, ctx.pairs.entering) if ctx.needs_input_grad[0] else None
-        of_b = _sums(grad, a, ctx.pairs, ctx.pairs.leaving) if ctx.needs_input_grad[1] else None
+        of_a = sums_along(grad, b, ctx.pairs, ctx.pairs.entering) if ctx.needs_input_grad[0] else None
+        of_b = sums_along(grad, a, ctx.pairs, ctx.pairs.leaving) if ctx.needs_input_grad[1] else None
         return of_a, of_b, None, None
 
 
@@ -168,7 +184,7 @@ class _Totals(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, pairs: Neighbours) -> Tensor:
         ctx.pairs = pairs
-        return _totals(weight, pairs, pairs.entering)
+        return totals_along(weight, pairs, pairs.entering)
 
     @staticmethod
     @once_differentiable
@@ -187,7 +203,7 @@ class _OfSources(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return _totals(grad, ctx.pairs, ctx.pairs.leaving), None
+        return totals_along(grad, ctx.pairs, ctx.pairs.leaving), None
 
 
 class _OfTargets(torch.autograd.Function):
@@ -201,11 +217,18 @@ class _OfTargets(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return _totals(grad, ctx.pairs, ctx.pairs.entering), None
+        return totals_along(grad, ctx.pairs, ctx.pairs.entering), None
 
 
-def _sums(weight: Tensor, x: Tensor, pairs: Neighbours, side: Side) -> Tensor:
-    """The weighted sum of the rows at the other end of the pairs of each node."""
+def sums_along(weight: Tensor, x: Tensor, pairs: Neighbours, side: Side) -> Tensor:
+    """The weighted sum of the rows at the other end of the pairs of each node, `[N, D]`, without a gradient.
+
+    Args:
+        weight: Weights, `[P, H]`.
+        x: Rows of the nodes, `[N, D]`, of the same type.
+        pairs: The neighbours.
+        side: `pairs.entering` for sums at targets, `pairs.leaving` for sums at sources.
+    """
     weight, x = weight.contiguous(), x.contiguous()
     heads, out = weight.shape[1], torch.zeros_like(x)
     chunk = _chunk(x.shape[1] // heads)
@@ -220,8 +243,15 @@ def _sums(weight: Tensor, x: Tensor, pairs: Neighbours, side: Side) -> Tensor:
     return out
 
 
-def _products(a: Tensor, b: Tensor, pairs: Neighbours, heads: int) -> Tensor:
-    """The products of rows along the pairs, in their order."""
+def products_along(a: Tensor, b: Tensor, pairs: Neighbours, heads: int) -> Tensor:
+    """As `neighbour_products`, of rows of one type, float32 or float64, without a gradient.
+
+    Args:
+        a: Rows of the nodes as targets, `[N, D]`.
+        b: Rows of the nodes as sources, `[N, D]`.
+        pairs: The neighbours.
+        heads: H, which divides D.
+    """
     a, b, side = a.contiguous(), b.contiguous(), pairs.entering
     out = a.new_empty(pairs.num_pairs, heads)
     chunk = _chunk(a.shape[1] // heads)
@@ -235,8 +265,14 @@ def _products(a: Tensor, b: Tensor, pairs: Neighbours, heads: int) -> Tensor:
     return out
 
 
-def _totals(weight: Tensor, pairs: Neighbours, side: Side) -> Tensor:
-    """The sum of the weights of the pairs of each node."""
+def totals_along(weight: Tensor, pairs: Neighbours, side: Side) -> Tensor:
+    """The sum of the weights of the pairs of each node, `[N, H]`, without a gradient.
+
+    Args:
+        weight: Weights, `[P, H]`.
+        pairs: The neighbours.
+        side: `pairs.entering` for sums at targets, `pairs.leaving` for sums at sources.
+    """
     weight = weight.contiguous()
     heads, out = weight.shape[1], weight.new_zeros(pairs.num_nodes, weight.shape[1])
     if _compiled_runs(weight, pairs):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.neighbours import sums
 from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.attention.neighbours.sums import (
@@ -149,3 +150,19 @@ def test_half_precision_is_summed_in_float32() -> None:
     ones = torch.ones(1, 4, dtype=torch.bfloat16)
     assert neighbour_sums(None, ones, pairs).tolist() == [[1000.0] * 4]
     assert neighbour_products(ones, ones, pairs, 1).dtype == torch.float32
+
+
+def test_what_does_not_fit_is_told() -> None:
+    pairs = Neighbours(torch.tensor([[0, 1], [1, 2]]), 3)
+    x = torch.zeros(3, 4)
+    for call, message in [
+        (lambda: neighbour_sums(torch.zeros(3, 1), x, pairs), r"weight must have the shape \[2, 1\]"),
+        (lambda: neighbour_sums(torch.zeros(2, 3), x, pairs), "rows of 4 numbers cannot be split into 3 heads"),
+        (lambda: neighbour_sums(None, x[:2], pairs), r"x must have the shape \[3, 4\]"),
+        (lambda: neighbour_products(x, x[:, :2], pairs, 1), r"b must have the shape \[3, 4\]"),
+        (lambda: neighbour_totals(torch.zeros(1, 1), pairs), r"weight must have the shape \[2, 1\]"),
+        (lambda: Neighbours(torch.tensor([[0], [3]]), 3).entering, "edge_index holds node 3, but there are 3 nodes"),
+        (lambda: Neighbours(torch.tensor([[-1], [2]]), 3).leaving, "edge_index holds node -1"),
+    ]:
+        with pytest.raises(GraphPEValueError, match=message):
+            call()
