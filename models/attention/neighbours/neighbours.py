@@ -78,7 +78,7 @@ class Neighbours:
 
 
 def _check_ends(edge_index: Tensor, nodes: int) -> None:
-    """Compiled passes, on a CPU, follow these numbers wherever they lead; elsewhere a look would wait for the device."""
+    """Compiled passes, on a CPU, follow these numbers wherever they lead; a look elsewhere waits for the device."""
     if torch.compiler.is_compiling() or edge_index.device.type != "cpu" or not edge_index.numel():
         return
     low, high = (int(end) for end in edge_index.aminmax())

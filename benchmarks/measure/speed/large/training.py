@@ -1,11 +1,12 @@
 """Training steps on one large graph: ours and PyG's on a graph of ogbn-arxiv's size, and every model for large graphs.
 
-    python -m graphpe.benchmarks.measure.speed.large_training --out large_training.md
-    python -m graphpe.benchmarks.measure.speed.large_training --only models --nodes 100000
+    python -m graphpe.benchmarks.measure.speed.large.training --out large_training.md
+    python -m graphpe.benchmarks.measure.speed.large.training --only models --nodes 100000
 
 A step is forward, loss over all nodes, backward and Adam's update, of the whole graph: an epoch. Features are random
 numbers, 128 a node, in 40 classes. PyG's side is the same network, layer by layer, with `TransformerConv` in the place
-of the attention: its softmax is not clamped, nothing else differs. `TransformerConv alone` is a stack of PyG's layers
+of the attention: its softmax is not clamped, nothing else differs (with one set of weights both give the same
+values, which is looked at first). `TransformerConv alone` is a stack of PyG's layers
 with batch norm and ReLU, without our feed-forward networks. Every side has a process of its own, one after the other in
 turns; its first step is not counted. Memory is the process at its largest, with and without what it had before the
 first step.
@@ -121,12 +122,30 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+def check_sides() -> None:
+    """Raise unless ours and PyG's same network give the same values with the same weights, on a small graph."""
+    ours, theirs = SIDES[OURS](), SameLayers()
+    assert isinstance(ours, M.GraphTransformer)
+    assert isinstance(ours.node_encoder, M.LinearNodes)
+    theirs.first.load_state_dict(ours.node_encoder.linear.state_dict())
+    theirs.head.load_state_dict(ours.head.state_dict())
+    for layer, conv, block in zip(ours.layers, theirs.convs, theirs.blocks, strict=True):
+        block.load_state_dict(layer.node_block.state_dict())
+        for linear, weight in zip(
+            (conv.lin_query, conv.lin_key, conv.lin_value), layer.query_key_value.weight.chunk(3), strict=True
+        ):
+            linear.load_state_dict({"weight": weight})
+    data = Data(x=torch.randn(30, FEATURES), edge_index=torch.randint(30, (2, 200)))
+    torch.testing.assert_close(ours(data), theirs(data), rtol=1e-4, atol=1e-4)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the tables, and write them where `--out` says."""
     options = _parser().parse_args(argv)
     report = Report(options.out)
     with tempfile.TemporaryDirectory() as folder:
         if options.only in (None, "pyg"):
+            check_sides()
             graph = citations(ARXIV[0], np.random.default_rng(options.seed), ARXIV[1])
             _table(report, f"An epoch of {ARXIV[0]:,} nodes, {ARXIV[1]:,} edges", SIDES, graph.edges, graph.num_nodes,
                    Path(folder), options)  # fmt: skip
@@ -140,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"Medians over {options.repeats} processes of a side, of {options.steps} steps each; seconds are wall time, "
         "and processor time of all threads."
     )
-    report.say(*ending(about, command("speed.large_training", argv), threads=options.threads)[1:])
+    report.say(*ending(about, command("speed.large.training", argv), threads=options.threads)[1:])
 
 
 def _parser() -> argparse.ArgumentParser:
