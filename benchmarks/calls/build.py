@@ -242,7 +242,7 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
         GraphPERuntimeError: It is not: a mistake in this library, never in the user's input.
     """
     constructor, arguments = _architecture(text)
-    wrong = [name for name, value in arguments.items() if getattr(model, name, value) != value and name != "layers"]
+    wrong = [name for name, value in arguments.items() if name != "layers" and _stored(model, name, value) != value]
     if type(model) is not constructor or wrong:
         raise GraphPERuntimeError(f"{text} was asked for, but {model!r} was built (differs in {wrong})")
     layers = getattr(model, "layers", None)
@@ -257,6 +257,12 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
     asked = [encoding.value_key for group in split_encodings(encodings) for encoding in group]
     if read != asked:
         raise GraphPERuntimeError(f"encodings {asked} were asked for, but the model reads {read}")
+
+
+def _stored(model: nn.Module, name: str, value: Any) -> Any:
+    """What a model has under an argument's name: of layers their number; the value itself where it keeps nothing."""
+    stored = getattr(model, name, value)
+    return len(stored) if isinstance(stored, nn.ModuleList) else stored
 
 
 def split_encodings(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list[Encoding]]:

@@ -25,7 +25,7 @@ from graphpe.benchmarks.calls.build import (
 )
 from graphpe.benchmarks.calls.text import build
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 
 def test_the_lists_hold_encodings_architectures_and_tasks() -> None:
@@ -54,6 +54,14 @@ def test_hop_features_are_tokens_of_nagphormer_and_an_encoding_of_others() -> No
         build_model("NAGphormer(width=8, hops=3, heads=2)", adapter, encodings)
     with pytest.raises(GraphPEValueError, match="NAGphormer reads hop features as tokens"):
         build_model("NAGphormer(width=8, hops=2, heads=2)", adapter, encodings, encoding_width=2)
+
+
+@pytest.mark.parametrize("text", ["SGFormer(width=8, local_layers=3)", "Polynormer(width=8, heads=2, global_layers=3)"])
+def test_numbers_of_other_layers_are_compared(text: str) -> None:
+    model = build_model(text, GraphAdapter((6, 3), (4,), 2, "squared"), ())
+    check_built(model, text, ())
+    with pytest.raises(GraphPERuntimeError, match="_layers"):
+        check_built(model, text.replace("layers=3", "layers=2"), ())
 
 
 NODE_ENCODINGS = [

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -124,9 +124,8 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 
 def check_sides() -> None:
     """Raise unless ours and PyG's same network give the same values with the same weights, on a small graph."""
-    ours, theirs = SIDES[OURS](), SameLayers()
-    assert isinstance(ours, M.GraphTransformer)
-    assert isinstance(ours.node_encoder, M.LinearNodes)
+    ours: Any = SIDES[OURS]()
+    theirs: Any = SameLayers()
     theirs.first.load_state_dict(ours.node_encoder.linear.state_dict())
     theirs.head.load_state_dict(ours.head.state_dict())
     for layer, conv, block in zip(ours.layers, theirs.convs, theirs.blocks, strict=True):
