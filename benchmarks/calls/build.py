@@ -290,8 +290,8 @@ def _concatenated(
 
 def _node_module(encoding: Encoding, architecture: Any, encoder: str) -> nn.Module:
     if _are_tokens(encoding, architecture):
-        hops, width = encoding.hops, architecture.width
-        return models.HopTokens(encoding.value_key, hops=hops, channels=encoding.columns, width=width)
+        channels, hops = encoding.columns // (encoding.hops + 1), encoding.hops
+        return models.HopTokens(encoding.value_key, hops=hops, channels=channels, width=architecture.width)
     return encoding_module(encoding, architecture.width, encoder)
 
 

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_integer
-from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.reading import read_encoding
 from graphpe.models.layers.precision import in_half_precision
 
@@ -19,13 +18,13 @@ class HopTokens(nn.Module):
     Example:
         >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
         >>> data = T.HopFeatures(2, features={"x": 3})(data)
-        >>> M.HopTokens("hop_features", hops=2, channels=9, width=16)(data).shape
+        >>> M.HopTokens("hop_features", hops=2, channels=3, width=16)(data).shape
         torch.Size([5, 3, 16])
 
     Args:
         key: Name of the values in the batch.
         hops: Number K of hops.
-        channels: Their columns: a multiple of K + 1.
+        channels: Columns of one hop.
         width: Width of the tokens.
 
     Raises:
@@ -37,11 +36,8 @@ class HopTokens(nn.Module):
         super().__init__()
         channels, width = check_counts(channels=channels, width=width)
         self.hops = check_integer("hops", hops, least=0)
-        if channels % (self.hops + 1):
-            raise GraphPEValueError(f"channels must be a multiple of hops + 1, got channels={channels}, hops={hops}")
         self.key = key
-        self.channels = channels
-        self.linear = nn.Linear(channels // (self.hops + 1), width)
+        self.linear = nn.Linear(channels, width)
 
     @in_half_precision
     def forward(self, batch: Data) -> Tensor:
@@ -50,5 +46,5 @@ class HopTokens(nn.Module):
         Args:
             batch: A `Batch`, or a `Data` as a batch of one graph, with the values under `key`.
         """
-        value = read_encoding(batch, self.key, self.channels)
+        value = read_encoding(batch, self.key, (self.hops + 1) * self.linear.in_features)
         return self.linear(value.to(self.linear.weight.dtype).unflatten(1, (self.hops + 1, -1)))

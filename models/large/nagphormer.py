@@ -63,7 +63,7 @@ class NAGphormer(nn.Module):
     Example:
         >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
         >>> data = T.HopFeatures(2, features={"x": 3})(data)
-        >>> tokens, head = M.HopTokens("hop_features", hops=2, channels=9, width=16), torch.nn.Linear(16, 2)
+        >>> tokens, head = M.HopTokens("hop_features", hops=2, channels=3, width=16), torch.nn.Linear(16, 2)
         >>> model = M.NAGphormer(width=16, hops=2, heads=4, readout="none",
         ...     node_encoder=M.LinearNodes(3, 16), encodings=[tokens], head=head)
         >>> model(data).shape

@@ -42,7 +42,7 @@ def test_hop_features_are_tokens_of_nagphormer_and_an_encoding_of_others() -> No
     encodings = build_encodings(["HopFeatures(2, features={'x': 2})", "DegreePE()"])
     hops, degrees = build_model("NAGphormer(width=8, hops=2, heads=2)", adapter, encodings).encodings
     assert isinstance(hops, M.HopTokens)
-    assert (hops.hops, hops.channels, hops.linear.out_features) == (2, 6, 8)
+    assert (hops.hops, hops.linear.in_features, hops.linear.out_features) == (2, 2, 8)
     assert isinstance(degrees, M.LinearEncoding)
     check_built(
         build_model("NAGphormer(width=8, hops=2, heads=2)", adapter, encodings),

@@ -29,7 +29,7 @@ def undirected(nodes: int, edges: int = 12) -> Data:
 
 
 def build(*, tokens: bool, encoder: nn.Module | None = None, **options) -> NAGphormer:
-    encodings = [HopTokens("hop_features", hops=HOPS, channels=3 * (HOPS + 1), width=WIDTH)] if tokens else []
+    encodings = [HopTokens("hop_features", hops=HOPS, channels=3, width=WIDTH)] if tokens else []
     return NAGphormer(
         width=WIDTH, hops=HOPS, heads=HEADS, readout="none", encodings=encodings,
         node_encoder=encoder if encoder is not None else LinearNodes(3, WIDTH), **options,
@@ -98,7 +98,7 @@ def test_missing_features_are_named() -> None:
 
 @pytest.mark.parametrize("hops", [2, 4])
 def test_hops_of_tokens_and_model_agree(hops: int) -> None:
-    tokens = HopTokens("hop_features", hops=hops, channels=3 * (hops + 1), width=WIDTH)
+    tokens = HopTokens("hop_features", hops=hops, channels=3, width=WIDTH)
     with pytest.raises(GraphPEValueError, match=rf"NAGphormer\(hops=3\) takes .* got hops=\[{hops}\]"):
         NAGphormer(width=WIDTH, hops=3, heads=HEADS, node_encoder=nn.Identity(), encodings=[tokens])
     with pytest.raises(GraphPEValueError, match="one HopFeatures"):

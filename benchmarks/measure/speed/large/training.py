@@ -94,7 +94,7 @@ def _ours(architecture: Callable[..., nn.Module], **options: object) -> nn.Modul
 
 
 def _nagphormer() -> nn.Module:
-    tokens = M.HopTokens("hop_features", hops=HOPS, channels=FEATURES * (HOPS + 1), width=WIDTH)
+    tokens = M.HopTokens("hop_features", hops=HOPS, channels=FEATURES, width=WIDTH)
     return _ours(M.NAGphormer, hops=HOPS, heads=HEADS, encodings=[tokens])
 
 
