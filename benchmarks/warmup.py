@@ -33,6 +33,7 @@ _CALLS: dict[str, list[dict[str, Any]]] = {
     "DirectedRandomWalkPE": [{"walk_length": 4}, {"walk_length": 4, "level": "pair"}],
     "EdgePathPE": [{"max_distance": 3, "num_types": 4}],
     "HeatKernelPE": [{"times": [1.0, 2.0]}, {"times": [1.0, 2.0], "level": "pair"}],
+    "HopFeatures": [{"hops": 2}],
     "LaplacianPE": [{"k": 4}],
     "MagneticLaplacianPE": [{"k": 4}],
     "PersonalizedPageRankPE": [{}, *_CHOSEN],

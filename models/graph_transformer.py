@@ -20,6 +20,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_probabilities
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
+from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -173,7 +174,7 @@ class GraphTransformer(nn.Module):
             edges = self.edge_encoder.factors(batch)
         else:
             edges = embed_edges(batch, self.edge_encoder, self.plain_pair)
-        pairs: Tensor | PaddedLayout = edge_index
+        pairs: Tensor | Neighbours | PaddedLayout = Neighbours(edge_index, x.shape[0])
         if self.attention_layout == "padded":
             pairs = padded_layout(members, edge_index, self.heads)
         elif self.attention_layout == "pair list":
@@ -222,7 +223,7 @@ class GraphTransformerLayer(nn.Module):
         self,
         x: Tensor,
         edges: Tensor | FactoredFeatures | None,
-        pairs: Tensor | PaddedLayout,
+        pairs: Tensor | Neighbours | PaddedLayout,
         plain_pair: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | FactoredFeatures | None]:
         """Node embeddings and edge features after the layer.
@@ -230,7 +231,7 @@ class GraphTransformerLayer(nn.Module):
         Args:
             x: Node embeddings, `[N, D]`.
             edges: Features of the pairs (of the real edges where `pairs` is padded), `[P, D]`.
-            pairs: Pairs (source, target), `[2, P]`, or all pairs in padded blocks.
+            pairs: Pairs (source, target), `[2, P]` or `Neighbours`, or all pairs in padded blocks.
             plain_pair: Features of a pair without an edge, `[D]`; read only where `pairs` is padded.
         """
         query, key, value = self.query_key_value(x).chunk(3, dim=1)
