@@ -25,6 +25,7 @@ from graphpe.transforms.compose import Compose
 from graphpe.transforms.random_walk_pe import RandomWalkPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
 
+_CHOSEN: list[dict[str, Any]] = [{"pairs": "edge_label_index"}, {"pairs": "edge_label_index", "estimate": 1}]
 # What an encoding needs beside its defaults, and its other ways.
 _CALLS: dict[str, list[dict[str, Any]]] = {
     "CyclePE": [{"max_length": 5}, {"max_length": 5, "kind": "walks"}],
@@ -32,12 +33,22 @@ _CALLS: dict[str, list[dict[str, Any]]] = {
     "DirectedRandomWalkPE": [{"walk_length": 4}, {"walk_length": 4, "level": "pair"}],
     "EdgePathPE": [{"max_distance": 3, "num_types": 4}],
     "HeatKernelPE": [{"times": [1.0, 2.0]}, {"times": [1.0, 2.0], "level": "pair"}],
+    "HopFeatures": [{"hops": 2}],
     "LaplacianPE": [{"k": 4}],
     "MagneticLaplacianPE": [{"k": 4}],
+    "PersonalizedPageRankPE": [{}, *_CHOSEN],
     "RandomWalkPE": [{"walk_length": 4}],
-    "RelativeRandomWalkPE": [{"walk_length": 4}],
+    "RelativeRandomWalkPE": [{"walk_length": 4}, *({"walk_length": 4, **more} for more in _CHOSEN)],
+    "ResistancePE": [{}, {"pairs": "edge_label_index"}],
     "SVDPE": [{"k": 4}],
-    "ShortestPathPE": [{}, {"max_distance": 4}, {"weighted": True}, {"weighted": True, "max_distance": 4}],
+    "ShortestPathPE": [
+        {},
+        {"max_distance": 4},
+        {"weighted": True},
+        {"weighted": True, "max_distance": 4},
+        {"pairs": "edge_label_index"},
+        {"weighted": True, "pairs": "edge_label_index"},
+    ],
     "SpectralCoordinates": [{"k": 3}],
     "TreeDistancePE": [{}, {"weighted": True}],
     "TreeFieldPE": [
@@ -94,6 +105,7 @@ def _graph(nodes: int, directed: bool, weighted: bool) -> Data:
         edge_index=edges,
         edge_attr=torch.zeros(count, dtype=torch.long),
         edge_weight=torch.linspace(1.0, 2.0, count) if weighted else None,
+        edge_label_index=torch.stack([tail, tail.flip(0)]),
         num_nodes=nodes,
     )
 

@@ -10,6 +10,7 @@ from graphpe.models.encoders.eigen.mag_lap_net import MagLapNet as MagLapNet
 from graphpe.models.encoders.eigen.sign_net import SignNet as SignNet
 from graphpe.models.encoders.eigen.spe import SPE as SPE
 from graphpe.models.encoders.embedding import EmbeddingEncoding as EmbeddingEncoding
+from graphpe.models.encoders.hop_tokens import HopTokens as HopTokens
 from graphpe.models.encoders.mlp_encoding import MLPEncoding as MLPEncoding
 from graphpe.models.encoders.node_encoding import LinearEncoding as LinearEncoding
 from graphpe.models.encoders.pair_encoding import PairEmbedding as PairEmbedding
@@ -19,6 +20,10 @@ from graphpe.models.gps import GPS as GPS
 from graphpe.models.graph_transformer import GraphTransformer as GraphTransformer
 from graphpe.models.graphormer import Graphormer as Graphormer
 from graphpe.models.grit import GRIT as GRIT
+from graphpe.models.large.classic_gnn import ClassicGNN as ClassicGNN
+from graphpe.models.large.nagphormer import NAGphormer as NAGphormer
+from graphpe.models.large.polynormer import Polynormer as Polynormer
+from graphpe.models.large.sgformer import SGFormer as SGFormer
 from graphpe.models.layers.heads import MLPReadout as MLPReadout
 from graphpe.models.layers.heads import Readout as Readout
 from graphpe.models.layers.heads import SubtokenHead as SubtokenHead

@@ -19,6 +19,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_divides, check_integer, check_probabilities
 from graphpe.models.attention import edge_attention
 from graphpe.models.attention.gpu.edges import EdgeOrder, edges_for
+from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.expander import expander_edges
 from graphpe.models.layers.heads import READOUTS, Readout, pool
@@ -193,8 +194,9 @@ class Exphormer(nn.Module):
             x = torch.cat([x, self.virtual.to(x.dtype).repeat(graphs, 1)])
         pairs = edges_for(torch.cat(ends, dim=1), x.shape[0])
         kinds = torch.cat(kind) if kind else None
+        edges = Neighbours(edge_index, nodes)
         for layer in self.layers:
-            x, edge = layer(x, edge, edge_index, pairs, self.kinds, kinds, nodes)
+            x, edge = layer(x, edge, edges, pairs, self.kinds, kinds, nodes)
         return self.head(pool(x[:nodes], members, self.readout))
 
     def __repr__(self) -> str:
@@ -230,7 +232,7 @@ class ExphormerLayer(nn.Module):
         self,
         x: Tensor,
         edge: Tensor,
-        edge_index: Tensor,
+        edges: Neighbours,
         pairs: Tensor | EdgeOrder,
         kinds: Tensor | None,
         kind: Tensor | None,
@@ -241,7 +243,7 @@ class ExphormerLayer(nn.Module):
         Args:
             x: Embeddings of nodes and, after them, virtual nodes, `[N + B V, D]`.
             edge: Of the graph's edges, `[E, D]`.
-            edge_index: The graph's edges, `[2, E]`.
+            edges: The graph's edges.
             pairs: The edges and, after them, all other pairs (source, target), `[2, P]`, or in both orders.
             kinds: Embeddings of kinds of other pairs.
             kind: Kind of each of them, `[P - E]`.
@@ -255,7 +257,7 @@ class ExphormerLayer(nn.Module):
         attended = self.attention_norm(x + self.dropout(self.out(message)))
         if self.local is not None and self.local_norm is not None:
             own = x[:nodes]
-            update, edge = self.local(own, edge, edge_index)
+            update, edge = self.local(own, edge, edges)
             if not isinstance(self.local, GatedGCNLayer):  # its residual connection is inside
                 update = own + self.dropout(update)
             attended = torch.cat([attended[:nodes] + self.local_norm(update), attended[nodes:]])

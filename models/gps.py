@@ -18,6 +18,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_probabilities
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
@@ -208,8 +209,9 @@ class GPS(nn.Module):
             pairs = all_pairs_of(batch, members, list(self.pair_encodings))
         if self.rotary is not None:
             angles = members.sort(self.rotary.angles(batch))
+        edges = Neighbours(edge_index, x.shape[0])
         for layer in self.layers:
-            x, edge = layer(x, edge, edge_index, pairs, angles)
+            x, edge = layer(x, edge, edges, pairs, angles)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:
@@ -261,7 +263,7 @@ class GPSLayer(nn.Module):
         self,
         x: Tensor,
         edge: Tensor | None,
-        edge_index: Tensor,
+        edges: Neighbours,
         pairs: AllPairs | TreeNodes | None,
         angles: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
@@ -270,16 +272,16 @@ class GPSLayer(nn.Module):
         Args:
             x: Node embeddings, `[N, D]`.
             edge: Edge embeddings, `[E, D]`; None where edges carry nothing.
-            edge_index: Edges (source, target), `[2, E]`.
+            edges: The edges.
             pairs: What the attention runs over: pairs, or trees; None without attention.
             angles: Angles of rotary attention, `[N, H, C / 2]`; None for others.
         """
         branches = []
         if self.local is not None and self.local_norm is not None:
             if isinstance(self.local, GatedGCNLayer):  # its residual connection is inside
-                message, edge = self.local(x, edge, edge_index)
+                message, edge = self.local(x, edge, edges)
             else:
-                message, edge = self.local(x, edge, edge_index)
+                message, edge = self.local(x, edge, edges)
                 message = x + self.dropout(message)
             branches.append(self.local_norm(message))
         if self.attention is not None and self.attention_norm is not None and pairs is not None:

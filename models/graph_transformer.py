@@ -21,6 +21,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_probabilities
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
 from graphpe.models.attention.gpu.edges import EdgeOrder, edges_for, pairs_for
+from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -174,7 +175,7 @@ class GraphTransformer(nn.Module):
             edges = self.edge_encoder.factors(batch)
         else:
             edges = embed_edges(batch, self.edge_encoder, self.plain_pair)
-        pairs: Tensor | EdgeOrder | PaddedLayout
+        pairs: Tensor | Neighbours | EdgeOrder | PaddedLayout
         if self.attention_layout == "padded":
             pairs = padded_layout(members, edge_index, self.heads)
         elif self.attention_layout == "pair list":
@@ -182,7 +183,8 @@ class GraphTransformer(nn.Module):
             pairs = pairs_for(complete)
             edges = complete.scatter(_rows(edges), _given(self.plain_pair))
         else:
-            pairs = edges_for(edge_index, members.num_nodes)
+            ordered = edges_for(edge_index, members.num_nodes)
+            pairs = ordered if isinstance(ordered, EdgeOrder) else Neighbours(edge_index, x.shape[0])
         for layer in self.layers:
             x, edges = layer(x, edges, pairs, self.plain_pair)
         return self.head(pool(x, members, self.readout))
@@ -225,7 +227,7 @@ class GraphTransformerLayer(nn.Module):
         self,
         x: Tensor,
         edges: Tensor | FactoredFeatures | None,
-        pairs: Tensor | EdgeOrder | PaddedLayout,
+        pairs: Tensor | Neighbours | EdgeOrder | PaddedLayout,
         plain_pair: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | FactoredFeatures | None]:
         """Node embeddings and edge features after the layer.
@@ -233,7 +235,8 @@ class GraphTransformerLayer(nn.Module):
         Args:
             x: Node embeddings, `[N, D]`.
             edges: Features of the pairs (of the real edges where `pairs` is padded), `[P, D]`.
-            pairs: Pairs (source, target), `[2, P]`, or in both orders for a GPU; or all pairs in padded blocks.
+            pairs: Pairs (source, target), `[2, P]` or `Neighbours`, in both orders for a GPU, or all pairs in padded
+                blocks.
             plain_pair: Features of a pair without an edge, `[D]`; read only where `pairs` is padded.
         """
         query, key, value = self.query_key_value(x).chunk(3, dim=1)

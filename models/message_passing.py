@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_probabilities
+from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.layers.convolutions import GatedGCNLayer, GCNLayer, GINELayer
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -86,8 +87,9 @@ class _MessagePassing(nn.Module):
         """
         members, edge_index, x = read_nodes(self, batch)
         edge = embed_edges(batch, self.edge_encoder, self.plain_edge)
+        pairs = Neighbours(edge_index, x.shape[0])
         for layer in self.layers:
-            x, edge = layer(x, edge, edge_index)
+            x, edge = layer(x, edge, pairs)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:
@@ -220,6 +222,6 @@ class _Residual(nn.Module):
         self.norm = build_norm(norm, width)
         self.dropout = dropout
 
-    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
-        update, edge = self.layer(x, edge, edge_index)
+    def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
+        update, edge = self.layer(x, edge, pairs)
         return x + functional.dropout(torch.relu(self.norm(update)), self.dropout, self.training), edge

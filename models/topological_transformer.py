@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -27,7 +26,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import add_edges, read_nodes
 from graphpe.models.layers.text import call_text
 
 
@@ -153,9 +152,7 @@ class TopologicalTransformer(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
         members, edge_index, x = read_nodes(self, batch)
-        edge = embed_edges(batch, self.edge_encoder)
-        if edge is not None:
-            x = x + _mean_of_edges(edge, edge_index[1], x.shape[0]).to(x.dtype)
+        x = add_edges(x, batch, self.edge_encoder, edge_index)
         where = tree_nodes(batch, members, None if self.mask == "none" else self.tree)
         for layer in self.layers:
             x = layer(x, where)
@@ -192,11 +189,3 @@ class TopologicalLayer(nn.Module):
         """
         x = x + self.dropout(self.attention(self.attention_norm(x), where))
         return x + self.feed_forward(self.norm(x))
-
-
-def _mean_of_edges(edge: Tensor, target: Tensor, size: int) -> Tensor:
-    """The mean of the edges that end in each node, in float32 or better; 0 without any."""
-    edge = edge.to(torch.promote_types(edge.dtype, torch.float32))
-    count = torch.zeros(size, dtype=edge.dtype, device=edge.device).index_add(0, target, edge.new_ones(len(target)))
-    total = torch.zeros(size, edge.shape[1], dtype=edge.dtype, device=edge.device).index_add(0, target, edge)
-    return total / count.clamp(min=1).unsqueeze(1)

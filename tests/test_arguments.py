@@ -20,7 +20,7 @@ from graphpe.graphs.packed import PackedGraphs
 
 # Arguments without a default, by name; the rest is left at its default.
 GIVEN: dict[str, Any] = {
-    "k": 4, "walk_length": 4, "max_length": 4, "max_distance": 4, "iterations": 2, "num_types": 3,
+    "k": 4, "walk_length": 4, "max_length": 4, "max_distance": 4, "iterations": 2, "hops": 2, "num_types": 3,
     "alpha": 0.1, "times": (1.0, 2.0), "key": "some_key", "channels": 4, "columns": 2, "vocabulary": 8,
     "eigenvalues_key": "values",
     "mask_key": "mask", "coordinates": 2, "out": 2, "largest": 10.0, "categories": (3, 2), "num_attributes": 5,

@@ -16,7 +16,7 @@ MAX_FILES = 12
 # Which rooms each room may import, itself aside. A room's folders inside belong to it, unless they are named here.
 BASE = ("errors", "arguments", "compiled")
 MODELS = ("models.batches", "models.layers", "models.attention", "models.encoders")
-NUMERICS = (*BASE, "graphs", "structure", "eigen", "spectra", "walks", "distances", "trees")
+NUMERICS = (*BASE, "graphs", "structure", "eigen", "spectra", "walks", "distances", "pairs", "trees")
 ARROWS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "lazy": (),
@@ -35,6 +35,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "distances": (*BASE, "graphs", "structure"),
     "walks": (*BASE, "limits", "graphs", "structure"),
     "spectra": (*BASE, "limits", "graphs", "structure", "eigen", "eigen.batched", "eigen.operators", "walks"),
+    "pairs": (*BASE, "limits", "graphs", "structure", "eigen", "walks", "spectra", "distances"),
     "trees.functions": (*BASE, "calls"),
     "trees": (*BASE, "graphs", "structure", "eigen", "trees.functions"),
     "storage": (*BASE, "limits", "progress", "files", "graphs"),
@@ -152,7 +153,7 @@ def test_rooms_are_small() -> None:
             assert count <= MAX_FILES, f"{folder.relative_to(ROOT)} holds {count} files"
 
 
-@pytest.mark.parametrize("room", ["graphs", "structure", "eigen", "spectra", "walks", "distances", "trees", "storage"])
+@pytest.mark.parametrize("room", [*NUMERICS[len(BASE) :], "storage"])
 def test_no_stem_twice_in_a_room(room: str) -> None:
     stems = Counter(name.split(".")[-1] for name, path in modules().items() if name.startswith(f"{room}."))
     assert max(stems.values()) == 1, stems.most_common(1)

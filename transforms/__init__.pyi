@@ -1,4 +1,5 @@
 from graphpe.transforms.base import Encoding as Encoding
+from graphpe.transforms.base import LinkEncoding as LinkEncoding
 from graphpe.transforms.base import PairEncoding as PairEncoding
 from graphpe.transforms.base import SpectralEncoding as SpectralEncoding
 from graphpe.transforms.commute_time_pe import CommuteTimePE as CommuteTimePE
@@ -12,6 +13,7 @@ from graphpe.transforms.edge_path_pe import EdgePathPE as EdgePathPE
 from graphpe.transforms.electrostatic_pe import ElectrostaticPE as ElectrostaticPE
 from graphpe.transforms.gpse_pe import GPSEPE as GPSEPE
 from graphpe.transforms.heat_kernel_pe import HeatKernelPE as HeatKernelPE
+from graphpe.transforms.hop_features import HopFeatures as HopFeatures
 from graphpe.transforms.laplacian_pe import LaplacianPE as LaplacianPE
 from graphpe.transforms.magnetic_laplacian_pe import MagneticLaplacianPE as MagneticLaplacianPE
 from graphpe.transforms.of_edge_types import OfEdgeTypes as OfEdgeTypes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,13 +19,17 @@ from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueEr
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_pairs
+from graphpe.pairs.asked import Asked
 from graphpe.storage.chunks import CHUNK_GRAPHS, CHUNK_PAIRS
 from graphpe.structure.plan import Need, Plan
+from graphpe.transforms.asked import asked_of, check_pairs_key, read_asked
 from graphpe.transforms.hetero import EdgeType, HomogeneousView
-from graphpe.transforms.names import stem_of
+from graphpe.transforms.names import check_own_name, stem_of
 from graphpe.transforms.reading import READ, read_graphs, read_packed, view_of
-from graphpe.transforms.values import Values
+from graphpe.transforms.values import AskedValues, Values
 from graphpe.transforms.writing import values_in_single, write_data, write_list, write_packed
+
+_OF_CHOSEN = ("pairs", "tolerance", "estimate", "seed")  # parameters that encodings of all pairs do not use
 
 
 class Encoding(BaseTransform):
@@ -66,7 +70,7 @@ class Encoding(BaseTransform):
     def __call__(self, data: Any) -> Any:
         """The graphs with the encoding."""
         if isinstance(data, PackedGraphs):
-            return write_packed(data, encode_all(read_packed(data, self), [self])[0])
+            return write_packed(data, encode_all(read_packed(data, self), [self], data.objects)[0])
         if isinstance(data, list | tuple | Dataset):
             return encode_list(data, [self])
         return self.forward(copy.copy(data) if isinstance(data, BaseData) else data)
@@ -80,7 +84,7 @@ class Encoding(BaseTransform):
         if isinstance(data, HeteroData):
             return encode_hetero(data, [self])
         graphs = read_graphs(data, self)
-        write_data(data, graphs, encode_all(graphs, [self])[0])
+        write_data(data, graphs, encode_all(graphs, [self], data)[0])
         return data
 
     @abstractmethod
@@ -124,6 +128,16 @@ class Encoding(BaseTransform):
     @property
     def pair_keys(self) -> list[str]:
         """Keys of the pair values that it writes."""
+        return []
+
+    @property
+    def pairs(self) -> str | None:
+        """Key of the chosen pairs that it is of; None for one of nodes, graphs or all pairs."""
+        return None
+
+    @property
+    def asked_keys(self) -> list[str]:
+        """Keys of the values of chosen pairs that it writes."""
         return []
 
     @property
@@ -180,6 +194,87 @@ class PairEncoding(Encoding):
     def pair_keys(self) -> list[str]:
         """Keys of the pair values that it writes."""
         return [self.attr_name]
+
+
+class LinkEncoding(PairEncoding):
+    """An encoding of ordered pairs that can also be asked for chosen ones: `[P, C]` for `pairs` `[2, P]`.
+
+    The pairs are node ids under the key `pairs`, as PyG's `RandomLinkSplit` and `LinkNeighborLoader` write
+    `edge_label_index`; in a batch, ids counted over all its graphs. Nothing is as large as the number of all pairs: one
+    graph may have millions of nodes. Row p is the pair `(pairs[0, p], pairs[1, p])`, with the values that it has among
+    all pairs; pairs may be there again, be of one node twice, or not be there at all (`[0, C]`).
+
+    A subclass defines `encode_pairs`, of those, and `encode_all_pairs`.
+
+    Args:
+        pairs: Key of the chosen pairs; None for all pairs.
+        attr_name: Key of the encoding.
+
+    Raises:
+        GraphPETypeError: An argument is no string.
+        GraphPEValueError: PyG would not count the ids under `pairs` over a batch, or reads meaning into `attr_name`.
+
+    Example:
+        >>> path = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
+        >>> path.edge_label_index = torch.tensor([[0, 2], [2, 2]])
+        >>> T.ShortestPathPE(pairs="edge_label_index")(path).shortest_path
+        tensor([[2],
+                [0]])
+    """
+
+    def __init__(self, pairs: str | None, attr_name: str) -> None:
+        self._pairs = check_pairs_key(pairs)
+        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
+
+    @property
+    def pairs(self) -> str | None:
+        """Key of the chosen pairs that it is of; None for all pairs."""
+        return self._pairs
+
+    @property
+    def pair_keys(self) -> list[str]:
+        """Keys of the values of all pairs that it writes."""
+        return [self.attr_name] if self._pairs is None else []
+
+    @property
+    def asked_keys(self) -> list[str]:
+        """Keys of the values of chosen pairs that it writes."""
+        return [] if self._pairs is None else [self.attr_name]
+
+    def __repr__(self) -> str:
+        """The call; for all pairs without what is said of chosen ones: what was stored of those is found again."""
+        if self._pairs is not None:
+            return super().__repr__()
+        given = [each for each in parameters_of(type(self)) if each not in _OF_CHOSEN]
+        return f"{type(self).__name__}({', '.join(f'{each}={getattr(self, each)!r}' for each in given)})"
+
+    def encode(self, plan: Plan) -> Values:
+        """Values of all pairs, or of those that are chosen.
+
+        Args:
+            plan: The graphs, and the work that several encodings share.
+        """
+        if self._pairs is None:
+            return Values(pair={self.attr_name: self.encode_all_pairs(plan)})
+        values = self.encode_pairs(plan, plan.once(asked_of, self._pairs))
+        return Values(asked={self.attr_name: AskedValues(self._pairs, plan.asked[self._pairs][0], values)})
+
+    @abstractmethod
+    def encode_all_pairs(self, plan: Plan) -> Tensor:
+        """Values of all pairs: `[sum n^2, columns]`.
+
+        Args:
+            plan: The graphs, and the work that several encodings share.
+        """
+
+    @abstractmethod
+    def encode_pairs(self, plan: Plan, pairs: Tensor | Asked) -> Tensor:
+        """Values of chosen pairs: `[P, columns]`.
+
+        Args:
+            plan: The graphs, and the work that several encodings share.
+            pairs: `[2, P]` node ids, counted over all graphs; or what `asked_pairs` returns for them.
+        """
 
 
 class RandomSigns(Encoding):
@@ -250,12 +345,13 @@ class SpectralEncoding(RandomSigns):
         return self.default_stem if self.attr_name == default else stem_of(self.attr_name, self.default_stem)
 
 
-def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Values]:
+def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding], content: Mapping[str, Any]) -> list[Values]:
     """The values of encodings, which share their work.
 
     Args:
         graphs: The graphs.
         encodings: The encodings, in the order of the result.
+        content: Where chosen pairs are that they read, by key: see `graphpe.transforms.asked.read_asked`.
 
     Raises:
         GraphPEValueError: Values of pairs would take more memory than `graphpe.limits` allow; or an encoding's own.
@@ -264,7 +360,8 @@ def encode_all(graphs: PackedGraphs, encodings: Sequence[Encoding]) -> list[Valu
         row_bytes = sum(each.pair_bytes for each in writers)
         names = ", ".join(key for each in writers for key in each.pair_keys)
         check_pairs(names, graphs.num_pairs, row_bytes, row_bytes + sum(each.working_bytes for each in writers))
-    plan = Plan(graphs, [need for encoding in encodings for need in encoding.needs])
+    asked = read_asked(content, graphs, encodings)
+    plan = Plan(graphs, [need for encoding in encodings for need in encoding.needs], asked)
     found = [encoding.encode(plan) for encoding in encodings]
     for encoding, values in zip(encodings, found, strict=True):
         if not type(encoding).__module__.startswith("graphpe."):  # ours are tested, and small graphs are quick
@@ -287,6 +384,7 @@ def _check_values(encoding: Encoding, values: Values, graphs: PackedGraphs) -> N
         ("node", values.node, encoding.keys, graphs.num_nodes),
         ("graph", values.graph, encoding.graph_keys, graphs.num_graphs),
         ("pair", values.pair, encoding.pair_keys, graphs.num_pairs if values.pair else 0),
+        ("asked", {}, encoding.asked_keys if not values.asked else [], 0),
     ):
         if {"x" if key is None else key for key in written} != set(keys):
             raise GraphPERuntimeError(
@@ -329,11 +427,13 @@ def encode_list(items: Any, encodings: Sequence[Encoding]) -> list[Data]:
     node, edge = (list(dict.fromkeys(key for each in encodings for key in getattr(each, level))) for level in READ)
     levels: dict[str, LevelOrObject] = {**dict.fromkeys(node, "node"), **dict.fromkeys(edge, "edge")}
     packed = PackedGraphs.from_data_list(data_list, keys=[*node, *edge], levels=levels)
+    asked = {each.pairs for each in encodings if each.pairs is not None}
     start = 0
     for stop in _chunk_ends(packed.sizes.numpy(force=True)):
         graphs = packed.select(slice(start, stop))
         try:
-            for values in encode_all(graphs, encodings):
+            content = {key: [data.get(key) for data in data_list[start:stop]] for key in asked}
+            for values in encode_all(graphs, encodings, content):
                 write_list(out[start:stop], views[start:stop], graphs, values_in_single(values, graphs))
         except GraphRangeError as error:
             raise error.at(start + error.graph) from None
@@ -375,7 +475,7 @@ def encode_hetero(data: HeteroData, encodings: Sequence[Encoding], edge_types: S
     """
     view = view_of(data, encodings, edge_types)
     graphs = read_graphs(view.data, *encodings)
-    for values in encode_all(graphs, encodings):
+    for values in encode_all(graphs, encodings, {}):
         values = values_in_single(values, graphs)
         for key, value in values.node.items():
             view.write_nodes(data, key, value)

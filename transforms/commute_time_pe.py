@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from graphpe.pairs.asked import Asked
+from graphpe.pairs.resistances import asked_commute_times
 from graphpe.spectra.resistance import commute_times, resistances
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding
-from graphpe.transforms.names import check_own_name
-from graphpe.transforms.values import Values
+from graphpe.transforms.base import LinkEncoding
 
 
-class CommuteTimePE(PairEncoding):
+class CommuteTimePE(LinkEncoding):
     """The expected number of steps of a random walk from i to j and back, for all nodes of a graph.
 
     C_ij = vol R_ij with R the effective resistance (see `ResistancePE`) and vol the sum of the degrees of the
@@ -25,6 +27,8 @@ class CommuteTimePE(PairEncoding):
     components a number without meaning.
 
     Args:
+        pairs: Key of chosen pairs `[2, P]`, such as `"edge_label_index"`: `[P, 1]` of those instead of all pairs (see
+            `LinkEncoding`).
         attr_name: Key of the encoding.
 
     Raises:
@@ -43,8 +47,8 @@ class CommuteTimePE(PairEncoding):
                 [8., 4., 0.]])
     """
 
-    def __init__(self, *, attr_name: str = "commute_time") -> None:
-        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
+    def __init__(self, *, pairs: str | None = None, attr_name: str = "commute_time") -> None:
+        super().__init__(pairs, attr_name)
 
     @property
     def columns(self) -> int:
@@ -53,9 +57,10 @@ class CommuteTimePE(PairEncoding):
     @property
     def needs(self) -> list[Need]:
         """Resistances of all pairs."""
-        return [Need(resistances, 0)]
+        return [] if self.pairs else [Need(resistances, 0)]
 
-    def encode(self, plan: Plan) -> Values:
-        """Commute times of all pairs."""
-        steps = commute_times(plan)[:, None]
-        return Values(pair={self.attr_name: steps})
+    def encode_all_pairs(self, plan: Plan) -> Tensor:
+        return commute_times(plan)[:, None]
+
+    def encode_pairs(self, plan: Plan, pairs: Tensor | Asked) -> Tensor:
+        return asked_commute_times(plan, pairs)[:, None]

@@ -17,6 +17,8 @@ from graphpe.transforms.base import Encoding, encode_all, encode_hetero, encode_
 from graphpe.transforms.reading import read_graphs, read_packed
 from graphpe.transforms.writing import write_data, write_packed
 
+_LEVELS = ("keys", "graph_keys", "pair_keys", "asked_keys")
+
 
 class Compose(BaseTransform):
     """Transforms applied one after the other; the result is that of PyG's `Compose`.
@@ -43,7 +45,7 @@ class Compose(BaseTransform):
         for transform in self.transforms:
             if not callable(transform):
                 raise GraphPETypeError(f"Compose takes transforms, got {transform!r} among them")
-            for key in (key for level in ("keys", "graph_keys", "pair_keys") for key in _keys(transform, level)):
+            for key in (key for level in _LEVELS for key in _keys(transform, level)):
                 if key in writer and not (key == "x" and _appends(transform)):
                     raise GraphPEValueError(
                         f"{writer[key]!r} and {transform!r} both write {key!r}: give one of them another attr_name"
@@ -71,7 +73,7 @@ class Compose(BaseTransform):
                 data = encode_hetero(data, run)
             elif isinstance(run[0], Encoding) and isinstance(data, Data):
                 graphs = read_graphs(data, *run)
-                for values in encode_all(graphs, run):
+                for values in encode_all(graphs, run, data):
                     write_data(data, graphs, values)
             elif isinstance(data, list | tuple):
                 data = [Compose(run)(each) for each in data]
@@ -103,13 +105,18 @@ class Compose(BaseTransform):
         """Keys of the pair values that the encodings write."""
         return [key for transform in self.transforms for key in _keys(transform, "pair_keys")]
 
+    @property
+    def asked_keys(self) -> list[str]:
+        """Keys of the values of chosen pairs that the encodings write."""
+        return [key for transform in self.transforms for key in _keys(transform, "asked_keys")]
+
     def _encode_packed(self, graphs: PackedGraphs) -> PackedGraphs:
         for run in _runs(self.transforms):
             if not isinstance(run[0], Encoding):
                 raise GraphPETypeError(
                     f"{run[0]!r} takes no PackedGraphs: apply it to the Data objects of graphs.to_data_list()"
                 )
-            for values in encode_all(read_packed(graphs, *run), run):
+            for values in encode_all(read_packed(graphs, *run), run, graphs.objects):
                 graphs = write_packed(graphs, values)
         return graphs
 

@@ -47,7 +47,7 @@ class OfEdgeTypes(BaseTransform):
     def __init__(self, encoding: Encoding, edge_types: Sequence[EdgeType]) -> None:
         if not isinstance(encoding, Encoding):
             raise GraphPETypeError(f"OfEdgeTypes takes an encoding such as LaplacianPE(k=8), got {encoding!r}")
-        if encoding.pair_keys:
+        if encoding.pair_keys or encoding.pairs is not None:
             raise GraphPEValueError(f"OfEdgeTypes takes encodings of nodes, got {encoding!r}, which is of pairs")
         if isinstance(edge_types, str) or not isinstance(edge_types, Sequence):
             raise GraphPETypeError(f"edge_types must be a list of (source, relation, target), got {edge_types!r}")

@@ -37,6 +37,10 @@ class Reader(Protocol):
     def pair_keys(self) -> list[str]:
         """Keys of values of pairs, which it writes."""
 
+    @property
+    def pairs(self) -> str | None:
+        """Key of the chosen pairs that it is of, if it is."""
+
 
 def read_packed(graphs: PackedGraphs, *readers: Reader) -> PackedGraphs:
     """The edges and weights of packed graphs, and the values of nodes and edges that the readers read.
@@ -138,7 +142,7 @@ def view_of(
 ) -> HomogeneousView:
     """The homogeneous view of a `HeteroData` with what encodings read; arguments and errors as in `encode_hetero`."""
     for encoding in encodings:
-        if encoding.pair_keys:
+        if encoding.pair_keys or encoding.pairs is not None:
             raise GraphPEValueError(
                 f"{encoding} got a HeteroData, where values of pairs of nodes of different types have no place: "
                 "apply it to data.to_homogeneous()"

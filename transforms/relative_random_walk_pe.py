@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from graphpe.arguments import check_flags
+from torch import Tensor
+
+from graphpe.arguments import check_flags, check_integer, check_seed
+from graphpe.pairs.asked import Asked
+from graphpe.pairs.walk_powers import asked_walk_powers
+from graphpe.pairs.walkers import walkers
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding
-from graphpe.transforms.names import check_count, check_own_name
-from graphpe.transforms.values import Values
+from graphpe.transforms.base import LinkEncoding
+from graphpe.transforms.names import check_count
 from graphpe.walks.steps import powers, walk_powers
 
 
-class RelativeRandomWalkPE(PairEncoding):
+class RelativeRandomWalkPE(LinkEncoding):
     """The probability that a random walk from i is at j after 0, 1, ..., walk_length - 1 steps, for every pair (RRWP).
 
     Channels [I, M, M^2, ..., M^(walk_length - 1)]_ij with M = D^-1 A the transition matrix of the weighted edges. Row i
@@ -28,7 +32,9 @@ class RelativeRandomWalkPE(PairEncoding):
     tells; without the constant first channel they are also `RandomWalkPE(walk_length - 1)`.
 
     Writes `rrwp`, `[sum n_b^2, walk_length]` float32, row-major (i, j) for each graph. Time
-    O(walk_length n_b (|E_b| + n_b)) a graph on the CPU, O(walk_length n_b^3) in batched products on a GPU.
+    O(walk_length n_b (|E_b| + n_b)) a graph on the CPU, O(walk_length n_b^3) in batched products on a GPU. Of chosen
+    pairs `[P, walk_length]`, exactly, from what half of the steps reach from either end (see
+    `graphpe.pairs.walk_powers`).
 
     Example:
         >>> import torch
@@ -44,6 +50,10 @@ class RelativeRandomWalkPE(PairEncoding):
     Args:
         walk_length: Number of channels, 1 to 4096, that of no step included.
         undirected: Walk every edge both ways: A becomes max(A, A^T).
+        pairs: Key of chosen pairs `[2, P]`, such as `"edge_label_index"`: `[P, walk_length]` of those instead of all
+            pairs (see `LinkEncoding`).
+        estimate: Walks for each chosen pair that estimate it, where that is cheaper than to compute it; None: never.
+        seed: Of these walks.
         attr_name: Key of the encoding.
 
     Raises:
@@ -58,10 +68,21 @@ class RelativeRandomWalkPE(PairEncoding):
 
     working_bytes = 0
 
-    def __init__(self, walk_length: int, *, undirected: bool = False, attr_name: str = "rrwp") -> None:
+    def __init__(
+        self,
+        walk_length: int,
+        *,
+        undirected: bool = False,
+        pairs: str | None = None,
+        estimate: int | None = None,
+        seed: int = 0,
+        attr_name: str = "rrwp",
+    ) -> None:
         self.walk_length = check_count("walk_length", walk_length)
         self.undirected = check_flags(undirected=undirected)[0]
-        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
+        self.estimate = None if estimate is None else check_integer("estimate", estimate, least=1)
+        self.seed = check_seed(seed)
+        super().__init__(pairs, attr_name)
 
     @property
     def columns(self) -> int:
@@ -70,8 +91,10 @@ class RelativeRandomWalkPE(PairEncoding):
     @property
     def needs(self) -> list[Need]:
         """Powers of the step matrix, of which fewer channels take their share."""
-        return [Need(powers, self.walk_length, ("both" if self.undirected else "forward",))]
+        return [] if self.pairs else [Need(powers, self.walk_length, ("both" if self.undirected else "forward",))]
 
-    def encode(self, plan: Plan) -> Values:
-        """Probabilities of each pair."""
-        return Values(pair={self.attr_name: walk_powers(plan, self.walk_length, self.undirected)})
+    def encode_all_pairs(self, plan: Plan) -> Tensor:
+        return walk_powers(plan, self.walk_length, self.undirected)
+
+    def encode_pairs(self, plan: Plan, pairs: Tensor | Asked) -> Tensor:
+        return asked_walk_powers(plan, pairs, self.walk_length, self.undirected, walkers(self.estimate, self.seed))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from graphpe.pairs.asked import Asked
+from graphpe.pairs.resistances import asked_resistances
 from graphpe.spectra.resistance import effective_resistances, resistances
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding
-from graphpe.transforms.names import check_own_name
-from graphpe.transforms.values import Values
+from graphpe.transforms.base import LinkEncoding
 
 
-class ResistancePE(PairEncoding):
+class ResistancePE(LinkEncoding):
     """The effective resistance between all nodes of a graph, a distance that counts every path.
 
     R_ij = L+_ii + L+_jj - 2 L+_ij with L+ the pseudo-inverse of the combinatorial Laplacian L = D - S: the voltage
@@ -20,11 +22,15 @@ class ResistancePE(PairEncoding):
 
     Writes `resistance`, `[sum n^2, 1]` float32 in units of 1 / `edge_weight`. Solved per
     component in float64 without subtractions (see `graphpe.spectra.resistance`), so that weights of very different
-    sizes do not spoil each other: O(n^2) time on trees to O(n^3) on dense graphs, O(n^2) memory, on the CPU.
+    sizes do not spoil each other: O(n^2) time on trees to O(n^3) on dense graphs, O(n^2) memory, on the CPU. Of chosen
+    pairs `[P, 1]`, from sparse factors, or between two bounds, 1e-6 of the value apart (see
+    `graphpe.pairs.resistances`).
 
     Graphormer-GD's code takes these values precomputed, as `res_pos`.
 
     Args:
+        pairs: Key of chosen pairs `[2, P]`, such as `"edge_label_index"`: `[P, 1]` of those instead of all pairs (see
+            `LinkEncoding`).
         attr_name: Key of the encoding.
 
     Raises:
@@ -43,8 +49,8 @@ class ResistancePE(PairEncoding):
                 [-1.0000, -1.0000, -1.0000,  0.0000]])
     """
 
-    def __init__(self, *, attr_name: str = "resistance") -> None:
-        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
+    def __init__(self, *, pairs: str | None = None, attr_name: str = "resistance") -> None:
+        super().__init__(pairs, attr_name)
 
     @property
     def columns(self) -> int:
@@ -53,9 +59,10 @@ class ResistancePE(PairEncoding):
     @property
     def needs(self) -> list[Need]:
         """Resistances of all pairs."""
-        return [Need(resistances, 0)]
+        return [] if self.pairs else [Need(resistances, 0)]
 
-    def encode(self, plan: Plan) -> Values:
-        """Resistances of all pairs."""
-        resistance = effective_resistances(plan)[:, None]
-        return Values(pair={self.attr_name: resistance})
+    def encode_all_pairs(self, plan: Plan) -> Tensor:
+        return effective_resistances(plan)[:, None]
+
+    def encode_pairs(self, plan: Plan, pairs: Tensor | Asked) -> Tensor:
+        return asked_resistances(plan, pairs)[:, None]

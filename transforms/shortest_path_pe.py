@@ -6,17 +6,19 @@ import math
 from numbers import Real
 
 import numpy as np
+from torch import Tensor
 
 from graphpe.arguments import check_flags
 from graphpe.distances.shortest_paths import hop_distances, path_lengths, shortest_paths
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.pairs.asked import Asked
+from graphpe.pairs.path_lengths import asked_distances
 from graphpe.structure.plan import Need, Plan
-from graphpe.transforms.base import PairEncoding
-from graphpe.transforms.names import check_count, check_own_name
-from graphpe.transforms.values import Values
+from graphpe.transforms.base import LinkEncoding
+from graphpe.transforms.names import check_count
 
 
-class ShortestPathPE(PairEncoding):
+class ShortestPathPE(LinkEncoding):
     """The distance from i to j for every ordered pair of nodes (i, j) of a graph.
 
     In hops, or in lengths of edges where `weighted`. Row i n + j of a graph of n nodes is the pair (i, j), and:
@@ -37,13 +39,16 @@ class ShortestPathPE(PairEncoding):
     lengths. An edge of weight 0 is no edge, self-loops shorten no path.
 
     On the CPU. Hops: O(|E_b| n_b) a graph in the worst case, a small part of it where distances are short; lengths
-    (Dijkstra): O(n_b |E_b| log n_b). Memory O(n_b^2).
+    (Dijkstra): O(n_b |E_b| log n_b). Memory O(n_b^2). Of chosen pairs `[P, 1]`, by searches from both ends that stop
+    where they meet, or at `max_distance` (see `graphpe.pairs.path_lengths`).
 
     Args:
         max_distance: Largest distance, an integer from 1 to 4096, or any positive number where `weighted`; None for no
             limit.
         undirected: Walk every edge both ways; otherwise from tail to head only.
         weighted: Take `edge_weight` as lengths.
+        pairs: Key of chosen pairs `[2, P]`, such as `"edge_label_index"`: `[P, 1]` of those instead of all pairs (see
+            `LinkEncoding`).
         attr_name: Key of the encoding.
 
     Raises:
@@ -74,12 +79,13 @@ class ShortestPathPE(PairEncoding):
         *,
         undirected: bool = True,
         weighted: bool = False,
+        pairs: str | None = None,
         attr_name: str = "shortest_path",
     ) -> None:
         self.weighted = check_flags(weighted=weighted)[0]
         self.max_distance = None if max_distance is None else _check_distance(max_distance, weighted)
         self.undirected = check_flags(undirected=undirected)[0]
-        self.attr_name = check_own_name(attr_name, "values of pairs of nodes")
+        super().__init__(pairs, attr_name)
 
     @property
     def columns(self) -> int:
@@ -93,12 +99,13 @@ class ShortestPathPE(PairEncoding):
     @property
     def needs(self) -> list[Need]:
         """Distances of all pairs."""
-        return [Need(path_lengths if self.weighted else hop_distances, 0, (self.undirected,))]
+        return [] if self.pairs else [Need(path_lengths if self.weighted else hop_distances, 0, (self.undirected,))]
 
-    def encode(self, plan: Plan) -> Values:
-        """Distances of all pairs."""
-        distance = shortest_paths(plan, self.max_distance, self.undirected, self.weighted)[:, None]
-        return Values(pair={self.attr_name: distance})
+    def encode_all_pairs(self, plan: Plan) -> Tensor:
+        return shortest_paths(plan, self.max_distance, self.undirected, self.weighted)[:, None]
+
+    def encode_pairs(self, plan: Plan, pairs: Tensor | Asked) -> Tensor:
+        return asked_distances(plan, pairs, self.max_distance, self.undirected, self.weighted)[:, None]
 
 
 def _check_distance(value: float, weighted: bool) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from graphpe.arguments import check_flags, check_integer, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import Encoding
+from graphpe.transforms.features import check_features, read_features
 from graphpe.transforms.names import MAX_COLUMNS, check_attr_name, check_count, stem_of
 from graphpe.transforms.values import Values
 from graphpe.trees.fields import (
@@ -19,7 +19,6 @@ from graphpe.trees.fields import (
     TreeKind,
     check_fields,
     check_tree,
-    feature_fields,
     tree_fields,
     tree_shape,
     trees_of,
@@ -118,7 +117,7 @@ class TreeFieldPE(Encoding):
         self._parsed = [parse_function(text) for text in self.functions]
         self.fields: tuple[Field, ...] = tuple(fields)
         check_fields(self.fields)
-        self.features = _check_features(features)
+        self.features = check_features(features, MAX_COLUMNS)
         self.random_fields = check_integer("random_fields", random_fields)
         if self.random_fields < 0:
             raise GraphPEValueError(f"random_fields must not be negative, got {self.random_fields}")
@@ -160,7 +159,7 @@ class TreeFieldPE(Encoding):
                     plan,
                     self._parsed,
                     self.fields,
-                    features=self._read_features(plan),
+                    features=read_features(plan, self.features),
                     random_fields=self.random_fields,
                     tree=self.tree,
                     weighted=self.weighted,
@@ -177,27 +176,9 @@ class TreeFieldPE(Encoding):
             graph={key: self._spectra(plan) for key in self.graph_keys},
         )
 
-    def _read_features(self, plan: Plan) -> Tensor | None:
-        """The node values, side by side."""
-        parts = []
-        for key, width in (self.features or {}).items():
-            part = feature_fields(f"node value {key!r}", plan.graphs.node[key], plan.graphs.num_nodes)
-            if part.shape[1] != width:
-                raise GraphPEValueError(f"features says that {key!r} has {width} columns, but it has {part.shape[1]}")
-            parts.append(part)
-        return torch.cat(parts, dim=1) if parts else None
-
     def _spectra(self, plan: Plan) -> Tensor:
         spectra = [
             tree_spectra(plan, f, self.eigenvalues, tree=self.tree, weighted=self.weighted, seed=self.seed)
             for f in self._parsed
         ]
         return torch.cat([torch.zeros(plan.graphs.num_graphs, 0, device=plan.graphs.device), *spectra], dim=1)
-
-
-def _check_features(features: Any) -> dict[str, int] | None:
-    if features is None:
-        return None
-    if not isinstance(features, Mapping) or not all(isinstance(key, str) for key in features):
-        raise GraphPETypeError(f"features must be keys of node values with their columns, {{'x': 9}}, got {features!r}")
-    return {key: check_count(f"features[{key!r}]", width) for key, width in features.items()}

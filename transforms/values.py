@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch import Tensor
+
+
+class AskedValues(NamedTuple):
+    """Values of chosen pairs of nodes.
+
+    Attributes:
+        key: Key of the pairs.
+        source: The first node of each, ids counted over all graphs: `[P]`.
+        values: `[P, ...]`.
+    """
+
+    key: str
+    source: Tensor
+    values: Tensor
 
 
 @dataclass(frozen=True)
@@ -18,13 +33,15 @@ class Values:
         node: Values of nodes by key.
         graph: Values of graphs.
         pair: Values of pairs.
+        asked: Values of chosen pairs, which are not ordered like those.
 
     Example:
         >>> T.Values(node={"ones_pe": torch.ones(2, 1)})
         Values(node={'ones_pe': tensor([[1.],
-                [1.]])}, graph={}, pair={})
+                [1.]])}, graph={}, pair={}, asked={})
     """
 
     node: dict[str | None, Tensor] = field(default_factory=dict)
     graph: dict[str, Tensor] = field(default_factory=dict)
     pair: dict[str, Tensor] = field(default_factory=dict)
+    asked: dict[str, AskedValues] = field(default_factory=dict)

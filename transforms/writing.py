@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.transforms.asked import asked_parts
 from graphpe.transforms.hetero import HomogeneousView
 from graphpe.transforms.into_x import appended
 from graphpe.transforms.precision import in_single
@@ -32,7 +33,9 @@ def write_packed(graphs: PackedGraphs, values: Values) -> PackedGraphs:
     for key, value in values.node.items():
         _set(node, key, value)
     written = {key or "x": node[key or "x"] for key in values.node}
-    return graphs.with_values(node=written, graph=values.graph, pair=values.pair)
+    objects = {key: list(asked_parts(each, graphs)) for key, each in values.asked.items()}
+    graphs = graphs.with_values(node=written, graph=values.graph, pair=values.pair)
+    return graphs.with_objects(objects) if objects else graphs
 
 
 def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
@@ -51,12 +54,15 @@ def write_data(data: Data, graphs: PackedGraphs, values: Values) -> None:
     for written in (values.node, values.graph, values.pair):
         for key, value in written.items():
             _set(content, key, value)
+    for key, asked in values.asked.items():
+        content[key] = asked.values
     if not isinstance(data, Batch) or not hasattr(data, "_slice_dict"):
         return
     still = torch.zeros(graphs.num_graphs, dtype=torch.long)
     slices = dict.fromkeys((key or "x" for key in values.node), graphs.ptr.cpu())
     slices |= dict.fromkeys(values.graph, torch.arange(graphs.num_graphs + 1))
     slices |= dict.fromkeys(values.pair, graphs.pair_ptr.cpu())
+    slices |= {key: data._slice_dict[each.key] for key, each in values.asked.items() if each.key in data._slice_dict}
     data._slice_dict = {**data._slice_dict, **slices}
     data._inc_dict = {**data._inc_dict, **dict.fromkeys(slices, still)}
 
@@ -79,6 +85,9 @@ def write_list(
                     write(view)(data, key, part.clone())
                 else:
                     _set(vars(vars(data)["_store"])["_mapping"], key, part.clone())
+    for key, asked in values.asked.items():
+        for data, part in zip(data_list, asked_parts(asked, graphs), strict=True):
+            data[key] = part.clone()
 
 
 def _set(content: dict[str, Any], key: str | None, value: Tensor) -> None:
@@ -100,4 +109,8 @@ def values_in_single(values: Values, graphs: PackedGraphs) -> Values:
         node={key: in_single(key or "x", value, "node", graphs) for key, value in values.node.items()},
         graph={key: in_single(key, value, "graph", graphs) for key, value in values.graph.items()},
         pair={key: in_single(key, value, "pair", graphs) for key, value in values.pair.items()},
+        asked={
+            key: each._replace(values=in_single(key, each.values, "pair", graphs, each.source))
+            for key, each in values.asked.items()
+        },
     )

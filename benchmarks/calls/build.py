@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -25,6 +25,7 @@ from graphpe.benchmarks.calls.kinds import (
 from graphpe.benchmarks.calls.own import known_classes, own_classes
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
 from graphpe.benchmarks.console.memory import first_line, memory_limit
+from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
 from graphpe.calls import Call, parameters_of, parse_call
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
@@ -216,18 +217,24 @@ def build_model(
     pair_head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
     with _memory_errors(text):
         if encoding_width and nodes:
+            if any(_are_tokens(encoding, bare) for encoding in nodes):
+                raise GraphPEValueError(
+                    "NAGphormer reads hop features as tokens, and encoding_width would join them to its inputs: "
+                    "leave it 0"
+                )
             node_encoder: nn.Module = _concatenated(adapter, nodes, bare.width, encoding_width, encoder)
             modules = []
         else:
             node_encoder = adapter.node_encoder(bare.width)
-            modules = [encoding_module(encoding, bare.width, encoder) for encoding in nodes]
-        return constructor(
+            modules = [_node_module(encoding, bare, encoder) for encoding in nodes]
+        model = constructor(
             **arguments,
             node_encoder=node_encoder,
             edge_encoder=adapter.edge_encoder(bare.width),
             encodings=modules,
             head=_head(head, adapter, bare.width) if pair_head is None else pair_head,
         )
+        return adapter.around(model, encodings)
 
 
 def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> None:
@@ -237,7 +244,8 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
         GraphPERuntimeError: It is not: a mistake in this library, never in the user's input.
     """
     constructor, arguments = _architecture(text)
-    wrong = [name for name, value in arguments.items() if getattr(model, name, value) != value and name != "layers"]
+    model = model.model if isinstance(model, LinkModel) else model
+    wrong = [name for name, value in arguments.items() if name != "layers" and _stored(model, name, value) != value]
     if type(model) is not constructor or wrong:
         raise GraphPERuntimeError(f"{text} was asked for, but {model!r} was built (differs in {wrong})")
     layers = getattr(model, "layers", None)
@@ -254,9 +262,16 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
         raise GraphPERuntimeError(f"encodings {asked} were asked for, but the model reads {read}")
 
 
+def _stored(model: nn.Module, name: str, value: Any) -> Any:
+    """What a model has under an argument's name: of layers their number; the value itself where it keeps nothing."""
+    stored = getattr(model, name, value)
+    return len(stored) if isinstance(stored, nn.ModuleList) else stored
+
+
 def split_encodings(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list[Encoding]]:
-    """Encodings of nodes, which are computed once, and encodings of pairs, which are computed for each batch."""
-    return [each for each in encodings if not each.pair_keys], [each for each in encodings if each.pair_keys]
+    """Encodings of nodes, which are computed once, and of all pairs, which are computed for each batch."""
+    of_all = [each for each in encodings if each.pairs is None]
+    return [each for each in of_all if not each.pair_keys], [each for each in of_all if each.pair_keys]
 
 
 def takes_pairs(architecture: type) -> bool:
@@ -275,6 +290,18 @@ def _concatenated(
         )
     modules = [encoding_module(each, encoding_width, encoder, normalize=True) for each in encodings]
     return models.ConcatenatedNodes(adapter.node_encoder(left), modules)
+
+
+def _node_module(encoding: Encoding, architecture: Any, encoder: str) -> nn.Module:
+    if _are_tokens(encoding, architecture):
+        channels, hops = encoding.columns // (encoding.hops + 1), encoding.hops
+        return models.HopTokens(encoding.value_key, hops=hops, channels=channels, width=architecture.width)
+    return encoding_module(encoding, architecture.width, encoder)
+
+
+def _are_tokens(encoding: Encoding, architecture: Any) -> TypeGuard[transforms.HopFeatures]:
+    """Whether an architecture reads an encoding as a sequence for each node."""
+    return isinstance(encoding, transforms.HopFeatures) and isinstance(architecture, models.NAGphormer)
 
 
 def canonical_head(text: str) -> str:

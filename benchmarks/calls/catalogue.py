@@ -42,7 +42,7 @@ def encodings() -> list[Entry]:
     builtin = [
         each
         for each in _public("graphpe.transforms", "__init__.pyi")
-        if any(base.name == "Encoding" for base in each.lineage()) and not each.abstract("encode")
+        if any(base.name == "Encoding" for base in each.lineage()) and not each.abstract("encode", "encode_pairs")
     ]
     return _entries("encoding", builtin)
 
@@ -117,11 +117,15 @@ class _Class:
             node for node in _tree(self.module).body if isinstance(node, ast.ClassDef) and node.name == self.name
         )
 
-    def abstract(self, method: str) -> bool:
-        """Whether a method is only asked for: by no class of its lineage defined without `abstractmethod`."""
-        defined = (node for each in self.lineage() for node in each.definition().body)
-        first = next(node for node in defined if isinstance(node, ast.FunctionDef) and node.name == method)
-        return any(isinstance(each, ast.Name) and each.id == "abstractmethod" for each in first.decorator_list)
+    def abstract(self, *methods: str) -> bool:
+        """Whether one of the methods is only asked for: by no class of its lineage defined without `abstractmethod`."""
+        nearest: dict[str, ast.FunctionDef] = {}
+        for each in self.lineage():
+            for node in each.definition().body:
+                if isinstance(node, ast.FunctionDef) and node.name in methods:
+                    nearest.setdefault(node.name, node)
+        decorators = (each for node in nearest.values() for each in node.decorator_list)
+        return any(isinstance(each, ast.Name) and each.id == "abstractmethod" for each in decorators)
 
     def lineage(self) -> Iterator[_Class]:
         """The class, then its ancestors in graphpe, nearest first."""

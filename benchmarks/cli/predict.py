@@ -49,9 +49,10 @@ def _predict(values: dict[str, Any]) -> int:
     check_integer("workers", values["workers"], least=0)
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
     from graphpe.benchmarks.runs.frame_file import check_table_path, write_frame
-    from graphpe.benchmarks.runs.inputs import read_inputs
+    from graphpe.benchmarks.runs.inputs import Inputs, read_inputs
     from graphpe.benchmarks.runs.newest import newest_run
     from graphpe.benchmarks.runs.run import load_run
+    from graphpe.graphs.packed import PackedGraphs
 
     out = expanded(values["out"])
     paths = [path for text in values["paths"] if (path := expanded(text)) is not None]
@@ -62,12 +63,17 @@ def _predict(values: dict[str, Any]) -> int:
     named = expanded(values["run"])
     progress = not values["json"]
     reading = {"workers": values["workers"], "progress": progress}
-    if named is None:
+    run = None if named is None else load_run(named)
+    if run is None:
         run, inputs = newest_run(paths, **reading)
+    elif run.about_links:
+        inputs = Inputs(PackedGraphs.from_data_list([]), {}, [])  # it reads the pairs, too
     else:
-        run = load_run(named)
         inputs = read_inputs(run.task, run.adapter, paths, **reading)
-    frame = run.predict_inputs(inputs, batch_size=values["batch_size"], progress=progress)
+    if run.about_links:
+        frame = run.predict(paths)
+    else:
+        frame = run.predict_inputs(inputs, batch_size=values["batch_size"], progress=progress)
     if out is not None:
         write_frame(frame, out)
     if values["json"]:

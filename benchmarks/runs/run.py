@@ -28,7 +28,10 @@ from graphpe.benchmarks.runs.explain import (
     without_encoding,
 )
 from graphpe.benchmarks.runs.inputs import Inputs, read_inputs
+from graphpe.benchmarks.runs.links import predict_links
 from graphpe.benchmarks.runs.table import prediction_frame
+from graphpe.benchmarks.tasks.links.link_data import LinkAdapter
+from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter, rows_of
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.benchmarks.training.checkpoint import check_same_run, load_checkpoint, load_weights
@@ -153,8 +156,9 @@ class Run:
         """Predictions for graphs.
 
         Args:
-            source: A path, or paths, of what the task reads (for molecules a table with a column of SMILES, for code
-                Python files, for own data its own format, or PyG's `.pt` files); or a `Data`, a `Batch`, a list of
+            source: Of a run about links, a `Data` with known edges and pairs `edge_label_index`, or the file of one.
+                Otherwise a path, or paths, of what the task reads (for molecules a table with a column of SMILES, for
+                code Python files, for own data its own format, or PyG's `.pt` files); or a `Data`, a `Batch`, a list of
                 `Data`, a PyG dataset or a `PackedGraphs` with the `x` and `edge_attr` of the task. Targets may be
                 missing, and are not looked at.
             batch_size: Graphs predicted at once.
@@ -170,8 +174,16 @@ class Run:
         Raises:
             GraphPEError: Nothing could be read, or it is not of the run's task.
         """
+        if isinstance(self.model, LinkModel) and isinstance(self.adapter, LinkAdapter):
+            with _as_trained():
+                return predict_links(self.model, self.adapter, self.encodings, source, self.device)
         inputs = read_inputs(self.task, self.adapter, source, workers=workers, progress=progress)
         return self.predict_inputs(inputs, batch_size=batch_size, progress=progress)
+
+    @property
+    def about_links(self) -> bool:
+        """Whether it is asked about links of one graph, a pair at a time."""
+        return isinstance(self.model, LinkModel)
 
     @_as_trained()
     def predict_inputs(self, inputs: Inputs, *, batch_size: int = 64, progress: bool = False) -> Any:
@@ -311,6 +323,11 @@ class Run:
         return PyGModel(self.model, self.encodings, self.batch)
 
     def _all_readable(self, source: Any, workers: int, progress: bool) -> Inputs:
+        if self.about_links:
+            raise GraphPEValueError(
+                f"{self.folder.path} is a run about links, of which there is predict alone: with a Data that has "
+                "edge_label_index, the pairs that are asked for"
+            )
         inputs = read_inputs(self.task, self.adapter, source, workers=workers, progress=progress)
         if inputs.errors:
             row = min(inputs.errors)

@@ -6,6 +6,9 @@ from graphpe.benchmarks.tasks.code.python_source import PythonSource
 from graphpe.benchmarks.tasks.generated.graphbench import GraphBench, GraphBenchFlow
 from graphpe.benchmarks.tasks.generated.playground import Playground
 from graphpe.benchmarks.tasks.generated.sorting_networks import SortingNetworks
+from graphpe.benchmarks.tasks.links.ogb import OgblCitation2, OgblCollab, OgblPpa, OgblVessel
+from graphpe.benchmarks.tasks.links.own import LinkFile
+from graphpe.benchmarks.tasks.links.planetoid import PlanetoidLinks
 from graphpe.benchmarks.tasks.molecules.aqsol import AQSOL
 from graphpe.benchmarks.tasks.molecules.ogb import (
     Molbace,
@@ -54,6 +57,7 @@ __all__ = [
     "GraphBench",
     "GraphBenchFlow",
     "Heterophilous",
+    "LinkFile",
     "MalNetTiny",
     "Mnist",
     "Molbace",
@@ -69,6 +73,10 @@ __all__ = [
     "Moltox21",
     "Moltoxcast",
     "NetworkxList",
+    "OgblCitation2",
+    "OgblCollab",
+    "OgblPpa",
+    "OgblVessel",
     "OgbnArxiv",
     "OgbnMag",
     "OgbnProducts",
@@ -79,6 +87,7 @@ __all__ = [
     "PeptidesFunc",
     "PeptidesStruct",
     "Planetoid",
+    "PlanetoidLinks",
     "Playground",
     "Ppa",
     "PythonSource",

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphpe.errors import GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.store import Store
+from graphpe.transforms.base import Encoding
 
 
 class TaskAdapter(ABC):
@@ -84,6 +86,23 @@ class TaskAdapter(ABC):
             width: Width of the model's vectors.
         """
         return None
+
+    def around(self, model: nn.Module, encodings: Sequence[Encoding]) -> nn.Module:
+        """What is trained, from a model that `head` ends: the model itself, unless a task asks about links.
+
+        Args:
+            model: The model.
+            encodings: The encodings of the run.
+
+        Raises:
+            GraphPEValueError: One is of chosen pairs, which only tasks about links ask for.
+        """
+        if asked := [each for each in encodings if each.pairs is not None]:
+            raise GraphPEValueError(
+                f"{asked[0]!r} is of chosen pairs, and this task asks for none: leave pairs={asked[0].pairs!r} out, or "
+                "take a task about links"
+            )
+        return model
 
     @abstractmethod
     def loss(self, output: Tensor, batch: Batch) -> Tensor:

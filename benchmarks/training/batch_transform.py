@@ -15,7 +15,7 @@ from graphpe.progress import progress_bar
 from graphpe.storage.chunks import encode_in_chunks
 from graphpe.storage.estimate import check_pair_limit, encoded_columns
 from graphpe.storage.precompute import precompute
-from graphpe.transforms.base import Encoding
+from graphpe.transforms.base import Encoding, LinkEncoding
 from graphpe.transforms.compose import Compose
 
 
@@ -102,14 +102,20 @@ class BatchTransform:
     has them; then come the task's own changes, such as inverse edges.
 
     Args:
-        encodings: Encodings of pairs.
+        encodings: Encodings of all pairs.
         adapter: The task's.
+        asked: Encodings of the pairs that a batch asks for, which tasks about links read.
         release: What gives back the memory of graphs that were read from a store; called now and then.
     """
 
     def __init__(
-        self, encodings: Sequence[Encoding], adapter: TaskAdapter, release: Sequence[Callable[[], None]] = ()
+        self,
+        encodings: Sequence[Encoding],
+        adapter: TaskAdapter,
+        asked: Sequence[LinkEncoding] = (),
+        release: Sequence[Callable[[], None]] = (),
     ) -> None:
+        self.asked = list(asked)
         self.encode = Compose(encodings) if encodings else None
         self.adapter = adapter
         self.release = tuple(release)

@@ -51,7 +51,7 @@ from graphpe.benchmarks.training.summary import summarise
 from graphpe.compiled.jit import everything_compiled
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.transforms.base import Encoding
+from graphpe.transforms.base import Encoding, LinkEncoding
 
 
 def resolve(config: TrainConfig) -> TrainConfig:
@@ -258,7 +258,10 @@ def _train_in(
         fused=config.precision != "16-mixed",  # gradients scaled for float16 cannot be clipped before a fused step
     )
     model, optimizer = fabric.setup(bare_model, optimizer)
-    transform = BatchTransform(of_pairs, data.adapter, released)
+    asked = [each for each in computed if isinstance(each, LinkEncoding) and each.pairs is not None]
+    if asked:
+        say(f"encoding the pairs of each batch with {', '.join(map(repr, asked))}")
+    transform = BatchTransform(of_pairs, data.adapter, asked, released)
     training = Training(
         fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress, log
     )

@@ -41,6 +41,7 @@ CALLS: dict[str, Encoding] = {
         T.EdgePathPE(2, num_types=2),
         T.ElectrostaticPE(),
         T.HeatKernelPE((0.5, 4.0)),
+        T.HopFeatures(2),
         T.LaplacianPE(2, sign="canonical"),
         T.MagneticLaplacianPE(2, q=0.25, sign="canonical"),
         T.PersonalizedPageRankPE(),
@@ -58,7 +59,13 @@ CALLS: dict[str, Encoding] = {
 }
 """What is drawn, by name; `GPSEPE` needs weights from the network and has no picture."""
 
-FIRST = {"RandomWalkPE": (1, 3), "RelativeRandomWalkPE": (1, 2), "CyclePE": (2, 3), "ElectrostaticPE": (2, 9)}
+FIRST = {
+    "RandomWalkPE": (1, 3),
+    "RelativeRandomWalkPE": (1, 2),
+    "CyclePE": (2, 3),
+    "ElectrostaticPE": (2, 9),
+    "HopFeatures": (1, 2),
+}
 """Columns in place of the first two, where those say little."""
 
 

@@ -60,10 +60,7 @@ def shortest_paths(
     """
     plan = Plan.of(graphs)
     check_weights(plan.graphs)
-    if max_distance is not None and not 0 < max_distance < np.inf:
-        raise GraphPEValueError(f"max_distance must be positive and finite, got {max_distance}")
-    if max_distance is not None and not weighted and max_distance != int(max_distance):
-        raise GraphPEValueError(f"max_distance must be a whole number of hops, got {max_distance}")
+    check_distance(max_distance, weighted)
     if weighted and plan.graphs.edge_weight is not None:
         distance = plan.once(path_lengths, undirected)
     else:
@@ -71,6 +68,24 @@ def shortest_paths(
     limit = -1 if max_distance is None else max_distance
     cut = _cut_lengths(distance, float(limit)) if weighted else _cut_hops(distance, int(limit))
     return torch.from_numpy(cut).to(plan.graphs.device)
+
+
+def check_distance(max_distance: float | None, weighted: bool) -> None:
+    """Check a largest distance.
+
+    Args:
+        max_distance: The distance; None for no limit.
+        weighted: Whether it is a length; otherwise a number of hops.
+
+    Raises:
+        GraphPEValueError: It is not positive and finite, or a number of hops that is not whole.
+    """
+    if max_distance is None:
+        return
+    if not 0 < max_distance < np.inf:
+        raise GraphPEValueError(f"max_distance must be positive and finite, got {max_distance}")
+    if not weighted and max_distance != int(max_distance):
+        raise GraphPEValueError(f"max_distance must be a whole number of hops, got {max_distance}")
 
 
 def hop_distances(plan: Plan, undirected: bool) -> NDArray[np.signedinteger]:

@@ -58,11 +58,21 @@ def check_graphs(graphs: Fields) -> None:
     _check_edges(graphs)
     for level in LEVELS:
         check_values(graphs, level, getattr(graphs, level))
-    for key, values in graphs.objects.items():
+    check_objects(graphs, graphs.objects)
+    check_unique(graphs)
+
+
+def check_objects(graphs: Fields, objects: Mapping[str, list[Any]]) -> None:
+    """There is one Python value per graph, under names that PyG leaves alone.
+
+    Args:
+        graphs: The fields of the graphs.
+        objects: The values by name.
+    """
+    for key, values in objects.items():
         check_name(key, "object")
         if len(values) != graphs.num_graphs:
             raise GraphPEValueError(f"objects[{key!r}] holds {len(values)} values for {graphs.num_graphs} graphs")
-    check_unique(graphs)
 
 
 def check_num_nodes(num_nodes: int, of: str = "the graph") -> None:

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from graphpe.graphs import from_pyg, interchange, selection, to_pyg
-from graphpe.graphs.checks import LEVELS, check_device, check_graphs, check_integers, check_unique, check_values
+from graphpe.graphs.checks import (
+    LEVELS,
+    check_device,
+    check_graphs,
+    check_integers,
+    check_objects,
+    check_unique,
+    check_values,
+)
 from graphpe.graphs.fields import Fields
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.selection import Index
@@ -163,6 +171,20 @@ class PackedGraphs(Fields):
                 check_values(self, level, values)
                 changed[level] = {**getattr(self, level), **_row_major(values)}
         out = self._replace(**changed)
+        check_unique(out)
+        return out
+
+    def with_objects(self, objects: Mapping[str, list[Any]]) -> PackedGraphs:
+        """A new object with these Python values added, or put in place of those of the same name.
+
+        Args:
+            objects: One value per graph, by name.
+
+        Raises:
+            GraphPEValueError: There are more or fewer, or a name is taken.
+        """
+        check_objects(self, objects)
+        out = self._replace(objects={**self.objects, **objects})
         check_unique(out)
         return out
 

@@ -7,8 +7,10 @@ they need, so that the first to ask gets the largest computed, and all others ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from graphpe.graphs.packed import PackedGraphs
 
@@ -29,10 +31,14 @@ class Plan:
     Args:
         graphs: The graphs; encodings read edges and weights only.
         needs: What will be asked for.
+        asked: Pairs of nodes `[2, P]` that encodings of chosen pairs read, by their key; ids counted over all graphs.
     """
 
-    def __init__(self, graphs: PackedGraphs, needs: Iterable[Need] = ()) -> None:
+    def __init__(
+        self, graphs: PackedGraphs, needs: Iterable[Need] = (), asked: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.graphs = graphs
+        self.asked = dict(asked or {})
         self._announced: dict[Hashable, int] = {}
         self._done: dict[Hashable, Any] = {}
         self._sizes: dict[Hashable, int] = {}

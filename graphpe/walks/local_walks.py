@@ -114,7 +114,7 @@ def local_returns(
                     for i in range(rows):
                         row[in_row[i]] = 0.0
                     row, in_row, rows, column, in_column, columns = column, in_column, columns, row, in_row, 0
-                    columns = _advance(first, indptr, indices, weight, row, in_row, rows, column, in_column, reached)
+                    columns = advance(first, indptr, indices, weight, row, in_row, rows, column, in_column, reached)
                     total = 0.0
                     for i in range(rows):
                         total += row[in_row[i]] * column[in_row[i]]
@@ -125,14 +125,14 @@ def local_returns(
                 out[j, step - 1] = total
                 continue
             if step % 2:
-                spares = _advance(
+                spares = advance(
                     first, back_ptr, back_indices, back_weight, column, in_column, columns, spare, in_spare, reached
                 )
                 for i in range(columns):
                     column[in_column[i]] = 0.0
                 column, in_column, columns, spare, in_spare = spare, in_spare, spares, column, in_column
             else:
-                spares = _advance(first, indptr, indices, weight, row, in_row, rows, spare, in_spare, reached)
+                spares = advance(first, indptr, indices, weight, row, in_row, rows, spare, in_spare, reached)
                 for i in range(rows):
                     row[in_row[i]] = 0.0
                 row, in_row, rows, spare, in_spare = spare, in_spare, spares, row, in_row
@@ -151,7 +151,7 @@ def local_returns(
 
 
 @compiled
-def _advance(
+def advance(
     first: int,
     indptr: Ints,
     indices: Ints,
@@ -163,7 +163,23 @@ def _advance(
     reached_nodes: Ints,
     reached: NDArray[np.bool_],
 ) -> int:
-    """The vector, whose `count` entries are `inside`, times the matrix, into `out`, which is zero; its entries."""
+    """A sparse row vector times the matrix.
+
+    Args:
+        first: First node of the graph.
+        indptr: Row pointers of the matrix, `[N + 1]`.
+        indices: Columns of its entries.
+        weight: Their weights.
+        vector: The vector, `[size]`, zero but for its entries.
+        inside: Where those are.
+        count: How many there are.
+        out: The product, `[size]`, which is zero before.
+        reached_nodes: Where its entries are, written.
+        reached: False everywhere, before and after.
+
+    Returns:
+        The number of entries of the product.
+    """
     length = 0
     for i in range(count):
         u = inside[i]

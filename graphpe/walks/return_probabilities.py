@@ -14,7 +14,7 @@ from graphpe.walks import loops
 from graphpe.walks.diagonal_powers import Estimate, Powers, diagonal_powers, returns_of_small_graph
 from graphpe.walks.steps import Direction, checked, edges_walked
 
-_INSTEAD = "take fewer steps, or estimate them (RandomWalkPE(..., estimate=64))"
+_INSTEAD = "take fewer steps, or estimate them (estimate=64)"
 
 
 def return_probabilities(

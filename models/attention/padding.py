@@ -124,6 +124,8 @@ class PaddedNodes:
         Args:
             x: Rows of nodes, `[N, D]`.
         """
+        if self._one_graph:
+            return [x.unsqueeze(0)]
         lengths = [block.graphs * block.size for block in self.blocks]
         parts = x.index_select(0, self.node).split(lengths)
         return [part.view(block.graphs, block.size, -1) for part, block in zip(parts, self.blocks, strict=True)]
@@ -134,7 +136,14 @@ class PaddedNodes:
         Args:
             parts: A tensor `[b, n, D]` for each block, at least one.
         """
+        if self._one_graph:
+            return parts[0].squeeze(0)
         return torch.cat([part.flatten(0, 1) for part in parts]).index_select(0, self.place)
+
+    @property
+    def _one_graph(self) -> bool:
+        """Whether all nodes are those of one graph, which stand at their places."""
+        return len(self.blocks) == 1 and self.blocks[0].graphs == 1
 
 
 def padded_nodes(members: NodeToGraph) -> PaddedNodes:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from graphpe.compiled.jit import compiles_everything
 from graphpe.compiled.threads import one_blas_thread
-from graphpe.models.attention.pairs import PairSet
 
 # Pairs (of four graphs of 25 nodes) up to which the reference runs instead of passes that take 7 to 15 seconds to
 # compile, once on a machine; a step then takes 70 ms instead of 25 (GRIT, 4 layers of width 64). The number of pairs
@@ -51,18 +50,18 @@ def enough_pairs(number: int) -> bool:
     return number > _FEW_PAIRS or compiles_everything()
 
 
-def parts_of(pairs: PairSet) -> list[tuple[int, int]]:
+def parts_of(ptr: Tensor) -> list[tuple[int, int]]:
     """First and last node of each thread's part; of about equally many pairs.
 
     Args:
-        pairs: The pairs.
+        ptr: First pair of each node and, last, the number of pairs, `[N + 1]`, on the CPU.
     """
-    threads = max(1, min(torch.get_num_threads(), pairs.num_pairs // _PAIRS_PER_THREAD))
+    pairs = int(ptr[-1])
+    threads = max(1, min(torch.get_num_threads(), pairs // _PAIRS_PER_THREAD))
     if threads == 1:
-        return [(0, pairs.ptr.numel() - 1)]
-    ptr = array(pairs.ptr)
-    cuts = np.searchsorted(ptr[1:-1], np.linspace(0, pairs.num_pairs, threads + 1)[1:-1]).tolist()
-    cuts = [0, *cuts, len(ptr) - 1]
+        return [(0, ptr.numel() - 1)]
+    cuts = np.searchsorted(array(ptr)[1:-1], np.linspace(0, pairs, threads + 1)[1:-1]).tolist()
+    cuts = [0, *cuts, ptr.numel() - 1]
     return list(pairwise(cuts))
 
 

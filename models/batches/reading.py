@@ -21,6 +21,7 @@ _WRITERS = {
     "electrostatic_pe": "T.ElectrostaticPE()",
     "gpse_pe": "T.GPSEPE()",
     "heat_kernel_pe": "T.HeatKernelPE(times=...)",
+    "hop_features": "T.HopFeatures(hops=..., features=...)",
     "laplacian_eigenvalues": "T.LaplacianPE(k={})",
     "laplacian_eigenvector_pe": "T.LaplacianPE(k={})",
     "laplacian_mask": "T.LaplacianPE(k={})",

@@ -1,6 +1,6 @@
 """Layers that pass messages along edges, with edge features: alone in the baselines, as local layers in GPS.
 
-Shape legend: N nodes, E edges (j -> i), D width. A layer maps (x `[N, D]`, edge `[E, D]` or None, edge_index) to
+Shape legend: N nodes, E edges (j -> i), D width. A layer maps (x `[N, D]`, edge `[E, D]` or None, `Neighbours`) to
 (x, edge): its residual connection, normalisation and dropout are the caller's, except in `GatedGCNLayer`.
 """
 
@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.nn import GATConv, GINEConv
 
+from graphpe.models.attention.neighbours.neighbours import Neighbours
+from graphpe.models.attention.neighbours.sums import neighbour_sums
 from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.precision import exactly
 
 Local = Literal["GatedGCN", "GINE", "GCN", "GAT", "none"]
 
@@ -51,15 +54,15 @@ class GatedGCNLayer(nn.Module):
         self.updates_edges = False
         self.edge_norm.requires_grad_(False)
 
-    def forward(self, x: Tensor, edge: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, edge: Tensor, pairs: Neighbours) -> tuple[Tensor, Tensor]:
         """Nodes and edges after the layer, residual connections included.
 
         Args:
             x: Node embeddings, `[N, D]`.
             edge: Edge embeddings, `[E, D]`.
-            edge_index: Edges (source, target), `[2, E]`.
+            pairs: The edges.
         """
-        source, target = edge_index[0], edge_index[1]
+        source, target = pairs.edge_index
         own, message, to, of = self.node_maps(x).chunk(4, dim=1)
         logit = self.edge_map(edge) + to.index_select(0, target) + of.index_select(0, source)  # [E, D]
         gate = torch.sigmoid(logit.to(torch.promote_types(logit.dtype, torch.float32)))
@@ -90,23 +93,22 @@ class GCNLayer(nn.Module):
         self.linear = nn.Linear(width, width, bias=False)
         self.bias = nn.Parameter(torch.zeros(width))
 
-    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
         """Nodes after the layer, and the edges as they are.
 
         Args:
             x: Node embeddings, `[N, D]`.
             edge: Edge embeddings, `[E, D]`, or None.
-            edge_index: Edges (source, target), `[2, E]`.
+            pairs: The edges.
         """
-        source, target = edge_index[0], edge_index[1]
-        exact = torch.promote_types(x.dtype, torch.float32)
-        ones = torch.ones(target.numel(), 1, dtype=exact, device=x.device)
-        scale = (ones.new_ones(x.shape[0], 1).index_add(0, target, ones)).rsqrt()  # [N, 1]
-        mapped = self.linear(x).to(exact) * scale
-        message = mapped.index_select(0, source)
-        if edge is not None:
-            # ReLU(s W x + s e) = s ReLU(W x + e), s > 0.
-            message = torch.relu(message + edge * scale.index_select(0, source))
+        mapped = exactly(self.linear(x))
+        scale = (pairs.degree + 1).to(mapped.dtype).rsqrt().unsqueeze(1)  # [N, 1]
+        mapped = mapped * scale
+        if edge is None:
+            return (mapped + neighbour_sums(None, mapped, pairs)) * scale + self.bias, edge
+        source, target = pairs.edge_index
+        # ReLU(s W x + s e) = s ReLU(W x + e), s > 0.
+        message = torch.relu(mapped.index_select(0, source) + edge * scale.index_select(0, source))
         return mapped.index_add(0, target, message) * scale + self.bias, edge
 
 
@@ -121,16 +123,18 @@ class GINELayer(nn.Module):
         super().__init__()
         self.conv = GINEConv(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)))
 
-    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
         """Nodes after the layer, and the edges as they are.
 
         Args:
             x: Node embeddings, `[N, D]`.
             edge: Edge embeddings, `[E, D]`, or None.
-            edge_index: Edges (source, target), `[2, E]`.
+            pairs: The edges.
         """
-        rows = edge if edge is not None else x.new_zeros(1, 1).expand(edge_index.shape[1], x.shape[1])
-        return self.conv(x, edge_index, rows), edge
+        if edge is None:
+            own = x * (1 + self.conv.eps)
+            return self.conv.nn((own + neighbour_sums(None, torch.relu(x), pairs)).to(x.dtype)), edge
+        return self.conv(x, pairs.edge_index, edge), edge
 
 
 class GATLayer(nn.Module):
@@ -147,18 +151,18 @@ class GATLayer(nn.Module):
         # Self-loops would be removed and added by a search for them, which waits for a GPU; callers add x anyway.
         self.conv = GATConv(width, width // heads, heads, add_self_loops=False, edge_dim=width if edges else None)
 
-    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
         """Nodes after the layer, and the edges as they are.
 
         Args:
             x: Node embeddings, `[N, D]`.
             edge: Edge embeddings, `[E, D]`, or None.
-            edge_index: Edges (source, target), `[2, E]`.
+            pairs: The edges.
         """
         weight = next(self.parameters()).dtype
         with torch.autocast(x.device.type, enabled=False):
             rows = None if edge is None else edge.to(weight)
-            return self.conv(x.to(weight), edge_index, rows), edge
+            return self.conv(x.to(weight), pairs.edge_index, rows), edge
 
 
 class CustomLayer(nn.Module):
@@ -173,16 +177,16 @@ class CustomLayer(nn.Module):
         self.conv = conv
         self.takes_edges = "edge_attr" in inspect.signature(conv.forward).parameters
 
-    def forward(self, x: Tensor, edge: Tensor | None, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
         """Nodes after the layer, and the edges as they are.
 
         Args:
             x: Node embeddings, `[N, D]`.
             edge: Edge embeddings, `[E, D]`, or None.
-            edge_index: Edges (source, target), `[2, E]`.
+            pairs: The edges.
         """
         features = {"edge_attr": edge} if self.takes_edges and edge is not None else {}
-        return self.conv(x, edge_index, **features), edge
+        return self.conv(x, pairs.edge_index, **features), edge
 
 
 def build_local(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -10,7 +11,9 @@ from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges,
 from graphpe.models.batches.unread import ReadsNodes, warn_unread
 
 
-def read_nodes(model: ReadsNodes, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor]:
+def read_nodes(
+    model: ReadsNodes, batch: Data, *, without: nn.Module | None = None
+) -> tuple[NodeToGraph, Tensor, Tensor]:
     """The graphs, the edges and the node embeddings that a model starts from.
 
     At a model's first batch it warns of encodings that the batch has and the model does not read.
@@ -25,6 +28,7 @@ def read_nodes(model: ReadsNodes, batch: Data) -> tuple[NodeToGraph, Tensor, Ten
     Args:
         model: The architecture.
         batch: A `Batch`, or a `Data` as a batch of one graph.
+        without: The one of its encodings that is left out, for the architecture to read it in its own way.
 
     Returns:
         The partition of N nodes into graphs; the edges `[2, E]` between nodes in the order of their graphs; the sum of
@@ -39,6 +43,8 @@ def read_nodes(model: ReadsNodes, batch: Data) -> tuple[NodeToGraph, Tensor, Ten
     edge_index = read_edges(batch, members)
     x = _rows(model.node_encoder(batch), members.num_nodes, "node_encoder", model.node_encoder)
     for encoding in model.encodings:
+        if encoding is without:
+            continue
         x = x + _rows(encoding(batch), members.num_nodes, "encoding", encoding)
     warn_unread(model, batch)
     return members, edge_index, members.sort(x)
@@ -66,6 +72,29 @@ def embed_edges(batch: Data, encoder: nn.Module | None, plain: Tensor | None = N
     if encoder is not None:
         return _rows(encoder(batch), edge_index.shape[1], "edge_encoder", encoder)
     return None if plain is None else plain.expand(edge_index.shape[1], -1)
+
+
+def add_edges(x: Tensor, batch: Data, encoder: nn.Module | None, edge_index: Tensor) -> Tensor:
+    """Node embeddings plus the mean of the embeddings of the edges that end in each node; 0 without any.
+
+    What models do with features of edges that have no place for them in their layers. Means are in float32 or better.
+
+    Args:
+        x: Node embeddings, `[N, D]`.
+        batch: The batch.
+        encoder: The module that makes embeddings of edges; None where edges carry nothing.
+        edge_index: The edges between nodes in the order of `x`, `[2, E]`.
+
+    Raises:
+        GraphPEValueError: As in `embed_edges`.
+    """
+    edge = embed_edges(batch, encoder)
+    if edge is None:
+        return x
+    edge, target = edge.to(torch.promote_types(edge.dtype, torch.float32)), edge_index[1]
+    count = edge.new_zeros(x.shape[0]).index_add(0, target, edge.new_ones(len(target)))
+    total = edge.new_zeros(x.shape).index_add(0, target, edge)
+    return x + (total / count.clamp(min=1).unsqueeze(1)).to(x.dtype)
 
 
 def _rows(value: Tensor, rows: int, what: str, module: nn.Module) -> Tensor:

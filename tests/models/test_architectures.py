@@ -20,6 +20,10 @@ from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.gps import GPS
 from graphpe.models.graphormer import Graphormer
+from graphpe.models.large.classic_gnn import ClassicGNN
+from graphpe.models.large.nagphormer import NAGphormer
+from graphpe.models.large.polynormer import Polynormer
+from graphpe.models.large.sgformer import SGFormer
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.sat import SAT
 from graphpe.models.topological_transformer import TopologicalTransformer
@@ -59,6 +63,14 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any], str | None]] = {
     "Exphormer-GINE-2": (Exphormer, {"heads": HEADS, "local": "GINE", "virtual_nodes": 2, "degree": 1}, None),
     "Exphormer-none": (Exphormer, {"heads": HEADS, "local": "none", "virtual_nodes": 0, "norm": "layer"}, None),
     "Exphormer-edges": (Exphormer, {"heads": HEADS, "local": "none", "virtual_nodes": 0, "degree": 0}, None),
+    "Classic-GCN": (ClassicGNN, {"conv": "GCN"}, None),
+    "Classic-SAGE": (ClassicGNN, {"conv": "SAGE", "norm": "layer", "jumping": True}, None),
+    "Classic-GAT": (ClassicGNN, {"conv": "GAT", "heads": HEADS, "norm": "none", "residual": False}, None),
+    "SGFormer": (SGFormer, {}, None),
+    "SGFormer-mix": (SGFormer, {"alpha": 0.9, "graph_weight": 0.3, "norm": "layer", "local_layers": 1}, None),
+    "Polynormer": (Polynormer, {"heads": HEADS}, None),
+    "Polynormer-beta": (Polynormer, {"heads": HEADS, "beta": 0.2, "global_layers": 1}, None),
+    "NAGphormer": (NAGphormer, {"heads": HEADS, "hops": 2}, None),
 }  # fmt: skip
 EDGES = ["linear", None]
 
@@ -224,6 +236,14 @@ def test_layouts_say_what_runs() -> None:
         "Exphormer-GINE-2": ("expander and virtual nodes", False),
         "Exphormer-none": ("expander", False),
         "Exphormer-edges": ("edges", False),
+        "Classic-GCN": ("edges", False),
+        "Classic-SAGE": ("edges", False),
+        "Classic-GAT": ("edges", False),
+        "SGFormer": ("linear", True),
+        "SGFormer-mix": ("linear", True),
+        "Polynormer": ("linear", True),
+        "Polynormer-beta": ("linear", True),
+        "NAGphormer": ("hops", False),
     }
 
 
@@ -284,7 +304,21 @@ def test_pair_encodings_reach_the_output(make_batch, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", quickly("GatedGCN", "GINE", "GCN", "Graphormer", "GPS-GatedGCN", "SAT++", "Topological", "Exphormer")
+    "name",
+    quickly(
+        "GatedGCN",
+        "GINE",
+        "GCN",
+        "Graphormer",
+        "GPS-GatedGCN",
+        "SAT++",
+        "Topological",
+        "Exphormer",
+        "Classic-GCN",
+        "SGFormer",
+        "Polynormer",
+        "NAGphormer",
+    ),
 )
 def test_learns_one_small_batch(make_batch, name: str) -> None:
     torch.manual_seed(5)

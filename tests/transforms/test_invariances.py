@@ -176,6 +176,7 @@ CASES = {
         lambda: T.TreeFieldPE(fields=["ones", "degree"], shape=True, weighted=True), plain, True, same, None
     ),
     "TreeFieldPE shortest": Case(lambda: T.TreeFieldPE(tree="shortest", weighted=True), plain, True, same, None),
+    "HopFeatures": Case(lambda: T.HopFeatures(3), plain, True, same, None),
     "TreeDistancePE": Case(lambda: T.TreeDistancePE(weighted=True), pairs, True, same, scale_distances),
     "RandomWalkPE": Case(lambda: T.RandomWalkPE(5), plain, True, None, same),
     "RandomWalkPE undirected": Case(lambda: T.RandomWalkPE(5, undirected=True), plain, True, same, same),

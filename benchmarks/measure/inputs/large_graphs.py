@@ -6,7 +6,7 @@ import gzip
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.io
@@ -24,6 +24,11 @@ from graphpe.structure.laplacian import laplacian, magnetic_laplacian
 Edges = NDArray[np.int64]
 
 Q = 0.1
+
+ARXIV = 169_343, 1_166_243
+"""Nodes and edges of ogbn-arxiv."""
+
+_RANK = 0.73  # in-degrees fall with the rank to this power
 
 
 class Graph(NamedTuple):
@@ -110,6 +115,58 @@ def random_digraph(size: int, generator: np.random.Generator, degree: int = 4) -
     """4 edges a node from anywhere to anywhere; the largest component."""
     edges = generator.integers(0, size, (2, degree * size))
     return largest_component(Graph("random digraph", size, edges[:, edges[0] != edges[1]], directed=True))
+
+
+def citations(size: int, generator: np.random.Generator, edges: int | None = None) -> Graph:
+    """Directed edges with the in-degrees of ogbn-arxiv: a power law, 6.9 on average.
+
+    The largest is about 13,000 of 169,343 nodes, as there. Each edge comes from anywhere, and which nodes are cited
+    often is random. By default of ogbn-arxiv's density.
+    """
+    count = round(size * ARXIV[1] / ARXIV[0]) if edges is None else edges
+    weight = np.arange(1, size + 1) ** -_RANK
+    cited = np.searchsorted(np.cumsum(weight / weight.sum()), generator.random(count)).clip(max=size - 1)
+    place = generator.permutation(size)
+    return Graph("citations", size, np.stack([generator.integers(0, size, count), place[cited]]), directed=True)
+
+
+def copied_citations(size: int, generator: np.random.Generator, links: int = 7) -> Graph:
+    """Citations that are copied: power-law in-degrees with the triangles and communities that real ones have.
+
+    Each node takes an earlier one as its model, of its own field of 40 in four cases of five, cites it, and for each
+    further link cites one of the model's own with probability 0.7, else any earlier node (Kumar et al. 2000).
+    """
+    field = generator.integers(0, 40, size)
+    order = np.argsort(field, kind="stable")
+    first = np.searchsorted(field[order], np.arange(41))
+    place = np.empty(size, np.int64)
+    place[order] = np.arange(size) - first[field[order]]  # number of earlier nodes of its field
+    draws = generator.random((size, links + 1, 2))
+    return Graph("copied citations", size, _copy(order, first, field, place, draws, links), directed=True)
+
+
+@machine_code
+def _copy(order: Edges, first: Edges, field: Edges, place: Edges, draws: Any, links: int) -> Edges:
+    size = len(field)
+    cited = np.empty((size, links), np.int64)
+    for node in range(size):
+        model = int(draws[node, links, 0] * node)
+        if draws[node, links, 1] < 0.8 and place[node] > 0:
+            model = order[first[field[node]] + int(draws[node, links, 0] * place[node])]
+        for link in range(links):
+            choice, which = draws[node, link, 0], draws[node, link, 1]
+            if link == 0 or node < links:
+                cited[node, link] = model
+            elif choice < 0.7:
+                cited[node, link] = cited[model, int(which * links)]
+            else:
+                cited[node, link] = int(which * node)
+    edges = np.empty((2, (size - 1) * links), np.int64)
+    for node in range(1, size):
+        for link in range(links):
+            edges[0, (node - 1) * links + link] = node
+            edges[1, (node - 1) * links + link] = cited[node, link]
+    return edges
 
 
 def largest_component(graph: Graph) -> Graph:

@@ -176,7 +176,7 @@ def _measure(what: str, folder: Path, workers: int, encode: bool, out: Path | No
         released.append(release)
 
     def read() -> None:
-        transform = BatchTransform((), data.adapter, released)
+        transform = BatchTransform((), data.adapter, release=released)
         for _ in PackedLoader(graphs, 32, shuffle=True, indices=data.split["train"], transform=transform):
             pass
 

@@ -68,6 +68,7 @@ SIDES: dict[str, Callable[[], Any]] = {
     "TreeFieldPE(random)": lambda: T.TreeFieldPE(tree="random"),
     "TreeFieldPE(shortest)": lambda: T.TreeFieldPE(tree="shortest"),
     "TreeFieldPE(hierarchical)": lambda: T.TreeFieldPE(tree="hierarchical"),
+    "HopFeatures(3)": lambda: T.HopFeatures(3),
     "DegreePE()": lambda: T.DegreePE(),
     "DepthPE()": lambda: T.DepthPE(),
     "WeisfeilerLehmanPE(3)": lambda: T.WeisfeilerLehmanPE(3),

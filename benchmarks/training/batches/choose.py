@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from lightning_fabric import Fabric
 
+from graphpe.benchmarks.tasks.links.link_data import LinkData
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
+from graphpe.benchmarks.training.batches.links import LinkBatches
 from graphpe.benchmarks.training.batches.samplers import Neighbors, Partitions
 from graphpe.benchmarks.training.batches.shared_graph import WholeAtOnce
 from graphpe.benchmarks.training.batches.source import BatchSource
@@ -43,6 +45,8 @@ def batch_source(
                 "out"
             )
         return WholeGraphs(data, graphs, transform, config, fabric)
+    if isinstance(data, LinkData):
+        return LinkBatches(data, graphs, transform, config, fabric)
     if config.sampler != "whole" and len(graphs) > 1:
         raise GraphPEValueError(
             f"sampler={config.sampler!r} samples nodes of one graph, and the data has {len(graphs):,}: use "

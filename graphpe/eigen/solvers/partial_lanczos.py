@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from graphpe.arguments import check_integer
+from graphpe.compiled.threads import one_blas_thread
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.operators.products import multiply, products_of
 from graphpe.eigen.solvers.orthogonalize import orthonormalize
@@ -74,6 +75,10 @@ class PartialLanczos:
             raise GraphPETypeError(
                 f"PartialLanczos works on the CPU, got an operator on {problem.operator.device}: choose Lanczos()"
             )
+        with one_blas_thread():  # a step has one product with many entries, which has threads of its own
+            return self._solve(problem)
+
+    def _solve(self, problem: Problem) -> Found:
         k = problem.k
         run = _Run(problem, max(5 * k, _LEAST_BASIS) if self.basis is None else max(self.basis, k + 8))
         found = run.lowest(None, math.inf)

@@ -21,6 +21,8 @@ from torch.autograd.function import once_differentiable
 
 from graphpe.models.attention.gpu.edges import EdgeOrder, sorted_edge_attention
 from graphpe.models.attention.gpu.kernel import KINDS
+from graphpe.models.attention.neighbours.neighbours import Neighbours
+from graphpe.models.attention.neighbours.sums import MANY_PAIRS, products_along, sums_along, totals_along
 from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.attention.shapes import check_attention, check_shapes
 
@@ -72,7 +74,7 @@ def edge_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    edge_index: Tensor | EdgeOrder,
+    edge_index: Tensor | Neighbours | EdgeOrder,
     edge: Tensor | None = None,
     *,
     heads: int,
@@ -83,6 +85,7 @@ def edge_attention(
     Edges may come in any order; parallel edges are separate messages; a node in which no edge ends receives zero.
     Works through the edges in blocks that stay in cache and recomputes gathered rows in the backward pass, so that
     beyond `edge` and the returned scores nothing of size `[E, D]` is stored. Costs O(E D) time, O(E H + N D) memory.
+    Many edges without factors are gone through node by node instead, in the order in which `Neighbours` sorts them.
 
     Under `torch.compile` the reference is traced instead: the compiler fuses it itself.
 
@@ -90,7 +93,8 @@ def edge_attention(
         query: `[N, D]`.
         key: `[N, D]`.
         value: `[N, D]`.
-        edge_index: Edges (source, target), `[2, E]`; in both orders (`edges_for`) for the kernels of a GPU.
+        edge_index: Edges (source, target), `[2, E]`, or the same as `Neighbours`, which layers share; in both orders
+            (`edges_for`) for the kernels of a GPU.
         edge: Factor of each edge's score, `[E, D]`; None for 1.
         heads: Number of heads; divides D.
         return_scores: Whether the second result is the scores `[E, D]` (before the sum over a head's channels and
@@ -102,6 +106,8 @@ def edge_attention(
     order = edge_index if isinstance(edge_index, EdgeOrder) else None
     edge_index = edge_index.edge_index if isinstance(edge_index, EdgeOrder) else edge_index
     width = check_attention(query, key, value, query.shape[0], heads)
+    pairs = edge_index if isinstance(edge_index, Neighbours) else Neighbours(edge_index, query.shape[0])
+    edge_index = pairs.edge_index
     check_shapes(edge_index=(edge_index, (2, edge_index.shape[-1])), edge=(edge, (edge_index.shape[-1], width)))
     if torch.compiler.is_compiling():
         return edge_attention_reference(query, key, value, edge_index, edge, heads=heads, return_scores=return_scores)
@@ -113,6 +119,8 @@ def edge_attention(
         note_pairs(edge_index[0], edge_index[1], weight / total.index_select(0, edge_index[1]), query.shape[0])
     if order is not None and query.dtype in KINDS:
         return sorted_edge_attention(query, key, value, order, edge, heads=heads, return_scores=return_scores)
+    if edge is None and not return_scores and query.device.type == "cpu" and pairs.num_pairs >= MANY_PAIRS:
+        return _NodeByNode.apply(query, key, value, pairs, heads), None
     return _EdgeAttention.apply(query, key, value, edge_index, edge, heads, return_scores)
 
 
@@ -231,6 +239,47 @@ class _EdgeAttention(torch.autograd.Function):
             None,
             None,
         )
+
+
+class _NodeByNode(torch.autograd.Function):
+    """`edge_attention` of many edges without factors, on a CPU: each node's edges one after the other.
+
+    Kept for the backward pass are queries, keys, values, the result, and `[E, H]` logits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, pairs: Neighbours, heads: int) -> Tensor:
+        q, k, v = (_exact(x).contiguous() for x in (query, key, value))
+        logits = products_along(q, k, pairs, heads).mul_((q.shape[1] // heads) ** -0.5)
+        weight = _weight(logits)
+        total = _without_zeros(totals_along(weight, pairs, pairs.entering))
+        out = sums_along(weight, v, pairs, pairs.entering)
+        out.unflatten(1, (heads, -1)).div_(total.unsqueeze(-1))
+        ctx.save_for_backward(q, k, v, logits, total, out)
+        ctx.pairs, ctx.dtypes = pairs, (query.dtype, key.dtype, value.dtype)
+        return out.to(query.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, logits, total, out = ctx.saved_tensors
+        pairs, heads = ctx.pairs, logits.shape[1]
+        # out = num / total: gradient of num, and of total up to its sign.
+        grad_num = grad_out.to(q.dtype).unflatten(1, (heads, -1)) / total.unsqueeze(-1)
+        grad_total = (grad_num * out.unflatten(1, (heads, -1))).sum(-1)  # [N, H]
+        grad_num = grad_num.flatten(1)
+        weight = _weight(logits)
+        grad_v = sums_along(weight, grad_num, pairs, pairs.leaving)
+        grad_logit = products_along(grad_num, v, pairs, heads)
+        grad_logit.sub_(grad_total.index_select(0, pairs.entering.own)).mul_(weight)
+        grad_logit.masked_fill_(logits.abs() >= CLAMP, 0).mul_((q.shape[1] // heads) ** -0.5)
+        grad_q = sums_along(grad_logit, k, pairs, pairs.entering)
+        grad_k = sums_along(grad_logit, q, pairs, pairs.leaving)
+        return *(grad.to(dtype) for grad, dtype in zip((grad_q, grad_k, grad_v), ctx.dtypes, strict=True)), None, None
+
+
+def _weight(logits: Tensor) -> Tensor:
+    return logits.clamp(-CLAMP, CLAMP).exp_()
 
 
 def _exact(x: Tensor) -> Tensor:

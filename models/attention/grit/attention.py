@@ -250,7 +250,7 @@ class _PairAttention(torch.autograd.Function):
         z, query, key, value = (x.contiguous() for x in (z, query, key, value))
         (num_pairs, width), num_nodes = z.shape, query.shape[0]
         block_size = block_rows(width)
-        parts = parts_of(pairs)
+        parts = parts_of(pairs.ptr)
         w_out = z.new_empty(0, 0) if out_weight is None else out_weight.t().contiguous()
         updates = out_weight is not None
 
@@ -330,7 +330,7 @@ class _PairAttention(torch.autograd.Function):
         )
         (num_pairs, width), num_nodes = z.shape, query.shape[0]
         number, block_size = z.numpy().dtype.type, block_rows(width)
-        parts = parts_of(pairs)
+        parts = parts_of(pairs.ptr)
         empty, no_rows = z.new_empty(0), z.new_empty(0, 0)
         slope, offset = empty, empty
         if out_weight is not None:

@@ -176,7 +176,7 @@ class _RelationalAttention(torch.autograd.Function):
         mapped = new_rows(pairs.num_pairs if stored else 0, maps.shape[1], pair)
         weight = new_rows(pairs.num_pairs, heads, pair)
         message, gathered = torch.zeros_like(q), pair.new_zeros(nodes, heads, width)
-        parts = parts_of(pairs)
+        parts = parts_of(pairs.ptr)
         layer = _layer(pairs, pair, q, k, v, maps, channels)
         kept = Kept(stored, array(mapped), flat(weight))
         sums = flat(message), flat(gathered)
@@ -203,7 +203,7 @@ class _RelationalAttention(torch.autograd.Function):
         mean_slope = (by_head * out.view(nodes, heads, channels)).sum(-1)
         by_head = by_head.transpose(0, 1)  # [H, N, C]
         grad_gathered = torch.bmm(by_head, pair_value.view(heads, channels, width)).transpose(0, 1).contiguous()
-        parts = parts_of(pairs)
+        parts = parts_of(pairs.ptr)
         count = len(parts)
         gathered = torch.zeros_like(grad_gathered)
         grad_pair = new_rows(pairs.num_pairs, width, pair)

@@ -163,7 +163,7 @@ class _PairUpdate(torch.autograd.Function):
         number = array(pair).dtype.type
         hidden_1, hidden_2 = (new_rows(pairs.num_pairs, size, pair) for size in (padded.narrow, padded.narrower))
         out = new_rows(pair.shape[0], pair.shape[1], pair)
-        parts = parts_of(pairs)
+        parts = parts_of(pairs.ptr)
         ptr = array(pairs.ptr)
 
         ends = Ends(array(pairs.source), array(pairs.target), array(pairs.reverse))
@@ -191,7 +191,7 @@ class _PairUpdate(torch.autograd.Function):
         number = array(pair).dtype.type
         grad = grad.contiguous()
         grad_pair, grad_hidden = (new_rows(pair.shape[0], size, pair) for size in (width, padded.narrow))
-        parts = parts_of(pairs)
+        parts = parts_of(pairs.ptr)
         count, ptr = len(parts), array(pairs.ptr)
         grad_nodes = pair.new_zeros(2, count, nodes, padded.narrow)
         grad_out_1, grad_out_2 = (pair.new_zeros(count, *x.shape) for x in (padded.out_1, padded.out_2))

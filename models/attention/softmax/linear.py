@@ -22,7 +22,7 @@ from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_attention
 from graphpe.models.attention.softmax.rotary import rotate
 
-Feature = Literal["elu", "relu"]
+Feature = Literal["elu", "relu", "sigmoid"]
 
 
 class Mask(Protocol):
@@ -86,7 +86,7 @@ def linear_attention(
         value: `[N, D]`.
         nodes: The nodes of each graph in padded blocks; not used with a mask.
         heads: Number of heads; divides D.
-        feature: phi: `elu`: elu(x) + 1 (Katharopoulos et al. 2020); `relu`.
+        feature: phi: `elu`: elu(x) + 1 (Katharopoulos et al. 2020); `relu`; `sigmoid`.
         mask: M, the same for all heads; None for 1. O(heads) products with C (C + 1) columns.
         angles: `[N, H, C / 2]`.
 
@@ -96,7 +96,7 @@ def linear_attention(
     check_attention(query, key, value, nodes.place.numel() if mask is None else query.shape[0], heads)
     exact = torch.promote_types(query.dtype, torch.float32)
     dtype, value = query.dtype, value.to(exact)
-    query, key = (functional.elu(x.to(exact)) + 1 if feature == "elu" else x.to(exact).relu() for x in (query, key))
+    query, key = _features(query.to(exact), feature), _features(key.to(exact), feature)
     turned = (query, key) if angles is None else (rotate(query, angles), rotate(key, angles))
     if mask is not None:
         out = _masked(query, key, *turned, value, mask, heads)
@@ -105,6 +105,16 @@ def linear_attention(
     else:
         out = _unmasked(query, key, *turned, value, nodes, heads)
     return out.to(dtype)
+
+
+def _features(x: Tensor, feature: Feature) -> Tensor:
+    match feature:
+        case "elu":
+            return functional.elu(x) + 1
+        case "relu":
+            return x.relu()
+        case "sigmoid":
+            return x.sigmoid()
 
 
 def _unmasked(

@@ -10,11 +10,13 @@ from torch_geometric.data import Data
 from graphpe import models as M
 from graphpe.benchmarks.calls.build import (
     build_encodings,
+    build_model,
     canonical_bias,
     canonical_encoder,
     canonical_encodings,
     canonical_model,
     canonical_task,
+    check_built,
     encoding_classes,
     encoding_module,
     model_classes,
@@ -22,7 +24,8 @@ from graphpe.benchmarks.calls.build import (
     without_part,
 )
 from graphpe.benchmarks.calls.text import build
-from graphpe.errors import GraphPEValueError
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
+from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 
 def test_the_lists_hold_encodings_architectures_and_tasks() -> None:
@@ -32,6 +35,33 @@ def test_the_lists_hold_encodings_architectures_and_tasks() -> None:
     assert "PairLinear" not in model_classes()
     assert {"Code2", "PythonSource", "Molhiv", "Zinc"} <= set(task_classes())
     assert "OGBMolecules" not in task_classes()
+
+
+def test_hop_features_are_tokens_of_nagphormer_and_an_encoding_of_others() -> None:
+    adapter = GraphAdapter((6, 3), (4,), 2, "squared")
+    encodings = build_encodings(["HopFeatures(2, features={'x': 2})", "DegreePE()"])
+    hops, degrees = build_model("NAGphormer(width=8, hops=2, heads=2)", adapter, encodings).encodings
+    assert isinstance(hops, M.HopTokens)
+    assert (hops.hops, hops.linear.in_features, hops.linear.out_features) == (2, 2, 8)
+    assert isinstance(degrees, M.LinearEncoding)
+    check_built(
+        build_model("NAGphormer(width=8, hops=2, heads=2)", adapter, encodings),
+        "NAGphormer(width=8, hops=2, heads=2)",
+        encodings,
+    )
+    assert isinstance(build_model("GCN(width=8)", adapter, encodings).encodings[0], M.LinearEncoding)
+    with pytest.raises(GraphPEValueError, match=r"NAGphormer\(hops=3\) takes the tokens of one HopFeatures"):
+        build_model("NAGphormer(width=8, hops=3, heads=2)", adapter, encodings)
+    with pytest.raises(GraphPEValueError, match="NAGphormer reads hop features as tokens"):
+        build_model("NAGphormer(width=8, hops=2, heads=2)", adapter, encodings, encoding_width=2)
+
+
+@pytest.mark.parametrize("text", ["SGFormer(width=8, local_layers=3)", "Polynormer(width=8, heads=2, global_layers=3)"])
+def test_numbers_of_other_layers_are_compared(text: str) -> None:
+    model = build_model(text, GraphAdapter((6, 3), (4,), 2, "squared"), ())
+    check_built(model, text, ())
+    with pytest.raises(GraphPERuntimeError, match="_layers"):
+        check_built(model, text.replace("layers=3", "layers=2"), ())
 
 
 NODE_ENCODINGS = [

@@ -57,8 +57,13 @@ def adapter(task: Task) -> TaskAdapter:
         "ppa": {**numbers, "node_categories": [1], "edge_channels": 7, "targets": 37, "loss_name": "classes"},
         "code2": code | {"types": code["types"][-92:], "attributes": [*(f"a{i}" for i in range(11_972)), NONE, UNKNOWN]}
         if getattr(task, "graph", None) == "dataflow" else code,
+        "heterophilous": {**numbers, "edge_channels": 0, "targets": 1, "loss_name": "binary",
+                          "node_channels": {"minesweeper": 7, "tolokers": 10}.get(getattr(task, "name", ""))},
+        "planetoid": {**numbers, "edge_channels": 0, "loss_name": "classes",
+                      **{"Cora": {"node_channels": 1433, "targets": 7},
+                         "CiteSeer": {"node_channels": 3703, "targets": 6}}.get(getattr(task, "name", ""), {})},
     }  # fmt: skip
-    return task.adapter(states[task.name])
+    return task.adapter(states[type(task).__name__.lower() if task.name not in states else task.name])
 
 
 def config_of(name: str) -> TrainConfig:

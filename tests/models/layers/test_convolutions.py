@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch_geometric.nn import GCNConv
 
+from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.layers.convolutions import CustomLayer, GatedGCNLayer, GATLayer, GCNLayer, GINELayer, build_local
 
 WIDTH = 6
@@ -38,10 +39,10 @@ def test_gated_gcn_is_its_equations(norm) -> None:
             top, total = top + sigma * (b[0] @ x[source[n]] + b[1]), total + sigma
         rows.append(a[0] @ x[i] + a[1] + top / (total + 1e-6))
     expected = x + layer.node_norm(torch.stack(rows)).clamp(min=0), edge + layer.edge_norm(gate).clamp(min=0)
-    for ours, theirs in zip(layer(x, edge, edge_index), expected, strict=True):
+    for ours, theirs in zip(layer(x, edge, Neighbours(edge_index, len(x))), expected, strict=True):
         torch.testing.assert_close(ours, theirs)
     layer.skip_edge_update()
-    same, untouched = layer(x, edge, edge_index)
+    same, untouched = layer(x, edge, Neighbours(edge_index, len(x)))
     torch.testing.assert_close(same, expected[0])
     assert untouched is edge
 
@@ -54,7 +55,7 @@ def test_gcn_without_features_is_that_of_pyg() -> None:
     theirs = GCNConv(WIDTH, WIDTH).double()
     theirs.lin.load_state_dict(layer.linear.state_dict())
     theirs.bias.data = layer.bias.data
-    torch.testing.assert_close(layer(x, None, edge_index)[0], theirs(x, edge_index))
+    torch.testing.assert_close(layer(x, None, Neighbours(edge_index, len(x)))[0], theirs(x, edge_index))
 
 
 def test_gcn_with_features_is_its_equation() -> None:
@@ -66,7 +67,7 @@ def test_gcn_with_features_is_its_equation() -> None:
     expected = mapped / degree.unsqueeze(1) + layer.bias
     for n, (j, i) in enumerate(edge_index.t().tolist()):
         expected[i] = expected[i] + (mapped[j] + edge[n]).clamp(min=0) / (degree[i] * degree[j]).sqrt()
-    torch.testing.assert_close(layer(x, edge, edge_index)[0], expected)
+    torch.testing.assert_close(layer(x, edge, Neighbours(edge_index, len(x)))[0], expected)
 
 
 def test_gine_is_its_equation() -> None:
@@ -76,15 +77,15 @@ def test_gine_is_its_equation() -> None:
         sums = x.clone()
         for n, (j, i) in enumerate(edge_index.t().tolist()):
             sums[i] = sums[i] + (x[j] + (0 if features is None else features[n])).clamp(min=0)
-        torch.testing.assert_close(layer(x, features, edge_index)[0], layer.conv.nn(sums))
+        torch.testing.assert_close(layer(x, features, Neighbours(edge_index, len(x)))[0], layer.conv.nn(sums))
 
 
 def test_gat_ignores_autocast() -> None:
     x, edge, edge_index = graph()
     layer = GATLayer(WIDTH, 2, True)
-    exact = layer(x.float(), edge.float(), edge_index)[0]
+    exact = layer(x.float(), edge.float(), Neighbours(edge_index, len(x)))[0]
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(layer(x.float(), edge.float(), edge_index)[0], exact)
+        assert torch.equal(layer(x.float(), edge.float(), Neighbours(edge_index, len(x)))[0], exact)
 
 
 def test_layers_by_name() -> None:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from graphpe.models.attention.clamped import edge_list
 from graphpe.models.attention.clamped.edge_list import edge_attention, edge_attention_reference
+from graphpe.models.attention.neighbours import sums
+from graphpe.models.attention.neighbours.neighbours import Neighbours
 
 
 def random_inputs(
@@ -177,3 +179,33 @@ def test_compiles_in_one_graph(with_edge: bool) -> None:
     compiled = torch.compile(function, backend="eager", fullgraph=True)
     for fast, expected in zip(compiled(*tensors[:3]), function(*tensors[:3]), strict=True):
         torch.testing.assert_close(fast, expected)
+
+
+@pytest.mark.parametrize("channels", [3, 8])  # rows that fill registers, and such that do not
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_many_edges_without_factors(monkeypatch: pytest.MonkeyPatch, channels: int, dtype: torch.dtype) -> None:
+    """Node by node, with two threads; some scores are clamped, and one node has most edges."""
+    for module in (edge_list, sums):
+        monkeypatch.setattr(module, "MANY_PAIRS", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr("graphpe.models.attention.threads._PAIRS_PER_THREAD", 10)
+    edge_index, tensors = random_inputs(12, 60, 2, channels, with_edge=False, scale=2.0)
+    edge_index = torch.cat([edge_index, torch.stack([torch.arange(50) % 12, torch.full((50,), 3)])], dim=1)
+    inputs = [x.detach().to(dtype).requires_grad_() for x in tensors]
+    cotangent = torch.randn(12, 2 * channels, dtype=torch.double)
+    expected = edge_attention_reference(*tensors, edge_index, heads=2)[0]
+    wanted = torch.autograd.grad(expected, tensors, cotangent)
+    for edges in (edge_index, Neighbours(edge_index, 12)):
+        out, _ = edge_attention(*inputs, edges, heads=2)
+        assert out.dtype == dtype
+        tolerance = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 0.3}[dtype]
+        found = torch.autograd.grad(out, inputs, cotangent.to(dtype))
+        for ours, theirs in zip((out, *found), (expected, *wanted), strict=True):
+            torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance)
+
+
+def test_many_edges_gradcheck(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (edge_list, sums):
+        monkeypatch.setattr(module, "MANY_PAIRS", 1)
+    edge_index, tensors = random_inputs(5, 12, 2, 4, with_edge=False)
+    assert torch.autograd.gradcheck(lambda *inputs: edge_attention(*inputs, edge_index, heads=2)[0], tensors)

@@ -199,7 +199,7 @@ def test_threads_give_the_same(monkeypatch: pytest.MonkeyPatch, checkpoint: bool
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            assert len(parts.parts_of(pairs)) == threads
+            assert len(parts.parts_of(pairs.ptr)) == threads
             found = call(grit_attention, inputs, pairs, heads=2, checkpoint=checkpoint)
             loss = sum(x.square().sum() for x in found)
             results.append([*found, *torch.autograd.grad(loss, inputs)])
@@ -214,7 +214,7 @@ def test_parts_are_whole_nodes_of_about_equally_many_pairs(monkeypatch: pytest.M
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     for sizes in ([40], [1, 2, 3, 40, 0], [1], [0], [1, 1]):
         pairs = pairs_of(sizes)
-        found = parts.parts_of(pairs)
+        found = parts.parts_of(pairs.ptr)
         nodes = sum(sizes)
         assert [found[0][0], *(last for _, last in found)] == [0, *(first for first, _ in found[1:]), nodes]
         if nodes >= 40:

@@ -1,0 +1,1 @@
+"""Encodings of chosen pairs of one large graph."""
