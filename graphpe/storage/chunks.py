@@ -76,7 +76,7 @@ def written_keys(transform: Any) -> dict[Level, list[str]]:
         GraphPETypeError: It cannot be called, or does not say.
         GraphPEValueError: It is of chosen pairs, which a store has no rows for.
     """
-    if getattr(transform, "asked_keys", ()):
+    if not isinstance(transform, type) and getattr(transform, "asked_keys", ()):
         raise GraphPEValueError(f"{transform!r} is of chosen pairs, which are not stored: apply it to the graph")
     if (
         isinstance(transform, type)

@@ -172,6 +172,7 @@ PRECISIONS = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, to
 
 @PRECISIONS
 @pytest.mark.parametrize("model", sorted(model_classes()))
+@pytest.mark.slow
 def test_every_model_in_other_precisions(model: str, dtype: torch.dtype) -> None:
     pairs = ["RelativeRandomWalkPE(4)", "ShortestPathPE(4)"] if takes_pairs(model_classes()[model]) else []
     nodes = ["LaplacianPE(4, sign='none')", "MagneticLaplacianPE(3, sign='none')", "RandomWalkPE(4)", "DegreePE(4)"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from graphpe.benchmarks import warmup
 from graphpe.benchmarks.calls.build import encoding_classes
 from graphpe.compiled.jit import Loop
@@ -13,6 +15,7 @@ def test_every_call_is_of_an_encoding() -> None:
     assert set(warmup._CALLS) <= set(encoding_classes())
 
 
+@pytest.mark.slow
 def test_what_is_slow_to_compile_is_compiled() -> None:
     warmup.warmup()
     for function in (

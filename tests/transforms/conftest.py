@@ -73,7 +73,7 @@ TRANSFORMS = {
     "tree fields, random": lambda: T.TreeFieldPE(["Table([0, 1])"], tree="random", num_trees=3, attr_name="drawn"),
     "tree fields, hierarchical": lambda: T.TreeFieldPE(tree="hierarchical", shape=True, attr_name="clusters"),
     "hops of ones": lambda: T.HopFeatures(3),
-    "hops of features": lambda: T.HopFeatures(2, features={"x": 2}, attr_name="around"),
+    "hops of features": lambda: T.HopFeatures(2, attr_name="around"),
     "tree distances": lambda: T.TreeDistancePE(),
     "tree distances, cut": lambda: T.TreeDistancePE(3, tree="shortest", attr_name="near_in_tree"),
     "walk": lambda: T.RandomWalkPE(5),

@@ -129,6 +129,7 @@ def interpreted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
     return dict(np.load(folder / "values.npz"))
 
 
+@pytest.mark.slow
 def test_the_same_values(interpreted: dict[str, np.ndarray]) -> None:
     expected = values()
     assert interpreted.keys() == expected.keys()

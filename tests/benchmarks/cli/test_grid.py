@@ -125,6 +125,7 @@ def test_a_grid_that_is_stopped_saves_and_one_runs_at_a_time(
         pass
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_does_not_stop_the_others(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_budget_of_parameters_from_yaml(options: list[str], tmp_path: Path) ->
     assert all(4_000 < count <= 90_000 for count in parameters)
 
 
+@pytest.mark.slow
 def test_a_random_search_goes_on_with_more_draws(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ that one first.
 
 from __future__ import annotations
 
+import ast
 import gzip
 import importlib.util
 import json
@@ -93,12 +94,25 @@ def folder(
         shutil.copytree(library, root / "code" / "project")
         for name in ("script.py", "demo.py"):
             shutil.copy(library / "heapq.py", root / name)
-        export_ogb(PythonSource(root=str(library), graph="ast+tokens").load(progress=False), root / "dataset")
+        functions = PythonSource(root=str(library), graph="ast+tokens").load(progress=False)
+        write_archive(export_ogb(functions, root / "dataset"), library, functions.graphs.objects["where"])
         write_molecules(root / "dataset" / "ogbg_molhiv", 32, [[i % 2] for i in range(32)])
         write_molecules(root / "dataset" / "ogbg_molesol", 32, [[i % 5 / 2] for i in range(32)])
         write_zinc(root / "dataset" / "zinc")
         write_own_data(root)
         yield root
+
+
+def write_archive(folder: Path, library: Path, places: list[str]) -> None:
+    """The source of functions, as OGB's download of ogbg-code2 holds it."""
+    texts = []
+    for place in places:
+        name, line = place.rsplit(":", 1)
+        nodes = ast.walk(ast.parse((library / name).read_bytes()))
+        functions = (node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        texts.append([ast.unparse(next(node for node in functions if node.lineno == int(line)))])
+    content = {"columns": ["code"], "index": list(range(len(texts))), "data": texts}
+    (folder / "mapping" / "graphidx2code.json.gz").write_bytes(gzip.compress(json.dumps(content).encode()))
 
 
 def write_own_data(root: Path) -> None:

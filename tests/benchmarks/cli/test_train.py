@@ -186,6 +186,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(small: list[str], tmp_path: Path) -
     assert state["total_steps"] > 0
 
 
+@pytest.mark.slow
 def test_resume_within_an_epoch_makes_the_same_steps(small: list[str], tmp_path: Path) -> None:
     # A checkpoint after every step: the kill falls inside an epoch.
     options = [*small, "--epochs", "4", "--encodings", "LaplacianPE(k=4)", "--quiet", "--checkpoint-minutes", "1e-9"]
@@ -232,7 +233,7 @@ def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--epoch", "3"], "--epoch"),
         (["--epochs", "three"], "epochs"),
         (["--epochs", "0"], "epochs must be from 1 to"),
-        (["--model", "GIT(width=3)"], "unknown model 'GIT'; known: Exphormer"),
+        (["--model", "GIT(width=3)"], "unknown model 'GIT'; known: ClassicGNN, Exphormer"),
         (["--model", "GraphTransformer(wdth=3)"], "GraphTransformer has no argument 'wdth'; it takes width"),
         (["--model", "GraphTransformer(width=30, heads=8)"], "width"),
         (["--encodings", "LaplacianPE(k=-1)"], "k"),

@@ -6,7 +6,7 @@ from graphpe.benchmarks.tasks.random_split import cut, folds, shuffled
 
 
 def test_an_order_is_a_function_of_its_seed() -> None:
-    assert shuffled(8, 0).tolist() == [5, 2, 4, 3, 1, 6, 0, 7]  # whatever the version of NumPy
+    assert shuffled(8, 0).tolist() == [3, 2, 1, 6, 0, 7, 4, 5]  # whatever the version of NumPy
     assert sorted(shuffled(1_000, 7).tolist()) == list(range(1_000))
     assert not torch.equal(shuffled(1_000, 7), shuffled(1_000, 8))
 

@@ -102,6 +102,7 @@ def test_a_transform_is_applied_first():
         plot_encoding(graph, T.Compose([T.DegreePE(), T.RandomWalkPE(3)]))
 
 
+@pytest.mark.slow
 def test_the_same_places_in_another_process():
     program = (
         "import networkx as nx, numpy as np\n"

@@ -268,6 +268,7 @@ def test_a_file_larger_than_the_memory(tmp_path: Path) -> None:
         assert file.read() == b"\0"
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_resumable(tmp_path: Path, root: Path, manifest, columns) -> None:
     # A limit on the size of files makes the kernel refuse to write, as a full disk does.
     child = tmp_path / "child.py"

@@ -114,6 +114,7 @@ def test_an_encoding_is_copied_for_each_shard(odd) -> None:
     assert repr(for_shard(encoding, 3)) == repr(encoding)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_named_with_its_shard(graphs: PackedGraphs, odd, tmp_path: Path) -> None:
     (tmp_path / "order").write_text("die")
     done: list[int] = []

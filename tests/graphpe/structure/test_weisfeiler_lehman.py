@@ -72,6 +72,7 @@ def test_direction_counts():
     assert not set(a.flatten().tolist()) & set(b.flatten().tolist())
 
 
+@pytest.mark.slow
 def test_colours_are_those_of_another_process():
     program = (
         "import networkx as nx; from graphpe.graphs.packed import PackedGraphs as P;"

@@ -62,7 +62,10 @@ def test_rows_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> No
 
 def test_recipes_give_their_published_values() -> None:
     rows = {row.source.rpartition("(")[2].rstrip(")"): row for row in published_values()}
-    assert set(recipe_names()) - set(rows) <= {"relational-clrs"}  # a mean of several tasks
+    # A mean of several tasks; and settings of node tasks whose figures are of several splits.
+    without = {"relational-clrs", "citeseer-gcn", "cora-gcn", "minesweeper-gcn"}
+    without |= {"minesweeper-polynormer", "tolokers-polynormer"}
+    assert set(recipe_names()) - set(rows) <= without
     assert (rows["grit-zinc"].mean, rows["grit-zinc"].deviation, rows["grit-zinc"].runs) == (0.059, 0.002, 4)
     assert (rows["grit-zinc"].model, rows["grit-zinc"].task) == ("GRIT", "zinc")
     assert rows["grit-mnist"].mean == pytest.approx(0.98108)  # in per cent there

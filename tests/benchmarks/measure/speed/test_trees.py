@@ -7,6 +7,7 @@ import torch
 from graphpe.benchmarks.measure.speed import trees
 
 
+@pytest.mark.slow
 def test_tables(tmp_path, capsys) -> None:
     out = tmp_path / "trees.md"
     small = ["--sizes", "20", "200", "--widths", "1", "3", "--repeats", "1", "--dense-nodes", "100", "--no-real"]

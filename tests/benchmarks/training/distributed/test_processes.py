@@ -43,7 +43,7 @@ def scored_by_hand(run: Path) -> float:
         return data.evaluate(data.adapter.predict(model.eval()(graphs.to_batch())), data.split["test"])
 
 
-@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("epochs", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_two_devices_do_what_one_does(options: dict[str, Any], tmp_path: Path, epochs: int) -> None:
     found = {}
     for devices in (1, 2):
