@@ -76,8 +76,6 @@ def written_keys(transform: Any) -> dict[Level, list[str]]:
         GraphPETypeError: It cannot be called, or does not say.
         GraphPEValueError: It is of chosen pairs, which a store has no rows for.
     """
-    if not isinstance(transform, type) and getattr(transform, "asked_keys", ()):
-        raise GraphPEValueError(f"{transform!r} is of chosen pairs, which are not stored: apply it to the graph")
     if (
         isinstance(transform, type)
         or not callable(transform)
@@ -86,6 +84,8 @@ def written_keys(transform: Any) -> dict[Level, list[str]]:
         raise GraphPETypeError(
             f"expected an encoding such as graphpe.transforms.LaplacianPE(k=8), or a Compose of them, got {transform!r}"
         )
+    if getattr(transform, "asked_keys", ()):
+        raise GraphPEValueError(f"{transform!r} is of chosen pairs, which are not stored: apply it to the graph")
     return {level: list(getattr(transform, name)) for level, name in LEVELS}
 
 
