@@ -29,8 +29,10 @@ from graphpe.benchmarks.cli.main import main
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
-SLOW = {"tutorials/grid.md"}
-"""Pages of more than some seconds: their grids start processes."""
+SLOW = {
+    f"tutorials/{name}.md" for name in ("directed_graphs", "grid", "large_graph", "links", "molecules", "own_model")
+}
+"""Pages of more than some seconds."""
 
 # The commands of this page are those of the README: `tests/benchmarks/cli/test_readme_lines.py` runs them.
 ELSEWHERE = {"reference/command_line.md"}

@@ -107,7 +107,7 @@ def test_every_model_trains(model: str, precision: torch.dtype) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("precision", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("encoding", NAMES)
 @pytest.mark.parametrize("model", sorted(model_classes()))
 def test_every_model_trains_with_every_encoding(model: str, encoding: str, precision: torch.dtype) -> None:
@@ -193,12 +193,14 @@ def test_every_model_in_other_precisions(model: str, dtype: torch.dtype) -> None
         "TopologicalTransformer(width=8, layers=2, heads=2, mask='synced', readout='sum')",
     ],
 )
+@pytest.mark.slow
 def test_other_forms_of_models_in_other_precisions(model: str, dtype: torch.dtype) -> None:
     compare_in_other_precisions(model, ["SpectralCoordinates(3, sign='none')"], dtype)
 
 
 @PRECISIONS
 @pytest.mark.parametrize("encoder", sorted(encoder_classes()))
+@pytest.mark.slow
 def test_every_encoder_in_other_precisions(encoder: str, dtype: torch.dtype) -> None:
     for encoding in ("LaplacianPE(4, sign='none')", "MagneticLaplacianPE(3, sign='none', potentials=2)"):
         compare_in_other_precisions("GraphTransformer(width=8, layers=1, heads=2)", [encoding], dtype, encoder=encoder)
@@ -215,6 +217,7 @@ def test_every_bias_trains(head: str) -> None:
 
 @PRECISIONS
 @pytest.mark.parametrize("head", BIASES)
+@pytest.mark.slow
 def test_every_bias_in_other_precisions(head: str, dtype: torch.dtype) -> None:
     for encoding in ("ShortestPathPE(4)", "CommuteTimePE()"):
         compare_in_other_precisions(model_text("Graphormer"), [encoding], dtype, bias=f"PairBias(head={head!r})")

@@ -40,7 +40,9 @@ def operator(name: str) -> Tensor:
 
 @pytest.mark.parametrize("which", ["smallest", "largest"])
 @pytest.mark.parametrize("name", ["grid", "magnetic", "float32"])
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "solver", [name if name in ("auto", "LOBPCG") else pytest.param(name, marks=pytest.mark.slow) for name in SOLVERS]
+)
 def test_eigenvalues_are_those_of_the_dense_solver(solver: str, name: str, which: Any) -> None:
     if solver == "AMG":
         pytest.importorskip("pyamg", reason="pyamg is not installed: extra amg")

@@ -15,7 +15,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.spectral_coordinates import SpectralCoordinates
 
 
-@pytest.mark.parametrize("given", ["PackedGraphs", "Batch"])
+@pytest.mark.parametrize("given", ["PackedGraphs", pytest.param("Batch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("text", ENCODINGS)
 def test_values_are_those_of_the_cpu(text: str, given: str) -> None:
     packed = random_graphs(20)

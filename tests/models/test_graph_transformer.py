@@ -270,6 +270,7 @@ def test_bfloat16_autocast(make_batch, attention, update_edges, edges) -> None:
     assert float(((low.float() - exact).norm() / exact.norm()).detach()) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("attention", "update_edges", "edges"), VARIANTS)
 def test_compiles(make_batch, attention, update_edges, edges) -> None:
     model = build(attention, update_edges, edges).eval()

@@ -88,6 +88,7 @@ def test_a_grid_is_killed_goes_on_and_grows(
     assert "cannot write the report" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_grid_that_is_stopped_saves_and_one_runs_at_a_time(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,7 +151,7 @@ def test_going_on_encodes_only_what_is_missing(data: list[Data], root: Path, tmp
     assert files(other) == files(root)
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_processes_write_the_same_bytes(data: list[Data], root: Path, tmp_path: Path, workers: int) -> None:
     encode(data, tmp_path / "other", workers=workers)
     assert files(tmp_path / "other") == files(root)

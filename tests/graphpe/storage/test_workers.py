@@ -88,6 +88,7 @@ def assert_same(a: dict, b: dict) -> None:
             assert torch.equal(a[shard][key], b[shard][key]), (shard, key)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_bits(graphs: PackedGraphs) -> None:
     transform = T.Compose([T.LaplacianPE(3), T.MagneticLaplacianPE(2), T.RandomWalkPE(4)])
     shards = shards_of(graphs, transform)

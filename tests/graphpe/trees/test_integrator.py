@@ -130,6 +130,7 @@ def test_tables_of_another_unit(make_tree, distances, dense) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_forest(distances, dense, data) -> None:
     size = data.draw(st.integers(1, 25))
     parent = [data.draw(st.integers(-1, v - 1)) for v in range(1, size)]
@@ -174,6 +175,7 @@ def test_order_of_nodes_and_edges_does_not_matter(make_tree, name) -> None:
         lambda p: Table(p) * Exponential(p[1]) + Cosine(p[2]),
     ],
 )
+@pytest.mark.slow
 def test_gradients(make_tree, make) -> None:
     edges, length = forest(make_tree, "random", 14, 4, integers=True)
     tree = TreeIntegrator(edges, length, 14)

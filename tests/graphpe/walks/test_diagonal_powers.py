@@ -129,7 +129,7 @@ def test_estimates_depend_on_the_graph_and_the_seed_alone(monkeypatch) -> None:
 
 @pytest.mark.parametrize("normalization", ["sym", "comb", "rw"])
 @pytest.mark.parametrize("times", [(0.5, 3.0), (40.0,)])
-@pytest.mark.parametrize("drop_zero_modes", [False, True])
+@pytest.mark.parametrize("drop_zero_modes", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_heat_of_large_graphs_without_the_spectrum(normalization, times, drop_zero_modes, monkeypatch) -> None:
     monkeypatch.setattr("graphpe.spectra.heat_and_diffusion._SPECTRUM_SECONDS", 1.0)
     monkeypatch.setattr("graphpe.spectra.heat_and_diffusion.full_spectrum", None)

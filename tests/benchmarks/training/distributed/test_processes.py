@@ -87,7 +87,7 @@ def in_the_middle(run: Path, number: int, rank: int | None) -> threading.Thread:
 LONG = {"devices": 2, "batch_size": 2, "epochs": 10_000}
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_killed_process_ends_all_with_one_line(
     options: dict[str, Any], tmp_path: Path, rank: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +125,7 @@ def test_a_request_to_stop_stops_all_within_an_epoch_and_the_run_goes_on(
         assert one["train_loss"] == pytest.approx(two["train_loss"], rel=1e-9)  # of both devices, before and after
 
 
+@pytest.mark.slow
 def test_minutes_are_those_of_the_first_device(options: dict[str, Any], tmp_path: Path) -> None:
     summary = train(options, tmp_path / "run", **LONG, max_minutes=1e-6)
     assert summary["epochs"] == 1
