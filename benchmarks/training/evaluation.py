@@ -40,15 +40,10 @@ def collect_predictions(
     Returns:
         The predictions, each graph's rows in the order of `indices`, on the CPU; and the mean loss over the graphs.
     """
-    model.eval()
-    # Without the wrapper for several devices: it waits for all of them at every batch, and their numbers may differ.
-    bare = model.module if isinstance(model, _FabricModule) else model
+    bare = evaluated(model, fabric)
     batches = PackedLoader(
         graphs, batch_size, indices=indices, max_nodes=max_nodes, max_pairs=max_pairs, bucket_by_size=True
     ).batch_indices(epoch=0)
-    if fabric.world_size > 1:
-        for buffer in bare.buffers():  # running statistics differ between devices; those of the first are saved
-            torch.distributed.broadcast(buffer, 0)
     mine = batches[fabric.global_rank :: fabric.world_size]
     idle = not mine
     rows: list[Tensor] = []
@@ -72,6 +67,22 @@ def collect_predictions(
     # Graph ids may stand in any order, and in `indices` too: place each row where its graph is asked for.
     position = torch.argsort(graph_ids)[torch.argsort(torch.argsort(indices))]
     return _rows_of(predictions, counts[graph_ids], position), float(loss) / max(len(indices), 1)
+
+
+def evaluated(model: nn.Module, fabric: Fabric) -> nn.Module:
+    """A model for evaluation, without the wrapper that waits for other devices, and with the first one's statistics.
+
+    Args:
+        model: The model, as Fabric set it up or bare.
+        fabric: The devices.
+    """
+    model.eval()
+    # Without the wrapper for several devices: it waits for all of them at every batch, and their numbers may differ.
+    bare = model.module if isinstance(model, _FabricModule) else model
+    if fabric.world_size > 1:
+        for buffer in bare.buffers():  # running statistics differ between devices; those of the first are saved
+            torch.distributed.broadcast(buffer, 0)
+    return bare
 
 
 def _rows_of(rows: Tensor, counts: Tensor, order: Tensor) -> Tensor:

@@ -20,9 +20,10 @@ from graphpe.benchmarks.tasks.links.link_data import LinkData
 from graphpe.benchmarks.tasks.links.model import LinkModel, pair_features
 from graphpe.benchmarks.tasks.links.negatives import Negatives
 from graphpe.benchmarks.training.batch_transform import BatchTransform
-from graphpe.benchmarks.training.batches.shared_graph import SharedGraph, evaluated
+from graphpe.benchmarks.training.batches.shared_graph import SharedGraph
 from graphpe.benchmarks.training.batches.source import TrainBatch
 from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.evaluation import evaluated
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Ints

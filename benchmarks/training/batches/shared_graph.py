@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
@@ -21,6 +20,7 @@ from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.batches.source import BatchSource, TrainBatch
 from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.evaluation import evaluated
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 
@@ -138,18 +138,3 @@ class Sampled(SharedGraph):
             places.append(place)
         order = torch.argsort(torch.cat(places))
         return torch.cat(rows)[order], float(loss) / len(order)
-
-
-def evaluated(model: nn.Module, fabric: Fabric) -> nn.Module:
-    """A model for evaluation, without the wrapper that waits for other devices, and with the first one's statistics.
-
-    Args:
-        model: The model, as Fabric set it up or bare.
-        fabric: The devices.
-    """
-    model.eval()
-    bare = model.module if isinstance(model, _FabricModule) else model
-    if fabric.world_size > 1:
-        for buffer in bare.buffers():
-            torch.distributed.broadcast(buffer, 0)
-    return bare
