@@ -20,7 +20,7 @@ Parsed = TypeVar("Parsed")
 
 
 def in_processes(
-    parse: Callable[[Item], Parsed], items: Sequence[Item], workers: int, *, at_once: int
+    parse: Callable[[Item], Parsed], items: Sequence[Item], workers: int, *, at_once: int, what: str = "source"
 ) -> Iterator[Parsed]:
     """What `parse` gives for each item, in order.
 
@@ -29,6 +29,7 @@ def in_processes(
         items: What it is called with.
         workers: Processes.
         at_once: Items that a process is given together.
+        what: What is parsed, for an error.
 
     Raises:
         GraphPERuntimeError: A process dies.
@@ -50,7 +51,8 @@ def in_processes(
         yield from results
     except BrokenProcessPool:
         raise GraphPERuntimeError(
-            "a process died while parsing source (out of memory, or a file that crashes Python): try it with workers=1"
+            f"a process died while parsing {what} (out of memory, or a text that crashes the parser): "
+            "try it with workers=1"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +11,7 @@ import numpy as np
 import torch
 
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
+from graphpe.benchmarks.tasks.processes import cores, in_processes
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.ogb import molecule_categories
 from graphpe.graphs.packed import PackedGraphs
@@ -147,17 +142,10 @@ def _read_all(smiles: Sequence[str], workers: int, progress: bool) -> Arrays:
     molecule_categories()  # imports OGB without its question to the network
     starts = range(0, len(smiles), _CHUNK)
     chunks = [(start, list(smiles[start : start + _CHUNK])) for start in starts]
-    workers = workers or os.cpu_count() or 1
-    bar = partial(progress_bar, total=len(chunks), desc="molecules", leave=False, disable=not progress, unit="x100")
-    if workers == 1 or len(smiles) < _SMALL or multiprocessing.current_process().daemon:
-        parts = [_read(chunk) for chunk in bar(chunks)]
-    else:
-        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        try:
-            with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
-                parts = list(bar(pool.map(_read, chunks)))
-        except BrokenProcessPool:
-            raise GraphPERuntimeError("a process died while reading molecules: try it with workers=1") from None
+    workers = workers or cores() if len(smiles) >= _SMALL else 1
+    read = in_processes(_read, chunks, workers, at_once=1, what="molecules")
+    bar = progress_bar(read, total=len(chunks), desc="molecules", leave=False, disable=not progress, unit="x100")
+    parts = list(bar)
     return {key: np.concatenate([part[key] for part in parts], axis=-1 if key == "edge_index" else 0) for key in _KEYS}
 
 
