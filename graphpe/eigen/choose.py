@@ -20,6 +20,7 @@ The estimates were fitted to measurements on one core with k = 16, seconds:
 
 from __future__ import annotations
 
+import logging
 import math
 
 from graphpe.eigen.fill import Fill, estimate_fill, is_fill_worth_it
@@ -29,6 +30,7 @@ from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.partial_lanczos import PartialLanczos
 from graphpe.eigen.solvers.shift_invert import ShiftInvert
+from graphpe.limits import format_seconds
 
 # Dense matrices take their memory, too.
 _MOST_DENSE = 10_000
@@ -39,10 +41,11 @@ _SINGLE_FROM = 1e-8
 # Expanders end where grids in space do: at the edge of their spectrum, eigenvalues are as dense.
 _MOST_DIMENSIONS = 3.0
 _COMPLEX = 2.5  # products of complex numbers, in those of real ones
+_LONG = 60.0  # seconds from which on one should know before
 
 
 def choose(problem: Problem) -> tuple[Solver, str]:
-    """A solver, and why in one sentence.
+    """A solver, and why in one sentence. One that will take minutes says so, as a warning of the logger `graphpe`.
 
     Args:
         problem: The operator and the eigenpairs that are wanted of it.
@@ -70,6 +73,11 @@ def choose(problem: Problem) -> tuple[Solver, str]:
         if on_cpu:
             times[PartialLanczos()] = factor * _lanczos_time(size, k, entries, dimension, problem.tol)
     solver = min(times, key=lambda solver: times[solver])
+    if times[solver] > _LONG:
+        logging.getLogger("graphpe").warning(
+            "%d eigenpairs of %s rows (%s entries) will take %s by %s on one core of 2020",
+            *(k, f"{size:,}", f"{entries:,}", format_seconds(times[solver]), type(solver).__name__),
+        )
     estimates = ", ".join(f"{type(solver).__name__} {seconds:.2g} s" for solver, seconds in times.items())
     return solver, f"of least estimated time for {size} rows{front} ({estimates})"
 

@@ -54,6 +54,22 @@ def test_callables_have_no_factors() -> None:
     assert "ShiftInvert" not in reason
 
 
+def test_minutes_are_said_before(caplog: pytest.LogCaptureFixture) -> None:
+    class Products:
+        dtype, device = torch.float64, torch.device("cpu")
+
+        def __init__(self, size: int) -> None:
+            self.shape = size, size
+
+        def matmul(self, block: torch.Tensor) -> torch.Tensor:
+            return block
+
+    choose(Problem(Products(3000), 16, "smallest", 1e-6, 1.0, 100, 0))
+    assert not caplog.records
+    choose(Problem(Products(10**7), 16, "smallest", 1e-6, 1.0, 100, 0))
+    assert "16 eigenpairs of 10,000,000 rows (100,000,000 entries) will take about" in caplog.text
+
+
 @pytest.mark.parametrize(("side", "least", "most"), [(20, 15, 40), (60, 50, 120)])
 def test_front_of_a_grid_is_about_its_side(side: int, least: int, most: int) -> None:
     operator = operator_of(nx.grid_2d_graph(side, side))
