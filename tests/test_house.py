@@ -31,7 +31,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "eigen.operators": (*BASE, "structure"),
     "eigen.batched": (*BASE, "graphs", "structure"),
     "eigen.solvers": (*BASE, "structure", "eigen.operators", "eigen.batched"),
-    "eigen": (*BASE, "graphs", "structure", "eigen.operators", "eigen.batched", "eigen.solvers"),
+    "eigen": (*BASE, "limits", "graphs", "structure", "eigen.operators", "eigen.batched", "eigen.solvers"),
     "distances": (*BASE, "graphs", "structure"),
     "walks": (*BASE, "limits", "graphs", "structure"),
     "spectra": (*BASE, "limits", "graphs", "structure", "eigen", "eigen.batched", "eigen.operators", "walks"),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-import torch
 from torch import nn
 
 import graphpe.benchmarks.tasks as tasks
 import graphpe.models as models
 import graphpe.transforms as transforms
-from graphpe.benchmarks.calls.catalogue import ENCODER_SUPPLIED, SUPPLIED
+from graphpe.benchmarks.calls.catalogue import SUPPLIED
 from graphpe.benchmarks.calls.kinds import (
-    ENCODER,
     ENCODING,
     MODEL,
     TASK,
@@ -23,25 +20,22 @@ from graphpe.benchmarks.calls.kinds import (
     public_classes,
 )
 from graphpe.benchmarks.calls.own import known_classes, own_classes
+from graphpe.benchmarks.calls.parts import (
+    AUTO_BIAS,
+    DEFAULT_ENCODER,
+    bounded,
+    check_memory,
+    encoding_module,
+    memory_errors,
+    pair_module,
+)
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
-from graphpe.benchmarks.console.memory import first_line, memory_limit
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
-from graphpe.calls import Call, parameters_of, parse_call
+from graphpe.calls import parameters_of, parse_call
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
-from graphpe.models.encoders import EmbeddingEncoding, LinearEncoding, PairEmbedding, PairLinear
-from graphpe.transforms.base import Encoding, SpectralEncoding
+from graphpe.transforms.base import Encoding
 
-BIAS_SUPPLIED = ("key", "heads", "channels", "unreachable")
-"""Parameters of a `PairBias` that come from the encoding and the architecture."""
-
-MOST_LAYERS = 1024
-"""Of a model or an encoder; each takes time to build, whatever its width."""
-
-_BYTES_A_WEIGHT = 16  # float32: itself, its gradient, and two moments
-
-DEFAULT_ENCODER = "EigenvectorEncoding"
-AUTO_BIAS = "auto"
 AUTO_HEAD = "auto"
 
 
@@ -141,34 +135,6 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
     return built
 
 
-def encoder_classes() -> Mapping[str, type]:
-    """Every encoder of eigenvectors, by name: the modules that are told whether vectors are complex."""
-    return known_classes("encoder", public_classes(models, ENCODER))
-
-
-def canonical_encoder(text: str) -> str:
-    """The text of an encoder of eigenvectors, checked by building it once."""
-    call = parse_call(text)
-    constructor = find_class(call.name, encoder_classes(), "encoder")
-    literals = _bounded(call.name, bind(call, constructor, without=ENCODER_SUPPLIED))
-    encoding = build_encodings(["LaplacianPE(k=4)"])[0]
-    _check_memory(text, lambda: _build_encoder(constructor, literals, encoding, width=16))
-    with _memory_errors(text):
-        _build_encoder(constructor, literals, encoding, width=16)
-    return str(Call(constructor.__name__, (), literals))
-
-
-def canonical_bias(text: str) -> str:
-    """The text of a bias of attention, checked by building it once; `auto` stays."""
-    if text == AUTO_BIAS:
-        return text
-    arguments = _bias_literals(text)
-    _check_memory(text, lambda: models.PairBias("distance", 1, **arguments))
-    with _memory_errors(text):
-        models.PairBias("distance", 1, **arguments)
-    return str(Call("PairBias", (), arguments))
-
-
 def default_encodings(model: str, task: str) -> tuple[str, ...]:
     """What a run takes that names no encodings: what its model is published with, else what suits its task."""
     constructor, _ = _architecture(model)
@@ -215,7 +181,7 @@ def build_model(
             )
         arguments["pair_encodings"] = [pair_module(encoding, bare, bias) for encoding in pairs]
     pair_head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
-    with _memory_errors(text):
+    with memory_errors(text):
         if encoding_width and nodes:
             if any(_are_tokens(encoding, bare) for encoding in nodes):
                 raise GraphPEValueError(
@@ -330,97 +296,10 @@ def _head_literals(text: str) -> dict[str, Any]:
     return bind(call, find_class(call.name, {"MLPReadout": models.MLPReadout}, "head"), without=("width", "out"))
 
 
-def encoding_module(
-    encoding: Encoding, width: int, encoder: str = DEFAULT_ENCODER, *, normalize: bool = False
-) -> nn.Module:
-    """The module that brings an encoding of nodes to a width; `encoder` is for eigenvectors, `normalize` for others."""
-    if isinstance(encoding, SpectralEncoding):
-        call = parse_call(encoder)
-        constructor = find_class(call.name, encoder_classes(), "encoder")
-        return _build_encoder(constructor, bind(call, constructor, without=ENCODER_SUPPLIED), encoding, width)
-    if encoding.vocabulary is not None:
-        return EmbeddingEncoding(encoding.value_key, encoding.columns, encoding.vocabulary, width)
-    return LinearEncoding(encoding.value_key, encoding.columns, width, normalize=normalize)
-
-
-def without_part(model: nn.Module, encodings: Sequence[Encoding], *, encoder: str, bias: str) -> list[str]:
-    """Lines about an encoder or a bias that was asked for and that nothing in the model is made with.
-
-    Args:
-        model: The model.
-        encodings: Those it was built for.
-        encoder: What was asked for to read eigenvectors.
-        bias: What was asked for to make biases of encodings of pairs.
-    """
-    lines = []
-    if parse_call(encoder).name != DEFAULT_ENCODER and not any(isinstance(e, SpectralEncoding) for e in encodings):
-        lines.append(f"{encoder} has no part in it: it reads eigenvectors, and no encoding here has any")
-    if bias != AUTO_BIAS and not any(isinstance(module, models.PairBias) for module in model.modules()):
-        lines.append(f"{bias} has no part in it: it is made of encodings of pairs, by models that take those as biases")
-    return lines
-
-
-def pair_module(encoding: Encoding, architecture: Any, bias: str = AUTO_BIAS) -> nn.Module:
-    """The module that brings an encoding of pairs into an architecture, as features of pairs or as a bias.
-
-    Raises:
-        GraphPEValueError: The encoding's numbers have no bound where a table of them is needed.
-    """
-    key, columns, vocabulary = encoding.value_key, encoding.columns, encoding.vocabulary
-    if architecture.pair_input == "biases":
-        return _pair_bias(encoding, architecture.heads, bias)
-    node_width = architecture.width if architecture.pair_diagonals else None
-    if vocabulary is not None:
-        return PairEmbedding(key, columns, vocabulary, architecture.width, node_width)
-    if isinstance(encoding, transforms.ShortestPathPE):
-        raise GraphPEValueError(f"{encoding!r} has no largest distance: give max_distance, so that hops have a table")
-    return PairLinear(key, columns, architecture.width, node_width)
-
-
-def _pair_bias(encoding: Encoding, heads: int, bias: str) -> nn.Module:
-    arguments = _bias_literals(bias)
-    vocabulary, columns = encoding.vocabulary, encoding.columns
-    if bias == AUTO_BIAS:
-        if isinstance(encoding, transforms.EdgePathPE):
-            arguments = {"head": "path"}
-        elif columns > 1:
-            arguments = {"head": "mlp"}
-        elif vocabulary is not None:
-            arguments = {"head": "table", "size": vocabulary}
-        else:
-            arguments = {"head": "table" if isinstance(encoding, transforms.ShortestPathPE) else "gaussian"}
-    # The last hop of a bounded distance stands for "further, or no path": a distance like any other to a table.
-    return models.PairBias(encoding.value_key, heads, channels=columns, **arguments)
-
-
-def _bias_literals(text: str) -> dict[str, Any]:
-    if text == AUTO_BIAS:
-        return {}
-    call = parse_call(text)
-    constructor = find_class(call.name, {"PairBias": models.PairBias}, "bias")
-    return bind(call, constructor, without=BIAS_SUPPLIED)
-
-
-def _build_encoder(constructor: type, literals: dict[str, Any], encoding: Encoding, width: int) -> nn.Module:
-    assert isinstance(encoding, SpectralEncoding)
-    known = parameters_of(constructor)
-    potentials = getattr(encoding, "potentials", 1)
-    supplied = {
-        "key": encoding.value_key,
-        "k": encoding.columns // potentials if "potentials" in known else encoding.columns,
-        "width": width,
-        "eigenvalues_key": encoding.eigenvalues_name,
-        "mask_key": encoding.mask_name,
-        "complex": isinstance(encoding, transforms.MagneticLaplacianPE),
-        "potentials": potentials,
-    }
-    return constructor(**{name: value for name, value in supplied.items() if name in known}, **literals)
-
-
 def _architecture(text: str) -> tuple[type, dict[str, Any]]:
     call = parse_call(text)
     constructor = find_class(call.name, model_classes(), "model")
-    return constructor, _bounded(call.name, bind(call, constructor, without=SUPPLIED))
+    return constructor, bounded(call.name, bind(call, constructor, without=SUPPLIED))
 
 
 def _bare(text: str, constructor: type, arguments: dict[str, Any]) -> Any:
@@ -428,47 +307,8 @@ def _bare(text: str, constructor: type, arguments: dict[str, Any]) -> Any:
     if (
         constructor not in own_classes("model").values()
     ):  # own constructors may need values, which are not there on meta
-        _check_memory(text, lambda: constructor(**arguments, node_encoder=nn.Identity()))
-    with _memory_errors(text):
+        check_memory(text, lambda: constructor(**arguments, node_encoder=nn.Identity()))
+    with memory_errors(text):
         bare = constructor(**arguments, node_encoder=nn.Identity())
     check_architecture(bare)
     return bare
-
-
-def _bounded(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments whose numbers of layers can be built.
-
-    Raises:
-        GraphPEValueError: One of them is more than `MOST_LAYERS`.
-    """
-    for key, value in arguments.items():
-        if key.endswith("layers") and isinstance(value, int) and value > MOST_LAYERS:
-            raise GraphPEValueError(f"{name} cannot be built: {key} is {value}; it must be at most {MOST_LAYERS}")
-    return arguments
-
-
-def _check_memory(text: str, build: Callable[[], nn.Module]) -> None:
-    """Refuse a module before it takes memory: without values, its weights are only counted.
-
-    Raises:
-        GraphPEValueError: There is no memory for its weights, their gradients and two moments of those.
-    """
-    with _memory_errors(text), torch.device("meta"):
-        weights = sum(weight.numel() for weight in build().parameters())
-    needed, limit = _BYTES_A_WEIGHT * weights, memory_limit()
-    if limit is not None and needed > limit:
-        raise GraphPEValueError(
-            f"{text} cannot be built: training its {weights:,} parameters takes {needed / 1e9:,.1f} GB, and there are "
-            f"{limit / 1e9:,.1f} GB of memory"
-        )
-
-
-@contextmanager
-def _memory_errors(model: str) -> Iterator[None]:
-    """What torch raises for sizes that it cannot take, or has no memory for, as one line."""
-    try:
-        yield
-    except GraphPEError:
-        raise
-    except (MemoryError, RuntimeError, OverflowError, TypeError) as error:  # torch's allocator raises RuntimeError
-        raise GraphPEValueError(f"{model} cannot be built ({first_line(error)})") from None

@@ -10,14 +10,13 @@ from typing import Any
 
 from graphpe.benchmarks.calls.build import (
     build_encodings,
-    canonical_bias,
-    canonical_encoder,
     canonical_head,
     canonical_model,
     encoding_classes,
     model_classes,
 )
 from graphpe.benchmarks.calls.catalogue import SUPPLIED
+from graphpe.benchmarks.calls.parts import canonical_bias, canonical_encoder
 from graphpe.benchmarks.calls.text import bind, find_class
 from graphpe.benchmarks.grid.config import Column, GridConfig
 from graphpe.benchmarks.grid.options import OF_THE_GRID, Named, read_options, training_options, varies

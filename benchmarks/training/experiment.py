@@ -16,8 +16,6 @@ from graphpe.benchmarks.calls.build import (
     build_encodings,
     build_model,
     build_task,
-    canonical_bias,
-    canonical_encoder,
     canonical_encodings,
     canonical_head,
     canonical_model,
@@ -25,9 +23,9 @@ from graphpe.benchmarks.calls.build import (
     check_built,
     default_encodings,
     split_encodings,
-    without_part,
 )
 from graphpe.benchmarks.calls.own import check_outside, imported
+from graphpe.benchmarks.calls.parts import canonical_bias, canonical_encoder, without_part
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.runs.initial import InitialWeights

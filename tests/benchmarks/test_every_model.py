@@ -15,12 +15,12 @@ from torch import nn
 from graphpe.benchmarks.calls.build import (
     build_encodings,
     build_model,
-    encoder_classes,
     encoding_classes,
     model_classes,
     split_encodings,
     takes_pairs,
 )
+from graphpe.benchmarks.calls.parts import encoder_classes
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
 from graphpe.errors import GraphPEValueError

@@ -11,18 +11,15 @@ from graphpe import models as M
 from graphpe.benchmarks.calls.build import (
     build_encodings,
     build_model,
-    canonical_bias,
-    canonical_encoder,
     canonical_encodings,
     canonical_model,
     canonical_task,
     check_built,
     encoding_classes,
-    encoding_module,
     model_classes,
     task_classes,
-    without_part,
 )
+from graphpe.benchmarks.calls.parts import canonical_bias, canonical_encoder, encoding_module, without_part
 from graphpe.benchmarks.calls.text import build
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from graphpe.benchmarks.calls import catalogue
-from graphpe.benchmarks.calls.build import encoder_classes, encoding_classes, model_classes, task_classes
+from graphpe.benchmarks.calls.build import encoding_classes, model_classes, task_classes
+from graphpe.benchmarks.calls.parts import encoder_classes
 
 ENCODER_SUPPLIED = (*catalogue.SUPPLIED, *catalogue.ENCODER_SUPPLIED)
 
