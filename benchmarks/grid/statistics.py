@@ -42,6 +42,8 @@ def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, s
     if not scaled:
         return 1.0
     values = np.concatenate(scaled)
+    if len(values) < 2:  # one difference is as far from zero with either sign
+        return 1.0
     test = stats.permutation_test(
         (values,),
         lambda flipped, axis: np.abs(flipped.sum(axis=axis)),

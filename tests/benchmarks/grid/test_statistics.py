@@ -25,6 +25,7 @@ def test_sign_flips_count_every_pattern() -> None:
     expected = np.mean([total >= abs(values.sum()) - 1e-12 for total in patterns])
     assert sign_flips([values]) == pytest.approx(expected)
     assert sign_flips([list(values)], draws=100) == pytest.approx(expected, abs=0.2)
+    assert sign_flips([[0.0, 0.0], [0.3]]) == 1.0  # one that is not zero: either sign is as far
     assert sign_flips([[1.0, 1.0, 1.0], [0.01, 0.01, 0.01]]) == pytest.approx(2 / 2**6)  # scales do not matter
     assert sign_flips([[0.0, 0.0]]) == 1.0
     assert math.isnan(sign_flips([]))
