@@ -57,9 +57,9 @@ class PaddedLayout:
 def padded_layout(members: NodeToGraph, edge_index: Tensor, heads: int) -> PaddedLayout:
     """The padded layout of a batch.
 
-    On a CPU graphs are grouped by the power of two above their size, each group padded to its largest graph, so that
-    one large graph does not make every other one as large. Elsewhere all graphs form one block, because grouping
-    needs their sizes on the host; a loader that buckets graphs by size keeps the padding small there.
+    Graphs are grouped by the power of two above their size, each group padded to its largest graph, so that one large
+    graph does not make every other one as large. Away from the CPU sizes are read from what the batch tells on the host
+    (`NodeToGraph.groups`); where it does not, and where `torch.compile` traces, all graphs form one block.
 
     Args:
         members: The partition of the nodes into graphs.
@@ -176,9 +176,15 @@ def _size_groups(members: NodeToGraph) -> list[tuple[Tensor, int]]:
     sizes = members.sizes
     if sizes.numel() == 0:
         return []
-    if sizes.device.type != "cpu":
+    traced = torch.compiler.is_compiling() and members.max_size is not None
+    if sizes.device.type != "cpu" or traced:
         size = members.max_size if members.max_size is not None else int(sizes.max())
-        return [(torch.arange(sizes.numel(), device=sizes.device), size)] if size else []
+        known = members.groups if members.groups is not None else ((sizes.numel(), size),)
+        if len(known) == 1:
+            return [(torch.arange(sizes.numel(), device=sizes.device), size)] if size else []
+        # The host knows how many graphs are in each group, and the device, which they are: nothing is copied.
+        ids = sizes.argsort(stable=True).split([count for count, _ in known])
+        return [(graphs, size) for graphs, (_, size) in zip(ids, known, strict=True) if size]
     level = torch.log2(sizes.clamp(min=1).double()).ceil().long()
     level[sizes == 0] = -1
     groups = []

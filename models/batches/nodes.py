@@ -20,6 +20,12 @@ from graphpe.graphs.interchange import read_adj_t
 from graphpe.graphs.partition import Ints, Vectors, partition, stated_graphs, vectors_of
 
 
+Groups = tuple[tuple[int, int], ...]
+
+_FEW_PAIRS = 2048
+"""Padded pairs of a layer whose numbers a GPU moves in less time than it takes to launch their kernels."""
+
+
 @dataclass(frozen=True)
 class NodeToGraph:
     """The partition of a batch's nodes into graphs. Here nodes stand in the order of their graphs.
@@ -30,6 +36,8 @@ class NodeToGraph:
         max_size: Nodes of the largest graph if that is known on the host, else None.
         num_pairs: Sum of squared graph sizes if that is known on the host, else None.
         order: Number in the batch of each node, `[num_nodes]`; None where the batch has them in this order.
+        groups: Graphs by size if sizes are known on the host, else None: how many, and a size that none of them
+            exceeds, from the smallest graphs to the largest; in all as many as there are graphs.
     """
 
     graph: Tensor
@@ -37,6 +45,7 @@ class NodeToGraph:
     max_size: int | None = None
     num_pairs: int | None = None
     order: Tensor | None = None
+    groups: Groups | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -250,7 +259,10 @@ def _on_device(batch: Data, vectors: Vectors) -> NodeToGraph:
         graph = graph if order is None else graph.index_select(0, order)
     first = torch.searchsorted(graph, torch.arange(graphs + 1, device=graph.device))
     known = collated_ptr(batch, graph.numel(), graphs)
-    return NodeToGraph(graph, first, *_known(None if known is None else np.diff(known)), order)
+    if known is None:
+        return NodeToGraph(graph, first, order=order)
+    sizes = np.diff(known)
+    return NodeToGraph(graph, first, *_known(sizes), order, groups_of(sizes))
 
 
 def _traced(batch: Data, vectors: Vectors) -> NodeToGraph:
@@ -287,6 +299,24 @@ def collated_ptr(batch: Data, nodes: int, graphs: int) -> Ints | None:
     return None
 
 
-def _known(sizes: Ints | None) -> tuple[int | None, int | None]:
+def groups_of(sizes: Ints) -> Groups:
+    """Graphs by the power of two above their size, as `NodeToGraph.groups`: padded to a group's size, each less than
+    doubles. Groups so small that the padding costs less than kernels of their own go with the next.
+
+    Args:
+        sizes: Nodes of each graph.
+    """
+    level = np.ceil(np.log2(np.maximum(sizes, 0.5))).astype(np.int64)
+    groups: list[tuple[int, int]] = []
+    for value in np.unique(level):
+        own = sizes[level == value]
+        count, size = len(own), int(own.max())
+        if groups and groups[-1][0] * (size**2 - groups[-1][1] ** 2) <= _FEW_PAIRS:
+            count += groups.pop()[0]
+        groups.append((count, size))
+    return tuple(groups)
+
+
+def _known(sizes: Ints) -> tuple[int, int]:
     """`max_size` and `num_pairs`."""
-    return (None, None) if sizes is None else (int(sizes.max(initial=0)), int(sizes @ sizes))
+    return int(sizes.max(initial=0)), int(sizes @ sizes)

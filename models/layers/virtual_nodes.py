@@ -67,4 +67,5 @@ def extend(members: NodeToGraph) -> Extended:
     ptr = members.ptr + torch.arange(graphs + 1, device=device)
     max_size = None if members.max_size is None else members.max_size + 1
     num_pairs = None if members.num_pairs is None else members.num_pairs + 2 * nodes + graphs
-    return Extended(NodeToGraph(graph, ptr, max_size, num_pairs), real, virtual)
+    groups = None if members.groups is None else tuple((count, size + 1) for count, size in members.groups)
+    return Extended(NodeToGraph(graph, ptr, max_size, num_pairs, groups=groups), real, virtual)

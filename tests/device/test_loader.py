@@ -5,8 +5,10 @@ from __future__ import annotations
 import types
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch_geometric.data import Data
 
 from graphpe.benchmarks.calls.build import build_encodings, build_model
 from graphpe.benchmarks.measure.gpu.cases import random_graphs
@@ -17,7 +19,11 @@ from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.graphs.loader import PackedLoader
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.models.attention.padding import padded_layout, padded_nodes
+from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.batches.on_host import structure_on_host
+from graphpe.models.layers.virtual_nodes import extend
 from graphpe.storage.chunks import encode_in_chunks
 from graphpe.transforms.compose import Compose
 from graphpe.transforms.laplacian_pe import LaplacianPE
@@ -40,6 +46,28 @@ def test_batches_are_those_of_the_cpu_and_none_waits(there: bool, options: dict[
         for key in ("x", "edge_index", "edge_attr", "laplacian_eigenvector_pe", "laplacian_mask", "batch", "ptr", "y"):
             assert torch.equal(mine[key], to_host(other[key])), key
         assert (mine.num_pairs, mine.max_size) == (other.num_pairs, other.max_size)
+
+
+def test_graphs_are_padded_in_groups_of_their_size_without_a_wait() -> None:
+    sizes = np.clip(np.random.default_rng(0).lognormal(3.1, 0.5, 128), 1, None).astype(int)
+    sizes[:3] = 1, 150, 222  # a few molecules are large
+    ring = [torch.stack([torch.arange(n), torch.arange(n).roll(1)]) for n in sizes]
+    packed = PackedGraphs.from_data_list([Data(x=torch.ones(len(e[0]), 1), edge_index=e) for e in ring])
+    with pretending() as seen:
+        (batch,) = PackedLoader(packed, len(sizes), device=DEVICE)
+        members = node_to_graph(batch)
+        nodes = padded_nodes(members)
+        wider = padded_nodes(extend(members).members)
+        layout = padded_layout(members, batch.edge_index, 2)
+    assert not seen.syncs, seen.report()
+    for made, more in ((nodes, 0), (wider, 1)):
+        padded = sum(block.graphs * block.size**2 for block in made.blocks)
+        assert padded < 2 * ((sizes + more) ** 2).sum(), "one size for all would be 10 times as many pairs as there are"
+        assert torch.equal(to_host(made.node[made.place]), torch.arange(sizes.sum() + more * len(sizes)))
+        kept = sum(int((to_host(block.key_mask) == 0).sum()) for block in made.blocks)
+        assert kept == sizes.sum() + more * len(sizes)
+    assert [(b.graphs, b.size) for b in layout.blocks] == [(b.graphs, b.size) for b in nodes.blocks]
+    assert torch.equal(to_host(layout.place), to_host(nodes.place))
 
 
 def test_pairs_are_encoded_there() -> None:
