@@ -26,6 +26,25 @@ _FEW_PAIRS = 2048
 """Padded pairs of a layer whose numbers a GPU moves in less time than it takes to launch their kernels."""
 
 
+PADDED_TO = "padded_to"
+"""Where a padded batch keeps its `PaddedTo`."""
+
+
+@dataclass(frozen=True)
+class PaddedTo:
+    """What all batches of one shape have in common, beside the shapes of their tensors.
+
+    Attributes:
+        graphs: Number of graphs, dummy ones included.
+        pairs: Sum of their squared sizes.
+        groups: Graphs by size, as in `NodeToGraph.groups`; each batch of this shape fits into these.
+    """
+
+    graphs: int
+    pairs: int
+    groups: Groups
+
+
 @dataclass(frozen=True)
 class NodeToGraph:
     """The partition of a batch's nodes into graphs. Here nodes stand in the order of their graphs.
@@ -258,6 +277,9 @@ def _on_device(batch: Data, vectors: Vectors) -> NodeToGraph:
         order = graph.argsort(stable=True) if unsorted else None
         graph = graph if order is None else graph.index_select(0, order)
     first = torch.searchsorted(graph, torch.arange(graphs + 1, device=graph.device))
+    padded = getattr(batch, PADDED_TO, None)
+    if isinstance(padded, PaddedTo):
+        return NodeToGraph(graph, first, padded.groups[-1][1], padded.pairs, order, padded.groups)
     known = collated_ptr(batch, graph.numel(), graphs)
     if known is None:
         return NodeToGraph(graph, first, order=order)
@@ -269,6 +291,9 @@ def _traced(batch: Data, vectors: Vectors) -> NodeToGraph:
     """Without a look at numbers, which would break the graph that `torch.compile` makes."""
     graph, ptr = vectors
     if graph is None or ptr is None:
+        return _on_device(batch, vectors)
+    padded = getattr(batch, PADDED_TO, None)
+    if isinstance(padded, PaddedTo):
         return _on_device(batch, vectors)
     max_size, num_pairs = getattr(batch, "max_size", None), getattr(batch, "num_pairs", None)
     return NodeToGraph(
@@ -300,8 +325,9 @@ def collated_ptr(batch: Data, nodes: int, graphs: int) -> Ints | None:
 
 
 def groups_of(sizes: Ints) -> Groups:
-    """Graphs by the power of two above their size, as `NodeToGraph.groups`: padded to a group's size, each less than
-    doubles. Groups so small that the padding costs less than kernels of their own go with the next.
+    """Graphs by the power of two above their size, as `NodeToGraph.groups`.
+
+    Groups so small that padding them costs less than kernels of their own go with the next.
 
     Args:
         sizes: Nodes of each graph.

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_counts, check_flags
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.reading import read_encoding
+from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import in_half_precision
 
 
@@ -38,7 +39,7 @@ class LinearEncoding(nn.Module):
         channels, width = check_counts(channels=channels, width=width)
         (normalize,) = check_flags(normalize=normalize)
         self.key = key
-        self.norm = nn.BatchNorm1d(channels) if normalize else None
+        self.norm = RowBatchNorm(channels) if normalize else None
         self.linear = nn.Linear(channels, width)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)

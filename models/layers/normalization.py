@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from graphpe.models.batches.real_rows import Share, share_of_rows
 from graphpe.models.layers.precision import HALF, ExactBuffers, exactly
 
 Norm = Literal["batch", "layer"]
@@ -17,7 +20,7 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
 
     In training, torch raises for a single row, which has no variance; a batch of one node, or of one edge, is such a
     case. Fewer than two rows are normalised with the running statistics here, which stay as they are. Statistics are in
-    float32 for parameters in half precision.
+    float32 for parameters in half precision, and of the real rows in a padded batch.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,6 +29,9 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         Args:
             x: Rows, `[rows, width]`.
         """
+        share = share_of_rows(x.shape[0]) if self.training else None
+        if share is not None:
+            return self._of_real_rows(x, share)
         training = self.training and x.shape[0] >= 2
         half = self.weight.dtype in HALF
         if not half and training == self.training:
@@ -36,6 +42,59 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         momentum = 0.1 if self.momentum is None else self.momentum
         statistics = (self.running_mean, self.running_var)
         return functional.batch_norm(rows, *statistics, weight, bias, training, momentum, self.eps).to(x.dtype)
+
+    def _of_real_rows(self, x: Tensor, share: Share) -> Tensor:
+        rows, weight, bias = (exactly(part) for part in (x, self.weight, self.bias))
+        mean, variance = share.statistics(rows.detach())
+        self.count(mean, variance, share.correction)
+        return _NormalizedRows.apply(rows, weight, bias, mean, variance, share.row.to(rows.dtype), self.eps).to(x.dtype)
+
+    @torch.no_grad()
+    def count(self, mean: Tensor, variance: Tensor, correction: Tensor | float) -> None:
+        """Count rows with this mean and biased variance in the running statistics.
+
+        Args:
+            mean: `[D]`.
+            variance: `[D]`.
+            correction: R / (R - 1) for R rows.
+        """
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        momentum = 0.1 if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+        self.running_var.lerp_((variance * correction).to(self.running_var.dtype), momentum)
+
+
+class _NormalizedRows(torch.autograd.Function):
+    """Batch normalisation by the statistics of real rows, whose gradient goes to the real rows alone.
+
+    Dummy rows have gradients of zero above, so that sums over all rows are those over the real ones.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, share: Tensor, eps: float
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, mean, variance, share)
+        ctx.eps = eps
+        return functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, variance, share = ctx.saved_tensors
+        grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        # What the mean and the variance pass on: w s (sum g + x^ sum g x^) / R for x^ = (x - mean) s.
+        inverse = torch.rsqrt(variance + ctx.eps)
+        scale = weight * inverse
+        slope = scale * inverse * grad_weight
+        through = torch.addcmul(scale * grad_bias - mean * slope, x, slope)
+        grad_x = torch.addcmul(grad_x, share.t(), through, value=-1)
+        return grad_x, grad_weight, grad_bias, None, None, None, None
 
 
 class RowLayerNorm(nn.LayerNorm):
