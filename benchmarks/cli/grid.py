@@ -61,8 +61,9 @@ def add_grid(parser: CommandParser) -> None:
         parser.add_argument(f"--{name}", nargs="+", type=str, default=[], help=about)
     parser.add_class_arguments(GridConfig, skip=set(_LISTS))
     parser.add_import()
-    parser.add_class_arguments(TrainConfig, skip=_OF_A_CELL | {"fanout"})
+    parser.add_class_arguments(TrainConfig, skip=_OF_A_CELL | {"fanout", "graphs"})
     parser.add_fanout()
+    parser.add_graphs()
 
 
 def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:

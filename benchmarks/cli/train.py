@@ -55,8 +55,9 @@ def add_train(parser: CommandParser) -> None:
         help="tensorboard or wandb (pip install 'graphpe[log]'): where the numbers of each epoch go beside metrics.csv "
         "and metrics.jsonl of the run",
     )
-    parser.add_class_arguments(TrainConfig, skip={"encodings", "imports", "fanout"})
+    parser.add_class_arguments(TrainConfig, skip={"encodings", "imports", "fanout", "graphs"})
     parser.add_fanout()
+    parser.add_graphs()
     parser.add_argument(
         "--encodings",
         nargs="*",

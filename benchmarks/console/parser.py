@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from graphpe.benchmarks.console.config_file import check_config_files
 from graphpe.calls import LARGEST
@@ -53,6 +53,11 @@ class CommandParser(ArgumentParser):
         """Add `--fanout`, an option of training that is several numbers."""
         about = "with --sampler neighbors, most incoming edges of a node that are drawn in each hop; -1 for all"
         self.add_argument("--fanout", nargs="+", type=int, default=[15, 10, 5], help=about)
+
+    def add_graphs(self) -> None:
+        """Add `--graphs` and `--no-graphs`, an option of training that is on or off."""
+        about = "on CUDA, whether steps are captured as graphs of kernels, with batches padded to a few shapes"
+        self.add_argument("--graphs", action=ActionYesNo(yes_prefix="", no_prefix="no_"), default=True, help=about)
 
     def _parse(self, arguments: Sequence[str], *, defaults: bool) -> dict[str, Any]:
         arguments = [_with_home(argument) for argument in arguments]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Self, get_args
 
 import torch
@@ -131,8 +132,7 @@ class GraphAdapter(TaskAdapter):
 
     @staticmethod
     def _row(numbers: tuple[float, ...], like: Tensor) -> Tensor:
-        """Numbers on a device, without a wait for it."""
-        return torch.tensor(numbers, dtype=like.dtype).to(like.device, non_blocking=True)
+        return _row_on(like.device, like.dtype, numbers)
 
     def predict(self, output: Tensor) -> Tensor:
         """The outputs: numbers in the targets' own units, logits of yes, or logits of classes."""
@@ -211,6 +211,12 @@ class GraphAdapter(TaskAdapter):
         empty = (graphs.sizes == 0).nonzero().flatten().tolist()
         errors |= dict.fromkeys(empty, "it has no nodes")
         return graphs.structure().with_values(node={"x": x}, edge=edges), errors
+
+
+@lru_cache(maxsize=64)
+def _row_on(device: torch.device, dtype: torch.dtype, numbers: tuple[float, ...]) -> Tensor:
+    """Numbers on a device, copied there once: a step does not wait for it, and a captured one copies nothing."""
+    return torch.tensor(numbers, dtype=dtype).to(device, non_blocking=True)
 
 
 @dataclass

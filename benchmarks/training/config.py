@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from graphpe.arguments import check_choice, check_fanouts, check_integer, check_not_negative, check_positive
+from graphpe.arguments import (
+    check_choice,
+    check_fanouts,
+    check_flags,
+    check_integer,
+    check_not_negative,
+    check_positive,
+)
 from graphpe.calls import LARGEST
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
@@ -71,6 +78,9 @@ class TrainConfig:
         checkpoint_minutes: Save within an epoch, too, whenever so many minutes have passed.
         precision: Number format of the computation, as in Lightning Fabric.
         accelerator: Kind of device, as in Lightning Fabric.
+        graphs: On a CUDA device, whether batches are padded to a few shapes and the step of each is captured as one
+            graph of kernels, which is launched at once: the same numbers, to rounding, in less time. It is said where a
+            model cannot be captured. Other devices take steps as they are.
         devices: Number of devices (processes, on CPU) on this machine.
         nodes: Number of machines, each started by torchrun or SLURM.
         seed: Seed of everything random.
@@ -112,6 +122,7 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     precision: Precision = "32-true"
     accelerator: Accelerator = "auto"
+    graphs: bool = True
     devices: int = 1
     nodes: int = 1
     seed: int = 0
@@ -133,6 +144,7 @@ class TrainConfig:
             object.__setattr__(self, each.name, value)
         fanout = (self.fanout,) if isinstance(self.fanout, int) else self.fanout
         object.__setattr__(self, "fanout", check_fanouts(fanout))
+        check_flags(graphs=self.graphs)
         check_choice("sampler", self.sampler, get_args(Sampler))
         check_choice("evaluation", self.evaluation, get_args(Evaluation))
         check_choice("schedule", self.schedule, get_args(Schedule))

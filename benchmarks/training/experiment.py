@@ -264,6 +264,8 @@ def _train_in(
         fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress, log
     )
 
+    for note in training.notes:
+        say(note)
     if resumed and agree(fabric, lambda: _task_is_kept(run, data, task)):
         training.resume()
         say(f"resumed {run.path} at epoch {training.state.epoch + 1}, step {training.state.step}")

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
+from torch_geometric.data import Batch
 
 from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import TaskData
@@ -41,8 +42,11 @@ from graphpe.benchmarks.training.logs.epoch_log import EpochLog
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plateau_halvings, step_seed
 from graphpe.benchmarks.training.state import TrainState
+from graphpe.benchmarks.training.steps.captured import CapturedSteps
+from graphpe.benchmarks.training.steps.choose import capturing
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.models.batches.real_rows import real_rows_of
 from graphpe.progress import progress_bar
 
 _PLANNED_EPOCHS = 100
@@ -84,6 +88,7 @@ class Training:
         description: The model's `repr`, checked when a checkpoint is loaded.
         progress: Whether to show progress.
         log: Where epochs are logged beside the run's own files, if anywhere.
+        notes: What the user may want to know of how steps are made, a line each.
     """
 
     fabric: Fabric
@@ -101,7 +106,15 @@ class Training:
 
     def __post_init__(self) -> None:
         config = self.config
-        self.source = batch_source(self.data, self.graphs, self.transform, config, self.fabric)
+        engine, why_not = capturing(self.model.module, self.data, config, self.fabric)
+        self.source = batch_source(
+            self.data, self.graphs, self.transform, config, self.fabric, padded=engine is not None
+        )
+        self.notes = [note for note in (why_not, *self.source.notes) if note]
+        self._captured = None
+        if engine is not None:
+            optimizer, device = self.optimizer.optimizer, self.fabric.device
+            self._captured = CapturedSteps(self._compute, optimizer, engine, device)
         first = self._epoch_steps(0)
         if first == 0:
             raise GraphPEValueError(
@@ -209,7 +222,7 @@ class Training:
                         bar.close()
                         self._interrupt(met.signal_number)
 
-    def _step(self, batch: object) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """One step: its loss, and whether loss and gradient are finite; both on the device, not read."""
         state, config = self.state, self.config
         torch.manual_seed(step_seed(config.seed, state.epoch, state.step, self.fabric.global_rank))
@@ -221,10 +234,19 @@ class Training:
             schedule=config.schedule,
             halvings=self._halvings(),
         )
+        if self._captured is not None:
+            loss, finite = self._captured(batch, rate)
+            return loss, finite
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        return self._compute(batch)
+
+    def _compute(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a step does on the device."""
+        config = self.config
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.data.adapter.loss(self.model(batch), batch)
+        with real_rows_of(batch):
+            loss = self.data.adapter.loss(self.model(batch), batch)
         self.fabric.backward(loss)
         norm = self._clip()
         self.optimizer.step()
@@ -289,7 +311,7 @@ class Training:
         record = {
             "epoch": state.epoch + 1,
             "steps": state.total_steps,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
             "train_loss": state.loss_sum / max(state.graphs_seen, 1),
             "valid_loss": loss,
             f"valid_{data.metric}": metric,
@@ -323,9 +345,12 @@ class Training:
     def save(self, path: Path) -> None:
         """Write a checkpoint, on the first device."""
         if self.fabric.is_global_zero:
+            optimizer = self.optimizer.state_dict()
+            for group in optimizer["param_groups"]:
+                group["lr"] = float(group["lr"])  # of captured steps it is on the device
             content = {
                 "model": self.model.module.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": optimizer,
                 "precision": self.fabric.strategy.precision.state_dict(),
                 "state": self.state.as_dict(),
                 "description": self.description,

@@ -266,6 +266,8 @@ class PackedLoader:
             chunk = indices[i : i + together]
             selected = self.graphs.select(torch.cat(chunk))
             if self.device is not None:
+                if self.device.type == "cuda" and selected.device.type == "cpu":
+                    selected = selected.pin_memory()  # else the copy waits for what the device does before it
                 selected = selected.to(self.device, non_blocking=True)
             if self.transform is not None:
                 try:

@@ -6,6 +6,7 @@ Elsewhere that would make every step wait for the device: there shapes are compa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,6 @@ from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.graphs.from_pyg import TELL_NUM_NODES
 from graphpe.graphs.interchange import read_adj_t
 from graphpe.graphs.partition import Ints, Vectors, partition, stated_graphs, vectors_of
-
 
 Groups = tuple[tuple[int, int], ...]
 
@@ -327,20 +327,27 @@ def collated_ptr(batch: Data, nodes: int, graphs: int) -> Ints | None:
 def groups_of(sizes: Ints) -> Groups:
     """Graphs by the power of two above their size, as `NodeToGraph.groups`.
 
-    Groups so small that padding them costs less than kernels of their own go with the next.
-
     Args:
         sizes: Nodes of each graph.
     """
     level = np.ceil(np.log2(np.maximum(sizes, 0.5))).astype(np.int64)
-    groups: list[tuple[int, int]] = []
-    for value in np.unique(level):
-        own = sizes[level == value]
-        count, size = len(own), int(own.max())
-        if groups and groups[-1][0] * (size**2 - groups[-1][1] ** 2) <= _FEW_PAIRS:
-            count += groups.pop()[0]
-        groups.append((count, size))
-    return tuple(groups)
+    own = [sizes[level == value] for value in np.unique(level)]
+    return joined_groups((len(each), int(each.max())) for each in own)
+
+
+def joined_groups(groups: Iterable[tuple[int, int]]) -> Groups:
+    """Groups of which those go with the next whose padding costs less than kernels of their own.
+
+    Args:
+        groups: As `NodeToGraph.groups`; some may be empty.
+    """
+    out: list[tuple[int, int]] = []
+    for count, size in groups:
+        if out and out[-1][0] * (size**2 - out[-1][1] ** 2) <= _FEW_PAIRS:
+            count += out.pop()[0]
+        if count:
+            out.append((count, size))
+    return tuple(out)
 
 
 def _known(sizes: Ints) -> tuple[int, int]:

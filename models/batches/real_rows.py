@@ -1,7 +1,7 @@
 """Batches that are padded to a shape: which of their rows are real, for statistics over rows.
 
-Dummy graphs fill a padded batch up. Attention, messages and pooling never leave a graph, and targets of dummy graphs are
-unknown: only statistics over all rows of a batch, those of batch normalisation, have to know which rows are real.
+Dummy graphs fill a padded batch up. Attention, messages and pooling never leave a graph, and targets of dummy graphs
+are unknown: only statistics over all rows of a batch, those of batch normalisation, have to know which rows are real.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch_geometric.data import Data
 from graphpe.errors import GraphPERuntimeError
 
 SHARES = {"node": "share_n", "edge": "share_e", "pair": "share_p"}
-"""Where a padded batch keeps, for each level, the share of each row in a mean over real rows: 1 / their number, or 0."""
+"""Where a padded batch keeps, for each level, the share of each row in a mean over real rows: 1 / their number or 0."""
+
 
 @dataclass(frozen=True, eq=False)
 class Share:
@@ -67,8 +68,9 @@ def real_rows_of(batch: Data) -> Iterator[None]:
 
 
 def share_of_rows(rows: int) -> Share | None:
-    """The shares of so many rows: nodes, edges or pairs, of which a padded batch has different numbers. None if none is
-    padded.
+    """The shares of so many rows: nodes, edges or pairs, of which a padded batch has different numbers.
+
+    None within no padded batch.
 
     Args:
         rows: Their number.
@@ -84,6 +86,6 @@ def share_of_rows(rows: int) -> Share | None:
             return share
     known = ", ".join(str(share.row.shape[1]) for share in shares)
     raise GraphPERuntimeError(
-        f"normalisation over {rows} rows of a padded batch, whose nodes, edges and pairs are {known}: which are real is "
-        "not known; train this model with --no-graphs"
+        f"normalisation over {rows} rows of a padded batch, whose nodes, edges and pairs are {known}: which rows are "
+        "real is not known; train this model with --no-graphs"
     )

@@ -1,8 +1,8 @@
 """A step recorded on the pretended accelerator and replayed into the same memory, as a graph of CUDA's kernels is.
 
-Recording refuses what CUDA refuses while it captures: waits for the device, and copies from the host. What a replay does
-not do is what the host did: choices, numbers and shapes are those of the recorded step. So a step whose replay on other
-numbers is not what the step itself gives cannot be captured.
+Recording refuses what CUDA refuses while it captures: waits for the device, and copies from the host. What a replay
+does not do is what the host did: choices, numbers and shapes are those of the recorded step. So a step whose replay on
+other numbers is not what the step itself gives cannot be captured.
 """
 
 from __future__ import annotations

@@ -24,7 +24,13 @@ _OF_NODES: dict[Sampler, type[WholeAtOnce | Neighbors | Partitions]] = {
 
 
 def batch_source(
-    data: TaskData, graphs: PackedGraphs, transform: BatchTransform, config: TrainConfig, fabric: Fabric
+    data: TaskData,
+    graphs: PackedGraphs,
+    transform: BatchTransform,
+    config: TrainConfig,
+    fabric: Fabric,
+    *,
+    padded: bool = False,
 ) -> BatchSource:
     """The source that fits a task and the options of a run.
 
@@ -34,6 +40,7 @@ def batch_source(
         transform: What is done to the graphs of each batch.
         config: The run's options.
         fabric: Its devices.
+        padded: Whether batches of whole graphs are padded to a few shapes.
 
     Raises:
         GraphPEValueError: The sampler is not for this task.
@@ -44,7 +51,7 @@ def batch_source(
                 f"sampler={config.sampler!r} samples nodes of one graph, and this task is about whole graphs: leave it "
                 "out"
             )
-        return WholeGraphs(data, graphs, transform, config, fabric)
+        return WholeGraphs(data, graphs, transform, config, fabric, padded=padded)
     if isinstance(data, LinkData):
         return LinkBatches(data, graphs, transform, config, fabric)
     if config.sampler != "whole" and len(graphs) > 1:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from graphpe.graphs.ragged import Ints
-from graphpe.models.batches.nodes import Groups
+from graphpe.models.batches.nodes import Groups, joined_groups
 
 MOST_SHAPES = 12
 _WASTE = 0.1
@@ -96,7 +97,7 @@ def choose_shapes(batches: Sequence[tuple[Ints, int]]) -> list[Shape]:
     shapes: list[Shape] = []
     for count in range(1, min(MOST_SHAPES, len(order)) + 1):
         bounds = _cuts(np.array([int(sizes @ sizes) for sizes, _ in order]), count)
-        shapes = [_shape_of(order[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        shapes = [_shape_of(order[a:b]) for a, b in pairwise(bounds)]
         if max(wasted(shapes, order).values()) < _WASTE:
             break
     return shapes
@@ -134,19 +135,16 @@ def _cuts(pairs: Ints, count: int) -> list[int]:
     """Where a sorted list is cut into `count` parts so that the sum of (part's largest) x (part's length) is least."""
     number = len(pairs)
     ends = np.arange(1, number + 1)
-    cost = ends * pairs[ends - 1]  # of one part that ends there
-    froms = []
+    lengths = ends[None, :] - ends[:, None]  # of the part after one that ends there
+    last = np.where(lengths > 0, lengths * pairs[None, :], np.inf)
+    cost, before = (ends * pairs).astype(float), []
     for _ in range(count - 1):
-        lengths = ends[None, :] - ends[:, None]  # [first, end]
-        total = cost[:, None] + np.where(lengths > 0, lengths * pairs[None, :], 2**62 - cost.max())
-        froms.append(total.argmin(0))
-        cost = np.minimum(total.min(0), cost)
-        froms[-1] = np.where(total.min(0) <= cost, froms[-1], -1)
-    bounds, end = [number], number - 1
-    for back in reversed(froms):
-        if back[end] >= 0:
-            end = int(back[end])
-            bounds.append(end + 1)
+        total = cost[:, None] + last
+        before.append(total.argmin(0))
+        cost = total.min(0)
+    bounds = [number]
+    for back in reversed(before):
+        bounds.append(int(back[bounds[-1] - 1]) + 1)
     return [0, *reversed(bounds)]
 
 
@@ -172,7 +170,9 @@ def _shape_of(batches: Sequence[tuple[Ints, int]]) -> Shape:
         more += max(2, more // 4)
     while edges in (most, squares):
         edges += 1
-    filled = [np.concatenate([sizes, each]) for (sizes, _), each in zip(batches, found, strict=True) if each is not None]
+    filled = [
+        np.concatenate([sizes, each]) for (sizes, _), each in zip(batches, found, strict=True) if each is not None
+    ]
     return Shape(most, edges, squares, graphs + slots, _groups(filled, graphs + slots, largest))
 
 
@@ -184,7 +184,7 @@ def _groups(batches: Sequence[Ints], graphs: int, largest: int) -> Groups:
     above = [max(int((sizes > cap).sum()) for sizes in batches) for cap in caps]  # the last is 0
     slack = [min(count + 2, graphs) if cap < largest else 0 for cap, count in zip(caps, above, strict=True)]
     counts = [graphs - slack[0], *(slack[i - 1] - slack[i] for i in range(1, len(caps)))]
-    return tuple((count, cap) for count, cap in zip(counts, caps, strict=True) if count > 0)
+    return joined_groups(zip(counts, caps, strict=True))
 
 
 def _fit(sizes: Ints, groups: Groups) -> bool:

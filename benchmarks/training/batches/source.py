@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -30,9 +30,11 @@ class BatchSource(ABC):
 
     Attributes:
         varies: Whether epochs differ in their number of batches.
+        notes: What the user may want to know of the batches, a line each.
     """
 
     varies: bool = False
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def count(self, epoch: int) -> int:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
+from graphpe.benchmarks.training.batches.pad import Padded
+from graphpe.benchmarks.training.batches.shapes import choose_shapes, wasted
 from graphpe.benchmarks.training.batches.source import BatchSource, TrainBatch
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.graphs.ragged import Ints
+
+_ENOUGH_BATCHES = 256
+_MOST_EPOCHS = 16
+"""Batches, and epochs of a small task, whose sizes say which shapes there should be."""
 
 
 class WholeGraphs(BatchSource):
@@ -25,15 +33,35 @@ class WholeGraphs(BatchSource):
         transform: What is done to the graphs of each batch.
         config: The run's options.
         fabric: Its devices.
+        padded: Whether batches are padded to a few shapes.
     """
 
     def __init__(
-        self, data: TaskData, graphs: PackedGraphs, transform: BatchTransform, config: TrainConfig, fabric: Fabric
+        self,
+        data: TaskData,
+        graphs: PackedGraphs,
+        transform: BatchTransform,
+        config: TrainConfig,
+        fabric: Fabric,
+        *,
+        padded: bool = False,
     ) -> None:
         self.data, self.graphs, self.transform, self.config, self.fabric = data, graphs, transform, config, fabric
-        train = data.split["train"]
-        self.loader = PackedLoader(
-            graphs,
+        self.loader = self._loader(transform)
+        self.varies = self.loader.limited
+        self.padded: Padded | None = None
+        if padded:
+            batches = self._some_sizes()
+            self.padded = Padded(transform, choose_shapes(batches))
+            self.loader = self._loader(self.padded)
+            waste = wasted(self.padded.shapes, batches)
+            more = ", ".join(f"{100 * share:.0f} % {what}" for what, share in waste.items())
+            self.notes = [f"steps are captured, with batches padded to {len(self.padded.shapes)} shapes: {more} more"]
+
+    def _loader(self, transform: Callable[[PackedGraphs], PackedGraphs]) -> PackedLoader:
+        config, train = self.config, self.data.split["train"]
+        return PackedLoader(
+            self.graphs,
             config.batch_size,
             shuffle=True,
             seed=config.seed,
@@ -43,16 +71,27 @@ class WholeGraphs(BatchSource):
             # A last batch of a few graphs would give BatchNorm poor statistics; a small task has no other batch.
             drop_last=len(train) >= config.batch_size and not (config.max_nodes or config.max_pairs),
             transform=transform,
-            device=fabric.device,
+            device=self.fabric.device,
         )
-        self.varies = self.loader.limited
+
+    def _some_sizes(self) -> list[tuple[Ints, int]]:
+        """Nodes of each graph, and edges, of the first batches."""
+        nodes, edges = np.diff(self.graphs.host_ptr), np.diff(self.graphs.host_edge_ptr)
+        found: list[tuple[Ints, int]] = []
+        for epoch in range(_MOST_EPOCHS):
+            if len(found) >= _ENOUGH_BATCHES:
+                break
+            chosen = [ids.numpy() for ids in self.loader.batch_indices(epoch)[:_ENOUGH_BATCHES]]
+            found += [(nodes[ids], int(edges[ids].sum())) for ids in chosen]
+        return found
 
     def count(self, epoch: int) -> int:
         return len(self.loader.batch_indices(epoch))
 
     def train(self, epoch: int, *, start: int = 0, stride: int = 1) -> Iterator[TrainBatch]:
-        for batch in self.loader.batches(epoch, start=start, stride=stride):
-            yield TrainBatch(batch, batch.num_graphs)
+        asked = map(len, self.loader.batch_indices(epoch)[start::stride])
+        for batch, graphs in zip(self.loader.batches(epoch, start=start, stride=stride), asked, strict=True):
+            yield TrainBatch(batch if self.padded is None else self.padded.mark(batch), graphs)
 
     def predict(self, model: nn.Module, part: str, *, progress: bool) -> tuple[Tensor, float]:
         return collect_predictions(

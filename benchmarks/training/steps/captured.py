@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch_geometric.data import Batch
 
+from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.to_pyg import ON_HOST
 from graphpe.models.batches.nodes import PADDED_TO
 
@@ -72,36 +73,25 @@ class CudaGraphs:
 
         Args:
             step: The step.
+
+        Raises:
+            GraphPERuntimeError: CUDA cannot capture it.
         """
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            out = step()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                out = step()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            why = str(error).strip().partition("\n")[0]
+            raise GraphPERuntimeError(f"a step cannot be captured ({why}): train with --no-graphs") from error
 
         def replay() -> tuple[Tensor, ...]:
             graph.replay()
             return out
 
         return replay
-
-
-class EachTime:
-    """Captures nothing: a replay makes the step again. For devices without graphs of kernels."""
-
-    def warm_up(self, step: Step) -> tuple[Tensor, ...]:
-        """Make a step.
-
-        Args:
-            step: The step.
-        """
-        return step()
-
-    def capture(self, step: Step) -> Step:
-        """The step.
-
-        Args:
-            step: The step.
-        """
-        return step
 
 
 @dataclass
@@ -153,8 +143,9 @@ class CapturedSteps:
             What `compute` gives; the next step leaves it as it is.
         """
         self._rate.fill_(rate)
-        for group in self._optimizer.param_groups:
+        for group in self._optimizer.param_groups:  # also after a checkpoint was loaded
             group["lr"] = self._rate
+            group["capturable"] = self._rate.device.type == "cuda"
         if getattr(batch, PADDED_TO, None) is None:
             return self._compute(batch)
         shape = _shape_of(batch)
@@ -168,9 +159,13 @@ class CapturedSteps:
         return tuple(value.clone() for value in known.replay())
 
 
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    return {key: value for key, value in batch.to_dict().items() if torch.is_tensor(value)}
+
+
 def _shape_of(batch: Batch) -> Hashable:
-    tensors = ((key, tuple(value.shape), value.dtype) for key, value in batch.to_dict().items() if torch.is_tensor(value))
-    return tuple(sorted(tensors, key=lambda each: each[0])), batch[PADDED_TO]
+    shapes = sorted((key, value.shape, str(value.dtype)) for key, value in _tensors(batch).items())
+    return tuple(shapes), batch[PADDED_TO]
 
 
 def _resident(batch: Batch) -> Batch:
@@ -181,14 +176,12 @@ def _resident(batch: Batch) -> Batch:
         store.pop(key, None)
     for key in ("max_size", "num_pairs"):
         store["_mapping"].pop(key, None)
-    for key, value in batch.to_dict().items():
-        if torch.is_tensor(value):
-            out[key] = value.clone()
+    for key, value in _tensors(batch).items():
+        out[key] = value.clone()
     return out
 
 
 def _load(held: Batch, batch: Batch) -> None:
     """Copy a batch into the tensors of another one of its shape."""
-    for key, value in batch.to_dict().items():
-        if torch.is_tensor(value):
-            held[key].copy_(value, non_blocking=True)
+    for key, value in _tensors(batch).items():
+        held[key].copy_(value, non_blocking=True)
