@@ -26,7 +26,7 @@ from graphpe.models.attention.grit.reference import Dropped, PairUpdate
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.batches.on_host import joined_pairs
-from graphpe.models.batches.real_rows import Share, share_of_rows
+from graphpe.models.batches.real_rows import RealRows, real_among
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import exactly, in_half_precision
@@ -352,9 +352,9 @@ class GRITLayer(nn.Module):
         x = self.node_norm_1(x + self.node_out(message))
         x = self.node_norm_2(x + self.contract(self._drop(torch.relu(self.expand(x)))))
         if found.out is not None and found.mean is not None and found.variance is not None:
-            share = share_of_rows(pairs.num_pairs) if self.training else None
-            mean, variance = (found.mean, found.variance) if share is None else share.statistics(found.out)
-            scale, shift = self.pair_norm.linear_map(mean, variance, pairs.num_pairs, share)
+            real = real_among(pairs.num_pairs) if self.training else None
+            mean, variance = (found.mean, found.variance) if real is None else real.statistics(found.out)
+            scale, shift = self.pair_norm.linear_map(mean, variance, pairs.num_pairs, real)
             rows = PairRows(found.out, scale, shift)
         return x, rows
 
@@ -372,7 +372,7 @@ class PairBatchNorm(RowBatchNorm):
     """`RowBatchNorm` as the linear map that it is, from statistics that are known."""
 
     def linear_map(
-        self, mean: Tensor, variance: Tensor, rows: int, share: Share | None = None
+        self, mean: Tensor, variance: Tensor, rows: int, real: RealRows | None = None
     ) -> tuple[Tensor, Tensor]:
         """Scale and shift `[D]` of rows with this mean and (biased) variance; counts them in the running statistics.
 
@@ -380,10 +380,10 @@ class PairBatchNorm(RowBatchNorm):
             mean: Mean of the rows, `[D]`.
             variance: Their biased variance, `[D]`.
             rows: Their number.
-            share: Which of them are real, in a padded batch.
+            real: Which of them are real, in a padded batch.
         """
         if self.training and rows > 1:
-            self.count(mean, variance, rows / (rows - 1) if share is None else share.correction)
+            self.count(mean, variance, rows / (rows - 1) if real is None else real.correction)
         else:
             assert self.running_mean is not None
             assert self.running_var is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -18,24 +18,37 @@ from torch_geometric.data import Data
 
 from graphpe.errors import GraphPERuntimeError
 
-SHARES = {"node": "share_n", "edge": "share_e", "pair": "share_p"}
-"""Where a padded batch keeps, for each level, the share of each row in a mean over real rows: 1 / their number or 0."""
+REAL = {"node": "real_n", "edge": "real_e", "pair": "real_p"}
+"""Where a padded batch keeps, for each level, which rows are real: 1 or 0."""
 
 
 @dataclass(frozen=True, eq=False)
-class Share:
-    """The share of each row in a mean over real rows.
+class RealRows:
+    """Which rows of a level are real.
 
     Attributes:
-        row: `[1, R]`: 1 / number of real rows, or 0 for dummy rows.
+        mask: 1 for real rows, of which there are at least two, 0 for others, `[R]`.
     """
 
-    row: Tensor
+    mask: Tensor
+    _shares: dict[torch.dtype, Tensor] = field(default_factory=dict, init=False)
+
+    def share(self, dtype: torch.dtype) -> Tensor:
+        """The share of each row in a mean over the real ones, `[1, R]`. Computed once.
+
+        Args:
+            dtype: Its dtype.
+        """
+        if dtype not in self._shares:
+            mask = self.mask.to(dtype)
+            self._shares[dtype] = (mask / mask.sum()).unsqueeze(0)
+        return self._shares[dtype]
 
     @cached_property
     def correction(self) -> Tensor:
-        """R / (R - 1) for R real rows, at least two: from a biased variance to an unbiased one."""
-        return (1 - self.row.amax()).reciprocal()
+        """N / (n - 1) for n real rows: from a biased variance to an unbiased one. Computed once."""
+        count = self.mask.sum()
+        return count / (count - 1)
 
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and biased variance of the real rows, `[D]`, in at least float32.
@@ -44,12 +57,12 @@ class Share:
             x: Rows, `[R, D]`.
         """
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        row = self.row.to(x.dtype)
-        mean = row @ x
-        return mean.squeeze(0), (row @ (x - mean).square()).squeeze(0)
+        share = self.share(x.dtype)
+        mean = share @ x
+        return mean.squeeze(0), (share @ (x - mean).square()).squeeze(0)
 
 
-_shares: ContextVar[tuple[Share, ...]] = ContextVar("shares", default=())
+_levels: ContextVar[tuple[RealRows, ...]] = ContextVar("levels", default=())
 
 
 @contextmanager
@@ -59,16 +72,16 @@ def real_rows_of(batch: Data) -> Iterator[None]:
     Args:
         batch: The batch.
     """
-    found = [getattr(batch, key, None) for key in SHARES.values()]
-    before = _shares.set(tuple(Share(row.unsqueeze(0)) for row in found if isinstance(row, Tensor)))
+    found = [getattr(batch, key, None) for key in REAL.values()]
+    before = _levels.set(tuple(RealRows(mask) for mask in found if isinstance(mask, Tensor)))
     try:
         yield
     finally:
-        _shares.reset(before)
+        _levels.reset(before)
 
 
-def share_of_rows(rows: int) -> Share | None:
-    """The shares of so many rows: nodes, edges or pairs, of which a padded batch has different numbers.
+def real_among(rows: int) -> RealRows | None:
+    """Which of so many rows are real: nodes, edges or pairs, of which a padded batch has different numbers.
 
     None within no padded batch.
 
@@ -78,13 +91,13 @@ def share_of_rows(rows: int) -> Share | None:
     Raises:
         GraphPERuntimeError: The padded batch has nothing of that number.
     """
-    shares = _shares.get()
-    if not shares:
+    levels = _levels.get()
+    for level in levels:
+        if len(level.mask) == rows:
+            return level
+    if not levels:
         return None
-    for share in shares:
-        if share.row.shape[1] == rows:
-            return share
-    known = ", ".join(str(share.row.shape[1]) for share in shares)
+    known = ", ".join(str(len(level.mask)) for level in levels)
     raise GraphPERuntimeError(
         f"normalisation over {rows} rows of a padded batch, whose nodes, edges and pairs are {known}: which rows are "
         "real is not known; train this model with --no-graphs"

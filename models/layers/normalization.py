@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from graphpe.models.batches.real_rows import Share, share_of_rows
+from graphpe.models.batches.real_rows import RealRows, real_among
 from graphpe.models.layers.precision import HALF, ExactBuffers, exactly
 
 Norm = Literal["batch", "layer"]
@@ -29,9 +29,9 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         Args:
             x: Rows, `[rows, width]`.
         """
-        share = share_of_rows(x.shape[0]) if self.training else None
-        if share is not None:
-            return self._of_real_rows(x, share)
+        real = real_among(x.shape[0]) if self.training else None
+        if real is not None:
+            return self._of_real_rows(x, real)
         training = self.training and x.shape[0] >= 2
         half = self.weight.dtype in HALF
         if not half and training == self.training:
@@ -43,11 +43,11 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         statistics = (self.running_mean, self.running_var)
         return functional.batch_norm(rows, *statistics, weight, bias, training, momentum, self.eps).to(x.dtype)
 
-    def _of_real_rows(self, x: Tensor, share: Share) -> Tensor:
+    def _of_real_rows(self, x: Tensor, real: RealRows) -> Tensor:
         rows, weight, bias = (exactly(part) for part in (x, self.weight, self.bias))
-        mean, variance = share.statistics(rows.detach())
-        self.count(mean, variance, share.correction)
-        return _NormalizedRows.apply(rows, weight, bias, mean, variance, share.row.to(rows.dtype), self.eps).to(x.dtype)
+        mean, variance = real.statistics(rows.detach())
+        self.count(mean, variance, real.correction)
+        return _NormalizedRows.apply(rows, weight, bias, mean, variance, real.share(rows.dtype), self.eps).to(x.dtype)
 
     @torch.no_grad()
     def count(self, mean: Tensor, variance: Tensor, correction: Tensor | float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,21 +70,29 @@ class Recorded:
         torch.set_rng_state(random)
         return partial(self._replay, recorder.calls, out)
 
-    def _replay(self, calls: list[tuple[Any, Any, Any, Any]], out: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def _replay(self, calls: list[_Call], out: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         self.replays += 1
         with torch.no_grad():
-            for func, args, kwargs, result in calls:
-                again = func(*args, **kwargs)
-                for held, made in zip(tree_leaves(result), tree_leaves(again), strict=True):
-                    if isinstance(held, There) and held is not made:
-                        _write(held, made)
+            for call in calls:
+                again = call.func(*call.args, **call.kwargs)
+                for held, made in zip(call.made, tree_leaves(again), strict=True):
+                    # Views, and what was written to, are there already.
+                    if held is not None and _memory(held) != _memory(made.here):
+                        held.copy_(made.here)
         return out
 
 
-def _write(held: There, made: There) -> None:
-    """What an operation made again, where it was; views are there already."""
-    if held.here.untyped_storage().data_ptr() != made.here.untyped_storage().data_ptr():
-        held.here.copy_(made.here)
+def _memory(x: Tensor) -> int:
+    return x.untyped_storage().data_ptr()
+
+
+class _Call(NamedTuple):
+    """An operation, and the numbers that it gave on the device, as they lay then."""
+
+    func: Any
+    args: Any
+    kwargs: Any
+    made: list[Tensor | None]
 
 
 class _Recorder(TorchDispatchMode):
@@ -92,10 +100,12 @@ class _Recorder(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[tuple[Any, Any, Any, Any]] = []
+        self.calls: list[_Call] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        if any(isinstance(leaf, There) for leaf in tree_leaves((args, kwargs, out))):
-            self.calls.append((func, args, kwargs or {}, out))
+        there = any(isinstance(leaf, There) for leaf in tree_leaves((args, kwargs, out)))
+        if there and torch.Tag.inplace_view not in func.tags:  # which changes a shape, and no number
+            made = [leaf.here.detach() if isinstance(leaf, There) else None for leaf in tree_leaves(out)]
+            self.calls.append(_Call(func, args, kwargs or {}, made))
         return out

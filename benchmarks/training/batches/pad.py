@@ -15,15 +15,15 @@ from graphpe.benchmarks.training.batches.shapes import Shape, shape_for
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Ints
 from graphpe.models.batches.nodes import PADDED_TO, PaddedTo
-from graphpe.models.batches.real_rows import SHARES
+from graphpe.models.batches.real_rows import REAL
 
 
 def pad(graphs: PackedGraphs, shapes: Sequence[Shape]) -> PackedGraphs:
     """The graphs and, after them, dummy graphs up to the first shape that they fit into; as they are if none fits.
 
     Dummy graphs have values of zero, edges from nodes to themselves, and targets `y` that are not known: NaN, or -1
-    among integers. For each level the share of each row in a mean over real rows is added (`SHARES`): statistics over
-    rows are to be those of the real ones (`graphpe.models.batches.real_rows`).
+    among integers. For each level it is added which rows are real (`REAL`): statistics over rows are to be those of the
+    real ones (`graphpe.models.batches.real_rows`).
 
     Args:
         graphs: The graphs of a batch, with all that the model reads, on any device.
@@ -40,10 +40,10 @@ def pad(graphs: PackedGraphs, shapes: Sequence[Shape]) -> PackedGraphs:
         level: {key: _filled(key, value, rows[level]) for key, value in getattr(graphs, level).items()}
         for level in real
     }
-    for level, key in SHARES.items():
-        share = torch.zeros(rows[level], device=graphs.device)
-        share[: real[level]] = 1 / real[level]
-        values[level][key] = share
+    for level, key in REAL.items():
+        mask = torch.zeros(rows[level], device=graphs.device)
+        mask[: real[level]] = 1
+        values[level][key] = mask
     loops, owner = _loops(dummies, shape.edges - edges)
     ptr = np.append(graphs.host_ptr, graphs.num_nodes + np.cumsum(dummies))
     edge_ptr = np.append(graphs.host_edge_ptr, edges + np.cumsum(np.bincount(owner, minlength=len(dummies))))
@@ -85,8 +85,8 @@ class Padded:
         Args:
             batch: The batch.
         """
-        if all(key in batch for key in SHARES.values()):
-            pairs, graphs = batch[SHARES["pair"]].shape[0], batch.num_graphs
+        if all(key in batch for key in REAL.values()):
+            pairs, graphs = batch[REAL["pair"]].shape[0], batch.num_graphs
             shape = next(each for each in self.shapes if (each.pairs, each.graphs) == (pairs, graphs))
             batch[PADDED_TO] = PaddedTo(shape.graphs, shape.pairs, shape.groups)
         return batch

@@ -97,7 +97,7 @@ def choose_shapes(batches: Sequence[tuple[Ints, int]]) -> list[Shape]:
     shapes: list[Shape] = []
     for count in range(1, min(MOST_SHAPES, len(order)) + 1):
         bounds = _cuts(np.array([int(sizes @ sizes) for sizes, _ in order]), count)
-        shapes = [_shape_of(order[a:b]) for a, b in pairwise(bounds)]
+        shapes = [shape_of(order[a:b]) for a, b in pairwise(bounds)]
         if max(wasted(shapes, order).values()) < _WASTE:
             break
     return shapes
@@ -148,8 +148,12 @@ def _cuts(pairs: Ints, count: int) -> list[int]:
     return [0, *reversed(bounds)]
 
 
-def _shape_of(batches: Sequence[tuple[Ints, int]]) -> Shape:
-    """The smallest shape into which all of these fit."""
+def shape_of(batches: Sequence[tuple[Ints, int]]) -> Shape:
+    """A small shape into which all of these fit.
+
+    Args:
+        batches: Nodes of each graph, and the number of edges, of batches: at least one.
+    """
     nodes = np.array([int(sizes.sum()) for sizes, _ in batches])
     pairs = np.array([int(sizes @ sizes) for sizes, _ in batches])
     edges = max(count for _, count in batches) + 1

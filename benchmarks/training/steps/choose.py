@@ -65,9 +65,11 @@ def _of_model(model: nn.Module) -> str:
         return f"attention={model.attention!r} of {name} is over pairs that the host counts for each batch"
     if isinstance(model, _WITH_TREES) and model.attention_layout == "trees":
         return "trees are built on the host for each batch"
+    if isinstance(model, GPS) and not isinstance(model.local, str):
+        return "it is not known whether a local layer of one's own depends on the graphs on the host"
     for part in model.modules():
         kind = type(part)
-        if kind.__module__.partition(".")[0] not in ("graphpe", "torch"):
+        if kind.__module__.partition(".")[0] not in ("graphpe", "torch", "torch_geometric"):
             return f"it is not known whether {kind.__name__} in {name} depends on the graphs on the host"
         if isinstance(part, _BatchNorm) and not isinstance(part, RowBatchNorm):
             return f"the batch normalisation {kind.__name__} in {name} would count dummy rows of padded batches"
