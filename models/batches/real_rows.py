@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +30,9 @@ class RealRows:
     """
 
     mask: Tensor
-    _shares: dict[torch.dtype, Tensor] = field(default_factory=dict, init=False)
+    _known: dict[Any, Tensor] = field(default_factory=dict, init=False)
+
+    # Kept in a dict: `torch.compile` does not read `cached_property`, which takes a lock.
 
     def share(self, dtype: torch.dtype) -> Tensor:
         """The share of each row in a mean over the real ones, `[1, R]`. Computed once.
@@ -39,16 +40,18 @@ class RealRows:
         Args:
             dtype: Its dtype.
         """
-        if dtype not in self._shares:
+        if dtype not in self._known:
             mask = self.mask.to(dtype)
-            self._shares[dtype] = (mask / mask.sum()).unsqueeze(0)
-        return self._shares[dtype]
+            self._known[dtype] = (mask / mask.sum()).unsqueeze(0)
+        return self._known[dtype]
 
-    @cached_property
+    @property
     def correction(self) -> Tensor:
         """N / (n - 1) for n real rows: from a biased variance to an unbiased one. Computed once."""
-        count = self.mask.sum()
-        return count / (count - 1)
+        if "correction" not in self._known:
+            count = self.mask.sum()
+            self._known["correction"] = count / (count - 1)
+        return self._known["correction"]
 
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and biased variance of the real rows, `[D]`, in at least float32.
@@ -62,7 +65,8 @@ class RealRows:
         return mean.squeeze(0), (share @ (x - mean).square()).squeeze(0)
 
 
-_levels: ContextVar[tuple[RealRows, ...]] = ContextVar("levels", default=())
+_levels: list[tuple[RealRows, ...]] = [()]
+"""Of the batch under way. No `ContextVar`, which `torch.compile` does not read: steps are made by one thread."""
 
 
 @contextmanager
@@ -73,11 +77,11 @@ def real_rows_of(batch: Data) -> Iterator[None]:
         batch: The batch.
     """
     found = [getattr(batch, key, None) for key in REAL.values()]
-    before = _levels.set(tuple(RealRows(mask) for mask in found if isinstance(mask, Tensor)))
+    _levels.append(tuple(RealRows(mask) for mask in found if isinstance(mask, Tensor)))
     try:
         yield
     finally:
-        _levels.reset(before)
+        _levels.pop()
 
 
 def real_among(rows: int) -> RealRows | None:
@@ -91,7 +95,7 @@ def real_among(rows: int) -> RealRows | None:
     Raises:
         GraphPERuntimeError: The padded batch has nothing of that number.
     """
-    levels = _levels.get()
+    levels = _levels[-1]
     for level in levels:
         if len(level.mask) == rows:
             return level

@@ -32,7 +32,9 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         real = real_among(x.shape[0]) if self.training else None
         if real is not None:
             return self._of_real_rows(x, real)
-        training = self.training and x.shape[0] >= 2
+        training = self.training
+        if training and x.shape[0] < 2:  # a branch, and no comparison: for `torch.compile` the number is a symbol
+            training = False
         half = self.weight.dtype in HALF
         if not half and training == self.training:
             return super().forward(x)
