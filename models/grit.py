@@ -348,7 +348,8 @@ class GRITLayer(nn.Module):
         by_head = found.edge_message.view(x.shape[0], *self.score.shape).transpose(0, 1)  # [H, N, C]
         message = found.message + torch.bmm(by_head, self.pair_value).transpose(0, 1).flatten(1)
         message = self._drop(message)
-        message = message * (self.degree_scale[0] + self.degree_scale[1] * log_degree)
+        plain, by_degree = self.degree_scale.unbind(0)
+        message = message * (plain + by_degree * log_degree)
         x = self.node_norm_1(x + self.node_out(message))
         x = self.node_norm_2(x + self.contract(self._drop(torch.relu(self.expand(x)))))
         if found.out is not None and found.mean is not None and found.variance is not None:
