@@ -114,8 +114,8 @@ def wasted(shapes: Sequence[Shape], batches: Sequence[tuple[Ints, int]]) -> dict
     for sizes, edges in batches:
         shape = shape_for(shapes, sizes, edges)
         if shape is not None:
-            real += sizes.sum(), edges, sizes @ sizes
-            padded += shape.nodes, shape.edges, shape.pairs
+            real += np.array([sizes.sum(), edges, sizes @ sizes])
+            padded += np.array([shape.nodes, shape.edges, shape.pairs])
     share = np.divide(padded, real, out=np.ones(3), where=real > 0) - 1
     return dict(zip(("nodes", "edges", "pairs"), share.tolist(), strict=True))
 

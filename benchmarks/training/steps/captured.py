@@ -116,9 +116,6 @@ class CapturedSteps:
         optimizer: The optimizer, whose learning rate becomes a tensor on the device.
         engine: What captures.
         device: Where the batches are.
-
-    Attributes:
-        captured: Number of shapes seen.
     """
 
     def __init__(self, compute: Compute, optimizer: Optimizer, engine: Engine, device: torch.device) -> None:
@@ -127,10 +124,6 @@ class CapturedSteps:
         kind = torch.float32 if device.type == "cuda" else torch.float64
         self._rate = torch.zeros((), dtype=kind).to(device)
         self._shapes: dict[Hashable, _Captured] = {}
-
-    @property
-    def captured(self) -> int:
-        return len(self._shapes)
 
     def __call__(self, batch: Batch, rate: float) -> tuple[Tensor, ...]:
         """Make a step on a batch.
