@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 
 from graphpe.benchmarks.calls.build import build_encodings, build_model
@@ -17,6 +18,9 @@ from graphpe.benchmarks.measure.gpu.run import Record, Run
 from graphpe.benchmarks.measure.gpu.steps import MODELS, Trainer, adapter
 from graphpe.benchmarks.measure.inputs.graphs import molecules, random_molecules
 from graphpe.benchmarks.training.batch_transform import BatchTransform
+from graphpe.benchmarks.training.batches.pad import Padded
+from graphpe.benchmarks.training.batches.shapes import choose_shapes, sizes_of_batches
+from graphpe.benchmarks.training.steps.captured import CapturedSteps, CudaGraphs, EachTime
 from graphpe.graphs.loader import PackedLoader
 
 _EPOCH = 10_000
@@ -52,10 +56,12 @@ def time_epoch(run: Run) -> None:
     graphs = random_molecules(160 if run.small else _EPOCH, np.random.default_rng(0))
     graphs = graphs.with_values(graph={"y": torch.randn(len(graphs), 1)})
     for name in ("GRIT", "GPS"):
-        run.add(f"{name}, {len(graphs):,} molecules, 32 a batch", partial(_epoch, run, name, graphs), needs=10)
+        for captured in (False, True):
+            what = f"{name}, {len(graphs):,} molecules, 32 a batch{', captured' if captured else ''}"
+            run.add(what, partial(_epoch, run, name, graphs, captured=captured), needs=10)
 
 
-def _epoch(run: Run, name: str, graphs: Any) -> Record:
+def _epoch(run: Run, name: str, graphs: Any, *, captured: bool) -> Record:
     text, calls = MODELS[name]
     encodings = build_encodings(calls)
     of_nodes = [each for each in encodings if not each.pair_keys]
@@ -65,14 +71,26 @@ def _epoch(run: Run, name: str, graphs: Any) -> Record:
     torch.manual_seed(0)
     model = build_model(text.replace("layers=10", "layers=2") if run.small else text, adapter(), encodings)
     trainer = Trainer(run, model, None, lambda model, batch: adapter().loss(model(batch), batch))
-    loader = PackedLoader(graphs, 32, shuffle=True, transform=BatchTransform(of_pairs, adapter()), device=run.device)
+    transform: Any = BatchTransform(of_pairs, adapter())
+    loader = PackedLoader(graphs, 32, shuffle=True, transform=transform, device=run.device)
+    step: Callable[[Batch], object] = trainer.step_on
+    if captured:  # as `graphpe train` does
+        padded = Padded(transform, choose_shapes(sizes_of_batches(loader)))
+        loader = PackedLoader(graphs, 32, shuffle=True, transform=padded, device=run.device)
+        engine = CudaGraphs() if run.device.type == "cuda" else EachTime()
+        steps_of = CapturedSteps(trainer.step_on, trainer.optimizer, engine, run.device)
+
+        def step(batch: Batch) -> object:
+            return steps_of(padded.mark(batch), 1e-4)
+
     batches = iter(loader)
-    for trainer.batch in itertools.islice(batches, 3):
-        trainer.step()
+    warm = 3 if run.small else 30  # each shape is captured at its second batch
+    for batch in itertools.islice(batches, warm):
+        step(batch)
     run.wait()
     begin, steps = time.perf_counter(), 0
-    for trainer.batch in batches:
-        trainer.step()
+    for batch in batches:
+        step(batch)
         steps += 1
         if run.left < 2:
             break

@@ -19,6 +19,7 @@ from graphpe.benchmarks.measure.peers.grit import Grit
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.graphs.loader import PackedLoader
+from graphpe.models.batches.real_rows import real_rows_of
 from graphpe.models.layers.inputs import CategoricalNodes
 
 RRWP = "RelativeRandomWalkPE(walk_length=21)"
@@ -60,6 +61,19 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.loss(self.model, self.batch).backward()
         self.optimizer.step()
+
+    def step_on(self, batch: Batch) -> tuple[Tensor]:
+        """A step on another batch, padded or not, and its loss, which is not read.
+
+        Args:
+            batch: The batch.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        with real_rows_of(batch):
+            loss = self.loss(self.model, batch)
+        loss.backward()
+        self.optimizer.step()
+        return (loss.detach(),)
 
     def measure(self) -> Record:
         """Milliseconds of a step and GB at its peak."""

@@ -12,12 +12,17 @@ from itertools import pairwise
 
 import numpy as np
 
+from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.ragged import Ints
 from graphpe.models.batches.nodes import Groups, joined_groups
 
 MOST_SHAPES = 12
 _WASTE = 0.1
 """Nodes, edges and pairs of dummy graphs, each relative to the real ones, below which there are enough shapes."""
+
+_ENOUGH_BATCHES = 256
+_MOST_EPOCHS = 16
+"""Batches, and epochs of a small task, whose sizes say which shapes there should be."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,22 @@ def choose_shapes(batches: Sequence[tuple[Ints, int]]) -> list[Shape]:
         if max(wasted(shapes, order).values()) < _WASTE:
             break
     return shapes
+
+
+def sizes_of_batches(loader: PackedLoader) -> list[tuple[Ints, int]]:
+    """Nodes of each graph, and the number of edges, of a loader's first batches.
+
+    Args:
+        loader: The loader.
+    """
+    nodes, edges = np.diff(loader.graphs.host_ptr), np.diff(loader.graphs.host_edge_ptr)
+    found: list[tuple[Ints, int]] = []
+    for epoch in range(_MOST_EPOCHS):
+        if len(found) >= _ENOUGH_BATCHES:
+            break
+        chosen = [ids.numpy() for ids in loader.batch_indices(epoch)[:_ENOUGH_BATCHES]]
+        found += [(nodes[ids], int(edges[ids].sum())) for ids in chosen]
+    return found
 
 
 def wasted(shapes: Sequence[Shape], batches: Sequence[tuple[Ints, int]]) -> dict[str, float]:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.batches.pad import Padded
-from graphpe.benchmarks.training.batches.shapes import choose_shapes, wasted
+from graphpe.benchmarks.training.batches.shapes import choose_shapes, sizes_of_batches, wasted
 from graphpe.benchmarks.training.batches.source import BatchSource, TrainBatch
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.evaluation import collect_predictions
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.graphs.ragged import Ints
-
-_ENOUGH_BATCHES = 256
-_MOST_EPOCHS = 16
-"""Batches, and epochs of a small task, whose sizes say which shapes there should be."""
 
 
 class WholeGraphs(BatchSource):
@@ -51,7 +45,7 @@ class WholeGraphs(BatchSource):
         self.varies = self.loader.limited
         self.padded: Padded | None = None
         if padded:
-            batches = self._some_sizes()
+            batches = sizes_of_batches(self.loader)
             self.padded = Padded(transform, choose_shapes(batches))
             self.loader = self._loader(self.padded)
             waste = wasted(self.padded.shapes, batches)
@@ -73,17 +67,6 @@ class WholeGraphs(BatchSource):
             transform=transform,
             device=self.fabric.device,
         )
-
-    def _some_sizes(self) -> list[tuple[Ints, int]]:
-        """Nodes of each graph, and edges, of the first batches."""
-        nodes, edges = np.diff(self.graphs.host_ptr), np.diff(self.graphs.host_edge_ptr)
-        found: list[tuple[Ints, int]] = []
-        for epoch in range(_MOST_EPOCHS):
-            if len(found) >= _ENOUGH_BATCHES:
-                break
-            chosen = [ids.numpy() for ids in self.loader.batch_indices(epoch)[:_ENOUGH_BATCHES]]
-            found += [(nodes[ids], int(edges[ids].sum())) for ids in chosen]
-        return found
 
     def count(self, epoch: int) -> int:
         return len(self.loader.batch_indices(epoch))

@@ -94,6 +94,26 @@ class CudaGraphs:
         return replay
 
 
+class EachTime:
+    """Captures nothing: a replay makes the step again, on the tensors of its shape. For devices without such graphs."""
+
+    def warm_up(self, step: Step) -> tuple[Tensor, ...]:
+        """Make a step.
+
+        Args:
+            step: The step.
+        """
+        return step()
+
+    def capture(self, step: Step) -> Step:
+        """The step.
+
+        Args:
+            step: The step.
+        """
+        return step
+
+
 @dataclass
 class _Captured:
     """A shape.
@@ -122,7 +142,7 @@ class CapturedSteps:
         self._compute, self._optimizer, self._engine = compute, optimizer, engine
         # CUDA's fused AdamW reads a float32; on others the host's float is to be met to the last bit.
         kind = torch.float32 if device.type == "cuda" else torch.float64
-        self._rate = torch.zeros((), dtype=kind).to(device)
+        self._rate = torch.zeros((), dtype=kind, device=device)
         self._shapes: dict[Hashable, _Captured] = {}
 
     def __call__(self, batch: Batch, rate: float) -> tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ from torch_geometric.data import Batch
 from graphpe.benchmarks.calls.build import build_encodings, build_model
 from graphpe.benchmarks.measure.gpu.cases import FIRST, Case, random_graphs
 from graphpe.benchmarks.measure.pretend.accelerator import move_module, pretending, to_host
-from graphpe.benchmarks.measure.pretend.replay import CannotCaptureError, Recorded, Step
+from graphpe.benchmarks.measure.pretend.replay import CannotCaptureError, Recorded
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE
 from graphpe.benchmarks.training.batches.pad import Padded
 from graphpe.benchmarks.training.batches.shapes import shape_of
@@ -26,7 +26,7 @@ from graphpe.benchmarks.training.interrupt import Interrupted
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.steps import choose
-from graphpe.benchmarks.training.steps.captured import CapturedSteps
+from graphpe.benchmarks.training.steps.captured import CapturedSteps, EachTime
 from graphpe.graphs.loader import PackedLoader
 from graphpe.models.batches.real_rows import real_rows_of
 from graphpe.transforms.compose import Compose
@@ -96,6 +96,7 @@ def trained(case: Case, *, captured: bool, change: Change = lambda batch, loss: 
                     group["lr"] = rate
                 (loss,) = compute(padded.mark(batch))
             losses.append(float(to_host(loss)))
+        assert not seen.syncs, seen.report()
         weights = {name: to_host(value).detach().clone() for name, value in model.state_dict().items()}
     return losses, weights, engine.replays
 
@@ -134,16 +135,6 @@ def test_a_number_that_the_host_chose_is_seen_in_a_replay() -> None:
     made.clear()
     its_losses, _, _ = trained(SCALED, captured=True, change=changed)
     assert its_losses != losses
-
-
-class EachTime:
-    """Captures nothing: a replay makes the step again, on the tensors of its shape."""
-
-    def warm_up(self, step: Step) -> tuple[Tensor, ...]:
-        return step()
-
-    def capture(self, step: Step) -> Step:
-        return step
 
 
 def weights_of(run: Path) -> dict[str, Tensor]:
