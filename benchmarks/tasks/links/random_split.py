@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ def split_links(
     edge_index: Tensor,
     nodes: int,
     *,
+    edge_weight: Tensor | None = None,
     undirected: bool,
     valid: float,
     test: float,
@@ -53,6 +55,7 @@ def split_links(
         x: Features of nodes.
         edge_index: All edges.
         nodes: Number of nodes.
+        edge_weight: Of the edges; those of parallel edges add.
         undirected: Whether edges go both ways, and are held out in both.
         valid: Share of the links for validation.
         test: Share of them for the test.
@@ -63,7 +66,8 @@ def split_links(
     Raises:
         GraphPERuntimeError: There are too few links for the three parts.
     """
-    edges = remove_self_loops(edge_index)[0].unique(dim=1)
+    edge_index, edge_weight = remove_self_loops(edge_index, edge_weight)
+    edges, place = edge_index.unique(dim=1, return_inverse=True)
     graph = Data(edge_index=edges, num_nodes=nodes)
     split = RandomLinkSplit(
         valid, test, is_undirected=undirected, add_negative_train_samples=False, disjoint_train_ratio=disjoint
@@ -73,11 +77,16 @@ def split_links(
         raise GraphPERuntimeError(
             f"{what} has {links} links, too few for valid={valid:g} and test={test:g}: give larger shares"
         )
-    with seeded(seed):
+    with seeded(seed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are too few other pairs, which is not so here, or said by `data`
         parts = split(graph)
     found = {}
     for name, part in zip(("train", "valid", "test"), parts, strict=True):
         label = part.edge_label > 0
         found[name] = part.edge_label_index[:, label], part.edge_label_index[:, ~label]
-    seen = parts[0].edge_index
-    return Links(x, nodes, torch.as_tensor(seen), found["train"][0], found["valid"], found["test"])
+    seen = torch.as_tensor(parts[0].edge_index)
+    weight = None
+    if edge_weight is not None:
+        summed = torch.zeros(edges.shape[1]).index_add_(0, place, edge_weight)
+        weight = summed[torch.searchsorted(edges[0] * nodes + edges[1], seen[0] * nodes + seen[1])]
+    return Links(x, nodes, seen, found["train"][0], found["valid"], found["test"], weight)

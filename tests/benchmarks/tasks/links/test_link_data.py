@@ -79,6 +79,16 @@ def test_parts_need_links_and_others(link_data):
         link_data(test=(none, some))
 
 
+def test_pairs_of_one_node_count_among_those_that_are_no_links(link_data):
+    """The others of a published set are drawn at random; that evaluator counts them all."""
+    links, others = torch.tensor([[0, 1], [3, 4]]), torch.tensor([[5, 6], [5, 15]])
+    data = link_data(test=(links, others))
+    assert len(data.split["test"]) == 4
+    assert data.notes == ["1 of the pairs that are no links are of one node with itself"]
+    with pytest.raises(GraphPERuntimeError, match="test links have node 5 with itself"):
+        link_data(test=(others, links))
+
+
 def test_features_are_finite_and_of_every_node(link_data):
     x = torch.zeros(40, 2)
     x[7, 1] = torch.nan
