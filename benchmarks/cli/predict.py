@@ -83,7 +83,7 @@ def _predict(values: dict[str, Any]) -> int:
         print(f"run {os.path.relpath(run.folder.path)}")
     for note in inputs.notes:
         print(note)
-    print("\n".join(_table(frame)))
+    print("\n".join(_table(frame, written=out is not None)))
     for row in sorted(inputs.errors)[:10]:
         print(f"not read: {inputs.called(row)}: {inputs.errors[row]}")
     if inputs.errors:
@@ -93,13 +93,14 @@ def _predict(values: dict[str, Any]) -> int:
     return 0
 
 
-def _table(frame: Any) -> list[str]:
-    """The first rows, cells shortened."""
+def _table(frame: Any, *, written: bool) -> list[str]:
+    """The first rows, cells shortened; and how to get the others, unless all are written anyway."""
     shown = frame.head(_SHOWN)
     columns = [[str(name), *map(_cell, shown[name].tolist())] for name in shown]
     lines = aligned(list(zip(*columns, strict=True)))
     left = len(frame) - len(shown)
-    return [*lines, f"... and {left:,} more rows: --out predictions.csv writes them all"] if left else lines
+    how = "" if written else ": --out predictions.csv writes them all"
+    return [*lines, f"... and {left:,} more rows{how}"] if left else lines
 
 
 def _cell(value: Any) -> str:

@@ -66,6 +66,12 @@ def guarded(base: type[Any], name: str, *, download: bool) -> type[Any]:
                     Path(self.raw_dir).mkdir(parents=True, exist_ok=True)
                     self.download()
                     made = Path(self.raw_dir)
+                except OSError as error:
+                    reason = " ".join(str(getattr(error, "reason", error)).split())[:200]
+                    raise GraphPERuntimeError(
+                        f"{name} is not in {raw} ({', '.join(missing)} missing) and cannot be downloaded ({reason}): "
+                        "put its files there"
+                    ) from None
                 finally:
                     del self.original_root
                     for key, value in own.items():

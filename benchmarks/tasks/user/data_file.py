@@ -26,7 +26,7 @@ from graphpe.benchmarks.tasks.user.nodes.splits import (
 )
 from graphpe.benchmarks.tasks.user.nodes.targets import TargetLevel, chosen_metric, node_columns, node_place, of_nodes
 from graphpe.benchmarks.tasks.user.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
-from graphpe.benchmarks.tasks.user.splits import choose_split
+from graphpe.benchmarks.tasks.user.splits import check_several, choose_split
 from graphpe.benchmarks.tasks.user.targets import Metric, OwnTargets, Where, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble, graphs_with_known
 from graphpe.benchmarks.tasks.user.torch_file import Parts, joined, open_saved
@@ -96,7 +96,10 @@ class DataFile(OwnData):
             return replace(self, level="graph")
         if not of_nodes(some, self.target_names, sizes):
             return replace(self, level="graph")
-        given = given_split(saved) if self.split == "random" and len(self.paths) == 1 else None
+        try:
+            given = given_split(saved) if self.split == "random" and len(self.paths) == 1 else None
+        except GraphPERuntimeError as error:
+            raise GraphPERuntimeError(f"{self.shown}: {error}") from None
         return replace(self, level="node", split=given or self.split)
 
     def splits_nodes(self) -> bool:
@@ -174,6 +177,8 @@ class DataFile(OwnData):
                 seed=self.seed,
                 column=lambda name: _words(joined(parts.values()), name),
             )
+        if self.level == "graph":
+            check_several(rows.count, self.shown)
         encodings = self.held_encodings()
         held = held_values(list(self.paths.values()), encodings).select(torch.tensor(rows.kept)) if encodings else None
         used = {*STRUCTURE, "x", "edge_attr", *self.target_names, self.split, *held_keys(encodings)}

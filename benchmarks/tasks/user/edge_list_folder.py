@@ -13,7 +13,7 @@ from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.user.files.rows import Rows
 from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_rows, read_written
 from graphpe.benchmarks.tasks.user.nodes.targets import TargetLevel
-from graphpe.benchmarks.tasks.user.splits import SPLIT, choose_split, names_parts
+from graphpe.benchmarks.tasks.user.splits import SPLIT, check_several, choose_split, names_parts
 from graphpe.benchmarks.tasks.user.tables import check_columns, column_of, read_frame, separator_note, table_rows
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
@@ -26,6 +26,7 @@ _HEADERS = {"source", "src", "from", "tail", "u", "node", "id", "name"}
 _AROUND = re.compile(r"\s*([,;\t])\s*")
 _SEPARATORS = re.compile(r"[,;\t]|\s+")
 _NO_COMMAS = re.compile(r"[;\t]")
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _DECIMAL = re.compile(r"[^,]*|[+-]?\d*,\d*([eE][+-]?\d+)?")
 
 
@@ -35,9 +36,10 @@ class EdgeListFolder(OwnData):
 
     `labels.csv` has a column `graph`, the name of the graph's file with or without its ending, and columns of targets;
     an empty cell is not known (see `SmilesTable`, also for separators and decimal commas). A file of edges has a line
-    for each edge: source, target and, if you like, features, separated by commas, semicolons, tabs or spaces; nodes are
-    any words. It stands in the folder or in `edges/` below it. `nodes/` may hold a file for each
-    graph with a line for each node: its name and features; it is needed for features and for nodes without an edge. A
+    for each edge: source, target and, if you like, features, separated by commas, semicolons, tabs or spaces (which
+    separate nothing between double quotes); nodes are any words. It stands in the folder or in `edges/` below it.
+    `nodes/` may hold a file for each graph with a line for each node, its name and features; it is needed for features
+    and for nodes without an edge, and predictions number the nodes in its order (without it: by number, then words). A
     first line that begins with `source` or `node` (`src`, `from`, `u`, `id`, ...) names the columns; lines that begin
     with `#` or `%` are comments. Targets of nodes are columns of the files in `nodes/`, and no `labels.csv` is needed
     then: an empty cell, or -1 among classes, is not known, and the split of one graph is of its nodes. A feature named
@@ -191,6 +193,7 @@ class EdgeListFolder(OwnData):
             f"{self.shown}: {len(written):,} graphs, {'directed' if self.directed else 'undirected'}",
             *(note for part, path in labels.items() for note in separator_note(frames[part], path)),
         ]
+        check_several(rows.count, self.shown)
         return assemble(structure, nodes, features, targets, split, rows, what=self.shown, notes=notes)
 
     def graph(self, folder: Path, name: str, where: str) -> WrittenGraph:
@@ -300,6 +303,11 @@ def _rows(path: Path, leading: int) -> tuple[list[str], list[list[str]]]:
 
 def _cells(line: str) -> list[str] | None:
     """The cells of a line; None where it cannot be told what a comma in it is."""
+    quoted = _QUOTED.findall(line)
+    if quoted:  # separators in them separate nothing
+        cells = _cells(_QUOTED.sub("\0", line))
+        texts = (text.replace('""', '"') for text in quoted)
+        return cells and [re.sub("\0", lambda _: next(texts), cell) for cell in cells]
     line = _AROUND.sub(r"\1", line)
     if "," in line and _NO_COMMAS.search(line):
         cells = _NO_COMMAS.split(line)  # commas are decimal ones

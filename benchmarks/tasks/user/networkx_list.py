@@ -13,7 +13,7 @@ from graphpe.benchmarks.tasks.user.files.lists import expand
 from graphpe.benchmarks.tasks.user.files.rows import Rows
 from graphpe.benchmarks.tasks.user.graphs import WrittenGraph, pack_rows, read_written
 from graphpe.benchmarks.tasks.user.nodes.targets import TargetLevel
-from graphpe.benchmarks.tasks.user.splits import SPLIT, choose_split, names_parts
+from graphpe.benchmarks.tasks.user.splits import SPLIT, check_several, choose_split, names_parts
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -162,6 +162,7 @@ class NetworkxList(OwnData):
         )
         structure, nodes, edges = pack_rows(written, rows, skip_bad=self.skip_bad)
         notes = [f"{self.shown}: {len(written):,} graphs"]
+        check_several(rows.count, self.shown)
         return assemble(structure, nodes, edges, targets, split, rows, what=self.shown, notes=notes)
 
     def contents(self, path: Path) -> list[Any]:

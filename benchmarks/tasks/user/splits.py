@@ -134,6 +134,23 @@ def read_split(path: Path, count: int, *, of: str = "graph") -> dict[str, Tensor
     return split
 
 
+def check_several(count: int, what: str) -> None:
+    """Reject one graph whose target is the graph's own: there is nothing to split.
+
+    Args:
+        count: How many graphs there are.
+        what: Names the data in messages.
+
+    Raises:
+        GraphPERuntimeError: There is one.
+    """
+    if count == 1:
+        raise GraphPERuntimeError(
+            f"{what} holds one graph, and one target of it, but training, validation and test need one each; if "
+            "targets are of its nodes, give one for each of them, and level='node' in the task's call"
+        )
+
+
 def choose_split(
     split: str,
     rows: Rows,

@@ -44,12 +44,27 @@ def given_split(graphs: SavedGraphs) -> str | None:
 
     Args:
         graphs: The graphs.
+
+    Raises:
+        GraphPERuntimeError: One or two of three masks are all that there is: a random split would mix the parts that
+            they hold apart.
     """
     if _complete(graphs, ("mask", "idx", "index")) is not None:
         return MASKS
     found = next((name for name in _DICTIONARIES if _dictionary(graphs, name) is not None), None)
     words = graphs.values(SPLIT)[0] if graphs.count == 1 and SPLIT in graphs.names else None
-    return SPLIT if found is None and isinstance(words, list) and names_parts(words) else found
+    if found is None and isinstance(words, list) and names_parts(words):
+        return SPLIT
+    if found is None:
+        names = max((names for kinds in _NAMED.values() for names in kinds), key=lambda each: len(_there(graphs, each)))
+        there = _there(graphs, names)
+        if there:
+            lacking = " and ".join(name for name in names.values() if name not in there)
+            raise GraphPERuntimeError(
+                f"the graph has {' and '.join(there)}, but no {lacking}: add what is missing, or take a random split "
+                "with level='node' in the task's call"
+            )
+    return found
 
 
 def saved_split(split: str, graphs: SavedGraphs, sizes: Tensor, where: Where) -> dict[str, Tensor] | None:
@@ -75,8 +90,15 @@ def saved_split(split: str, graphs: SavedGraphs, sizes: Tensor, where: Where) ->
         if not names["train"].endswith("_mask"):
             return {part: _ids(graphs.values(name)[0], name, where) for part, name in names.items()}
         column = int(numbered[1]) if numbered else 0
-        masks = {part: _mask(graphs, name, sizes, column, where) for part, name in names.items()}
-        return {part: mask.nonzero().flatten() for part, mask in masks.items()}
+        masks = {part: _mask(graphs, name, sizes, where) for part, name in names.items()}
+        several = max(mask.shape[1] for mask in masks.values())
+        for part, mask in masks.items():
+            if column >= mask.shape[1] and (mask.shape[1] > 1 or column >= several):
+                raise GraphPERuntimeError(
+                    f"{where(0)}: {names[part]} holds {mask.shape[1]} splits, counted from 0: there is no {column}"
+                )
+        # one mask beside several (WikiCS: of the test) is that of each
+        return {part: mask[:, column % mask.shape[1]].nonzero().flatten() for part, mask in masks.items()}
     content = _dictionary(graphs, split)
     if content is None:
         return None
@@ -88,8 +110,8 @@ def mask_columns(graphs: SavedGraphs) -> int:
     names = _complete(graphs, ("mask",))
     if names is None:
         return 0
-    value = graphs.values(names["train"])[0]
-    return int(value.shape[1]) if isinstance(value, Tensor) and value.dim() == 2 else 1
+    values = (graphs.values(name)[0] for name in names.values())
+    return max(int(value.shape[1]) if isinstance(value, Tensor) and value.dim() == 2 else 1 for value in values)
 
 
 def split_values(graphs: SavedGraphs) -> set[str]:
@@ -185,6 +207,11 @@ def _complete(graphs: SavedGraphs, kinds: Sequence[str]) -> dict[str, str] | Non
     return next((names for names in several if set(names.values()) <= set(graphs.names)), None)
 
 
+def _there(graphs: SavedGraphs, names: Mapping[str, str]) -> list[str]:
+    """Which of the three parts' values are there."""
+    return [name for name in names.values() if name in graphs.names]
+
+
 def _dictionary(graphs: SavedGraphs, name: str) -> Mapping[str, Any] | None:
     """A dictionary of ids under the names of parts, which one graph has."""
     if graphs.count != 1 or name not in graphs.names:
@@ -205,8 +232,8 @@ def _ids(value: Any, name: str, where: Where) -> Tensor:
     return tensor.long()
 
 
-def _mask(graphs: SavedGraphs, name: str, sizes: Tensor, column: int, where: Where) -> Tensor:
-    """A mask over all nodes, or one column of several masks."""
+def _mask(graphs: SavedGraphs, name: str, sizes: Tensor, where: Where) -> Tensor:
+    """A mask over all nodes, or several: `[N, masks]`."""
     values = graphs.values(name)
     for graph, (value, n) in enumerate(zip(values, sizes.tolist(), strict=True)):
         if value is ABSENT or not isinstance(value, Tensor) or not value.dim() or len(value) != n:
@@ -215,7 +242,6 @@ def _mask(graphs: SavedGraphs, name: str, sizes: Tensor, column: int, where: Whe
     mask = torch.cat(list(values))
     if mask.is_floating_point() or mask.is_complex() or not bool(((mask == 0) | (mask == 1)).all()) or mask.dim() > 2:
         raise GraphPERuntimeError(f"{where(0)}: {name} is {describe(values[0])}, expected True and False")
-    columns = 1 if mask.dim() == 1 else mask.shape[1]
-    if column >= columns:
-        raise GraphPERuntimeError(f"{where(0)}: {name} holds {columns} splits, counted from 0: there is no {column}")
-    return mask.reshape(len(mask), -1)[:, column].bool()
+    if mask.dim() == 2 and not mask.shape[1]:
+        raise GraphPERuntimeError(f"{where(0)}: {name} is {describe(values[0])}, expected True and False")
+    return mask.reshape(len(mask), -1).bool()

@@ -105,6 +105,18 @@ def test_bad_folders_are_one_line(tmp_path: Path) -> None:
             Planetoid(**bad)  # type: ignore[arg-type]
 
 
+def test_a_download_that_fails_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(self: object) -> None:
+        raise OSError("cannot connect to host")  # what PyG's downloader raises is of this kind
+
+    monkeypatch.setattr("torch_geometric.datasets.Planetoid.download", download)
+    write(tmp_path)
+    with pytest.raises(
+        GraphPERuntimeError, match=r"Cora is not in .*geom-gcn/raw \(.*\) and cannot be downloaded \(cann"
+    ):
+        Planetoid("Cora", root=str(tmp_path), split=3).load(progress=False)
+
+
 class Payload:
     """Makes a folder when it is unpickled."""
 

@@ -70,6 +70,21 @@ def test_features_names_and_comments(tmp_path: Path) -> None:
     assert data.adapter.edge_channels == 3
 
 
+def test_separators_between_quotes_separate_nothing(tmp_path: Path) -> None:
+    files = {
+        f"edges/{name}.csv": '"source","target","kind"\n"a, the first","b","x;y"\n"b","c ""d""",z\n' for name in "uvw"
+    }
+    files |= {
+        f"nodes/{name}.csv": 'node,f,y\n"a, the first",1.5,"[0, 1]"\nb,2,"[1,1]"\n"c ""d""",3,"[1, 0]"\n'
+        for name in "uvw"
+    }
+    path = write(tmp_path, files, "graph,part\nu,train\nv,valid\nw,test\n")
+    data = EdgeListFolder(path=path, level="node", split="part", directed=True).load()
+    assert data.graphs.node["y"][:3].tolist() == [[0, 1], [1, 1], [1, 0]]
+    assert data.graphs.edge_index[:, :2].tolist() == [[0, 1], [1, 2]]
+    assert data.graphs.edge["edge_attr"].flatten().tolist() == [0, 1] * 3  # x;y and z
+
+
 def test_a_byte_order_mark_is_no_node(tmp_path: Path) -> None:
     data = EdgeListFolder(path=ten(tmp_path, g4__txt="\ufeffsource,target\n0,1\n")).load()
     assert data.graphs.sizes[4] == 2

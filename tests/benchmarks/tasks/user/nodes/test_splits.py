@@ -23,7 +23,8 @@ WORDS = ("train", "valid", "test")
 
 
 def parts() -> torch.Tensor:
-    return torch.randperm(N) % 3
+    """A part of each node at random, one of each class in the training part."""
+    return torch.cat([torch.zeros(4, dtype=torch.long), torch.randperm(N - 4) % 3])
 
 
 def graph(**more: Any) -> Data:
@@ -75,6 +76,50 @@ def test_several_splits_in_masks(tmp_path: Path) -> None:
     assert any("hold 10 splits" in note for note in understood(path).load().notes)
     with pytest.raises(GraphPERuntimeError, match="train_mask holds 10 splits, counted from 0: there is no 10"):
         DataFile(path=path, split="masks[10]", level="node").load()
+
+
+def test_one_mask_beside_several_is_that_of_each(tmp_path: Path) -> None:
+    """As PyG's WikiCS has it: twenty of training and validation, one of the test."""
+    part, columns = parts(), torch.randn(N, 5) > 0
+    free = (part < 2)[:, None]
+    data = graph(train_mask=free & columns, val_mask=free & ~columns, test_mask=part == 2)
+    path = saved(tmp_path / "a.pt", data)
+    for split, column in (("masks", 0), ("masks[4]", 4)):
+        loaded = DataFile(path=path, split=split, level="node", metric="RMSE").load()
+        assert loaded.split["test"].tolist() == (part == 2).nonzero().flatten().tolist()
+        assert loaded.split["valid"].tolist() == data.val_mask[:, column].nonzero().flatten().tolist()
+    assert any("hold 5 splits" in note for note in understood(path, metric="RMSE").load().notes)
+    with pytest.raises(GraphPERuntimeError, match="train_mask holds 5 splits, counted from 0: there is no 5"):
+        DataFile(path=path, split="masks[5]", level="node").load()
+    with pytest.raises(GraphPERuntimeError, match="train_mask holds 1 splits, counted from 0: there is no 1"):
+        DataFile(path=saved(tmp_path / "b.pt", graph()), split="masks[1]", level="node").load()
+
+
+@pytest.mark.parametrize(
+    ("names", "lacking"),
+    [
+        ({"val_mask": None}, "has train_mask and test_mask, but no val_mask"),
+        ({"val_mask": None, "test_mask": None}, "has train_mask, but no val_mask and test_mask"),
+        (masks() | {"train_idx": torch.arange(9), "valid_idx": torch.arange(9, 20)}, "but no test_idx"),
+    ],
+)
+def test_a_part_of_the_masks_is_no_reason_to_mix_them(tmp_path: Path, names: dict[str, Any], lacking: str) -> None:
+    path = saved(tmp_path / "a.pt", graph(**names))
+    with pytest.raises(GraphPERuntimeError, match=f"a.pt: the graph {lacking}" if "has" in lacking else lacking):
+        understood(path)
+    assert len(DataFile(path=path, level="node").load().split["train"]) == 32
+
+
+def test_one_graph_with_a_target_of_its_own_cannot_be_split(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.pt", graph(y=torch.arange(N - 1)))
+    (tmp_path / "a.json").write_text(json.dumps({**node_link({}), "graph": {"y": 1}}))
+    (tmp_path / "g.csv").write_text("0,1\n")
+    (tmp_path / "labels.csv").write_text("graph,y\ng,1\n")
+    for task in (DataFile(path), NetworkxList(str(tmp_path / "a.json")), EdgeListFolder(str(tmp_path))):
+        with pytest.raises(
+            GraphPERuntimeError, match=r"holds one graph, .* give one for each of them, and level='node'"
+        ):
+            task.load()
 
 
 def test_splits_by_ids_words_dictionaries_and_files(tmp_path: Path) -> None:
