@@ -40,6 +40,8 @@ def guarded(base: type[Any], name: str, *, download: bool) -> type[Any]:
         root: str
         original_root: str  # of OGB
         _processing: str | None = None
+        processed_now = False
+        """Whether `processed/` was made from the raw files just now."""
 
         @property
         def processed_dir(self) -> str:
@@ -91,6 +93,7 @@ def guarded(base: type[Any], name: str, *, download: bool) -> type[Any]:
                     self._processing = None
                 processed.mkdir(parents=True, exist_ok=True)
                 _move_into(scratch, processed)
+                self.processed_now = True
 
     Guarded.__name__ = Guarded.__qualname__ = base.__name__
     return Guarded

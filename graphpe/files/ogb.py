@@ -86,7 +86,14 @@ def load_graph_dataset(
         GraphPERuntimeError: If the dataset is not there and cannot be downloaded, is incomplete, or cannot be read.
     """
     dataset, split, folder, notes = load_any(name, root, download=download, progress=progress, files_only=files_only)
-    return OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
+    found = OGBDataset(dataset, folder, {part: torch.as_tensor(ids).long() for part, ids in split.items()}, notes)
+    ids, counts = torch.cat(list(found.split.values())).unique(return_counts=True)
+    if bool((counts > 1).any()):
+        raise GraphPERuntimeError(
+            f"{folder}: the split names graph {int(ids[counts > 1][0])} more than once ({int((counts > 1).sum()):,} "
+            "such graphs), but each belongs to one part: get split/ again"
+        )
+    return found
 
 
 def load_node_dataset(

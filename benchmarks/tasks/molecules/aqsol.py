@@ -64,7 +64,9 @@ class AQSOL(GraphTask):
                 graph={"y": raw.graph["y"].float().view(len(raw), 1)},
             )
         except (GraphPEError, KeyError) as error:
-            raise GraphPERuntimeError(f"{folder} does not hold AQSOL: {error}") from None
+            raise GraphPERuntimeError(
+                f"{folder} does not hold AQSOL: {error}; get raw/ again, and move processed/ away"
+            ) from None
         split = dict(zip(PARTS, torch.arange(len(graphs)).split([len(part) for part in parts]), strict=True))
         notes = [f"AQSOL from {folder}: {len(graphs):,} molecules"]
         adapter = GraphAdapter(ATOMS, BONDS, 1, "absolute", target_names=("log S",))

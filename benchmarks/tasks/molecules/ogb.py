@@ -63,7 +63,10 @@ class OGBMolecules(GraphTask):
                 store = stored_raw(raw, _layout(dataset, raw.folder), cache=cache, progress=progress)
                 graphs = store.packed
         except GraphPEValueError as error:
-            raise GraphPERuntimeError(f"{ogb.folder} does not hold OGB's features of molecules: {error}") from None
+            raise GraphPERuntimeError(
+                f"{ogb.folder} does not hold OGB's features of molecules: {error}; get raw/ again, and "
+                "move processed/ away"
+            ) from None
         squared = self.metric is RMSE
         if squared and not bool(graphs.graph["y"].isfinite().all()):
             raise GraphPERuntimeError(f"{ogb.folder} has targets that are not finite numbers: download it again")

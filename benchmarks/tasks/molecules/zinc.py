@@ -72,7 +72,9 @@ class Zinc(GraphTask):
                 graph={"y": graphs.graph["y"].float().view(len(graphs), 1)},
             )
         except (GraphPEError, KeyError) as error:
-            raise GraphPERuntimeError(f"{folder} does not hold ZINC: {error}") from None
+            raise GraphPERuntimeError(
+                f"{folder} does not hold ZINC: {error}; get raw/ again, and move processed/ away"
+            ) from None
         ids = torch.arange(len(graphs)).split([len(part) for part in parts])
         split = dict(zip(PARTS, ids, strict=True))
         notes = [f"ZINC from {folder}: {len(graphs):,} molecules"]

@@ -60,7 +60,9 @@ class MalNetTiny(GraphTask):
             raw = concatenate(parts)
             target = raw.graph["y"].long().view(-1, 1)
         except (GraphPEError, KeyError) as error:
-            raise GraphPERuntimeError(f"{folder} does not hold MalNet-Tiny: {error}") from None
+            raise GraphPERuntimeError(
+                f"{folder} does not hold MalNet-Tiny: {error}; get raw/ again, and move processed/ away"
+            ) from None
         if len(target) and not 0 <= int(target.min()) <= int(target.max()) < CLASSES:
             raise GraphPERuntimeError(f"{folder} has {int(target.max()) + 1} kinds of software, expected {CLASSES}")
         graphs = PackedGraphs(

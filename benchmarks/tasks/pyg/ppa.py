@@ -65,7 +65,9 @@ class Ppa(GraphTask):
                 store = stored_raw(raw, _LAYOUT, cache=cache, progress=progress)
                 graphs = store.packed
         except (GraphPEError, KeyError) as error:
-            raise GraphPERuntimeError(f"{ogb.folder} does not hold ogbg-ppa: {error}") from None
+            raise GraphPERuntimeError(
+                f"{ogb.folder} does not hold ogbg-ppa: {error}; get raw/ again, and move processed/ away"
+            ) from None
         adapter = GraphAdapter((1,), (), CLASSES, "classes", edge_channels=CHANNELS)
         notes = [f"ogbg-ppa from {ogb.folder}: {len(graphs):,} graphs", *ogb.notes]
         if store is not None:

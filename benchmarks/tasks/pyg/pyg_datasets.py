@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
+from torch import Tensor
 from torch_geometric.io import planetoid
 
 from graphpe.errors import GraphPERuntimeError
@@ -77,15 +78,13 @@ def _load(
             stack.enter_context(data_only(sys.modules[base.__module__], planetoid))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-            return load(kind)
+            found = load(kind)
+        for dataset in found if isinstance(found, list) else [found]:
+            _check_lengths(dataset, name, root)
+        return found
     except GraphPERuntimeError:
         _remove_empty(new_folders)
         raise
-    except URLError as error:
-        _remove_empty(new_folders)
-        raise GraphPERuntimeError(
-            f"{name} is not in {root} and cannot be downloaded ({error.reason}): put PyG's files there"
-        ) from None
     except UNREADABLE as error:
         _remove_empty(new_folders)
         reason = " ".join(str(error).split())[:200]
@@ -93,6 +92,30 @@ def _load(
             f"{name} in {root} cannot be read ({type(error).__name__}: {reason}): move processed/ away to have it "
             "built again from raw/, or get raw/ again"
         ) from None
+
+
+def _check_lengths(dataset: Any, name: str, root: Path) -> None:
+    """Reject values of fewer or more rows than its graphs have together, as a raw file that was cut off leaves them.
+
+    What PyG made of such files is removed, so that the mended ones are read.
+
+    Raises:
+        GraphPERuntimeError: There are some.
+    """
+    data, slices = getattr(dataset, "_data", None), getattr(dataset, "slices", None)
+    for key, ends in (slices or {}).items():
+        value = data[key]
+        if not isinstance(value, Tensor) or not value.dim():
+            continue
+        rows = value.size(data.__cat_dim__(key, value) or 0)
+        if rows != int(ends[-1]):
+            if dataset.processed_now:
+                shutil.rmtree(dataset.processed_dir)
+            also = "" if dataset.processed_now else ", and move processed/ away"
+            raise GraphPERuntimeError(
+                f"{name} in {root} has {rows:,} rows of {key}, but its graphs have {int(ends[-1]):,}: a file in raw/ "
+                f"is cut off, or of another set; get raw/ again{also}"
+            )
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

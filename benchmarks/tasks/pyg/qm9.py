@@ -75,7 +75,9 @@ class QM9(GraphTask):
             x, edge_attr = raw.node["x"].float(), raw.edge["edge_attr"].float()
             y = raw.graph["y"].view(len(raw), -1)
         except (GraphPEError, KeyError) as error:
-            raise GraphPERuntimeError(f"{folder} does not hold QM9: {error}") from None
+            raise GraphPERuntimeError(
+                f"{folder} does not hold QM9: {error}; get raw/ again, and move processed/ away"
+            ) from None
         shapes = x.shape[1], edge_attr.shape[1], y.shape[1]
         if shapes != (NODE_CHANNELS, EDGE_CHANNELS, len(get_args(Property))):
             raise GraphPERuntimeError(f"{folder} does not hold QM9: {shapes} columns of nodes, edges and targets")

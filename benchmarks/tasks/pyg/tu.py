@@ -77,7 +77,10 @@ class TU(GraphTask):
             raw = PackedGraphs.from_dataset(dataset)
             y = raw.graph["y"].view(len(raw), -1)
         except (GraphPEError, KeyError) as error:
-            raise GraphPERuntimeError(f"{folder / self.name} does not hold graphs with labels: {error}") from None
+            raise GraphPERuntimeError(
+                f"{folder / self.name} does not hold graphs with labels: {error}; get raw/ again, and "
+                "move processed/ away"
+            ) from None
         x, edge_attr = raw.node.get("x"), raw.edge.get("edge_attr")
         numeric = y.is_floating_point()
         if not numeric and y.shape[1] != 1:

@@ -82,6 +82,15 @@ def test_bad_files(write_molecules: Callable[..., list[Molecule]], tmp_path: Pat
         Molesol(root=str(tmp_path), download=False).load(progress=False)
 
 
+def test_parts_that_overlap_are_one_line(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
+    folder = tmp_path / "ogbg_molesol"
+    write_molecules(folder, 12, np.random.default_rng().normal(size=(12, 1)).tolist())
+    train, test = (next(folder.glob(f"split/*/{part}.csv.gz")) for part in ("train", "test"))
+    shutil.copy(train, test)
+    with pytest.raises(GraphPERuntimeError, match=r"ogbg_molesol: the split names graph \d+ more than once \(\d+ such"):
+        Molesol(root=str(tmp_path), download=False).load(progress=False)
+
+
 def test_every_set_has_the_metric_of_ogb() -> None:
     sets = {name: member for name, member in task_classes().items() if issubclass(member, OGBMolecules)}
     assert len(sets) == 12

@@ -92,6 +92,20 @@ def test_bad_input(tmp_path: Path) -> None:
         TU(name="TINY", root=str(tmp_path), download=False).load(progress=False)
 
 
+@pytest.mark.parametrize("key", ["graph_labels", "node_labels"])
+def test_a_file_cut_off_leaves_nothing_behind(tmp_path: Path, key: str) -> None:
+    write(tmp_path, "TOY")
+    file = tmp_path / "TOY" / "raw" / f"TOY_{key}.txt"
+    whole = file.read_text()
+    file.write_text(whole[: len(whole) // 2].rpartition("\n")[0] + "\n")
+    if key == "node_labels":
+        (tmp_path / "TOY" / "raw" / "TOY_node_attributes.txt").unlink()
+    with pytest.raises(GraphPERuntimeError, match=r"TOY in .* has \d+ rows of [xy], but its graphs have \d+: a"):
+        TU(name="TOY", root=str(tmp_path), download=False).load(progress=False)
+    file.write_text(whole)
+    assert len(TU(name="TOY", root=str(tmp_path), download=False).load(progress=False).graphs) == 40
+
+
 def test_real_files(shared_data: Path, tmp_path: Path) -> None:
     shutil.copytree(shared_data / "tudataset" / "MUTAG", tmp_path / "MUTAG")
     data = build_task(f"tu(name='MUTAG', root={str(tmp_path)!r}, download=False)").load(progress=False)
