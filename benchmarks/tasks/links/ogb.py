@@ -141,8 +141,19 @@ class OgblCitation2(OGBLinks):
             graph: The graph that OGB gives; its edges are not looked at.
             nodes: Its number of nodes.
             split: Sources, targets and other targets by part.
+
+        Raises:
+            GraphPERuntimeError: They differ in number.
         """
         ends = {part: [torch.as_tensor(split[part][key]) for key in _ENDS] for part in ("train", "valid", "test")}
+        for part, (source, target) in ends.items():
+            others = [] if part == "train" else [torch.as_tensor(split[part]["target_node_neg"])]
+            shapes = [list(each.shape) for each in (source, target, *others)]
+            if [len(shape) for shape in shapes] != [1, 1, 2][: len(shapes)] or len({shape[0] for shape in shapes}) > 1:
+                raise GraphPERuntimeError(
+                    f"{self.name} in {self.root}: the {part} part has {', '.join(_ENDS)} (and target_node_neg) of the "
+                    f"shapes {', '.join(map(str, shapes))}, expected [n], [n] (and [n, others]): get split/ again"
+                )
         train, seen, _ = divided(torch.stack(ends["train"]), self.disjoint, self.seed)
         parts = []
         for part in ("valid", "test"):

@@ -130,6 +130,23 @@ def test_citations_are_ranked_among_their_own(tmp_path: Path) -> None:
     assert torch.equal(others[0].view(HELD, OTHERS)[:, 0], torch.from_numpy(split["test"]["source_node"]))
 
 
+@pytest.mark.parametrize(
+    ("key", "rows", "shapes"),
+    [
+        ("target_node_neg", slice(3), rf"\[{HELD}\], \[{HELD}\], \[3, {OTHERS}\]"),
+        ("target_node_neg", (slice(None), 0), rf"\[{HELD}\], \[{HELD}\], \[{HELD}\]"),
+        ("source_node", slice(2), rf"\[2\], \[{HELD}\], \[{HELD}, {OTHERS}\]"),
+    ],
+)
+def test_citations_that_differ_in_number_are_one_line(tmp_path: Path, key: str, rows: Any, shapes: str) -> None:
+    folder = tmp_path / "ogbl_citation2"
+    split = write(folder, "mrr", 128)
+    split["test"][key] = split["test"][key][rows].copy()
+    save(folder, "time", split)
+    with pytest.raises(GraphPERuntimeError, match=f"the test part has source_node.* of the shapes {shapes}, expected"):
+        OgblCitation2(root=str(tmp_path), download=False).load(progress=False)
+
+
 def test_some_links_only_supervise(tmp_path: Path) -> None:
     split = write(tmp_path / "ogbl_collab", "hits", 128, weights=True)
     save(tmp_path / "ogbl_collab", "time", split)
