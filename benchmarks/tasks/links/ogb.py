@@ -147,8 +147,8 @@ class OgblCitation2(OGBLinks):
         """
         ends = {part: [torch.as_tensor(split[part][key]) for key in _ENDS] for part in ("train", "valid", "test")}
         for part, (source, target) in ends.items():
-            others = [] if part == "train" else [torch.as_tensor(split[part]["target_node_neg"])]
-            shapes = [list(each.shape) for each in (source, target, *others)]
+            more = [] if part == "train" else [torch.as_tensor(split[part]["target_node_neg"])]
+            shapes = [list(each.shape) for each in (source, target, *more)]
             if [len(shape) for shape in shapes] != [1, 1, 2][: len(shapes)] or len({shape[0] for shape in shapes}) > 1:
                 raise GraphPERuntimeError(
                     f"{self.name} in {self.root}: the {part} part has {', '.join(_ENDS)} (and target_node_neg) of the "

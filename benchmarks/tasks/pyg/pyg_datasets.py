@@ -102,8 +102,8 @@ def _check_lengths(dataset: Any, name: str, root: Path) -> None:
     Raises:
         GraphPERuntimeError: There are some.
     """
-    data, slices = getattr(dataset, "_data", None), getattr(dataset, "slices", None)
-    for key, ends in (slices or {}).items():
+    data: Any = getattr(dataset, "_data", None)
+    for key, ends in (getattr(dataset, "slices", None) or {}).items():
         value = data[key]
         if not isinstance(value, Tensor) or not value.dim():
             continue
