@@ -24,7 +24,9 @@ from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.gpu.edges import edge_order, sorted_edge_attention
 from graphpe.models.attention.gpu.grit import pair_features
 from graphpe.models.attention.gpu.kernel import Kernel
+from graphpe.models.attention.gpu.pair_update import updated_pairs
 from graphpe.models.attention.gpu.ragged import ragged_nodes
+from graphpe.models.attention.gpu.relational import attend_along_pairs
 from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.batches.nodes import NodeToGraph
 
@@ -65,6 +67,18 @@ def grit(kind: torch.dtype, heads: int, width: int, *, dropout: bool) -> None:
     torch.stack([x.sum() for x in found]).sum().backward()
 
 
+def relational(kind: torch.dtype, heads: int, width: int) -> None:
+    pairs = ragged_nodes(members(24)).pairs
+    pair = torch.zeros(pairs.num_pairs, width, dtype=kind, requires_grad=True)
+    rows = [torch.zeros(72, width, dtype=kind, requires_grad=True) for _ in range(3)]
+    maps = [torch.zeros(width, width, dtype=kind, requires_grad=True) for _ in range(3)]
+    attend_along_pairs(*rows, pair, *maps, pairs, heads=heads).sum().backward()
+    shapes = [(16, width), (16, width), (width, 16), *[(width,)] * 3, (8, width), (8,), (width, 8), *[(width,)] * 3]
+    parameters = tuple(torch.zeros(shape, dtype=kind, requires_grad=True) for shape in shapes)
+    ends = [torch.zeros(72, 16, dtype=kind, requires_grad=True) for _ in range(2)]
+    updated_pairs(pair, *ends, parameters, pairs, 1e-5).sum().backward()
+
+
 def launches() -> list[Launch]:
     """What attention launches, each kind once."""
     found: dict[str, Launch] = {}
@@ -83,6 +97,8 @@ def launches() -> list[Launch]:
         edges(kind, 8, 64, stream=True)
         edges(kind, 4, 80, stream=False)
         grit(kind, 8, 64, dropout=True)
+        relational(kind, 8, 64)
+        relational(kind, 12, 192)
     Kernel.__call__ = launch  # type: ignore[method-assign]
     return list(found.values())
 

@@ -100,6 +100,14 @@ class PairSet:
         found = torch.searchsorted(key, mirrored).clamp(max=max(self.num_pairs - 1, 0))
         return torch.where(key[found] == mirrored, found, -1) if self.num_pairs else found
 
+    @cached_property
+    def leaving(self) -> tuple[Tensor, Tensor]:
+        """Numbers of the pairs by source `[P]`, and where those of each node begin and, last, P `[N + 1]`. Once."""
+        if self.complete:
+            return self.reverse, self.ptr
+        source, order = self.source.sort(stable=True)
+        return order, torch.searchsorted(source, torch.arange(self.num_nodes + 1, device=source.device))
+
 
 def all_pairs(members: NodeToGraph, edge_index: Tensor) -> PairSet:
     """All ordered pairs of nodes of each graph, self-pairs included. O(P) time and memory.

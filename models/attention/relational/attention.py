@@ -23,6 +23,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint as recomputed
 
+from graphpe.models.attention.gpu.kernel import KINDS, has_kernels
+from graphpe.models.attention.gpu.relational import attend_along_pairs
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.attention.relational.arrays import Gradients, Kept, Layer, Upstream
@@ -119,7 +121,8 @@ def relational_attention(
         pairs: The pairs.
         heads: Number of heads; divides D.
         checkpoint: Compute E_q e_ij and E_k e_ij again in the backward pass instead of keeping them. Where the
-            compiled passes do not run (other devices, half precision), that is everything.
+            compiled passes do not run (other devices, half precision), that is everything. On a GPU Triton's kernels
+            always do, and the products of values, too.
 
     Raises:
         GraphPEValueError: A shape is another.
@@ -131,6 +134,8 @@ def relational_attention(
     if recording():
         weight = _weights(query, key, pair, pair_query, pair_key, pairs, heads)
         note_pairs(pairs.source, pairs.target, weight, pairs.num_nodes)
+    if has_kernels(pair.device) and query.dtype in KINDS and pair.dtype in KINDS:
+        return attend_along_pairs(query, key, value, pair, pair_query, pair_key, pair_value, pairs, heads=heads)
     compiled = not torch.compiler.is_compiling() and compiled_runs(
         pair, query, key, value, pair_query, pair_key, pair_value
     )

@@ -19,6 +19,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint as recomputed
 
+from graphpe.models.attention.gpu.kernel import KINDS, has_kernels
+from graphpe.models.attention.gpu.pair_update import updated_pairs
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational.arrays import Ends, Rows, UpdateGradients, Weights
 from graphpe.models.attention.relational.update_kernels import mix_back_rows, update_back_rows, update_rows
@@ -121,7 +123,8 @@ def update_pairs(
         pairs: The pairs.
         dropout: Probability of dropout; 0 outside training.
         checkpoint: Where the compiled passes do not run (dropout, other devices, half precision): compute everything
-            again in the backward pass instead of keeping it. They always compute what they can.
+            again in the backward pass instead of keeping it. They always compute what they can; so do Triton's kernels
+            on a GPU, which do not run with dropout either.
 
     Raises:
         GraphPEValueError: A shape is another.
@@ -135,6 +138,8 @@ def update_pairs(
     shapes = (square, square, square[::-1], *[(width,)] * 3, other, (narrower,), other[::-1], *[(width,)] * 3)
     named = zip(PairWeights._fields, weights, shapes, strict=True)
     check_shapes(**{f"weights.{name}": (value, shape) for name, value, shape in named})
+    if has_kernels(pair.device) and pair.dtype in KINDS and source_term.dtype in KINDS and not dropout:
+        return updated_pairs(pair, source_term, target_term, weights, pairs, EPSILON)
     compiled = (
         not torch.compiler.is_compiling() and not dropout and compiled_runs(pair, source_term, target_term, *weights)
     )

@@ -16,12 +16,15 @@ from graphpe.models.attention.clamped import edge_list
 from graphpe.models.attention.gpu import edges, kernel
 from graphpe.models.attention.grit import attention as grit
 from graphpe.models.attention.recording import record_attention
+from graphpe.models.attention.relational import attention as relational
+from graphpe.models.attention.relational import update
 from graphpe.models.attention.softmax import softmax
 from graphpe.models.layers import multi_head
 
 from .conftest import DEVICE
 
 _STACK = {"width": 8, "layers": 2, "heads": 2}
+_HIDDEN = {"edge_hidden_1": 3, "edge_hidden_2": 2}
 
 
 def _inputs() -> dict[str, nn.Module]:
@@ -48,6 +51,8 @@ _MODELS: dict[str, Callable[[], nn.Module]] = {
         attention_dropout=0.0,
         pair_encodings=[M.PairLinear("shortest_path", 1, 8)],
     ),
+    "Relational": lambda: M.RelationalTransformer(**_STACK, **_inputs(), **_HIDDEN, global_vector="node"),
+    "Relational sparse": lambda: M.RelationalTransformer(**_STACK, **_inputs(), **_HIDDEN, attention="sparse"),
     "edges": lambda: M.GraphTransformer(**_STACK, **_inputs(), update_edges=True),
     "pair list": lambda: M.GraphTransformer(**_STACK, **_inputs(), attention="full", update_edges=True),
 }
@@ -71,7 +76,7 @@ def _kernels(monkeypatch: pytest.MonkeyPatch, run: bool) -> list[str]:
         launch(self, *args, **constants)
 
     monkeypatch.setattr(kernel.Kernel, "__call__", noted)
-    for module in (edges, multi_head, grit):
+    for module in (edges, multi_head, grit, relational, update):
         monkeypatch.setattr(module, "has_kernels", lambda device: run)
     return launched
 
@@ -101,12 +106,13 @@ def test_models_through_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         assert float((found[parameter] - gradient).norm()) < least * largest, parameter
 
 
-@pytest.mark.parametrize("name", ["GPS", "edges"])
+@pytest.mark.parametrize("name", ["GPS", "edges", "Relational"])
 def test_half_precision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = _MODELS[name]().to(DEVICE), _batch()
     expected, _ = _step(model, batch, half=False)
-    assert not _kernels(monkeypatch, True)
+    launched = _kernels(monkeypatch, True)
     out, _ = _step(model, batch, half=True)
+    assert launched
     assert float((out - expected).norm()) < 0.1 * float(expected.norm())
 
 

@@ -1,0 +1,165 @@
+"""Relational attention and the update of pairs through the kernels: values and gradients of the formulas in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from graphpe.models.attention.gpu.kernel import Kernel
+from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
+from graphpe.models.attention.relational import attention, update
+from graphpe.models.attention.relational.update import PairWeights
+
+from .conftest import DEVICE, check_gradients, error, members_of
+
+_KINDS = [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)]
+
+
+def _pairs(sizes: Sequence[int], complete: bool) -> PairSet:
+    members = members_of(sizes)
+    start = members.ptr.tolist()
+    edges = [torch.randint(0, n, (2, 2 * n)) + start[g] for g, n in enumerate(sizes) if n]
+    edge_index = torch.cat([torch.zeros(2, 0, dtype=torch.long), *edges], dim=1).to(DEVICE)
+    return (all_pairs if complete else edge_pairs)(members, edge_index)
+
+
+def _attend(function: Callable[..., Tensor], rows: Sequence[Tensor], pairs: PairSet, heads: int) -> Tensor:
+    return function(*rows, pairs, heads=heads)
+
+
+def _update(function: Callable[..., Tensor], rows: Sequence[Tensor], pairs: PairSet, heads: int) -> Tensor:
+    return function(*rows[:3], PairWeights(*rows[3:]), pairs)
+
+
+def _of_attention(pairs: PairSet, width: int) -> list[tuple[int, ...]]:
+    return [(pairs.num_nodes, width)] * 3 + [(pairs.num_pairs, width)] + [(width, width)] * 3
+
+
+def _of_update(pairs: PairSet, width: int, narrow: int = 6, narrower: int = 3) -> list[tuple[int, ...]]:
+    shapes = [(pairs.num_pairs, width), (pairs.num_nodes, narrow), (pairs.num_nodes, narrow), (narrow, width)]
+    shapes += [(narrow, width), (width, narrow), *[(width,)] * 3, (narrower, width), (narrower,), (width, narrower)]
+    return [*shapes, *[(width,)] * 3]
+
+
+def _compare(
+    pairs: PairSet, shapes: list[tuple[int, ...]], heads: int, dtype: torch.dtype, least: float, *, updates: bool
+) -> list[str]:
+    """Raise unless kernels give the reference's values and gradients; the kernels that ran."""
+    rows = [(torch.randn(shape, device=DEVICE) / 2).to(dtype).requires_grad_() for shape in shapes]
+    exact = [x.detach().double().requires_grad_() for x in rows]
+    launched: list[str] = []
+    launch = Kernel.__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Kernel, "__call__", lambda self, *a, **c: [launched.append(self.function.__name__), launch(self, *a, **c)]
+        )
+        for module in (attention, update):
+            patch.setattr(module, "has_kernels", lambda device: True)
+        if updates:
+            found = _update(update.update_pairs, rows, pairs, heads)
+            expected = _update(update.update_pairs_reference, exact, pairs, heads)
+        else:
+            found = _attend(attention.relational_attention, rows, pairs, heads)
+            expected = _attend(attention.relational_attention_reference, exact, pairs, heads)
+        upstream = torch.randn_like(found)
+        found.backward(upstream)
+    expected.backward(upstream.double())
+    assert found.dtype == dtype
+    assert error(found, expected) < least
+    check_gradients(rows, exact, least)
+    return launched
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize(("dtype", "least"), _KINDS)
+def test_attention(dtype: torch.dtype, least: float, complete: bool) -> None:
+    pairs = _pairs([3, 0, 1, 9, 0], complete)
+    launched = _compare(pairs, _of_attention(pairs, 15), 3, dtype, least, updates=False)
+    assert launched == ["_forward", "_backward", "_sums"]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize(("dtype", "least"), _KINDS)
+def test_update(dtype: torch.dtype, least: float, complete: bool) -> None:
+    pairs = _pairs([3, 0, 1, 9, 0], complete)
+    assert complete or bool((pairs.reverse < 0).any())
+    launched = _compare(pairs, _of_update(pairs, 10), 1, dtype, least, updates=True)
+    assert launched == ["_forward", "_backward", "_sums", "_sums"]
+
+
+@pytest.mark.parametrize("updates", [False, True])
+@pytest.mark.parametrize(("sizes", "complete"), [([1], True), ([0, 0, 2, 0], True), ([200], False), ([17, 16], True)])
+def test_sizes(sizes: list[int], complete: bool, updates: bool) -> None:
+    pairs = _pairs(sizes, complete)
+    shapes = _of_update(pairs, 16, 2, 1) if updates else _of_attention(pairs, 16)
+    _compare(pairs, shapes, 2, torch.float32, 1e-5, updates=updates)
+
+
+@settings(max_examples=4, deadline=None, phases=[Phase.generate])
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=3), st.integers(1, 3), st.integers(1, 9), st.booleans())
+def test_any_shape(sizes: list[int], heads: int, channels: int, updates: bool) -> None:
+    pairs = _pairs(sizes, True)
+    shapes = (_of_update if updates else _of_attention)(pairs, heads * channels)
+    _compare(pairs, shapes, heads, torch.float32, 1e-5, updates=updates)
+
+
+def test_large_logits_are_a_choice_of_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = _pairs([6], True)
+    rows = [30 * torch.randn(shape, device=DEVICE) for shape in _of_attention(pairs, 8)]
+    expected = attention.relational_attention_reference(*(x.double() for x in rows), pairs, heads=2)
+    monkeypatch.setattr(attention, "has_kernels", lambda device: True)
+    assert error(attention.relational_attention(*rows, pairs, heads=2), expected) < 1e-4
+
+
+@pytest.mark.parametrize("updates", [False, True])
+def test_results_repeat(updates: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (attention, update):
+        monkeypatch.setattr(module, "has_kernels", lambda device: True)
+    pairs = _pairs([5, 12], False)
+    shapes = (_of_update if updates else _of_attention)(pairs, 8)
+    rows = [torch.randn(shape, device=DEVICE, requires_grad=True) for shape in shapes]
+    function = update.update_pairs if updates else attention.relational_attention
+    run = _update if updates else _attend
+
+    def results() -> list[Tensor]:
+        out = run(function, rows, pairs, 2)
+        return [out, *torch.autograd.grad(out.square().sum(), rows)]
+
+    for first, second in zip(results(), results(), strict=True):
+        assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("updates", [False, True])
+def test_nothing_of_pairs_is_kept_but_their_vectors(updates: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (attention, update):
+        monkeypatch.setattr(module, "has_kernels", lambda device: True)
+    pairs = _pairs([20], True)
+    shapes = (_of_update if updates else _of_attention)(pairs, 8)
+    rows = [torch.randn(shape, device=DEVICE, requires_grad=True) for shape in shapes]
+    given_ = {x.untyped_storage().data_ptr() for x in rows}
+    kept: dict[int, int] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        if storage.data_ptr() not in given_:
+            kept[storage.data_ptr()] = x.numel()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        (_update if updates else _attend)(
+            update.update_pairs if updates else attention.relational_attention, rows, pairs, 2
+        )
+    assert sum(kept.values()) < pairs.num_pairs  # maps side by side, and what nodes have
+
+
+def test_dropout_is_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update, "has_kernels", lambda device: True)
+    monkeypatch.setattr(update, "updated_pairs", lambda *given: pytest.fail("kernels ran"))
+    pairs = _pairs([3], True)
+    rows = [torch.randn(shape, device=DEVICE) for shape in _of_update(pairs, 8)]
+    assert update.update_pairs(*rows[:3], PairWeights(*rows[3:]), pairs, dropout=0.5).isfinite().all()
