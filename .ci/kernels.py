@@ -24,10 +24,12 @@ from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.gpu.edges import edge_order, sorted_edge_attention
 from graphpe.models.attention.gpu.grit import pair_features
 from graphpe.models.attention.gpu.kernel import Kernel
+from graphpe.models.attention.gpu.neighbours import pair_products, weighted_sums
 from graphpe.models.attention.gpu.pair_update import updated_pairs
 from graphpe.models.attention.gpu.ragged import ragged_nodes
 from graphpe.models.attention.gpu.relational import attend_along_pairs
 from graphpe.models.attention.gpu.softmax import ragged_softmax
+from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.batches.nodes import NodeToGraph
 
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int64: "i64", torch.int8: "i8"}
@@ -79,6 +81,11 @@ def relational(kind: torch.dtype, heads: int, width: int) -> None:
     updated_pairs(pair, *ends, parameters, pairs, 1e-5).sum().backward()
 
 
+def neighbours(heads: int, width: int) -> None:
+    side, x = Neighbours(torch.randint(0, 64, (2, 128)), 64).entering, torch.zeros(64, width)
+    weighted_sums(pair_products(x, x, side, heads), x, side)
+
+
 def launches() -> list[Launch]:
     """What attention launches, each kind once."""
     found: dict[str, Launch] = {}
@@ -90,6 +97,7 @@ def launches() -> list[Launch]:
         )
 
     launch, Kernel.__call__ = Kernel.__call__, note  # type: ignore[method-assign]
+    neighbours(4, 256)
     for kind in (torch.float32, torch.bfloat16):
         softmax(kind, 24, 8, 64, factors=True)
         softmax(kind, 128, 4, 256, factors=True)

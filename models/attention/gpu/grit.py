@@ -1,4 +1,4 @@
-"""GRIT's attention over all pairs of each graph as Triton kernels: the formulas of `grit.reference`.
+"""GRIT's attention over sets of pairs as Triton kernels: the formulas of `grit.reference`.
 
 N nodes, P pairs, D channels, H heads, C = D / H. The products with z are PyTorch's, as is the one with f: what is
 between them is here, one read of `scale` and `bias` and one write of f `[P, D]`, with nothing else of size P D. A
@@ -43,7 +43,7 @@ def pair_features(
         key: `[N, D]`.
         value: `[N, D]`.
         score: The vectors A of all heads, `[D]`.
-        pairs: All pairs of each graph.
+        pairs: The pairs.
         heads: Number of heads; divides D.
         keep: Whether each weight stays, `[P, H]`; None for all.
         kept: What those are multiplied with that stay.
@@ -106,7 +106,7 @@ class _PairFeatures(torch.autograd.Function):
         _backward_of_sources(
             pairs.num_nodes,
             *(scale_bias, query, key, grad_both, grad_message, weight, grad_key, grad_value),
-            *(pairs.target, pairs.reverse, pairs.ptr),
+            *(pairs.target, *pairs.leaving),
             **options,
         )
         grads = (grad_both, grad_query, grad_key, grad_value, grad_score.sum(0).to(score.dtype))
@@ -280,7 +280,7 @@ def _backward_of_sources(
     grad_k_ptr: tl.tensor,
     grad_v_ptr: tl.tensor,
     target_ptr: tl.tensor,
-    reverse_ptr: tl.tensor,
+    order_ptr: tl.tensor,
     first_ptr: tl.tensor,
     H: tl.constexpr,
     C: tl.constexpr,
@@ -299,8 +299,7 @@ def _backward_of_sources(
     grad_v = tl.zeros([HEADS, WIDE], tl.float32)
     for p0 in range(begin, end, PAIRS):
         r = p0 + tl.arange(0, PAIRS)
-        # Pairs that end in j, mirrored: those that begin there.
-        p = tl.load(reverse_ptr + r, mask=r < end, other=0)
+        p = tl.load(order_ptr + r, mask=r < end, other=0)
         i = tl.load(target_ptr + p, mask=r < end, other=0)
         there = (r < end)[:, None, None] & real[None, :, :]
         both = p[:, None, None] * (2 * H * C) + at[None, :, :]

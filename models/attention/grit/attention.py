@@ -15,7 +15,7 @@ Costs of a pair, with D channels and H heads:
                       a byte for every number with dropout. `out` is the z of the next layer and is counted there
     read and written  z, scale, f, out forward: 4 D numbers; the same, and the gradients of out and z backward: 6 D
 
-Over all pairs on a GPU, Triton kernels do the same (`graphpe.models.attention.gpu.grit`) and keep z, the maps of z and
+On a GPU, Triton kernels do the same (`graphpe.models.attention.gpu.grit`) and keep z, the maps of z and
 f: 4 D numbers a pair. Elsewhere (other devices, half precision on a CPU) the reference runs; with `checkpoint` again in
 the backward pass, which then keeps z alone: D numbers a pair. `torch.compile` traces the reference.
 """
@@ -108,7 +108,7 @@ def grit_attention(
     tensors = [z, query, key, value, weight, bias, score]
     tensors += [] if update is None else [update.weight, update.scale, update.shift]
     compiled = not torch.compiler.is_compiling() and _compiled_runs(*tensors)
-    if has_kernels(z.device) and pairs.complete and query.dtype in KINDS and z.dtype in KINDS and not checkpoint:
+    if has_kernels(z.device) and query.dtype in KINDS and z.dtype in KINDS and not checkpoint:
         return _on_gpu(
             z, query, key, value, weight, bias, score, pairs, heads, update, attention_dropout, feature_dropout
         )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.gpu.kernel import has_kernels
 
 
 class Side(NamedTuple):
@@ -36,7 +37,8 @@ class Neighbours:
 
     Sorting takes O(E log E), when it is first asked for; nothing waits for a device.
 
-    Whoever asks for either side gets an error if an edge has an end that is no node (on a CPU).
+    Whoever asks for either side gets an error if an edge has an end that is no node (on a CPU, and where Triton's
+    kernels run, from the device).
 
     Attributes:
         edge_index: Edges (source, target), `[2, E]`.
@@ -79,6 +81,8 @@ class Neighbours:
 
 def _check_ends(edge_index: Tensor, nodes: int) -> None:
     """Compiled passes, on a CPU, follow these numbers wherever they lead; a look elsewhere waits for the device."""
+    if has_kernels(edge_index.device):  # so do kernels: a device stops here at what is no node
+        torch.arange(nodes, device=edge_index.device).index_select(0, edge_index.flatten())
     if torch.compiler.is_compiling() or edge_index.device.type != "cpu" or not edge_index.numel():
         return
     low, high = (int(end) for end in edge_index.aminmax())

@@ -8,7 +8,8 @@ N nodes, P pairs (j -> i), D channels, H heads, C = D / H channels a head. Value
     totals_i  = sum_p w_p              [N, H]
 
 The gradient of each is made of the others, along the pairs or against them. On a CPU, many pairs are gone through by
-compiled passes; few, and those on other devices, in blocks of rows by PyTorch's own functions.
+compiled passes; on a GPU, float32 by Triton kernels; few pairs, and all elsewhere, in blocks of rows by PyTorch's own
+functions.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.gpu.kernel import has_kernels
+from graphpe.models.attention.gpu.neighbours import pair_products, weighted_sums
+from graphpe.models.attention.gpu.sums import sums_by_group
 from graphpe.models.attention.neighbours.kernels import add_pairs, add_rows, largest_rows, multiply_rows
 from graphpe.models.attention.neighbours.neighbours import Neighbours, Side
 from graphpe.models.attention.shapes import check_shapes
@@ -230,6 +234,8 @@ def sums_along(weight: Tensor, x: Tensor, pairs: Neighbours, side: Side) -> Tens
         side: `pairs.entering` for sums at targets, `pairs.leaving` for sums at sources.
     """
     weight, x = weight.contiguous(), x.contiguous()
+    if _on_gpu(x, weight):
+        return weighted_sums(weight, x, side)
     heads, out = weight.shape[1], torch.zeros_like(x)
     chunk = _chunk(x.shape[1] // heads)
     if chunk and _compiled_runs(x, pairs):
@@ -253,6 +259,8 @@ def products_along(a: Tensor, b: Tensor, pairs: Neighbours, heads: int) -> Tenso
         heads: H, which divides D.
     """
     a, b, side = a.contiguous(), b.contiguous(), pairs.entering
+    if _on_gpu(a, b):
+        return pair_products(a, b, side, heads)
     out = a.new_empty(pairs.num_pairs, heads)
     chunk = _chunk(a.shape[1] // heads)
     if chunk and _compiled_runs(a, pairs):
@@ -274,6 +282,8 @@ def totals_along(weight: Tensor, pairs: Neighbours, side: Side) -> Tensor:
         side: `pairs.entering` for sums at targets, `pairs.leaving` for sums at sources.
     """
     weight = weight.contiguous()
+    if _on_gpu(weight):
+        return sums_by_group(weight, side.place, side.ptr, weight.dtype)
     heads, out = weight.shape[1], weight.new_zeros(pairs.num_nodes, weight.shape[1])
     if _compiled_runs(weight, pairs):
         arrays = side.ptr.numpy(), side.place.numpy(), flat(weight), flat(out), heads
@@ -285,6 +295,10 @@ def totals_along(weight: Tensor, pairs: Neighbours, side: Side) -> Tensor:
 def _compiled_runs(x: Tensor, pairs: Neighbours) -> bool:
     exact = x.dtype in (torch.float32, torch.float64)
     return exact and x.device.type == "cpu" and pairs.num_pairs >= MANY_PAIRS and x.numel() > 0
+
+
+def _on_gpu(*values: Tensor) -> bool:
+    return has_kernels(values[0].device) and all(x.dtype == torch.float32 for x in values)
 
 
 def _chunk(channels: int) -> tuple[int, ...]:

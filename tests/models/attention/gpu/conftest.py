@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.batches.nodes import NodeToGraph
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -29,6 +30,20 @@ def members_of(sizes: Sequence[int], *, known: bool = True) -> NodeToGraph:
     graph = torch.arange(len(sizes)).repeat_interleave(each)
     figures = (max(sizes, default=0), sum(n * n for n in sizes)) if known else (None, None)
     return NodeToGraph(graph.to(DEVICE), ptr.to(DEVICE), *figures)
+
+
+def pairs_of(sizes: Sequence[int], complete: bool) -> PairSet:
+    """Pairs of graphs of these sizes.
+
+    Args:
+        sizes: Of each.
+        complete: All pairs, or those that random edges join and each node with itself.
+    """
+    members = members_of(sizes)
+    start = members.ptr.tolist()
+    edges = [torch.randint(0, n, (2, 2 * n)) + start[g] for g, n in enumerate(sizes) if n]
+    edge_index = torch.cat([torch.zeros(2, 0, dtype=torch.long), *edges], dim=1).to(DEVICE)
+    return (all_pairs if complete else edge_pairs)(members, edge_index)
 
 
 def error(value: torch.Tensor, expected: torch.Tensor) -> float:

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from graphpe.models.attention.gpu.kernel import Kernel
-from graphpe.models.attention.gpu.ragged import ragged_nodes
 from graphpe.models.attention.grit import attention
 from graphpe.models.attention.grit.reference import Dropped, PairAttention, PairUpdate, grit_attention_reference
 
-from .conftest import DEVICE, check_gradients, error, members_of
+from .conftest import DEVICE, check_gradients, error, pairs_of
 
 
 def _loss(found: PairAttention, upstream: Sequence[Tensor]) -> Tensor:
@@ -22,16 +21,17 @@ def _loss(found: PairAttention, upstream: Sequence[Tensor]) -> Tensor:
     ).sum()
 
 
+@pytest.mark.parametrize("complete", [False, True])
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("updated", [False, True])
 @pytest.mark.parametrize(
     ("dtype", "least"), [(torch.float32, 3e-5), (torch.bfloat16, 0.15)]
 )  # roots near zero amplify rounding
 def test_values_and_gradients_are_those_of_the_reference(
-    dtype: torch.dtype, least: float, updated: bool, dropout: bool, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, least: float, updated: bool, dropout: bool, complete: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes, heads, width = [3, 0, 1, 9], 2, 10
-    pairs = ragged_nodes(members_of(sizes)).pairs
+    pairs = pairs_of(sizes, complete)
     nodes, count = pairs.num_nodes, pairs.num_pairs
     shapes = [(count, width), *[(nodes, width)] * 3, (2 * width, width), (2 * width,), (width,)]
     shapes += [(width, width), (width,), (width,)] if updated else []

@@ -11,21 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from graphpe.models.attention.gpu.kernel import Kernel
-from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
+from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational import attention, update
 from graphpe.models.attention.relational.update import PairWeights
 
-from .conftest import DEVICE, check_gradients, error, members_of
+from .conftest import DEVICE, check_gradients, error, pairs_of
 
 _KINDS = [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)]
-
-
-def _pairs(sizes: Sequence[int], complete: bool) -> PairSet:
-    members = members_of(sizes)
-    start = members.ptr.tolist()
-    edges = [torch.randint(0, n, (2, 2 * n)) + start[g] for g, n in enumerate(sizes) if n]
-    edge_index = torch.cat([torch.zeros(2, 0, dtype=torch.long), *edges], dim=1).to(DEVICE)
-    return (all_pairs if complete else edge_pairs)(members, edge_index)
 
 
 def _attend(function: Callable[..., Tensor], rows: Sequence[Tensor], pairs: PairSet, heads: int) -> Tensor:
@@ -78,7 +70,7 @@ def _compare(
 @pytest.mark.parametrize("complete", [True, False])
 @pytest.mark.parametrize(("dtype", "least"), _KINDS)
 def test_attention(dtype: torch.dtype, least: float, complete: bool) -> None:
-    pairs = _pairs([3, 0, 1, 9, 0], complete)
+    pairs = pairs_of([3, 0, 1, 9, 0], complete)
     launched = _compare(pairs, _of_attention(pairs, 15), 3, dtype, least, updates=False)
     assert launched == ["_forward", "_backward", "_sums"]
 
@@ -86,7 +78,7 @@ def test_attention(dtype: torch.dtype, least: float, complete: bool) -> None:
 @pytest.mark.parametrize("complete", [True, False])
 @pytest.mark.parametrize(("dtype", "least"), _KINDS)
 def test_update(dtype: torch.dtype, least: float, complete: bool) -> None:
-    pairs = _pairs([3, 0, 1, 9, 0], complete)
+    pairs = pairs_of([3, 0, 1, 9, 0], complete)
     assert complete or bool((pairs.reverse < 0).any())
     launched = _compare(pairs, _of_update(pairs, 10), 1, dtype, least, updates=True)
     assert launched == ["_forward", "_backward", "_sums", "_sums"]
@@ -95,7 +87,7 @@ def test_update(dtype: torch.dtype, least: float, complete: bool) -> None:
 @pytest.mark.parametrize("updates", [False, True])
 @pytest.mark.parametrize(("sizes", "complete"), [([1], True), ([0, 0, 2, 0], True), ([200], False), ([17, 16], True)])
 def test_sizes(sizes: list[int], complete: bool, updates: bool) -> None:
-    pairs = _pairs(sizes, complete)
+    pairs = pairs_of(sizes, complete)
     shapes = _of_update(pairs, 16, 2, 1) if updates else _of_attention(pairs, 16)
     _compare(pairs, shapes, 2, torch.float32, 1e-5, updates=updates)
 
@@ -103,13 +95,13 @@ def test_sizes(sizes: list[int], complete: bool, updates: bool) -> None:
 @settings(max_examples=4, deadline=None, phases=[Phase.generate])
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=3), st.integers(1, 3), st.integers(1, 9), st.booleans())
 def test_any_shape(sizes: list[int], heads: int, channels: int, updates: bool) -> None:
-    pairs = _pairs(sizes, True)
+    pairs = pairs_of(sizes, True)
     shapes = (_of_update if updates else _of_attention)(pairs, heads * channels)
     _compare(pairs, shapes, heads, torch.float32, 1e-5, updates=updates)
 
 
 def test_large_logits_are_a_choice_of_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = _pairs([6], True)
+    pairs = pairs_of([6], True)
     rows = [30 * torch.randn(shape, device=DEVICE) for shape in _of_attention(pairs, 8)]
     expected = attention.relational_attention_reference(*(x.double() for x in rows), pairs, heads=2)
     monkeypatch.setattr(attention, "has_kernels", lambda device: True)
@@ -120,7 +112,7 @@ def test_large_logits_are_a_choice_of_the_largest(monkeypatch: pytest.MonkeyPatc
 def test_results_repeat(updates: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (attention, update):
         monkeypatch.setattr(module, "has_kernels", lambda device: True)
-    pairs = _pairs([5, 12], False)
+    pairs = pairs_of([5, 12], False)
     shapes = (_of_update if updates else _of_attention)(pairs, 8)
     rows = [torch.randn(shape, device=DEVICE, requires_grad=True) for shape in shapes]
     function = update.update_pairs if updates else attention.relational_attention
@@ -138,7 +130,7 @@ def test_results_repeat(updates: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_of_pairs_is_kept_but_their_vectors(updates: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (attention, update):
         monkeypatch.setattr(module, "has_kernels", lambda device: True)
-    pairs = _pairs([20], True)
+    pairs = pairs_of([20], True)
     shapes = (_of_update if updates else _of_attention)(pairs, 8)
     rows = [torch.randn(shape, device=DEVICE, requires_grad=True) for shape in shapes]
     given_ = {x.untyped_storage().data_ptr() for x in rows}
@@ -160,6 +152,6 @@ def test_nothing_of_pairs_is_kept_but_their_vectors(updates: bool, monkeypatch: 
 def test_dropout_is_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(update, "has_kernels", lambda device: True)
     monkeypatch.setattr(update, "updated_pairs", lambda *given: pytest.fail("kernels ran"))
-    pairs = _pairs([3], True)
+    pairs = pairs_of([3], True)
     rows = [torch.randn(shape, device=DEVICE) for shape in _of_update(pairs, 8)]
     assert update.update_pairs(*rows[:3], PairWeights(*rows[3:]), pairs, dropout=0.5).isfinite().all()
