@@ -17,13 +17,15 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
+from torch_geometric.data import Data
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from graphpe.compiled.kernel import Kernel
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.gpu.edges import edge_order, sorted_edge_attention
 from graphpe.models.attention.gpu.grit import pair_features
-from graphpe.models.attention.gpu.kernel import Kernel
 from graphpe.models.attention.gpu.neighbours import pair_products, weighted_sums
 from graphpe.models.attention.gpu.pair_update import updated_pairs
 from graphpe.models.attention.gpu.ragged import ragged_nodes
@@ -31,8 +33,18 @@ from graphpe.models.attention.gpu.relational import attend_along_pairs
 from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.structure.plan import Plan
+from graphpe.walks.ragged_powers import ragged_powers
+from graphpe.walks.steps import steps
 
-TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int64: "i64", torch.int8: "i8"}
+TYPES = {
+    torch.float64: "fp64",
+    torch.float32: "fp32",
+    torch.bfloat16: "bf16",
+    torch.float16: "fp16",
+    torch.int64: "i64",
+    torch.int8: "i8",
+}
 # Bytes of a thread that may leave registers, once around a loop: more is a tile too large.
 MOST_SPILLED = 128
 TOOL = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
@@ -86,6 +98,12 @@ def neighbours(heads: int, width: int) -> None:
     weighted_sums(pair_products(x, x, side, heads), x, side)
 
 
+def walks() -> None:
+    graph = Data(edge_index=torch.randint(0, 24, (2, 96)), num_nodes=24)
+    plan = Plan(PackedGraphs.from_data_list([graph]))
+    ragged_powers(plan.graphs, plan.once(steps, "forward"), 3)
+
+
 def launches() -> list[Launch]:
     """What attention launches, each kind once."""
     found: dict[str, Launch] = {}
@@ -98,6 +116,7 @@ def launches() -> list[Launch]:
 
     launch, Kernel.__call__ = Kernel.__call__, note  # type: ignore[method-assign]
     neighbours(4, 256)
+    walks()
     for kind in (torch.float32, torch.bfloat16):
         softmax(kind, 24, 8, 64, factors=True)
         softmax(kind, 128, 4, 256, factors=True)

@@ -32,9 +32,8 @@ class RelativeRandomWalkPE(LinkEncoding):
     tells; without the constant first channel they are also `RandomWalkPE(walk_length - 1)`.
 
     Writes `rrwp`, `[sum n_b^2, walk_length]` float32, row-major (i, j) for each graph. Time
-    O(walk_length n_b (|E_b| + n_b)) a graph on the CPU, O(walk_length n_b^3) in batched products on a GPU. Of chosen
-    pairs `[P, walk_length]`, exactly, from what half of the steps reach from either end (see
-    `graphpe.pairs.walk_powers`).
+    O(walk_length n_b (|E_b| + n_b)) a graph, on the CPU and by Triton's kernel on a GPU. Of chosen pairs
+    `[P, walk_length]`, exactly, from what half of the steps reach from either end (see `graphpe.pairs.walk_powers`).
 
     Example:
         >>> import torch

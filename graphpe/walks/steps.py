@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphpe.arguments import check_integer
+from graphpe.compiled.kernel import has_kernels
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import (
     Adjacency,
@@ -34,6 +35,7 @@ from graphpe.structure.laplacian import check_weights
 from graphpe.structure.pair_blocks import empty_pairs, pair_blocks
 from graphpe.structure.plan import Plan
 from graphpe.walks import loops
+from graphpe.walks.ragged_powers import ragged_powers
 
 Direction = Literal["forward", "reverse", "both"]
 
@@ -48,8 +50,8 @@ def walk_powers(graphs: PackedGraphs | Plan, walk_length: int, undirected: bool 
     start, column j = key. A sink's row is that of I in every channel (it absorbs), an isolated node's row that of I in
     the first channel and 0 in all others.
 
-    O(K |E_b| n_b + K n_b^2) time a graph on the CPU, by compiled loops; on another device batched dense products,
-    O(K n^3). float64 inside: rounding is that of the float32 result, whatever K.
+    O(K |E_b| n_b + K n_b^2) time a graph, on the CPU by compiled loops, on a GPU by a Triton kernel; on another device
+    batched dense products, O(K n^3). float64 inside: rounding is that of the float32 result, whatever K.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
@@ -133,6 +135,8 @@ def powers(plan: Plan, count: int, direction: Direction) -> Tensor:
         count: Number of powers, P^0 included.
         direction: `forward` along the edges, `reverse` against them, or `both` ways.
     """
+    if has_kernels(plan.graphs.device):
+        return ragged_powers(plan.graphs, plan.once(steps, direction), count)
     on_cpu = plan.graphs.device.type == "cpu"
     return (compiled_powers if on_cpu else batched_powers)(plan, count, direction)
 

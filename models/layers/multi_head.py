@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_divides, check_flags, check_probabilities
+from graphpe.compiled.kernel import has_kernels
 from graphpe.models.attention.biases.pair_bias import PairFactors, combine
-from graphpe.models.attention.gpu.kernel import has_kernels
 from graphpe.models.attention.gpu.ragged import RaggedNodes, ragged_nodes
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.pairs import all_pairs

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.compiled.kernel import KINDS
 from graphpe.models.attention.gpu.edges import EdgeOrder, sorted_edge_attention
-from graphpe.models.attention.gpu.kernel import KINDS
 from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.attention.neighbours.sums import MANY_PAIRS, products_along, sums_along, totals_along
 from graphpe.models.attention.recording import note_pairs, recording

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphpe.models.attention.gpu.kernel import Kernel, has_kernels, power_of_two
+from graphpe.compiled.kernel import Kernel, has_kernels, power_of_two
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_attention, check_shapes
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from graphpe.models.attention.gpu.kernel import Kernel, power_of_two
+from graphpe.compiled.kernel import Kernel, power_of_two
 from graphpe.models.attention.neighbours.neighbours import Side
 
 if TYPE_CHECKING:

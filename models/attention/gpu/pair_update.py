@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphpe.models.attention.gpu.kernel import Kernel, power_of_two
+from graphpe.compiled.kernel import Kernel, power_of_two
 from graphpe.models.attention.gpu.sums import sums_by_group
 from graphpe.models.attention.pairs import PairSet
 

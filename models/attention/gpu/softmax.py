@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.compiled.kernel import Kernel, dot_options, power_of_two
 from graphpe.models.attention.biases.pair_bias import PairFactors
-from graphpe.models.attention.gpu.kernel import Kernel, dot_options, power_of_two
 from graphpe.models.attention.gpu.ragged import RaggedNodes
 from graphpe.models.attention.shapes import check_attention, check_shapes
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from graphpe.models.attention.gpu.kernel import Kernel, power_of_two
+from graphpe.compiled.kernel import Kernel, power_of_two
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched

@@ -31,8 +31,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint as recomputed
 
+from graphpe.compiled.kernel import KINDS, has_kernels
 from graphpe.models.attention.gpu.grit import pair_features
-from graphpe.models.attention.gpu.kernel import KINDS, has_kernels
 from graphpe.models.attention.grit.arrays import Gradients, Layer, Products, Sums, Update, Upstream
 from graphpe.models.attention.grit.kernels import backward_rows, block_rows, forward_rows
 from graphpe.models.attention.grit.reference import (

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphpe.compiled.kernel import has_kernels
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention.gpu.kernel import has_kernels
 
 
 class Side(NamedTuple):

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.compiled.kernel import has_kernels
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention.gpu.kernel import has_kernels
 from graphpe.models.attention.gpu.neighbours import pair_products, weighted_sums
 from graphpe.models.attention.gpu.sums import sums_by_group
 from graphpe.models.attention.neighbours.kernels import add_pairs, add_rows, largest_rows, multiply_rows

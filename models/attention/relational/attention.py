@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from graphpe.models.attention.gpu.kernel import KINDS, has_kernels
+from graphpe.compiled.kernel import KINDS, has_kernels
 from graphpe.models.attention.gpu.relational import attend_along_pairs
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.recording import note_pairs, recording

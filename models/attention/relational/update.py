@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from graphpe.models.attention.gpu.kernel import KINDS, has_kernels
+from graphpe.compiled.kernel import KINDS, has_kernels
 from graphpe.models.attention.gpu.pair_update import updated_pairs
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational.arrays import Ends, Rows, UpdateGradients, Weights

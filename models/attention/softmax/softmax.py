@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from graphpe.compiled.kernel import KINDS
 from graphpe.models.attention.biases.pair_bias import PairFactors
-from graphpe.models.attention.gpu.kernel import KINDS
 from graphpe.models.attention.gpu.ragged import RaggedNodes
 from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.attention.padding import PaddedNodes

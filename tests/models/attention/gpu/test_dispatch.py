@@ -12,8 +12,9 @@ from torch_geometric.data import Batch, Data
 
 from graphpe import models as M
 from graphpe import transforms as T
+from graphpe.compiled import kernel
 from graphpe.models.attention.clamped import edge_list
-from graphpe.models.attention.gpu import edges, kernel
+from graphpe.models.attention.gpu import edges
 from graphpe.models.attention.grit import attention as grit
 from graphpe.models.attention.neighbours import sums
 from graphpe.models.attention.recording import record_attention

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphpe.models.attention.gpu.kernel import Kernel
+from graphpe.compiled.kernel import Kernel
 from graphpe.models.attention.grit import attention
 from graphpe.models.attention.grit.reference import Dropped, PairAttention, PairUpdate, grit_attention_reference
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphpe.models.attention.gpu.kernel import Kernel
+from graphpe.compiled.kernel import Kernel
 from graphpe.models.attention.neighbours import sums
 from graphpe.models.attention.neighbours.neighbours import Neighbours
 

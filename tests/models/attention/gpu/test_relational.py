@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from graphpe.models.attention.gpu.kernel import Kernel
+from graphpe.compiled.kernel import Kernel
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational import attention, update
 from graphpe.models.attention.relational.update import PairWeights

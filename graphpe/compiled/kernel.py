@@ -1,7 +1,7 @@
 """Triton's kernels: what runs them, and whether they can run.
 
-Triton comes with PyTorch for CUDA. It is imported when the first kernel is launched, never before: the files of this
-room are imported where there is none.
+Triton comes with PyTorch for CUDA. It is imported when the first kernel is launched, never before: files with
+kernels are imported where there is none.
 """
 
 from __future__ import annotations
