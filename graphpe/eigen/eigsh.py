@@ -21,6 +21,7 @@ from graphpe.errors import EigenError, EigenWarning, GraphPETypeError, GraphPEVa
 
 # Units of rounding: a residual can hardly be smaller.
 _LEAST_TOL = 100
+_DOUBLE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 _NAMED: dict[str, type[Solver]] = {
     "dense": Dense,
     "shift_invert": ShiftInvert,
@@ -47,9 +48,9 @@ def eigsh(
 
     An eigenpair is converged when |A v - lambda v| <= tol |A|, with |A| estimated from above by some Lanczos steps (and
     by Gershgorin's circles where the entries are known). What a solver returns is measured here, with one product of
-    the operator with the vectors. Repeated eigenvalues come as often as they are repeated. The same arguments give the
-    same result, bit by bit, on one machine; within the eigenspace of a repeated eigenvalue the vectors are as the
-    solver leaves them.
+    the operator with the vectors, in double precision where the entries are known. Repeated eigenvalues come as often
+    as they are repeated. The same arguments give the same result, bit by bit, on one machine; within the eigenspace of
+    a repeated eigenvalue the vectors are as the solver leaves them.
 
     Args:
         operator: A torch tensor of any layout, a SciPy sparse matrix or array of any format, a NumPy array, SciPy's
@@ -174,8 +175,11 @@ def _check_known(known: Tensor, operator: Operator, norm: float, eps: float) -> 
 
 def _measure(problem: Problem, found: Found, solver: str, begin: float) -> EigenResult:
     """Residuals of what was found; values that are as good as the vectors allow."""
-    values, vectors = found.values, found.vectors
-    residuals = torch.linalg.vector_norm(problem.operator.matmul(vectors) - vectors * values, dim=0)
+    values, vectors, operator = found.values, found.vectors, problem.operator
+    if isinstance(operator, MatrixOperator) and operator.dtype in _DOUBLE:  # entries are known: no rounding in the sums
+        operator = MatrixOperator(operator.matrix.to(_DOUBLE[operator.dtype]))
+    exact = vectors.to(operator.dtype)
+    residuals = torch.linalg.vector_norm(operator.matmul(exact) - exact * values, dim=0).to(values.dtype)
     converged = residuals <= problem.tol * problem.norm  # nan compares false
     matvecs = found.matvecs + problem.k
     seconds = time.perf_counter() - begin

@@ -12,6 +12,7 @@ from torch import Tensor
 import graphpe
 from graphpe.benchmarks.measure.pretend.accelerator import move, pretending, to_host
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE
+from graphpe.eigen.solvers import lanczos
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.lanczos import Lanczos
@@ -58,6 +59,58 @@ def test_eigenvalues_are_those_of_the_dense_solver(solver: str, name: str, which
     assert bool(to_host(result.converged).all())
     assert not seen.of("mixing", "no kernel"), seen.report()
     assert float((to_host(result.values).double() - expected).abs().max()) < 10 * tolerance
+
+
+@pytest.mark.parametrize("name", ["float32", "magnetic"])
+@pytest.mark.parametrize(
+    ("solver", "start", "each"), [(ChebyshevFilter(), 30, 5), (Lanczos(), 35, 5), (LOBPCG(), 20, 2)]
+)
+def test_the_host_waits_for_filters_and_bases_not_for_products(solver: Any, start: int, each: int, name: str) -> None:
+    with pretending() as seen:
+        result = graphpe.eigsh(operator(name).to(DEVICE), 4, solver=solver, tol=2e-5, max_iterations=2000)
+    assert len(seen.syncs) <= start + each * result.iterations, seen.report()
+    assert result.matvecs > 190
+
+
+def test_blocks_that_depend_on_each_other_are_seen_at_the_end_of_a_basis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two eigenvalues: the Krylov space ends after two blocks."""
+    edges = torch.combinations(torch.arange(90)).T
+    repaired, repair = [], lanczos._repaired
+    monkeypatch.setattr(lanczos, "_repaired", lambda *given: [repaired.append(1), repair(*given)][1])
+    with pretending() as seen:
+        result = graphpe.eigsh(graphpe.laplacian(edges, 90).to(DEVICE), 3, solver=Lanczos(degree=1, basis=40))
+    assert to_host(result.values).tolist() == pytest.approx([0, 90 / 89, 90 / 89], abs=1e-4)
+    assert repaired
+    assert not seen.of("mixing", "no kernel"), seen.report()
+
+
+@pytest.mark.parametrize("name", ["grid", "float32", "magnetic"])
+def test_vectors_of_a_device_that_are_not_orthonormal_are_solved_again(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = torch.linalg.eigh
+    asked = []
+
+    def wrong(matrix: Tensor, UPLO: str = "L") -> tuple[Tensor, Tensor]:
+        values, vectors = real(matrix, UPLO=UPLO)
+        if matrix.device.type == "cpu":
+            return values, vectors
+        asked.append(matrix.dtype)
+        return values, vectors + 0.01
+
+    monkeypatch.setattr(torch.linalg, "eigh", wrong)
+    matrix = operator(name)
+    expected = real(matrix.to_dense().to(torch.complex128 if matrix.dtype.is_complex else torch.float64))[0][:4]
+    if matrix.dtype.is_complex:
+        matrix = matrix.to(torch.complex64)
+    with pretending():
+        result = graphpe.eigsh(matrix.to(DEVICE), 4, solver=Dense(), tol=2e-5)
+    assert asked
+    assert torch.complex64 not in asked
+    assert result.vectors.device == DEVICE
+    vectors = to_host(result.vectors)
+    assert float((vectors.mH @ vectors - torch.eye(4)).abs().max()) < 1e-5
+    assert float((to_host(result.values).double() - expected).abs().max()) < 1e-4
 
 
 FUNCTIONS: dict[str, TreeFunction] = {

@@ -25,6 +25,7 @@ import torch
 from graphpe.benchmarks.measure.gpu.correctness import check_encodings, check_models, check_solvers
 from graphpe.benchmarks.measure.gpu.eigensolvers import time_dense, time_iterative
 from graphpe.benchmarks.measure.gpu.encodings import time_encodings
+from graphpe.benchmarks.measure.gpu.kernels import check_kernels
 from graphpe.benchmarks.measure.gpu.loading import time_epoch, time_loaders
 from graphpe.benchmarks.measure.gpu.run import Record, Run
 from graphpe.benchmarks.measure.gpu.steps import profile_step, time_compiled, time_steps
@@ -32,17 +33,18 @@ from graphpe.benchmarks.measure.pretend.accelerator import pretending
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE, NAME
 
 SECTIONS: list[tuple[str, Callable[[Run], None], float]] = [
+    ("kernels against the CPU", check_kernels, 45),
     ("models against the CPU", check_models, 60),
     ("encodings against the CPU", check_encodings, 20),
-    ("training steps", time_steps, 90),
-    ("one step by kernels", profile_step, 15),
-    ("loaders", time_loaders, 20),
-    ("an epoch", time_epoch, 40),
-    ("encodings of molecules", time_encodings, 30),
-    ("solvers against the CPU", check_solvers, 40),
-    ("eigensolvers", time_iterative, 150),
-    ("dense eigensolvers", time_dense, 30),
-    ("compiled steps", time_compiled, 80),
+    ("training steps", time_steps, 80),
+    ("one step by kernels", profile_step, 10),
+    ("loaders", time_loaders, 15),
+    ("an epoch", time_epoch, 30),
+    ("encodings of molecules", time_encodings, 25),
+    ("solvers against the CPU", check_solvers, 25),
+    ("eigensolvers", time_iterative, 110),
+    ("dense eigensolvers", time_dense, 15),
+    ("compiled steps", time_compiled, 35),
 ]
 
 

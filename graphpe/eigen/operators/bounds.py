@@ -61,7 +61,8 @@ def _by_circles(matrix: Tensor) -> tuple[float, float]:
     """Every eigenvalue is within the sum of a row's other entries of its diagonal entry."""
     if matrix.layout == torch.sparse_csr:
         pointers, values, column = matrix.crow_indices(), matrix.values().clone(), matrix.col_indices()
-        row = torch.repeat_interleave(torch.arange(len(pointers) - 1, device=matrix.device), pointers.diff())
+        number = torch.arange(len(pointers) - 1, device=matrix.device)
+        row = torch.repeat_interleave(number, pointers.diff(), output_size=len(column))
         on_diagonal = row == column
         zero = torch.zeros(len(pointers) - 1, dtype=values.real.dtype, device=matrix.device)
         diagonal = zero.index_add(0, row, torch.where(on_diagonal, values.real, 0))
@@ -69,7 +70,8 @@ def _by_circles(matrix: Tensor) -> tuple[float, float]:
     else:
         diagonal = matrix.diagonal().real
         radius = matrix.abs().sum(1) - diagonal.abs()
-    return float((diagonal - radius).min()), float((diagonal + radius).max())
+    low, high = torch.stack([(diagonal - radius).min(), (diagonal + radius).max()]).tolist()
+    return low, high
 
 
 def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float, float]:
@@ -81,7 +83,7 @@ def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float, float]:
     vector = vector / torch.linalg.vector_norm(vector)
     steps, rank = min(_STEPS, size), _RANK * torch.finfo(operator.dtype).eps
     rows = torch.zeros(steps, size, dtype=operator.dtype, device=operator.device)
-    projected = np.zeros((steps, steps))
+    numbers = []
     for j in range(steps):
         rows[j] = vector[:, 0]
         image = operator.matmul(vector)
@@ -89,12 +91,16 @@ def _by_lanczos(operator: Operator, seed: int) -> tuple[float, float, float]:
         parts = before.conj() @ image
         image = torch.addmm(image, before.T, parts, alpha=-1)
         image = torch.addmm(image, before.T, before.conj() @ image, alpha=-1)
-        projected[j, j] = float(parts[j].real)
-        beta = float(torch.linalg.vector_norm(image))
+        length = torch.linalg.vector_norm(image)
+        numbers += [parts[j, 0].real, length]
+        vector = image / length.clamp(min=torch.finfo(real).tiny)
+    # The host waits once. A step that leaves nothing but rounding is the last; what comes after it means nothing.
+    projected, beta = np.zeros((steps, steps)), 0.0
+    for j, (alpha, beta) in enumerate(torch.stack(numbers).view(-1, 2).tolist()):
+        projected[j, j] = alpha
         if j + 1 == steps or beta <= rank * np.abs(projected).max():
             steps = j + 1
             break
         projected[j, j + 1] = projected[j + 1, j] = beta
-        vector = image / beta
     ritz = np.linalg.eigvalsh(projected[:steps, :steps])
     return float(ritz[0]), float(ritz[-1]), beta

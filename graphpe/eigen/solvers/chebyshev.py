@@ -122,8 +122,9 @@ class _Run:
         self.matvecs += self.block.shape[1]
         ritz = rayleigh_ritz(self.block, remove(image, problem, self.locked))
         self.block = ritz.vectors
-        self.theta: list[float] = ritz.values.tolist()
-        self.residual: list[float] = (ritz.residuals / self.norm).tolist()
+        self.theta: list[float]
+        self.residual: list[float]
+        self.theta, self.residual = torch.stack([ritz.values, ritz.residuals / self.norm]).tolist()
         self.high = max(self.high, self.theta[-1] + self.residual[-1] * self.norm)
         whole = self.block.shape[1] >= problem.size - problem.num_known - self.locked.shape[1]
         if whole:

@@ -17,7 +17,7 @@ _SKEW = 1e3  # in units of rounding
 class Dense:
     """Direct solver for small operators, O(n^3) time and O(n^2) memory.
 
-    Known eigenvectors are shifted beyond the other end of the spectrum. complex64 on CUDA goes through complex128:
+    Known eigenvectors are shifted beyond the other end of the spectrum. complex64 goes through complex128 off the CPU:
     cuSOLVER's batched solver has returned vectors there that are not orthogonal.
 
     Example:
@@ -31,14 +31,14 @@ class Dense:
     """
 
     def solve(self, problem: Problem) -> Found:
-        """Find the eigenpairs; a matrix whose vectors are not orthonormal is solved again in double precision.
+        """Find the eigenpairs; where vectors are not orthonormal, again by LAPACK in double precision.
 
         Args:
             problem: The operator and the eigenpairs that are wanted of it.
         """
         matrix, matvecs = _dense(problem)
         dtype = matrix.dtype
-        if dtype == torch.complex64 and matrix.is_cuda:
+        if dtype == torch.complex64 and matrix.device.type != "cpu":
             matrix = matrix.to(torch.complex128)
         sign = 1 if problem.which == "smallest" else -1
         if problem.known is not None:
@@ -48,7 +48,8 @@ class Dense:
             matrix = _without(matrix, known) + sign * 3 * problem.norm * (known @ known.mH)
         values, vectors = torch.linalg.eigh(matrix)
         if not _orthonormal(vectors):
-            values, vectors = torch.linalg.eigh(matrix.to(torch.complex128 if dtype.is_complex else torch.float64))
+            exact = matrix.cpu().to(torch.complex128 if dtype.is_complex else torch.float64)
+            values, vectors = (x.to(matrix.device) for x in torch.linalg.eigh(exact))
         if sign < 0:
             values, vectors = values.flip(0), vectors.flip(1)
         k = problem.k

@@ -20,7 +20,7 @@ from graphpe.eigen.operators.products import multiply, products_of
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.filters import Filter, lowest_known, spectrum_bounds
 from graphpe.eigen.solvers.orthogonalize import orthonormalize, remove
-from graphpe.eigen.solvers.rayleigh_ritz import Ritz, rayleigh_ritz
+from graphpe.eigen.solvers.rayleigh_ritz import Ritz, projected_pairs, rayleigh_ritz
 
 _CHUNK = 1 << 22  # numbers of the basis that are rotated at a time
 _GROWTH = 1e4  # of the lowest eigenvalue over the unwanted ones, by one polynomial
@@ -197,7 +197,10 @@ class _Run:
         # Of what `projected` is made of: the largest eigenvalue of the polynomial is 1.
         norm = problem.norm if chosen is None else 1.0
         self.best, self.since = math.inf, self.iterations
+        # A device is not waited for within a basis: whether all blocks were independent is asked once it is full.
+        careful = rows.device.type == "cpu"
         while True:
+            begin, sound = held, torch.ones((), dtype=torch.bool, device=rows.device)
             while held <= size:
                 at = held - block
                 image = self._apply(rows[at:held].T, chosen, against).T.contiguous()
@@ -208,19 +211,27 @@ class _Run:
                 image = remove(image.T, problem, against).T.contiguous()
                 _subtract(image, rows[:held])
                 projected[near:held, at:held] = coupling.T
-                rows[held : held + block] = _normalize(image, rows[:held], norm, problem, against, self.matvecs)
+                new, independent = _normalize(image, norm)
+                if careful and not bool(independent):
+                    new = _repaired(image, rows[:held], norm, problem, against, self.matvecs)
+                elif not careful:
+                    sound &= independent
+                rows[held : held + block] = new
                 held += block
                 # A filter may need far less than a basis; the operator itself never does.
-                if chosen is not None and at >= k and held <= size:
+                if careful and chosen is not None and at >= k and held <= size:
                     beside = rows[held - block : held].conj() @ image.T
-                    values, rotation = torch.linalg.eigh(projected[: at + block, : at + block], UPLO="U")
+                    values, rotation = projected_pairs(projected[: at + block, : at + block], "U")
                     off = torch.linalg.vector_norm(beside @ rotation[at:, :k], dim=0)
                     if bool((off < -problem.tol * values[:k]).all()):
                         ritz = self.ritz(rows[: at + block].T @ rotation[:, :k])
                         if self._converged(ritz):
                             return _Lowest(ritz.values, ritz.vectors, True)
+            if not careful and not bool(sound):
+                held, careful = begin, True
+                continue
             inner = held - block
-            values, rotation = torch.linalg.eigh(projected[:inner, :inner], UPLO="U")
+            values, rotation = projected_pairs(projected[:inner, :inner], "U")
             keep = min(k + max(block, (inner - k) // 3), inner - 2 * block)
             _rotate(rows, rotation[:, :keep], inner)
             ritz = self.ritz(rows[:k].T)
@@ -274,15 +285,19 @@ def _subtract(image: Tensor, rows: Tensor) -> Tensor:
     return parts
 
 
-def _normalize(
+def _normalize(image: Tensor, norm: float) -> tuple[Tensor, Tensor]:
+    """Orthonormal rows with the span of an image's, and whether these are independent, beyond rounding."""
+    eps = torch.finfo(image.dtype).eps
+    # Rounding in the image is eps norm: a shorter row is not orthogonal to the basis to that much.
+    block, factor = _cholesky_qr(image)
+    return _cholesky_qr(block)[0], factor.diagonal().real.min() > 10 * eps**0.5 * norm
+
+
+def _repaired(
     image: Tensor, rows: Tensor, norm: float, problem: Problem, against: Tensor | None, stream: int
 ) -> Tensor:
     """Orthonormal rows with the span of an image's that is orthogonal to the rows; random where nothing is left."""
     eps = torch.finfo(image.dtype).eps
-    # Rounding in the image is eps norm: a shorter row is not orthogonal to the basis to that much.
-    block, factor = _cholesky_qr(image)
-    if bool(factor.diagonal().real.min() > 10 * eps**0.5 * norm):
-        return _cholesky_qr(block)[0]
     tiny = torch.linalg.vector_norm(image, dim=1) <= 100 * eps * norm
     everything = rows.T if against is None else torch.cat([rows.T, against], 1)
     return orthonormalize(torch.where(tiny, 0, image.T), problem, everything, stream=stream).T

@@ -12,6 +12,7 @@ from graphpe.arguments import check_integer
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.preconditioners import Preconditioner, Prepared
+from graphpe.eigen.solvers.rayleigh_ritz import projected_pairs
 
 # Products are carried along with their vectors; their rounding is taken off now and then.
 _REFRESH_EVERY = 30
@@ -29,7 +30,7 @@ class LOBPCG:
     The basis is kept orthonormal (P within the coefficients of the small eigenproblem, W by two projections and two
     Cholesky factorisations), so that it works down to rounding, in float32 too. Converged vectors stay in X but cost no
     more products (soft locking). Known vectors are taken out of W after preconditioning. Real or complex, any device;
-    the only value that the host waits for is the residuals' (and what `torch.linalg.eigh` checks).
+    the only value that the host waits for is the residuals' and, on a device, the small eigenproblem.
 
     Some random columns (`extra`, and 1e-5 of each W) keep out of invariant subspaces. A start that is given may lie in
     one: then the smallest eigenpair that is orthogonal to the result is computed as a check.
@@ -142,7 +143,7 @@ def _iterate(problem: Problem, prepared: Prepared, start: Tensor, found: Tensor 
     image = torch.empty_like(basis)
     basis[:, :m] = space.orthonormal(start, start[:, :0], noise)
     image[:, :m] = space.matmul(basis[:, :m])
-    values, rotation = torch.linalg.eigh(_hermitian(basis[:, :m].mH @ image[:, :m]))
+    values, rotation = projected_pairs(_hermitian(basis[:, :m].mH @ image[:, :m]))
     basis[:, :m] = basis[:, :m] @ rotation
     image[:, :m] = image[:, :m] @ rotation
     gram = torch.diag(values).to(start.dtype)
@@ -160,9 +161,10 @@ def _iterate(problem: Problem, prepared: Prepared, start: Tensor, found: Tensor 
             values = gram.diagonal()[:m].real
             matvecs, fresh = matvecs + kept, True
             continue
-        active = [column for column, wrong in enumerate(unconverged) if wrong]
+        active = [column for column, far in enumerate(unconverged) if far]
         size = kept + len(active)
-        direction = prepared.apply(residual[:, active])
+        wrong = torch.tensor(active).to(start.device, non_blocking=True)
+        direction = prepared.apply(residual.index_select(1, wrong))
         basis[:, kept:size] = space.orthonormal(direction, basis[:, :kept], noise)
         image[:, kept:size] = space.matmul(basis[:, kept:size])
         matvecs += (1 + prepared.matvecs) * len(active)
@@ -172,10 +174,10 @@ def _iterate(problem: Problem, prepared: Prepared, start: Tensor, found: Tensor 
         border = basis[:, :size].mH @ image[:, kept:size]
         small[:, kept:], small[kept:, :kept] = border, border[:kept].mH
         small = _hermitian(small)
-        values, vectors = torch.linalg.eigh(small)
+        values, vectors = projected_pairs(small)
         values, best, rest = values[:m], vectors[:, :m], vectors[:, m:]
         # What the best vectors gained beyond X, and that orthogonal to them: an orthonormal P.
-        gained, _ = torch.linalg.qr(rest[:m].mH @ best[:m, active])
+        gained, _ = torch.linalg.qr(rest[:m].mH @ best[:m].index_select(1, wrong))
         coefficients = torch.cat([best, rest @ gained], dim=1)
         gram = _hermitian(coefficients.mH @ small @ coefficients)
         kept = coefficients.shape[1]

@@ -60,7 +60,7 @@ def _cholesky_qr2(block: Tensor, problem: Problem, against: Tensor | None) -> tu
         # A pivot is the squared distance of a column from those before it; rounding in the Gram matrix is eps.
         least = factor.diagonal().real.min()
         limit = 0.5 if last else (100 * eps) ** 0.5
-        if bool(failed) or not bool(least > limit) or not bool(torch.isfinite(scale).all()):
+        if not bool((failed == 0) & (least > limit) & torch.isfinite(scale).all()):
             return block, False
         inverse = torch.linalg.solve_triangular(
             factor, torch.eye(len(factor), dtype=factor.dtype, device=factor.device), upper=False

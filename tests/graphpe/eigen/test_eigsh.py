@@ -184,3 +184,13 @@ def test_lanczos_ends_where_polynomials_separate_nothing() -> None:
     found = graphpe.eigsh(sparse.csr_array(np.diag(values)), 3, solver="lanczos")
     assert bool(found.converged.all())
     assert found.matvecs < 100_000
+
+
+def test_residuals_of_single_precision_are_measured_in_double() -> None:
+    """float32 sums of the image would hold errors as large as these residuals."""
+    ring = torch.stack([torch.arange(300), (torch.arange(300) + 1) % 300])
+    operator = graphpe.laplacian(ring, 300).to(torch.float32)
+    result = graphpe.eigsh(operator, 3, solver="dense")
+    vectors = result.vectors.double()
+    exact = torch.linalg.vector_norm(operator.to(torch.float64) @ vectors - vectors * result.values, dim=0)
+    torch.testing.assert_close(result.residuals.double(), exact, rtol=1e-5, atol=0)
