@@ -41,8 +41,8 @@ class Run:
         *,
         small: bool = False,
         data: Path | None = None,
-        budget: float = 460,
-        limit: float = 30,
+        budget: float = 465,
+        limit: float = 8,
     ) -> None:
         self.device, self.out, self.machine = device, out, machine
         self.small, self.data, self.limit = small, data, limit

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from graphpe.benchmarks.measure.gpu import __main__ as script
+from graphpe.benchmarks.measure.gpu.kernels import check_kernels
 from graphpe.benchmarks.measure.gpu.run import Run
 
 
@@ -49,6 +50,18 @@ def test_what_there_is_no_time_for_is_named(tmp_path: Path) -> None:
     run.section("short", lambda run: run.add("late", dict) and None, 0)  # its own limit
     run.section("long", lambda run: run.add("in time", dict) and None, 50)
     assert ["left_out" in record for record in run.records] == [True, False]
+
+
+def test_all_sections_together_take_less_than_eight_minutes() -> None:
+    assert sum(seconds for *_, seconds in script.SECTIONS) <= 465
+    assert script.SECTIONS[0][0] == "kernels against the CPU"
+
+
+def test_every_kernel_is_compared_with_the_cpu(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    run.section("kernels", check_kernels, 100)
+    assert len(run.records) == 18
+    assert all(record["right"] for record in run.records), run.records
 
 
 @pytest.mark.slow
