@@ -1,5 +1,8 @@
 """Which solver for which operator: the one of the least estimated time.
 
+On another device than a CPU there are `Dense`, assumed to be ten times as quick there (not measured), and
+`ChebyshevFilter`: factors and Lanczos vectors one at a time are the host's.
+
 The estimates were fitted to measurements on one core with k = 16, seconds:
 
 | graph | front | Dense | ShiftInvert | ChebyshevFilter | PartialLanczos |
@@ -79,7 +82,8 @@ def choose(problem: Problem) -> tuple[Solver, str]:
             *(k, f"{size:,}", f"{entries:,}", format_seconds(times[solver]), type(solver).__name__),
         )
     estimates = ", ".join(f"{type(solver).__name__} {seconds:.2g} s" for solver, seconds in times.items())
-    return solver, f"of least estimated time for {size} rows{front} ({estimates})"
+    where = "" if on_cpu else f" on {operator.device.type}"
+    return solver, f"of least estimated time for {size} rows{where}{front} ({estimates})"
 
 
 def _dense_time(size: int) -> float:

@@ -12,6 +12,9 @@ from torch import Tensor
 import graphpe
 from graphpe.benchmarks.measure.pretend.accelerator import move, pretending, to_host
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE
+from graphpe.eigen.choose import choose
+from graphpe.eigen.operators.base import as_operator
+from graphpe.eigen.operators.problem import Problem
 from graphpe.eigen.solvers import lanczos
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
 from graphpe.eigen.solvers.dense import Dense
@@ -59,6 +62,21 @@ def test_eigenvalues_are_those_of_the_dense_solver(solver: str, name: str, which
     assert bool(to_host(result.converged).all())
     assert not seen.of("mixing", "no kernel"), seen.report()
     assert float((to_host(result.values).double() - expected).abs().max()) < 10 * tolerance
+
+
+@pytest.mark.parametrize(("side", "solver"), [(14, Dense), (120, ChebyshevFilter)])
+def test_the_choice_knows_the_device(side: int, solver: type) -> None:
+    """On a CPU, factors are quickest for the larger grid."""
+    number = torch.arange(side * side).view(side, side)
+    edges = torch.cat([torch.stack([number[:, :-1].flatten(), number[:, 1:].flatten()]),
+                       torch.stack([number[:-1].flatten(), number[1:].flatten()])], dim=1)  # fmt: skip
+    matrix = graphpe.laplacian(edges, side * side)
+    assert "on pretend" not in choose(Problem(as_operator(matrix), 16, "smallest", 1e-6, 2.0, 100, 0))[1]
+    with pretending():
+        chosen, reason = choose(Problem(as_operator(matrix.to(DEVICE)), 16, "smallest", 1e-6, 2.0, 100, 0))
+    assert isinstance(chosen, solver), reason
+    assert "on pretend" in reason
+    assert "ShiftInvert" not in reason
 
 
 @pytest.mark.parametrize("name", ["float32", "magnetic"])
