@@ -90,7 +90,9 @@ def relational(kind: torch.dtype, heads: int, width: int) -> None:
     shapes = [(16, width), (16, width), (width, 16), *[(width,)] * 3, (8, width), (8,), (width, 8), *[(width,)] * 3]
     parameters = tuple(torch.zeros(shape, dtype=kind, requires_grad=True) for shape in shapes)
     ends = [torch.zeros(72, 16, dtype=kind, requires_grad=True) for _ in range(2)]
-    updated_pairs(pair, *ends, parameters, pairs, 1e-5).sum().backward()
+    keep = torch.ones(2, pairs.num_pairs, width, dtype=torch.bool)
+    for dropout in (None, keep):
+        updated_pairs(pair, *ends, parameters, pairs, 1e-5, dropout, 1.25).sum().backward()
 
 
 def neighbours(heads: int, width: int) -> None:

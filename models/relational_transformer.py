@@ -67,8 +67,8 @@ class RelationalTransformer(nn.Module):
         read and written     e_ij twice and e_ji, two products and the result forward: 6 D numbers; 13 D backward
 
     That is of the compiled passes, which run in float32 and float64 on a CPU, for widths of multiples of eight, without
-    dropout of pairs. On a GPU Triton kernels run, the update's without dropout of pairs, and keep D numbers. Elsewhere
-    the formulas run as they stand; with `checkpoint` again in the backward pass, which then keeps D numbers.
+    dropout of pairs. On a GPU Triton kernels run and keep D numbers. Elsewhere the formulas run as they stand; with
+    `checkpoint` again in the backward pass, which then keeps D numbers.
 
     Differs from the released code (CameronDiao/relational-transformer):
 

@@ -124,7 +124,7 @@ def update_pairs(
         dropout: Probability of dropout; 0 outside training.
         checkpoint: Where the compiled passes do not run (dropout, other devices, half precision): compute everything
             again in the backward pass instead of keeping it. They always compute what they can; so do Triton's kernels
-            on a GPU, which do not run with dropout either.
+            on a GPU, with dropout, too.
 
     Raises:
         GraphPEValueError: A shape is another.
@@ -138,8 +138,13 @@ def update_pairs(
     shapes = (square, square, square[::-1], *[(width,)] * 3, other, (narrower,), other[::-1], *[(width,)] * 3)
     named = zip(PairWeights._fields, weights, shapes, strict=True)
     check_shapes(**{f"weights.{name}": (value, shape) for name, value, shape in named})
-    if has_kernels(pair.device) and pair.dtype in KINDS and source_term.dtype in KINDS and not dropout:
-        return updated_pairs(pair, source_term, target_term, weights, pairs, EPSILON)
+    if has_kernels(pair.device) and pair.dtype in KINDS and source_term.dtype in KINDS:
+        keep, kept = None, 1.0
+        if dropout:
+            shape = (2, *pair.shape)
+            keep = torch.empty(shape, dtype=torch.bool, device=pair.device).bernoulli_(1 - dropout)
+            kept = 1 / (1 - dropout) if dropout < 1 else 0.0
+        return updated_pairs(pair, source_term, target_term, weights, pairs, EPSILON, keep, kept)
     compiled = (
         not torch.compiler.is_compiling() and not dropout and compiled_runs(pair, source_term, target_term, *weights)
     )
