@@ -16,8 +16,9 @@ from graphpe.benchmarks.measure.gpu.steps import MODELS, adapter
 from graphpe.benchmarks.measure.inputs.graphs import random_molecules
 from graphpe.benchmarks.measure.pretend.accelerator import move_module, pretending
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE, NAME
+from graphpe.compiled import kernel
 from graphpe.graphs.loader import PackedLoader
-from graphpe.models.attention.gpu import edges, kernel
+from graphpe.models.attention.gpu import edges
 from graphpe.models.attention.gpu import softmax as softmax_kernels
 from graphpe.models.attention.grit import attention as grit
 from graphpe.models.layers import multi_head
