@@ -25,6 +25,7 @@ from graphpe.benchmarks.tasks.molecules.ogb import (
     Moltoxcast,
 )
 from graphpe.benchmarks.tasks.molecules.pcqm4mv2 import PCQM4Mv2
+from graphpe.benchmarks.tasks.molecules.pcqm_contact import PCQMContact
 from graphpe.benchmarks.tasks.molecules.peptides import PeptidesFunc, PeptidesStruct
 from graphpe.benchmarks.tasks.molecules.zinc import Zinc
 from graphpe.benchmarks.tasks.nodes.heterophilous import Heterophilous
@@ -82,6 +83,7 @@ __all__ = [
     "OgbnProducts",
     "OgbnProteins",
     "PCQM4Mv2",
+    "PCQMContact",
     "PascalVOCSP",
     "Pattern",
     "PeptidesFunc",

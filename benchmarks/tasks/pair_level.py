@@ -105,13 +105,24 @@ def pair_scores(parts: Tensor, ptr: Tensor, num_pairs: int) -> Tensor:
         ptr: First node of each graph and, last, N.
         num_pairs: sum n_b^2.
     """
-    sizes = ptr.diff()
-    length = sizes.repeat_interleave(sizes, output_size=len(parts))  # pairs that begin with each node
-    first = ptr[:-1].repeat_interleave(sizes, output_size=len(parts))
-    tail = torch.arange(len(parts), device=parts.device).repeat_interleave(length, output_size=num_pairs)
-    shift = first - (length.cumsum(0) - length)
-    head = torch.arange(num_pairs, device=parts.device) + shift[tail]
+    tail, head = ordered_pairs(ptr, len(parts), num_pairs)
     return torch.stack([_scores(each, tail, head) for each in parts.split(2 * HIDDEN + 2, dim=1)], dim=1)
+
+
+def ordered_pairs(ptr: Tensor, nodes: int, num_pairs: int) -> tuple[Tensor, Tensor]:
+    """First and second node of all ordered pairs of nodes of each graph, row-major, each `[num_pairs]`.
+
+    Args:
+        ptr: First node of each graph and, last, the number of nodes.
+        nodes: That number.
+        num_pairs: sum n_b^2.
+    """
+    sizes = ptr.diff()
+    length = sizes.repeat_interleave(sizes, output_size=nodes)  # pairs that begin with each node
+    first = ptr[:-1].repeat_interleave(sizes, output_size=nodes)
+    tail = torch.arange(nodes, device=ptr.device).repeat_interleave(length, output_size=num_pairs)
+    shift = first - (length.cumsum(0) - length)
+    return tail, torch.arange(num_pairs, device=ptr.device) + shift[tail]
 
 
 def _scores(parts: Tensor, tail: Tensor, head: Tensor) -> Tensor:
