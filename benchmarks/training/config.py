@@ -12,10 +12,13 @@ from graphpe.arguments import (
     check_integer,
     check_not_negative,
     check_positive,
+    check_probabilities,
 )
 from graphpe.calls import LARGEST
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
+Optimizer = Literal["adamw", "adam"]
+ClipBy = Literal["norm", "unit", "update"]
 Schedule = Literal["cosine", "linear", "plateau", "constant"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 Log = Literal["none", "tensorboard", "wandb"]
@@ -25,7 +28,7 @@ Evaluation = Literal["whole", "sampled"]
 _MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
 """More than any machine has; the system cannot start so many threads or processes."""
 
-_AT_LEAST_ONE = ("epochs", "batch_size", "parts", "devices", "nodes", "threads")
+_AT_LEAST_ONE = ("epochs", "batch_size", "accumulate", "parts", "devices", "nodes", "threads")
 _POSITIVE = ("learning_rate", "checkpoint_minutes")
 
 
@@ -55,6 +58,8 @@ class TrainConfig:
             model and encodings are the default then.
         epochs: Passes over the training part.
         batch_size: Graphs in a batch, on each device; with a sampler, nodes whose targets are asked for, or parts.
+        accumulate: Batches whose gradients are averaged for a step of the optimizer; the last step of an epoch is made
+            of those that are left. What counts steps counts these: `warmup_steps`, `max_steps`, the learning rate.
         max_nodes: Most nodes in a batch, 0 for no limit; a larger graph is a batch of its own.
         max_pairs: Most pairs of nodes (the sum of squared sizes) in a batch, likewise; it bounds the memory of models
             over all pairs.
@@ -64,13 +69,19 @@ class TrainConfig:
         fanout: With "neighbors", most incoming edges of a node that are drawn in each hop; -1 for all.
         parts: With "partitions", how many parts the graph is cut into.
         evaluation: Whether predictions are made from the "whole" graph, or "sampled" as in training.
-        learning_rate: Peak learning rate of AdamW.
-        weight_decay: Weight decay of AdamW.
+        optimizer: "adamw", or "adam", whose decay is added to the gradient (L2) as in many published runs.
+        learning_rate: Its peak learning rate.
+        weight_decay: Its weight decay.
+        beta1: Its decay of the mean of gradients.
+        beta2: Its decay of the mean of squared gradients.
         warmup_steps: Steps of linear warm-up, before what `schedule` says.
         schedule: What the learning rate does then: "cosine" (half of one, to zero), "linear" (to zero), "plateau"
             (it is halved where the validation loss does not fall, and training ends below 1e-6) or "constant".
         plateau_patience: Epochs without a lower validation loss after which "plateau" halves.
-        clip: Largest norm of the gradient; 0 clips nothing.
+        clip: What a step may be at most, as `clip_by` has it; 0 clips nothing.
+        clip_by: "norm": `clip` is the largest norm of the gradient. "unit": the largest norm of a unit's gradient (of
+            a row of a matrix) as a share of that of its weights, adaptive clipping (Brock et al. 2021). "update": the
+            same of what the optimizer changes, as released with SAT++.
         patience: Stop after so many epochs without a better validation metric; 0 never stops early.
         max_steps: Stop after so many steps in all, evaluate and finish; 0 means no limit.
         max_minutes: Stop after so many minutes of training, at the end of an epoch, and finish; 0 means no limit. The
@@ -104,18 +115,23 @@ class TrainConfig:
     init: str | None = None
     epochs: int = 14
     batch_size: int = 32
+    accumulate: int = 1
     max_nodes: int = 0
     max_pairs: int = 0
     sampler: Sampler = "whole"
     fanout: tuple[int, ...] = (15, 10, 5)
     parts: int = 100
     evaluation: Evaluation = "whole"
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.999
     warmup_steps: int = 100
     schedule: Schedule = "cosine"
     plateau_patience: int = 10
     clip: float = 1.0
+    clip_by: ClipBy = "norm"
     patience: int = 5
     max_steps: int = 0
     max_minutes: float = 0.0
@@ -142,11 +158,14 @@ class TrainConfig:
                 check = check_positive if each.name in _POSITIVE else check_not_negative
                 (value,) = check(**{each.name: value})
             object.__setattr__(self, each.name, value)
+        check_probabilities(beta1=self.beta1, beta2=self.beta2)
         fanout = (self.fanout,) if isinstance(self.fanout, int) else self.fanout
         object.__setattr__(self, "fanout", check_fanouts(fanout))
         check_flags(graphs=self.graphs)
         check_choice("sampler", self.sampler, get_args(Sampler))
         check_choice("evaluation", self.evaluation, get_args(Evaluation))
+        check_choice("optimizer", self.optimizer, get_args(Optimizer))
+        check_choice("clip_by", self.clip_by, get_args(ClipBy))
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("precision", self.precision, get_args(Precision))
         check_choice("accelerator", self.accelerator, get_args(Accelerator))

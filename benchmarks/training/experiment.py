@@ -45,6 +45,7 @@ from graphpe.benchmarks.training.logs.epoch_log import EpochLog, check_log, logg
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
+from graphpe.benchmarks.training.steps.optimizer import build_optimizer
 from graphpe.benchmarks.training.summary import summarise
 from graphpe.compiled.jit import everything_compiled
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
@@ -249,12 +250,7 @@ def _train_in(
     if initial is not None:
         for line in initial.give(bare_model, config, data.adapter):
             say(line)
-    optimizer = torch.optim.AdamW(
-        [parameter for parameter in bare_model.parameters() if parameter.requires_grad],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=config.precision != "16-mixed",  # gradients scaled for float16 cannot be clipped before a fused step
-    )
+    optimizer = build_optimizer(bare_model, config)
     model, optimizer = fabric.setup(bare_model, optimizer)
     asked = [each for each in computed if isinstance(each, LinkEncoding) and each.pairs is not None]
     if asked:

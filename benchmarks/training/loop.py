@@ -44,6 +44,7 @@ from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plat
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.benchmarks.training.steps.captured import CapturedSteps
 from graphpe.benchmarks.training.steps.choose import capturing
+from graphpe.benchmarks.training.steps.clipping import UpdateClipping, clip_gradients, units_of
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.batches.real_rows import real_rows_of
@@ -123,8 +124,12 @@ class Training:
             )
         # With limits, epochs differ in their number of batches; to look at all of them may take longer than training.
         looked_at = range(min(config.epochs, _PLANNED_EPOCHS)) if self.source.varies else range(1)
-        steps = sum(map(self._epoch_steps, looked_at)) * config.epochs // len(looked_at)
+        steps = sum(math.ceil(self._epoch_steps(epoch) / config.accumulate) for epoch in looked_at)
+        steps = steps * config.epochs // len(looked_at)
         self.planned_steps = min(steps, config.max_steps) if config.max_steps else steps
+        self._end = first  # batches of the epoch under way
+        self._units = units_of(self.model.module) if config.clip > 0 and config.clip_by != "norm" else []
+        self._update = UpdateClipping(self._units, config.clip) if config.clip_by == "update" and self._units else None
         self._last_save = time.monotonic()
 
     def _epoch_steps(self, epoch: int) -> int:
@@ -181,12 +186,13 @@ class Training:
         batches = self.source.train(state.epoch, start=state.step * world + rank, stride=world)
         end = self._epoch_steps(state.epoch)
         if config.max_steps:
-            end = min(end, state.step + config.max_steps - state.total_steps)
+            end = min(end, state.step + config.accumulate * (config.max_steps - state.total_steps))
+        self._end = end
         bar = progress_bar(
             total=end,
             initial=state.step,
             desc=f"epoch {state.epoch + 1}/{config.epochs}",
-            unit="step",
+            unit="step" if config.accumulate == 1 else "batch",
             leave=False,
             disable=not self.progress,
         )
@@ -199,12 +205,15 @@ class Training:
                 loaded = time.perf_counter()
                 loss, finite = self._step(batch)
                 done = time.perf_counter()
+                whole = self._ends_a_step
                 state.step += 1
-                state.total_steps += 1
+                state.total_steps += whole
                 state.seconds["load"] += loaded - started
                 state.seconds["step"] += done - loaded
-                tally.add(loss, finite, asked, state.total_steps, done - started)
+                tally.add(loss, finite, asked, state.total_steps + (not whole), done - started)
                 bar.update()
+                if not whole:  # what is saved, and where devices stop, has no gradients left over
+                    continue
                 due = time.monotonic() - self._last_save > 60 * config.checkpoint_minutes
                 alone = world == 1 and bool(due or stop.signal_number)  # several devices meet at steps they agreed on
                 if not (alone or state.step >= next_meeting or state.step == end):
@@ -243,28 +252,54 @@ class Training:
 
     def _compute(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What a step does on the device."""
-        config = self.config
-        self.optimizer.zero_grad(set_to_none=True)
-        with real_rows_of(batch):
-            loss = self.data.adapter.loss(self.model(batch), batch)
-        self.fabric.backward(loss)
-        norm = self._clip()
-        self.optimizer.step()
+        state, config = self.state, self.config
+        before = state.step % config.accumulate  # batches of this step that were before this one
+        together = min(config.accumulate, self._end - state.step + before)
+        if not before:
+            self.optimizer.zero_grad(set_to_none=True)
+        with self.fabric.no_backward_sync(self.model, enabled=not self._ends_a_step):
+            with real_rows_of(batch):
+                loss = self.data.adapter.loss(self.model(batch), batch)
+            self.fabric.backward(loss if together == 1 else loss / together)
         loss = loss.detach()
         finite = torch.isfinite(loss)
+        if not self._ends_a_step:
+            return loss, finite
+        norm = self._clip()
+        self._optimize()
         # With scaled gradients of 16 bits, some steps overflow by design: they are left out, and the scale falls.
         return loss, finite if config.precision == "16-mixed" else finite & torch.isfinite(norm)
 
+    @property
+    def _ends_a_step(self) -> bool:
+        """Whether the batch that comes is the last one of a step of the optimizer."""
+        reached = self.state.step + 1
+        return reached % self.config.accumulate == 0 or reached == self._end
+
+    def _optimize(self) -> None:
+        """The optimizer's step; what it changes is clipped, if that is to be."""
+        if self._update is None:
+            self.optimizer.step()
+            return
+        self._update.before()
+        self.optimizer.step()
+        self._update.after()
+
     def _clip(self) -> torch.Tensor:
-        """Clip the gradient, if it is to be; its norm."""
-        if self.config.clip > 0:
+        """Clip the gradient, if it is to be; its norm before."""
+        if self.config.clip > 0 and self.config.clip_by == "norm":
             norm = self.fabric.clip_gradients(
                 self.model, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
             )
             assert norm is not None
             return norm
+        if self._units:
+            self.fabric.strategy.precision.unscale_gradients(self.optimizer.optimizer)
         gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-        return torch.nn.utils.get_total_norm(gradients)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.config.clip_by == "unit":
+            clip_gradients(self._units, self.config.clip)
+        return norm
 
     def _diverged(self, step: int) -> None:
         best = self.state.best_metric
@@ -333,7 +368,8 @@ class Training:
     def _epoch_line(self, record: dict[str, Any]) -> str:
         state, seconds = self.state, self.state.seconds
         total = sum(seconds.values())
-        left = (self.planned_steps - state.total_steps) / max(state.step, 1) * total
+        made = math.ceil(state.step / self.config.accumulate)
+        left = (self.planned_steps - state.total_steps) / max(made, 1) * total
         metric, best = record[f"valid_{self.data.metric}"], state.best_metric
         shown = "no finite one yet" if best is None else f"best {figure(best)} at epoch {state.best_epoch + 1}"
         return (

@@ -15,8 +15,8 @@ class TrainState:
 
     Attributes:
         epoch: The epoch under way, from 0.
-        step: Steps made in this epoch, on each device.
-        total_steps: Steps made in all.
+        step: Batches seen in this epoch, on each device.
+        total_steps: Steps of the optimizer made in all.
         loss_sum: Sum of the training loss over the graphs of this epoch so far, of all devices.
         graphs_seen: Graphs of this epoch so far, of all devices.
         best_metric: Validation metric of the best epoch, which is finite; None before the first.

@@ -51,6 +51,12 @@ def _why_not(model: nn.Module, data: TaskData, config: TrainConfig, fabric: Fabr
         return "there are several devices"
     if config.precision == "16-mixed":
         return "precision 16-mixed reads from the device whether gradients overflowed"
+    if config.accumulate > 1:
+        return "gradients of several batches make a step"
+    if config.clip > 0 and config.clip_by != "norm":
+        return f"clip_by={config.clip_by!r} was not tried in captured steps"
+    if adapter.level == "pair":
+        return "values of pairs of padded batches were not tried"
     own_graphs = type(adapter).model_graphs is GraphAdapter.model_graphs if isinstance(adapter, GraphAdapter) else False
     if data.unit != "graph" or not own_graphs:
         return f"batches of {type(adapter).__name__} are not padded, and so differ in their shapes"

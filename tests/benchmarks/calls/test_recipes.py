@@ -98,7 +98,9 @@ def test_a_run_of_code2_is_the_published_one(capsys: pytest.CaptureFixture[str])
     assert (encoding.k, encoding.q, encoding.relative_q) == (15, 0.1, True)
     assert config.learning_rate == pytest.approx(3e-3 / 56 * config.batch_size, rel=1e-3)
     assert (config.epochs, config.weight_decay) == (32, 7.5e-5)
-    assert config.warmup_steps == 2 * (407_976 // 32)
+    assert (config.accumulate, config.beta1, config.beta2) == (12, 0.75, 0.935)
+    assert (config.clip, config.clip_by) == (0.1, "update")
+    assert config.warmup_steps == 2 * (407_976 // 32) // 12
     for given in (["--task", "code2"], ["--task=code2(decoding='argmax')", "--epochs", "3"]):
         with pytest.raises(SystemExit):
             main(["train", *given, "--print-config"])
