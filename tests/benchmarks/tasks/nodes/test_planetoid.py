@@ -78,6 +78,27 @@ def test_random_splits_are_seeded_and_have_twenty_of_each_class(tmp_path: Path) 
     assert not torch.equal(one.split["test"], other.split["test"])
 
 
+def as_luo(y: torch.Tensor) -> tuple[set[int], set[int], set[int]]:
+    """What the text of the released script says, with lists and the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(123)
+        chosen: list[int] = []
+        others: list[int] = []
+        for number in range(int(y.max()) + 1):
+            ids = [node for node in range(len(y)) if y[node] == number]
+            order = torch.randperm(len(ids)).tolist()
+            chosen += [ids[at] for at in order[:20]]
+            others += [ids[at] for at in order[20:]]
+        order = torch.randperm(len(others)).tolist()
+    return set(chosen), {others[at] for at in order[:500]}, {others[at] for at in order[500:1500]}
+
+
+def test_the_split_of_luo(tmp_path: Path) -> None:
+    write(tmp_path)
+    data = Planetoid("Cora", root=str(tmp_path), split="luo", download=False).load(progress=False)
+    assert as_luo(data.graphs.node["y"].flatten()) == tuple(set(data.split[part].tolist()) for part in data.split)
+
+
 def test_the_ten_splits_of_pei(tmp_path: Path) -> None:
     write(tmp_path)
     raw = tmp_path / "Cora" / "geom-gcn" / "raw"
