@@ -12,6 +12,7 @@ from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
+from graphpe.files.once import read_once
 
 EXAMPLES = """
 examples:
@@ -70,6 +71,11 @@ def add_train(parser: CommandParser) -> None:
 
 def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Train, or go on training, and print the result."""
+    with read_once():
+        return _run_train(parser, arguments)
+
+
+def _run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     if (recipe := named_recipe(arguments)) is not None:
         parser.set_defaults(recipe.options)
     values = parser.values(arguments)

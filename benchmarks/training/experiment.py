@@ -49,6 +49,7 @@ from graphpe.benchmarks.training.steps.optimizer import build_optimizer
 from graphpe.benchmarks.training.summary import summarise
 from graphpe.compiled.jit import everything_compiled
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
+from graphpe.files.once import forget
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding, LinkEncoding
 
@@ -159,6 +160,7 @@ def run_experiment(
         if job.resumed and (finished := _finished(job, fabric)) is not None:
             return finished
         if here:
+            forget()
             return run_in_processes(train_in, job, config.devices, lock)
         return train_in(job, fabric)
 
@@ -212,6 +214,7 @@ def _train_in(
     transforms = build_encodings(config.encodings or ())
     with fabric.rank_zero_first():
         data = task.load(workers=workers, cache=cache, progress=progress)
+    forget()
     if agree(fabric, lambda: data.fingerprint) != data.fingerprint:
         raise GraphPERuntimeError(f"processes read different data of {task!r}: it changed meanwhile; start again")
     for note in data.notes:

@@ -46,14 +46,14 @@ class Planetoid(NodeTask):
         name: `Cora`, `CiteSeer` or `PubMed`.
         root: The folder that holds PyG's folder of the set (`Cora/raw/ind.cora.x`, ...), or will.
         split: `public`: 20 nodes of each class, 500 and 1000. `full`: all but those 1500 for training. `random`: sizes
-            as in `public`, drawn from `seed`. `luo`: the one of these that Luo et al. (2024) report. 0 to 9: those of Pei et al. (2020), 48 % / 32 % / 20 % (PyG's folder
-            `Cora/geom-gcn/raw`).
+            as in `public`, drawn from `seed`. `luo`: the one of these that Luo et al. (2024) report. 0 to 9: those of
+            Pei et al. (2020), 48 % / 32 % / 20 % (PyG's folder `Cora/geom-gcn/raw`).
         normalize_features: Whether features of a node are divided by their sum, as published models have it.
         seed: Of a random split.
         download: Whether PyG downloads the files if they are not there.
     """
 
-    summary: ClassVar[str] = "the subject of each paper: Cora, CiteSeer, PubMed; public, full, random and published splits"
+    summary: ClassVar[str] = "the subject of each paper: Cora, CiteSeer, PubMed; public, full, random and given splits"
 
     name: Name = "Cora"  # type: ignore[misc]
     root: str = "dataset/planetoid"

@@ -18,6 +18,7 @@ from graphpe.benchmarks.tasks.user.tables import check_columns, column_of, read_
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError
+from graphpe.files.once import kept
 from graphpe.files.reading import read_text
 
 LABELS = "labels.csv"
@@ -237,13 +238,13 @@ def node_column_names(folder: Path) -> list[str]:
     """
     place = folder / "nodes"
     files = sorted(path for path in place.iterdir() if path.suffix in ENDINGS) if place.is_dir() else []
-    return _rows(files[0], 1)[0] if files else []
+    return kept("nodes", files[0], _node_rows)[0] if files else []
 
 
 def _column(folder: Path, name: str) -> list[str]:
     """The cells of a column of the first file in `nodes/`."""
     place = next(path for path in sorted((folder / "nodes").iterdir()) if path.suffix in ENDINGS)
-    names, rows = _rows(place, 1)
+    names, rows = kept("nodes", place, _node_rows)
     return [row[1 + names.index(name)] for row in rows] if name in names else []
 
 
@@ -260,7 +261,7 @@ def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:
         number = {word: place for place, word in enumerate(order)}
         node_cells: dict[str, list[Any]] = {}
     else:
-        node_names, node_rows = _rows(nodes, 1)
+        node_names, node_rows = kept("nodes", nodes, _node_rows, last=True)
         number = {row[0]: place for place, row in enumerate(node_rows)}
         if len(number) < len(node_rows):
             raise GraphPERuntimeError(f"{nodes} names a node twice")
@@ -271,6 +272,10 @@ def read_graph(edges: Path, nodes: Path | None) -> WrittenGraph:
     pairs = [(number[row[0]], number[row[1]]) for row in rows]
     edge_cells = {name: [row[2 + column] for row in rows] for column, name in enumerate(edge_names)}
     return WrittenGraph(len(number), pairs, node_cells, edge_cells)
+
+
+def _node_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    return _rows(path, 1)
 
 
 def _rows(path: Path, leading: int) -> tuple[list[str], list[list[str]]]:

@@ -17,6 +17,7 @@ from graphpe.benchmarks.tasks.user.splits import SPLIT, check_several, choose_sp
 from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.files.once import kept
 from graphpe.files.reading import read_json
 
 
@@ -174,7 +175,7 @@ class NetworkxList(OwnData):
         Raises:
             GraphPERuntimeError: It cannot be read, or holds no list.
         """
-        content = read_json(path)
+        content = kept("json", path, read_json)
         if isinstance(content, dict) and "nodes" in content:
             content = [content]
         if not isinstance(content, list) or not content:

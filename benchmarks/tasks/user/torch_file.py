@@ -12,6 +12,7 @@ from torch_geometric.data import Batch, Data
 
 from graphpe.benchmarks.tasks.user.saved_graphs import SavedGraphs
 from graphpe.errors import GraphPERuntimeError
+from graphpe.files.once import kept
 from graphpe.files.unpickling import load_saved
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.storage.encoded import EncodedDataset
@@ -57,19 +58,23 @@ def open_saved(path: Path) -> Parts:
         if path.suffix in _TABLES and path.is_file():
             task = _TABLES[path.suffix]
             raise GraphPERuntimeError(f'{path} is no file of torch.save: give "{task}({str(path)!r})" for it')
-        return _parts_of(load_saved(path), path)
+        return _parts_of(_saved(path), path)
     folder = path / "processed" if (path / "processed").is_dir() else path
     files = sorted(file for file in folder.glob("*.pt") if file.name not in _PYG_RECORDS)
     if len(files) == 1:
-        return _parts_of(load_saved(files[0]), files[0])
+        return _parts_of(_saved(files[0]), files[0])
     parts = {_part_name(file.stem): file for file in files}
     if set(parts) == set(PARTS) and len(files) == len(PARTS):
-        return {part: _one(load_saved(parts[part]), parts[part]) for part in PARTS}
+        return {part: _one(_saved(parts[part]), parts[part]) for part in PARTS}
     numbered = [_NUMBERED.fullmatch(file.stem) for file in files]
     if len({match and match[1] for match in numbered}) == 1 and all(numbered):
         in_order = sorted(files, key=lambda file: int(_NUMBERED.fullmatch(file.stem)[2]))  # type: ignore[index]
-        return {"": joined(_one(load_saved(file), file) for file in in_order)}
+        return {"": joined(_one(_saved(file), file) for file in in_order)}
     raise GraphPERuntimeError(_what_is_there(folder, files))
+
+
+def _saved(path: Path) -> Any:
+    return kept("torch.save", path, load_saved)
 
 
 def _is_encoded(path: Path) -> bool:
