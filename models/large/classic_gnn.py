@@ -184,7 +184,9 @@ class ClassicLayer(nn.Module):
         super().__init__()
         match conv:
             case "GCN":
-                self.conv: nn.Module = GCNLayer(width)
+                layer = GCNLayer(width)
+                nn.init.xavier_uniform_(layer.linear.weight)  # as PyG's, with which the published values were found
+                self.conv: nn.Module = layer
             case "SAGE":
                 self.conv = MeanConvolution(width)
             case "GAT":

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 
 from graphpe.errors import GraphPEError
 from graphpe.models.attention.neighbours import sums
@@ -86,6 +87,16 @@ def test_edges_are_means_at_the_nodes() -> None:
     x = model.node_encoder(data) + torch.stack(means)
     (layer,) = model.layers
     torch.testing.assert_close(with_edges, layer.norm(gcn(layer.conv, x, dense(data, True)) + layer.residual(x)).relu())
+
+
+@pytest.mark.parametrize(("conv", "pyg"), [("GCN", GCNConv), ("SAGE", SAGEConv), ("GAT", GATConv)])
+def test_matrices_begin_as_those_of_pyg(conv: str, pyg: type[nn.Module]) -> None:
+    model = ClassicGNN(conv=conv, width=64, layers=1, node_encoder=nn.Identity())
+    ours, theirs = (
+        {tuple(p.shape): float(p.detach().std()) for p in module.parameters() if p.numel() == 64 * 64}
+        for module in (model.layers[0].conv, pyg(64, 64))
+    )
+    assert ours == pytest.approx(theirs, rel=0.05)
 
 
 def test_published_size() -> None:
