@@ -64,7 +64,7 @@ def test_what_an_optimizer_changes() -> None:
     clipping.before()
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            weight += given.get(name, 0)
+            weight.add_(given.get(name, torch.zeros(())))
     clipping.after()
     expected = by_hand(given, start, 0.1)
     for name, weight in model.named_parameters():

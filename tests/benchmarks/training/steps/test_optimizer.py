@@ -74,7 +74,7 @@ def test_bad_options() -> None:
         ({"accumulate": 0}, "accumulate must be from 1 to"),
     ):
         with pytest.raises(GraphPEValueError, match=message):
-            TrainConfig(**bad)  # type: ignore[arg-type]
+            TrainConfig(**bad)
 
 
 def train(options: dict[str, Any], run: Path, **more: Any) -> dict[str, Any]:
@@ -110,9 +110,13 @@ def test_a_run_against_a_loop_by_hand(
     options: dict[str, Any], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """80 graphs in batches of 10: steps of three, three and two batches in each of two epochs."""
-    more = {"batch_size": 10, "epochs": 2, "learning_rate": 0.01, "optimizer": "adam", "weight_decay": 0.01} | CHANGES[
-        name
-    ]
+    more: dict[str, Any] = {
+        "batch_size": 10,
+        "epochs": 2,
+        "learning_rate": 0.01,
+        "optimizer": "adam",
+        "weight_decay": 0.01,
+    } | CHANGES[name]
     seen: dict[str, Any] = {"batches": []}
     step = Training._step
 
