@@ -36,6 +36,7 @@ from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.tasks.user.files.encoded import held_keys
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs, encode_stored
+from graphpe.benchmarks.training.batches.choose import check_sampler
 from graphpe.benchmarks.training.batches.memory import check_attention_fits
 from graphpe.benchmarks.training.config import Log, TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.distributed.devices import make_fabric, started_from_outside
@@ -219,6 +220,7 @@ def _train_in(
         raise GraphPERuntimeError(f"processes read different data of {task!r}: it changed meanwhile; start again")
     for note in data.notes:
         say(note)
+    check_sampler(data, config, fabric.world_size)
     parts = ", ".join(f"{name} {len(ids):,}" for name, ids in data.split.items())
     say(f"{_counted(data)} ({parts})")
     loaded = time.perf_counter()

@@ -45,18 +45,50 @@ def batch_source(
     Raises:
         GraphPEValueError: The sampler is not for this task.
     """
+    check_sampler(data, config, fabric.world_size)
     if data.unit == "graph":
-        if config.sampler != "whole":
-            raise GraphPEValueError(
-                f"sampler={config.sampler!r} samples nodes of one graph, and this task is about whole graphs: leave it "
-                "out"
-            )
         return WholeGraphs(data, graphs, transform, config, fabric, padded=padded)
     if isinstance(data, LinkData):
         return LinkBatches(data, graphs, transform, config, fabric)
-    if config.sampler != "whole" and len(graphs) > 1:
+    return _OF_NODES[config.sampler](data, graphs, transform, config, fabric)
+
+
+def check_sampler(data: TaskData, config: TrainConfig, devices: int) -> None:
+    """Check before anything is encoded that a run's sampler fits its task.
+
+    Args:
+        data: The task's data.
+        config: The run's options.
+        devices: On how many devices it trains.
+
+    Raises:
+        GraphPEValueError: It does not.
+    """
+    sampler, nodes = config.sampler, data.graphs.num_nodes
+    if data.unit == "graph":
+        if sampler != "whole":
+            raise GraphPEValueError(
+                f"sampler={sampler!r} samples nodes of one graph, and this task is about whole graphs: leave it out"
+            )
+        return
+    links = isinstance(data, LinkData)
+    if links and sampler == "partitions":
+        raise GraphPEValueError("sampler='partitions' cuts links: use sampler='whole' or 'neighbors'")
+    if sampler != "whole" and not links and len(data.graphs) > 1:
         raise GraphPEValueError(
-            f"sampler={config.sampler!r} samples nodes of one graph, and the data has {len(graphs):,}: use "
+            f"sampler={sampler!r} samples nodes of one graph, and the data has {len(data.graphs):,}: use "
             "sampler='whole'"
         )
-    return _OF_NODES[config.sampler](data, graphs, transform, config, fabric)
+    if sampler == "whole" and devices > 1:
+        others = "'neighbors'" if links else "'neighbors' or 'partitions'"
+        raise GraphPEValueError(
+            f"sampler='whole' makes each step on the whole graph, which {devices} devices cannot share: use one "
+            f"device, or sampler={others}"
+        )
+    if sampler == "partitions" and config.parts > nodes:
+        raise GraphPEValueError(f"parts is {config.parts}, but the graph has {nodes:,} nodes: give fewer parts")
+    if sampler == "partitions" and config.batch_size >= config.parts:
+        raise GraphPEValueError(
+            f"batch_size={config.batch_size} of parts={config.parts} parts in a batch is the whole graph: give a "
+            "smaller batch_size, more parts, or sampler='whole'"
+        )

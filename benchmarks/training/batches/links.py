@@ -41,8 +41,7 @@ class LinkBatches(SharedGraph):
     A last batch of fewer is left out where there is a full one.
 
     Raises:
-        GraphPEValueError: The sampler cuts the graph into parts; encodings of pairs would see the edge that they are to
-            predict; or several devices would make the same steps.
+        GraphPEValueError: Encodings of pairs would see the edge that they are to predict.
     """
 
     data: LinkData
@@ -50,13 +49,6 @@ class LinkBatches(SharedGraph):
     def __init__(
         self, data: LinkData, graphs: PackedGraphs, transform: BatchTransform, config: TrainConfig, fabric: Fabric
     ) -> None:
-        if config.sampler == "partitions":
-            raise GraphPEValueError("sampler='partitions' cuts links: use sampler='whole' or 'neighbors'")
-        if config.sampler == "whole" and fabric.world_size > 1:
-            raise GraphPEValueError(
-                f"sampler='whole' makes each step on the whole graph, which {fabric.world_size} devices cannot share: "
-                "use one device, or sampler='neighbors'"
-            )
         self.asked = transform.asked
         if self.asked and data.sees_its_links:
             raise GraphPEValueError(

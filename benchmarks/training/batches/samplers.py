@@ -14,7 +14,6 @@ from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.batches.shared_graph import Sampled, only
 from graphpe.benchmarks.training.batches.source import TrainBatch
 from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Ints
 from graphpe.sampling.neighbors import NeighborSampler
@@ -65,20 +64,12 @@ class Partitions(Sampled):
     """Parts of the graph in random order, `batch_size` at a time, with all edges among their nodes, as Cluster-GCN.
 
     Batches without a node of the training part are left out. Parts are METIS's where PyG finds it, else our own.
-
-    Raises:
-        GraphPEValueError: There is one part, or all parts are in one batch.
     """
 
     def __init__(
         self, data: TaskData, graphs: PackedGraphs, transform: BatchTransform, config: TrainConfig, fabric: Fabric
     ) -> None:
         super().__init__(data, graphs, transform, config, fabric)
-        if config.batch_size >= config.parts:
-            raise GraphPEValueError(
-                f"batch_size={config.batch_size} of parts={config.parts} parts in a batch is the whole graph: give a "
-                "smaller batch_size, more parts, or sampler='whole'"
-            )
         owner = metis_partition(self.graphs, config.parts)
         if owner is None:
             owner = partition(self.graphs, config.parts)

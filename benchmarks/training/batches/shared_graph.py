@@ -21,7 +21,6 @@ from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.batches.source import BatchSource, TrainBatch
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.evaluation import evaluated
-from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 
 
@@ -75,20 +74,11 @@ class SharedGraph(BatchSource):
 
 
 class WholeAtOnce(SharedGraph):
-    """One batch an epoch: the whole, with the targets of the training part.
-
-    Raises:
-        GraphPEValueError: The run has several devices, which would all do the same.
-    """
+    """One batch an epoch: the whole, with the targets of the training part."""
 
     def __init__(
         self, data: TaskData, graphs: PackedGraphs, transform: BatchTransform, config: TrainConfig, fabric: Fabric
     ) -> None:
-        if fabric.world_size > 1:
-            raise GraphPEValueError(
-                f"sampler='whole' makes each step on the whole graph, which {fabric.world_size} devices cannot share: "
-                "use one device, or sampler='neighbors' or 'partitions'"
-            )
         super().__init__(data, graphs, transform, config, fabric)
         self._batch = super().whole()
         self._train = copy.copy(self._batch)

@@ -12,6 +12,7 @@ import yaml
 from torch_geometric.data import Data
 
 from graphpe.benchmarks.cli.main import main
+from graphpe.benchmarks.training import experiment
 
 N = 60
 MODEL = "GraphTransformer(width=8, layers=1, heads=2, attention='sparse', norm='layer')"
@@ -65,14 +66,16 @@ def test_train_predict_and_runs(one: Data, capsys: pytest.CaptureFixture[str]) -
     [
         (["--sampler", "parts"], "sampler"),
         (["--sampler", "partitions", "--parts", "8"], "batch_size=10 of parts=8 parts in a batch is the whole graph"),
+        (["--sampler", "partitions", "--parts", "5000"], "parts is 5000, but the graph has 60 nodes: give fewer parts"),
         (["--sampler", "neighbors", "--fanout", "0"], "fanout must be positive, or -1 for all neighbours, got [0]"),
         (["--sampler", "neighbors", "--fanout"], "fanout"),
         (["--devices", "0"], "devices"),
     ],
 )
 def test_what_does_not_fit_is_one_line_and_leaves_nothing(
-    one: Data, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+    one: Data, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, more: list[str], message: str
 ) -> None:
+    monkeypatch.setattr(experiment, "encode_graphs", None)  # nothing is encoded before
     assert main(["train", "one.pt", "--model", MODEL, "--quiet", "--run", "runs/bad", *more]) != 0
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
