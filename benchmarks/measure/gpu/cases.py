@@ -105,6 +105,13 @@ FIRST = [
     Case(f"GPS({S}, attention='tree', norm='layer')", [WALKS]),
     Case(f"TopologicalTransformer({S}, mask='none')", [WALKS]),
     Case(f"TopologicalTransformer({S}, mask='heads', tree='minimum')", [WALKS]),
+    *(
+        Case(f"ClassicGNN(conv={conv!r}, width=16, layers=2, norm='batch', residual=True)", [WALKS])
+        for conv in ("GCN", "SAGE", "GAT")
+    ),
+    Case("SGFormer(width=16, layers=1)", [WALKS]),
+    Case("Polynormer(width=16, layers=2, global_layers=1, heads=2)", [WALKS]),
+    Case("NAGphormer(width=16, hops=2, layers=1, heads=2)", ["HopFeatures(2, features={'x': 2})"]),
     Case(PLAIN, [MAGNETIC], encoder="MagLapNet(phi='gin')"),
     Case(PLAIN, [LAP], encoder="BasisNet(taper=0.1)"),
     Case(PLAIN, [POTENTIALS], encoder="SPE(taper=0.1)"),
