@@ -34,7 +34,10 @@ def test_tables_tell_refusals_and_what_did_not_end(tmp_path, monkeypatch):
     one_large_graph.main([*arguments, "--out", str(out)])
     lines = out.read_text().splitlines()
     assert lines[2] == "| encoding | path 50 | path 60 |"
-    assert lines[4:6] == ["| RandomWalkPE(8) | 1.50 s (2.00), 0.5 GB | refused |", "| PyG AddRandomWalkPE(8) | > 60 s | - |"]
+    assert lines[4:6] == [
+        "| RandomWalkPE(8) | 1.50 s (2.00), 0.5 GB | refused |",
+        "| PyG AddRandomWalkPE(8) | > 60 s | - |",
+    ]
     assert "- RandomWalkPE(8), 60 nodes: it would take about 2 h" in lines
 
 
