@@ -120,7 +120,7 @@ def data_only(*modules: ModuleType) -> Iterator[None]:
     def unpickle(file: Any, *_: Any, encoding: str = "ASCII", **__: Any) -> Any:
         return load_pickle(Path(file.name), encoding=encoding)
 
-    views = {"torch": _view(torch, load=load), "pickle": _view(pickle, load=unpickle)}
+    views = {"torch": view(torch, load=load), "pickle": view(pickle, load=unpickle)}
     with contextlib.ExitStack() as stack:
         stack.enter_context(names(fs, torch_load=load))
         for module in modules:
@@ -148,8 +148,13 @@ def names(module: ModuleType, **values: Any) -> Iterator[None]:
                 vars(module)[name] = value
 
 
-def _view(module: ModuleType, **changed: Any) -> ModuleType:
-    """A module with other values under some names."""
+def view(module: ModuleType, **changed: Any) -> ModuleType:
+    """A module with other values under some names.
+
+    Args:
+        module: The module, which stays as it is.
+        **changed: The other values.
+    """
     view = types.ModuleType(module.__name__)
     vars(view).update(vars(module) | changed)
     return view

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.guarded import MISSING, data_only, guarded, names
+from graphpe.files.ogb_rows import rows_compared
 from graphpe.files.reading import check_file, check_folder_of_files
 from graphpe.files.scratch import remove_abandoned
 from graphpe.progress import progress_bar
@@ -184,6 +185,7 @@ def load_any(
         with contextlib.ExitStack() as stack:
             stack.enter_context(names(loader, input=no_question, exit=no_exit, decide_download=decide))
             stack.enter_context(data_only(loader))
+            stack.enter_context(rows_compared(read_pyg, read_raw))
             for module in (read_pyg, read_raw, url_tools):
                 stack.enter_context(names(module, **bar))
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))

@@ -82,6 +82,24 @@ def test_bad_files(write_molecules: Callable[..., list[Molecule]], tmp_path: Pat
         Molesol(root=str(tmp_path), download=False).load(progress=False)
 
 
+@pytest.mark.parametrize(("table", "kind"), [("node-feat", "node"), ("edge", "edge"), ("edge-feat", "edge")])
+@pytest.mark.parametrize("more", [1, -1])
+def test_rows_that_no_graph_counts_are_one_line(
+    write_molecules: Callable[..., list[Molecule]], tmp_path: Path, table: str, kind: str, more: int
+) -> None:
+    folder = tmp_path / "ogbg_molesol"
+    write_molecules(folder, 12, np.random.default_rng().normal(size=(12, 1)).tolist())
+    path = folder / "raw" / f"{table}.csv.gz"
+    rows = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    path.write_bytes(gzip.compress(b"".join([*rows[:3], rows[2], *rows[3:]] if more == 1 else rows[:-1])))
+    message = rf"{table}.csv.gz has {len(rows) + more} rows, but num-{kind}-list.csv.gz counts {len(rows)}: get both"
+    with pytest.raises(GraphPERuntimeError, match=message):
+        Molesol(root=str(tmp_path), download=False).load(progress=False)
+    assert not any((folder / "processed").glob("*.pt"))
+    path.write_bytes(gzip.compress(b"".join(rows)))
+    assert len(Molesol(root=str(tmp_path), download=False).load(progress=False).graphs) == 12
+
+
 def test_parts_that_overlap_are_one_line(write_molecules: Callable[..., list[Molecule]], tmp_path: Path) -> None:
     folder = tmp_path / "ogbg_molesol"
     write_molecules(folder, 12, np.random.default_rng().normal(size=(12, 1)).tolist())
