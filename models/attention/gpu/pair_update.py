@@ -2,10 +2,10 @@
 
 P pairs, D channels, F and G hidden channels. Products of the pairs with A and B are PyTorch's, `[P, 2 F]`; a program
 takes a block of pairs from there to z_ij, and nothing is kept but the arguments (with dropout, a byte for each number
-that is added). The backward pass makes all of it
-again, and writes, of each pair, the gradients before both LN and y, `[P, D]` each, and both hidden layers and their
-gradients; and, of each block, sums for the vectors' gradients. Those of matrices are products of these, PyTorch's, as
-is what goes on from the first hidden layer to e_ij and e_ji; that of the nodes' terms is summed along the pairs.
+that is added). The backward pass makes all of it again, and writes, of each pair, the gradients before both LN and y,
+`[P, D]` each, and both hidden layers and their gradients; and, of each block, sums for the vectors' gradients. Those of
+matrices are products of these, PyTorch's, as is what goes on from the first hidden layer to e_ij and e_ji; that of the
+nodes' terms is summed along the pairs.
 
 Every number is written by one program, in one order: results are the same every time. Hidden layers are narrow: their
 channels are gone through one after the other, in float32, which is less work than reading the pairs.
@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphpe.compiled.kernel import Kernel, power_of_two
+from graphpe.models.attention.gpu.products import pair_product
 from graphpe.models.attention.gpu.sums import sums_by_group
 from graphpe.models.attention.pairs import PairSet
 
@@ -77,7 +78,7 @@ class _PairUpdate(torch.autograd.Function):
         options = _options(source_term, parameters, pair.shape[1])
         _forward(
             -(-pair.shape[0] // options["ROWS"]),
-            *(pair, _mixed(pair, mix, source_term.dtype), pairs.reverse, pairs.source, pairs.target),
+            *(pair, pair_product(pair, mix, source_term.dtype), pairs.reverse, pairs.source, pairs.target),
             *(source_term, target_term, *parameters, *_both(keep), kept, out, pair.shape[0], epsilon),
             **options,
         )
@@ -101,7 +102,7 @@ class _PairUpdate(torch.autograd.Function):
         sums = pair.new_empty(blocks, 6 * width + narrower, dtype=torch.float32)
         _backward(
             blocks,
-            *(pair, _mixed(pair, mix, source_term.dtype), pairs.reverse, pairs.source, pairs.target),
+            *(pair, pair_product(pair, mix, source_term.dtype), pairs.reverse, pairs.source, pairs.target),
             *(source_term, target_term, *parameters, *_both(keep), ctx.kept, grad_out.contiguous()),
             *(before_1, None if keep is None else dropped_1, before_2, between),
             *(hidden, grad_hidden, other, grad_other, sums, count, ctx.epsilon),
@@ -128,12 +129,6 @@ class _PairUpdate(torch.autograd.Function):
 
 def _both(keep: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
     return (None, None) if keep is None else (keep[0], keep[1])
-
-
-def _mixed(pair: Tensor, mix: Tensor, dtype: torch.dtype) -> Tensor:
-    """A e_ij and B e_ij, `[P, 2 F]`, in the same precision forward and backward."""
-    with torch.autocast(pair.device.type, enabled=False):
-        return pair.to(dtype) @ mix.to(dtype).t()
 
 
 def _options(term: Tensor, parameters: tuple[Tensor, ...], width: int) -> dict[str, Any]:

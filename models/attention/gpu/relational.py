@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphpe.compiled.kernel import Kernel, power_of_two
+from graphpe.models.attention.gpu.products import pair_product
 from graphpe.models.attention.gpu.sums import sums_by_group
 from graphpe.models.attention.pairs import PairSet
 
@@ -70,7 +71,7 @@ class _RelationalAttention(torch.autograd.Function):
         log_sum = query.new_empty(query.shape[0], heads, dtype=torch.float32)
         _forward(
             pairs.num_nodes,
-            *(_product(pair, maps, query.dtype), query, key, value, out, log_sum, pairs.source, pairs.ptr),
+            *(pair_product(pair, maps, query.dtype), query, key, value, out, log_sum, pairs.source, pairs.ptr),
             *(query.stride(0), key.stride(0), value.stride(0)),
             **_options(query, heads),
         )
@@ -84,7 +85,7 @@ class _RelationalAttention(torch.autograd.Function):
         query, key, value, pair, maps, out, log_sum = ctx.saved_tensors
         pairs: PairSet = ctx.pairs
         width = query.shape[1]
-        product = _product(pair, maps, query.dtype)
+        product = pair_product(pair, maps, query.dtype)
         grad_product = torch.empty_like(product)
         grad_query = query.new_empty(query.shape)
         _backward(
@@ -98,12 +99,6 @@ class _RelationalAttention(torch.autograd.Function):
         grad_pair = (grad_product @ maps.to(query.dtype)).to(pair.dtype) if ctx.needs_input_grad[3] else None
         grad_maps = (grad_product.t() @ pair.to(query.dtype)).to(maps.dtype) if ctx.needs_input_grad[4] else None
         return grad_query, both[:, :width], both[:, width:].to(value.dtype), grad_pair, grad_maps, None, None
-
-
-def _product(pair: Tensor, maps: Tensor, dtype: torch.dtype) -> Tensor:
-    """The pairs' parts of queries, keys and values, `[P, 3 D]`, in the same precision forward and backward."""
-    with torch.autocast(pair.device.type, enabled=False):
-        return pair.to(dtype) @ maps.to(dtype).t()
 
 
 def _options(query: Tensor, heads: int) -> dict[str, Any]:
