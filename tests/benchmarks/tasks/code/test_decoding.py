@@ -12,17 +12,15 @@ from graphpe.benchmarks.tasks.code.decoding import argmax_names, expected_f1_nam
 END, UNKNOWN = 7, 6
 
 
-def brute_force(logits: torch.Tensor) -> tuple[set[int], float]:
-    """The best set by trying all, with the probabilities written out word by word."""
+def expected_f1_of_all_sets(logits: torch.Tensor) -> dict[frozenset[int], float]:
+    """By trying all, with the probabilities written out word by word."""
     p = torch.softmax(logits.double(), dim=-1).numpy()
     positions, classes = p.shape
     reached = [np.prod([1 - p[j, END] for j in range(i)]) for i in range(positions)]
     length = sum(reached[i] * (1 - p[i, END]) for i in range(positions))
     included = {t: 1 - np.prod([1 - reached[i] * p[i, t] for i in range(positions)]) for t in range(classes - 2)}
-    sets = (set(c) for size in range(1, positions + 1) for c in combinations(included, size))
-    scored = [(2 * sum(included[t] for t in chosen) / (len(chosen) + length), chosen) for chosen in sets]
-    best = max(scored, key=lambda pair: pair[0])
-    return best[1], best[0]
+    sets = (frozenset(c) for size in range(1, positions + 1) for c in combinations(included, size))
+    return {chosen: 2 * sum(included[t] for t in chosen) / (len(chosen) + length) for chosen in sets}
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 6.0])
@@ -32,7 +30,8 @@ def test_the_set_is_the_best_of_all_sets(scale: float) -> None:
         stop = classes.index(END) if END in classes else 5
         assert all(word == END for word in classes[stop:])
         assert len(set(classes[:stop])) == stop
-        assert set(classes[:stop]) == brute_force(row)[0]
+        scores = expected_f1_of_all_sets(row)
+        assert scores[frozenset(classes[:stop])] >= max(scores.values()) - 1e-6  # equal but for rounding is as good
 
 
 def test_a_sure_model_says_what_it_is_sure_of_in_order() -> None:
