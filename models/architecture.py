@@ -15,7 +15,7 @@ from graphpe.models.layers.heads import READOUTS, Readout
 from graphpe.models.layers.precision import in_half_precision
 from graphpe.models.layers.text import call_text
 
-_GIVEN = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "head")
+_GIVEN = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "positions", "head")
 
 
 class Architecture(nn.Module, ABC):

@@ -19,6 +19,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_divides, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.neighbours.neighbours import Neighbours
+from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
 from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
@@ -90,6 +91,7 @@ class GPS(nn.Module):
             nothing (a GatedGCN then starts every edge from one learned vector); not used with `local="none"`.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
         pair_encodings: `PairBias` modules for `heads` heads, for `softmax` and `rotary` attention.
+        positions: `NodePositions` modules, which map queries, keys and values at each node.
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
 
     Raises:
@@ -118,6 +120,7 @@ class GPS(nn.Module):
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
         pair_encodings: Sequence[nn.Module] = (),
+        positions: Sequence[NodePositions] = (),
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -137,6 +140,7 @@ class GPS(nn.Module):
             raise GraphPEValueError("local='none' and attention='none' leave nothing in a layer: choose one")
         if pair_encodings and attention in ("linear", "tree", "none"):
             raise GraphPEValueError(f"attention={attention!r} takes no pair encodings: use 'softmax' or 'rotary'")
+        check_positions(positions, attention=attention != "none", linear=attention in ("linear", "tree"))
         self.width = width
         self.heads = heads
         self.local = local
@@ -152,6 +156,7 @@ class GPS(nn.Module):
         self.edge_encoder = edge_encoder if local != "none" else None
         self.encodings = nn.ModuleList(encodings)
         self.pair_encodings = nn.ModuleList(pair_encodings)
+        self.positions = nn.ModuleList(positions)
         plain = local == "GatedGCN" and edge_encoder is None
         self.plain_edge = nn.Parameter(torch.randn(width)) if plain else None
         rotary = attention == "rotary"
@@ -202,16 +207,14 @@ class GPS(nn.Module):
         members, edge_index, x = read_nodes(self, batch)
         edge = embed_edges(batch, self.edge_encoder, self.plain_edge)
         pairs: AllPairs | TreeNodes | None = None
-        angles = None
+        positions = [*self.positions] + ([] if self.rotary is None else [self.rotary])
         if self.attention == "tree":
-            pairs = tree_nodes(batch, members, "shortest")
+            pairs = tree_nodes(batch, members, "shortest", positions)
         elif self.attention != "none":
-            pairs = all_pairs_of(batch, members, list(self.pair_encodings))
-        if self.rotary is not None:
-            angles = members.sort(self.rotary.angles(batch))
+            pairs = all_pairs_of(batch, members, list(self.pair_encodings), positions=positions)
         edges = Neighbours(edge_index, x.shape[0])
         for layer in self.layers:
-            x, edge = layer(x, edge, edges, pairs, angles)
+            x, edge = layer(x, edge, edges, pairs)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:
@@ -265,7 +268,6 @@ class GPSLayer(nn.Module):
         edge: Tensor | None,
         edges: Neighbours,
         pairs: AllPairs | TreeNodes | None,
-        angles: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Node and edge embeddings after the layer.
 
@@ -274,7 +276,6 @@ class GPSLayer(nn.Module):
             edge: Edge embeddings, `[E, D]`; None where edges carry nothing.
             edges: The edges.
             pairs: What the attention runs over: pairs, or trees; None without attention.
-            angles: Angles of rotary attention, `[N, H, C / 2]`; None for others.
         """
         branches = []
         if self.local is not None and self.local_norm is not None:
@@ -285,7 +286,7 @@ class GPSLayer(nn.Module):
                 message = x + self.dropout(message)
             branches.append(self.local_norm(message))
         if self.attention is not None and self.attention_norm is not None and pairs is not None:
-            message = self.attention(x, pairs) if angles is None else self.attention(x, pairs, angles=angles)
+            message = self.attention(x, pairs)
             branches.append(self.attention_norm(x + self.dropout(message)))
         x = branches[0] + branches[1] if len(branches) == 2 else branches[0]
         return self.norm(x + self.feed_forward(x)), edge

@@ -22,6 +22,15 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_f
 from graphpe.models.attention import PaddedLayout, all_pairs, dense_attention, edge_attention, padded_layout
 from graphpe.models.attention.gpu.edges import EdgeOrder, edges_for, pairs_for
 from graphpe.models.attention.neighbours.neighbours import Neighbours
+from graphpe.models.attention.positions.node_positions import (
+    Attending,
+    NodePositions,
+    Placed,
+    check_positions,
+    place,
+    restore,
+    transform,
+)
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -91,6 +100,8 @@ class GraphTransformer(nn.Module):
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
+        positions: `NodePositions` modules, which map queries, keys and values at each node. Rotations are relative
+            where nothing multiplies the channels of a score: without an `edge_encoder` and `update_edges`.
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
 
     Raises:
@@ -111,6 +122,7 @@ class GraphTransformer(nn.Module):
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
+        positions: Sequence[NodePositions] = (),
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -132,6 +144,8 @@ class GraphTransformer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        check_positions(positions, widening=False)
+        self.positions = nn.ModuleList(positions)
         scores_edges = update_edges or edge_encoder is not None
         # What a pair without features of its own is: one learned vector, like a row of an embedding table.
         plain = scores_edges and (attention == "full" or edge_encoder is None)
@@ -185,8 +199,9 @@ class GraphTransformer(nn.Module):
         else:
             ordered = edges_for(edge_index, members.num_nodes)
             pairs = ordered if isinstance(ordered, EdgeOrder) else Neighbours(edge_index, x.shape[0])
+        placed = place([*self.positions], batch, Attending(members, members.num_nodes))
         for layer in self.layers:
-            x, edges = layer(x, edges, pairs, self.plain_pair)
+            x, edges = layer(x, edges, pairs, self.plain_pair, placed)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:
@@ -229,6 +244,7 @@ class GraphTransformerLayer(nn.Module):
         edges: Tensor | FactoredFeatures | None,
         pairs: Tensor | Neighbours | EdgeOrder | PaddedLayout,
         plain_pair: Tensor | None = None,
+        placed: tuple[Placed, ...] = (),
     ) -> tuple[Tensor, Tensor | FactoredFeatures | None]:
         """Node embeddings and edge features after the layer.
 
@@ -238,8 +254,10 @@ class GraphTransformerLayer(nn.Module):
             pairs: Pairs (source, target), `[2, P]` or `Neighbours`, in both orders for a GPU, or all pairs in padded
                 blocks.
             plain_pair: Features of a pair without an edge, `[D]`; read only where `pairs` is padded.
+            placed: What positions do to queries, keys and values.
         """
         query, key, value = self.query_key_value(x).chunk(3, dim=1)
+        query, key, value = transform(placed, query, key, value, x)
         factor, absent = None, None
         if self.edge_projection is not None:
             factor = (
@@ -249,13 +267,13 @@ class GraphTransformerLayer(nn.Module):
             if self.edge_projection is not None:
                 absent = self.edge_projection(plain_pair)
             message = dense_attention(query, key, value, pairs, factor, absent, heads=self.heads)
-            return self.node_block(x, message), edges
+            return self.node_block(x, restore(placed, message)), edges
         message, score = edge_attention(
             query, key, value, pairs, factor, heads=self.heads, return_scores=self.updates_edges
         )
         if self.edge_block is not None and score is not None:
             edges = self.edge_block(edges, score)
-        return self.node_block(x, message), edges
+        return self.node_block(x, restore(placed, message)), edges
 
 
 class ResidualBlock(nn.Module):

@@ -19,6 +19,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
 from graphpe.models.batches.nodes import stated_edges
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
@@ -84,6 +85,7 @@ class Graphormer(nn.Module):
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
         pair_encodings: `PairBias` modules for `heads` heads.
+        positions: `NodePositions` modules, which map queries, keys and values at each node.
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
 
     Raises:
@@ -111,6 +113,7 @@ class Graphormer(nn.Module):
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
         pair_encodings: Sequence[nn.Module] = (),
+        positions: Sequence[NodePositions] = (),
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -134,7 +137,9 @@ class Graphormer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        check_positions(positions)
         self.pair_encodings = nn.ModuleList(pair_encodings)
+        self.positions = nn.ModuleList(positions)
         self.in_degree, self.out_degree = (
             nn.Embedding(max_degree + 1, width) if max_degree else None for _ in range(2)
         )
@@ -186,7 +191,9 @@ class Graphormer(nn.Module):
         if edge is not None and self.edge_bias is not None:
             edge = self.edge_bias(edge)
         extended = extend(members) if self.virtual_node else None
-        pairs = all_pairs_of(batch, members, list(self.pair_encodings), edge, extended, self.virtual_bias)
+        pairs = all_pairs_of(
+            batch, members, list(self.pair_encodings), edge, extended, self.virtual_bias, [*self.positions]
+        )
         if extended is not None and self.virtual is not None:
             x = extended.join(x, self.virtual)
         x = functional.dropout(x, self.dropout, self.training)

@@ -19,6 +19,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -83,6 +84,7 @@ class SAT(nn.Module):
             not used with `hops=0`.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
         pair_encodings: `PairBias` modules for `heads` heads.
+        positions: `NodePositions` modules, which map queries, keys and values at each node.
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
 
     Raises:
@@ -111,6 +113,7 @@ class SAT(nn.Module):
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
         pair_encodings: Sequence[nn.Module] = (),
+        positions: Sequence[NodePositions] = (),
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -139,7 +142,9 @@ class SAT(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder if hops else None
         self.encodings = nn.ModuleList(encodings)
+        check_positions(positions)
         self.pair_encodings = nn.ModuleList(pair_encodings)
+        self.positions = nn.ModuleList(positions)
         self.token = nn.Parameter(torch.randn(width) * 0.02) if readout == "cls" else None
         self.layers = nn.ModuleList(
             SATLayer(
@@ -181,7 +186,7 @@ class SAT(nn.Module):
         members, edge_index, x = read_nodes(self, batch)
         edge = embed_edges(batch, self.edge_encoder)
         extended = extend(members) if self.readout == "cls" else None
-        pairs = all_pairs_of(batch, members, list(self.pair_encodings), extended=extended)
+        pairs = all_pairs_of(batch, members, list(self.pair_encodings), extended=extended, positions=[*self.positions])
         if extended is not None and self.token is not None:
             x = extended.join(x, self.token)
             edge_index = extended.real[edge_index]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_probabilities
+from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
 from graphpe.models.attention.softmax.tree_mask import MaskSharing, TreeAttention, TreeChoice, TreeNodes, tree_nodes
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
@@ -87,6 +88,7 @@ class TopologicalTransformer(nn.Module):
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
+        positions: `NodePositions` modules that are linear, which map features of queries and keys at each node.
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
 
     Raises:
@@ -106,6 +108,7 @@ class TopologicalTransformer(nn.Module):
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
+        positions: Sequence[NodePositions] = (),
         head: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -125,6 +128,8 @@ class TopologicalTransformer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        check_positions(positions, linear=True)
+        self.positions = nn.ModuleList(positions)
         self.layers = nn.ModuleList(
             TopologicalLayer(width, heads, mask=mask, dropout=self.dropout) for _ in range(layers)
         )
@@ -153,7 +158,7 @@ class TopologicalTransformer(nn.Module):
         """
         members, edge_index, x = read_nodes(self, batch)
         x = add_edges(x, batch, self.edge_encoder, edge_index)
-        where = tree_nodes(batch, members, None if self.mask == "none" else self.tree)
+        where = tree_nodes(batch, members, None if self.mask == "none" else self.tree, [*self.positions])
         for layer in self.layers:
             x = layer(x, where)
         return self.head(pool(self.norm(x), members, self.readout))

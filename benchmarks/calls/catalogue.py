@@ -15,7 +15,7 @@ from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
 from graphpe.calls import parameters_of
 from graphpe.lazy import stub_imports
 
-SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "head")
+SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "positions", "head")
 """Parameters of an architecture that come from the task and its encodings, never from a text."""
 
 ENCODER_SUPPLIED = ("key", "k", "width", "eigenvalues_key", "mask_key", "complex", "potentials")

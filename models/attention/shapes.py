@@ -44,3 +44,20 @@ def check_attention(query: Tensor, key: Tensor, value: Tensor, nodes: int, heads
         )
     check_shapes(query=(query, (nodes, width)), key=(key, (nodes, width)), value=(value, (nodes, width)))
     return width
+
+
+def check_wide_attention(query: Tensor, key: Tensor, value: Tensor, nodes: int, heads: int) -> int:
+    """The width D of values `[nodes, D]`; queries and keys have one width, which may be another.
+
+    Args:
+        query: The argument.
+        key: The argument.
+        value: The argument.
+        nodes: Number N of nodes.
+        heads: Number of heads, which has to divide both widths.
+
+    Raises:
+        GraphPEValueError: They have other shapes, or the number of heads does not divide a width.
+    """
+    check_attention(query, key, query, nodes, heads)
+    return check_attention(value, value, value, nodes, heads)

@@ -11,12 +11,19 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_divides, check_flags, check_probabilities
 from graphpe.compiled.kernel import has_kernels
-from graphpe.models.attention.biases.pair_bias import PairFactors, combine
+from graphpe.models.attention.biases.pair_bias import PairBias, PairFactors, combine
 from graphpe.models.attention.gpu.ragged import RaggedNodes, ragged_nodes
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.pairs import all_pairs
+from graphpe.models.attention.positions.node_positions import (
+    Attending,
+    NodePositions,
+    Placed,
+    place,
+    restore,
+    transform,
+)
 from graphpe.models.attention.softmax.linear import linear_attention
-from graphpe.models.attention.softmax.rotary import rotate
 from graphpe.models.attention.softmax.softmax import PaddedFactors, pad_factors, softmax_attention
 from graphpe.models.batches.nodes import NodeToGraph, read_edges
 from graphpe.models.layers.virtual_nodes import Extended
@@ -29,10 +36,12 @@ class AllPairs:
     Attributes:
         nodes: In padded blocks; in blocks for Triton's kernels where these run.
         factors: In the same blocks; rows of pairs for the kernels.
+        positions: What positions do to queries, keys and values.
     """
 
     nodes: PaddedNodes | RaggedNodes
     factors: PaddedFactors | PairFactors | None
+    positions: tuple[Placed, ...] = ()
 
 
 def all_pairs_of(
@@ -42,10 +51,11 @@ def all_pairs_of(
     edge: Tensor | None = None,
     extended: Extended | None = None,
     virtual: Tensor | None = None,
+    positions: Sequence[NodePositions] = (),
 ) -> AllPairs:
     """All pairs of a batch.
 
-    Without biases nothing of the number of pairs is stored.
+    Without biases, and with biases of low rank alone, nothing of the number of pairs is stored.
 
     Example:
         >>> data = Data(x=torch.randn(3, 8), edge_index=torch.tensor([[0], [1]]))
@@ -60,11 +70,20 @@ def all_pairs_of(
         edge: Added to the logits of the pairs that the edges join, `[E, H]`; parallel edges add up.
         extended: The graphs with their extra nodes, if the attention includes them.
         virtual: Added to the logits of pairs with an extra node, `[H]`; None for 0.
+        positions: `NodePositions` modules.
     """
     attending = members if extended is None else extended.members
     nodes = ragged_nodes(attending) if has_kernels(members.graph.device) else padded_nodes(attending)
+    rows = Attending(members, attending.num_nodes, None if extended is None else extended.real)
+    placed = place(positions, batch, rows)
+    factored = [bias for bias in biases if isinstance(bias, PairBias) and bias.factored]
+    of_nodes = combine(bias.of_nodes(batch, rows) for bias in factored)
+    biases = [bias for bias in biases if bias not in factored]
     if not biases and edge is None and virtual is None:
-        return AllPairs(nodes, None)
+        if of_nodes.left is None:
+            return AllPairs(nodes, None, placed)
+        padded = PaddedFactors(None, None, of_nodes.left, of_nodes.right)
+        return AllPairs(nodes, of_nodes if isinstance(nodes, RaggedNodes) else padded, placed)
     if biases:
         members.check_in_order()
     edge_index = read_edges(batch, members)
@@ -84,7 +103,8 @@ def all_pairs_of(
             one = multiply.new_ones(multiply.shape[1], dtype=torch.promote_types(multiply.dtype, torch.float32))
             multiply = extended.pair_rows(pairs, wider, multiply, one)
         factors, pairs = PairFactors(add, multiply), wider
-    return AllPairs(nodes, factors if isinstance(nodes, RaggedNodes) else pad_factors(factors, pairs, nodes))
+    factors = combine([factors, of_nodes])
+    return AllPairs(nodes, factors if isinstance(nodes, RaggedNodes) else pad_factors(factors, pairs, nodes), placed)
 
 
 class MultiHeadAttention(nn.Module):
@@ -119,29 +139,29 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
-    def forward(
-        self, x: Tensor, pairs: AllPairs, *, structure: Tensor | None = None, angles: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, pairs: AllPairs, *, structure: Tensor | None = None) -> Tensor:
         """From node embeddings `[N, D]` to `[N, D]`.
 
         Args:
             x: Node embeddings.
             pairs: All pairs of the batch.
             structure: What queries and keys are made of, `[N, D]`; None for `x`.
-            angles: Rotary angles, `[N, H, C / 2]`.
         """
-        query, key = self.query_key(x if structure is None else structure).chunk(2, dim=1)
+        structure = x if structure is None else structure
+        query, key = self.query_key(structure).chunk(2, dim=1)
         value = self.value(x)
         if self.linear:
             nodes = pairs.nodes.padded if isinstance(pairs.nodes, RaggedNodes) else pairs.nodes
-            message = linear_attention(query, key, value, nodes, heads=self.heads, angles=angles)
+            message = linear_attention(
+                query, key, value, nodes, heads=self.heads, positions=pairs.positions, x=structure
+            )
         else:
-            if angles is not None:
-                query, key = rotate(query, angles), rotate(key, angles)
             dropout = self.dropout if self.training else 0.0
+            query, key, value = transform(pairs.positions, query, key, value, structure)
             message = softmax_attention(
                 query, key, value, pairs.nodes, pairs.factors, heads=self.heads, dropout=dropout
             )
+            message = restore(pairs.positions, message)
         return self.out(message)
 
 

@@ -98,6 +98,51 @@ class AlibiHead(ExactBuffers):
         return -value * self.slope
 
 
+class LinearHead(nn.Module):
+    """-r D with a learned r > 0 a head: ALiBi with learned slopes. Starts at r = 1.
+
+    Args:
+        heads: Number H of heads.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.raw_rate = nn.Parameter(torch.full((heads,), _SOFTPLUS_OF_1))
+
+    @property
+    def slope(self) -> Tensor:
+        """r, `[H]`."""
+        return functional.softplus(self.raw_rate)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """From distances `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
+        return -value * self.slope
+
+
+class KernelHead(nn.Module):
+    """w K with a learned w a head, of any sign. Starts at zero.
+
+    Args:
+        heads: Number H of heads.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(heads))
+
+    def forward(self, value: Tensor) -> Tensor:
+        """From values of a kernel `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Values K of the pairs, `[P, 1]`.
+        """
+        return value * self.weight
+
+
 class KerpleLogHead(nn.Module):
     """-r_1 log(1 + r_2 D) with learned r_1, r_2 > 0 a head (Chi et al. 2022). Both start at 1.
 

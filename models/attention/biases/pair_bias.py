@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import check_choice, check_counts, check_integer, check_number
+from graphpe.arguments import check_choice, check_counts, check_flags, check_integer, check_number
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.bias_heads import (
     AlibiHead,
     FireHead,
     GaussianHead,
+    KernelHead,
     KerpleLogHead,
     KerplePowerHead,
+    LinearHead,
     MLPHead,
     PathHead,
     T5Head,
     TableHead,
 )
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.positions.node_positions import Attending
 from graphpe.models.batches.nodes import node_to_graph
 from graphpe.models.batches.reading import read_encoding
 from graphpe.models.layers.precision import in_half_precision
 
-Head = Literal["table", "t5", "alibi", "kerple_log", "kerple_power", "fire", "gaussian", "mlp", "path"]
+Head = Literal[
+    "table", "t5", "alibi", "linear", "kernel", "kerple_log", "kerple_power", "fire", "gaussian", "mlp", "path"
+]
 Mode = Literal["add", "multiply", "both"]
 
 FAR = 1e18
@@ -37,36 +43,48 @@ FAR = 1e18
 # Default of `size`; None where a head has none.
 _SIZES = {"table": 64, "t5": 32, "fire": 32, "gaussian": 128, "mlp": 32}
 _OF_CHANNELS = ("mlp", "path")
-_OF_LOGITS = ("alibi", "kerple_log", "kerple_power")
+_OF_LOGITS = ("alibi", "linear", "kerple_log", "kerple_power")
+_OF_LOW_RANK = ("alibi", "linear", "kernel")
 
 
 @dataclass(frozen=True, eq=False)
 class PairFactors:
-    """What pairs do to attention: softmax(q k / sqrt(C) + add) * multiply, not normalised again.
+    """What pairs do to attention: softmax(q k / sqrt(C) + add + left right) * multiply, not normalised again.
 
     Attributes:
         add: Added to the logits, `[P, H]`, or None.
         multiply: Factor of the weights, `[P, H]`, or None.
+        left: Of the query of a pair, `[N, H, K]`; its product with `right` is added to the logit. A bias of low rank
+            needs nothing of the size of the pairs.
+        right: Of the key of a pair, `[N, H, K]`; given together with `left`.
     """
 
     add: Tensor | None = None
     multiply: Tensor | None = None
+    left: Tensor | None = None
+    right: Tensor | None = None
 
 
 def combine(factors: Iterable[PairFactors]) -> PairFactors:
-    """The sum of all that is added, the product of all that multiplies.
+    """The sum of all that is added, the product of all that multiplies, all columns of what is of low rank.
 
     Args:
         factors: What each encoding does.
     """
     add: Tensor | None = None
     multiply: Tensor | None = None
+    left, right = [], []
     for each in factors:
         if each.add is not None:
             add = each.add if add is None else add + each.add
         if each.multiply is not None:
             multiply = each.multiply if multiply is None else multiply * each.multiply
-    return PairFactors(add, multiply)
+        if each.left is not None and each.right is not None:
+            left.append(each.left)
+            right.append(each.right)
+    if not left:
+        return PairFactors(add, multiply)
+    return PairFactors(add, multiply, torch.cat(left, dim=2), torch.cat(right, dim=2))
 
 
 class PairBias(nn.Module):
@@ -84,6 +102,8 @@ class PairBias(nn.Module):
     | `table` | b_h[min(round(D), size - 1)] | rows, 64 |
     | `t5` | b_h[range of D], exact, then logarithmic up to `max_distance` | ranges, 32 |
     | `alibi` | -2^(-8h/H) D | |
+    | `linear` | -r D | |
+    | `kernel` | w K, K any real number of the pair | |
     | `kerple_log` | -r_1 log(1 + r_2 D) | |
     | `kerple_power` | -r_1 D^r_2 | |
     | `fire` | MLP(log(c D + 1) / log(c max(L, D_i) + 1)), D_i eccentricity of i | hidden width, 32 |
@@ -91,13 +111,24 @@ class PairBias(nn.Module):
     | `mlp` | MLP of all channels | hidden width, 32 |
     | `path` | linear in all channels, divided by the length of the path (`EdgePathPE`) | |
 
-    All but `alibi` and `kerple` start at zero: training starts from attention without the bias. `mlp` and `path` take
-    any number of channels; the others take one distance, and a pair without a path (a value that is negative, not
-    finite, from `unreachable` or from 1e18 on) has a learned number of its own for each head. It starts at what the
-    head gives for D = 16 where logits fall with distance (`alibi`, `kerple`), so that no path is not nearer than any
-    path, and at zero elsewhere.
+    All but `alibi`, `linear` and `kerple` start at zero: training starts from attention without the bias. `mlp` and
+    `path` take any number of channels; the others take one distance, and a pair without a path (a value that is
+    negative but for `kernel`, not finite, from `unreachable` or from 1e18 on) has a learned number of its own for each
+    head. It starts at what the head gives for D = 16 where logits fall with distance (`alibi`, `linear`,
+    `kerple`), so that no path is not nearer than any path, and at zero elsewhere.
 
     O(P H) time and memory; `gaussian`, `mlp`, `fire` O(P size H).
+
+    With `factored=True` the encoding is one of *nodes*, coordinates r `[N, channels]`, whose squared distances
+    D_ij = |r_i - r_j|^2 (`alibi`, `linear`) or products K_ij = r_i . r_j (`kernel`) are what the head takes. As
+
+        -s |r_i - r_j|^2 = (2 s r_i) . r_j - s |r_j|^2 - s |r_i|^2
+
+    and the softmax over j does not see the last term, that is attention with channels + 1 more columns of queries and
+    keys (channels with `kernel`): O(N channels) memory, nothing of the size of the pairs, on every device. With
+    `SpectralCoordinates(k=n - 1, scale="resistance")` D is the effective resistance, to rounding; with fewer columns it
+    is a smaller distance, the truncated one. Nodes without a path have no number of their own here: they are
+    |r_i|^2 + |r_j|^2 apart.
 
     Example:
         >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
@@ -113,10 +144,11 @@ class PairBias(nn.Module):
         heads: Number H of heads.
         head: Name of the function.
         mode: `add`, `multiply` or `both`; `alibi` and `kerple` are functions of logits and are only added.
-        channels: Columns of the encoding; one unless `head` is `mlp` or `path`.
+        channels: Columns of the encoding; one unless `head` is `mlp` or `path`, or the bias is factored.
         size: See the table; None for the number given there.
         max_distance: Where the last range of `t5` begins.
         unreachable: Smallest value that means that there is no path, as `max_distance + 1` of `ShortestPathPE`.
+        factored: Read coordinates of nodes instead of values of pairs; `head` is `alibi`, `linear` or `kernel`.
 
     Raises:
         GraphPEValueError: If an argument is out of range or does not belong to the head; in `forward` if the batch has
@@ -134,12 +166,14 @@ class PairBias(nn.Module):
         size: int | None = None,
         max_distance: float = 128.0,
         unreachable: float | None = None,
+        factored: bool = False,
     ) -> None:
         super().__init__()
+        (factored,) = check_flags(factored=factored)
         heads, channels = check_counts(heads=heads, channels=channels)
         size = None if size is None else check_integer("size", size, least=1)
         max_distance = check_number("max_distance", max_distance)
-        _check(head, mode, channels, size, max_distance)
+        _check(head, mode, channels, size, max_distance, factored)
         self.key = key
         self.heads = heads
         self.head = head
@@ -148,6 +182,7 @@ class PairBias(nn.Module):
         self.size = size if size is not None else _SIZES.get(head)
         self.max_distance = max_distance
         self.unreachable = unreachable
+        self.factored = factored
         self.add = self._part() if mode != "multiply" else None
         self.multiply = self._part() if mode != "add" else None
 
@@ -159,10 +194,9 @@ class PairBias(nn.Module):
             batch: A `Batch`, or a `Data` as a batch of one graph, with values of all pairs under `key`.
             pairs: The pairs of the attention.
         """
-        value = read_encoding(batch, self.key, self.channels, level="pair", rows=pairs.total)
-        if value.is_complex():
-            raise GraphPEValueError(f"batch.{self.key} is complex: PairBias takes real values")
-        value = value.to(torch.promote_types(next(self.parameters()).dtype, torch.float32))
+        if self.factored:
+            raise GraphPEValueError("a factored bias has no values of pairs: give it to a model, or call of_nodes")
+        value = self._exact(read_encoding(batch, self.key, self.channels, level="pair", rows=pairs.total))
         eccentricity = None
         if self.head == "fire":
             eccentricity = _eccentricity(value, self._reachable(value), batch, pairs)
@@ -172,13 +206,44 @@ class PairBias(nn.Module):
         multiply = 1 + self.multiply(value, reachable, eccentricity) if self.multiply is not None else None
         return PairFactors(add, multiply)
 
+    @in_half_precision
+    def of_nodes(self, batch: Data, nodes: Attending) -> PairFactors:
+        """What a factored bias does to attention: `left` and `right`, `[N, H, K]`; zero at extra nodes.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with coordinates of nodes under `key`.
+            nodes: Its nodes as they attend.
+        """
+        if not self.factored or self.add is None:
+            raise GraphPEValueError("the bias is one of values of pairs: build it with factored=True")
+        value = self._exact(read_encoding(batch, self.key, self.channels))
+        head = self.add.function
+        if isinstance(head, KernelHead):
+            left, right = value.unsqueeze(1) * head.weight.unsqueeze(1), value
+        else:
+            assert isinstance(head, AlibiHead | LinearHead), "checked when it was built"
+            slope = head.slope.to(value.dtype).view(1, -1, 1)
+            norm = value.square().sum(1, keepdim=True)
+            one = torch.ones_like(norm)
+            left = torch.cat([2 * value, -one, -norm], 1).unsqueeze(1) * slope
+            right = torch.cat([value, norm, one], 1)
+            if nodes.place is None:  # no extra nodes, whose logits have no such term
+                left, right = left[..., :-1], right[:, :-1]
+        return PairFactors(left=nodes.rows(left), right=nodes.rows(right).unsqueeze(1).expand(-1, self.heads, -1))
+
+    def _exact(self, value: Tensor) -> Tensor:
+        if value.is_complex():
+            raise GraphPEValueError(f"batch.{self.key} is complex: PairBias takes real values")
+        weight = next(chain(self.parameters(), self.buffers()))  # factored `alibi` learns nothing
+        return value.to(torch.promote_types(weight.dtype, torch.float32))
+
     def _reachable(self, value: Tensor) -> Tensor:
         """Whether a path joins each pair, `[P, 1]`; False for nan."""
         far = FAR if self.unreachable is None else min(self.unreachable, FAR)
-        return (value >= 0) & (value < far)
+        return (value >= (-FAR if self.head == "kernel" else 0)) & (value < far)
 
     def _part(self) -> _Part:
-        return _Part(self._function(), self.heads, self.head)
+        return _Part(self._function(), self.heads, self.head, apart=not self.factored)
 
     def _function(self) -> nn.Module:
         heads, size = self.heads, self.size or 0
@@ -189,6 +254,10 @@ class PairBias(nn.Module):
                 return T5Head(heads, size, self.max_distance)
             case "alibi":
                 return AlibiHead(heads)
+            case "linear":
+                return LinearHead(heads)
+            case "kernel":
+                return KernelHead(heads)
             case "kerple_log":
                 return KerpleLogHead(heads)
             case "kerple_power":
@@ -205,21 +274,22 @@ class PairBias(nn.Module):
     def extra_repr(self) -> str:
         return (
             f"{self.key!r}, heads={self.heads}, head={self.head!r}, mode={self.mode!r}, channels={self.channels}, "
-            f"size={self.size}, max_distance={self.max_distance}, unreachable={self.unreachable}"
+            f"size={self.size}, max_distance={self.max_distance}, unreachable={self.unreachable}, "
+            f"factored={self.factored}"
         )
 
 
 class _Part(nn.Module):
     """A head, and a number of its own for pairs without a path."""
 
-    def __init__(self, function: nn.Module, heads: int, head: str) -> None:
+    def __init__(self, function: nn.Module, heads: int, head: str, *, apart: bool) -> None:
         super().__init__()
         self.function = function
         start = torch.zeros(heads)
         if head in _OF_LOGITS:
             with torch.no_grad():
                 start = function(torch.full((1, 1), 16.0)).squeeze(0).clone()
-        self.apart = nn.Parameter(start) if head not in _OF_CHANNELS else None
+        self.apart = nn.Parameter(start) if apart and head not in _OF_CHANNELS else None
 
     def forward(self, value: Tensor, reachable: Tensor | None, eccentricity: Tensor | None) -> Tensor:
         if reachable is None or self.apart is None:
@@ -239,10 +309,15 @@ def _eccentricity(value: Tensor, reachable: Tensor, batch: Data, pairs: PairSet)
     return largest.index_select(0, pairs.target).unsqueeze(1)
 
 
-def _check(head: str, mode: str, channels: int, size: int | None, max_distance: float) -> None:
+def _check(head: str, mode: str, channels: int, size: int | None, max_distance: float, factored: bool) -> None:
     check_choice("head", head, get_args(Head))
     check_choice("mode", mode, get_args(Mode))
-    if channels > 1 and head not in _OF_CHANNELS:
+    if factored and (head not in _OF_LOW_RANK or mode != "add"):
+        raise GraphPEValueError(
+            f"a factored bias has a head that is linear in its distance, {', '.join(_OF_LOW_RANK)}, and is added "
+            f"(got head={head!r}, mode={mode!r})"
+        )
+    if channels > 1 and not factored and head not in _OF_CHANNELS:
         raise GraphPEValueError(f"head {head!r} takes one distance (got channels={channels}): use 'mlp' or 'path'")
     if mode != "add" and head in _OF_LOGITS:
         raise GraphPEValueError(f"head {head!r} is a function of logits: use mode='add' (got {mode!r})")

@@ -10,6 +10,7 @@ of M with fields on the nodes (Choromanski et al. 2022, arXiv:2107.07999): any M
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -19,8 +20,8 @@ from torch.nn import functional
 
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.positions.node_positions import Placed, restore, transform
 from graphpe.models.attention.shapes import check_attention
-from graphpe.models.attention.softmax.rotary import rotate
 
 Feature = Literal["elu", "relu", "sigmoid"]
 
@@ -69,16 +70,16 @@ def linear_attention(
     *,
     heads: int,
     feature: Feature = "elu",
-    mask: Mask | None = None,
-    angles: Tensor | None = None,
+    mask: Mask | Sequence[Mask] | None = None,
+    positions: Sequence[Placed] = (),
+    x: Tensor | None = None,
 ) -> Tensor:
     """Kernel attention of each node over all nodes of its graph, `[N, D]`.
 
     Where the denominator is zero the result is (`relu` features can all vanish). Sums are taken in float32 or better.
 
-    With angles, features are rotated as in `rotary` in the numerator, not in the denominator, which could vanish or
-    change its sign (Su et al. 2021, eq. 19): the weights depend on coordinates through differences only and need not
-    add up to 1.
+    Positions map features in the numerator, not in the denominator, which could vanish or change its sign (Su et al.
+    2021, eq. 19): the weights need not add up to 1.
 
     Args:
         query: `[N, D]`.
@@ -87,24 +88,27 @@ def linear_attention(
         nodes: The nodes of each graph in padded blocks; not used with a mask.
         heads: Number of heads; divides D.
         feature: phi: `elu`: elu(x) + 1 (Katharopoulos et al. 2020); `relu`; `sigmoid`.
-        mask: M, the same for all heads; None for 1. O(heads) products with C (C + 1) columns.
-        angles: `[N, H, C / 2]`.
+        mask: M, or several, each for as many heads; None for 1. O(heads) products with C (C + 1) columns.
+        positions: Maps of features, values and results.
+        x: What queries and keys are made of, `[N, D]`, for positions that depend on it; None for the queries.
 
     Raises:
         GraphPEValueError: A shape is another.
     """
+    x = query if x is None else x
     check_attention(query, key, value, nodes.place.numel() if mask is None else query.shape[0], heads)
     exact = torch.promote_types(query.dtype, torch.float32)
     dtype, value = query.dtype, value.to(exact)
     query, key = _features(query.to(exact), feature), _features(key.to(exact), feature)
-    turned = (query, key) if angles is None else (rotate(query, angles), rotate(key, angles))
+    turned = transform(positions, query, key, value, x)
     if mask is not None:
-        out = _masked(query, key, *turned, value, mask, heads)
+        masks = list(mask) if isinstance(mask, Sequence) else [mask]
+        out = _masked(query, key, *turned, masks, heads)
     elif not nodes.blocks:  # not one node
         out = value
     else:
-        out = _unmasked(query, key, *turned, value, nodes, heads)
-    return out.to(dtype)
+        out = _unmasked(query, key, *turned, nodes, heads)
+    return restore(positions, out).to(dtype)
 
 
 def _features(x: Tensor, feature: Feature) -> Tensor:
@@ -132,16 +136,25 @@ def _unmasked(
 
 
 def _masked(
-    query: Tensor, key: Tensor, turned_query: Tensor, turned_key: Tensor, value: Tensor, mask: Mask, heads: int
+    query: Tensor,
+    key: Tensor,
+    turned_query: Tensor,
+    turned_key: Tensor,
+    value: Tensor,
+    masks: Sequence[Mask],
+    heads: int,
 ) -> Tensor:
-    nodes, channels = query.shape[0], query.shape[1] // heads
-    q, k, tq, tk, v = (x.view(nodes, heads, channels) for x in (query, key, turned_query, turned_key, value))
+    nodes = query.shape[0]
+    fields = (query, key, turned_query, turned_key, value)
+    q, k, tq, tk, v = (x.view(nodes, heads, x.shape[1] // heads) for x in fields)
+    inner, channels = tk.shape[2], v.shape[2]
     outputs = []
     for head in range(heads):  # one at a time: [N, C (C + 1)] is the memory it takes
-        outer = (tk[:, head].unsqueeze(2) * v[:, head].unsqueeze(1)).flatten(1)  # [N, C C]
+        outer = (tk[:, head].unsqueeze(2) * v[:, head].unsqueeze(1)).flatten(1)  # [N, C' C]
+        mask = masks[head * len(masks) // heads]
         sums = mask.apply(torch.cat([outer, k[:, head]], dim=1))
-        top = (tq[:, head].unsqueeze(1) @ sums[:, : channels * channels].unflatten(1, (channels, channels))).squeeze(1)
-        total = (q[:, head] * sums[:, channels * channels :]).sum(1, keepdim=True)
+        top = (tq[:, head].unsqueeze(1) @ sums[:, : inner * channels].unflatten(1, (inner, channels))).squeeze(1)
+        total = (q[:, head] * sums[:, inner * channels :]).sum(1, keepdim=True)
         outputs.append(top / _without_zeros(total))
     return torch.cat(outputs, dim=1)
 

@@ -11,7 +11,7 @@ depends on coordinates through r_i - r_j only. On a path whose coordinate is the
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from graphpe.arguments import check_choice, check_counts, check_flags, check_num
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.attention.positions.node_positions import Attending, NodePositions
 from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.attention.softmax.softmax import PaddedFactors, PairFactors, softmax_attention
 from graphpe.models.batches.reading import read_encoding
@@ -45,7 +46,7 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).view_as(x)
 
 
-class RotaryAttention(nn.Module):
+class RotaryAttention(NodePositions):
     """Softmax attention with queries and keys rotated by the node coordinates `batch[key]` `[N, coordinates]`.
 
     Angles are learned linear maps of the coordinates, for each head its own:
@@ -127,6 +128,30 @@ class RotaryAttention(nn.Module):
         exact = torch.promote_types(self.omega.dtype, torch.float32)
         # Not a matrix product: autocast would round angles to three digits.
         return (value.to(exact)[:, None, None, :] * self.omega.to(exact)).sum(-1)
+
+    def prepare(self, batch: Data, nodes: Attending) -> Tensor:
+        """Angles of the nodes, `[N, H, C / 2]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the coordinates under `key`.
+            nodes: Its nodes as they attend; extra ones are not turned.
+        """
+        return nodes.rows(self.angles(batch))
+
+    def transform(
+        self, query: Tensor, key: Tensor, value: Tensor, prepared: Any, x: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries and keys.
+
+        Args:
+            query: Queries, `[N, D]`.
+            key: Keys, `[N, D]`.
+            value: Values, `[N, D]`, which stay.
+            prepared: The angles.
+            x: Not used.
+        """
+        del x
+        return rotate(query, prepared), rotate(key, prepared), value
 
     def forward(
         self,

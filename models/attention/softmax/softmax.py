@@ -17,7 +17,7 @@ instance) along the list, in O(P D) time, with nothing of size `[P, D]` stored f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.recording import note_blocks, note_pairs, recording
-from graphpe.models.attention.shapes import check_attention, check_shapes
+from graphpe.models.attention.shapes import check_attention, check_shapes, check_wide_attention
 
 # Bytes of one [rows, D] block of the list path, as in `graphpe.models.attention.clamped.edge_list`.
 _BLOCK_BYTES = {"cpu": 1 << 20, "cuda": 1 << 26}
@@ -45,10 +45,14 @@ class PaddedFactors:
     Attributes:
         add: Of each block `[b, H, n, n]`, -inf at padding keys; None for none.
         multiply: Of each block `[b, H, n, n]`; None for none.
+        left: Rows of nodes as they are, `[N, H, K]`; None for none.
+        right: Rows of nodes as they are, `[N, H, K]`; None for none.
     """
 
     add: list[Tensor] | None
     multiply: list[Tensor] | None
+    left: Tensor | None = None
+    right: Tensor | None = None
 
 
 def pad_factors(factors: PairFactors, pairs: PairSet, nodes: PaddedNodes) -> PaddedFactors:
@@ -64,6 +68,8 @@ def pad_factors(factors: PairFactors, pairs: PairSet, nodes: PaddedNodes) -> Pad
     return PaddedFactors(
         None if factors.add is None else _blocks(factors.add, pairs, nodes, masked=True),
         None if factors.multiply is None else _blocks(factors.multiply, pairs, nodes, masked=False),
+        factors.left,
+        factors.right,
     )
 
 
@@ -92,22 +98,36 @@ def softmax_attention(
 ) -> Tensor:
     """Attention of each node over the pairs that end in it, `[N, D]`.
 
+    Logits are divided by the root of C, the channels of a *value*: queries and keys may be wider than values, as what
+    is appended to them for a bias of low rank (`left` and `right` of the factors) makes them.
+
     Args:
-        query: `[N, D]`.
-        key: `[N, D]`.
+        query: `[N, D']`.
+        key: `[N, D']`.
         value: `[N, D]`.
         pairs: A set of pairs, or all pairs of each graph as padded nodes, or as blocks of nodes for a GPU.
         factors: Biases and factors of the pairs: `PaddedFactors` for padded nodes, else `PairFactors`.
-        heads: Number of heads; divides D.
+        heads: Number of heads; divides D and D'.
         dropout: Probability of dropout of weights; 0 outside training.
 
     Raises:
         GraphPEValueError: A shape is another.
     """
+    left, right = (None, None) if factors is None else (factors.left, factors.right)
+    if query.shape != value.shape or left is not None:
+        nodes = pairs.members.num_nodes if isinstance(pairs, RaggedNodes) else _number_of_nodes(pairs)
+        width = check_wide_attention(query, key, value, nodes, heads)
+        if left is not None and factors is not None:
+            factors = replace(factors, left=None, right=None)
+        # Half precision would round distances, which are differences of large numbers.
+        with torch.autocast(query.device.type, enabled=left is None and torch.is_autocast_enabled(query.device.type)):
+            wide = _equally_wide(query, key, value, left, right, heads)
+            out = softmax_attention(*wide, pairs, factors, heads=heads, dropout=dropout)
+        return out.unflatten(1, (heads, -1))[..., : width // heads].flatten(1).to(value.dtype)
     if isinstance(pairs, RaggedNodes):
         assert not isinstance(factors, PaddedFactors), "factors of blocks for a GPU are rows"
         return _ragged_attention(query, key, value, pairs, factors, heads, dropout)
-    nodes = pairs.place.numel() if isinstance(pairs, PaddedNodes) else pairs.num_nodes
+    nodes = _number_of_nodes(pairs)
     check_attention(query, key, value, nodes, heads)
     if isinstance(pairs, PairSet):
         pairs.check()
@@ -118,12 +138,35 @@ def softmax_attention(
     add, multiply = (None, None) if factors is None else (factors.add, factors.multiply)
     check_shapes(add=(add, (pairs.num_pairs, heads)), multiply=(multiply, (pairs.num_pairs, heads)))
     if recording():
-        note_pairs(pairs.source, pairs.target, _weights(query, key, pairs, factors, heads), nodes)
+        weight = _weights(query, key, pairs, factors, heads, query.shape[1] // heads)
+        note_pairs(pairs.source, pairs.target, weight, nodes)
     if torch.compiler.is_compiling():
         return softmax_attention_reference(query, key, value, pairs, factors, heads=heads, dropout=dropout)
     if dropout:
         multiply = _dropped(multiply, (pairs.num_pairs, heads), query, dropout)
     return _ListAttention.apply(query, key, value, pairs.source, pairs.target, add, multiply, heads)
+
+
+def _number_of_nodes(pairs: PairSet | PaddedNodes) -> int:
+    return pairs.place.numel() if isinstance(pairs, PaddedNodes) else pairs.num_nodes
+
+
+def _equally_wide(
+    query: Tensor, key: Tensor, value: Tensor, left: Tensor | None, right: Tensor | None, heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of one width with the same result: kernels take nothing else. Zeros fill the rest."""
+    nodes, channels = value.shape[0], value.shape[1] // heads
+    q, k, v = (x.view(nodes, heads, x.shape[1] // heads) for x in (query, key, value))
+    dtype = value.dtype
+    if left is not None and right is not None:
+        check_shapes(left=(left, (nodes, heads, left.shape[-1])), right=(right, left.shape))
+        dtype = torch.promote_types(left.dtype, dtype)
+        q, k = torch.cat([q.to(dtype), left * channels**0.5], 2), torch.cat([k.to(dtype), right], 2)
+    wide = max(q.shape[2], channels)
+    wide += -wide % 8  # what kernels like
+    q = q * (wide / channels) ** 0.5  # which they will divide by
+    q, k, v = (functional.pad(x, (0, wide - x.shape[2])).flatten(1).to(dtype) for x in (q, k, v))
+    return q, k, v
 
 
 def softmax_attention_reference(
@@ -139,30 +182,34 @@ def softmax_attention_reference(
     """The formulas of this module over a set of pairs, one line each: stores about four `[P, D]` tensors.
 
     Args:
-        query: Queries, `[N, D]`.
-        key: Keys, `[N, D]`.
+        query: Queries, `[N, D']`.
+        key: Keys, `[N, D']`.
         value: Values, `[N, D]`.
         pairs: A set of pairs.
         factors: Biases and factors of the pairs.
-        heads: Number of heads; divides D.
+        heads: Number of heads; divides D and D'.
         dropout: Probability of dropout of weights; 0 outside training.
     """
-    (nodes, width), source, target = query.shape, pairs.source, pairs.target
+    (nodes, width), source, target = value.shape, pairs.source, pairs.target
     channels = width // heads
-    weight = functional.dropout(_weights(query, key, pairs, factors, heads), dropout, dropout > 0)
+    weight = _weights(query, key, pairs, factors, heads, channels)
+    weight = functional.dropout(weight, dropout, dropout > 0)
     v = _exact(value).view(nodes, heads, channels)
     message = v.index_select(0, source) * weight.unsqueeze(-1)  # [P, H, C]
     out = message.new_zeros(nodes, heads, channels).index_add(0, target, message)
     return out.view(nodes, width).to(query.dtype)
 
 
-def _weights(query: Tensor, key: Tensor, pairs: PairSet, factors: PairFactors | None, heads: int) -> Tensor:
-    """What the values of pairs are multiplied with, `[P, H]`."""
-    (nodes, width), source, target = query.shape, pairs.source, pairs.target
-    channels = width // heads
+def _weights(
+    query: Tensor, key: Tensor, pairs: PairSet, factors: PairFactors | None, heads: int, channels: int
+) -> Tensor:
+    """What the values of pairs are multiplied with, `[P, H]`; `channels`: those of a value."""
+    nodes, source, target = query.shape[0], pairs.source, pairs.target
     factors = factors if factors is not None else PairFactors()
-    q, k = (_exact(x).view(nodes, heads, channels) for x in (query, key))
+    q, k = (_exact(x).view(nodes, heads, query.shape[1] // heads) for x in (query, key))
     logit = (q.index_select(0, target) * k.index_select(0, source)).sum(-1) * channels**-0.5  # [P, H]
+    if factors.left is not None and factors.right is not None:
+        logit = logit + (factors.left.index_select(0, target) * factors.right.index_select(0, source)).sum(-1)
     if factors.add is not None:
         logit = logit + factors.add
     weight = _segment_softmax(logit, target, nodes)
@@ -181,7 +228,7 @@ def _ragged_attention(
     if query.dtype not in KINDS:
         return softmax_attention(query, key, value, nodes.pairs, factors, heads=heads, dropout=dropout)
     if recording():
-        weight = _weights(query, key, nodes.pairs, factors, heads)
+        weight = _weights(query, key, nodes.pairs, factors, heads, query.shape[1] // heads)
         note_pairs(nodes.pairs.source, nodes.pairs.target, weight, query.shape[0])
     if dropout:
         factors = PairFactors() if factors is None else factors

@@ -8,6 +8,7 @@ Shape legend: N nodes, D width, H heads, C = D / H; a block holds b graphs padde
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,14 @@ from torch_geometric.data import Data
 
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
+from graphpe.models.attention.positions.node_positions import (
+    Attending,
+    NodePositions,
+    Placed,
+    place,
+    restore,
+    transform,
+)
 from graphpe.models.attention.shapes import check_attention
 from graphpe.models.attention.softmax.linear import linear_attention
 from graphpe.models.batches.nodes import NodeToGraph, read_edges
@@ -67,14 +76,18 @@ class TreeNodes:
         tree: A spanning tree of each connected component, of edges of length 1; None where nothing reads it.
         hops: Distances along the trees in each block, `[b, 1, n, n]`, -1 between components and at padding; None for
             sums over trees instead.
+        positions: What positions do to features, values and results.
     """
 
     nodes: PaddedNodes
     tree: SpanningTree | None
     hops: list[Tensor] | None = None
+    positions: tuple[Placed, ...] = ()
 
 
-def tree_nodes(batch: Data, members: NodeToGraph, tree: TreeChoice | None) -> TreeNodes:
+def tree_nodes(
+    batch: Data, members: NodeToGraph, tree: TreeChoice | None, positions: Sequence[NodePositions] = ()
+) -> TreeNodes:
     """The nodes and spanning trees of a batch, and their distances where graphs are small (`DENSE_NODES`).
 
     O(E log E), on the CPU, from the batch's structure on the host where it tells that (`structure_on_host`): graphs of
@@ -87,17 +100,19 @@ def tree_nodes(batch: Data, members: NodeToGraph, tree: TreeChoice | None) -> Tr
         batch: The batch.
         members: Its partition into graphs.
         tree: `minimum` or `shortest` (`minimum_spanning_trees`, `shortest_path_trees`); None for none.
+        positions: `NodePositions` modules.
     """
     nodes = padded_nodes(members)
+    placed = place(positions, batch, Attending(members, members.num_nodes))
     if tree is None:
-        return TreeNodes(nodes, None)
+        return TreeNodes(nodes, None, positions=placed)
     edges = read_edges(batch, members)
     known = structure_on_host(batch)
     plan = _plan(edges, members) if known is None else Plan(known)
     (spanning,) = _spanning_trees(plan, tree)
     if max((block.size for block in nodes.blocks), default=0) > DENSE_NODES:
-        return TreeNodes(nodes, spanning)
-    return TreeNodes(nodes, spanning, _hops_in_blocks(plan, tree, nodes, members))
+        return TreeNodes(nodes, spanning, positions=placed)
+    return TreeNodes(nodes, spanning, _hops_in_blocks(plan, tree, nodes, members), placed)
 
 
 @torch.compiler.disable
@@ -206,27 +221,39 @@ class TreeAttention(nn.Module):
         """
         query, key, value = self.query_key_value(x).chunk(3, dim=1)
         if self.decay is None or where.tree is None:
-            return self.out(linear_attention(query, key, value, where.nodes, heads=self.heads))
+            return self.out(
+                linear_attention(query, key, value, where.nodes, heads=self.heads, positions=where.positions, x=x)
+            )
         if where.hops is not None:
-            return self.out(self._over_pairs(query, key, value, where.nodes, where.hops))
+            return self.out(self._over_pairs(query, key, value, x, where, where.hops))
         masks = [TreeMask(where.tree, f) for f in self.decay.functions()]
-        each = self.heads // len(masks)  # heads that share a function
-        groups = zip(*(part.chunk(len(masks), dim=1) for part in (query, key, value)), masks, strict=True)
-        messages = [linear_attention(q, k, v, where.nodes, heads=each, mask=mask) for q, k, v, mask in groups]
-        return self.out(torch.cat(messages, dim=1))
+        return self.out(
+            linear_attention(
+                query, key, value, where.nodes, heads=self.heads, mask=masks, positions=where.positions, x=x
+            )
+        )
 
-    def _over_pairs(self, query: Tensor, key: Tensor, value: Tensor, nodes: PaddedNodes, hops: list[Tensor]) -> Tensor:
+    def _over_pairs(
+        self, query: Tensor, key: Tensor, value: Tensor, x: Tensor, where: TreeNodes, hops: list[Tensor]
+    ) -> Tensor:
         """The same by matrices of all pairs."""
+        nodes = where.nodes
         check_attention(query, key, value, nodes.place.numel(), self.heads)
         if not nodes.blocks or self.decay is None:  # not one node
             return value
         exact = torch.promote_types(query.dtype, torch.float32)
-        query, key = (functional.elu(x.to(exact)) + 1 for x in (query, key))
+        dtype = value.dtype
+        query, key = (functional.elu(rows.to(exact)) + 1 for rows in (query, key))
+        fields: tuple[Tensor, ...] = transform(where.positions, query, key, value.to(exact), x)
+        if where.positions:
+            fields += (query, key)
         outputs = []
-        for distance, *rows in zip(hops, *(nodes.split(x) for x in (query, key, value.to(exact))), strict=True):
-            q, k, v = (x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in rows)  # [b, H, n, C]
-            weight = torch.matmul(q, k.transpose(2, 3)) * self.decay.of_hops(distance.to(exact))
-            total = weight.sum(3, keepdim=True)
+        for distance, *blocks in zip(hops, *(nodes.split(rows) for rows in fields), strict=True):
+            q, k, v, *plain = (rows.unflatten(2, (self.heads, -1)).transpose(1, 2) for rows in blocks)  # [b, H, n, C]
+            decay = self.decay.of_hops(distance.to(exact))
+            weight = torch.matmul(q, k.transpose(2, 3)) * decay
+            unturned = torch.matmul(plain[0], plain[1].transpose(2, 3)) * decay if plain else weight
+            total = unturned.sum(3, keepdim=True)
             message = torch.matmul(weight, v) / torch.where(total == 0, 1.0, total)
             outputs.append(message.transpose(1, 2).flatten(2))
-        return nodes.join(outputs).to(value.dtype)
+        return restore(where.positions, nodes.join(outputs)).to(dtype)

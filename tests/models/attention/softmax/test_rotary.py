@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.padding import padded_nodes
 from graphpe.models.attention.pairs import all_pairs
+from graphpe.models.attention.positions.node_positions import Placed
 from graphpe.models.attention.softmax.linear import linear_attention
 from graphpe.models.attention.softmax.rotary import RotaryAttention, rotate
 from graphpe.models.attention.softmax.softmax import softmax_attention_reference
@@ -80,7 +81,9 @@ def test_linear_attention_with_angles() -> None:
     attention = RotaryAttention("coordinates", 2, WIDTH, HEADS).double()
     query, key, value = torch.randn(3, 6, WIDTH, dtype=torch.float64)
     angles = attention.angles(data)
-    found = linear_attention(query, key, value, padded_nodes(node_to_graph(data)), heads=HEADS, angles=angles)
+    found = linear_attention(
+        query, key, value, padded_nodes(node_to_graph(data)), heads=HEADS, positions=[Placed(attention, angles)]
+    )
     phi_q, phi_k = (torch.nn.functional.elu(x) + 1 for x in (query, key))
     turned = torch.einsum(
         "ihc,jhc->hij", rotate(phi_q, angles).view(6, HEADS, -1), rotate(phi_k, angles).view(6, HEADS, -1)
@@ -91,7 +94,12 @@ def test_linear_attention_with_angles() -> None:
     torch.testing.assert_close(found, expected)
     moved = path(6, data.coordinates + 5)
     again = linear_attention(
-        query, key, value, padded_nodes(node_to_graph(data)), heads=HEADS, angles=attention.angles(moved)
+        query,
+        key,
+        value,
+        padded_nodes(node_to_graph(data)),
+        heads=HEADS,
+        positions=[Placed(attention, attention.angles(moved))],
     )
     torch.testing.assert_close(again, expected)
 

@@ -1,0 +1,1 @@
+"""Positions in attention: linear maps of queries, keys and values at each node."""
