@@ -60,4 +60,9 @@ def check_wide_attention(query: Tensor, key: Tensor, value: Tensor, nodes: int, 
         GraphPEValueError: They have other shapes, or the number of heads does not divide a width.
     """
     check_attention(query, key, query, nodes, heads)
-    return check_attention(value, value, value, nodes, heads)
+    check_shapes(value=(value, (nodes, value.shape[-1])))
+    if not value.shape[1] or value.shape[1] % heads:
+        raise GraphPEValueError(
+            f"value must be [{nodes}, D] with D a multiple of heads, got {list(value.shape)} and heads={heads}"
+        )
+    return value.shape[1]
