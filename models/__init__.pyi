@@ -1,5 +1,6 @@
 from graphpe.models.architecture import Architecture as Architecture
 from graphpe.models.attention.biases.pair_bias import PairBias as PairBias
+from graphpe.models.attention.positions.node_positions import NodePositions as NodePositions
 from graphpe.models.attention.softmax.rotary import RotaryAttention as RotaryAttention
 from graphpe.models.encoders.eigen.basis_net import BasisNet as BasisNet
 from graphpe.models.encoders.eigen.eigenvector_deep_set import EigenvectorDeepSet as EigenvectorDeepSet

@@ -43,7 +43,7 @@ def words(path: Path) -> frozenset[str]:
 
 
 # Groups of entry points are called like modules.
-GROUPS = ("graphpe.encodings", "graphpe.encoders", "graphpe.models", "graphpe.tasks")
+GROUPS = ("graphpe.encodings", "graphpe.encoders", "graphpe.biases", "graphpe.models", "graphpe.tasks")
 
 
 def exists(name: str) -> bool:

@@ -10,6 +10,7 @@ from torch import nn
 import graphpe.benchmarks.tasks as tasks
 import graphpe.models as models
 import graphpe.transforms as transforms
+from graphpe.benchmarks.calls.attention_parts import AUTO_BIAS, in_attention
 from graphpe.benchmarks.calls.catalogue import SUPPLIED
 from graphpe.benchmarks.calls.kinds import (
     ENCODING,
@@ -19,16 +20,9 @@ from graphpe.benchmarks.calls.kinds import (
     check_encoding,
     public_classes,
 )
+from graphpe.benchmarks.calls.limits import bounded, check_memory, memory_errors
 from graphpe.benchmarks.calls.own import known_classes, own_classes
-from graphpe.benchmarks.calls.parts import (
-    AUTO_BIAS,
-    DEFAULT_ENCODER,
-    bounded,
-    check_memory,
-    encoding_module,
-    memory_errors,
-    pair_module,
-)
+from graphpe.benchmarks.calls.parts import DEFAULT_ENCODER, encoding_module
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
@@ -159,8 +153,8 @@ def build_model(
         adapter: The task's.
         encodings: Encodings of nodes and of pairs.
         encoder: What brings eigenvectors to the model's width.
-        bias: What turns encodings of pairs into biases, for architectures that take those; `auto` for a choice by the
-            kind of encoding.
+        bias: What encodings become in attention (`graphpe.benchmarks.calls.attention_parts`); `auto`: a bias by the
+            kind of encoding of those of pairs, where the architecture takes biases.
         encoding_width: 0: encodings of nodes are added to their embedding; otherwise they are mapped to so many columns
             and concatenated to it.
         head: The last layers; `auto` for the task's own.
@@ -179,7 +173,9 @@ def build_model(
                 f"{constructor.__name__} takes no encoding of pairs such as {pairs[0]!r}: choose {takers}, or an "
                 "encoding of nodes"
             )
-        arguments["pair_encodings"] = [pair_module(encoding, bare, bias) for encoding in pairs]
+    inside = in_attention(nodes, pairs, bare, bias)
+    nodes = inside.nodes
+    arguments |= {name: made for name in ("pair_encodings", "positions") if (made := getattr(inside, name))}
     pair_head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
     with memory_errors(text):
         if encoding_width and nodes:
@@ -222,8 +218,10 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
         raise GraphPERuntimeError(f"{text} was asked for, but attention runs over {model.attention_layout}")
     first = model.node_encoder
     inputs = first.encodings if isinstance(first, models.ConcatenatedNodes) else model.encodings
-    read = [module.key for modules in (inputs, getattr(model, "pair_encodings", [])) for module in modules]  # type: ignore[union-attr]
-    asked = [encoding.value_key for group in split_encodings(encodings) for encoding in group]
+    inside = [getattr(model, option, []) for option in ("pair_encodings", "positions")]
+    modules = [module for given in (inputs, *inside) for module in given]  # type: ignore[union-attr]
+    read = {module.key for module in modules if hasattr(module, "key")}
+    asked = {encoding.value_key for group in split_encodings(encodings) for encoding in group}
     if read != asked:
         raise GraphPERuntimeError(f"encodings {asked} were asked for, but the model reads {read}")
 

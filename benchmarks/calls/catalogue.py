@@ -21,6 +21,10 @@ SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "posi
 ENCODER_SUPPLIED = ("key", "k", "width", "eigenvalues_key", "mask_key", "complex", "potentials")
 """Parameters of an encoder of eigenvectors that come from the encoding and the architecture."""
 
+BIAS_SUPPLIED = ("heads", "width", "channels", "coordinates", "unreachable")
+"""Parameters of what encodings become in attention that come from the encoding and the architecture, as `key` does
+where a text does not say it."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -71,6 +75,17 @@ def encoders() -> list[Entry]:
         each for each in _public("graphpe.models", "__init__.pyi") if {"k", "complex"} <= each.parameters().keys()
     ]
     return _entries("encoder", builtin, without=(*SUPPLIED, *ENCODER_SUPPLIED))
+
+
+def biases() -> list[Entry]:
+    """Everything that encodings may become in attention: biases of pairs, and positions at nodes."""
+    bases = {"PairBias", "NodePositions"}
+    builtin = [
+        each
+        for each in _public("graphpe.models", "__init__.pyi")
+        if any(base.name in bases for base in each.lineage()) and not each.abstract("prepare", "transform")
+    ]
+    return _entries("bias", builtin, without=("key", *BIAS_SUPPLIED))
 
 
 def tasks() -> list[Entry]:

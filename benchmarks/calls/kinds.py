@@ -1,4 +1,4 @@
-"""What makes a class an encoding, an encoder of eigenvectors, a model or a task; the user's own are asked the same."""
+"""What makes a class an encoding, an encoder, a part of attention, a model or a task; users' own are asked the same."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import nn
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.calls import parameters_of
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.biases.pair_bias import PairBias
+from graphpe.models.attention.positions.node_positions import NodePositions
 from graphpe.transforms.base import Encoding
 
 
@@ -20,7 +22,7 @@ class Kind:
     """One kind of thing that texts name.
 
     Attributes:
-        name: `encoding`, `encoder`, `model` or `task`.
+        name: `encoding`, `encoder`, `bias`, `model` or `task`.
         fits: Whether a class is of it.
         asked: What such a class is, for those who write one.
     """
@@ -38,6 +40,10 @@ def _is_encoder(member: type) -> bool:
     return issubclass(member, nn.Module) and {"k", "complex"} <= parameters_of(member).keys()
 
 
+def _is_bias(member: type) -> bool:
+    return issubclass(member, PairBias | NodePositions) and not inspect.isabstract(member)
+
+
 def _is_model(member: type) -> bool:
     return issubclass(member, nn.Module) and not inspect.isabstract(member) and "node_encoder" in parameters_of(member)
 
@@ -53,10 +59,15 @@ MODEL = Kind(
     _is_model,
     "derives from graphpe.models.Architecture and defines forward (its constructor takes node_encoder)",
 )
+BIAS = Kind(
+    "bias",
+    _is_bias,
+    "derives from graphpe.models.NodePositions and defines prepare and transform",
+)
 TASK = Kind("task", _is_task, "derives from graphpe.benchmarks.tasks.task.Task and defines load and adapter")
 _TAKEN = ("edge_encoder", "encodings", "head")
 _KEPT = ("width", "node_encoder", "encodings", "head")
-KINDS = {kind.name: kind for kind in (ENCODING, ENCODER, MODEL, TASK)}
+KINDS = {kind.name: kind for kind in (ENCODING, ENCODER, BIAS, MODEL, TASK)}
 
 
 def check_encoding(encoding: Encoding) -> None:

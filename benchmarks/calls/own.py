@@ -5,8 +5,8 @@ No class registers itself anywhere. Two things bring names that texts know, and 
 * `--import my_module` on the command line, `imports` in its YAML file: within `with imported(names)` the public classes
   of these modules are known, and afterwards no more. A command enters it around all that it does, and so does a run in
   each of its processes, with the names in its options.
-* Entry points of installed packages, in the groups `graphpe.encodings`, `graphpe.encoders`, `graphpe.models` and
-  `graphpe.tasks`, called like the class. One is imported when a text names it.
+* Entry points of installed packages, in the groups `graphpe.encodings`, `graphpe.encoders`, `graphpe.biases`,
+  `graphpe.models` and `graphpe.tasks`, called like the class. One is imported when a text names it.
 
 A run folder says which modules its run imported, by name. `train --resume` goes on with the command that made it, and
 imports them. `predict` and `load_run` do not: one predicts with others' runs, too, and what code runs here is not for
@@ -97,7 +97,7 @@ def known_classes(kind: str, builtin: Mapping[str, type]) -> Mapping[str, type]:
     """The classes of a kind that texts may name now: graphpe's, those of imported modules, those of installed packages.
 
     Args:
-        kind: `encoding`, `encoder`, `model` or `task`.
+        kind: `encoding`, `encoder`, `bias`, `model` or `task`.
         builtin: graphpe's own.
 
     Raises:
@@ -114,7 +114,7 @@ def check_new(own: Mapping[str, type], builtin: Iterable[str], kind: str) -> Non
     Args:
         own: The user's, by name.
         builtin: Names of graphpe's.
-        kind: `encoding`, `encoder`, `model` or `task`.
+        kind: `encoding`, `encoder`, `bias`, `model` or `task`.
 
     Raises:
         GraphPEValueError: One is.
@@ -131,7 +131,7 @@ def own_classes(kind: str) -> dict[str, type]:
     """The classes of a kind in imported modules: of all their public names, those that graphpe does not define itself.
 
     Args:
-        kind: `encoding`, `encoder`, `model` or `task`.
+        kind: `encoding`, `encoder`, `bias`, `model` or `task`.
 
     Raises:
         GraphPEValueError: Two modules have different ones of one name.
@@ -155,9 +155,10 @@ def installed(kind: str) -> dict[str, EntryPoint]:
     """What installed packages offer, by name; nothing is imported.
 
     Args:
-        kind: `encoding`, `encoder`, `model` or `task`.
+        kind: `encoding`, `encoder`, `bias`, `model` or `task`.
     """
-    return {each.name: each for each in entry_points(group=f"graphpe.{kind}s")}
+    plural = "biases" if kind == "bias" else f"{kind}s"
+    return {each.name: each for each in entry_points(group=f"graphpe.{plural}")}
 
 
 def load_installed(entry: EntryPoint, kind: str) -> type:

@@ -11,6 +11,7 @@ from graphpe.benchmarks.console.parser import CommandParser, UsageError
 KINDS = {
     "encodings": catalogue.encodings,
     "encoders": catalogue.encoders,
+    "biases": catalogue.biases,
     "models": catalogue.models,
     "tasks": catalogue.tasks,
     "recipes": catalogue.recipes,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from graphpe.benchmarks.calls.attention_parts import canonical_bias
 from graphpe.benchmarks.calls.build import build_encodings, build_model, build_task, canonical_task, check_built
-from graphpe.benchmarks.calls.parts import canonical_bias, canonical_encoder
+from graphpe.benchmarks.calls.parts import canonical_encoder
 from graphpe.benchmarks.grid.budget import narrowest, widest
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget

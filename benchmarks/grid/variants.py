@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from graphpe.benchmarks.calls.attention_parts import canonical_bias
 from graphpe.benchmarks.calls.build import (
     build_encodings,
     canonical_head,
@@ -16,7 +17,7 @@ from graphpe.benchmarks.calls.build import (
     model_classes,
 )
 from graphpe.benchmarks.calls.catalogue import SUPPLIED
-from graphpe.benchmarks.calls.parts import canonical_bias, canonical_encoder
+from graphpe.benchmarks.calls.parts import canonical_encoder
 from graphpe.benchmarks.calls.text import bind, find_class
 from graphpe.benchmarks.grid.config import Column, GridConfig
 from graphpe.benchmarks.grid.options import OF_THE_GRID, Named, read_options, training_options, varies

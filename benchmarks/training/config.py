@@ -47,8 +47,9 @@ class TrainConfig:
             the texts may name.
         encoder: What brings eigenvectors to the model, as a call: "SignNet", "SPE(hidden=16)"; see `graphpe list
             encoders`.
-        bias: For models whose attention takes encodings of pairs as biases, how: "PairBias(head='kerple_log')";
-            "auto" for a choice by the kind of encoding.
+        bias: What encodings become in attention, as calls joined by " + ": "PairBias(head='kerple_log')" for those of
+            pairs, "RotaryAttention" or "PairBias(head='linear', factored=True)" for those of nodes, which then are not
+            added to the nodes; see `graphpe list biases`. "auto" for biases of those of pairs, by their kind.
         encoding_width: 0: each encoding of nodes is mapped to the model's width and added to the embedding of nodes.
             Otherwise it is mapped to so many columns (numbers that are no eigenvectors after a batch norm), which are
             concatenated to a narrower embedding, as GraphGPS does.

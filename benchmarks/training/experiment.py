@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
+from graphpe.benchmarks.calls.attention_parts import canonical_bias, without_bias
 from graphpe.benchmarks.calls.build import (
     build_encodings,
     build_model,
@@ -25,7 +26,7 @@ from graphpe.benchmarks.calls.build import (
     split_encodings,
 )
 from graphpe.benchmarks.calls.own import check_outside, imported
-from graphpe.benchmarks.calls.parts import canonical_bias, canonical_encoder, without_part
+from graphpe.benchmarks.calls.parts import canonical_encoder, without_encoder
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.runs.initial import InitialWeights
@@ -250,7 +251,7 @@ def _train_in(
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
-    for line in without_part(bare_model, transforms, encoder=config.encoder, bias=config.bias):
+    for line in [*without_encoder(transforms, config.encoder), *without_bias(bare_model, config.bias)]:
         say(line)
     if initial is not None:
         for line in initial.give(bare_model, config, data.adapter):

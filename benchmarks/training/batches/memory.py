@@ -54,5 +54,6 @@ def _numbers_of_a_pair(model: Any) -> int:
     depth = len(layers) if hasattr(layers, "__len__") else 1
     if model.attention_layout in _OF_PAIRS:
         return _COPIES * depth * int(model.width)
-    biased = isinstance(model, GraphTransformer | Graphormer) or len(getattr(model, "pair_encodings", ())) > 0
+    of_pairs = [bias for bias in getattr(model, "pair_encodings", ()) if not getattr(bias, "factored", False)]
+    biased = isinstance(model, GraphTransformer | Graphormer) or len(of_pairs) > 0
     return _COPIES * depth * int(model.heads) if biased else 0

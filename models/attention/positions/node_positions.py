@@ -54,6 +54,16 @@ class NodePositions(nn.Module, ABC):
 
     One module serves all layers of a model: `prepare` runs once a batch, `transform` and `restore` in every layer.
 
+    Example:
+        >>> class Scaled(M.NodePositions):
+        ...     def prepare(self, batch, nodes):
+        ...         return nodes.rows(batch.weight, extra=1.0)
+        ...     def transform(self, query, key, value, prepared, x):
+        ...         return query, key * prepared, value
+        >>> data = Data(x=torch.randn(3, 8), edge_index=torch.tensor([[0, 1], [1, 2]]), weight=torch.rand(3, 1))
+        >>> M.Graphormer(width=8, layers=1, heads=2, node_encoder=M.LinearNodes(8, 8), positions=[Scaled()])(data).shape
+        torch.Size([1, 8])
+
     Attributes:
         linear: Whether the maps make sense for the features of linear attention.
         widens: Whether queries and keys become wider than values.

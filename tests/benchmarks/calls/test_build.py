@@ -8,6 +8,7 @@ from torch import nn
 from torch_geometric.data import Data
 
 from graphpe import models as M
+from graphpe.benchmarks.calls.attention_parts import canonical_bias, without_bias
 from graphpe.benchmarks.calls.build import (
     build_encodings,
     build_model,
@@ -19,7 +20,7 @@ from graphpe.benchmarks.calls.build import (
     model_classes,
     task_classes,
 )
-from graphpe.benchmarks.calls.parts import canonical_bias, canonical_encoder, encoding_module, without_part
+from graphpe.benchmarks.calls.parts import canonical_encoder, encoding_module, without_encoder
 from graphpe.benchmarks.calls.text import build
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -143,11 +144,10 @@ def test_what_is_too_large_is_refused_before_it_takes_memory_or_time(
 def test_what_was_asked_for_and_has_no_part_is_said() -> None:
     biases = nn.ModuleList([M.PairBias("shortest_path", 2, head="alibi")])
     walks, vectors = build_encodings(("RandomWalkPE(4)",)), build_encodings(("LaplacianPE(2)",))
-    assert without_part(nn.Linear(1, 1), walks, encoder=canonical_encoder("EigenvectorEncoding"), bias="auto") == []
-    assert without_part(biases, vectors, encoder=canonical_encoder("SPE"), bias="PairBias(head='fire')") == []
-    encoder, bias = without_part(
-        nn.Linear(1, 1), walks, encoder=canonical_encoder("SPE"), bias=canonical_bias("PairBias(head='fire')")
-    )
+    assert without_encoder(walks, canonical_encoder("EigenvectorEncoding")) == without_bias(biases, "auto") == []
+    assert without_encoder(vectors, canonical_encoder("SPE")) == without_bias(biases, "PairBias(head='fire')") == []
+    (encoder,) = without_encoder(walks, canonical_encoder("SPE"))
+    (bias,) = without_bias(nn.Linear(1, 1), canonical_bias("PairBias(head='fire')"))
     assert encoder.startswith("SPE(")
     assert bias.startswith("PairBias(")
     assert encoder.count("has no part in it") == bias.count("has no part in it") == 1

@@ -1,0 +1,189 @@
+"""From texts to what encodings become in attention: biases and features of pairs, and positions at nodes.
+
+A text is one call or several joined by " + ", each of a public class of one of three kinds:
+
+* `PairBias` and others made of values of pairs: one for each encoding of pairs;
+* `PairBias(..., factored=True)`, and positions with a `key`: one for each encoding of nodes, which then is not added to
+  the nodes (with `key='...'` in the text: of that encoding alone);
+* positions without a key, which read the graph itself: one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+import graphpe.models as models
+import graphpe.transforms as transforms
+from graphpe.benchmarks.calls.catalogue import BIAS_SUPPLIED
+from graphpe.benchmarks.calls.kinds import BIAS, public_classes
+from graphpe.benchmarks.calls.limits import bounded, check_memory, memory_errors
+from graphpe.benchmarks.calls.own import known_classes
+from graphpe.benchmarks.calls.text import bind, find_class
+from graphpe.calls import Call, parameters_of, parse_call
+from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.positions.node_positions import NodePositions
+from graphpe.models.encoders import PairEmbedding, PairLinear
+from graphpe.transforms.base import Encoding
+
+AUTO_BIAS = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class InAttention:
+    """What brings encodings into an architecture's attention.
+
+    Attributes:
+        pair_encodings: Modules for the argument of that name.
+        positions: Modules for the argument of that name.
+        nodes: Encodings of nodes that are in neither, and so are added to the nodes.
+    """
+
+    pair_encodings: list[nn.Module] = field(default_factory=list)
+    positions: list[nn.Module] = field(default_factory=list)
+    nodes: list[Encoding] = field(default_factory=list)
+
+
+def bias_classes() -> Mapping[str, type]:
+    """Every class that a text of what encodings become in attention may name, by name."""
+    return known_classes("bias", public_classes(models, BIAS))
+
+
+def canonical_bias(text: str) -> str:
+    """The text of what encodings become in attention, checked by building it once; `auto` stays."""
+    if text == AUTO_BIAS:
+        return text
+    calls = []
+    for part, constructor, literals in _parts(text):
+        build = partial(_build, constructor, literals, "encoding", 1, 1, 32)
+        check_memory(part, build)
+        with memory_errors(part):
+            build()
+        calls.append(str(Call(constructor.__name__, (), literals)))
+    return " + ".join(calls)
+
+
+def in_attention(
+    nodes: Sequence[Encoding], pairs: Sequence[Encoding], architecture: Any, text: str = AUTO_BIAS
+) -> InAttention:
+    """What encodings become in an architecture's attention.
+
+    Args:
+        nodes: Encodings of nodes.
+        pairs: Encodings of pairs.
+        architecture: The architecture, without its ends.
+        text: What they become; `auto` for a choice by the kind of encoding.
+
+    Raises:
+        GraphPEValueError: The architecture takes no such thing, or an encoding's numbers have no bound where a table of
+            them is needed.
+    """
+    parts = [] if text == AUTO_BIAS else _parts(text)
+    found, taken = InAttention(), set()
+    biases = getattr(architecture, "pair_input", "") == "biases"
+    of_pairs = [(made, given) for _, made, given in parts if not _reads_nodes(made, given)]
+    for encoding in pairs:
+        if not biases:
+            found.pair_encodings.append(_feature(encoding, architecture))
+        else:
+            asked = [each for each in of_pairs if each[1].get("key", encoding.value_key) == encoding.value_key]
+            modules = [_of(constructor, literals, encoding, architecture) for constructor, literals in asked]
+            found.pair_encodings.extend(modules or [_usual_bias(encoding, architecture.heads)])
+    for _, constructor, literals in parts:
+        if "key" not in parameters_of(constructor):
+            made = _build(constructor, literals, "", 0, architecture.heads, architecture.width)
+            _put(found, made, architecture)
+        elif _reads_nodes(constructor, literals):
+            for encoding in nodes:
+                if literals.get("key", encoding.value_key) == encoding.value_key:
+                    _put(found, _of(constructor, literals, encoding, architecture), architecture)
+                    taken.add(encoding.value_key)
+    found.nodes.extend(encoding for encoding in nodes if encoding.value_key not in taken)
+    return found
+
+
+def without_bias(model: nn.Module, text: str) -> list[str]:
+    """Lines about parts of a text that nothing in a model is made with.
+
+    Args:
+        model: The model.
+        text: What encodings become in attention.
+    """
+    return [
+        f"{part} has no part in it: it is made of encodings of {'nodes' if _reads_nodes(made, given) else 'pairs'}, by "
+        "models that take those in attention"
+        for part, made, given in ([] if text == AUTO_BIAS else _parts(text))
+        if not any(isinstance(module, made) for module in model.modules())
+    ]
+
+
+def _parts(text: str) -> list[tuple[str, type, dict[str, Any]]]:
+    """Each call of a text, its class and its arguments."""
+    found = []
+    for part in text.split(" + "):
+        call = parse_call(part)
+        constructor = find_class(call.name, bias_classes(), "bias")
+        key = {name: value for name, value in call.kwargs.items() if name == "key"}
+        if key and ("key" not in parameters_of(constructor) or not isinstance(key["key"], str)):
+            raise GraphPEValueError(f"{call}: key is the name of an encoding in the data, where {call.name} reads one")
+        rest = Call(call.name, call.args, {name: value for name, value in call.kwargs.items() if name != "key"})
+        literals = bounded(call.name, bind(rest, constructor, without=("key", *BIAS_SUPPLIED)))
+        found.append((part.strip(), constructor, {**literals, **key}))
+    return found
+
+
+def _reads_nodes(constructor: type, literals: Mapping[str, Any]) -> bool:
+    return issubclass(constructor, NodePositions) or bool(literals.get("factored", False))
+
+
+def _of(constructor: type, literals: dict[str, Any], encoding: Encoding, architecture: Any) -> nn.Module:
+    return _build(constructor, literals, encoding.value_key, encoding.columns, architecture.heads, architecture.width)
+
+
+def _build(constructor: type, literals: dict[str, Any], key: str, columns: int, heads: int, width: int) -> nn.Module:
+    supplied = {"key": key, "channels": columns, "coordinates": columns, "heads": heads, "width": width}
+    known = parameters_of(constructor)
+    return constructor(**{**{name: value for name, value in supplied.items() if name in known}, **literals})
+
+
+def _put(found: InAttention, module: nn.Module, architecture: Any) -> None:
+    """A module where the architecture takes it."""
+    positions = isinstance(module, NodePositions)
+    option = "positions" if positions else "pair_encodings"
+    if option not in parameters_of(type(architecture)) or not (positions or architecture.pair_input == "biases"):
+        raise GraphPEValueError(
+            f"{type(architecture).__name__} takes no {type(module).__name__} in its attention: choose GPS, SAT or "
+            "Graphormer"
+        )
+    (found.positions if positions else found.pair_encodings).append(module)
+
+
+def _feature(encoding: Encoding, architecture: Any) -> nn.Module:
+    """The module that brings an encoding of pairs into an architecture with features of pairs."""
+    key, columns, vocabulary = encoding.value_key, encoding.columns, encoding.vocabulary
+    node_width = architecture.width if architecture.pair_diagonals else None
+    if vocabulary is not None:
+        return PairEmbedding(key, columns, vocabulary, architecture.width, node_width)
+    if isinstance(encoding, transforms.ShortestPathPE):
+        raise GraphPEValueError(f"{encoding!r} has no largest distance: give max_distance, so that hops have a table")
+    return PairLinear(key, columns, architecture.width, node_width)
+
+
+def _usual_bias(encoding: Encoding, heads: int) -> nn.Module:
+    """The bias that suits an encoding of pairs."""
+    vocabulary, columns = encoding.vocabulary, encoding.columns
+    arguments: dict[str, Any]
+    if isinstance(encoding, transforms.EdgePathPE):
+        arguments = {"head": "path"}
+    elif columns > 1:
+        arguments = {"head": "mlp"}
+    elif vocabulary is not None:
+        arguments = {"head": "table", "size": vocabulary}
+    else:
+        arguments = {"head": "table" if isinstance(encoding, transforms.ShortestPathPE) else "gaussian"}
+    # The last hop of a bounded distance stands for "further, or no path": a distance like any other to a table.
+    return models.PairBias(encoding.value_key, heads, channels=columns, **arguments)

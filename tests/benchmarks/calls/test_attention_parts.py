@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import graphpe.models as M
+from graphpe.benchmarks.calls.attention_parts import bias_classes, canonical_bias, in_attention, without_bias
+from graphpe.benchmarks.calls.build import build_encodings, build_model, check_built, split_encodings
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter
+from graphpe.errors import GraphPEValueError
+
+TWO = ("SpectralCoordinates(k=3)", "ShortestPathPE(max_distance=4)")
+
+
+def built(model: str, encodings: tuple[str, ...], bias: str) -> torch.nn.Module:
+    made = build_encodings(encodings)
+    text = canonical_bias(bias)
+    network = build_model(model, GraphAdapter((6, 3), (4,), 2, "squared"), made, bias=text)
+    check_built(network, model, made)
+    return network
+
+
+def parts(encodings: tuple[str, ...], bias: str, model: type = M.Graphormer, **options):
+    bare = model(width=16, layers=1, heads=2, node_encoder=torch.nn.Identity(), **options)
+    nodes, pairs = split_encodings(build_encodings(encodings))
+    return in_attention(nodes, pairs, bare, bias)
+
+
+def test_auto_is_a_bias_of_pairs_and_nothing_of_nodes() -> None:
+    found = parts(TWO, "auto")
+    assert [module.head for module in found.pair_encodings] == ["table"]
+    assert not found.positions
+    assert [encoding.value_key for encoding in found.nodes] == ["spectral_coordinates"]
+
+
+def test_positions_take_encodings_of_nodes_from_the_nodes() -> None:
+    found = parts(TWO, "RotaryAttention(frequencies='geometric')")
+    (rotary,) = found.positions
+    assert (rotary.key, rotary.coordinates, rotary.heads) == ("spectral_coordinates", 3, 2)
+    assert not found.nodes
+    assert [module.head for module in found.pair_encodings] == ["table"]  # as ever
+
+
+def test_several_calls() -> None:
+    found = parts(TWO, "PairBias(head='alibi') + PairBias(head='linear', factored=True) + RotaryAttention")
+    alibi, factored = found.pair_encodings
+    assert (alibi.key, alibi.head, alibi.factored) == ("shortest_path", "alibi", False)
+    assert (factored.key, factored.channels, factored.factored) == ("spectral_coordinates", 3, True)
+    assert len(found.positions) == 1
+    assert not found.nodes
+
+
+def test_a_key_chooses_one_encoding() -> None:
+    encodings = ("SpectralCoordinates(k=3)", "RandomWalkPE(4)", "ResistancePE()", "ShortestPathPE(max_distance=4)")
+    found = parts(encodings, "RotaryAttention(key='random_walk_pe') + PairBias(key='resistance', head='linear')")
+    assert [module.key for module in found.positions] == ["random_walk_pe"]
+    assert [encoding.value_key for encoding in found.nodes] == ["spectral_coordinates"]
+    assert [(module.key, module.head) for module in found.pair_encodings] == [
+        ("resistance", "linear"),
+        ("shortest_path", "table"),
+    ]
+
+
+@pytest.mark.parametrize("model", ["GPS", "SAT", "Graphormer"])
+def test_a_model_built_from_text_reads_what_it_names(model: str) -> None:
+    network = built(f"{model}(width=16, layers=1, heads=2)", TWO, "RotaryAttention")
+    assert [type(each) for each in network.positions] == [M.RotaryAttention]
+    assert len(network.encodings) == 0
+    assert without_bias(network, "RotaryAttention") == []
+
+
+def test_who_takes_none() -> None:
+    with pytest.raises(GraphPEValueError, match="GRIT takes no RotaryAttention in its attention: choose GPS"):
+        parts(("SpectralCoordinates(k=3)",), "RotaryAttention", M.GRIT)
+    with pytest.raises(GraphPEValueError, match="GraphTransformer takes no PairBias"):
+        parts(("SpectralCoordinates(k=3)",), "PairBias(head='alibi', factored=True)", M.GraphTransformer)
+    with pytest.raises(GraphPEValueError, match="takes no pair encodings"):
+        built("GPS(width=8, layers=1, attention='linear')", TWO[:1], "PairBias(head='alibi', factored=True)")
+
+
+def test_bad_texts() -> None:
+    for text, message in [
+        ("Rotary", "unknown bias 'Rotary'; known: PairBias"),
+        ("PairBias() + ", "cannot read|expected|name"),
+        ("RotaryAttention(heads=3)", "RotaryAttention has no argument 'heads'"),
+        ("PairBias(head='table', factored=True)", "linear in its distance"),
+    ]:
+        with pytest.raises(GraphPEValueError, match=message):
+            canonical_bias(text)
+
+
+def test_what_has_no_part_is_said() -> None:
+    (line,) = without_bias(
+        M.Graphormer(width=8, layers=1, heads=2, node_encoder=torch.nn.Identity()), "RotaryAttention"
+    )
+    assert line.startswith("RotaryAttention has no part in it: it is made of encodings of nodes")
+
+
+def test_all_are_listed() -> None:
+    from graphpe.benchmarks.calls.catalogue import biases
+
+    assert [entry.name for entry in biases()] == list(bias_classes())
