@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from graphpe.arguments import check_choice, check_number, check_seed
+from graphpe.arguments import check_choice, check_flags, check_number, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.spectra.heat_and_diffusion import Diffusion, diffusion_coordinates, diffusion_kernel, diffusion_response
 from graphpe.spectra.laplacian_eigenpairs import full_spectrum, nonzero_eigenpairs
@@ -30,8 +30,11 @@ class DiffusionPE(RandomSigns):
     The same kernel of the walk D^-1 S is D^-1/2 K D^1/2.
 
     At level "node": the k eigenvectors of K with the largest eigenvalues kappa = f(lambda), each times sqrt(kappa), the
-    zero modes of L left out. All three f decrease, so that these are the lowest frequencies of L; the inner products of
-    two nodes' rows are the best approximation of rank k of K without its stationary part. At level "pair": all of K.
+    zero modes of L left out unless `drop_zero_modes=False`. All three f decrease, so that these are the lowest
+    frequencies of L; the inner products of two nodes' rows are the best approximation of rank k of K (without its
+    stationary part), all of K for k = n: `PairBias("diffusion_pe", head="kernel", factored=True)` is then the bias by K
+    without the matrix, and with `head="linear"` that by diffusion distances K_ii + K_jj - 2 K_ij. At level "pair": all
+    of K.
 
     Writes, with B graphs and N nodes in total:
 
@@ -56,6 +59,8 @@ class DiffusionPE(RandomSigns):
         steps: Steps of `"p-step"`, 1 to 4096.
         gamma: Step width of `"p-step"`, above 0 and at most 0.5 (beyond, high frequencies have the larger |kappa|).
         alpha: Restart probability of `"ppr"`, above 0 and at most 1.
+        drop_zero_modes: At level "node", leave out the zero modes, one for each connected component (kappa = 1); pairs
+            always have them.
         sign: `"random"`, `"canonical"` or `"none"`, as for `LaplacianPE`.
         seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
         attr_name: Key of the encoding; for values of nodes None appends them to `x`, and `"x"` replaces it.
@@ -89,6 +94,7 @@ class DiffusionPE(RandomSigns):
         steps: int = 3,
         gamma: float = 0.5,
         alpha: float = 0.15,
+        drop_zero_modes: bool = True,
         sign: Convention = "random",
         seed: int = 0,
         attr_name: str | None = "diffusion_pe",
@@ -104,6 +110,7 @@ class DiffusionPE(RandomSigns):
         self.gamma = check_number("gamma", gamma)
         self.alpha = check_number("alpha", alpha)
         diffusion_response(self.kernel, self.beta, self.steps, self.gamma, self.alpha)
+        (self.drop_zero_modes,) = check_flags(drop_zero_modes=drop_zero_modes)
         check_convention(sign)
         self.sign: Convention = sign
         self.seed = check_seed(seed)
@@ -150,7 +157,7 @@ class DiffusionPE(RandomSigns):
         response = diffusion_response(self.kernel, self.beta, self.steps, self.gamma, self.alpha)
         if self.k is None:
             return Values(pair={self.value_key: diffusion_kernel(plan, response)[:, None]})
-        vectors, values, mask = diffusion_coordinates(plan, self.k, response)
+        vectors, values, mask = diffusion_coordinates(plan, self.k, response, self.drop_zero_modes)
         generator = self._random() if self.sign == "random" else None
         vectors = orient(vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)
         return Values(

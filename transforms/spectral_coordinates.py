@@ -16,16 +16,17 @@ class SpectralCoordinates(RandomSigns):
     """Coordinates from the k lowest non-zero Laplacian eigenpairs (lambda_j, u_j) of D - S, for rotary attention.
 
     `scale="resistance"`: u_ij / sqrt(lambda_j); squared distances between nodes are effective resistances (from below,
-    with equality for k = n - 1). `scale="hops"`: waves unrolled into positions along them; on a path, column 0 is the
-    position in hops up to sign and shift, with which rotary attention is the one of sequences (see
-    `graphpe.spectra.spectral_coordinates` for formulas). Directed graphs are symmetrised as in `graphpe.laplacian`.
+    with equality for k = n - 1). `scale="commute"`: they are commute times in the same sense. `scale="hops"`: waves
+    unrolled into positions along them; on a path, column 0 is the position in hops up to sign and shift, with which
+    rotary attention is the one of sequences (see `graphpe.spectra.spectral_coordinates` for formulas). Directed graphs
+    are symmetrised as in `graphpe.laplacian`.
 
     Writes `spectral_coordinates`, `[N, k]` float32; columns a graph does not have are zero. Cost of `LaplacianPE`, with
     which it shares its decomposition in a `Compose` (normalization "comb").
 
     Args:
         k: Number of coordinates, 1 to 4096.
-        scale: `"resistance"` or `"hops"`.
+        scale: `"resistance"`, `"commute"` or `"hops"`.
         sign: `"canonical"`, `"random"` or `"none"`, see `graphpe.spectra.signs`. Coordinates enter attention through
             differences, which a common sign leaves alone up to the direction of rotation.
         seed: Of random signs.

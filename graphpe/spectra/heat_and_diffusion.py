@@ -207,23 +207,26 @@ def diffusion_kernel(graphs: PackedGraphs | Plan, response: Response) -> Tensor:
     return torch.from_numpy(kernel[:, 0]).to(plan.graphs.device)
 
 
-def diffusion_coordinates(graphs: PackedGraphs | Plan, k: int, response: Response) -> Eigenpairs:
-    """The k leading eigenvectors of f(L), zero modes of L left out, each times the root of its eigenvalue f(lambda).
+def diffusion_coordinates(
+    graphs: PackedGraphs | Plan, k: int, response: Response, drop_zero_modes: bool = True
+) -> Eigenpairs:
+    """The k leading eigenvectors of f(L), each times the root of its eigenvalue f(lambda).
 
     With f decreasing these are the lowest frequencies. Their inner products are the best approximation of rank k of the
-    kernel without its stationary part.
+    kernel, without its stationary part where the zero modes are left out.
 
     Args:
         graphs: The graphs, or a plan that shares their work.
         k: Number k of coordinates.
         response: f, of eigenvalues in [0, 2].
+        drop_zero_modes: Leave out the zero modes of L, one for each connected component.
 
     Returns:
         Scaled vectors, eigenvalues of the kernel (largest first) and mask, as `laplacian_eigenpairs` returns them; that
         is also where arguments and errors are.
     """
     plan = Plan.of(graphs)
-    vectors, values, mask = laplacian_eigenpairs(plan, k, "sym")
+    vectors, values, mask = laplacian_eigenpairs(plan, k, "sym", drop_zero_modes)
     kernel_values = torch.from_numpy(response(values.numpy(force=True))).to(mask.device) * mask
     return Eigenpairs(vectors * kernel_values.sqrt()[plan.graphs.batch], kernel_values, mask)
 

@@ -107,8 +107,8 @@ def test_parameters_are_checked(build, error, message):
 
 def test_repr():
     text = (
-        "DiffusionPE(k=None, kernel='ppr', level='pair', beta=1.0, steps=3, gamma=0.5, alpha=0.15, sign='random', "
-        "seed=0, attr_name='diffusion_pe')"
+        "DiffusionPE(k=None, kernel='ppr', level='pair', beta=1.0, steps=3, gamma=0.5, alpha=0.15, "
+        "drop_zero_modes=True, sign='random', seed=0, attr_name='diffusion_pe')"
     )
     assert repr(DiffusionPE(kernel="ppr", level="pair")) == text
     assert repr(eval(text)) == text

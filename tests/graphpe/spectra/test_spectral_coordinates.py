@@ -6,6 +6,7 @@ import torch
 
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra.resistance import commute_times
 from graphpe.spectra.spectral_coordinates import spectral_coordinates
 
 
@@ -19,6 +20,20 @@ def test_distances_are_effective_resistances(seed):
     torch.testing.assert_close(torch.cdist(full, full).square(), expected, atol=1e-9, rtol=0)
     part = spectral_coordinates(packed, 4)
     assert (torch.cdist(part, part).square() <= expected + 1e-9).all()
+
+
+def test_distances_are_commute_times():
+    """Of two components, one with a self-loop, whose degrees count."""
+    first, second = nx.connected_watts_strogatz_graph(9, 4, 0.4), nx.path_graph(4)
+    second.add_edge(0, 0)
+    packed = PackedGraphs.from_networkx([nx.disjoint_union(first, second), nx.path_graph(3)])
+    found = spectral_coordinates(packed, 12, "commute")
+    times = commute_times(packed)
+    for start, nodes, expected in ((0, 13, times[: 13 * 13]), (13, 3, times[13 * 13 :])):
+        rows = found[start : start + nodes]
+        squared = torch.cdist(rows, rows).square()
+        joined = expected.view(nodes, nodes) >= 0
+        torch.testing.assert_close(squared[joined], expected.view(nodes, nodes)[joined], atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 57])
@@ -38,5 +53,5 @@ def test_columns_that_a_graph_does_not_have_are_zero():
 
 
 def test_unknown_scale():
-    with pytest.raises(GraphPEValueError, match="scale must be one of 'resistance', 'hops', got 'rope'"):
+    with pytest.raises(GraphPEValueError, match="scale must be one of 'resistance', 'commute', 'hops', got 'rope'"):
         spectral_coordinates(PackedGraphs.from_networkx(nx.path_graph(2)), 1, "rope")

@@ -26,7 +26,10 @@ def connected_graphs() -> Batch:
         graph = nx.compose(nx.random_labeled_tree(nodes, seed=seed), nx.gnp_random_graph(nodes, 0.2, seed=seed))
         data = Data(edge_index=from_networkx(graph).edge_index, x=torch.randn(nodes, WIDTH), num_nodes=nodes)
         data = T.SpectralCoordinates(k=MOST - 1)(T.ResistancePE()(data))
-        data.product = (data.spectral_coordinates @ data.spectral_coordinates.T).reshape(-1, 1)
+        data = T.CommuteTimePE()(T.SpectralCoordinates(k=MOST - 1, scale="commute", attr_name="commute")(data))
+        for kernel in ("heat", "ppr"):
+            data = T.DiffusionPE(kernel=kernel, level="pair", attr_name=f"{kernel}_pairs")(data)
+            data = T.DiffusionPE(MOST, kernel=kernel, drop_zero_modes=False, attr_name=kernel)(data)
         out.append(data)
     return Batch.from_data_list(out)
 
@@ -39,7 +42,15 @@ def model(name: str, bias: PairBias, **options) -> nn.Module:
     return made.double().eval()
 
 
-@pytest.mark.parametrize("head", ["alibi", "linear", "kernel"])
+@pytest.mark.parametrize(
+    ("head", "coordinates", "pairs"),
+    [
+        ("alibi", "spectral_coordinates", "resistance"),
+        ("linear", "commute", "commute_time"),
+        ("kernel", "heat", "heat_pairs"),
+        ("kernel", "ppr", "ppr_pairs"),
+    ],
+)
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -49,11 +60,11 @@ def model(name: str, bias: PairBias, **options) -> nn.Module:
         ("Graphormer", {}),
     ],
 )
-def test_is_the_bias_with_the_matrix(head: str, name: str, options) -> None:
+def test_is_the_bias_with_the_matrix(head: str, coordinates: str, pairs: str, name: str, options) -> None:
     batch = connected_graphs()
     batch.x = batch.x.double()
-    dense = PairBias("product" if head == "kernel" else "resistance", HEADS, head=head)
-    factored = PairBias("spectral_coordinates", HEADS, head=head, channels=MOST - 1, factored=True)
+    dense = PairBias(pairs, HEADS, head=head)
+    factored = PairBias(coordinates, HEADS, head=head, channels=batch[coordinates].shape[1], factored=True)
     with torch.no_grad():
         for weight in factored.parameters():
             weight.copy_(torch.randn(HEADS))
@@ -65,7 +76,9 @@ def test_is_the_bias_with_the_matrix(head: str, name: str, options) -> None:
         grads = torch.autograd.grad(out.square().sum(), [*made.parameters()], allow_unused=True)
         outs.append((out, [grad for grad in grads if grad is not None and grad.dim() != 1]))
     torch.testing.assert_close(outs[1], outs[0], atol=1e-4, rtol=1e-4)  # encodings are float32
-    without = model(name, PairBias("spectral_coordinates", HEADS, head="kernel", channels=MOST - 1, factored=True))
+    without = model(
+        name, PairBias("spectral_coordinates", HEADS, head="kernel", channels=MOST - 1, factored=True), **options
+    )
     assert not torch.allclose(without(batch), outs[0][0], atol=1e-4)
 
 
