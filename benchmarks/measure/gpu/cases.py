@@ -101,6 +101,8 @@ FIRST = [
     Case(f"GPS({S}, attention='rotary', rotary_channels=4)", ["SpectralCoordinates(k=4)"]),
     Case(f"Graphormer({S})", ["EdgePathPE(3, num_types=(4,))", "ResistancePE()"]),
     Case(f"SAT({S}, readout='cls')", [LAP, HOPS]),
+    Case(f"Graphormer({S})", ["SpectralCoordinates(k=4)"], bias="PairBias(head='linear', factored=True)"),
+    Case(f"SAT({S}, readout='cls')", ["SpectralCoordinates(k=4)"], bias="RotaryAttention"),
     Case(f"Exphormer({S}, local='GINE')", [LAP]),
     Case(f"GPS({S}, attention='tree', norm='layer')", [WALKS]),
     Case(f"TopologicalTransformer({S}, mask='none')", [WALKS]),
@@ -143,6 +145,10 @@ REST = [
     *(Case(f"GRIT({S}, attention='{a}', attention_dropout=0.0)", [HOPS]) for a in ("sparse", "full")),
     *(Case(f"GRIT({S}, attention='{a}', attention_dropout=0.2, dropout=0.1)", [RRWP]) for a in ("sparse", "full")),
     Case(f"GRIT({S}, attention_dropout=0.0)"),
+    *(
+        Case(model, ["SpectralCoordinates(k=4)"], bias="RotaryAttention")
+        for model in (f"TopologicalTransformer({S})", f"GraphTransformer({S}, attention='full')")
+    ),
     *(
         Case(f"RelationalTransformer({S}, attention='{a}'{more})", [RRWP])
         for a in ("sparse", "full")
