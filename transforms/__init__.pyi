@@ -27,5 +27,6 @@ from graphpe.transforms.spectral_coordinates import SpectralCoordinates as Spect
 from graphpe.transforms.svd_pe import SVDPE as SVDPE
 from graphpe.transforms.tree_distance_pe import TreeDistancePE as TreeDistancePE
 from graphpe.transforms.tree_field_pe import TreeFieldPE as TreeFieldPE
+from graphpe.transforms.tree_path_pe import TreePathPE as TreePathPE
 from graphpe.transforms.values import Values as Values
 from graphpe.transforms.weisfeiler_lehman_pe import WeisfeilerLehmanPE as WeisfeilerLehmanPE

@@ -54,6 +54,7 @@ CALLS: dict[str, Encoding] = {
         T.SVDPE(2, sign="canonical"),
         T.TreeDistancePE(),
         T.TreeFieldPE(),
+        T.TreePathPE(),
         T.WeisfeilerLehmanPE(2),
     )
 }

@@ -16,11 +16,12 @@ from torch import Tensor
 from graphpe.arguments import check_choice
 from graphpe.compiled.jit import compiled
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.adjacency import Adjacency, Ints, adjacency
+from graphpe.structure.adjacency import Adjacency, Ints, adjacency, reverse_adjacency
 from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 
 Path = Literal["longest", "shortest"]
+Direction = Literal["root", "leaves"]
 
 
 class Condensation(NamedTuple):
@@ -70,28 +71,36 @@ def reachability(graphs: PackedGraphs | Plan) -> Tensor:
     return torch.from_numpy(reached).to(graphs.device)
 
 
-def depths(graphs: PackedGraphs | Plan, path: Path = "longest") -> Tensor:
+def depths(graphs: PackedGraphs | Plan, path: Path = "longest", direction: Direction = "root") -> Tensor:
     """The depth of each node: edges between strongly connected components on the way from a source to its own.
 
     A source is a component that no edge enters from another one; its nodes have depth 0. On an acyclic graph that is
     the number of edges on the longest (or the shortest) path that ends at the node and starts at a node without
-    predecessors. O(N + E).
+    predecessors. From the leaves it is the same with all edges reversed: the height, edges on the way to a component
+    that no edge leaves. O(N + E).
 
     Args:
         graphs: The graphs, or a plan that shares their work.
         path: Of the ways from sources, count the `"longest"` or the `"shortest"`.
+        direction: Count from sources, `"root"`, or from sinks, `"leaves"`.
 
     Returns:
         `[N]` int64, on the device of the graphs.
 
     Raises:
-        GraphPEValueError: `path` is neither, or weights are negative or not finite.
+        GraphPEValueError: `path` or `direction` is neither, or weights are negative or not finite.
     """
     check_path(path)
+    check_direction(direction)
     plan = Plan.of(graphs)
     check_weights(plan.graphs)
-    matrix: Adjacency = plan.once(adjacency)
     components: Condensation = plan.once(condensation)
+    if direction == "root":
+        matrix: Adjacency = plan.once(adjacency)
+    else:  # the components of the reversed graph are the same, in the opposite order
+        matrix = plan.once(reverse_adjacency)
+        last = components.label.max(initial=0)
+        components = Condensation(last - components.label, np.ascontiguousarray(components.order[::-1]))
     depth = _depths(matrix.indptr, matrix.indices, *components, path == "longest")
     return torch.from_numpy(depth).to(plan.graphs.device)
 
@@ -103,6 +112,15 @@ def check_path(path: str) -> None:
         path: The argument.
     """
     check_choice("path", path, get_args(Path))
+
+
+def check_direction(direction: str) -> None:
+    """Raise unless `direction` is one of the two names.
+
+    Args:
+        direction: The argument.
+    """
+    check_choice("direction", direction, get_args(Direction))
 
 
 @compiled

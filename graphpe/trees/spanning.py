@@ -93,7 +93,7 @@ def minimum_spanning_trees(graphs: PackedGraphs | Plan, weighted: bool = True) -
     """
     plan = checked(graphs)
     row, col, length = _edges(plan, weighted)
-    colour = _colours(plan, weighted)
+    colour = colours_of(plan, weighted)
     high, low = np.maximum(colour[row], colour[col]), np.minimum(colour[row], colour[col])
     order = np.lexsort((col, row, low, high, length))
     length, high, low = length[order], high[order], low[order]
@@ -124,8 +124,8 @@ def shortest_path_trees(
     """
     plan = checked(graphs)
     matrix = matrix_of(plan, weighted)
-    label, count = _components(matrix)
-    colour = _colours(plan, weighted)
+    label, count = components_of(matrix)
+    colour = colours_of(plan, weighted)
     owner = plan.graphs.batch.numpy(force=True)
     unique = np.ones(plan.graphs.num_graphs, np.bool_)
     if roots is None:
@@ -181,7 +181,7 @@ def random_spanning_trees(
     check_draws(count, seed)
     plan = checked(graphs)
     matrix = matrix_of(plan, weighted)
-    label, components = _components(matrix)
+    label, components = components_of(matrix)
     owner, ptr = plan.graphs.batch.numpy(force=True), plan.graphs.ptr.numpy(force=True)
     edges = np.bincount(owner[rows_of(matrix)], minlength=plan.graphs.num_graphs) // 2
     first = np.unique(label, return_index=True)[1]
@@ -335,14 +335,24 @@ def _edges(plan: Plan, weighted: bool) -> tuple[Ints, Ints, Floats]:
     return row[once], matrix.indices[once], matrix.weight[once]
 
 
-def _colours(plan: Plan, weighted: bool) -> Ints:
-    """Colours of the nodes of the symmetrised graph."""
+def colours_of(plan: Plan, weighted: bool) -> Ints:
+    """Colours of the nodes of the symmetrised graph after 16 rounds of refinement, `[N]`.
+
+    Args:
+        plan: The graphs, and the work that several encodings share.
+        weighted: Whether `edge_weight` tells edges apart.
+    """
     matrix = matrix_of(plan, weighted)
     half = matrix.indptr, matrix.indices, bits(matrix.weight)
     return refine(*half, *half, _ROUNDS)[:, -1].view(np.int64) if len(matrix.indptr) > 1 else np.zeros(0, np.int64)
 
 
-def _components(matrix: Adjacency) -> tuple[Ints, int]:
+def components_of(matrix: Adjacency) -> tuple[Ints, int]:
+    """The connected component of each node, `[N]`, and their number.
+
+    Args:
+        matrix: A symmetric matrix.
+    """
     size = len(matrix.indptr) - 1
     if size == 0:
         return np.zeros(0, np.int64), 0

@@ -39,6 +39,7 @@ _WRITERS = {
     "svd_pe": "T.SVDPE(k=...)",
     "tree_distance": "T.TreeDistancePE()",
     "tree_field_pe": "T.TreeFieldPE()",
+    "tree_path_pe": "T.TreePathPE(max_depth={})",
     "weisfeiler_lehman_pe": "T.WeisfeilerLehmanPE(iterations=...)",
 }
 

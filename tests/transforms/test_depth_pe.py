@@ -33,6 +33,39 @@ def test_undirected_graph_has_one_depth(random_graph):
     assert not out.depth_pe.any()
 
 
+def longest_and_shortest_down(graph: nx.DiGraph) -> tuple[dict, dict]:
+    """Heights of a graph's nodes by the recursion over its condensation: 0 at components that no edge leaves."""
+    whole = nx.condensation(graph)
+    longest, shortest = {}, {}
+    for component in reversed(list(nx.topological_sort(whole))):
+        below = list(whole.successors(component))
+        longest[component] = 1 + max(longest[each] for each in below) if below else 0
+        shortest[component] = 1 + min(shortest[each] for each in below) if below else 0
+    place = whole.graph["mapping"]
+    return {v: longest[place[v]] for v in graph}, {v: shortest[place[v]] for v in graph}
+
+
+def test_heights_are_depths_from_the_leaves(random_graph):
+    graphs = [random_graph(seed) for seed in range(20)]
+    batch = Batch.from_data_list(graphs)
+    longest = DepthPE(direction="leaves")(batch).depth_pe
+    shortest = DepthPE(3, path="shortest", direction="leaves", attr_name="height")(batch).height
+    expected = [
+        longest_and_shortest_down(nx.DiGraph([*graph.edge_index.T.tolist(), *([v, v] for v in range(graph.num_nodes))]))
+        for graph in graphs
+    ]
+    assert longest.flatten().tolist() == [one[v] for one, _ in expected for v in range(len(one))]
+    assert shortest.flatten().tolist() == [min(one[v], 3) for _, one in expected for v in range(len(one))]
+    assert (longest > 1).any()
+    reverse = Batch.from_data_list(
+        [Data(edge_index=graph.edge_index.flip(0), num_nodes=graph.num_nodes) for graph in graphs]
+    )
+    assert torch.equal(DepthPE()(reverse).depth_pe, longest)
+    assert DepthPE(direction="leaves")(
+        Data(edge_index=torch.zeros(2, 0, dtype=torch.long), num_nodes=0)
+    ).depth_pe.shape == (0, 1)
+
+
 def test_disjoint_union():
     graph = Data(edge_index=torch.tensor([[0, 1, 3], [1, 2, 4]]), num_nodes=6)
     assert DepthPE()(graph).depth_pe.flatten().tolist() == [0, 1, 2, 0, 1, 0]
@@ -40,6 +73,10 @@ def test_disjoint_union():
 
 def test_parameters():
     assert repr(DepthPE(3)) == "DepthPE(max_depth=3, path='longest', attr_name='depth_pe')"
+    heights = "DepthPE(max_depth=3, path='longest', direction='leaves', attr_name='depth_pe')"
+    assert repr(DepthPE(3, direction="leaves")) == heights
+    with pytest.raises(GraphPEValueError, match="direction must be one of 'root', 'leaves', got 'up'"):
+        DepthPE(direction="up")
     with pytest.raises(GraphPEValueError, match="path must be one of 'longest', 'shortest', got None"):
         DepthPE(path=None)
     with pytest.raises(GraphPEValueError, match="max_depth must be from 1 to 4096, got 0"):

@@ -19,7 +19,9 @@ from torch_geometric.data import Batch, Data
 
 from graphpe import transforms as T
 from graphpe.benchmarks.calls.build import encoding_classes
+from graphpe.graphs.packed import PackedGraphs
 from graphpe.transforms.base import Encoding
+from graphpe.trees.spanning import shortest_path_trees
 
 Values = dict[str, Tensor]
 
@@ -50,6 +52,13 @@ def projectors(encoding: Encoding, out: Data) -> Values:
         for first, last in itertools.pairwise(start[:-1]):
             result[:, :, q, first] = products[:, :, q, first:last].sum(-1)
     return {"pair": result}
+
+
+def paths(encoding: Encoding, out: Data) -> Values:
+    """Paths from the root; graphs whose spanning trees hang on the numbers of nodes are passed over."""
+    graphs = PackedGraphs.from_data_list([Data(edge_index=out.edge_index, num_nodes=out.num_nodes)])
+    assume(bool(shortest_path_trees(graphs, weighted=False).unique.all()))
+    return plain(encoding, out)
 
 
 def _eigenvalues(encoding: Encoding, out: Data) -> Tensor:
@@ -172,10 +181,12 @@ CASES = {
     "CommuteTimePE": Case(lambda: T.CommuteTimePE(), pairs, True, same, same),
     "ReachabilityPE": Case(lambda: T.ReachabilityPE(), pairs, True, transposed, same),
     "DepthPE": Case(lambda: T.DepthPE(), plain, True, None, same),
+    "DepthPE leaves": Case(lambda: T.DepthPE(direction="leaves"), plain, True, None, same),
     "TreeFieldPE": Case(
         lambda: T.TreeFieldPE(fields=["ones", "degree"], shape=True, weighted=True), plain, True, same, None
     ),
     "TreeFieldPE shortest": Case(lambda: T.TreeFieldPE(tree="shortest", weighted=True), plain, True, same, None),
+    "TreePathPE": Case(lambda: T.TreePathPE(6, order="colour"), paths, True, None, same),
     "HopFeatures": Case(lambda: T.HopFeatures(3), plain, True, same, None),
     "TreeDistancePE": Case(lambda: T.TreeDistancePE(weighted=True), pairs, True, same, scale_distances),
     "RandomWalkPE": Case(lambda: T.RandomWalkPE(5), plain, True, None, same),

@@ -20,6 +20,7 @@ S = "width=16, heads=4, layers=2"
 LAP, WALKS, RRWP = "LaplacianPE(k=4)", "RandomWalkPE(8)", "RelativeRandomWalkPE(8)"
 MAGNETIC, POTENTIALS = "MagneticLaplacianPE(k=4)", "MagneticLaplacianPE(k=3, potentials=2)"
 HOPS = "ShortestPathPE(max_distance=6)"
+PEARL = "PEARLEncoding(features='basis', hidden=8, layers=2)"  # random features are other ones on a device
 PLAIN, BIASED = f"GraphTransformer({S})", f"GPS({S}, local='none')"
 
 
@@ -100,6 +101,7 @@ FIRST = [
     Case(f"GPS({S}, local='GAT', attention='linear', norm='layer')", [WALKS]),
     Case(f"GPS({S}, attention='rotary', rotary_channels=4)", ["SpectralCoordinates(k=4)"]),
     Case(f"Graphormer({S})", ["EdgePathPE(3, num_types=(4,))", "ResistancePE()"]),
+    Case(f"GPS({S}, encodings_in='every_layer')", [PEARL, "TreePathPE(4)", "ConditionalEncoding()"]),
     Case(f"SAT({S}, readout='cls')", [LAP, HOPS]),
     Case(f"Graphormer({S})", ["SpectralCoordinates(k=4)"], bias="PairBias(head='linear', factored=True)"),
     Case(f"SAT({S}, readout='cls')", ["SpectralCoordinates(k=4)"], bias="RotaryAttention"),
@@ -132,7 +134,7 @@ _ENCODERS = [
 _NODE_ENCODINGS = [
     *("DegreePE()", "DegreePE(max_degree=8)", "WeisfeilerLehmanPE(iterations=2)", "CyclePE(max_length=5)"),
     *("HeatKernelPE([1.0, 5.0])", "ElectrostaticPE()", "SVDPE(k=3)", "DiffusionPE(k=3)", "TreeFieldPE()", "DepthPE()"),
-    *("DirectedRandomWalkPE(walk_length=3)", "SpectralCoordinates(k=3)"),
+    *("DirectedRandomWalkPE(walk_length=3)", "SpectralCoordinates(k=3)", "TreePathPE(4)"),
 ]
 _PAIR_ENCODINGS = [
     *("CommuteTimePE()", "PersonalizedPageRankPE()", "ReachabilityPE()", "TreeDistancePE()"),
@@ -170,6 +172,12 @@ REST = [
     ),
     *(Case(PLAIN, [e], encoder=name) for name in _ENCODERS for e in (LAP, MAGNETIC, POTENTIALS)),
     *(Case(PLAIN, [encoding]) for encoding in _NODE_ENCODINGS),
+    Case(PLAIN, [PEARL]),
+    Case(PLAIN, ["SpectralCoordinates(k=3)"], encoder="FourierFeatures(features=8)"),
+    *(
+        Case(f"{name}({S}, encodings_in='every_layer')", [WALKS])
+        for name in ("Graphormer", "GRIT", "RelationalTransformer", "GraphTransformer", "Exphormer", "SAT")
+    ),
     *(Case(BIASED, [HOPS], bias=f"PairBias(head='{h}', mode='{m}')") for h in _HEADS for m in ("add", "multiply")),
     *(Case(BIASED, [HOPS], bias=f"PairBias(head='{h}')") for h in ("alibi", "kerple_log", "kerple_power")),
     Case(BIASED, [RRWP], bias="PairBias(head='mlp', mode='both')"),
@@ -189,7 +197,7 @@ ENCODINGS = [
     "ShortestPathPE(weighted=True)", "ResistancePE()", "CommuteTimePE()", "HeatKernelPE([1.0, 4.0])",
     "HeatKernelPE([1.0], level='pair')", "PersonalizedPageRankPE()", "ElectrostaticPE()", "DiffusionPE(k=3)",
     "SVDPE(k=3)", "DegreePE()", "DegreePE(max_degree=4)", "WeisfeilerLehmanPE(iterations=3)", "CyclePE(max_length=5)",
-    "DepthPE()", "ReachabilityPE()", "SpectralCoordinates(k=3)",
+    "DepthPE()", "DepthPE(direction='leaves')", "TreePathPE(4)", "ReachabilityPE()", "SpectralCoordinates(k=3)",
     "TreeFieldPE()", "TreeFieldPE(shape=True, eigenvalues=2, random_fields=2, features={'x': 2})",
     "TreeFieldPE(tree='random', num_trees=2)", "TreeFieldPE(tree='hierarchical')", "TreeDistancePE()",
     "EdgePathPE(3, num_types=(4,))",

@@ -98,6 +98,7 @@ def node_encodings() -> list[Encoding]:
         T.WeisfeilerLehmanPE(3),
         T.CyclePE(6),
         T.DepthPE(),
+        T.TreePathPE(),
     ]
 
 

@@ -74,6 +74,7 @@ SIDES: dict[str, Callable[[], Any]] = {
     "TreeFieldPE(random)": lambda: T.TreeFieldPE(tree="random"),
     "TreeFieldPE(shortest)": lambda: T.TreeFieldPE(tree="shortest"),
     "TreeFieldPE(hierarchical)": lambda: T.TreeFieldPE(tree="hierarchical"),
+    "TreePathPE(16)": lambda: T.TreePathPE(16),
     "HopFeatures(3)": lambda: T.HopFeatures(3),
     "DegreePE()": lambda: T.DegreePE(),
     "DepthPE()": lambda: T.DepthPE(),

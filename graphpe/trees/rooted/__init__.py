@@ -1,0 +1,1 @@
+"""Rooted trees: which way is up, and the paths from the roots."""
