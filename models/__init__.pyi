@@ -11,11 +11,16 @@ from graphpe.models.encoders.eigen.mag_lap_net import MagLapNet as MagLapNet
 from graphpe.models.encoders.eigen.sign_net import SignNet as SignNet
 from graphpe.models.encoders.eigen.spe import SPE as SPE
 from graphpe.models.encoders.embedding import EmbeddingEncoding as EmbeddingEncoding
+from graphpe.models.encoders.fourier_features import FourierFeatures as FourierFeatures
 from graphpe.models.encoders.hop_tokens import HopTokens as HopTokens
+from graphpe.models.encoders.learned.conditional import ConditionalEncoding as ConditionalEncoding
+from graphpe.models.encoders.learned.learned_encoding import LearnedEncoding as LearnedEncoding
+from graphpe.models.encoders.learned.pearl import PEARLEncoding as PEARLEncoding
 from graphpe.models.encoders.mlp_encoding import MLPEncoding as MLPEncoding
 from graphpe.models.encoders.node_encoding import LinearEncoding as LinearEncoding
 from graphpe.models.encoders.pair_encoding import PairEmbedding as PairEmbedding
 from graphpe.models.encoders.pair_encoding import PairLinear as PairLinear
+from graphpe.models.encoders.tree_path import TreePathEncoding as TreePathEncoding
 from graphpe.models.exphormer import Exphormer as Exphormer
 from graphpe.models.gps import GPS as GPS
 from graphpe.models.graph_transformer import GraphTransformer as GraphTransformer

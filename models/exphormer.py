@@ -26,7 +26,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 
@@ -84,6 +84,8 @@ class Exphormer(nn.Module):
         norm: `batch` or `layer` normalisation.
         dropout: Probability of dropout of both branches and inside the feed-forward network.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None: every edge is one learned vector.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -106,6 +108,7 @@ class Exphormer(nn.Module):
         norm: Norm = "batch",
         dropout: float = 0.0,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -134,6 +137,7 @@ class Exphormer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         self.plain_edge = nn.Parameter(torch.randn(width)) if edge_encoder is None else None
         # Embeddings of virtual nodes; of expander pairs and of each virtual node's pairs.
         self.virtual = nn.Parameter(torch.randn(virtual_nodes, width)) if virtual_nodes else None
@@ -152,6 +156,7 @@ class Exphormer(nn.Module):
         self.layers = nn.ModuleList(stack)
         if isinstance(stack[-1].local, GatedGCNLayer):  # attention of a layer reads the edges before it
             stack[-1].local.skip_edge_update()
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -176,7 +181,7 @@ class Exphormer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         edge = embed_edges(batch, self.edge_encoder, self.plain_edge)
         nodes, graphs = x.shape[0], members.num_graphs
         ends, kind = [edge_index], []
@@ -185,18 +190,19 @@ class Exphormer(nn.Module):
             kind.append(ends[-1].new_full((ends[-1].shape[1],), self.virtual_nodes))
         if self.virtual is not None:
             # Virtual node v of graph b stands at N + b V + v.
-            number = torch.arange(self.virtual_nodes, device=x.device)
+            place = torch.arange(self.virtual_nodes, device=x.device)
             real = torch.arange(nodes, device=x.device).unsqueeze(1).expand(-1, self.virtual_nodes)
-            virtual = nodes + members.graph.unsqueeze(1) * self.virtual_nodes + number  # [N, V]
-            of = number.expand(nodes, -1).flatten()
+            virtual = nodes + members.graph.unsqueeze(1) * self.virtual_nodes + place  # [N, V]
+            of = place.expand(nodes, -1).flatten()
             ends.append(torch.stack([torch.cat([real, virtual]).flatten(), torch.cat([virtual, real]).flatten()]))
             kind += [of, of]
             x = torch.cat([x, self.virtual.to(x.dtype).repeat(graphs, 1)])
+            encodings = encodings.at(torch.arange(nodes, device=x.device))
         pairs = edges_for(torch.cat(ends, dim=1), x.shape[0])
         kinds = torch.cat(kind) if kind else None
         edges = Neighbours(edge_index, nodes)
-        for layer in self.layers:
-            x, edge = layer(x, edge, edges, pairs, self.kinds, kinds, nodes)
+        for number, layer in enumerate(self.layers):
+            x, edge = layer(encodings.join(x, number), edge, edges, pairs, self.kinds, kinds, nodes)
         return self.head(pool(x[:nodes], members, self.readout))
 
     def __repr__(self) -> str:

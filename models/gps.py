@@ -27,7 +27,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
@@ -86,6 +86,8 @@ class GPS(nn.Module):
         rotary_key: Name of the coordinates in the batch for `rotary`.
         rotary_channels: Their number.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]` for the local layers, or None where edges carry
             nothing (a GatedGCN then starts every edge from one learned vector); not used with `local="none"`.
@@ -116,6 +118,7 @@ class GPS(nn.Module):
         rotary_key: str = "spectral_coordinates",
         rotary_channels: int = 8,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -155,6 +158,7 @@ class GPS(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder if local != "none" else None
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         self.pair_encodings = nn.ModuleList(pair_encodings)
         self.positions = nn.ModuleList(positions)
         plain = local == "GatedGCN" and edge_encoder is None
@@ -176,6 +180,7 @@ class GPS(nn.Module):
         if isinstance(stack[-1].local, GatedGCNLayer):
             stack[-1].local.skip_edge_update()
         self.layers = nn.ModuleList(stack)
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -204,7 +209,7 @@ class GPS(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder, a pair encoding or rotary attention reads; the
                 message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         edge = embed_edges(batch, self.edge_encoder, self.plain_edge)
         pairs: AllPairs | TreeNodes | None = None
         positions = [*self.positions] + ([] if self.rotary is None else [self.rotary])
@@ -213,8 +218,8 @@ class GPS(nn.Module):
         elif self.attention != "none":
             pairs = all_pairs_of(batch, members, list(self.pair_encodings), positions=positions)
         edges = Neighbours(edge_index, x.shape[0])
-        for layer in self.layers:
-            x, edge = layer(x, edge, edges, pairs)
+        for number, layer in enumerate(self.layers):
+            x, edge = layer(encodings.join(x, number), edge, edges, pairs)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:

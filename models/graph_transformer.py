@@ -35,7 +35,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 Attention = Literal["sparse", "full"]
@@ -97,6 +97,8 @@ class GraphTransformer(nn.Module):
         dropout: Probability of dropout on attention's output and inside the feed-forward networks.
         update_edges: Whether there is an edge stream.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -119,6 +121,7 @@ class GraphTransformer(nn.Module):
         dropout: float = 0.0,
         update_edges: bool = False,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -144,6 +147,7 @@ class GraphTransformer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         check_positions(positions, widening=False)
         self.positions = nn.ModuleList(positions)
         scores_edges = update_edges or edge_encoder is not None
@@ -158,6 +162,7 @@ class GraphTransformer(nn.Module):
         ]
         stack[-1].skip_edge_update()
         self.layers = nn.ModuleList(stack)
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -182,7 +187,7 @@ class GraphTransformer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         # In the cheapest form that the layers can use; None if scores do without.
         edges: Tensor | FactoredFeatures | None
         if isinstance(self.edge_encoder, FactoredEdges) and not self.update_edges:
@@ -200,8 +205,8 @@ class GraphTransformer(nn.Module):
             ordered = edges_for(edge_index, members.num_nodes)
             pairs = ordered if isinstance(ordered, EdgeOrder) else Neighbours(edge_index, x.shape[0])
         placed = place([*self.positions], batch, Attending(members, members.num_nodes))
-        for layer in self.layers:
-            x, edges = layer(x, edges, pairs, self.plain_pair, placed)
+        for number, layer in enumerate(self.layers):
+            x, edges = layer(encodings.join(x, number), edges, pairs, self.plain_pair, placed)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
 
@@ -81,6 +81,8 @@ class Graphormer(nn.Module):
         max_degree: Greatest in- and out-degree with an embedding of its own; 0 for no embeddings of degrees.
         virtual_node: Whether every graph has a virtual node.
         readout: `virtual`: the virtual node; `mean`, `sum`, `max` over the others; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -109,6 +111,7 @@ class Graphormer(nn.Module):
         max_degree: int = 63,
         virtual_node: bool = True,
         readout: GraphormerReadout = "virtual",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -137,6 +140,7 @@ class Graphormer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         check_positions(positions)
         self.pair_encodings = nn.ModuleList(pair_encodings)
         self.positions = nn.ModuleList(positions)
@@ -151,6 +155,7 @@ class Graphormer(nn.Module):
             for _ in range(layers)
         )
         self.norm = RowLayerNorm(width)
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
         self._reset()
 
@@ -184,7 +189,7 @@ class Graphormer(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder or a pair encoding reads; the message says what to
                 add.
         """
-        members, _, x = read_nodes(self, batch)
+        members, _, x, encodings = read_for_layers(self, batch)
         if self.max_degree:
             x = x + members.sort(self._degrees(batch, x))
         edge = embed_edges(batch, self.edge_encoder)
@@ -195,10 +200,10 @@ class Graphormer(nn.Module):
             batch, members, list(self.pair_encodings), edge, extended, self.virtual_bias, [*self.positions]
         )
         if extended is not None and self.virtual is not None:
-            x = extended.join(x, self.virtual)
+            x, encodings = extended.join(x, self.virtual), encodings.at(extended.real)
         x = functional.dropout(x, self.dropout, self.training)
-        for layer in self.layers:
-            x = layer(x, pairs)
+        for number, layer in enumerate(self.layers):
+            x = layer(encodings.join(x, number), pairs)
         return self.head(pool(self.norm(x), members, self.readout, extended))
 
     def _degrees(self, batch: Data, x: Tensor) -> Tensor:

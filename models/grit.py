@@ -30,7 +30,7 @@ from graphpe.models.batches.real_rows import RealRows, real_among
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import exactly, in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 Attention = Literal["full", "sparse"]
@@ -106,6 +106,8 @@ class GRIT(nn.Module):
         attention_dropout: Probability of dropout on a_ij.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
         checkpoint: Keep less memory for the backward pass and compute more in it: up to a tenth more time.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`; None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -132,6 +134,7 @@ class GRIT(nn.Module):
         attention_dropout: float = 0.2,
         readout: Readout = "mean",
         checkpoint: bool = False,
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -157,6 +160,7 @@ class GRIT(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         self.pair_encodings = nn.ModuleList(pair_encodings)
         plain = edge_encoder is None and not self.pair_encodings
         self.plain_pair = nn.Parameter(torch.randn(width)) if plain else None
@@ -166,6 +170,7 @@ class GRIT(nn.Module):
         ]
         stack[-1].skip_pair_update()
         self.layers = nn.ModuleList(stack)
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -188,7 +193,7 @@ class GRIT(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         pairs = (
             all_pairs(members, edge_index)
             if self.attention == "full"
@@ -199,8 +204,8 @@ class GRIT(nn.Module):
         degree = torch.zeros(members.graph.numel(), 1, device=x.device)
         degree = degree.index_add(0, edge_index[0], degree.new_ones(edge_index.shape[1], 1))
         log_degree = torch.log1p(degree).to(x.dtype)
-        for layer in self.layers:
-            x, rows = layer(x, rows, pairs, log_degree)
+        for number, layer in enumerate(self.layers):
+            x, rows = layer(encodings.join(x, number), rows, pairs, log_degree)
         return self.head(pool(x, members, self.readout))
 
     def _add_self_pairs(self, x: Tensor, batch: Data, members: NodeToGraph) -> Tensor:

@@ -22,7 +22,7 @@ from graphpe.models.layers.convolutions import GatedGCNLayer, GCNLayer, GINELaye
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 
@@ -40,6 +40,7 @@ class _MessagePassing(nn.Module):
         norm: Norm = "batch",
         dropout: float = 0.0,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -57,9 +58,11 @@ class _MessagePassing(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         plain = self.needs_edges and edge_encoder is None
         self.plain_edge = nn.Parameter(torch.randn(width)) if plain else None
         self.layers = nn.ModuleList(self._stack(layers))
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     def _stack(self, layers: int) -> list[nn.Module]:
@@ -85,11 +88,11 @@ class _MessagePassing(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         edge = embed_edges(batch, self.edge_encoder, self.plain_edge)
         pairs = Neighbours(edge_index, x.shape[0])
-        for layer in self.layers:
-            x, edge = layer(x, edge, pairs)
+        for number, layer in enumerate(self.layers):
+            x, edge = layer(encodings.join(x, number), edge, pairs)
         return self.head(pool(x, members, self.readout))
 
     def __repr__(self) -> str:
@@ -123,6 +126,8 @@ class GatedGCN(_MessagePassing):
         norm: `batch` or `layer` normalisation.
         dropout: Probability of dropout on a layer's result.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -165,6 +170,8 @@ class GINE(_MessagePassing):
         norm: `batch` or `layer` normalisation.
         dropout: Probability of dropout on a layer's result.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -200,6 +207,8 @@ class GCN(_MessagePassing):
         norm: `batch` or `layer` normalisation.
         dropout: Probability of dropout on a layer's result.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.

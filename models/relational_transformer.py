@@ -29,7 +29,7 @@ from graphpe.models.batches.on_host import joined_pairs
 from graphpe.models.layers.heads import READOUTS, PairHead, Readout, pool
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, LayerEncodings, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 Attention = Literal["full", "sparse"]
@@ -105,6 +105,8 @@ class RelationalTransformer(nn.Module):
         pair_output: Whether the last layer's pairs are read, by `vectors` or a `PairHead`: whether it updates them.
         checkpoint: Keep less memory for the backward pass and compute more in it: about a tenth more time.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`; None: one learned vector for each edge.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -135,6 +137,7 @@ class RelationalTransformer(nn.Module):
         pair_output: bool = False,
         checkpoint: bool = False,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -166,6 +169,7 @@ class RelationalTransformer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         self.pair_encodings = nn.ModuleList(pair_encodings)
         # What a pair without an edge is, and an edge without features: one learned vector each, like rows of a table.
         self.absent = nn.Parameter(torch.randn(width))
@@ -179,6 +183,7 @@ class RelationalTransformer(nn.Module):
         if not pair_output:
             stack[-1].skip_pair_update()
         self.layers = nn.ModuleList(stack)
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -220,7 +225,7 @@ class RelationalTransformer(nn.Module):
         return self._run(batch)[1:]
 
     def _run(self, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor, PairSet]:
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         pairs = (
             all_pairs(members, edge_index)
             if self.attention == "full"
@@ -238,16 +243,16 @@ class RelationalTransformer(nn.Module):
             x = _append(self.node_input, x, vector, members.graph)
             pair = _append(self.pair_input_map, pair, vector, members.graph.index_select(0, pairs.target))
         if self.global_node is None:
-            return members, *self._layers(x, pair, pairs), pairs
+            return members, *self._layers(x, pair, pairs, encodings), pairs
         wider = _with_global_nodes(members, edge_index, pairs)
         x = self.global_node.to(x.dtype).expand(wider.nodes, -1).index_copy(0, wider.node, x)
         pair = pair.new_zeros(wider.pairs.num_pairs, self.width).index_copy(0, wider.pair, pair)
-        x, pair = self._layers(x, pair, wider.pairs)
+        x, pair = self._layers(x, pair, wider.pairs, encodings.at(wider.node))
         return members, x.index_select(0, wider.node), pair.index_select(0, wider.pair), pairs
 
-    def _layers(self, x: Tensor, pair: Tensor, pairs: PairSet) -> tuple[Tensor, Tensor]:
-        for layer in self.layers:
-            x, pair = layer(x, pair, pairs)
+    def _layers(self, x: Tensor, pair: Tensor, pairs: PairSet, encodings: LayerEncodings) -> tuple[Tensor, Tensor]:
+        for number, layer in enumerate(self.layers):
+            x, pair = layer(encodings.join(x, number), pair, pairs)
         return x, pair
 
     def __repr__(self) -> str:

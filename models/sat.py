@@ -24,7 +24,7 @@ from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import embed_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.structure_extractor import Neighbourhood, StructureExtractor
 from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
@@ -79,6 +79,8 @@ class SAT(nn.Module):
         attention_dropout: Probability of dropout of attention weights.
         degree_residual: Whether attention's result is scaled by 1 / sqrt(outdegree + 1).
         readout: `cls`: a class token; `mean`, `sum`, `max` over nodes; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]` for the extractor, or None where edges carry nothing;
             not used with `hops=0`.
@@ -109,6 +111,7 @@ class SAT(nn.Module):
         attention_dropout: float = 0.0,
         degree_residual: bool = True,
         readout: SATReadout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -142,6 +145,7 @@ class SAT(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder if hops else None
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         check_positions(positions)
         self.pair_encodings = nn.ModuleList(pair_encodings)
         self.positions = nn.ModuleList(positions)
@@ -160,6 +164,7 @@ class SAT(nn.Module):
             )
             for _ in range(layers)
         )
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -183,12 +188,12 @@ class SAT(nn.Module):
             GraphPEValueError: If the batch lacks what an encoder or a pair encoding reads; the message says what to
                 add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         edge = embed_edges(batch, self.edge_encoder)
         extended = extend(members) if self.readout == "cls" else None
         pairs = all_pairs_of(batch, members, list(self.pair_encodings), extended=extended, positions=[*self.positions])
         if extended is not None and self.token is not None:
-            x = extended.join(x, self.token)
+            x, encodings = extended.join(x, self.token), encodings.at(extended.real)
             edge_index = extended.real[edge_index]
         exact = torch.promote_types(x.dtype, torch.float32)
         ones = torch.ones(edge_index.shape[1], 1, dtype=exact, device=x.device)
@@ -196,8 +201,8 @@ class SAT(nn.Module):
         leaving, entering = (ones.new_zeros(x.shape[0], 1).index_add(0, end, ones) for end in edge_index)
         scale = (leaving + 1).rsqrt() if self.degree_residual else None
         around = Neighbourhood(edge_index, entering.clamp(min=1).reciprocal(), leaving.clamp(min=1).reciprocal())
-        for layer in self.layers:
-            x = layer(x, edge, around, pairs, scale)
+        for number, layer in enumerate(self.layers):
+            x = layer(encodings.join(x, number), edge, around, pairs, scale)
         return self.head(pool(x, members, self.readout, extended))
 
     def __repr__(self) -> str:

@@ -27,7 +27,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import add_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, add_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 
@@ -85,6 +85,8 @@ class TopologicalTransformer(nn.Module):
             shortest paths from a node of largest degree.
         dropout: Probability of dropout of both branches and inside the feed-forward network.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -105,6 +107,7 @@ class TopologicalTransformer(nn.Module):
         tree: TreeChoice = "shortest",
         dropout: float = 0.0,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -128,12 +131,14 @@ class TopologicalTransformer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         check_positions(positions, linear=True)
         self.positions = nn.ModuleList(positions)
         self.layers = nn.ModuleList(
             TopologicalLayer(width, heads, mask=mask, dropout=self.dropout) for _ in range(layers)
         )
         self.norm = RowLayerNorm(width)
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -156,11 +161,11 @@ class TopologicalTransformer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         x = add_edges(x, batch, self.edge_encoder, edge_index)
         where = tree_nodes(batch, members, None if self.mask == "none" else self.tree, [*self.positions])
-        for layer in self.layers:
-            x = layer(x, where)
+        for number, layer in enumerate(self.layers):
+            x = layer(encodings.join(x, number), where)
         return self.head(pool(self.norm(x), members, self.readout))
 
     def __repr__(self) -> str:

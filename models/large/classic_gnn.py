@@ -23,7 +23,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.neighbour_convolutions import AttentionConvolution, MeanConvolution
 from graphpe.models.layers.normalization import build_norm
 from graphpe.models.layers.precision import in_half_precision
-from graphpe.models.layers.stem import add_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, add_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 Convolution = Literal["GCN", "SAGE", "GAT"]
@@ -80,6 +80,8 @@ class ClassicGNN(nn.Module):
         jumping: Whether the result is the sum of all layers' results.
         dropout: Probability of dropout on the input embeddings and on each layer's result.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -101,6 +103,7 @@ class ClassicGNN(nn.Module):
         jumping: bool = False,
         dropout: float = 0.0,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -126,9 +129,11 @@ class ClassicGNN(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         self.layers = nn.ModuleList(
             ClassicLayer(conv, width, heads, norm=norm, residual=residual, dropout=self.dropout) for _ in range(layers)
         )
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -151,13 +156,13 @@ class ClassicGNN(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         x = add_edges(x, batch, self.edge_encoder, edge_index)
         x = functional.dropout(x, self.dropout, self.training)
         pairs = Neighbours(edge_index, x.shape[0], itself=self.conv != "GCN")
         out: Tensor | None = None
-        for layer in self.layers:
-            x = layer(x, pairs)
+        for number, layer in enumerate(self.layers):
+            x = layer(encodings.join(x, number), pairs)
             out = x if out is None or not self.jumping else out + x
         return self.head(pool(x if out is None else out, members, self.readout))
 

@@ -25,7 +25,7 @@ from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.neighbour_convolutions import AttentionConvolution
 from graphpe.models.layers.normalization import RowLayerNorm
 from graphpe.models.layers.precision import exactly, in_half_precision
-from graphpe.models.layers.stem import add_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, add_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 
@@ -82,6 +82,8 @@ class Polynormer(nn.Module):
         dropout: Probability of dropout on the input embeddings and in local layers.
         global_dropout: Probability of dropout on a global layer's result.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -102,6 +104,7 @@ class Polynormer(nn.Module):
         dropout: float = 0.0,
         global_dropout: float = 0.0,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -124,10 +127,12 @@ class Polynormer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         self.layers = nn.ModuleList(LocalLayer(width, heads, self.beta, self.dropout) for _ in range(layers))
         self.norm = RowLayerNorm(width)
         self.global_layers = nn.ModuleList(GlobalLayer(width, heads, self.beta) for _ in range(global_layers))
         self.out = nn.Linear(width, width)
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers + global_layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -150,17 +155,18 @@ class Polynormer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         x = add_edges(x, batch, self.edge_encoder, edge_index)
         pairs, nodes = Neighbours(edge_index, x.shape[0], itself=True), padded_nodes(members)
         x = functional.dropout(x, self.dropout, self.training)
         total: Tensor | None = None
-        for layer in self.layers:
-            x = layer(x, pairs)
+        for number, layer in enumerate(self.layers):
+            x = layer(encodings.join(x, number), pairs)
             total = x if total is None else total + x
         y = self.norm(total)
-        for layer in self.global_layers:
-            y = functional.dropout(torch.relu(self.out(layer(y, nodes))), self.global_dropout, self.training)
+        for number, layer in enumerate(self.global_layers, start=len(self.layers)):
+            y = torch.relu(self.out(layer(encodings.join(y, number), nodes)))
+            y = functional.dropout(y, self.global_dropout, self.training)
         return self.head(pool(y, members, self.readout))
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ from graphpe.models.layers.convolutions import GCNLayer
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import Norm, RowLayerNorm, build_norm
 from graphpe.models.layers.precision import exactly, in_half_precision
-from graphpe.models.layers.stem import add_edges, read_nodes
+from graphpe.models.layers.stem import EncodingsIn, add_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 
@@ -75,6 +75,8 @@ class SGFormer(nn.Module):
         dropout: Probability of dropout in the GCN.
         attention_dropout: Probability of dropout of the attention's branch.
         readout: Pooling over the nodes of a graph: `mean`, `sum`, `max`; `none` for node-level output.
+        encodings_in: `first`: encodings are added to the node embeddings, once; `every_layer`: to the input of each
+            layer, after a LayerNorm of its own (LaPE: `graphpe.models.layers.stem.LayerEncodings`).
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
@@ -96,6 +98,7 @@ class SGFormer(nn.Module):
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
         readout: Readout = "mean",
+        encodings_in: EncodingsIn = "first",
         node_encoder: nn.Module,
         edge_encoder: nn.Module | None = None,
         encodings: Sequence[nn.Module] = (),
@@ -117,10 +120,12 @@ class SGFormer(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
         self.encodings = nn.ModuleList(encodings)
+        self.encodings_in: EncodingsIn = encodings_in
         self.attention_norm = RowLayerNorm(width)
         self.layers = nn.ModuleList(SimpleAttention(width, self.alpha, self.attention_dropout) for _ in range(layers))
         self.local_norm = build_norm(norm, width)
         self.local_layers = nn.ModuleList(_GraphLayer(width, norm, self.dropout) for _ in range(local_layers))
+        self.encoding_norms = encoding_norms(encodings_in, encodings, width, layers + local_layers)
         self.head = head if head is not None else nn.Identity()
 
     @property
@@ -143,15 +148,15 @@ class SGFormer(nn.Module):
         Raises:
             GraphPEValueError: If the batch lacks what an encoder reads; the message says what to add.
         """
-        members, edge_index, x = read_nodes(self, batch)
+        members, edge_index, x, encodings = read_for_layers(self, batch)
         x = add_edges(x, batch, self.edge_encoder, edge_index)
         nodes, pairs = padded_nodes(members), Neighbours(edge_index, x.shape[0])
         z = functional.dropout(torch.relu(self.attention_norm(x)), self.attention_dropout, self.training)
-        for layer in self.layers:
-            z = layer(z, nodes)
+        for number, layer in enumerate(self.layers):
+            z = layer(encodings.join(z, number), nodes)
         g = functional.dropout(torch.relu(self.local_norm(x)), self.dropout, self.training)
-        for layer in self.local_layers:
-            g = layer(g, pairs)
+        for number, layer in enumerate(self.local_layers, start=len(self.layers)):
+            g = layer(encodings.join(g, number), pairs)
         mixed = self.graph_weight * exactly(g) + (1 - self.graph_weight) * exactly(z)
         return self.head(pool(mixed, members, self.readout))
 

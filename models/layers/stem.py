@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, Self, get_args
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphpe.arguments import check_choice
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.nodes import NodeToGraph, node_to_graph, read_edges, stated_edges
 from graphpe.models.batches.unread import ReadsNodes, warn_unread
+from graphpe.models.layers.normalization import RowLayerNorm
+
+EncodingsIn = Literal["first", "every_layer"]
 
 
 def read_nodes(
@@ -48,6 +56,109 @@ def read_nodes(
         x = x + _rows(encoding(batch), members.num_nodes, "encoding", encoding)
     warn_unread(model, batch)
     return members, edge_index, members.sort(x)
+
+
+class ReadsEncodings(ReadsNodes, Protocol):
+    """A model whose layers may have the encodings again.
+
+    Attributes:
+        encoding_norms: What `encoding_norms` made for it.
+    """
+
+    encoding_norms: nn.ModuleList | None
+
+
+@dataclass(frozen=True, eq=False)
+class LayerEncodings:
+    """Encodings that enter every layer, with a LayerNorm of its own in each (LaPE, Yu et al. 2022, arXiv:2212.05262).
+
+        x_l <- layer_l(x_l + LN_l(p)),    p the sum of the encodings, x_0 the node embeddings without them
+
+    for each layer l of a model. Norms and weights of the layers then do not decide how strong the encodings are beside
+    the embeddings, and each layer has the share of them that suits it. LN_l has 2 D parameters, the cost is O(N D).
+
+    Differs from the paper, whose layers attend to LN(x) + LN_l(p) and add the result to x: p is in the residual
+    connection as well, which is the same for every kind of layer. Where encoders start at zero, LN_l(p) is zero, and
+    their first step brings it to a size of 1.
+
+    Attributes:
+        norms: LN_l of each layer; None where encodings have been added once.
+        value: p, `[N, D]`; None likewise.
+        rows: Rows of x that are the nodes', `[N]`, where it has others; None for all.
+    """
+
+    norms: nn.ModuleList | None = None
+    value: Tensor | None = None
+    rows: Tensor | None = None
+
+    def at(self, rows: Tensor) -> Self:
+        """The same for embeddings in which the nodes have these rows among others.
+
+        Args:
+            rows: Row of each node, `[N]`.
+        """
+        return replace(self, rows=rows)
+
+    def join(self, x: Tensor, layer: int) -> Tensor:
+        """The input of a layer: `x`, with the encodings where they enter every layer.
+
+        Args:
+            x: Embeddings, `[N, D]`, or `[R, D]` with those of other nodes.
+            layer: Number of the layer.
+        """
+        if self.norms is None or self.value is None:
+            return x
+        found = self.norms[layer](self.value).to(x.dtype)
+        return x + found if self.rows is None else x.index_add(0, self.rows, found)
+
+
+def encoding_norms(
+    encodings_in: EncodingsIn, encodings: Sequence[nn.Module], width: int, layers: int
+) -> nn.ModuleList | None:
+    """The norms of `LayerEncodings`; None where encodings are added once, or there are none.
+
+    Args:
+        encodings_in: `first`: added to the node embeddings; `every_layer`: to the input of each layer.
+        encodings: The encodings.
+        width: Width D.
+        layers: Number of layers.
+
+    Raises:
+        GraphPEValueError: `encodings_in` is neither.
+    """
+    check_choice("encodings_in", encodings_in, get_args(EncodingsIn))
+    if encodings_in == "first" or not len(encodings):
+        return None
+    return nn.ModuleList(RowLayerNorm(width) for _ in range(layers))
+
+
+def read_for_layers(model: ReadsEncodings, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor, LayerEncodings]:
+    """`read_nodes` for a model whose layers may have the encodings again.
+
+    Args:
+        model: The architecture.
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+
+    Returns:
+        As `read_nodes`, and what enters every layer. Where something does, node embeddings are without encodings.
+
+    Raises:
+        GraphPETypeError: As in `read_nodes`.
+        GraphPEValueError: As in `read_nodes`.
+    """
+    members = node_to_graph(batch)
+    edge_index = read_edges(batch, members)
+    x = _rows(model.node_encoder(batch), members.num_nodes, "node_encoder", model.node_encoder)
+    total: Tensor | None = None
+    for encoding in model.encodings:
+        found = _rows(encoding(batch), members.num_nodes, "encoding", encoding)
+        if model.encoding_norms is None:
+            x = x + found
+        else:
+            total = found if total is None else total + found
+    warn_unread(model, batch)
+    again = LayerEncodings() if total is None else LayerEncodings(model.encoding_norms, members.sort(total))
+    return members, edge_index, members.sort(x), again
 
 
 def embed_edges(batch: Data, encoder: nn.Module | None, plain: Tensor | None = None) -> Tensor | None:

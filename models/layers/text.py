@@ -27,5 +27,8 @@ def call_text(model: nn.Module, names: Sequence[str]) -> str:
                 f"self.{name} = {name}"
             )
     values: list[tuple[str, Any]] = [(name, getattr(model, name)) for name in names]
+    if getattr(model, "encodings_in", "first") != "first" and "encodings_in" not in names:
+        # Left out where it is the default: runs from before there was a choice are found by their text.
+        values.append(("encodings_in", model.encodings_in))
     texts = [f"{name}={len(value) if isinstance(value, nn.ModuleList) else value!r}" for name, value in values]
     return f"{type(model).__name__}({', '.join(texts)})"

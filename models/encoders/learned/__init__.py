@@ -1,0 +1,1 @@
+"""Encodings that a model makes of the graphs themselves, with nothing computed before."""
