@@ -22,7 +22,13 @@ from graphpe.benchmarks.calls.kinds import (
 )
 from graphpe.benchmarks.calls.limits import bounded, check_memory, memory_errors
 from graphpe.benchmarks.calls.own import known_classes, own_classes
-from graphpe.benchmarks.calls.parts import DEFAULT_ENCODER, encoding_module
+from graphpe.benchmarks.calls.parts import (
+    DEFAULT_ENCODER,
+    Learned,
+    encoding_module,
+    learned_class,
+    learned_encoding,
+)
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
@@ -46,6 +52,15 @@ def task_classes() -> Mapping[str, type]:
 def model_classes() -> Mapping[str, type]:
     """Every architecture, by name: the modules that take a `node_encoder`."""
     return known_classes("model", public_classes(models, MODEL))
+
+
+def find_encoding(name: str) -> type:
+    """The class of an encoding: one that is computed, or one that a model makes itself.
+
+    Raises:
+        GraphPEValueError: There is none; the message lists those there are.
+    """
+    return learned_class(name) or find_class(name, encoding_classes(), "encoding")
 
 
 def canonical_task(text: str, root: str | None = None) -> str:
@@ -84,7 +99,7 @@ def canonical_encodings(texts: Sequence[str]) -> tuple[str, ...]:
     """
     encodings = build_encodings(texts)
     for encoding in encodings:
-        if encoding.value_key == "x":
+        if "x" in encoding.keys:
             raise GraphPEValueError(f"{encoding!r} writes into x, which holds the task's features: leave attr_name out")
     return tuple(repr(encoding) for encoding in encodings)
 
@@ -107,7 +122,7 @@ def canonical_model(text: str, task: Task | None = None) -> str:
 
 
 def build_encodings(texts: Sequence[str]) -> list[Encoding]:
-    """Encodings from their texts; none from the word "none".
+    """Encodings from their texts, those among them that a model makes itself; none from the word "none".
 
     Raises:
         GraphPEValueError: For an unknown one, a bad argument, or two that write the same key.
@@ -116,7 +131,7 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
     if calls is None:
         raise GraphPEValueError(f"{PUBLISHED!r} is for commands with a model: name the encodings")
     classes = encoding_classes()
-    built: list[Encoding] = [build(text, classes, "encoding") for text in calls]
+    built: list[Encoding] = [learned_encoding(parse_call(text)) or build(text, classes, "encoding") for text in calls]
     writers: dict[str, Encoding] = {}
     for encoding in built:
         check_encoding(encoding)
@@ -127,6 +142,21 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
                 )
             writers[key] = encoding
     return built
+
+
+def stored_encodings(texts: Sequence[str]) -> list[Encoding]:
+    """Encodings from their texts that have values without a model.
+
+    Raises:
+        GraphPEValueError: As in `build_encodings`, or a model makes one of them itself.
+    """
+    encodings = build_encodings(texts)
+    for encoding in encodings:
+        if isinstance(encoding, Learned):
+            raise GraphPEValueError(
+                f"{encoding!r} has no values without a model, which makes it: `graphpe train` takes it"
+            )
+    return encodings
 
 
 def default_encodings(model: str, task: str) -> tuple[str, ...]:
@@ -152,7 +182,7 @@ def build_model(
         text: The architecture.
         adapter: The task's.
         encodings: Encodings of nodes and of pairs.
-        encoder: What brings eigenvectors to the model's width.
+        encoder: What brings encodings of nodes to the model's width, of those that it reads.
         bias: What encodings become in attention (`graphpe.benchmarks.calls.attention_parts`); `auto`: a bias by the
             kind of encoding of those of pairs, where the architecture takes biases.
         encoding_width: 0: encodings of nodes are added to their embedding; otherwise they are mapped to so many columns
@@ -165,7 +195,7 @@ def build_model(
     """
     constructor, arguments = _architecture(text)
     bare = _bare(text, constructor, arguments)
-    nodes, pairs = split_encodings(encodings)
+    nodes, pairs = _read(encodings)
     if pairs:
         if not takes_pairs(constructor):
             takers = ", ".join(name for name, member in model_classes().items() if takes_pairs(member))
@@ -173,8 +203,8 @@ def build_model(
                 f"{constructor.__name__} takes no encoding of pairs such as {pairs[0]!r}: choose {takers}, or an "
                 "encoding of nodes"
             )
-    inside = in_attention(nodes, pairs, bare, bias)
-    nodes = inside.nodes
+    inside = in_attention([each for each in nodes if not isinstance(each, Learned)], pairs, bare, bias)
+    nodes = [each for each in nodes if isinstance(each, Learned) or each in inside.nodes]
     arguments |= {name: made for name in ("pair_encodings", "positions") if (made := getattr(inside, name))}
     pair_head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
     with memory_errors(text):
@@ -188,7 +218,7 @@ def build_model(
             modules = []
         else:
             node_encoder = adapter.node_encoder(bare.width)
-            modules = [_node_module(encoding, bare, encoder) for encoding in nodes]
+            modules = [_node_module(encoding, adapter, bare, encoder) for encoding in nodes]
         model = constructor(
             **arguments,
             node_encoder=node_encoder,
@@ -219,9 +249,9 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
     first = model.node_encoder
     inputs = first.encodings if isinstance(first, models.ConcatenatedNodes) else model.encodings
     inside = [getattr(model, option, []) for option in ("pair_encodings", "positions")]
-    modules = [module for given in (inputs, *inside) for module in given]  # type: ignore[union-attr]
-    read = {module.key for module in modules if hasattr(module, "key")}
-    asked = {encoding.value_key for group in split_encodings(encodings) for encoding in group}
+    read = {getattr(module, "key", type(module).__name__) for module in inputs}  # type: ignore[union-attr]
+    read |= {module.key for given in inside for module in given if hasattr(module, "key")}
+    asked = {encoding.value_key for group in _read(encodings) for encoding in group}
     if read != asked:
         raise GraphPERuntimeError(f"encodings {asked} were asked for, but the model reads {read}")
 
@@ -234,6 +264,12 @@ def _stored(model: nn.Module, name: str, value: Any) -> Any:
 
 def split_encodings(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list[Encoding]]:
     """Encodings of nodes, which are computed once, and of all pairs, which are computed for each batch."""
+    of_all = [each for each in encodings if each.pairs is None and not isinstance(each, Learned)]
+    return [each for each in of_all if not each.pair_keys], [each for each in of_all if each.pair_keys]
+
+
+def _read(encodings: Sequence[Encoding]) -> tuple[list[Encoding], list[Encoding]]:
+    """What a model has modules for: encodings of nodes, those that it makes itself among them, and of all pairs."""
     of_all = [each for each in encodings if each.pairs is None]
     return [each for each in of_all if not each.pair_keys], [each for each in of_all if each.pair_keys]
 
@@ -252,11 +288,18 @@ def _concatenated(
             f"{len(encodings)} encodings of encoding_width={encoding_width} leave nothing of a width of {width}: give "
             "less"
         )
-    modules = [encoding_module(each, encoding_width, encoder, normalize=True) for each in encodings]
+    modules = [
+        each.build(adapter, encoding_width)
+        if isinstance(each, Learned)
+        else encoding_module(each, encoding_width, encoder, normalize=True)
+        for each in encodings
+    ]
     return models.ConcatenatedNodes(adapter.node_encoder(left), modules)
 
 
-def _node_module(encoding: Encoding, architecture: Any, encoder: str) -> nn.Module:
+def _node_module(encoding: Encoding, adapter: TaskAdapter, architecture: Any, encoder: str) -> nn.Module:
+    if isinstance(encoding, Learned):
+        return encoding.build(adapter, architecture.width)
     if _are_tokens(encoding, architecture):
         channels, hops = encoding.columns // (encoding.hops + 1), encoding.hops
         return models.HopTokens(encoding.value_key, hops=hops, channels=channels, width=architecture.width)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import graphpe
+from graphpe.benchmarks.calls.encoders import SUPPLIED_TO_ENCODERS, read_by
 from graphpe.benchmarks.calls.own import check_new, installed, load_installed, own_classes
 from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
 from graphpe.calls import parameters_of
@@ -17,9 +18,6 @@ from graphpe.lazy import stub_imports
 
 SUPPLIED = ("node_encoder", "edge_encoder", "encodings", "pair_encodings", "positions", "head")
 """Parameters of an architecture that come from the task and its encodings, never from a text."""
-
-ENCODER_SUPPLIED = ("key", "k", "width", "eigenvalues_key", "mask_key", "complex", "potentials")
-"""Parameters of an encoder of eigenvectors that come from the encoding and the architecture."""
 
 BIAS_SUPPLIED = ("heads", "width", "channels", "coordinates", "unreachable")
 """Parameters of what encodings become in attention that come from the encoding and the architecture, as `key` does
@@ -58,7 +56,7 @@ def models() -> list[Entry]:
         for each in _public("graphpe.models", "__init__.pyi")
         if "node_encoder" in each.parameters() and not each.abstract("forward")
     ]
-    return _entries("model", builtin, without=SUPPLIED)
+    return _entries("model", builtin, without=lambda *_: SUPPLIED)
 
 
 def recipes() -> list[Entry]:
@@ -70,11 +68,22 @@ def recipes() -> list[Entry]:
 
 
 def encoders() -> list[Entry]:
-    """Every encoder of eigenvectors: what is told whether vectors are complex."""
+    """Every encoder of nodes' encodings, and every encoding that a model makes itself."""
     builtin = [
-        each for each in _public("graphpe.models", "__init__.pyi") if {"k", "complex"} <= each.parameters().keys()
+        each
+        for each in _public("graphpe.models", "__init__.pyi")
+        if not each.abstract("forward") and _reads(each.parameters(), each.learned()) is not None
     ]
-    return _entries("encoder", builtin, without=(*SUPPLIED, *ENCODER_SUPPLIED))
+    return _entries("encoder", builtin, without=_supplied_to_encoder)
+
+
+def _reads(parameters: Mapping[str, str | None], learned: bool) -> str | None:
+    return read_by({name: default is not None for name, default in parameters.items()}, learned=learned)
+
+
+def _supplied_to_encoder(parameters: Mapping[str, str | None], learned: bool) -> Collection[str]:
+    what = _reads(parameters, learned)
+    return () if what is None else SUPPLIED_TO_ENCODERS[what]
 
 
 def biases() -> list[Entry]:
@@ -85,7 +94,7 @@ def biases() -> list[Entry]:
         for each in _public("graphpe.models", "__init__.pyi")
         if any(base.name in bases for base in each.lineage()) and not each.abstract("prepare", "transform")
     ]
-    return _entries("bias", builtin, without=("key", *BIAS_SUPPLIED))
+    return _entries("bias", builtin, without=lambda *_: ("key", *BIAS_SUPPLIED))
 
 
 def tasks() -> list[Entry]:
@@ -93,20 +102,39 @@ def tasks() -> list[Entry]:
     return _entries("task", _public("graphpe.benchmarks.tasks", "__init__.py"))
 
 
-def _entries(kind: str, builtin: Sequence[_Class], without: tuple[str, ...] = ()) -> list[Entry]:
+Supplied = Callable[[Mapping[str, str | None], bool], Collection[str]]
+"""From a constructor's parameters, with their defaults or None, and whether it is of a learned encoding, to those
+parameters that no text gives."""
+
+
+def _nothing(_: Mapping[str, str | None], __: bool) -> Collection[str]:
+    return ()
+
+
+def _entries(kind: str, builtin: Sequence[_Class], without: Supplied = _nothing) -> list[Entry]:
     """Graphpe's own, then what the user's modules and installed packages add; only for these anything is imported."""
     own = own_classes(kind) | {name: load_installed(entry, kind) for name, entry in installed(kind).items()}
     check_new(own, [each.name for each in builtin], kind)
-    entries = [each.entry(without) for each in builtin]
+    entries = [each.entry(without(each.parameters(), each.learned())) for each in builtin]
     for name, member in sorted(own.items(), key=lambda item: item[0].lower()):
-        arguments = [
-            key if each.default is each.empty else f"{key}={each.default!r}"
+        parameters = {
+            key: None if each.default is each.empty else repr(each.default)
             for key, each in parameters_of(member).items()
-            if key not in without
-        ]
+        }
+        learned = any(base.__name__ == _LEARNED for base in member.__mro__)
+        arguments = _arguments(parameters, without(parameters, learned))
         about = (inspect.getdoc(member) or "").split("\n")[0].rstrip(".")
         entries.append(Entry(name, about, f"{name}({', '.join(arguments)})"))
     return entries
+
+
+_LEARNED = "LearnedEncoding"
+
+
+def _arguments(parameters: Mapping[str, str | None], without: Collection[str]) -> list[str]:
+    return [
+        name if default is None else f"{name}={default}" for name, default in parameters.items() if name not in without
+    ]
 
 
 @dataclass(frozen=True)
@@ -116,13 +144,9 @@ class _Class:
     module: str
     name: str
 
-    def entry(self, without: tuple[str, ...] = ()) -> Entry:
+    def entry(self, without: Collection[str]) -> Entry:
         """Its line in a list; `without` are parameters that are supplied from elsewhere."""
-        arguments = [
-            name if default is None else f"{name}={default}"
-            for name, default in self.parameters().items()
-            if name not in without
-        ]
+        arguments = _arguments(self.parameters(), without)
         about = (ast.get_docstring(self.definition()) or "").split("\n")[0].rstrip(".")
         return Entry(self.text_name(), about, f"{self.name}({', '.join(arguments)})")
 
@@ -151,6 +175,10 @@ class _Class:
                 yield from _Class(self.module, base.id).lineage()
             elif isinstance(base, ast.Name) and _imports(self.module).get(base.id, "").startswith("graphpe."):
                 yield from _Class(_imports(self.module)[base.id], base.id).lineage()
+
+    def learned(self) -> bool:
+        """Whether it is an encoding that a model makes itself."""
+        return any(base.name == _LEARNED for base in self.lineage())
 
     def text_name(self) -> str:
         """The `name` that a task gives itself, else the name of the class: `name` may be an argument of it."""

@@ -9,11 +9,13 @@ from types import ModuleType
 
 from torch import nn
 
+from graphpe.benchmarks.calls.encoders import read_by
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.calls import parameters_of
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.pair_bias import PairBias
 from graphpe.models.attention.positions.node_positions import NodePositions
+from graphpe.models.encoders.learned.learned_encoding import LearnedEncoding
 from graphpe.transforms.base import Encoding
 
 
@@ -36,8 +38,20 @@ def _is_encoding(member: type) -> bool:
     return issubclass(member, Encoding) and not inspect.isabstract(member)
 
 
+def reads_of(member: type) -> str | None:
+    """What an encoder reads, as `read_by` says; None for what is no encoder.
+
+    Args:
+        member: A class.
+    """
+    if not issubclass(member, nn.Module) or inspect.isabstract(member):
+        return None
+    parameters = {name: each.default is not each.empty for name, each in parameters_of(member).items()}
+    return read_by(parameters, learned=issubclass(member, LearnedEncoding))
+
+
 def _is_encoder(member: type) -> bool:
-    return issubclass(member, nn.Module) and {"k", "complex"} <= parameters_of(member).keys()
+    return reads_of(member) is not None
 
 
 def _is_bias(member: type) -> bool:
@@ -53,7 +67,13 @@ def _is_task(member: type) -> bool:
 
 
 ENCODING = Kind("encoding", _is_encoding, "derives from graphpe.transforms.Encoding and defines encode")
-ENCODER = Kind("encoder", _is_encoder, "is an nn.Module whose constructor takes k and complex")
+ENCODER = Kind(
+    "encoder",
+    _is_encoder,
+    "is an nn.Module whose constructor takes k and complex (to read eigenvectors), or needs key, channels and width "
+    "alone (to read real values), or key, max_depth, max_children and width (to read tree paths); or derives from "
+    "graphpe.models.LearnedEncoding and defines forward",
+)
 MODEL = Kind(
     "model",
     _is_model,

@@ -59,7 +59,7 @@ def run_encode(parser: CommandParser, arguments: Sequence[str]) -> int:
 
 def _encode(values: dict[str, Any]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
-    from graphpe.benchmarks.calls.build import build_encodings
+    from graphpe.benchmarks.calls.build import stored_encodings
     from graphpe.benchmarks.calls.named_graphs import read_graphs
     from graphpe.storage.precompute import precompute
     from graphpe.storage.workers import Engine
@@ -76,7 +76,7 @@ def _encode(values: dict[str, Any]) -> int:
     engine = values["engine"]
     if engine not in get_args(Engine):
         raise UsageError(f"--engine is {engine!r}; it must be one of {', '.join(get_args(Engine))}")
-    encodings = build_encodings(values["encodings"])
+    encodings = stored_encodings(values["encodings"])
     cache = expanded(values["cache"])
     graphs = read_graphs(
         values["data"], Path(values["root"]).expanduser(), options=options, cache=cache, quiet=values["quiet"]

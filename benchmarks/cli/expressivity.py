@@ -46,7 +46,7 @@ def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
 def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
 
-    from graphpe.benchmarks.calls.build import build_encodings
+    from graphpe.benchmarks.calls.build import stored_encodings
     from graphpe.benchmarks.expressivity.pairs import Verdict, compare, read_sets
     from graphpe.benchmarks.expressivity.table import as_csv, as_markdown
 
@@ -61,7 +61,7 @@ def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
         if values[name] < 0:
             raise GraphPEValueError(f"--{name} must not be negative, got {values[name]}")
     texts = values["encodings"] or list(DEFAULT_ENCODINGS)
-    encodings = [None, *(encoding for text in texts for encoding in build_encodings([text]))]
+    encodings = [None, *(encoding for text in texts for encoding in stored_encodings([text]))]
     sets = read_sets(Path(values["data"]).expanduser(), values["sets"] or list(DATASETS))
     verdicts: list[Verdict] = []
     with progress_bar(total=len(encodings) * len(sets), leave=False, disable=values["quiet"]) as bar:

@@ -48,7 +48,7 @@ def run_show(parser: CommandParser, arguments: Sequence[str]) -> int:
 
 def _show(values: dict[str, Any]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
-    from graphpe.benchmarks.calls.build import build_encodings
+    from graphpe.benchmarks.calls.build import stored_encodings
     from graphpe.benchmarks.calls.named_graphs import read_graphs
     from graphpe.drawing.plotting import plot_encoding
     from graphpe.storage.encoded import EncodedDataset
@@ -61,7 +61,7 @@ def _show(values: dict[str, Any]) -> int:
         raise UsageError("give --encoding (to compute it) or --key (for what the graphs have), one of them")
     what: Any = values["key"]
     if values["encoding"] is not None:
-        encodings = build_encodings([values["encoding"]])
+        encodings = stored_encodings([values["encoding"]])
         if len(encodings) != 1:
             raise UsageError(f"--encoding is {values['encoding']!r}; a picture is of one encoding")
         (what,) = encodings

@@ -96,7 +96,7 @@ class Column:
 
     Attributes:
         encodings: Encodings as calls; None for those that the model is published with.
-        encoder: What brings eigenvectors to the model, or None for the default.
+        encoder: What brings encodings of nodes to the model, or None for the default.
         bias: What makes a bias of an encoding of pairs, or None for the default.
         options: Its options, by name: a value, or the values that it goes through.
     """

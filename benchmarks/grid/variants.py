@@ -13,11 +13,11 @@ from graphpe.benchmarks.calls.build import (
     build_encodings,
     canonical_head,
     canonical_model,
-    encoding_classes,
+    find_encoding,
     model_classes,
 )
 from graphpe.benchmarks.calls.catalogue import SUPPLIED
-from graphpe.benchmarks.calls.parts import canonical_encoder
+from graphpe.benchmarks.calls.parts import canonical_encoder, supplied_to
 from graphpe.benchmarks.calls.text import bind, find_class
 from graphpe.benchmarks.grid.config import Column, GridConfig
 from graphpe.benchmarks.grid.options import OF_THE_GRID, Named, read_options, training_options, varies
@@ -109,18 +109,20 @@ def _with_options(
 
 def _with_arguments(model: str, values: Mapping[str, Any]) -> str:
     """The call of a model with other arguments."""
-    return _replaced(model, values, model_classes(), "model", SUPPLIED)
+    return _replaced(model, values, find_class(parse_call(model).name, model_classes(), "model"), SUPPLIED)
 
 
 def _with_encoding_arguments(encodings: Collection[str], values: Mapping[str, Any]) -> tuple[str, ...]:
     """The calls of encodings with other arguments, each in the one that takes it."""
     return tuple(
-        _replaced(
-            text, {name: value for name, value in values.items() if name in known}, encoding_classes(), "encoding"
-        )
+        _replaced(text, {name: value for name, value in values.items() if name in known}, made, supplied_to(made))
         for text in encodings
-        for known in [_encoding_arguments(text)]
+        for known, made in [(_encoding_arguments(text), _class_of(text))]
     )
+
+
+def _class_of(encoding: str) -> type:
+    return find_encoding(parse_call(encoding).name)
 
 
 def _model_arguments(model: str) -> list[str]:
@@ -139,8 +141,8 @@ def _encoding_arguments(encoding: str) -> list[str]:
     Raises:
         GraphPEValueError: There is no such encoding.
     """
-    constructor = find_class(parse_call(encoding).name, encoding_classes(), "encoding")
-    return list(inspect.signature(constructor).parameters)
+    constructor = _class_of(encoding)
+    return [name for name in inspect.signature(constructor).parameters if name not in supplied_to(constructor)]
 
 
 def _check_names(names: Collection[str], arguments: Collection[str], where: str) -> None:
@@ -165,11 +167,9 @@ def _check_names(names: Collection[str], arguments: Collection[str], where: str)
         raise GraphPEValueError(f"{where!r} has the option {name}, which is not known; known: {', '.join(known)}{hint}")
 
 
-def _replaced(
-    text: str, values: Mapping[str, Any], classes: Mapping[str, type], what: str, without: Collection[str] = ()
-) -> str:
+def _replaced(text: str, values: Mapping[str, Any], constructor: type, without: Collection[str]) -> str:
     if not values:
         return text
     call = parse_call(text)
-    arguments = bind(call, find_class(call.name, classes, what), without=without) if call.args else call.kwargs
+    arguments = bind(call, constructor, without=without) if call.args else call.kwargs
     return str(Call(call.name, (), arguments | dict(values)))

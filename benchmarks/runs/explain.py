@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from graphpe.benchmarks.calls.parts import Learned
 from graphpe.benchmarks.runs.inputs import Inputs, free_name
 from graphpe.benchmarks.runs.table import PLACES, place_columns
 from graphpe.benchmarks.tasks.task import rows_of
@@ -20,6 +21,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.recording import record_attention
+from graphpe.models.layers.inputs import ConcatenatedNodes
 from graphpe.transforms.base import Encoding
 from graphpe.transforms.compose import Compose
 
@@ -69,6 +71,29 @@ def without_encoding(batch: Batch, encoding: Encoding) -> Batch:
     for key in (*encoding.keys, *encoding.graph_keys, *encoding.pair_keys):
         out[key] = torch.zeros_like(batch[key])
     return out
+
+
+@contextmanager
+def without_module(model: Any, encodings: Sequence[Encoding], encoding: Encoding) -> Iterator[None]:
+    """Inside, an encoding that the model makes itself is zero; nothing changes for one that is computed.
+
+    Args:
+        model: The architecture.
+        encodings: Its encodings.
+        encoding: One of them.
+    """
+    if not isinstance(encoding, Learned):
+        yield
+        return
+    first = model.node_encoder
+    modules = first.encodings if isinstance(first, ConcatenatedNodes) else model.encodings
+    of_nodes = [each for each in encodings if each.pairs is None and not each.pair_keys]
+    module = modules[of_nodes.index(encoding)]
+    handle = module.register_forward_hook(lambda _, __, found: torch.zeros_like(found))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from torch_geometric.data import Batch
 from graphpe.arguments import check_choice, shown
 from graphpe.benchmarks.calls.build import build_encodings, build_model, build_task, split_encodings
 from graphpe.benchmarks.calls.own import any_imported, imported
+from graphpe.benchmarks.calls.parts import Learned
 from graphpe.benchmarks.runs.explain import (
     Change,
     Columns,
@@ -26,6 +27,7 @@ from graphpe.benchmarks.runs.explain import (
     mean_node,
     numbers_of,
     without_encoding,
+    without_module,
 )
 from graphpe.benchmarks.runs.inputs import Inputs, read_inputs
 from graphpe.benchmarks.runs.links import predict_links
@@ -116,7 +118,7 @@ class Run:
         task: Its task, without the data.
         adapter: The two ends of the model, and the words of targets and classes.
         encodings: Its encodings.
-        transform: The same as one PyG transform.
+        transform: Those that are computed, as one PyG transform.
         model: The model in evaluation mode, with the best weights; it takes the batches of `batch`.
     """
 
@@ -130,7 +132,9 @@ class Run:
         model: nn.Module,
     ) -> None:
         self.folder, self.config, self.task, self.adapter = folder, config, task, adapter
-        self.encodings, self.transform, self.model = list(encodings), Compose(list(encodings)), model
+        self.encodings, self.model = list(encodings), model
+        self._computed = [each for each in encodings if not isinstance(each, Learned)]
+        self.transform = Compose(self._computed)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder.path)!r}: {self.config.task}, {self.config.model})"
@@ -249,7 +253,8 @@ class Run:
         Args:
             source: As for `predict`.
             of: `"encodings"`: each encoding of the run in turn has only zeros, and masks that are False, as a graph
-                has that it can say nothing of (of integers, 0 is a value as any other). `"nodes"`: each node in turn
+                has that it can say nothing of (of integers, 0 is a value as any other; of what the model makes itself,
+                its module gives zeros). `"nodes"`: each node in turn
                 has the mean embedding of its graph's nodes for its own features; its edges and encodings stay. That
                 takes one pass for each encoding; or n passes over a graph of n nodes, O(n^3) where attention is over
                 all pairs.
@@ -276,7 +281,8 @@ class Run:
             for ids, graphs, batch in self._batches(inputs.graphs, batch_size, progress):
                 whole = self._numbers(batch, graphs)
                 for encoding in self.encodings:
-                    part = self._numbers(without_encoding(batch, encoding), graphs)
+                    with without_module(self.model, self.encodings, encoding):
+                        part = self._numbers(without_encoding(batch, encoding), graphs)
                     pieces = zip(ids.tolist(), whole, part, strict=True)
                     changes += [Change(graph, repr(encoding), _minus(one, other)) for graph, one, other in pieces]
             changes.sort(key=lambda change: change.graph)
@@ -319,7 +325,15 @@ class Run:
         """The model as `forward(x, edge_index, batch=None, edge_attr=None, ...)`, for `torch_geometric.explain`.
 
         `x` are embeddings of nodes; `run.as_pyg().inputs(graphs)` gives them, and all else that it takes.
+
+        Raises:
+            GraphPEValueError: An encoding of the run is made of the node features, in whose place embeddings stand.
         """
+        for each in self.encodings:
+            if isinstance(each, Learned) and each.reads_features:
+                raise GraphPEValueError(
+                    f"{each!r} is made of node features, in whose place as_pyg has embeddings: explain() is left"
+                )
         return PyGModel(self.model, self.encodings, self.batch)
 
     def _all_readable(self, source: Any, workers: int, progress: bool) -> Inputs:
@@ -351,7 +365,7 @@ class Run:
         """
         graphs = read_inputs(self.task, self.adapter, source).graphs
         with everything_compiled():
-            return BatchTransform(self.encodings, self.adapter)(graphs.to(self.device)).to_batch()
+            return BatchTransform(self._computed, self.adapter)(graphs.to(self.device)).to_batch()
 
     def _batches(
         self, graphs: PackedGraphs, batch_size: int, progress: bool

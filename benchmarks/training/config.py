@@ -41,12 +41,14 @@ class TrainConfig:
         root: Folder with the task's data; for python-source a source tree (default: the interpreter's own library).
         model: The model, as a call: "GraphTransformer(width=64, layers=4)"; see `graphpe list models`.
         encodings: Encodings, as calls: "LaplacianPE(k=8)"; see `graphpe list encodings`. Those of nodes are computed
-            once, those of pairs for each batch. "none" for no encoding; "published", or None, for what the model is
+            once, those of pairs for each batch; "PEARLEncoding(samples=8)" and others that the model makes itself are
+            modules of it. "none" for no encoding; "published", or None, for what the model is
             published with, or else suits the task.
         imports: Python modules of one's own, `my_module` or `my_model.py`, whose encodings, encoders, models and tasks
             the texts may name.
-        encoder: What brings eigenvectors to the model, as a call: "SignNet", "SPE(hidden=16)"; see `graphpe list
-            encoders`.
+        encoder: What brings encodings of nodes to the model, as a call: "SignNet", "SPE(hidden=16)" for eigenvectors,
+            "FourierFeatures(gamma=0.5)" for other real values; see `graphpe list encoders`. Encodings that it does
+            not read have the encoder of their kind.
         bias: What encodings become in attention, as calls joined by " + ": "PairBias(head='kerple_log')" for those of
             pairs, "RotaryAttention" or "PairBias(head='linear', factored=True)" for those of nodes, which then are not
             added to the nodes; see `graphpe list biases`. "auto" for biases of those of pairs, by their kind.

@@ -26,7 +26,7 @@ from graphpe.benchmarks.calls.build import (
     split_encodings,
 )
 from graphpe.benchmarks.calls.own import check_outside, imported
-from graphpe.benchmarks.calls.parts import canonical_encoder, without_encoder
+from graphpe.benchmarks.calls.parts import Learned, canonical_encoder, without_encoder
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.runs.initial import InitialWeights
@@ -240,6 +240,8 @@ def _train_in(
         say(f"encodings as they are in the data: {', '.join(map(repr, read))}")
     if of_nodes:
         say(f"encoded with {', '.join(map(repr, of_nodes))} in {encode_seconds:.1f} s")
+    if made := [each for each in transforms if isinstance(each, Learned)]:
+        say(f"the model makes {', '.join(map(repr, made))} itself")
     if of_pairs:
         say(f"encoding each batch with {', '.join(map(repr, of_pairs))}")
 
@@ -251,7 +253,7 @@ def _train_in(
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
-    for line in [*without_encoder(transforms, config.encoder), *without_bias(bare_model, config.bias)]:
+    for line in [*without_encoder(bare_model, transforms, config.encoder), *without_bias(bare_model, config.bias)]:
         say(line)
     if initial is not None:
         for line in initial.give(bare_model, config, data.adapter):

@@ -1,4 +1,4 @@
-"""Every architecture with every encoding, and every encoder of eigenvectors: a short training, without NaN."""
+"""Every architecture with every encoding, and every encoder: a short training, without NaN."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from graphpe.benchmarks.calls.build import (
     split_encodings,
     takes_pairs,
 )
+from graphpe.benchmarks.calls.encoders import LEARNED
+from graphpe.benchmarks.calls.kinds import reads_of
 from graphpe.benchmarks.calls.parts import encoder_classes
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
@@ -120,10 +122,22 @@ def test_every_model_trains_with_every_encoding(model: str, encoding: str, preci
     train(model_text(model), [encoding_text(encoding)], precision)
 
 
+# What is read by an encoder of each kind.
+READ = {
+    "eigenvectors": ("LaplacianPE(4)", "MagneticLaplacianPE(3)", "MagneticLaplacianPE(3, potentials=2)"),
+    "real values": ("SpectralCoordinates(3)", "RandomWalkPE(4)"),
+    "tree paths": ("TreePathPE(4)",),
+}
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("encoder", sorted(encoder_classes()))
-def test_every_encoder_of_eigenvectors_trains(encoder: str, precision: torch.dtype) -> None:
-    for encoding in ("LaplacianPE(4)", "MagneticLaplacianPE(3)", "MagneticLaplacianPE(3, potentials=2)"):
+def test_every_encoder_trains(encoder: str, precision: torch.dtype) -> None:
+    reads = str(reads_of(encoder_classes()[encoder]))
+    if reads == LEARNED:
+        train("GraphTransformer(width=8, layers=2, heads=2)", [f"{encoder}()"], precision)
+        return
+    for encoding in READ[reads]:
         train("GraphTransformer(width=8, layers=2, heads=2)", [encoding], precision, encoder=encoder)
 
 
@@ -203,7 +217,13 @@ def test_other_forms_of_models_in_other_precisions(model: str, dtype: torch.dtyp
 @pytest.mark.parametrize("encoder", sorted(encoder_classes()))
 @pytest.mark.slow
 def test_every_encoder_in_other_precisions(encoder: str, dtype: torch.dtype) -> None:
-    for encoding in ("LaplacianPE(4, sign='none')", "MagneticLaplacianPE(3, sign='none', potentials=2)"):
+    reads = str(reads_of(encoder_classes()[encoder]))
+    if reads == LEARNED:
+        compare_in_other_precisions("GraphTransformer(width=8, layers=1, heads=2)", [f"{encoder}()"], dtype)
+        return
+    for encoding in READ[reads]:
+        if "Magnetic" in encoding or "Laplacian" in encoding:
+            encoding = f"{encoding[:-1]}, sign='none')"
         compare_in_other_precisions("GraphTransformer(width=8, layers=1, heads=2)", [encoding], dtype, encoder=encoder)
 
 

@@ -144,10 +144,73 @@ def test_what_is_too_large_is_refused_before_it_takes_memory_or_time(
 def test_what_was_asked_for_and_has_no_part_is_said() -> None:
     biases = nn.ModuleList([M.PairBias("shortest_path", 2, head="alibi")])
     walks, vectors = build_encodings(("RandomWalkPE(4)",)), build_encodings(("LaplacianPE(2)",))
-    assert without_encoder(walks, canonical_encoder("EigenvectorEncoding")) == without_bias(biases, "auto") == []
-    assert without_encoder(vectors, canonical_encoder("SPE")) == without_bias(biases, "PairBias(head='fire')") == []
-    (encoder,) = without_encoder(walks, canonical_encoder("SPE"))
+    assert (
+        without_encoder(nn.Linear(1, 1), walks, canonical_encoder("EigenvectorEncoding"))
+        == without_bias(biases, "auto")
+        == []
+    )
+    assert (
+        without_encoder(nn.Linear(1, 1), vectors, canonical_encoder("SPE"))
+        == without_bias(biases, "PairBias(head='fire')")
+        == []
+    )
+    (encoder,) = without_encoder(nn.Linear(1, 1), walks, canonical_encoder("SPE"))
     (bias,) = without_bias(nn.Linear(1, 1), canonical_bias("PairBias(head='fire')"))
     assert encoder.startswith("SPE(")
     assert bias.startswith("PairBias(")
     assert encoder.count("has no part in it") == bias.count("has no part in it") == 1
+    fourier = canonical_encoder("FourierFeatures")
+    assert without_encoder(nn.Linear(1, 1), walks, fourier) == []
+    (line,) = without_encoder(nn.Linear(1, 1), [*vectors, *build_encodings(["DegreePE(4)"])], fourier)
+    assert line == f"{fourier} has no part in it: it reads real values of nodes, and no encoding here has any"
+    tokens = M.HopTokens("hop_features", hops=2, channels=1, width=4)
+    (line,) = without_encoder(tokens, build_encodings(["HopFeatures(2)"]), fourier)
+    assert "has no part in it" in line
+
+
+def test_an_encoder_is_of_the_encodings_that_it_reads() -> None:
+    walks, vectors, degrees = build_encodings(["RandomWalkPE(4)", "LaplacianPE(2)", "DegreePE(max_degree=4)"])
+    for text, of_walks, of_vectors in (
+        ("EigenvectorEncoding", M.LinearEncoding, M.EigenvectorEncoding),
+        ("FourierFeatures(features=6, gamma=0.5, hidden=5)", M.FourierFeatures, M.EigenvectorEncoding),
+        ("MLPEncoding(batch_norm=True)", M.MLPEncoding, M.EigenvectorEncoding),
+        ("SignNet(channels=3)", M.LinearEncoding, M.SignNet),
+    ):
+        kinds = [type(encoding_module(each, 8, text)) for each in (walks, vectors, degrees)]
+        assert kinds == [of_walks, of_vectors, M.EmbeddingEncoding]
+    module = encoding_module(walks, 8, "FourierFeatures(features=6, gamma=0.5, hidden=5)")
+    assert (module.key, module.channels, module.features, module.gamma, module.hidden) == (
+        "random_walk_pe", 4, 6, 0.5, 5,
+    )  # fmt: skip
+    assert canonical_encoder("fourier-features(gamma=2)") == "FourierFeatures(gamma=2)"
+    for text, said in (
+        ("FourierFeatures(channels=3)", "FourierFeatures has no argument 'channels'; it takes features=64"),
+        ("FourierFeatures(features=3)", "features must be even"),
+        ("FourierFeatures(gamma=0)", "gamma must be positive"),
+        ("HopTokens(hops=2)", "unknown encoder 'HopTokens'"),
+        ("PairLinear()", "unknown encoder 'PairLinear'"),
+    ):
+        with pytest.raises(GraphPEValueError, match=said):
+            canonical_encoder(text)
+
+
+def test_encodings_in_every_layer_by_text() -> None:
+    adapter = GraphAdapter((2, 2), (4,), 1, "absolute")
+    text = canonical_model("GPS(width=8, layers=2, heads=2, encodings_in='every_layer')")
+    assert text.endswith(", readout='mean', encodings_in='every_layer')")
+    assert "encodings_in" not in canonical_model("GPS(width=8, layers=2, heads=2)")
+    encodings = build_encodings(["RandomWalkPE(4)"])
+    model = build_model(text, adapter, encodings)
+    check_built(model, text, encodings)
+    assert len(model.encoding_norms) == 2
+    assert without_encoder(model, encodings, "EigenvectorEncoding") == []
+    for built, given in (
+        (build_model(text, adapter, []), []),
+        (build_model(text, adapter, encodings, encoding_width=2), encodings),
+    ):
+        (line,) = without_encoder(built, given, "EigenvectorEncoding")
+        assert line.startswith("encodings_in='every_layer' has no part in it")
+    with pytest.raises(GraphPEValueError, match="NAGphormer has no argument 'encodings_in'"):
+        canonical_model("NAGphormer(encodings_in='every_layer')")
+    with pytest.raises(GraphPEValueError, match="encodings_in must be one of 'first', 'every_layer', got 'last'"):
+        canonical_model("GRIT(encodings_in='last')")

@@ -42,6 +42,31 @@ def test_without_an_encoding(run, graph_list) -> None:
     np.testing.assert_allclose(frame[changes][1::2], expected, atol=1e-5)
 
 
+def test_without_an_encoding_that_the_model_makes(train, classes_run, graph_list) -> None:
+    path = train(
+        f"DataFile({str(classes_run[1])!r})",
+        model="GPS(width=16, layers=2, heads=2)",
+        encodings=("PEARLEncoding(samples=2, layers=1)", "RandomWalkPE(walk_length=3)"),
+    )
+    run = graphpe.load_run(path)
+    torch.nn.init.normal_(run.model.encodings[0].out.weight)  # one epoch leaves little of it
+    frame = run.explain(graph_list[:5], batch_size=2)
+    assert frame["encoding"].tolist() == [repr(encoding) for encoding in run.encodings] * 5
+    batch = run.batch(graph_list[:5])
+    whole = run.model(batch).softmax(1)
+    torch.nn.init.zeros_(run.model.encodings[0].out.weight)
+    torch.nn.init.zeros_(run.model.encodings[0].out.bias)
+    expected = whole - run.model(batch).softmax(1)
+    assert expected.abs().max() > 1e-4
+    np.testing.assert_allclose(frame.filter(like="change_")[::2], expected, atol=1e-5)
+    module = run.as_pyg()
+    torch.testing.assert_close(module(**module.inputs(graph_list[:4])), run.model(run.batch(graph_list[:4])))
+    assert [repr(each) for each in run.transform.transforms] == [repr(run.encodings[1])]
+    path = train(f"DataFile({str(classes_run[1])!r})", encodings=("ConditionalEncoding()",))
+    with pytest.raises(GraphPEValueError, match="is made of node features, in whose place as_pyg has embeddings"):
+        graphpe.load_run(path).as_pyg()
+
+
 def test_without_a_node(run, graph_list) -> None:
     few = graph_list[:4]
     frame = run.explain(few, of="nodes", batch_size=3)

@@ -154,6 +154,29 @@ def stopped(options: dict[str, Any], tmp_path: Path) -> Path:
     return run
 
 
+def test_random_features_of_a_resumed_run_are_those_of_one_that_was_not_stopped(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = options | {"encodings": ("PEARLEncoding(samples=2, hidden=4, layers=1)",), "epochs": 3, "batch_size": 20}
+    train(options, tmp_path / "whole")
+    step = Training._step
+
+    def stopping(self: Training, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.state.total_steps == 6:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    monkeypatch.setattr(Training, "_step", stopping)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(options, tmp_path / "stopped", checkpoint_minutes=1e-9)
+    monkeypatch.setattr(Training, "_step", step)
+    resume(tmp_path / "stopped")
+    whole, again = (load_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "stopped"))
+    assert whole["state"]["total_steps"] == again["state"]["total_steps"] == 12
+    assert whole["model"].keys() == again["model"].keys()
+    assert all(torch.equal(value, again["model"][key]) for key, value in whole["model"].items())
+
+
 def test_an_older_best_beside_a_newer_last_is_refused(options: dict[str, Any], stopped: Path) -> None:
     best = load_checkpoint(stopped / "best.pt")
     for value in best["model"].values():
