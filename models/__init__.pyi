@@ -1,6 +1,17 @@
 from graphpe.models.architecture import Architecture as Architecture
 from graphpe.models.attention.biases.pair_bias import PairBias as PairBias
 from graphpe.models.attention.positions.node_positions import NodePositions as NodePositions
+from graphpe.models.attention.positions.rotations.com_rope import ComRoPE as ComRoPE
+from graphpe.models.attention.positions.rotations.decaying import HoPE as HoPE
+from graphpe.models.attention.positions.rotations.decaying import XPos as XPos
+from graphpe.models.attention.positions.rotations.gta import GTA as GTA
+from graphpe.models.attention.positions.rotations.ha_rope import HARoPE as HARoPE
+from graphpe.models.attention.positions.rotations.magnetic_rotary import MagneticRotary as MagneticRotary
+from graphpe.models.attention.positions.rotations.pope import PoPE as PoPE
+from graphpe.models.attention.positions.transport.content import CARoPE as CARoPE
+from graphpe.models.attention.positions.transport.content import SelectiveRoPE as SelectiveRoPE
+from graphpe.models.attention.positions.transport.path import PaTH as PaTH
+from graphpe.models.attention.positions.transport.tree_transport import TreeTransport as TreeTransport
 from graphpe.models.attention.softmax.rotary import RotaryAttention as RotaryAttention
 from graphpe.models.encoders.eigen.basis_net import BasisNet as BasisNet
 from graphpe.models.encoders.eigen.eigenvector_deep_set import EigenvectorDeepSet as EigenvectorDeepSet

@@ -15,9 +15,10 @@ from graphpe.models.attention.clamped.dense import dense_attention
 from graphpe.models.attention.clamped.edge_list import edge_attention, edge_attention_reference
 from graphpe.models.attention.padding import PaddedLayout, PaddedNodes, padded_layout, padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
+from graphpe.models.attention.positions.rotations.angles import rotate
 from graphpe.models.attention.relational.attention import relational_attention, relational_attention_reference
 from graphpe.models.attention.softmax.linear import Mask, PairMask, linear_attention
-from graphpe.models.attention.softmax.rotary import RotaryAttention, rotate
+from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.softmax import (
     PaddedFactors,
     pad_factors,

@@ -12,6 +12,7 @@ from graphpe.compiled.jit import compiled
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.graphs.ragged import Ints
 from graphpe.graphs.to_pyg import ON_HOST
+from graphpe.models.batches.nodes import NodeToGraph, read_edges
 
 
 def structure_on_host(batch: Data) -> PackedGraphs | None:
@@ -31,6 +32,25 @@ def structure_on_host(batch: Data) -> PackedGraphs | None:
         return None
     values: dict[str, Any] = {level: {} for level in ("node", "edge", "graph", "pair", "objects")}
     return PackedGraphs.trusted(edge_index=edge_index, ptr=ptr, edge_ptr=edge_ptr, edge_weight=None, **values)
+
+
+@torch.compiler.disable
+def structure_of(batch: Data, members: NodeToGraph) -> PackedGraphs:
+    """The graphs of a batch without values: on the host where it tells that, else where the batch is.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+        members: Its partition into graphs.
+    """
+    edge_index = read_edges(batch, members)
+    known = structure_on_host(batch)
+    if known is not None:
+        return known
+    owner = members.graph.index_select(0, edge_index[0])
+    counts = torch.zeros_like(members.sizes).index_add(0, owner, torch.ones_like(owner))
+    edge_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    order = torch.argsort(owner, stable=True)  # edges of a batch stand together; those of other input may not
+    return PackedGraphs(edge_index.index_select(1, order), members.ptr, edge_ptr)
 
 
 def joined_pairs(batch: Data) -> tuple[int, int] | None:

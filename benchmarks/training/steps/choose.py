@@ -12,6 +12,7 @@ from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.steps.captured import CudaGraphs, Engine
+from graphpe.models.attention.positions.node_positions import NodePositions
 from graphpe.models.gps import GPS
 from graphpe.models.graph_transformer import GraphTransformer
 from graphpe.models.graphormer import Graphormer
@@ -75,6 +76,8 @@ def _of_model(model: nn.Module) -> str:
         return "it is not known whether a local layer of one's own depends on the graphs on the host"
     for part in model.modules():
         kind = type(part)
+        if isinstance(part, NodePositions) and part.on_host:
+            return f"{kind.__name__} builds trees on the host for each batch"
         if kind.__module__.partition(".")[0] not in ("graphpe", "torch", "torch_geometric"):
             return f"it is not known whether {kind.__name__} in {name} depends on the graphs on the host"
         if isinstance(part, _BatchNorm) and not isinstance(part, RowBatchNorm):

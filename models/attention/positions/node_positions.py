@@ -67,10 +67,12 @@ class NodePositions(nn.Module, ABC):
     Attributes:
         linear: Whether the maps make sense for the features of linear attention.
         widens: Whether queries and keys become wider than values.
+        on_host: Whether `prepare` builds structure on the host, as trees.
     """
 
     linear: ClassVar[bool] = True
     widens: ClassVar[bool] = False
+    on_host: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(self, batch: Data, nodes: Attending) -> Any:

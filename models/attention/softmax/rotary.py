@@ -11,42 +11,17 @@ depends on coordinates through r_i - r_j only. On a path whose coordinate is the
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch import Tensor
 
-from graphpe.arguments import check_choice, check_counts, check_flags, check_number
-from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.attention.positions.node_positions import Attending, NodePositions
-from graphpe.models.attention.shapes import check_shapes
+from graphpe.models.attention.positions.rotations.angles import NodeAngles, rotate
 from graphpe.models.attention.softmax.softmax import PaddedFactors, PairFactors, softmax_attention
-from graphpe.models.batches.reading import read_encoding
-
-Frequencies = Literal["normal", "geometric"]
 
 
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate channels (2c, 2c + 1) of every head by `angles[..., c]`.
-
-    Args:
-        x: Queries or keys, `[N, D]`.
-        angles: `[N, H, C / 2]` with H C = D.
-
-    Raises:
-        GraphPEValueError: A shape is another.
-    """
-    check_shapes(x=(x, (angles.shape[0], 2 * angles.shape[1] * angles.shape[2])))
-    pairs = x.view(*angles.shape, 2)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    even, odd = pairs[..., 0], pairs[..., 1]
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).view_as(x)
-
-
-class RotaryAttention(NodePositions):
+class RotaryAttention(NodeAngles):
     """Softmax attention with queries and keys rotated by the node coordinates `batch[key]` `[N, coordinates]`.
 
     Angles are learned linear maps of the coordinates, for each head its own:
@@ -84,59 +59,6 @@ class RotaryAttention(NodePositions):
     Raises:
         GraphPEValueError: If a number is out of range; in `forward` if the batch has no such coordinates.
     """
-
-    def __init__(
-        self,
-        key: str,
-        coordinates: int,
-        width: int,
-        heads: int,
-        *,
-        frequencies: Frequencies = "normal",
-        scale: float = 1.0,
-        learned: bool = True,
-    ) -> None:
-        super().__init__()
-        coordinates, width, heads = check_counts(coordinates=coordinates, width=width, heads=heads)
-        if width % (2 * heads):
-            raise GraphPEValueError(f"width must be a multiple of 2 * heads, got width={width}, heads={heads}")
-        check_choice("frequencies", frequencies, get_args(Frequencies))
-        scale = check_number("scale", scale)
-        (learned,) = check_flags(learned=learned)
-        self.key = key
-        self.coordinates = coordinates
-        self.heads = heads
-        planes = width // heads // 2
-        if frequencies == "normal":
-            omega = torch.randn(heads, planes, coordinates) * scale
-        else:
-            plane = torch.arange(planes)
-            power = -(plane // coordinates).double() * coordinates / planes
-            turning = nn.functional.one_hot(plane % coordinates, coordinates)
-            omega = (scale * 10000.0**power).unsqueeze(1).mul(turning).float().expand(heads, -1, -1).clone()
-        self.omega = nn.Parameter(omega, requires_grad=learned)
-
-    def angles(self, batch: Data) -> Tensor:
-        """Angles of every node, head and plane, `[N, H, C / 2]`, in float32 or better.
-
-        Args:
-            batch: A `Batch`, or a `Data` as a batch of one graph, with the coordinates under `key`.
-        """
-        value = read_encoding(batch, self.key, self.coordinates)
-        if value.is_complex():
-            raise GraphPEValueError(f"batch.{self.key} is complex: rotary attention takes real coordinates")
-        exact = torch.promote_types(self.omega.dtype, torch.float32)
-        # Not a matrix product: autocast would round angles to three digits.
-        return (value.to(exact)[:, None, None, :] * self.omega.to(exact)).sum(-1)
-
-    def prepare(self, batch: Data, nodes: Attending) -> Tensor:
-        """Angles of the nodes, `[N, H, C / 2]`.
-
-        Args:
-            batch: A `Batch`, or a `Data` as a batch of one graph, with the coordinates under `key`.
-            nodes: Its nodes as they attend; extra ones are not turned.
-        """
-        return nodes.rows(self.angles(batch))
 
     def transform(
         self, query: Tensor, key: Tensor, value: Tensor, prepared: Any, x: Tensor

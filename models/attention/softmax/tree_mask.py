@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.positions.node_positions import (
     Attending,
@@ -29,8 +28,8 @@ from graphpe.models.attention.positions.node_positions import (
 )
 from graphpe.models.attention.shapes import check_attention
 from graphpe.models.attention.softmax.linear import linear_attention
-from graphpe.models.batches.nodes import NodeToGraph, read_edges
-from graphpe.models.batches.on_host import structure_on_host
+from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.batches.on_host import structure_of
 from graphpe.structure.plan import Plan
 from graphpe.trees.fields import tree_distances, trees_of
 from graphpe.trees.functions.closed_form import Exponential, TreeFunction
@@ -106,22 +105,11 @@ def tree_nodes(
     placed = place(positions, batch, Attending(members, members.num_nodes))
     if tree is None:
         return TreeNodes(nodes, None, positions=placed)
-    edges = read_edges(batch, members)
-    known = structure_on_host(batch)
-    plan = _plan(edges, members) if known is None else Plan(known)
+    plan = Plan(structure_of(batch, members))
     (spanning,) = _spanning_trees(plan, tree)
     if max((block.size for block in nodes.blocks), default=0) > DENSE_NODES:
         return TreeNodes(nodes, spanning, positions=placed)
     return TreeNodes(nodes, spanning, _hops_in_blocks(plan, tree, nodes, members), placed)
-
-
-@torch.compiler.disable
-def _plan(edge_index: Tensor, members: NodeToGraph) -> Plan:
-    owner = members.graph.index_select(0, edge_index[0])
-    counts = torch.zeros_like(members.sizes).index_add(0, owner, torch.ones_like(owner))
-    edge_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    order = torch.argsort(owner, stable=True)  # edges of a batch stand together; those of other input may not
-    return Plan(PackedGraphs(edge_index.index_select(1, order), members.ptr, edge_ptr))
 
 
 @torch.compiler.disable

@@ -11,8 +11,9 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.padding import padded_nodes
 from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.attention.positions.node_positions import Placed
+from graphpe.models.attention.positions.rotations.angles import rotate
 from graphpe.models.attention.softmax.linear import linear_attention
-from graphpe.models.attention.softmax.rotary import RotaryAttention, rotate
+from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.softmax import softmax_attention_reference
 from graphpe.models.batches.nodes import node_to_graph
 

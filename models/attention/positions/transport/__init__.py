@@ -1,0 +1,1 @@
+"""Maps of queries, keys and values that are products along the paths of trees."""
