@@ -19,6 +19,7 @@ from graphpe.graphs.packed import PackedGraphs
 S = "width=16, heads=4, layers=2"
 LAP, WALKS, RRWP = "LaplacianPE(k=4)", "RandomWalkPE(8)", "RelativeRandomWalkPE(8)"
 MAGNETIC, POTENTIALS = "MagneticLaplacianPE(k=4)", "MagneticLaplacianPE(k=3, potentials=2)"
+EIGENVECTORS, DEPTH = "magnetic_eigenvector_pe", "depth_pe"
 HOPS = "ShortestPathPE(max_distance=6)"
 PEARL = "PEARLEncoding(features='basis', hidden=8, layers=2)"  # random features are other ones on a device
 PLAIN, BIASED = f"GraphTransformer({S})", f"GPS({S}, local='none')"
@@ -105,6 +106,9 @@ FIRST = [
     Case(f"SAT({S}, readout='cls')", [LAP, HOPS]),
     Case(f"Graphormer({S})", ["SpectralCoordinates(k=4)"], bias="PairBias(head='linear', factored=True)"),
     Case(f"SAT({S}, readout='cls')", ["SpectralCoordinates(k=4)"], bias="RotaryAttention"),
+    Case(BIASED, ["SpectralCoordinates(k=4)"], bias="GTA + ComRoPE + HARoPE + PoPE"),
+    Case(BIASED, ["DepthPE()", MAGNETIC], bias=f"MagneticRotary(key={EIGENVECTORS!r}) + XPos(key={DEPTH!r})"),
+    Case(f"SAT({S}, readout='cls')", ["DepthPE()"], bias="HoPE + TreeTransport + PaTH + CARoPE + SelectiveRoPE"),
     Case(f"Exphormer({S}, local='GINE')", [LAP]),
     Case(f"GPS({S}, attention='tree', norm='layer')", [WALKS]),
     Case(f"TopologicalTransformer({S}, mask='none')", [WALKS]),
@@ -151,6 +155,8 @@ REST = [
         Case(model, ["SpectralCoordinates(k=4)"], bias="RotaryAttention")
         for model in (f"TopologicalTransformer({S})", f"GraphTransformer({S}, attention='full')")
     ),
+    Case(f"TopologicalTransformer({S})", bias="TreeTransport(steps='type', type_key='edge_attr') + PaTH"),
+    Case(f"GPS({S}, attention='linear')", bias="TreeTransport(steps='order') + PaTH(decay=0.1)"),
     *(
         Case(f"RelationalTransformer({S}, attention='{a}'{more})", [RRWP])
         for a in ("sparse", "full")

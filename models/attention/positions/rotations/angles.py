@@ -136,7 +136,7 @@ class NodeAngles(NodePositions):
         if frequencies == "normal":
             omega = torch.randn(heads, planes, coordinates) * scale
         else:
-            turning = nn.functional.one_hot(torch.arange(planes) % coordinates, coordinates)
+            turning = (torch.arange(planes) % coordinates).unsqueeze(1) == torch.arange(coordinates)
             omega = (scale * geometric(planes, coordinates)).unsqueeze(1).mul(turning).float()
             omega = omega.expand(heads, -1, -1).clone()
         self.omega = nn.Parameter(omega, requires_grad=learned)

@@ -21,7 +21,7 @@ from graphpe.arguments import check_choice, check_counts, check_number
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.node_positions import Attending, NodePositions
 from graphpe.models.attention.positions.rotations.angles import check_planes, geometric, read_coordinates, rotate
-from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, cayley
+from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, rotation
 from graphpe.models.layers.precision import exactly
 
 Family = Literal["dependent", "axial"]
@@ -37,9 +37,9 @@ class ComRoPE(NodePositions):
     * `dependent` (ComRoPE-LD): A_m = theta_m A, multiples of one matrix in each block;
     * `axial` (ComRoPE-AP): block number B turns with coordinate B mod M alone, and A_m = 0 for the others.
 
-    A = Q diag(lambda_p J) Q^T with Q a rotation (`cayley`, from zero: Q = I) and lambda from RoPE's frequencies, so
-    that training starts from rotations of planes; b = 2 is `RotaryAttention`. Depends on differences of coordinates
-    only, for every value of the parameters. O(N D b), and linear attention stays linear.
+    A = Q diag(lambda_p J) Q^T with Q a rotation (the exponential of a skew-symmetric matrix, 0 at first) and lambda
+    from RoPE's frequencies, so that training starts from rotations of planes; b = 2 is `RotaryAttention`. Depends on
+    differences of coordinates only, for every value of the parameters. O(N D b), and linear attention stays linear.
 
     Differs from the paper: A is parametrised by its planes instead of P - P^T, the same matrices (no exponential of a
     matrix a node, nothing that waits for a device); heads have parameters of their own; one module serves all layers;
@@ -113,7 +113,7 @@ class ComRoPE(NodePositions):
         else:
             along = (value[:, None, None, :] * exactly(self.theta)).sum(-1)  # [N, H, blocks]
         angles = (along.unsqueeze(-1) * rate).flatten(2)
-        return nodes.rows(angles), cayley(self.basis).transpose(-1, -2)
+        return nodes.rows(angles), rotation(self.basis).transpose(-1, -2)
 
     def transform(
         self, query: Tensor, key: Tensor, value: Tensor, prepared: Any, x: Tensor

@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice
 from graphpe.models.attention.positions.node_positions import Attending
 from graphpe.models.attention.positions.rotations.angles import Frequencies, NodeAngles, rotate
-from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, cayley
+from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, rotation
 from graphpe.models.layers.precision import exactly
 
 HeadMap = Literal["svd", "orthogonal"]
@@ -25,11 +25,11 @@ class HARoPE(NodeAngles):
 
         q_i -> R(theta_i) A_h q_i,    k_j -> R(theta_j) A_h k_j,    A_h = U_h diag(exp(s_h)) V_h^T
 
-    with rotations U, V (`cayley`), so that planes are chosen by the head and coordinates mix within it. As A is that of
-    both, logits q_i . A^T R(theta_j - theta_i) A k_j depend on differences of coordinates only. `head_map="orthogonal"`
-    is s = 0 and V = I: then q_i . q_j at one place stays what it was, and all A R A^T are ComRoPE's commuting family
-    with blocks of a whole head. A starts as I, with which it is `RotaryAttention`. O(N D C), and linear attention stays
-    linear. 2 C^2 + C parameters a head (C^2).
+    with rotations U, V (exponentials of skew-symmetric matrices), so that planes are chosen by the head and coordinates
+    mix within it. As A is that of both, logits q_i . A^T R(theta_j - theta_i) A k_j depend on differences of
+    coordinates only. `head_map="orthogonal"` is s = 0 and V = I: then q_i . k_i at one place stays what it was, and
+    all A^T R A are ComRoPE's commuting family with blocks of a whole head. A starts as I, with which it is
+    `RotaryAttention`. O(N D C), and linear attention stays linear. 2 C^2 + C parameters a head (C^2).
 
     Differs from the paper: exp(s) for singular values, which stay positive; one module serves all layers; Omega is
     learned, too (`learned=False`: not).
@@ -78,10 +78,10 @@ class HARoPE(NodeAngles):
 
     def maps(self) -> Tensor:
         """A of each head, `[H, C, C]`, in float32 or better."""
-        out = cayley(self.left)
+        out = rotation(self.left)
         if self.right is not None and self.log_singular is not None:
             with torch.autocast(out.device.type, enabled=False):
-                out = (out * exactly(self.log_singular).exp().unsqueeze(1)) @ cayley(self.right).transpose(1, 2)
+                out = (out * exactly(self.log_singular).exp().unsqueeze(1)) @ rotation(self.right).transpose(1, 2)
         return out
 
     def prepare(self, batch: Data, nodes: Attending) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from graphpe.arguments import check_choice, check_counts, check_flags
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.node_positions import Attending, NodePositions
 from graphpe.models.attention.positions.rotations.angles import check_planes
-from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, cayley
+from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, rotation
 from graphpe.models.attention.positions.transport.rooted import (
     AGAINST,
     BOTH,
@@ -54,7 +54,7 @@ class TreeTransport(NodePositions):
 
     On a directed path with `direction` that is RoPE, in a learned basis of each block and with learned angles.
 
-    H = (I + S)^-1 (I - S), S skew-symmetric, in blocks of b channels for each head. T is computed once a batch, by
+    H = exp(S), S skew-symmetric, in blocks of b channels for each head. T is computed once a batch, by
     doubling: O(N D b^2 log depth) time and O(N D b log depth) memory, nothing of the size of pairs; linear attention
     stays linear. Trees are built on the host.
 
@@ -62,8 +62,8 @@ class TreeTransport(NodePositions):
     (`graphpe.trees.spanning`); the choice of the root matters where maps of a step and back are not each other's
     transposed, that is for `order` and for edges both ways.
 
-    Differs from the paper: values are transported, too (`values=False`: not); maps are rotations (without the
-    eigenvalue -1); one module serves all layers; other trees than those of syntax.
+    Differs from the paper: values are transported, too (`values=False`: not); maps are rotations, of
+    determinant 1; one module serves all layers; other trees than those of syntax.
 
     Example:
         >>> edges = torch.tensor([[0, 0, 1, 1], [1, 2, 3, 4]])
@@ -125,7 +125,7 @@ class TreeTransport(NodePositions):
             nodes: Its nodes as they attend; extra ones have T = I.
         """
         trees = root_trees(batch, nodes, self.tree)
-        step = cayley(self.skew)
+        step = rotation(self.skew)
         rest = torch.eye(self.block, dtype=step.dtype, device=step.device).expand(1, *step.shape[1:])
         table = torch.cat([step, step.transpose(-1, -2), rest])
         label = self._labels(batch, trees)

@@ -26,9 +26,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "RotaryAttention": ("spectral_coordinates", 3),
     "XPos": ("depth_pe", 1),
 }
-NAMES = [
-    name for name in M.__all__ if inspect.isclass(getattr(M, name)) and issubclass(getattr(M, name), NodePositions)
-]
+CLASSES = {name: getattr(M, name) for name in M.__all__ if inspect.isclass(getattr(M, name))}
+NAMES = [name for name, kind in CLASSES.items() if issubclass(kind, NodePositions) and not inspect.isabstract(kind)]
 # Queries and keys of extra nodes come out as they went in; of others in a basis of their own, with the same products.
 UNTOUCHED = set(NAMES) - {"ComRoPE", "HARoPE", "HoPE", "PoPE"}
 

@@ -5,12 +5,12 @@ import torch
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.rotations.com_rope import ComRoPE
-from graphpe.models.attention.positions.rotations.orthogonal import cayley
+from graphpe.models.attention.positions.rotations.orthogonal import rotation
 
 
 def angle_matrices(positions: ComRoPE, coordinates: int) -> torch.Tensor:
     """A_m of every head and block, [M, H, blocks, b, b], from the parameters."""
-    basis, rate = cayley(positions.basis), positions.rate
+    basis, rate = rotation(positions.basis), positions.rate
     j = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
     planes = torch.stack([torch.block_diag(*(r * j for r in each)) for each in rate.flatten(0, 1)]).unflatten(
         0, rate.shape[:2]

@@ -1,23 +1,22 @@
 from __future__ import annotations
 
-import math
-
 import torch
 
-from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, cayley
+from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, rotation
 
 
-def test_cayley_gives_rotations() -> None:
+def test_rotations_are_exponentials() -> None:
     p = torch.randn(3, 5, 5, dtype=torch.float64) * 3
-    rotation = cayley(p)
-    torch.testing.assert_close(rotation @ rotation.mT, torch.eye(5, dtype=torch.float64).expand(3, 5, 5))
-    torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(3, dtype=torch.float64))
-    torch.testing.assert_close(cayley(torch.zeros(4, 4)), torch.eye(4))
-    plane = torch.tensor([[0.0, math.tan(0.35)], [0.0, 0.0]], dtype=torch.float64)
+    found = rotation(p)
+    torch.testing.assert_close(found, torch.matrix_exp(p - p.mT))
+    torch.testing.assert_close(found @ found.mT, torch.eye(5, dtype=torch.float64).expand(3, 5, 5))
+    torch.testing.assert_close(rotation(torch.zeros(4, 4)), torch.eye(4))
+    long = rotation(torch.randn(8, 8) * 4)
+    torch.testing.assert_close(long @ long.T, torch.eye(8), rtol=1e-5, atol=1e-5)
     angle = torch.tensor(0.7, dtype=torch.float64)
     expected = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2)
-    torch.testing.assert_close(cayley(plane), expected)
-    assert torch.autograd.gradcheck(cayley, p[:1].requires_grad_())
+    torch.testing.assert_close(rotation(torch.tensor([[0.0, 0.0], [0.7, 0.0]], dtype=torch.float64)), expected)
+    assert torch.autograd.gradcheck(rotation, p[:1].requires_grad_())
 
 
 def test_maps_of_blocks() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention.positions.rotations.orthogonal import cayley
+from graphpe.models.attention.positions.rotations.orthogonal import rotation
 from graphpe.models.attention.positions.transport.tree_transport import TreeTransport
 
 WIDTH = 16
@@ -21,7 +21,7 @@ SIZE = 11
 
 def step_maps(positions: TreeTransport, data: Data) -> dict[tuple[int, int], Tensor]:
     """The map `[H, blocks, b, b]` of each step (parent, child), by what the edges say."""
-    maps, seen = cayley(positions.skew), {}
+    maps, seen = rotation(positions.skew), {}
     out = {}
     for e, (a, b) in enumerate(data.edge_index.T.tolist()):
         if positions.steps == "type":
@@ -74,7 +74,7 @@ def test_is_rope_in_planes_on_a_directed_path_from_any_root(path, attend, inputs
     positions = TreeTransport(WIDTH, 2, block=2).double()
     logits, out = attend(positions, path(size), q, k, v, x)
     skew = (positions.skew - positions.skew.mT)[0, :, :, 1, 0]  # [H, planes]
-    angle = -2 * torch.atan(skew).flatten()
+    angle = skew.flatten()
     place = torch.arange(size, dtype=torch.float64)[:, None]
     zq, zk = (
         (torch.view_as_complex(p.reshape(size, -1, 2)) * torch.exp(1j * place * angle)).unflatten(1, (2, 4))
