@@ -53,7 +53,7 @@ class MagneticRotary(NodePositions):
 
     On *frustrated* cycles (a directed triangle) no potential fits all edges. Phases are then those that the eigenvector
     finds, which spreads the misfit (the relaxation that synchronises angles, Singer 2011, arXiv:0905.3174): gauge and
-    reversal hold as before, the phase along an edge is no longer 2 pi q. `TreeTransport(maps="direction", block=2)` is
+    reversal hold as before, the phase along an edge is no longer 2 pi q. `TreeTransport(block=2)` is
     the other choice: exact on the edges of a spanning tree, blind to the others.
 
     Where an eigenvector vanishes it has no phase: z is shrunk by |u| / sqrt(|u|^2 + 1e-8), so that rounding is no
