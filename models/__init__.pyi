@@ -13,6 +13,15 @@ from graphpe.models.attention.positions.transport.content import SelectiveRoPE a
 from graphpe.models.attention.positions.transport.path import PaTH as PaTH
 from graphpe.models.attention.positions.transport.tree_transport import TreeTransport as TreeTransport
 from graphpe.models.attention.softmax.rotary import RotaryAttention as RotaryAttention
+from graphpe.models.attention.terms.attention_free import AttentionFree as AttentionFree
+from graphpe.models.attention.terms.counts import PathCounts as PathCounts
+from graphpe.models.attention.terms.counts import PathDecays as PathDecays
+from graphpe.models.attention.terms.directed import DirectedHeads as DirectedHeads
+from graphpe.models.attention.terms.log_length import LogLength as LogLength
+from graphpe.models.attention.terms.pair_terms import PairTerms as PairTerms
+from graphpe.models.attention.terms.positional import PositionalAttention as PositionalAttention
+from graphpe.models.attention.terms.relations import EdgeTerms as EdgeTerms
+from graphpe.models.attention.terms.relations import RelationTerms as RelationTerms
 from graphpe.models.encoders.eigen.basis_net import BasisNet as BasisNet
 from graphpe.models.encoders.eigen.eigenvector_deep_set import EigenvectorDeepSet as EigenvectorDeepSet
 from graphpe.models.encoders.eigen.eigenvector_mlp import EigenvectorMLP as EigenvectorMLP

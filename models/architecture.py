@@ -23,8 +23,8 @@ class Architecture(nn.Module, ABC):
 
     A subclass has keyword arguments that are literals, stores each under its name (`layers` may be the `ModuleList` of
     so many), passes the others on, and defines `forward`. `repr` is the call that builds it, which runs compare. One
-    that takes encodings of pairs has the arguments `pair_encodings` and `heads`, and gives these `PairBias` modules to
-    `M.all_pairs_of`.
+    that takes encodings of pairs has the arguments `pair_encodings` and `heads`, and gives these `PairBias` and
+    `PairTerms` modules to `M.all_pairs_of`.
 
     Example:
         >>> from torch_geometric.nn import GCNConv

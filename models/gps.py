@@ -22,6 +22,8 @@ from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
 from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
+from graphpe.models.attention.terms.attention_free import AttentionFree
+from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
@@ -30,7 +32,7 @@ from graphpe.models.layers.precision import in_half_precision
 from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
-GPSAttention = Literal["softmax", "linear", "rotary", "tree", "none"]
+GPSAttention = Literal["softmax", "linear", "rotary", "tree", "aft", "none"]
 
 
 class GPS(nn.Module):
@@ -43,10 +45,11 @@ class GPS(nn.Module):
     Local layers: `GatedGCN` (with an edge stream), `GINE`, `GCN`, `GAT`, or from Python a function of the width that
     makes any PyG layer called with x, `edge_index` and, if it has that argument, `edge_attr` (`repr` is a literal for
     names only). Attention: `softmax` over all pairs with biases of pairs where there are pair encodings (`PairBias`
-    modules, made once a batch and shared by the layers); `linear` (kernel elu + 1, O(N)); `rotary`: softmax with
+    and `PairTerms` modules, shared by the layers); `linear` (kernel elu + 1, O(N)); `rotary`: softmax with
     queries and keys rotated by the coordinates `batch[rotary_key]`; `tree`: linear attention within each connected
     component, weighted by learned functions of distances along trees of shortest paths (`TreeAttention`, O(N) on the
-    CPU).
+    CPU); `aft`: weights of biases of pairs times weights of keys, without products of queries and keys
+    (`AttentionFree`, models/attention/terms/attention_free.py).
 
     Published configurations: molhiv `GPS(heads=4)` with 16 steps of random walks: 54,656 parameters a layer, 558,625 in
     all; ZINC `GPS(heads=4, local="GINE")`: 41,920 a layer, 423,717 in all.
@@ -79,7 +82,7 @@ class GPS(nn.Module):
         layers: Number of layers.
         heads: Number of attention heads; divides `width`.
         local: `GatedGCN`, `GINE`, `GCN`, `GAT`, `none`, or a function from the width to a PyG layer.
-        attention: `softmax`, `linear`, `rotary`, `tree` or `none`.
+        attention: `softmax`, `linear`, `rotary`, `tree`, `aft` or `none`.
         norm: `batch` or `layer` normalisation.
         dropout: Probability of dropout of both branches and inside the feed-forward network.
         attention_dropout: Probability of dropout of attention weights (of softmax).
@@ -92,7 +95,8 @@ class GPS(nn.Module):
         edge_encoder: From a batch to edge embeddings `[E, width]` for the local layers, or None where edges carry
             nothing (a GatedGCN then starts every edge from one learned vector); not used with `local="none"`.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
-        pair_encodings: `PairBias` modules for `heads` heads, for `softmax` and `rotary` attention.
+        pair_encodings: `PairBias` modules for `heads` heads, for `softmax`, `rotary` and `aft` attention, and
+            `PairTerms` modules, for the first two.
         positions: `NodePositions` modules, which map queries, keys and values at each node.
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
 
@@ -143,6 +147,8 @@ class GPS(nn.Module):
             raise GraphPEValueError("local='none' and attention='none' leave nothing in a layer: choose one")
         if pair_encodings and attention in ("linear", "tree", "none"):
             raise GraphPEValueError(f"attention={attention!r} takes no pair encodings: use 'softmax' or 'rotary'")
+        if attention == "aft" and (positions or any(isinstance(each, PairTerms) for each in pair_encodings)):
+            raise GraphPEValueError("attention='aft' has no queries that meet keys: give it PairBias modules alone")
         check_positions(positions, attention=attention != "none", linear=attention in ("linear", "tree"))
         self.width = width
         self.heads = heads
@@ -254,14 +260,17 @@ class GPSLayer(nn.Module):
         super().__init__()
         self.local = local
         self.local_norm = build_norm(norm, width) if local is not None else None
-        self.attention: MultiHeadAttention | TreeAttention | None = None
+        self.attention: MultiHeadAttention | TreeAttention | AttentionFree | None = None
         self.attention_norm: nn.Module | None = None
         if attention != "none":
-            self.attention = (
-                TreeAttention(width, heads)
-                if attention == "tree"
-                else MultiHeadAttention(width, heads, dropout=attention_dropout, linear=attention == "linear")
-            )
+            if attention == "tree":
+                self.attention = TreeAttention(width, heads)
+            elif attention == "aft":
+                self.attention = AttentionFree(width, heads, dropout=attention_dropout)
+            else:
+                self.attention = MultiHeadAttention(
+                    width, heads, dropout=attention_dropout, linear=attention == "linear"
+                )
             self.attention_norm = build_norm(norm, width)
         self.dropout = nn.Dropout(dropout)
         self.feed_forward = FeedForward(width, 2 * width, dropout=dropout)

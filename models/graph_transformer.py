@@ -28,6 +28,7 @@ from graphpe.models.attention.positions.node_positions import (
     Placed,
     check_positions,
     place,
+    query_key_value,
     restore,
     transform,
 )
@@ -261,8 +262,8 @@ class GraphTransformerLayer(nn.Module):
             plain_pair: Features of a pair without an edge, `[D]`; read only where `pairs` is padded.
             placed: What positions do to queries, keys and values.
         """
-        query, key, value = self.query_key_value(x).chunk(3, dim=1)
-        query, key, value = transform(placed, query, key, value, x)
+        query, key, value, structure = query_key_value(self.query_key_value, x, placed)
+        query, key, value = transform(placed, query, key, value, structure)
         factor, absent = None, None
         if self.edge_projection is not None:
             factor = (

@@ -86,7 +86,7 @@ class Graphormer(nn.Module):
         node_encoder: From a batch to node embeddings `[N, width]`.
         edge_encoder: From a batch to edge embeddings `[E, width]`, or None where edges carry nothing.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
-        pair_encodings: `PairBias` modules for `heads` heads.
+        pair_encodings: `PairBias` and `PairTerms` modules for `heads` heads.
         positions: `NodePositions` modules, which map queries, keys and values at each node.
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
 

@@ -85,7 +85,7 @@ class SAT(nn.Module):
         edge_encoder: From a batch to edge embeddings `[E, width]` for the extractor, or None where edges carry nothing;
             not used with `hops=0`.
         encodings: Modules from a batch to `[N, width]`, added to the node embeddings.
-        pair_encodings: `PairBias` modules for `heads` heads.
+        pair_encodings: `PairBias` and `PairTerms` modules for `heads` heads.
         positions: `NodePositions` modules, which map queries, keys and values at each node.
         head: From `[B, width]` (`[N, width]` with `readout="none"`) to the output; None for the embeddings themselves.
 

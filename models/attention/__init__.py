@@ -1,7 +1,6 @@
 """Attention over the edges of a graph or over all its node pairs, each as a readable reference and a fast path."""
 
 from graphpe.models.attention.biases.named_biases import (
-    RelationKeys,
     alibi_bias,
     fire_bias,
     graphormer_bias,
@@ -36,7 +35,6 @@ __all__ = [
     "PairFactors",
     "PairMask",
     "PairSet",
-    "RelationKeys",
     "RotaryAttention",
     "TreeAttention",
     "TreeMask",

@@ -4,29 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_divides, check_flags, check_probabilities
 from graphpe.compiled.kernel import has_kernels
-from graphpe.models.attention.biases.pair_bias import PairBias, PairFactors, combine
+from graphpe.models.attention.biases.pair_bias import PairBias, PairFactors, RelationValues, combine
 from graphpe.models.attention.gpu.ragged import RaggedNodes, ragged_nodes
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
-from graphpe.models.attention.pairs import all_pairs
+from graphpe.models.attention.pairs import PairSet, all_pairs
 from graphpe.models.attention.positions.node_positions import (
     Attending,
     NodePositions,
     Placed,
     place,
     restore,
+    structure_of,
     transform,
 )
 from graphpe.models.attention.softmax.linear import linear_attention
-from graphpe.models.attention.softmax.softmax import PaddedFactors, pad_factors, softmax_attention
+from graphpe.models.attention.softmax.softmax import PaddedFactors, pad_factors, rows_of_blocks, softmax_attention
+from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.batches.nodes import NodeToGraph, read_edges
 from graphpe.models.layers.virtual_nodes import Extended
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedTerms:
+    """Terms of pairs that depend on queries and keys, and what each layer needs to make them.
+
+    Attributes:
+        terms: The modules, each with what it prepared for the batch.
+        fixed: What encodings do to all pairs, extra nodes included, whatever queries and keys are.
+        pairs: All pairs of the batch's nodes.
+        wider: Those of extra nodes too.
+        extended: The graphs with their extra nodes; None where there are none.
+        rows: The pair at each place of the padded blocks; None for kernels.
+    """
+
+    terms: tuple[tuple[PairTerms, Any], ...]
+    fixed: PairFactors
+    pairs: PairSet
+    wider: PairSet
+    extended: Extended | None
+    rows: list[Tensor] | None
+
+    def factors(self, query: Tensor, key: Tensor, nodes: PaddedNodes | RaggedNodes) -> PaddedFactors | PairFactors:
+        """What encodings and terms do to the pairs of a layer.
+
+        Args:
+            query: Queries, extra nodes included, `[N, D]`.
+            key: Keys, `[N, D]`.
+            nodes: The nodes in blocks.
+        """
+        if self.extended is not None:
+            query, key = (x.index_select(0, self.extended.real) for x in (query, key))
+        found = combine(term(query, key, prepared) for term, prepared in self.terms)
+        if self.extended is not None:
+            found = _widen(found, self.extended, self.pairs, self.wider)
+        found = combine([self.fixed, found])
+        return found if isinstance(nodes, RaggedNodes) else pad_factors(found, self.wider, nodes, self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +76,24 @@ class AllPairs:
 
     Attributes:
         nodes: In padded blocks; in blocks for Triton's kernels where these run.
-        factors: In the same blocks; rows of pairs for the kernels.
+        factors: In the same blocks; rows of pairs for the kernels. None where there are terms, which have their part.
         positions: What positions do to queries, keys and values.
+        terms: What depends on queries and keys.
     """
 
     nodes: PaddedNodes | RaggedNodes
     factors: PaddedFactors | PairFactors | None
     positions: tuple[Placed, ...] = ()
+    terms: PlacedTerms | None = None
+
+    def factors_of(self, query: Tensor, key: Tensor) -> PaddedFactors | PairFactors | None:
+        """What encodings do to the pairs of a layer with these queries and keys.
+
+        Args:
+            query: Queries, `[N, D]`.
+            key: Keys, `[N, D]`.
+        """
+        return self.factors if self.terms is None else self.terms.factors(query, key, self.nodes)
 
 
 def all_pairs_of(
@@ -66,7 +118,7 @@ def all_pairs_of(
     Args:
         batch: The batch.
         members: Its partition into graphs.
-        biases: `PairBias` modules.
+        biases: `PairBias` and `PairTerms` modules.
         edge: Added to the logits of the pairs that the edges join, `[E, H]`; parallel edges add up.
         extended: The graphs with their extra nodes, if the attention includes them.
         virtual: Added to the logits of pairs with an extra node, `[H]`; None for 0.
@@ -74,37 +126,54 @@ def all_pairs_of(
     """
     attending = members if extended is None else extended.members
     nodes = ragged_nodes(attending) if has_kernels(members.graph.device) else padded_nodes(attending)
-    rows = Attending(members, attending.num_nodes, None if extended is None else extended.real)
+    real = (None, None) if extended is None else (extended.real, attending)
+    rows = Attending(members, attending.num_nodes, *real)
     placed = place(positions, batch, rows)
     factored = [bias for bias in biases if isinstance(bias, PairBias) and bias.factored]
     of_nodes = combine(bias.of_nodes(batch, rows) for bias in factored)
-    biases = [bias for bias in biases if bias not in factored]
-    if not biases and edge is None and virtual is None:
+    terms = [term for term in biases if isinstance(term, PairTerms)]
+    biases = [bias for bias in biases if bias not in factored and bias not in terms]
+    if not biases and not terms and edge is None and virtual is None:
         if of_nodes.left is None:
             return AllPairs(nodes, None, placed)
         padded = PaddedFactors(None, None, of_nodes.left, of_nodes.right)
         return AllPairs(nodes, of_nodes if isinstance(nodes, RaggedNodes) else padded, placed)
-    if biases:
+    if biases or terms:
         members.check_in_order()
     edge_index = read_edges(batch, members)
-    pairs = all_pairs(members, edge_index)
+    pairs = wider = all_pairs(members, edge_index)
     factors = combine(
         [*(bias(batch, pairs) for bias in biases)] + ([] if edge is None else [PairFactors(pairs.scatter(edge))])
     )
     if extended is not None:
         wider = all_pairs(extended.members, edge_index[:, :0])
-        add, multiply = factors.add, factors.multiply
-        if virtual is not None and add is None:
-            add = virtual.new_zeros(pairs.num_pairs, virtual.numel())
-        if add is not None:
-            zero = add.new_zeros(add.shape[1], dtype=torch.promote_types(add.dtype, torch.float32))
-            add = extended.pair_rows(pairs, wider, add, zero if virtual is None else virtual)
-        if multiply is not None:
-            one = multiply.new_ones(multiply.shape[1], dtype=torch.promote_types(multiply.dtype, torch.float32))
-            multiply = extended.pair_rows(pairs, wider, multiply, one)
-        factors, pairs = PairFactors(add, multiply), wider
+        factors = _widen(factors, extended, pairs, wider, virtual)
     factors = combine([factors, of_nodes])
-    return AllPairs(nodes, factors if isinstance(nodes, RaggedNodes) else pad_factors(factors, pairs, nodes), placed)
+    if terms:
+        prepared = tuple((term, term.prepare(batch, pairs, members)) for term in terms)
+        places = None if isinstance(nodes, RaggedNodes) else rows_of_blocks(wider, nodes)
+        return AllPairs(nodes, None, placed, PlacedTerms(prepared, factors, pairs, wider, extended, places))
+    return AllPairs(nodes, factors if isinstance(nodes, RaggedNodes) else pad_factors(factors, wider, nodes), placed)
+
+
+def _widen(
+    factors: PairFactors, extended: Extended, pairs: PairSet, wider: PairSet, virtual: Tensor | None = None
+) -> PairFactors:
+    """Rows of all pairs as rows of all pairs of the larger graphs; those of an extra node add `virtual`, or nothing."""
+    add, multiply, values = factors.add, factors.multiply, []
+    if virtual is not None and add is None:
+        add = virtual.new_zeros(pairs.num_pairs, virtual.numel())
+    if add is not None:
+        zero = add.new_zeros(add.shape[1], dtype=torch.promote_types(add.dtype, torch.float32))
+        add = extended.pair_rows(pairs, wider, add, zero if virtual is None else virtual)
+    if multiply is not None:
+        one = multiply.new_ones(multiply.shape[1], dtype=torch.promote_types(multiply.dtype, torch.float32))
+        multiply = extended.pair_rows(pairs, wider, multiply, one)
+    for each in factors.values:  # one relation more, of extra nodes, whose vector is zero
+        none = each.relation.new_full((1,), each.table.shape[0])
+        relation = extended.pair_rows(pairs, wider, each.relation.unsqueeze(1), none).squeeze(1)
+        values.append(RelationValues(relation, functional.pad(each.table, (0, 0, 0, 0, 0, 1))))
+    return PairFactors(add, multiply, values=tuple(values))
 
 
 class MultiHeadAttention(nn.Module):
@@ -147,7 +216,7 @@ class MultiHeadAttention(nn.Module):
             pairs: All pairs of the batch.
             structure: What queries and keys are made of, `[N, D]`; None for `x`.
         """
-        structure = x if structure is None else structure
+        structure = structure_of(pairs.positions, x if structure is None else structure)
         query, key = self.query_key(structure).chunk(2, dim=1)
         value = self.value(x)
         if self.linear:
@@ -157,10 +226,9 @@ class MultiHeadAttention(nn.Module):
             )
         else:
             dropout = self.dropout if self.training else 0.0
+            factors = pairs.factors_of(query, key)
             query, key, value = transform(pairs.positions, query, key, value, structure)
-            message = softmax_attention(
-                query, key, value, pairs.nodes, pairs.factors, heads=self.heads, dropout=dropout
-            )
+            message = softmax_attention(query, key, value, pairs.nodes, factors, heads=self.heads, dropout=dropout)
             message = restore(pairs.positions, message)
         return self.out(message)
 

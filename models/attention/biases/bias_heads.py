@@ -191,6 +191,37 @@ class KerplePowerHead(nn.Module):
         return torch.where(apart, -scale * torch.where(apart, value, 1.0) ** power, 0.0)
 
 
+class PriorHead(nn.Module):
+    """-(r |D - m|)^p with learned r > 0, 0 < p < 2 and m of any sign a head; 0 where D = m.
+
+    Up to a constant that the softmax does not see, the logarithm of a generalised Gaussian prior over distances, with
+    location m, scale 1 / r and shape p (BAM, Bianchessi et al. 2025, arXiv:2505.22842): Laplace's at p = 1, which is
+    ALiBi where m = 0, and Gauss's as p goes to 2. In a sequence D is i - j of a token j before i. Starts at m = 0,
+    r = p = 1. The paper's p has no upper bound; here a power of no distance leaves float32.
+
+    Args:
+        heads: Number H of heads.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.location = nn.Parameter(torch.zeros(heads))
+        self.raw_rate = nn.Parameter(torch.full((heads,), _SOFTPLUS_OF_1))
+        self.raw_power = nn.Parameter(torch.zeros(heads))
+
+    def forward(self, value: Tensor) -> Tensor:
+        """From distances `[P, 1]` to `[P, H]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
+        rate, power = functional.softplus(self.raw_rate), 2 * torch.sigmoid(self.raw_power)
+        away = rate * (value - self.location).abs()
+        apart = away > 0
+        # 0^p has the derivative 0 log 0 in p, and that of p 0^(p - 1) in m: not numbers.
+        return torch.where(apart, -(torch.where(apart, away, 1.0) ** power), 0.0)
+
+
 class FireHead(nn.Module):
     """MLP(psi(D_ij) / psi(max(L, D_i))) with psi(x) = log(c x + 1) and learned c, L > 0 (Li et al. 2024, FIRE).
 

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
-from torch_geometric.data import Data
-
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.pair_bias import PairBias
-from graphpe.models.attention.pairs import PairSet
-from graphpe.models.batches.reading import read_encoding
-from graphpe.models.layers.precision import in_half_precision
 
 
 def graphormer_bias(heads: int, max_distance: int, key: str = "shortest_path") -> PairBias:
@@ -100,61 +93,3 @@ def urpe_bias(heads: int, max_distance: int, key: str = "shortest_path") -> Pair
         key: Name of the hops in the batch.
     """
     return PairBias(key, heads, mode="multiply", size=max_distance + 1, unreachable=max_distance + 1)
-
-
-class RelationKeys(nn.Module):
-    """Relation-aware attention: a learned key for each clipped distance (Shaw et al. 2018, eq. 4).
-
-        logit_ij = q_i (k_j + a[min(D_ij, max_distance)]) / sqrt(C)
-
-    A pair without a path (a negative or infinite distance, or one above `max_distance` where the encoding says so) has
-    a key of its own. The keys are shared by the heads, as in the paper. Products q_i a[r] are taken once for each node
-    and relation, O(N D R) time and O(N H R) memory, and then looked up: nothing of size `[P, D]` is stored. What it
-    returns is added to the logits, so that attention still goes through PyTorch's kernels.
-
-    There are no values a^V of relations: the paper found that they change nothing (table 3), and they would need the
-    weights of all pairs.
-
-    Args:
-        key: Name of the distance in the batch.
-        heads: Number of heads H; divides `width`.
-        width: Width D of the queries.
-        max_distance: Largest distance with a key of its own.
-        unreachable: Smallest value that means that there is no path.
-
-    Raises:
-        GraphPEValueError: If a number is out of range; in `forward` if the batch has no such encoding.
-    """
-
-    def __init__(
-        self, key: str, heads: int, width: int, max_distance: int, *, unreachable: float | None = None
-    ) -> None:
-        super().__init__()
-        if min(heads, width) < 1 or max_distance < 0 or width % heads:
-            raise GraphPEValueError(
-                f"RelationKeys needs heads that divide width and max_distance >= 0 "
-                f"(got heads={heads}, width={width}, max_distance={max_distance})"
-            )
-        self.key = key
-        self.heads = heads
-        self.max_distance = max_distance
-        self.unreachable = unreachable
-        self.keys = nn.Parameter(torch.zeros(max_distance + 2, width // heads))
-
-    @in_half_precision
-    def forward(self, batch: Data, pairs: PairSet, query: Tensor) -> Tensor:
-        """From queries `[N, D]` to what is added to the logits of the pairs, `[P, H]`.
-
-        Args:
-            batch: A `Batch`, or a `Data` as a batch of one graph, with the relation under `key`.
-            pairs: The pairs of the attention.
-            query: Queries, `[N, D]`.
-        """
-        value = pairs.take(read_encoding(batch, self.key, 1, level="pair", rows=pairs.total)).squeeze(1).double()
-        far = float("inf") if self.unreachable is None else self.unreachable
-        reachable = (value >= 0) & (value < far)
-        relation = torch.where(reachable, value.round().clamp(max=self.max_distance), self.max_distance + 1).long()
-        channels = self.keys.shape[1]
-        product = query.view(-1, self.heads, channels) @ self.keys.t() * channels**-0.5  # [N, H, R]
-        product = product.transpose(1, 2).reshape(-1, self.heads)  # row: node, relation
-        return product.index_select(0, pairs.target * self.keys.shape[0] + relation)

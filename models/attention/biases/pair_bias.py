@@ -23,6 +23,7 @@ from graphpe.models.attention.biases.bias_heads import (
     LinearHead,
     MLPHead,
     PathHead,
+    PriorHead,
     T5Head,
     TableHead,
 )
@@ -33,7 +34,7 @@ from graphpe.models.batches.reading import read_encoding
 from graphpe.models.layers.precision import in_half_precision
 
 Head = Literal[
-    "table", "t5", "alibi", "linear", "kernel", "kerple_log", "kerple_power", "fire", "gaussian", "mlp", "path"
+    "table", "t5", "alibi", "linear", "kernel", "kerple_log", "kerple_power", "prior", "fire", "gaussian", "mlp", "path"
 ]
 Mode = Literal["add", "multiply", "both"]
 
@@ -43,8 +44,21 @@ FAR = 1e18
 # Default of `size`; None where a head has none.
 _SIZES = {"table": 64, "t5": 32, "fire": 32, "gaussian": 128, "mlp": 32}
 _OF_CHANNELS = ("mlp", "path")
-_OF_LOGITS = ("alibi", "linear", "kerple_log", "kerple_power")
+_OF_LOGITS = ("alibi", "linear", "kerple_log", "kerple_power", "prior")
 _OF_LOW_RANK = ("alibi", "linear", "kernel")
+
+
+@dataclass(frozen=True, eq=False)
+class RelationValues:
+    """Vectors of relations that are added to values: out_i += sum_j weight_ij table[relation_ij].
+
+    Attributes:
+        relation: Relation of each pair, `[P]` integers.
+        table: Vector of each relation, `[R, H, C]`, or `[R, 1, C]` for all heads.
+    """
+
+    relation: Tensor
+    table: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +71,18 @@ class PairFactors:
         left: Of the query of a pair, `[N, H, K]`; its product with `right` is added to the logit. A bias of low rank
             needs nothing of the size of the pairs.
         right: Of the key of a pair, `[N, H, K]`; given together with `left`.
+        values: What is added to values by relations of pairs.
     """
 
     add: Tensor | None = None
     multiply: Tensor | None = None
     left: Tensor | None = None
     right: Tensor | None = None
+    values: tuple[RelationValues, ...] = ()
 
 
 def combine(factors: Iterable[PairFactors]) -> PairFactors:
-    """The sum of all that is added, the product of all that multiplies, all columns of what is of low rank.
+    """The sum of all that is added, the product of all that multiplies, all columns of what is of low rank, all values.
 
     Args:
         factors: What each encoding does.
@@ -74,7 +90,9 @@ def combine(factors: Iterable[PairFactors]) -> PairFactors:
     add: Tensor | None = None
     multiply: Tensor | None = None
     left, right = [], []
+    values: tuple[RelationValues, ...] = ()
     for each in factors:
+        values += each.values
         if each.add is not None:
             add = each.add if add is None else add + each.add
         if each.multiply is not None:
@@ -83,8 +101,8 @@ def combine(factors: Iterable[PairFactors]) -> PairFactors:
             left.append(each.left)
             right.append(each.right)
     if not left:
-        return PairFactors(add, multiply)
-    return PairFactors(add, multiply, torch.cat(left, dim=2), torch.cat(right, dim=2))
+        return PairFactors(add, multiply, values=values)
+    return PairFactors(add, multiply, torch.cat(left, dim=2), torch.cat(right, dim=2), values)
 
 
 class PairBias(nn.Module):
@@ -106,16 +124,17 @@ class PairBias(nn.Module):
     | `kernel` | w K, K any real number of the pair | |
     | `kerple_log` | -r_1 log(1 + r_2 D) | |
     | `kerple_power` | -r_1 D^r_2 | |
+    | `prior` | -(r abs(D - m))^p, the log of a prior over distances around m (BAM, Bianchessi et al. 2025) | |
     | `fire` | MLP(log(c D + 1) / log(c max(L, D_i) + 1)), D_i eccentricity of i | hidden width, 32 |
     | `gaussian` | MLP of Gaussians of D | Gaussians, 128 |
     | `mlp` | MLP of all channels | hidden width, 32 |
     | `path` | linear in all channels, divided by the length of the path (`EdgePathPE`) | |
 
-    All but `alibi`, `linear` and `kerple` start at zero: training starts from attention without the bias. `mlp` and
-    `path` take any number of channels; the others take one distance, and a pair without a path (a value that is
-    negative but for `kernel`, not finite, from `unreachable` or from 1e18 on) has a learned number of its own for each
-    head. It starts at what the head gives for D = 16 where logits fall with distance (`alibi`, `linear`,
-    `kerple`), so that no path is not nearer than any path, and at zero elsewhere.
+    All but `alibi`, `linear`, `kerple` and `prior` start at zero: training starts from attention without the bias.
+    `mlp` and `path` take any number of channels; the others take one distance, and a pair without a path (a value that
+    is negative but for `kernel`, not finite, from `unreachable` or from 1e18 on) has a learned number of its own for
+    each head. It starts at what the head gives for D = 16 where logits fall with distance (`alibi`, `linear`, `kerple`,
+    `prior`), so that no path is not nearer than any path, and at zero elsewhere.
 
     O(P H) time and memory; `gaussian`, `mlp`, `fire` O(P size H).
 
@@ -143,7 +162,8 @@ class PairBias(nn.Module):
         key: Name of the encoding in the batch.
         heads: Number H of heads.
         head: Name of the function.
-        mode: `add`, `multiply` or `both`; `alibi` and `kerple` are functions of logits and are only added.
+        mode: `add`, `multiply` or `both`; `alibi`, `linear`, `kerple` and `prior` are functions of logits and are
+            only added.
         channels: Columns of the encoding; one unless `head` is `mlp` or `path`, or the bias is factored.
         size: See the table; None for the number given there.
         max_distance: Where the last range of `t5` begins.
@@ -262,6 +282,8 @@ class PairBias(nn.Module):
                 return KerpleLogHead(heads)
             case "kerple_power":
                 return KerplePowerHead(heads)
+            case "prior":
+                return PriorHead(heads)
             case "fire":
                 return FireHead(heads, size)
             case "gaussian":

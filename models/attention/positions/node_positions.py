@@ -30,11 +30,13 @@ class Attending:
         members: The partition of the batch's N nodes into graphs.
         num_nodes: Number of rows of queries, keys and values; more than N where graphs have extra nodes.
         place: Row of each of the N nodes; None where there are no others.
+        extended: The partition of all rows into graphs; None where there are no others.
     """
 
     members: NodeToGraph
     num_nodes: int
     place: Tensor | None = None
+    extended: NodeToGraph | None = None
 
     def rows(self, x: Tensor, extra: float = 0.0) -> Tensor:
         """Values of the batch's nodes as rows of what attends.
@@ -96,6 +98,16 @@ class NodePositions(nn.Module, ABC):
             prepared: What `prepare` gave.
             x: The embeddings that queries and keys are made of, `[N, D]`.
         """
+
+    def structure(self, x: Tensor, prepared: Any) -> Tensor:
+        """What queries and keys are made of, `[N, D]`; the embeddings themselves unless positions take their place.
+
+        Args:
+            x: What they were made of before, `[N, D]`.
+            prepared: What `prepare` gave.
+        """
+        del prepared
+        return x
 
     def restore(self, out: Tensor, prepared: Any) -> Tensor:
         """U out, `[N, D]`; out itself unless values were mapped.
@@ -159,6 +171,33 @@ def place(positions: Sequence[NodePositions], batch: Data, nodes: Attending) -> 
         nodes: Its nodes as they attend.
     """
     return tuple(Placed(each, each.prepare(batch, nodes)) for each in positions)
+
+
+def structure_of(placed: Sequence[Placed], x: Tensor) -> Tensor:
+    """What queries and keys are made of, `[N, D]`.
+
+    Args:
+        placed: The positions.
+        x: What they are made of without them, `[N, D]`.
+    """
+    for each in placed:
+        x = each.positions.structure(x, each.prepared)
+    return x
+
+
+def query_key_value(linear: nn.Linear, x: Tensor, placed: Sequence[Placed]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Queries, keys and values `[N, D]` by one map, and what queries and keys are made of.
+
+    Args:
+        linear: From D to 3 D.
+        x: Node embeddings, `[N, D]`.
+        placed: The positions.
+    """
+    structure = structure_of(placed, x)
+    query, key, value = linear(x).chunk(3, dim=1)
+    if structure is not x:
+        query, key, _ = linear(structure).chunk(3, dim=1)
+    return query, key, value, structure
 
 
 def transform(

@@ -4,15 +4,17 @@ Shape legend: N nodes, P pairs, D channels, H heads, C = D / H. For every pair (
 
     logit_ij  = q_i k_j / sqrt(C) + add_ij
     weight_ij = exp(logit_ij) / sum over the pairs (l -> i) of exp(logit_il)
-    out_i     = sum over the pairs (j -> i) of weight_ij multiply_ij v_j,
+    out_i     = sum over the pairs (j -> i) of weight_ij multiply_ij (v_j + table[relation_ij]),
 
 zero where no pair ends in i. Factors come after the softmax and weights are not normalised again (URPE). Dropout is of
-the weights, factors included.
+the weights, factors included. What relations add to values is found from the sums of weights over the pairs of a node
+of each relation, `[N, R, H]`.
 
 Four paths, one meaning: over all pairs in padded blocks by `scaled_dot_product_attention`, biases included; over all
-pairs with factors, which PyTorch's kernels do not know, by the same products written out; over all pairs on a GPU by
-Triton kernels, without padding (`graphpe.models.attention.gpu.softmax`); over any other set of pairs (edges, for
-instance) along the list, in O(P D) time, with nothing of size `[P, D]` stored for the backward pass.
+pairs with factors or values of relations, which PyTorch's kernels do not know, by the same products written out; over
+all pairs on a GPU by Triton kernels, without padding (`graphpe.models.attention.gpu.softmax`); over any other set of
+pairs (edges, for instance), and on a GPU with values of relations, along the list, in O(P D) time, with nothing of size
+`[P, D]` stored for the backward pass.
 """
 
 from __future__ import annotations
@@ -47,41 +49,68 @@ class PaddedFactors:
         multiply: Of each block `[b, H, n, n]`; None for none.
         left: Rows of nodes as they are, `[N, H, K]`; None for none.
         right: Rows of nodes as they are, `[N, H, K]`; None for none.
+        values: Relations of each block `[b, n, n]` and their vectors `[R, H or 1, C]`, of each kind of relation.
     """
 
     add: list[Tensor] | None
     multiply: list[Tensor] | None
     left: Tensor | None = None
     right: Tensor | None = None
+    values: tuple[tuple[list[Tensor], Tensor], ...] = ()
 
 
-def pad_factors(factors: PairFactors, pairs: PairSet, nodes: PaddedNodes) -> PaddedFactors:
+def pad_factors(
+    factors: PairFactors, pairs: PairSet, nodes: PaddedNodes, rows: list[Tensor] | None = None
+) -> PaddedFactors:
     """The factors of all pairs of each graph in padded blocks. One gather of rows `[H]`; its gradient is a scatter.
 
     Args:
         factors: Biases and factors of the pairs, `[P, H]`.
         pairs: All pairs of each graph.
         nodes: The nodes as padded blocks.
+        rows: What `rows_of_blocks` gave for these pairs and nodes; None to find it.
     """
     for name, value in (("add", factors.add), ("multiply", factors.multiply)):
         check_shapes(**{name: (value, (pairs.num_pairs, 0 if value is None else value.shape[-1]))})
+    given = factors.add is not None or factors.multiply is not None or factors.values
+    rows = rows_of_blocks(pairs, nodes) if rows is None and given else rows or []
+    values = []
+    for each in factors.values:
+        check_shapes(relation=(each.relation, (pairs.num_pairs,)))
+        values.append(([x.squeeze(1) for x in _blocks(each.relation.unsqueeze(1), rows, nodes, False)], each.table))
     return PaddedFactors(
-        None if factors.add is None else _blocks(factors.add, pairs, nodes, masked=True),
-        None if factors.multiply is None else _blocks(factors.multiply, pairs, nodes, masked=False),
+        None if factors.add is None else _blocks(factors.add, rows, nodes, True),
+        None if factors.multiply is None else _blocks(factors.multiply, rows, nodes, False),
         factors.left,
         factors.right,
+        tuple(values),
     )
 
 
-def _blocks(value: Tensor, pairs: PairSet, nodes: PaddedNodes, *, masked: bool) -> list[Tensor]:
+def rows_of_blocks(pairs: PairSet, nodes: PaddedNodes) -> list[Tensor]:
+    """The pair at each place of each block, `[b n n]`; at padding keys of a query whichever pair follows its own.
+
+    A padding query has the first pair in all of its places, which is that of a node with itself: no mask hides it, so
+    that no row of logits is -inf and nothing that is not a number has to be kept out of gradients.
+
+    Args:
+        pairs: All pairs of each graph.
+        nodes: The nodes as padded blocks.
+    """
     lengths = [block.graphs * block.size for block in nodes.blocks]
+    real = torch.zeros_like(nodes.node).index_fill(0, nodes.place, 1)
     out = []
-    for block, node in zip(nodes.blocks, nodes.node.split(lengths), strict=True):
-        b, n = block.graphs, block.size
-        # Pairs of a query are consecutive; padding reads whatever follows them.
-        row = pairs.ptr.index_select(0, node).unsqueeze(1) + torch.arange(n, device=node.device)
-        rows = value.index_select(0, row.clamp(max=pairs.num_pairs - 1).flatten())
-        padded = rows.view(b, n, n, -1).permute(0, 3, 1, 2)
+    for block, node, here in zip(nodes.blocks, nodes.node.split(lengths), real.split(lengths), strict=True):
+        # Pairs of a query are consecutive.
+        row = pairs.ptr.index_select(0, node).unsqueeze(1) + torch.arange(block.size, device=node.device)
+        out.append((row.clamp(max=pairs.num_pairs - 1) * here.unsqueeze(1)).flatten())
+    return out
+
+
+def _blocks(value: Tensor, rows: list[Tensor], nodes: PaddedNodes, masked: bool) -> list[Tensor]:
+    out = []
+    for block, row in zip(nodes.blocks, rows, strict=True):
+        padded = value.index_select(0, row).view(block.graphs, block.size, block.size, -1).permute(0, 3, 1, 2)
         out.append(padded + block.key_mask.to(padded.dtype) if masked else padded)
     return out
 
@@ -122,7 +151,8 @@ def softmax_attention(
         # Half precision would round distances, which are differences of large numbers.
         with torch.autocast(query.device.type, enabled=left is None and torch.is_autocast_enabled(query.device.type)):
             wide = _equally_wide(query, key, value, left, right, heads)
-            out = softmax_attention(*wide, pairs, factors, heads=heads, dropout=dropout)
+            more = (wide[2].shape[1] - width) // heads
+            out = softmax_attention(*wide, pairs, _with_wider_values(factors, more), heads=heads, dropout=dropout)
         return out.unflatten(1, (heads, -1))[..., : width // heads].flatten(1).to(value.dtype)
     if isinstance(pairs, RaggedNodes):
         assert not isinstance(factors, PaddedFactors), "factors of blocks for a GPU are rows"
@@ -144,7 +174,41 @@ def softmax_attention(
         return softmax_attention_reference(query, key, value, pairs, factors, heads=heads, dropout=dropout)
     if dropout:
         multiply = _dropped(multiply, (pairs.num_pairs, heads), query, dropout)
-    return _ListAttention.apply(query, key, value, pairs.source, pairs.target, add, multiply, heads)
+    out, weight = _ListAttention.apply(query, key, value, pairs.source, pairs.target, add, multiply, heads)
+    return _with_relations(out, weight, pairs, factors)
+
+
+def _with_relations(out: Tensor, weight: Tensor, pairs: PairSet, factors: PairFactors | None) -> Tensor:
+    """`out` `[N, D]` and what relations add to values, from the weights of the pairs `[P, H]`."""
+    nodes, heads = out.shape[0], weight.shape[1]
+    for each in () if factors is None else factors.values:
+        count = each.table.shape[0]
+        check_shapes(relation=(each.relation, (pairs.num_pairs,)))
+        _check_table(each.table, heads, out.shape[1] // heads)
+        place = pairs.target * count + each.relation
+        sums = weight.new_zeros(nodes * count, heads).index_add(0, place, weight).view(nodes, count, heads)
+        out = out + _of_sums(sums, each.table).flatten(1).to(out.dtype)
+    return out
+
+
+def _check_table(table: Tensor, heads: int, channels: int) -> None:
+    check_shapes(table=(table, (table.shape[0], 1 if table.dim() > 1 and table.shape[1] == 1 else heads, channels)))
+
+
+def _of_sums(sums: Tensor, table: Tensor) -> Tensor:
+    """From sums of weights `[..., R, H]` and vectors `[R, H or 1, C]` to `[..., H, C]`."""
+    return torch.einsum("...rh,rhc->...hc", sums, table.to(sums.dtype).expand(-1, sums.shape[-1], -1))
+
+
+def _with_wider_values(factors: PairFactors | PaddedFactors | None, more: int) -> PairFactors | PaddedFactors | None:
+    """The factors with so many zeros more in each vector of a relation."""
+    if isinstance(factors, PairFactors) and factors.values:
+        return replace(
+            factors, values=tuple(replace(x, table=functional.pad(x.table, (0, more))) for x in factors.values)
+        )
+    if isinstance(factors, PaddedFactors) and factors.values:
+        return replace(factors, values=tuple((x, functional.pad(table, (0, more))) for x, table in factors.values))
+    return factors
 
 
 def _number_of_nodes(pairs: PairSet | PaddedNodes) -> int:
@@ -197,7 +261,7 @@ def softmax_attention_reference(
     v = _exact(value).view(nodes, heads, channels)
     message = v.index_select(0, source) * weight.unsqueeze(-1)  # [P, H, C]
     out = message.new_zeros(nodes, heads, channels).index_add(0, target, message)
-    return out.view(nodes, width).to(query.dtype)
+    return _with_relations(out.view(nodes, width), weight, pairs, factors).to(query.dtype)
 
 
 def _weights(
@@ -225,7 +289,7 @@ def _ragged_attention(
     heads: int,
     dropout: float,
 ) -> Tensor:
-    if query.dtype not in KINDS:
+    if query.dtype not in KINDS or (factors is not None and factors.values):
         return softmax_attention(query, key, value, nodes.pairs, factors, heads=heads, dropout=dropout)
     if recording():
         weight = _weights(query, key, nodes.pairs, factors, heads, query.shape[1] // heads)
@@ -256,6 +320,9 @@ def _padded_attention(
         return value
     add = None if factors is None else factors.add
     multiply = None if factors is None else factors.multiply
+    values = () if factors is None else factors.values
+    for _, table in values:
+        _check_table(table, heads, value.shape[1] // heads)
     outputs, noted = [], []
     for index, (block, *rows) in enumerate(
         zip(nodes.blocks, nodes.split(query), nodes.split(key), nodes.split(value), strict=True)
@@ -265,20 +332,33 @@ def _padded_attention(
         if recording():
             logit = _exact(torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(2, 3))) + bias
             noted.append(torch.softmax(logit, -1) * (1.0 if multiply is None else multiply[index]))
-        if multiply is None:
+        if multiply is None and not values:
             out = functional.scaled_dot_product_attention(q, k, v, bias, dropout)
         else:
             logit = _exact(torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(2, 3))) + bias
-            weight = functional.dropout(torch.softmax(logit, -1) * multiply[index], dropout, dropout > 0)
+            weight = torch.softmax(logit, -1) if multiply is None else torch.softmax(logit, -1) * multiply[index]
+            weight = functional.dropout(weight, dropout, dropout > 0)
             out = torch.matmul(weight.to(v.dtype), v)
+            for relation, table in values:
+                out = out + _of_block(weight, relation[index], table).to(out.dtype)
         outputs.append(out.transpose(1, 2).flatten(2))
     if recording():
         note_blocks(noted, nodes.node, nodes.place)
     return nodes.join(outputs)
 
 
+def _of_block(weight: Tensor, relation: Tensor, table: Tensor) -> Tensor:
+    """What relations `[b, n, n]` add to values, from weights `[b, H, n, n]`: `[b, H, n, C]`."""
+    sums = weight.new_zeros(*weight.shape[:3], table.shape[0])
+    sums = sums.scatter_add(3, relation.unsqueeze(1).expand_as(weight), weight)  # [b, H, n, R]
+    return _of_sums(sums.permute(0, 2, 3, 1), table).transpose(1, 2)
+
+
 class _ListAttention(torch.autograd.Function):
-    """Attention along a list of pairs; gathered rows are recomputed in the backward pass, which is written out."""
+    """Attention along a list of pairs; gathered rows are recomputed in the backward pass, which is written out.
+
+    Also gives what values of pairs are multiplied with, `[P, H]`.
+    """
 
     @staticmethod
     def forward(
@@ -291,7 +371,8 @@ class _ListAttention(torch.autograd.Function):
         add: Tensor | None,
         multiply: Tensor | None,
         heads: int,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
         (nodes, width), pairs, channels = query.shape, source.numel(), query.shape[1] // heads
         q, k, v = (_exact(x) for x in (query, key, value))
         parts, (first, second) = _parts(pairs, q)
@@ -311,11 +392,11 @@ class _ListAttention(torch.autograd.Function):
             out.index_add_(0, target[part], a)
         ctx.save_for_backward(query, key, value, source, target, add, multiply, weight)
         ctx.heads = heads
-        return out.to(query.dtype)
+        return out.to(query.dtype), factor
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor, grad_of_factor: Tensor | None) -> tuple[Tensor | None, ...]:
         query, key, value, source, target, add, multiply, weight = ctx.saved_tensors
         heads: int = ctx.heads
         pairs, channels = source.numel(), query.shape[1] // heads
@@ -330,6 +411,8 @@ class _ListAttention(torch.autograd.Function):
             _head_sums(b.mul_(a), grad_factor[part])
             a.view(-1, heads, channels).mul_(factor[part].unsqueeze(-1))
             grad_v.index_add_(0, j, a)
+        if grad_of_factor is not None:
+            grad_factor += grad_of_factor
         grad_weight = grad_factor if multiply is None else grad_factor * multiply
         # Softmax: w (g - sum of w g over the pairs of a query).
         grad_logit = weight * grad_weight

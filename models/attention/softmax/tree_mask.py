@@ -23,6 +23,7 @@ from graphpe.models.attention.positions.node_positions import (
     NodePositions,
     Placed,
     place,
+    query_key_value,
     restore,
     transform,
 )
@@ -207,7 +208,7 @@ class TreeAttention(nn.Module):
             x: Node embeddings, `[N, D]`.
             where: The nodes of the batch, and their trees where there is a mask.
         """
-        query, key, value = self.query_key_value(x).chunk(3, dim=1)
+        query, key, value, x = query_key_value(self.query_key_value, x, where.positions)
         if self.decay is None or where.tree is None:
             return self.out(
                 linear_attention(query, key, value, where.nodes, heads=self.heads, positions=where.positions, x=x)

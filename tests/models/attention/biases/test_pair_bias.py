@@ -5,12 +5,11 @@ from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch_geometric.data import Batch, Data
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.named_biases import (
-    RelationKeys,
     alibi_bias,
     fire_bias,
     graphormer_bias,
@@ -21,7 +20,6 @@ from graphpe.models.attention.biases.named_biases import (
 )
 from graphpe.models.attention.biases.pair_bias import Head, PairBias, PairFactors, combine
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
-from graphpe.models.attention.softmax.softmax import softmax_attention_reference
 from graphpe.models.batches.nodes import node_to_graph
 
 HEADS = 4
@@ -177,30 +175,24 @@ def test_combine_of_nothing() -> None:
     assert only.multiply is not None
 
 
-def shaw(query: Tensor, key: Tensor, value: Tensor, pairs: PairSet, relation: Tensor, keys: Tensor) -> Tensor:
-    """Shaw et al. 2018, eqs. 2 and 4, pair by pair, for one head."""
-    out = torch.zeros_like(value)
-    for i in range(len(query)):
-        mine = (pairs.target == i).nonzero().flatten()
-        if len(mine):
-            e = torch.stack([query[i] @ (key[pairs.source[p]] + keys[relation[p]]) for p in mine.tolist()])
-            out[i] = torch.softmax(e / query.shape[1] ** 0.5, 0) @ value[pairs.source[mine]]
-    return out
-
-
-def test_relation_keys_are_those_of_shaw() -> None:
-    batch = path_batch()
-    for pairs in both_sets(batch):
-        module = shaken(RelationKeys("shortest_path", 2, 6, 1)).double()
-        query, key, value = torch.randn(3, 7, 6, dtype=torch.float64)
-        hops = pairs.take(batch.shortest_path).squeeze(1)
-        relation = torch.where(hops < 0, 2, hops.clamp(max=1))
-        found = softmax_attention_reference(query, key, value, pairs, PairFactors(module(batch, pairs, query)), heads=2)
-        parts = [
-            shaw(*(x[:, 3 * h : 3 * h + 3] for x in (query, key, value)), pairs, relation, module.keys)
-            for h in range(2)
-        ]
-        torch.testing.assert_close(found, torch.cat(parts, 1))
+def test_a_prior_is_a_generalised_gaussian_of_the_distance() -> None:
+    """On a path graph D is |i - j|: BAM's prior over the place of j, normalised over a sequence."""
+    batch = path_batch().to_data_list()[0]
+    bias = shaken(PairBias("shortest_path", 2, head="prior"))
+    head = bias.add.function
+    add = bias(batch, both_sets(batch)[0]).add.view(4, 4, 2)
+    rate, power = torch.nn.functional.softplus(head.raw_rate), 2 * torch.sigmoid(head.raw_power)
+    for h in range(2):
+        for i in range(4):
+            prior = [
+                math.exp(-float((rate[h] * abs(abs(i - j) - float(head.location[h]))) ** power[h])) for j in range(4)
+            ]
+            expected = torch.tensor(prior) / sum(prior)
+            torch.testing.assert_close(torch.softmax(add[i, :, h], 0), expected, atol=1e-5, rtol=1e-4)
+    with torch.no_grad():  # a location that is a distance has gradients, too
+        head.location.fill_(1.0)
+    bias(batch, both_sets(batch)[0]).add.sum().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in head.parameters())
 
 
 def test_a_missing_encoding_names_the_transform() -> None:
@@ -234,5 +226,3 @@ def test_bad_arguments(options: dict[str, object], message: str) -> None:
 def test_bad_arguments_of_named_biases() -> None:
     with pytest.raises(GraphPEValueError, match="kind must be"):
         kerple_bias(2, kind="cubic")
-    with pytest.raises(GraphPEValueError, match="heads that divide width"):
-        RelationKeys("shortest_path", 3, 7, 2)
