@@ -396,8 +396,9 @@ class _ListAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_out: Tensor, grad_of_factor: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor | None, grad_of_factor: Tensor | None) -> tuple[Tensor | None, ...]:
         query, key, value, source, target, add, multiply, weight = ctx.saved_tensors
+        grad_out = torch.zeros_like(value) if grad_out is None else grad_out
         heads: int = ctx.heads
         pairs, channels = source.numel(), query.shape[1] // heads
         q, k, v, g = (_exact(x).contiguous() for x in (query, key, value, grad_out))

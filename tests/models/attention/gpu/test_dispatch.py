@@ -40,7 +40,16 @@ def _bias(mode: str = "both") -> nn.Module:
     return bias
 
 
+def _terms() -> list[nn.Module]:
+    terms = [M.RelationTerms("shortest_path", 2, 8, size=3, on=("query", "product")), M.PathCounts(2, 8, size=4)]
+    for parameter in (p for term in terms for p in term.parameters()):
+        nn.init.normal_(parameter, std=0.3)
+    return [*terms, M.DirectedHeads("shortest_path", 2, 8, views=("both", "others"), unreachable=5)]
+
+
 _MODELS: dict[str, Callable[[], nn.Module]] = {
+    "terms": lambda: M.Graphormer(**_STACK, **_inputs(), pair_encodings=_terms()),
+    "aft": lambda: M.GPS(**_STACK, **_inputs(), attention="aft", pair_encodings=[_bias("add")]),
     "GPS": lambda: M.GPS(**_STACK, **_inputs(), pair_encodings=[_bias()]),
     "GPS linear": lambda: M.GPS(**_STACK, **_inputs(), attention="linear"),
     "Graphormer": lambda: M.Graphormer(**_STACK, **_inputs(), pair_encodings=[_bias("add")]),
