@@ -1,11 +1,11 @@
-"""From texts to what encodings become in attention: biases and features of pairs, and positions at nodes.
+"""From texts to what encodings become in attention: biases, terms and features of pairs, and positions at nodes.
 
 A text is one call or several joined by " + ", each of a public class of one of three kinds:
 
-* `PairBias` and others made of values of pairs: one for each encoding of pairs;
+* `PairBias`, and `PairTerms` with a `key`, made of values of pairs: one for each encoding of pairs;
 * `PairBias(..., factored=True)`, and positions with a `key`: one for each encoding of nodes, which then is not added to
   the nodes (with `key='...'` in the text: of that encoding alone);
-* positions without a key, which read the graph itself: one.
+* positions and terms without a key, which read the graph itself: one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from graphpe.benchmarks.calls.text import bind, find_class
 from graphpe.calls import Call, parameters_of, parse_call
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.node_positions import NodePositions
+from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.encoders import PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding
 
@@ -85,7 +86,9 @@ def in_attention(
     parts = [] if text == AUTO_BIAS else _parts(text)
     found, taken = InAttention(), set()
     biases = getattr(architecture, "pair_input", "") == "biases"
-    of_pairs = [(made, given) for _, made, given in parts if not _reads_nodes(made, given)]
+    of_pairs = [
+        (made, given) for _, made, given in parts if "key" in parameters_of(made) and not _reads_nodes(made, given)
+    ]
     for encoding in pairs:
         if not biases:
             found.pair_encodings.append(_feature(encoding, architecture))
@@ -141,6 +144,13 @@ def _reads_nodes(constructor: type, literals: Mapping[str, Any]) -> bool:
 
 
 def _of(constructor: type, literals: dict[str, Any], encoding: Encoding, architecture: Any) -> nn.Module:
+    known: dict[str, Any] = {}
+    if issubclass(constructor, PairTerms):  # which of the values mean a path: masks and relations depend on that
+        if isinstance(encoding, transforms.ReachabilityPE):
+            known["least"] = 1.0
+        elif isinstance(encoding, transforms.ShortestPathPE | transforms.TreeDistancePE) and encoding.vocabulary:
+            known["unreachable"] = float(encoding.vocabulary - 1)
+    literals = {name: value for name, value in known.items() if name in parameters_of(constructor)} | literals
     return _build(constructor, literals, encoding.value_key, encoding.columns, architecture.heads, architecture.width)
 
 

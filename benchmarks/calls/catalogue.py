@@ -87,12 +87,12 @@ def _supplied_to_encoder(parameters: Mapping[str, str | None], learned: bool) ->
 
 
 def biases() -> list[Entry]:
-    """Everything that encodings may become in attention: biases of pairs, and positions at nodes."""
-    bases = {"PairBias", "NodePositions"}
+    """Everything that encodings may become in attention: biases and terms of pairs, and positions at nodes."""
+    bases = {"PairBias", "PairTerms", "NodePositions"}
     builtin = [
         each
         for each in _public("graphpe.models", "__init__.pyi")
-        if any(base.name in bases for base in each.lineage()) and not each.abstract("prepare", "transform")
+        if any(base.name in bases for base in each.lineage()) and not each.abstract("prepare", "transform", "forward")
     ]
     return _entries("bias", builtin, without=lambda *_: ("key", *BIAS_SUPPLIED))
 

@@ -16,6 +16,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.pair_bias import PairBias
 from graphpe.models.attention.positions.node_positions import NodePositions
 from graphpe.models.encoders.learned.learned_encoding import LearnedEncoding
+from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.transforms.base import Encoding
 
 
@@ -55,7 +56,7 @@ def _is_encoder(member: type) -> bool:
 
 
 def _is_bias(member: type) -> bool:
-    return issubclass(member, PairBias | NodePositions) and not inspect.isabstract(member)
+    return issubclass(member, PairBias | PairTerms | NodePositions) and not inspect.isabstract(member)
 
 
 def _is_model(member: type) -> bool:
@@ -82,7 +83,8 @@ MODEL = Kind(
 BIAS = Kind(
     "bias",
     _is_bias,
-    "derives from graphpe.models.NodePositions and defines prepare and transform",
+    "derives from graphpe.models.NodePositions and defines prepare and transform, or from graphpe.models.PairTerms and "
+    "defines prepare and forward",
 )
 TASK = Kind("task", _is_task, "derives from graphpe.benchmarks.tasks.task.Task and defines load and adapter")
 _TAKEN = ("edge_encoder", "encodings", "head")

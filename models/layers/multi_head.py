@@ -13,7 +13,13 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_divides, check_flags, check_probabilities
 from graphpe.compiled.kernel import has_kernels
-from graphpe.models.attention.biases.pair_bias import PairBias, PairFactors, RelationValues, combine
+from graphpe.models.attention.biases.pair_bias import (
+    PairBias,
+    PairFactors,
+    RelationValues,
+    check_same_heads,
+    combine,
+)
 from graphpe.models.attention.gpu.ragged import RaggedNodes, ragged_nodes
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs
@@ -164,6 +170,7 @@ def _widen(
     if virtual is not None and add is None:
         add = virtual.new_zeros(pairs.num_pairs, virtual.numel())
     if add is not None:
+        check_same_heads(virtual, add)
         zero = add.new_zeros(add.shape[1], dtype=torch.promote_types(add.dtype, torch.float32))
         add = extended.pair_rows(pairs, wider, add, zero if virtual is None else virtual)
     if multiply is not None:

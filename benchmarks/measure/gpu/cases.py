@@ -188,6 +188,10 @@ REST = [
     *(Case(BIASED, [HOPS], bias=f"PairBias(head='{h}')") for h in ("alibi", "kerple_log", "kerple_power")),
     Case(BIASED, [RRWP], bias="PairBias(head='mlp', mode='both')"),
     Case(BIASED, ["EdgePathPE(3, num_types=(4,))"], bias="PairBias(head='path')"),
+    *(
+        Case(BIASED, ["ShortestPathPE(6, undirected=False)", WALKS], bias=bias)
+        for bias in ("RelationTerms(size=4, directed=True)", "DirectedHeads + LogLength", "PathCounts + PathDecays")
+    ),
     *(Case(BIASED, [encoding]) for encoding in _PAIR_ENCODINGS),
     *(Case(f"GRIT({S}, attention_dropout=0.0)", [encoding]) for encoding in _PAIR_ENCODINGS),
     *(Case(PLAIN, adapter=GraphAdapter((9, 9), (4,), 3, loss)) for loss in ("binary", "squared")),

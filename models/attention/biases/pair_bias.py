@@ -52,6 +52,10 @@ _OF_LOW_RANK = ("alibi", "linear", "kernel")
 class RelationValues:
     """Vectors of relations that are added to values: out_i += sum_j weight_ij table[relation_ij].
 
+    Example:
+        >>> M.RelationValues(torch.tensor([0, 1, 1, 0]), torch.zeros(2, 1, 4)).table.shape
+        torch.Size([2, 1, 4])
+
     Attributes:
         relation: Relation of each pair, `[P]` integers.
         table: Vector of each relation, `[R, H, C]`, or `[R, 1, C]` for all heads.
@@ -64,6 +68,10 @@ class RelationValues:
 @dataclass(frozen=True, eq=False)
 class PairFactors:
     """What pairs do to attention: softmax(q k / sqrt(C) + add + left right) * multiply, not normalised again.
+
+    Example:
+        >>> M.PairFactors(add=torch.zeros(9, 2)).multiply is None
+        True
 
     Attributes:
         add: Added to the logits, `[P, H]`, or None.
@@ -86,6 +94,9 @@ def combine(factors: Iterable[PairFactors]) -> PairFactors:
 
     Args:
         factors: What each encoding does.
+
+    Raises:
+        GraphPEValueError: They have different numbers of heads.
     """
     add: Tensor | None = None
     multiply: Tensor | None = None
@@ -94,8 +105,10 @@ def combine(factors: Iterable[PairFactors]) -> PairFactors:
     for each in factors:
         values += each.values
         if each.add is not None:
+            check_same_heads(add, each.add)
             add = each.add if add is None else add + each.add
         if each.multiply is not None:
+            check_same_heads(multiply, each.multiply)
             multiply = each.multiply if multiply is None else multiply * each.multiply
         if each.left is not None and each.right is not None:
             left.append(each.left)
@@ -103,6 +116,22 @@ def combine(factors: Iterable[PairFactors]) -> PairFactors:
     if not left:
         return PairFactors(add, multiply, values=values)
     return PairFactors(add, multiply, torch.cat(left, dim=2), torch.cat(right, dim=2), values)
+
+
+def check_same_heads(one: Tensor | None, other: Tensor) -> None:
+    """Raise unless two biases have numbers of the same heads in their last column.
+
+    Args:
+        one: `[..., H]`, or None.
+        other: `[..., H]`.
+
+    Raises:
+        GraphPEValueError: They have not.
+    """
+    if one is not None and one.shape[-1] != other.shape[-1]:
+        raise GraphPEValueError(
+            f"biases of attention have {one.shape[-1]} and {other.shape[-1]} heads: build all for those of the model"
+        )
 
 
 class PairBias(nn.Module):

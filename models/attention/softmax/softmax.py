@@ -323,6 +323,9 @@ def _padded_attention(
     values = () if factors is None else factors.values
     for _, table in values:
         _check_table(table, heads, value.shape[1] // heads)
+    for name, blocks in (("add", add), ("multiply", multiply)):
+        for block, given in zip(nodes.blocks, blocks or (), strict=False):
+            check_shapes(**{name: (given, (block.graphs, heads, block.size, block.size))})
     outputs, noted = [], []
     for index, (block, *rows) in enumerate(
         zip(nodes.blocks, nodes.split(query), nodes.split(key), nodes.split(value), strict=True)

@@ -27,6 +27,12 @@ class AttentionFree(nn.Module):
     largest k of the graph: the same paths as `MultiHeadAttention`, 2 P D multiply-adds. A factor of weights (URPE) is
     one of both sums. Invariant to the numbering of nodes. `GPS(attention="aft")` has it.
 
+    Example:
+        >>> data = Data(x=torch.randn(3, 8), edge_index=torch.tensor([[0], [1]]))
+        >>> pairs = M.all_pairs_of(data, graphpe.models.batches.nodes.node_to_graph(data))
+        >>> M.AttentionFree(8, 2)(data.x, pairs).shape
+        torch.Size([3, 8])
+
     Args:
         width: Width D.
         heads: Number of heads, those of the biases; divides `width`.

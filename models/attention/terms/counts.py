@@ -46,7 +46,6 @@ class _OfPaths(PairTerms):
     """
 
     on_host = True
-    key = "edge_index"
 
     def __init__(self, heads: int, width: int, paths: PathKind, directed: bool, apart: float) -> None:
         super().__init__(heads, width)

@@ -22,9 +22,10 @@ class LogLength(NodePositions):
     weight keeps its size. `scale=1, learned=False` is Chiang & Cholak 2022 (arXiv:2202.12172), learned s Scalable
     Softmax (Nakanishi 2025, arXiv:2501.19399), where every layer has its own; here the heads of all layers share them.
     Nodes of one graph have one n, extra nodes counted: in a sequence of n tokens, attended both ways, that is the
-    formula (causal attention of the second paper has n = i for token i). n = 1 needs no care: the weight of the only
-    key is 1 whatever its logit is. What biases and terms of pairs add is not scaled. The default s is about
-    1 / log 28: graphs of the size of molecules start with logits as they are without it.
+    formula (causal attention of the second paper has n = i for token i); in attention along edges n is still that of
+    the graph. n = 1 needs no care: the weight of the only key is 1 whatever its logit is. What biases and terms of
+    pairs add is not scaled. The default s is about 1 / log 28: graphs of the size of molecules start with logits as
+    they are without it.
 
     Invariant to the numbering of nodes. O(N D) time; H parameters. Linear attention has no logits, and refuses it.
 

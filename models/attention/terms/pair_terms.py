@@ -25,6 +25,18 @@ class PairTerms(nn.Module, ABC):
     One module serves all layers of a model: `prepare` runs once a batch, `forward` in every layer, with that layer's
     queries and keys, before positions map them. Pairs with an extra node (a virtual node, a class token) have no terms.
 
+    Example:
+        >>> class KeyMatters(M.PairTerms):
+        ...     def prepare(self, batch, pairs, members):
+        ...         return pairs
+        ...     def forward(self, query, key, prepared):
+        ...         _, key = self.split(query, key)  # [N, H, C]
+        ...         return M.PairFactors(key.sum(2).index_select(0, prepared.source))
+        >>> data = Data(x=torch.randn(3, 8), edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> parts = {"node_encoder": M.LinearNodes(8, 8), "pair_encodings": [KeyMatters(2, 8)]}
+        >>> M.Graphormer(width=8, layers=1, heads=2, **parts)(data).shape
+        torch.Size([1, 8])
+
     Attributes:
         on_host: Whether `prepare` builds what depends on the graphs on the host.
         heads: Number H of heads.

@@ -23,6 +23,7 @@ from torch_geometric.data import Data
 from graphpe.graphs.ragged import Ints
 from graphpe.models.batches.on_host import structure_of
 from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.structure.plan import Plan
 from graphpe.trees.fields import trees_of
 
 PathKind = Literal["shortest", "tree"]

@@ -192,22 +192,24 @@ class EdgeTerms(PairTerms):
     ) -> None:
         super().__init__(heads, width)
         (self.types,) = check_counts(types=types)
-        self.key = edges
+        self.edges = edges
         self.tables = RelationTables(2 * self.types + 2, self.heads, self.width // self.heads, on, tied, shared)
 
     @in_half_precision
     def prepare(self, batch: Data, pairs: PairSet, members: NodeToGraph) -> Related:
         """The relation of each pair."""
         del members
-        types = getattr(batch, self.key, None)
-        edges = pairs.slot.numel()
-        if not isinstance(types, Tensor) or types.shape not in ((edges,), (edges, 1)):
+        types = getattr(batch, self.edges, None)
+        count = pairs.slot.numel()
+        if not isinstance(types, Tensor) or types.shape not in ((count,), (count, 1)):
             given = list(types.shape) if isinstance(types, Tensor) else None
-            raise GraphPEValueError(f"batch.{self.key} must be types of edges, [{edges}] or [{edges}, 1], got {given}")
+            raise GraphPEValueError(
+                f"batch.{self.edges} must be types of edges, [{count}] or [{count}, 1], got {given}"
+            )
         if types.is_floating_point() or types.is_complex() or types.dtype == torch.bool:
-            raise GraphPEValueError(f"batch.{self.key} must be integers, got {types.dtype}: bin the values first")
+            raise GraphPEValueError(f"batch.{self.edges} must be integers, got {types.dtype}: bin the values first")
         types = types.reshape(-1).long()
-        check_ids(types.unsqueeze(1), [self.types], self.key)
+        check_ids(types.unsqueeze(1), [self.types], self.edges)
         none = self.types
         joined = types.new_full((pairs.num_pairs,), none).scatter_reduce(0, pairs.slot, types, "amin")
         back = joined[pairs.reverse]
@@ -221,7 +223,7 @@ class EdgeTerms(PairTerms):
         return self.tables(*self.split(query, key), related)
 
     def extra_repr(self) -> str:
-        return f"{self.heads}, {self.width}, types={self.types}, edges={self.key!r}"
+        return f"{self.heads}, {self.width}, types={self.types}, edges={self.edges!r}"
 
 
 class RelationTables(nn.Module):

@@ -100,3 +100,20 @@ def test_all_are_listed() -> None:
     from graphpe.benchmarks.calls.catalogue import biases
 
     assert [entry.name for entry in biases()] == list(bias_classes())
+
+
+def test_terms_of_pairs() -> None:
+    """One with a key for each encoding of pairs, one without once; values that mean no path come from the encoding."""
+    encodings = ("ShortestPathPE(4, undirected=False)", "ReachabilityPE()", "RandomWalkPE(4)")
+    text = "DirectedHeads + RelationTerms(key='reachability', size=2) + EdgeTerms(types=4) + PathCounts + LogLength"
+    found = parts(encodings, text)
+    hops, reach, relation, edges, counts = found.pair_encodings
+    assert (hops.key, hops.unreachable, hops.least) == ("shortest_path", 5.0, 0.0)
+    assert (reach.key, reach.unreachable, reach.least) == ("reachability", None, 1.0)
+    assert (relation.key, relation.size, relation.width) == ("reachability", 2, 16)
+    assert (edges.edges, edges.types, type(counts)) == ("edge_attr", 4, M.PathCounts)
+    assert [type(each) for each in found.positions] == [M.LogLength]
+    network = built("Graphormer(width=16, layers=1, heads=2)", encodings, text + " + PositionalAttention")
+    assert without_bias(network, text) == []
+    with pytest.raises(GraphPEValueError, match="GraphTransformer takes no PathCounts"):
+        parts((), "PathCounts", M.GraphTransformer)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Batch, Data
 
 import graphpe.models as M
+import graphpe.transforms as T
+from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.pair_bias import PairBias, combine
 from graphpe.models.attention.gpu.ragged import ragged_nodes
 from graphpe.models.attention.pairs import all_pairs
@@ -81,8 +84,10 @@ def test_values_of_relations_beside_wider_queries(batch) -> None:
         torch.testing.assert_close(found, expected)
 
 
-def test_extra_nodes_have_no_terms(batch) -> None:
+@pytest.mark.parametrize("kernels", [False, True])
+def test_extra_nodes_have_no_terms(batch, kernels: bool, monkeypatch) -> None:
     """Against matrices: rows and columns of the extra node have the virtual bias alone, and no vectors of relations."""
+    monkeypatch.setattr(multi_head, "has_kernels", lambda device: kernels)
     terms = every_term()
     virtual = torch.randn(HEADS, dtype=torch.float64)
     for data in batch.to_data_list():
@@ -140,6 +145,35 @@ def test_renumbering_changes_nothing(batch) -> None:
     other.x, other.edge_index = data.x[order], place[data.edge_index]
     other.shortest_path = data.shortest_path.view(n, n)[order][:, order].reshape(-1, 1)
     torch.testing.assert_close(model(other), model(data)[order], atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [[0], [0, 0], [1]])
+def test_graphs_without_pairs(sizes: list[int]) -> None:
+    data = Data(edge_index=torch.zeros(2, 0, dtype=torch.long), edge_attr=torch.zeros(0, dtype=torch.long))
+    graphs = [data.clone().update({"x": torch.randn(n, 16).double(), "num_nodes": n}) for n in sizes]
+    batch = Batch.from_data_list([T.ShortestPathPE(undirected=False)(graph) for graph in graphs])
+    for name in ("GPS", "Graphormer"):
+        model = getattr(M, name)(
+            width=WIDTH, layers=2, heads=HEADS, node_encoder=M.LinearNodes(16, WIDTH), pair_encodings=every_term()
+        )
+        model = model.double().eval()
+        model.positions.append(M.LogLength(HEADS, WIDTH).double())
+        out = model(batch)
+        assert out.shape == (len(sizes), WIDTH)
+        assert bool(out.isfinite().all())
+
+
+def test_other_heads_are_told(batch) -> None:
+    for module in (
+        M.EdgeTerms(2, WIDTH, types=3, on=("query",)),
+        M.EdgeTerms(1, WIDTH, types=3),
+        PairBias("shortest_path", 1),
+    ):
+        model = M.Graphormer(
+            width=WIDTH, layers=1, heads=HEADS, node_encoder=M.LinearNodes(16, WIDTH), pair_encodings=[module]
+        )
+        with pytest.raises(GraphPEValueError, match="heads: build all|must have the shape"):
+            model.double()(batch)
 
 
 def test_half_precision_and_dropout(batch) -> None:
