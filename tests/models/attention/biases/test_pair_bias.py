@@ -191,6 +191,7 @@ def test_a_prior_is_a_generalised_gaussian_of_the_distance() -> None:
             torch.testing.assert_close(torch.softmax(add[i, :, h], 0), expected, atol=1e-5, rtol=1e-4)
     with torch.no_grad():  # a location that is a distance has gradients, too
         head.location.fill_(1.0)
+        head.raw_power.fill_(-1.0)
     bias(batch, both_sets(batch)[0]).add.sum().backward()
     assert all(bool(p.grad.isfinite().all()) for p in head.parameters())
 

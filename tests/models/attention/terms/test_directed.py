@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 import graphpe.models as M
 import graphpe.transforms as T
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention import padding
 from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.batches.nodes import node_to_graph
 
@@ -48,13 +49,17 @@ def test_views_of_a_random_graph(key: str) -> None:
     assert bool((add.diagonal() == 0).all())
 
 
-def test_masks_leave_numbers_in_padded_blocks_and_in_gradients(batch) -> None:
-    """Rows of other graphs fill padding: a mask must not leave one of them without a key."""
+def test_masks_leave_numbers_in_padded_blocks_and_in_gradients(batch, monkeypatch) -> None:
+    """In one block, as off the CPU where nobody tells sizes, rows of other graphs fill up what a graph lacks: a mask
+    must not leave one of them without a key."""
+    one = [(torch.arange(4), 12)]
+    monkeypatch.setattr(padding, "_size_groups", lambda members: one if members.num_nodes == 20 else [(one[0][0], 13)])
     for views in (("others",), ("ancestors",), ("descendants", "both")):
         terms = M.DirectedHeads("shortest_path", 4, 16, views=views)
+        urpe = M.PairBias("shortest_path", 4, mode="multiply")  # weights are written out
         for name in ("GPS", "Graphormer"):
             model = getattr(M, name)(
-                width=16, layers=2, heads=4, node_encoder=M.LinearNodes(16, 16), pair_encodings=[terms]
+                width=16, layers=2, heads=4, node_encoder=M.LinearNodes(16, 16), pair_encodings=[terms, urpe]
             ).double()
             out = model(batch)
             out.square().sum().backward()

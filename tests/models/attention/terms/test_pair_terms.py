@@ -172,7 +172,7 @@ def test_other_heads_are_told(batch) -> None:
         model = M.Graphormer(
             width=WIDTH, layers=1, heads=HEADS, node_encoder=M.LinearNodes(16, WIDTH), pair_encodings=[module]
         )
-        with pytest.raises(GraphPEValueError, match="heads: build all|must have the shape"):
+        with pytest.raises(GraphPEValueError, match=r"heads: build all|must have the shape"):
             model.double()(batch)
 
 
@@ -187,4 +187,4 @@ def test_half_precision_and_dropout(batch) -> None:
     with torch.no_grad():
         exact = model(batch)
         low = model.bfloat16()(batch).float()
-    assert float((low - exact).norm() / exact.norm()) < 0.3
+    assert float((low - exact).norm() / exact.norm()) < 0.1
