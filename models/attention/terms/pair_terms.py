@@ -24,6 +24,8 @@ class PairTerms(nn.Module, ABC):
 
     One module serves all layers of a model: `prepare` runs once a batch, `forward` in every layer, with that layer's
     queries and keys, before positions map them. Pairs with an extra node (a virtual node, a class token) have no terms.
+    Other attention takes none: linear attention has no weights of pairs, and the scores of GraphTransformer, GRIT and
+    relational attention have features of pairs of their own.
 
     Example:
         >>> class KeyMatters(M.PairTerms):
