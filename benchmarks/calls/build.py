@@ -30,9 +30,10 @@ from graphpe.benchmarks.calls.parts import (
     learned_encoding,
 )
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
+from graphpe.benchmarks.pretraining.task import Pretraining
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
-from graphpe.calls import parameters_of, parse_call
+from graphpe.calls import Call, parameters_of, parse_call
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.transforms.base import Encoding
 
@@ -46,7 +47,7 @@ def encoding_classes() -> Mapping[str, type]:
 
 def task_classes() -> Mapping[str, type]:
     """Every task, by the name of its class."""
-    return known_classes("task", public_classes(tasks, TASK))
+    return known_classes("task", {**public_classes(tasks, TASK), Pretraining.__name__: Pretraining})
 
 
 def model_classes() -> Mapping[str, type]:
@@ -162,8 +163,23 @@ def stored_encodings(texts: Sequence[str]) -> list[Encoding]:
 def default_encodings(model: str, task: str) -> tuple[str, ...]:
     """What a run takes that names no encodings: what its model is published with, else what suits its task."""
     constructor, _ = _architecture(model)
-    preferred = getattr(constructor, "default_encodings", None)
-    return preferred if preferred is not None else build_task(task).default_encodings
+    built = build_task(task)
+    # What a model is published with may be what it is to predict.
+    preferred = None if isinstance(built, Pretraining) else getattr(constructor, "default_encodings", None)
+    return preferred if preferred is not None else built.default_encodings
+
+
+def without_imposed(model: str, task: str) -> str:
+    """A model's text without the arguments that a task leaves no choice of: it is to be of another one.
+
+    Args:
+        model: The model's text, as `canonical_model` gives it for the task.
+        task: The task's.
+    """
+    call, of = parse_call(model), build_task(task)
+    imposed = {"readout"} if of.readout is not None else set()
+    imposed |= {"pair_output"} if of.about_pairs else set()
+    return str(Call(call.name, call.args, {name: value for name, value in call.kwargs.items() if name not in imposed}))
 
 
 def build_model(

@@ -61,6 +61,31 @@ def data_task(data: str, options: DataOptions) -> Task:
     return with_options(_TASKS[kind](data, path, options.targets), options)
 
 
+def unlabelled_task(data: str, options: DataOptions) -> Task:
+    """The task that a path is, of graphs alone: nothing in it is a target.
+
+    Args:
+        data: The path.
+        options: What else is said of it.
+
+    Raises:
+        GraphPEError: The path is not there, or holds nothing that can be read.
+    """
+    path = Path(data).expanduser()
+    if not path.exists() and is_task(data):
+        raise GraphPEValueError(f"{data} is no path, but a task: give --task {data}")
+    kind = kind_of(path)
+    if kind == "table":
+        task: Task = SmilesTable(path=data, smiles=smiles_column(read_frame(path, text=True), path), targets=())
+    elif kind == "python":
+        task = data_task(data, replace(options, skip_bad=False))
+    elif kind == "pyg":
+        task = DataFile(path=data, target=())
+    else:
+        task = NetworkxList(path=data, target=()) if kind == "json" else EdgeListFolder(path=data, targets=())
+    return with_options(task, options)
+
+
 def with_options(task: Task, options: DataOptions) -> Task:
     """A task with what the command line says of its data.
 

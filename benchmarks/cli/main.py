@@ -20,6 +20,7 @@ from graphpe.errors import GraphPEError
 
 COMMANDS = {
     "train": "train a model on a task",
+    "pretrain": "train a model to predict encodings of graphs without labels",
     "predict": "predict with a trained model: molecules, graphs, the names of functions",
     "runs": "list trained runs, sort them, compare some",
     "encode": "encode a dataset once, onto disk",
@@ -32,6 +33,9 @@ COMMANDS = {
     "warmup": "compile what runs on this machine, ahead of the first use",
 }
 """What each command is for. `graphpe NAME` is `add_NAME` and `run_NAME` of the module beside this one of that name."""
+
+_BESIDE = {"pretrain": "train"}
+"""Commands that stand in the module of another one, whose options they have."""
 
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
@@ -88,7 +92,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     # The parser and the command's module are imported here: `graphpe --help` needs neither.
     from graphpe.benchmarks.console.parser import CommandParser, UsageError, dashes_to_underscores
 
-    command = importlib.import_module(f"graphpe.benchmarks.cli.{name}")
+    command = importlib.import_module(f"graphpe.benchmarks.cli.{_BESIDE.get(name, name)}")
     parser = CommandParser(prog=f"graphpe {name}", description=COMMANDS[name], allow_abbrev=False)
     try:
         getattr(command, f"add_{name}")(parser)

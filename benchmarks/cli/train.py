@@ -1,4 +1,4 @@
-"""`graphpe train`."""
+"""`graphpe train`, and `graphpe pretrain`, which is the same of a task whose targets are encodings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from graphpe.arguments import check_integer
 from graphpe.benchmarks.calls.own import imported
-from graphpe.benchmarks.calls.recipes import named_recipe
+from graphpe.benchmarks.calls.recipes import Recipe, named_recipe
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.training.config import TrainConfig
@@ -29,6 +29,20 @@ examples:
   graphpe train --config runs/python-source-001/config.yaml --seed 1
 """
 
+PRETRAIN_EXAMPLES = """
+examples:
+  graphpe pretrain molecules.csv --predict "RandomWalkPE(walk_length=8)" "ResistancePE()"    no column but the SMILES is read
+  graphpe pretrain graphs.pt --predict "LaplacianPE(k=8)" --features random    from random features, as GPSE does
+  graphpe pretrain --task zinc --predict "RelativeRandomWalkPE(walk_length=8)" --model "GRIT(width=64, layers=4)"
+  graphpe pretrain --task "python-source(graph='ast')" --predict "MagneticLaplacianPE(k=4)" "DepthPE()"
+  graphpe train --task zinc --init runs/pretraining-001                     start from its weights
+  graphpe train --task zinc --encodings "PretrainedPE(run='runs/pretraining-001')"     its vectors of nodes as encoding
+  graphpe pretrain --resume runs/pretraining-001
+"""
+
+_PRETRAINED = "GPS(width=64, layers=4)"
+"""The model where none is named: without encodings as inputs, it needs messages along edges."""
+
 _OF_THE_MODEL = ("model", "encodings", "encoder", "bias", "encoding_width", "head")
 """Options that a run which starts from another one has from there, unless they are given."""
 
@@ -36,11 +50,36 @@ _OF_THE_MODEL = ("model", "encodings", "encoder", "bias", "encoding_width", "hea
 def add_train(parser: CommandParser) -> None:
     """Add the options of `graphpe train`."""
     parser.epilog = EXAMPLES
-    add_data(parser)
-    parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_argument(
         "--recipe", type=str, default=None, help="a published configuration by name; options beside it replace its own"
     )
+    _add_training(parser)
+
+
+def add_pretrain(parser: CommandParser) -> None:
+    """Add the options of `graphpe pretrain`."""
+    parser.epilog = PRETRAIN_EXAMPLES
+    parser.add_argument(
+        "--predict",
+        nargs="+",
+        type=str,
+        default=None,
+        help='encodings to predict, as calls: "RandomWalkPE(walk_length=8)" "ResistancePE()"; of nodes or of pairs',
+    )
+    parser.add_argument(
+        "--features",
+        type=str,
+        default="task",
+        help="what the model reads of nodes and edges: task, or random for random features of nodes and nothing else",
+    )
+    parser.add_argument("--partners", type=int, default=32, help="pairs that each node is asked about, at most")
+    _add_training(parser)
+    parser.set_defaults({"model": _PRETRAINED, "encodings": ["none"]})
+
+
+def _add_training(parser: CommandParser) -> None:
+    add_data(parser)
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_argument("--run", type=str, default=None, help="folder of the run (default: runs/<task>-001, and so on)")
     parser.add_argument("--resume", type=str, default=None, help="run folder to go on with")
     parser.add_argument("--workers", type=int, default=0, help="processes that read data; 0: one a core")
@@ -72,21 +111,55 @@ def add_train(parser: CommandParser) -> None:
 def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     """Train, or go on training, and print the result."""
     with read_once():
-        return _run_train(parser, arguments)
+        if (recipe := named_recipe(arguments)) is not None:
+            parser.set_defaults(recipe.options)
+        values = parser.values(arguments)
+        values.pop("recipe")
+        return _train(values, parser.given(arguments), recipe)
 
 
-def _run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
-    if (recipe := named_recipe(arguments)) is not None:
-        parser.set_defaults(recipe.options)
-    values = parser.values(arguments)
+def run_pretrain(parser: CommandParser, arguments: Sequence[str]) -> int:
+    """Train a model to predict encodings, or go on with it, and print the result."""
+    with read_once():
+        values, given = parser.values(arguments), parser.given(arguments)
+        about = {name: values.pop(name) for name in ("predict", "features", "partners")}
+        if values["resume"] is None:
+            from graphpe.benchmarks.pretraining.task import Pretraining
+
+            if not about["predict"]:
+                raise UsageError('--predict is missing: name encodings, such as "RandomWalkPE(walk_length=8)"')
+            with imported(values["imports"]):
+                task = Pretraining(_graphs_of(values, given), tuple(about["predict"]), about["features"], about["partners"])
+                given["task"] = values["task"] = repr(task.understood())
+            values["root"] = None
+            given.pop("root", None)
+        elif twice := sorted(name for name in about if name in given):
+            raise UsageError(f"--{twice[0]} is of a new run and --resume goes on with an old one; give one of them")
+        return _train(values, given, None)
+
+
+def _graphs_of(values: dict[str, Any], given: Mapping[str, Any]) -> str:
+    """The task whose graphs are to be encoded: DATA without targets unless some are named, or `--task`."""
+    from graphpe.benchmarks.calls.build import canonical_task
+    from graphpe.benchmarks.calls.data import own_task, unlabelled_task
+
+    options = DataOptions.take(values)
+    nothing = DataOptions()
+    values |= {"own_data": None, "target": None, "valid": None, "test": None, "skip_bad": nothing.skip_bad}
+    if options.data is not None and not options.targets and "task" not in given:
+        return repr(unlabelled_task(options.data, options).understood())
+    own = own_task(options, given.get("task"), given_by="--task")
+    return own if own is not None else canonical_task(values["task"], values["root"])
+
+
+def _train(values: dict[str, Any], given: dict[str, Any], recipe: Recipe | None) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
+    from graphpe.benchmarks.calls.build import without_imposed
     from graphpe.benchmarks.calls.data import own_task
     from graphpe.benchmarks.training.experiment import check_resumable, resolve, run_experiment
     from graphpe.benchmarks.training.logs.epoch_log import check_log
     from graphpe.benchmarks.training.summary import next_lines, summary_lines
 
-    given = parser.given(arguments)
-    values.pop("recipe")
     path, resume_path, workers, cache, quiet, log = (
         values.pop(key) for key in ("run", "resume", "workers", "cache", "quiet", "log")
     )
@@ -109,7 +182,10 @@ def _run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
     else:
         if (start := expanded(values["init"])) is not None:
             its = RunFolder.open(start).read_config()
-            values |= {name: getattr(its, name) for name in _OF_THE_MODEL if name not in given}
+            taken = {name: getattr(its, name) for name in _OF_THE_MODEL if name not in given}
+            with imported(values["imports"]):
+                taken |= {"model": without_imposed(its.model, its.task)} if "model" in taken else {}
+            values |= taken
         suited = _suited(values, {*given, *({} if recipe is None else recipe.options)})
         if suited and not quiet and _is_first():
             print("as suits the task: " + ", ".join(f"{name} {value}" for name, value in suited.items()), flush=True)

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch_geometric.data import Batch, Data
 
+from graphpe.benchmarks.pretraining.adapter import EncodingAdapter
+from graphpe.benchmarks.pretraining.task import Pretraining
 from graphpe.benchmarks.runs.kinds import Kind, kind_of
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
 from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
@@ -72,6 +74,9 @@ def read_inputs(task: Task, adapter: TaskAdapter, source: Any, *, workers: int =
         GraphPEError: There is nothing that could be read, or it is not of this task.
     """
     paths = _paths(source)
+    checks = adapter
+    if isinstance(task, Pretraining) and isinstance(adapter, EncodingAdapter) and paths is not None:
+        task, adapter = task.of, adapter.base  # files are those of the task whose graphs it was
     if paths is None:
         inputs = _of_pyg(adapter, source)
     else:
@@ -79,7 +84,7 @@ def read_inputs(task: Task, adapter: TaskAdapter, source: Any, *, workers: int =
         if len(kinds) > 1:
             raise GraphPEValueError(f"{', '.join(map(str, paths))} are of several kinds ({', '.join(sorted(kinds))})")
         inputs = _read_paths(kinds.pop(), task, adapter, paths, workers, progress)
-    graphs, wrong = adapter.check_inputs(inputs.graphs) if len(inputs.graphs) else (inputs.graphs, {})
+    graphs, wrong = checks.check_inputs(inputs.graphs) if len(inputs.graphs) else (inputs.graphs, {})
     errors = inputs.errors | {inputs.positions[graph]: reason for graph, reason in wrong.items()}
     if wrong:
         kept = [graph for graph in range(len(graphs)) if graph not in wrong]
@@ -100,7 +105,9 @@ def free_name(name: str, taken: Container[str]) -> str:
 
 
 def reads(task: Task, adapter: TaskAdapter, kind: Kind) -> bool:
-    """Whether a run of the task may be asked about files of a kind."""
+    """Whether a run of the task may be asked about files of a kind; a pretraining only where it is named."""
+    if isinstance(task, Pretraining):
+        return False
     if kind == "python":
         return isinstance(task, PythonSource)
     if kind == "table":

@@ -36,7 +36,7 @@ class TaskAdapter(ABC):
 
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
-    keys: ClassVar[tuple[str, ...]] = ("x", "edge_attr")
+    keys: tuple[str, ...] = ("x", "edge_attr")
 
     @property
     def level(self) -> Level:
@@ -331,6 +331,17 @@ class Task(ABC):
             sampler: What a step sees of a graph that the parts share (`TrainConfig.sampler`).
         """
         return {}
+
+    def check_encodings(self, encodings: Sequence[Encoding]) -> None:
+        """Check that a model may read some encodings, before anything is read.
+
+        Args:
+            encodings: The encodings of a run.
+
+        Raises:
+            GraphPEError: It may not.
+        """
+        return
 
     def held_encodings(self) -> tuple[str, ...]:
         """Encodings that its files hold, as calls: what a run takes that names none. Reads no graph."""

@@ -35,6 +35,7 @@ from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.molecules.fingerprints import fingerprint_baseline
 from graphpe.benchmarks.tasks.task import Task, TaskData
 from graphpe.benchmarks.tasks.user.files.encoded import held_keys
+from graphpe.benchmarks.tasks.user.task import OwnData
 from graphpe.benchmarks.training.allocator import keep_freed_memory
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs, encode_stored
 from graphpe.benchmarks.training.batches.choose import check_sampler
@@ -65,10 +66,17 @@ def resolve(config: TrainConfig) -> TrainConfig:
     with imported(config.imports):
         task = canonical_task(config.task, config.root)
         model = canonical_model(config.model, build_task(task))
+        built = build_task(task)
+        if isinstance(built, OwnData) and not built.target_names:
+            raise GraphPEValueError(
+                f"{task} names no target, and there is nothing to learn: name one, or let `graphpe pretrain` predict "
+                "encodings of the graphs"
+            )
         encodings = None if config.encodings is None else encoding_calls(config.encodings)
         if encodings is None:
-            held = build_task(task).held_encodings() if config.encodings is None else ()
+            held = built.held_encodings() if config.encodings is None else ()
             encodings = held or default_encodings(model, task)
+        built.check_encodings(build_encodings(encodings))
         return replace(
             config,
             task=task,

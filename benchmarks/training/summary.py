@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from graphpe.benchmarks.calls.build import build_task
+from graphpe.benchmarks.pretraining.task import Pretraining
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
 from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import Task
@@ -118,6 +119,11 @@ def next_lines(summary: Mapping[str, Any], imports: Sequence[str] = ()) -> list[
     task, run = build_task(summary["task"]), summary["run"]
     more = "".join(f" --import {shlex.quote(name)}" for name in imports)
     command = f"graphpe predict {_new_file(task)} --run {shlex.quote(run)}{more}"
+    if isinstance(task, Pretraining):
+        return [
+            f"next: `graphpe train ... --init {shlex.quote(run)}{more}`, of whatever task or data, starts from its weights",
+            f'      --encodings "PretrainedPE(run={run!r})" takes its vectors of nodes as an encoding; {_DOCUMENTATION}',
+        ]
     loaded = f"graphpe.load_run({run!r}, imports={list(imports)})" if imports else f"graphpe.load_run({run!r})"
     return [
         f"next: `{command}` predicts your own; `graphpe runs` compares runs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -50,7 +50,7 @@ class CodeAdapter(TaskAdapter):
     tokens: Vocabulary
     decoding: Decoding = "expected-f1"
     dataflow: bool = False
-    keys: ClassVar[tuple[str, ...]] = ("x", "node_depth", "edge_attr")
+    keys = ("x", "node_depth", "edge_attr")
 
     def check_inputs(self, graphs: PackedGraphs) -> tuple[PackedGraphs, dict[int, str]]:
         """Graphs of functions in this task's format.

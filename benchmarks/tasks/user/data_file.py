@@ -27,7 +27,7 @@ from graphpe.benchmarks.tasks.user.nodes.splits import (
 from graphpe.benchmarks.tasks.user.nodes.targets import TargetLevel, chosen_metric, node_columns, node_place, of_nodes
 from graphpe.benchmarks.tasks.user.saved_graphs import ABSENT, STRUCTURE, SavedGraphs
 from graphpe.benchmarks.tasks.user.splits import check_several, choose_split
-from graphpe.benchmarks.tasks.user.targets import Metric, OwnTargets, Where, read_targets
+from graphpe.benchmarks.tasks.user.targets import Metric, OwnTargets, Where, no_targets, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble, graphs_with_known
 from graphpe.benchmarks.tasks.user.torch_file import Parts, joined, open_saved
 from graphpe.errors import GraphPERuntimeError
@@ -54,7 +54,7 @@ class DataFile(OwnData):
             dataset's folder that holds, in itself or in `processed/`, one such file, numbered ones (`data_0.pt`, ...),
             or `train.pt`, `val.pt` and `test.pt` (`train_data.pt`, `valid.pt`, ...): then the split is given.
         target: The value of each graph, or its nodes, that is to be predicted: a number, a word, or several numbers (a
-            tensor, an array, a list); or the names of several values.
+            tensor, an array, a list); or the names of several values. () for none, as `graphpe pretrain` reads graphs.
         split: `random`, the value of each graph (or the words of each of its nodes) that says train, valid or test, or
             a JSON file of positions under these words. Of nodes also `masks` (train_mask, val_mask, test_mask, or
             train_idx, ...; `masks[3]` where there are several of each), or the name of a dictionary of ids. With
@@ -88,6 +88,8 @@ class DataFile(OwnData):
         """With the level of its targets, and masks for a split where they are of nodes and have some."""
         if self.level != "auto":
             return self
+        if not self.target_names:
+            return replace(self, level="node")
         saved = joined(graphs for path in self.paths.values() for graphs in open_saved(path).values())
         some = saved.select(range(min(saved.count, _LOOKED_AT)))
         try:
@@ -211,6 +213,8 @@ class DataFile(OwnData):
     def _targets(self, saved: SavedGraphs, sizes: Tensor, rows: Rows) -> OwnTargets:
         """The targets, of graphs or of nodes."""
         columns: dict[str, Sequence[Any]] = {}
+        if not self.target_names:
+            return no_targets(int(sizes.sum()) if self.level == "node" else len(sizes))
         if self.level == "graph":
             for name in self.target_names:
                 columns |= saved.columns(name, sizes, rows.graph)

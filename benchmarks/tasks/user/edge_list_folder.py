@@ -86,6 +86,8 @@ class EdgeListFolder(OwnData):
         """With the level of its targets and, of one graph's nodes, the split that a column `split` says."""
         if self.level != "auto":
             return self
+        if not self.targets:
+            return replace(self, level="node")
         folder = next(iter(self.paths.values()))
         if not folder.is_dir():
             return replace(self, level="graph")

@@ -33,7 +33,8 @@ class NetworkxList(OwnData):
 
     Attributes:
         path: The file.
-        target: The attribute of the graph, or of nodes, that is to be predicted, or several.
+        target: The attribute of the graph, or of nodes, that is to be predicted, or several. () for none, as `graphpe
+            pretrain` reads graphs.
         node_features: Attributes of nodes to read; None for all.
         edge_features: Attributes of edges to read; None for all.
         split: `random`, an attribute of graphs (of nodes, where one graph's are split) with the words train, valid and
@@ -78,6 +79,8 @@ class NetworkxList(OwnData):
         """With the level of its targets and, of one graph's nodes, the split that an attribute `split` says."""
         if self.level != "auto":
             return self
+        if not self.target_names:
+            return replace(self, level="node")
         content = [graph for path in self.paths.values() for graph in self.contents(path) if isinstance(graph, dict)]
         of_graphs, of_nodes = (
             {name for each in rows if isinstance(each, dict) for name in each}

@@ -22,7 +22,7 @@ from graphpe.benchmarks.tasks.user.features import Features
 from graphpe.benchmarks.tasks.user.files.rows import SKIP_HINT, Rows
 from graphpe.benchmarks.tasks.user.splits import choose_split
 from graphpe.benchmarks.tasks.user.tables import check_columns, column_of, read_frame, separator_note, table_rows
-from graphpe.benchmarks.tasks.user.targets import Metric, read_targets
+from graphpe.benchmarks.tasks.user.targets import Metric, no_targets, read_targets
 from graphpe.benchmarks.tasks.user.task import OwnData, assemble
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.ogb import molecule_categories
@@ -87,7 +87,7 @@ class SmilesTable(OwnData):
             rows = rows.without(unreadable_smiles(texts))
             texts = rows.of_graphs(texts)
         columns = {name: rows.of_graphs(column_of(frames, name)) for name in self.targets}
-        targets = read_targets(columns, self.metric, rows.graph)
+        targets = read_targets(columns, self.metric, rows.graph) if columns else no_targets(len(texts))
         try:
             graphs, notes = smiles_graphs(texts, workers=workers, cache=cache, progress=progress)
         except UnparsableSmiles as error:

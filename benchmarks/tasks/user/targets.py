@@ -146,6 +146,15 @@ def read_targets(columns: Mapping[str, Sequence[Any]], metric: str, where: Where
     return OwnTargets(values, metric, (), note, tuple(columns))
 
 
+def no_targets(rows: int) -> OwnTargets:
+    """What stands for targets where none are named, so that graphs can be read all the same.
+
+    Args:
+        rows: Graphs, or nodes.
+    """
+    return OwnTargets(torch.zeros(rows, 1), "RMSE", (), "no target is read", ("none",))
+
+
 def _unknown(columns: Mapping[str, Sequence[Any]], values: Tensor) -> str:
     """How many targets are not known, and the words that say so."""
     unknown = int((~is_known(values)).sum())

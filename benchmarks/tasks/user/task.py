@@ -22,7 +22,7 @@ from graphpe.benchmarks.tasks.user.files.rows import SKIP_HINT, Rows
 from graphpe.benchmarks.tasks.user.nodes.splits import Cells, choose_node_split
 from graphpe.benchmarks.tasks.user.nodes.targets import node_place, without_minus_one
 from graphpe.benchmarks.tasks.user.splits import check_fractions, choose_split
-from graphpe.benchmarks.tasks.user.targets import METRICS, OwnTargets, check_parts, read_targets
+from graphpe.benchmarks.tasks.user.targets import METRICS, OwnTargets, check_parts, no_targets, read_targets
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
@@ -33,7 +33,10 @@ LEVELS = ("auto", "graph", "node")
 
 @dataclass(frozen=True)
 class OwnData(GraphTask):
-    """A task on users' own graphs: its adapter and its common checks. Subclasses have `split`, `metric`, `seed`, ..."""
+    """A task on users' own graphs: its adapter and its common checks. Subclasses have `split`, `metric`, `seed`, ...
+
+    With an empty tuple for targets the graphs alone are read, for `Pretraining`.
+    """
 
     default_encodings: ClassVar[tuple[str, ...]] = ("RandomWalkPE(walk_length=16)",)
 
@@ -120,7 +123,11 @@ class OwnData(GraphTask):
                 raise GraphPERuntimeError(f"{self.shown}: nodes have no {name!r} to predict; name what they have")
             columns[name] = without_minus_one(found, values["metric"])
         place = node_place(structure.sizes, rows.graph)
-        targets = read_targets(columns, values["metric"], place, of="node")
+        targets = (
+            read_targets(columns, values["metric"], place, of="node")
+            if columns
+            else no_targets(structure.num_nodes)  # for `graphpe pretrain`
+        )
         split, fractions, seed = values["split"], values["fractions"], values["seed"]
         unit: Level = "node" if len(structure) == 1 and len(rows.counts) == 1 else "graph"
         if unit == "node":
@@ -161,8 +168,8 @@ def _names(name: str, given: Any) -> str | tuple[str, ...]:
     names = (given,) if isinstance(given, str) else given
     if not isinstance(names, tuple | list) or not all(isinstance(each, str) for each in names):
         raise GraphPEValueError(f"{name} must be names, such as ('y',), got {given!r}")
-    if not names or len(set(names)) < len(names) or not all(names):
-        raise GraphPEValueError(f"{name} must name one column or more, each once, got {given!r}")
+    if len(set(names)) < len(names) or not all(names):
+        raise GraphPEValueError(f"{name} must name columns, each once, got {given!r}")
     return names[0] if name == "target" and len(names) == 1 else tuple(names)
 
 

@@ -1,0 +1,1 @@
+"""Pretraining: a model learns to predict encodings of its graphs, which need no labels."""

@@ -1,0 +1,234 @@
+"""Pretraining as a task: the graphs of another one, whose encodings are to be predicted instead of its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+import torch
+from torch import Tensor
+
+import graphpe.benchmarks.tasks as tasks
+import graphpe.transforms as transforms
+from graphpe.arguments import check_choice, check_integer, check_seed
+from graphpe.benchmarks.calls.kinds import ENCODING, TASK, check_encoding, public_classes
+from graphpe.benchmarks.calls.own import known_classes
+from graphpe.benchmarks.calls.text import build
+from graphpe.benchmarks.pretraining.adapter import EncodingAdapter, Features, Scaling
+from graphpe.benchmarks.pretraining.data import EncodingTargets, NodeEncodingTargets, measured_scaling
+from graphpe.benchmarks.pretraining.targets import (
+    NodeTarget,
+    NodeTargets,
+    PairTarget,
+    check_no_answer,
+    target_of,
+)
+from graphpe.benchmarks.tasks.random_split import cut, shuffled
+from graphpe.benchmarks.tasks.task import Task, TaskAdapter, TaskData
+from graphpe.errors import GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.progress import progress_bar
+from graphpe.storage.chunks import encode_in_chunks
+from graphpe.storage.precompute import precompute
+from graphpe.transforms.base import Encoding
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Pretraining(Task):
+    """A model learns to predict exact encodings of a task's graphs; their targets are not looked at.
+
+    What is predicted of eigenvectors are moduli and projectors of eigenspaces (`graphpe.benchmarks.pretraining.targets`);
+    all other encodings are numbers as they are. Each number is standardised; the loss is the mean square error, the
+    metric R2, each the mean over encodings. Encodings of pairs are predicted for some pairs of each node, from vectors
+    of both nodes, or from a model's vectors of pairs where it has those (`pair_output`).
+
+    Encodings that the model reads (`--encodings`) must not hold the answer, which is checked. The split is the task's;
+    of one graph its nodes are split: those that the task has in its validation and test parts stay there, and
+    encodings of all others train; without such parts, four fifths at random.
+
+    Attributes:
+        task: The task whose graphs these are, as a call.
+        predict: The encodings that are predicted, as calls, of nodes and of all pairs.
+        features: What the model reads of nodes and edges: `task`, what models of the task do, so that all weights but
+            the head's fit there; or `random`, random features of nodes and nothing else, as GPSE (Cantürk et al. 2024)
+            does, so that the run is for graphs of any kind.
+        partners: Pairs that each node is asked about, at most.
+        seed: Of a random split of nodes.
+    """
+
+    name: ClassVar[str] = "pretraining"
+    summary: ClassVar[str] = "predict encodings of another task's graphs, without its targets; see `graphpe pretrain`"
+    default_encodings: ClassVar[tuple[str, ...]] = ()
+    readout: ClassVar[str | None] = "none"
+
+    task: str
+    predict: tuple[str, ...]
+    features: Features = "task"
+    partners: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, str):
+            raise GraphPEValueError(f"task must be the call of a task, got {self.task!r}")
+        given = (self.predict,) if isinstance(self.predict, str) else self.predict
+        if not isinstance(given, tuple | list) or not given or not all(isinstance(each, str) for each in given):
+            raise GraphPEValueError(
+                f"predict must be encodings as calls, such as ('RandomWalkPE(walk_length=8)',), got {self.predict!r}"
+            )
+        object.__setattr__(self, "predict", tuple(given))
+        check_choice("features", self.features, get_args(Features))
+        object.__setattr__(self, "partners", check_integer("partners", self.partners, least=1, most=4096))
+        check_seed(self.seed)
+
+    @property
+    def of(self) -> Task:
+        """The task whose graphs these are.
+
+        Raises:
+            GraphPEValueError: There is none of that name, or it is a pretraining itself.
+        """
+        found: Task = build(self.task, known_classes("task", public_classes(tasks, TASK)), "task")
+        return found
+
+    def encodings(self) -> list[Encoding]:
+        """The encodings that are predicted.
+
+        Raises:
+            GraphPEValueError: One is not known, or writes what another one does.
+        """
+        classes = known_classes("encoding", public_classes(transforms, ENCODING))
+        built: list[Encoding] = [build(text, classes, "encoding") for text in self.predict]
+        seen: set[str] = set()
+        for each in built:
+            check_encoding(each)
+            if each.value_key in seen:
+                raise GraphPEValueError(
+                    f"{each!r} and another encoding to be predicted both write {each.value_key!r}: give one of them "
+                    "another attr_name"
+                )
+            seen.add(each.value_key)
+        return built
+
+    def understood(self) -> Pretraining:
+        """With all arguments of its task and its encodings."""
+        return replace(self, task=repr(self.of.understood()), predict=tuple(map(repr, self.encodings())))
+
+    def training_defaults(self, sampler: str) -> dict[str, Any]:
+        return self.of.training_defaults(sampler)
+
+    def check_encodings(self, encodings: Sequence[Encoding]) -> None:
+        """Refuse inputs that hold the answer."""
+        for each in self.encodings():
+            target_of(each)
+        check_no_answer(encodings, self.encodings())
+
+    @property
+    def about_pairs(self) -> bool:
+        """Whether encodings of pairs are predicted."""
+        return any(isinstance(target_of(each), PairTarget) for each in self.encodings())
+
+    def adapter(self, state: Mapping[str, Any]) -> EncodingAdapter:
+        """The adapter of a run.
+
+        Raises:
+            GraphPEValueError: If `state` is not that of such an adapter.
+        """
+        if not isinstance(state.get("base"), Mapping):
+            raise GraphPEValueError("expected the adapter of a pretraining, but it has no base")
+        return self._adapter(self.of.adapter(state["base"])).with_scaling(state)
+
+    def _adapter(self, base: TaskAdapter) -> EncodingAdapter:
+        targets = [target_of(each) for each in self.encodings()]
+        keys = [*base.keys] if self.features == "task" else []
+        for each in targets:
+            keys += [key for key in (*each.encoding.node_keys, *each.encoding.edge_keys) if key not in keys]
+        return EncodingAdapter(
+            base,
+            tuple(each for each in targets if isinstance(each, NodeTarget)),
+            tuple(each for each in targets if isinstance(each, PairTarget)),
+            Scaling((), ()),
+            self.features,
+            self.partners,
+            splits_nodes=False,
+            target_names=self.predict,
+            keys=tuple(keys),
+        )
+
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> EncodingTargets:
+        """Read the task's graphs, and compute what is to be predicted of nodes.
+
+        Args:
+            workers: Processes that read, and that encode graphs of a store; 0 means as many as there are cores.
+            cache: Folder for what is worth keeping between runs; None means the user's cache folder.
+            progress: Whether long work shows a progress bar.
+
+        Raises:
+            GraphPEError: The graphs cannot be read or encoded, or there is nothing to predict.
+        """
+        data = self.of.load(workers=workers, cache=cache, progress=progress)
+        bare = self._adapter(data.adapter)
+        graphs = self._with_targets(data, bare, workers, cache, progress)
+        split, of_nodes = self._split(data)
+        scaling = measured_scaling(graphs, split["train"], bare.of_pairs, self.partners, splits_nodes=of_nodes)
+        adapter = replace(bare, scaling=scaling, splits_nodes=of_nodes)
+        kind = NodeEncodingTargets if of_nodes else EncodingTargets
+        notes = [*data.notes, *_constant_notes(adapter)]
+        digest = f"{data.fingerprint} {_VERSION} {self.predict}"
+        return kind(graphs, split, adapter, digest, notes, encodings=data.encodings, store=data.store)
+
+    def _with_targets(
+        self, data: TaskData, adapter: EncodingAdapter, workers: int, cache: Path | None, progress: bool
+    ) -> PackedGraphs:
+        """The graphs with all but their own targets, and with those of nodes."""
+        graphs = _without_targets(data.graphs)
+        asked = NodeTargets(adapter.of_nodes)
+        missing = [key for key in asked.node_keys if key not in graphs.node]
+        missing += [key for key in asked.edge_keys if key not in graphs.edge]
+        if missing:
+            raise GraphPEValueError(f"what is to be predicted follows from {missing[0]!r}, which the graphs do not have")
+        if data.store is None or not adapter.of_nodes:
+            bar = progress_bar(total=graphs.num_graphs, desc="targets", unit="graph", leave=False, disable=not progress)
+            with bar:
+                return encode_in_chunks(graphs, asked, progress=bar.update)
+        read = graphs.structure().with_values(
+            node={key: graphs.node[key] for key in asked.node_keys},
+            edge={key: graphs.edge[key] for key in asked.edge_keys},
+        )
+        kept = precompute(read, asked, cache=cache, workers=workers if workers > 1 else 0, progress=progress)
+        return graphs.with_values(node={"y": kept.packed.node["y"]})
+
+    def _split(self, data: TaskData) -> tuple[dict[str, Tensor], bool]:
+        """The split, and whether it is of nodes."""
+        if data.unit == "graph" and len(data.graphs) > 1:
+            return data.split, False
+        count = data.graphs.num_nodes
+        if data.unit == "node":
+            held = torch.cat([data.split["valid"], data.split["test"]])
+            train = torch.ones(count, dtype=torch.bool)
+            train[held] = False
+            if bool(train.any()):
+                return {**data.split, "train": train.nonzero().flatten()}, True
+        if count < 3:
+            raise GraphPEValueError(f"one graph of {count} nodes cannot be split into three parts: give larger graphs")
+        share = max(count // 10, 1)
+        return cut(shuffled(count, self.seed), count - 2 * share, share), True
+
+
+def _without_targets(graphs: PackedGraphs) -> PackedGraphs:
+    """The graphs without what their task asks about."""
+    values = {
+        level: {key: value for key, value in getattr(graphs, level).items() if key != "y"}
+        for level in ("node", "edge", "graph", "pair")
+    }
+    return graphs.structure().with_values(**values)
+
+
+def _constant_notes(adapter: EncodingAdapter) -> list[str]:
+    """A line about numbers that are the same everywhere."""
+    constant = sum(not each for each in adapter.scaling.scale)
+    count = len(adapter.scaling.scale)
+    return [f"{constant} of {count} numbers to be predicted are the same everywhere: not asked about"] if constant else []
