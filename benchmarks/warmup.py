@@ -73,7 +73,7 @@ def warmup(progress: bool = False) -> None:
     calls = [
         (name, arguments)
         for name in encoding_classes()
-        if name != "GPSEPE"  # which has nothing compiled, and needs weights from a network
+        if name not in ("GPSEPE", "PretrainedPE")  # which need weights
         for arguments in _CALLS.get(name, [{}])
     ]
     architectures = model_classes()

@@ -131,12 +131,12 @@ def test_every_encoding_has_its_section_picture_and_row(tmp_path: Path, monkeypa
     names = set(encoding_classes())
     sections = PAGES["encodings.md"].read_text()
     assert set(re.findall(r"^### (\w+)$", sections, re.MULTILINE)) == names
-    assert {path.stem for path in (DOCS / "pictures").glob("*.png")} == names - {"GPSEPE"}
+    assert {path.stem for path in (DOCS / "pictures").glob("*.png")} == names - {"GPSEPE", "PretrainedPE"}
     assert set(re.findall(r"::: graphpe\.transforms\.(\w+)", PAGES["reference/transforms.md"].read_text())) == set(
         T.__all__
     )
     pictures = load(DOCS / "make" / "pictures.py")
-    assert pictures.CALLS.keys() == names - {"GPSEPE"}
+    assert pictures.CALLS.keys() == names - {"GPSEPE", "PretrainedPE"}
     monkeypatch.setattr(pictures, "OUT", tmp_path)
     pictures.main(["DegreePE"])
     assert (tmp_path / "DegreePE.png").stat().st_size > 1000
@@ -148,7 +148,7 @@ def test_the_table_of_properties_says_what_the_invariances_say() -> None:
     assert rows.keys() == encoding_classes().keys()
     cases = load(Path(__file__).parent / "transforms" / "test_invariances.py").CASES
     for name, row in rows.items():
-        if name != "GPSEPE":
+        if name not in ("GPSEPE", "PretrainedPE"):
             assert row[3].startswith("yes") == cases[name].union, name
             assert (row[0] == "no") <= (cases[name].reverse is cases["LaplacianPE"].reverse), name
 

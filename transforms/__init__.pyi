@@ -18,6 +18,7 @@ from graphpe.transforms.laplacian_pe import LaplacianPE as LaplacianPE
 from graphpe.transforms.magnetic_laplacian_pe import MagneticLaplacianPE as MagneticLaplacianPE
 from graphpe.transforms.of_edge_types import OfEdgeTypes as OfEdgeTypes
 from graphpe.transforms.personalized_page_rank_pe import PersonalizedPageRankPE as PersonalizedPageRankPE
+from graphpe.transforms.pretrained_pe import PretrainedPE as PretrainedPE
 from graphpe.transforms.random_walk_pe import RandomWalkPE as RandomWalkPE
 from graphpe.transforms.reachability_pe import ReachabilityPE as ReachabilityPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE as RelativeRandomWalkPE

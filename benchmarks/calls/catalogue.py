@@ -99,7 +99,9 @@ def biases() -> list[Entry]:
 
 def tasks() -> list[Entry]:
     """Every task."""
-    return _entries("task", _public("graphpe.benchmarks.tasks", "__init__.py"))
+    pretraining = _Class("graphpe.benchmarks.pretraining.task", "Pretraining")
+    builtin = [*_public("graphpe.benchmarks.tasks", "__init__.py"), pretraining]
+    return _entries("task", sorted(builtin, key=lambda each: each.name.lower()))
 
 
 Supplied = Callable[[Mapping[str, str | None], bool], Collection[str]]

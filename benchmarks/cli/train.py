@@ -31,7 +31,7 @@ examples:
 
 PRETRAIN_EXAMPLES = """
 examples:
-  graphpe pretrain molecules.csv --predict "RandomWalkPE(walk_length=8)" "ResistancePE()"    no column but the SMILES is read
+  graphpe pretrain molecules.csv --predict "RandomWalkPE(walk_length=8)" "ResistancePE()"    reads no labels
   graphpe pretrain graphs.pt --predict "LaplacianPE(k=8)" --features random    from random features, as GPSE does
   graphpe pretrain --task zinc --predict "RelativeRandomWalkPE(walk_length=8)" --model "GRIT(width=64, layers=4)"
   graphpe pretrain --task "python-source(graph='ast')" --predict "MagneticLaplacianPE(k=4)" "DepthPE()"
@@ -129,7 +129,9 @@ def run_pretrain(parser: CommandParser, arguments: Sequence[str]) -> int:
             if not about["predict"]:
                 raise UsageError('--predict is missing: name encodings, such as "RandomWalkPE(walk_length=8)"')
             with imported(values["imports"]):
-                task = Pretraining(_graphs_of(values, given), tuple(about["predict"]), about["features"], about["partners"])
+                task = Pretraining(
+                    _graphs_of(values, given), tuple(about["predict"]), about["features"], about["partners"]
+                )
                 given["task"] = values["task"] = repr(task.understood())
             values["root"] = None
             given.pop("root", None)

@@ -15,6 +15,7 @@ from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
 from graphpe.benchmarks.grid.options import Named
 from graphpe.benchmarks.grid.variants import variants_of
+from graphpe.benchmarks.runs.initial import InitialWeights
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.experiment import resolve
@@ -78,14 +79,14 @@ def grid_cells(
         for (column, model), several in variants.items():
             for variant in several:
                 asked = replace(variant.config, task=task)
-                architecture = tuple(getattr(asked, name) for name in _ARCHITECTURE)
+                architecture = tuple(getattr(asked, name) for name in (*_ARCHITECTURE, "init"))
                 if architecture not in known:  # settings of training do not change what is built
                     known[architecture] = _resolved(asked, adapter, budget)
                 found = known[architecture]
                 if isinstance(found, GraphPEError):
                     yield Skipped(task, column, model, str(found))
                     continue
-                built_as = {name: getattr(found, name) for name in ("task", "root", *_ARCHITECTURE)}
+                built_as = {name: getattr(found, name) for name in ("task", "root", "init", *_ARCHITECTURE)}
                 for seed in range(grid.seeds):
                     config = replace(asked, **built_as, seed=seed)
                     yield Cell.of(root, task, column, model, config, options=variant.options, draws=grid.tune)
@@ -117,6 +118,7 @@ def _resolved(asked: TrainConfig, adapter: TaskAdapter, budget: int | None) -> T
 def _built(asked: TrainConfig, adapter: TaskAdapter, budget: int | None) -> TrainConfig:
     config = resolve(asked if budget is None else replace(asked, model=narrowest(asked.model)))
     encodings = build_encodings(config.encodings or ())
+    InitialWeights.read(config)  # a run that is not there, or of another model, is said before anything runs
 
     def build(text: str) -> object:
         return build_model(text, adapter, encodings, **inputs_and_head(config))

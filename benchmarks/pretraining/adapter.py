@@ -174,9 +174,7 @@ class EncodingAdapter(TaskAdapter):
         found = self._compare(parts.nodes, batch.y[:, 1:], self.of_nodes, 0)
         if self.of_pairs:
             predicted, target = self._pairs(parts, batch, own)
-            found += [
-                each.sum(1) for each in self._compare(predicted, target, self.of_pairs, self.columns_of_nodes)
-            ]
+            found += [each.sum(1) for each in self._compare(predicted, target, self.of_pairs, self.columns_of_nodes)]
         return torch.stack(found, dim=1) * own[:, None, None]
 
     def _pairs(self, parts: Parts, batch: Batch, own: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,10 +189,9 @@ class EncodingAdapter(TaskAdapter):
             row = (before + place * sizes[members.graph])[:, None] + partner.clamp(min=0)
             predicted = parts.pairs.float()[row]
         else:
-            assert parts.left is not None and parts.right is not None
-            assert parts.weight is not None and parts.bias is not None
-            hidden = torch.relu(parts.left.float()[:, None] + parts.right.float()[second])
-            predicted = nn.functional.linear(hidden, parts.weight.float(), parts.bias.float())
+            assert parts.ends is not None
+            left, right, weight, bias = (each.float() for each in parts.ends)
+            predicted = nn.functional.linear(torch.relu(left[:, None] + right[second]), weight, bias)
         target = batch[OF_PAIRS].masked_fill(~own[second][:, :, None], torch.nan)
         return predicted, target
 

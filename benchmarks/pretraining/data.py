@@ -75,8 +75,7 @@ class EncodingTargets(TaskData):
             for error, deviation in zip(errors.tolist(), deviations.tolist(), strict=True)
         ]
         losses = [
-            error / count if count > 0 else None
-            for error, count in zip(errors.tolist(), counts.tolist(), strict=True)
+            error / count if count > 0 else None for error, count in zip(errors.tolist(), counts.tolist(), strict=True)
         ]
         return fits, losses
 
@@ -121,11 +120,13 @@ def measured_scaling(
             partner, values = pair_values(some, of_pairs, most)
             asked, place = asked_pairs(some, partner)
             pairs.add(values.flatten(0, 1)[place][own[asked.source] & own[asked.target]])
-    shift, scale = (np.concatenate([one, other]).tolist() for one, other in zip(nodes.read(), pairs.read(), strict=True))
+    shift, scale = (
+        np.concatenate([one, other]).tolist() for one, other in zip(nodes.read(), pairs.read(), strict=True)
+    )
     if not any(scale):
         raise GraphPEValueError(
-            "every number that is to be predicted is the same everywhere in the training part: predict other encodings, "
-            "or give other graphs"
+            "every number that is to be predicted is the same everywhere in the training part: predict other "
+            "encodings, or give other graphs"
         )
     return Scaling(tuple(shift), tuple(scale))
 

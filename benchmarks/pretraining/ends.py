@@ -80,25 +80,21 @@ class Parts(NamedTuple):
 
     Attributes:
         nodes: Predictions for nodes, `[N, columns]`.
-        left: Of each node as the first of a pair, `[N, HIDDEN]`; None where nothing is asked of pairs so.
-        right: As the second, `[N, HIDDEN]`.
-        weight: From the hidden layer to predictions for pairs, `[columns, HIDDEN]`.
-        bias: `[columns]`.
+        ends: What predictions for pairs are made of: terms of the hidden layer `[N, HIDDEN]` of each node as the first
+            and as the second of a pair, and weight `[columns, HIDDEN]` and bias `[columns]` of the layer after it; None
+            where there are none, or `pairs`.
         pairs: Predictions for all pairs, `[sum n^2, columns]`; None where they come from vectors of nodes.
     """
 
     nodes: Tensor
-    left: Tensor | None = None
-    right: Tensor | None = None
-    weight: Tensor | None = None
-    bias: Tensor | None = None
+    ends: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
     pairs: Tensor | None = None
 
 
 class EncodingHead(nn.Module):
-    """Heads over vectors of nodes x: an MLP for nodes, and for pairs (u, v)
+    """Heads over vectors of nodes x: an MLP for nodes, and one for pairs.
 
-        W relu(A relu(T x_u) + B relu(T x_v)) + b.
+    Of a pair (u, v) it predicts W relu(A h_u + B h_v) + b with h = relu(T x).
 
     Args:
         width: Width of the model's vectors.
@@ -124,7 +120,7 @@ class EncodingHead(nn.Module):
         if self.pairs is None or self.out is None:
             return Parts(nodes)
         left, right = self.pairs(hidden).chunk(2, dim=1)
-        return Parts(nodes, left, right, self.out.weight, self.out.bias)
+        return Parts(nodes, (left, right, self.out.weight, self.out.bias))
 
 
 class PairEncodingHead(PairHead):

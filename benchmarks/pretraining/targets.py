@@ -74,7 +74,7 @@ class AskedPairs(NamedTuple):
     row: Tensor
 
 
-class Target(ABC):
+class Target:
     """What is predicted of an encoding.
 
     Args:
@@ -99,7 +99,7 @@ class Target(ABC):
         return values.reshape(rows, self.columns).float()
 
 
-class NodeTarget(Target):
+class NodeTarget(Target, ABC):
     """Numbers of nodes."""
 
     @abstractmethod
@@ -111,7 +111,7 @@ class NodeTarget(Target):
         """
 
 
-class PairTarget(Target):
+class PairTarget(Target, ABC):
     """Numbers of pairs of nodes."""
 
     @abstractmethod
@@ -220,7 +220,9 @@ def target_of(encoding: Encoding) -> NodeTarget | PairTarget:
     """
     name = type(encoding).__name__
     if encoding.pairs is not None:
-        raise GraphPEValueError(f"{name} is to be predicted for pairs={encoding.pairs!r}: leave that out, pairs are chosen")
+        raise GraphPEValueError(
+            f"{name} is to be predicted for pairs={encoding.pairs!r}: leave that out, pairs are chosen"
+        )
     if encoding.attr_name is None or encoding.value_key == "x":
         raise GraphPEValueError(f"{name} is to be predicted, but writes into x: leave attr_name out")
     if isinstance(encoding, LaplacianPE | MagneticLaplacianPE):
@@ -236,7 +238,9 @@ def target_of(encoding: Encoding) -> NodeTarget | PairTarget:
             "eigenspaces are, or ResistancePE"
         )
     if isinstance(encoding, WeisfeilerLehmanPE):
-        raise GraphPEValueError(f"{name} gives names of colours, and no numbers that could be nearly right: leave it out")
+        raise GraphPEValueError(
+            f"{name} gives names of colours, and no numbers that could be nearly right: leave it out"
+        )
     kind = PairNumbers if encoding.pair_keys else NodeNumbers
     return kind(encoding, encoding.columns)
 

@@ -41,10 +41,11 @@ _VERSION = 1
 class Pretraining(Task):
     """A model learns to predict exact encodings of a task's graphs; their targets are not looked at.
 
-    What is predicted of eigenvectors are moduli and projectors of eigenspaces (`graphpe.benchmarks.pretraining.targets`);
-    all other encodings are numbers as they are. Each number is standardised; the loss is the mean square error, the
-    metric R2, each the mean over encodings. Encodings of pairs are predicted for some pairs of each node, from vectors
-    of both nodes, or from a model's vectors of pairs where it has those (`pair_output`).
+    What is predicted of eigenvectors are moduli and projectors of their eigenspaces, which no sign and no basis changes
+    (`graphpe.benchmarks.pretraining.targets`); all other encodings are numbers as they are. Each number is
+    standardised; the loss is the mean square error, the metric R2, each the mean over encodings. Encodings of pairs are
+    predicted for some pairs of each node, from vectors of both nodes, or from a model's vectors of pairs where it has
+    those (`pair_output`).
 
     Encodings that the model reads (`--encodings`) must not hold the answer, which is checked. The split is the task's;
     of one graph its nodes are split: those that the task has in its validation and test parts stay there, and
@@ -189,7 +190,9 @@ class Pretraining(Task):
         missing = [key for key in asked.node_keys if key not in graphs.node]
         missing += [key for key in asked.edge_keys if key not in graphs.edge]
         if missing:
-            raise GraphPEValueError(f"what is to be predicted follows from {missing[0]!r}, which the graphs do not have")
+            raise GraphPEValueError(
+                f"what is to be predicted follows from {missing[0]!r}, which the graphs do not have"
+            )
         if data.store is None or not adapter.of_nodes:
             bar = progress_bar(total=graphs.num_graphs, desc="targets", unit="graph", leave=False, disable=not progress)
             with bar:
@@ -231,4 +234,6 @@ def _constant_notes(adapter: EncodingAdapter) -> list[str]:
     """A line about numbers that are the same everywhere."""
     constant = sum(not each for each in adapter.scaling.scale)
     count = len(adapter.scaling.scale)
-    return [f"{constant} of {count} numbers to be predicted are the same everywhere: not asked about"] if constant else []
+    return (
+        [f"{constant} of {count} numbers to be predicted are the same everywhere: not asked about"] if constant else []
+    )

@@ -31,12 +31,13 @@ from graphpe.benchmarks.runs.explain import (
 )
 from graphpe.benchmarks.runs.inputs import Inputs, read_inputs
 from graphpe.benchmarks.runs.links import predict_links
+from graphpe.benchmarks.runs.node_vectors import before_pooling, random_nodes, read_keys
 from graphpe.benchmarks.runs.table import prediction_frame
 from graphpe.benchmarks.tasks.links.link_data import LinkAdapter
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter, rows_of
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
-from graphpe.benchmarks.training.checkpoint import check_same_run, load_checkpoint, load_weights
+from graphpe.benchmarks.training.checkpoint import check_same_run, digest, load_checkpoint, load_weights
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.compiled.jit import everything_compiled
@@ -220,7 +221,41 @@ class Run:
         Raises:
             GraphPEError: As for `predict`, or a row cannot be read.
         """
-        inputs = self._all_readable(source, workers, progress)
+        return self._vectors(self._all_readable(source, workers, progress), batch_size, progress)
+
+    @_as_trained()
+    def embed_nodes(self, graphs: PackedGraphs, *, seed: int = 0, batch_size: int = 64) -> Tensor:
+        """The model's vectors of nodes before any pooling, `[N, width]` on the CPU: what `T.PretrainedPE` writes.
+
+        Args:
+            graphs: The graphs, with the features that `reads` names.
+            seed: Of the random features that the run reads, if it does.
+            batch_size: Graphs at once.
+
+        Raises:
+            GraphPEError: As for `embed`, or the model has no vectors of nodes.
+        """
+        with before_pooling(self.model, seed):
+            return self._vectors(self._all_readable(graphs, 1, False), batch_size, False)
+
+    @property
+    def reads(self) -> tuple[list[str], list[str]]:
+        """Keys of the features of nodes, and of those of edges, that it cannot do without."""
+        return read_keys(self.adapter)
+
+    @property
+    def random_features(self) -> bool:
+        """Whether its model reads random features of nodes."""
+        return bool(random_nodes(self.model))
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that its vectors follow from: weights, model, encodings and inputs."""
+        said = [repr(self.model), [repr(each) for each in self.encodings], self.adapter.state()]
+        return digest([self.model.state_dict(), *said])
+
+    def _vectors(self, inputs: Inputs, batch_size: int, progress: bool) -> Tensor:
+        """What the model's head reads, of graphs in order."""
         seen: list[Tensor] = []
         head = self.model.head
         assert isinstance(head, nn.Module)
@@ -231,7 +266,7 @@ class Run:
                 seen.clear()
                 self.model(batch)
                 vectors = seen[0].float().cpu()
-                of_nodes = len(vectors) != len(graphs)
+                of_nodes = len(vectors) == graphs.num_nodes
                 split = vectors.split(graphs.sizes.tolist() if of_nodes else 1)
                 parts |= dict(zip(ids.tolist(), split, strict=True))
         finally:

@@ -58,7 +58,7 @@ class TrainConfig:
         head: The last layers, as a call: "MLPReadout(hidden_layers=1, halve=False)"; "auto" for the task's own.
         init: Folder of a trained run to start from, instead of from random weights: all of its best weights that fit
             in name and shape are taken, those of the head if its targets are the same. On the command line, its
-            model and encodings are the default then.
+            model and encodings are the default then. "none" for random weights.
         epochs: Passes over the training part.
         batch_size: Graphs in a batch, on each device; with a sampler, nodes whose targets are asked for, or parts.
         accumulate: Batches whose gradients are averaged for a step of the optimizer; the last step of an epoch is made
@@ -152,6 +152,8 @@ class TrainConfig:
             texts = (self.encodings,) if isinstance(self.encodings, str) else tuple(self.encodings)
             object.__setattr__(self, "encodings", texts)
         object.__setattr__(self, "imports", tuple(self.imports))
+        if self.init == "none":
+            object.__setattr__(self, "init", None)
         for each in fields(self):
             value = getattr(self, each.name)
             if each.type == "int":

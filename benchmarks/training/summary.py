@@ -121,8 +121,8 @@ def next_lines(summary: Mapping[str, Any], imports: Sequence[str] = ()) -> list[
     command = f"graphpe predict {_new_file(task)} --run {shlex.quote(run)}{more}"
     if isinstance(task, Pretraining):
         return [
-            f"next: `graphpe train ... --init {shlex.quote(run)}{more}`, of whatever task or data, starts from its weights",
-            f'      --encodings "PretrainedPE(run={run!r})" takes its vectors of nodes as an encoding; {_DOCUMENTATION}',
+            f"next: `graphpe train ... --init {shlex.quote(run)}{more}` starts from its weights, on any task or data",
+            f'      --encodings "PretrainedPE(run={run!r})" has its vectors of nodes; {_DOCUMENTATION}',
         ]
     loaded = f"graphpe.load_run({run!r}, imports={list(imports)})" if imports else f"graphpe.load_run({run!r})"
     return [

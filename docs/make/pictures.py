@@ -58,7 +58,7 @@ CALLS: dict[str, Encoding] = {
         T.WeisfeilerLehmanPE(2),
     )
 }
-"""What is drawn, by name; `GPSEPE` needs weights from the network and has no picture."""
+"""What is drawn, by name; `GPSEPE` and `PretrainedPE` need weights and have no picture."""
 
 FIRST = {
     "RandomWalkPE": (1, 3),

@@ -80,7 +80,7 @@ def _encodings(cache: Path) -> list[str]:
     from graphpe.benchmarks.calls.build import build_encodings, encoding_classes
 
     torch.set_num_threads(1)
-    names = [name for name in encoding_classes() if name != "GPSEPE"]  # which needs weights from a network
+    names = [name for name in encoding_classes() if name not in ("GPSEPE", "PretrainedPE")]
     encodings = build_encodings([f"{name}({ARGUMENTS.get(name, '')})" for name in names])
     edges = _edges(0)
     graph = Data(edge_index=edges, edge_attr=torch.arange(edges.shape[1]) % 4, num_nodes=NODES)
