@@ -26,6 +26,7 @@ from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.batches.nodes import node_to_graph
+from graphpe.transforms.reading import read_packed
 
 Features = Literal["task", "random"]
 
@@ -238,7 +239,8 @@ class EncodingAdapter(TaskAdapter):
 
     def describe(self, output: Any, batch: Batch, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
         """`columns` for graphs that came without targets: they are computed."""
-        asked = NodeTargets(self.of_nodes)(graphs)
+        read = [each.encoding for each in (*self.of_nodes, *self.of_pairs)]
+        asked = NodeTargets(self.of_nodes)(read_packed(graphs, *read))
         more = batch.clone()
         more["y"] = asked.node["y"].to(batch.edge_index.device)
         if self.of_pairs:
