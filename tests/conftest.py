@@ -97,6 +97,7 @@ def golden() -> Path:
 
 FEWER = {
     "train": ["--epochs", "1", "--max-steps", "2", "--batch-size", "4", "--accelerator", "cpu", "--workers", "1"],
+    "pretrain": ["--epochs", "1", "--max-steps", "2", "--batch-size", "4", "--accelerator", "cpu", "--workers", "1"],
     "grid": ["--epochs", "1", "--seeds", "1", "--batch-size", "8", "--accelerator", "cpu", "--quiet"],
 }
 """What is added to the commands of README and documentation; the last of two equal options counts."""
@@ -134,11 +135,11 @@ def fewer(library: Path) -> Callable[[list[str]], list[str]]:
         command = words[0]
         if command == "show" and "--data" not in words:
             return [*words, "--data", f"python-source(root={str(library)!r})"]
-        if command == "train" and "--resume" in words:
+        if command in ("train", "pretrain") and "--resume" in words:
             return words
         own = len(words) > 1 and not words[1].startswith("-")
         whole = not (own or {"--root", "--task"} & set(words)) or any("python-source" in word for word in words)
-        if command == "train" and whole and not any("root=" in word for word in words):
+        if command in ("train", "pretrain") and whole and not any("root=" in word for word in words):
             words = [*words, "--root", str(library)]
         return [*words, *FEWER.get(command, [])]
 

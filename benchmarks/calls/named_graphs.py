@@ -9,8 +9,10 @@ import torch
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.calls.data import data_task, with_options
 from graphpe.benchmarks.console.data import DataOptions
+from graphpe.benchmarks.pretraining.task import without_targets
 from graphpe.benchmarks.runs.kinds import kind_of
 from graphpe.benchmarks.tasks.targets import is_known
+from graphpe.benchmarks.tasks.user.task import OwnData
 from graphpe.benchmarks.tasks.user.torch_file import load_graphs
 from graphpe.errors import GraphPEValueError
 from graphpe.files.ogb import load_graph_dataset
@@ -50,6 +52,8 @@ def read_graphs(
     loaded = task.load(cache=cache, progress=not quiet)
     if not quiet:
         print("\n".join([f"task {task}", *loaded.notes]))
+    if isinstance(task, OwnData) and not task.target_names:
+        return without_targets(loaded.graphs)
     return _with_unknown(loaded.graphs)
 
 

@@ -185,7 +185,7 @@ class Pretraining(Task):
         self, data: TaskData, adapter: EncodingAdapter, workers: int, cache: Path | None, progress: bool
     ) -> PackedGraphs:
         """The graphs with all but their own targets, and with those of nodes."""
-        graphs = _without_targets(data.graphs)
+        graphs = without_targets(data.graphs)
         asked = NodeTargets(adapter.of_nodes)
         missing = [key for key in asked.node_keys if key not in graphs.node]
         missing += [key for key in asked.edge_keys if key not in graphs.edge]
@@ -221,8 +221,12 @@ class Pretraining(Task):
         return cut(shuffled(count, self.seed), count - 2 * share, share), True
 
 
-def _without_targets(graphs: PackedGraphs) -> PackedGraphs:
-    """The graphs without what their task asks about."""
+def without_targets(graphs: PackedGraphs) -> PackedGraphs:
+    """The graphs without what their task asks about.
+
+    Args:
+        graphs: The graphs.
+    """
     values = {
         level: {key: value for key, value in getattr(graphs, level).items() if key != "y"}
         for level in ("node", "edge", "graph", "pair")

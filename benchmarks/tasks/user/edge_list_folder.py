@@ -49,7 +49,7 @@ class EdgeListFolder(OwnData):
     Attributes:
         path: The folder.
         targets: The columns of targets, of `labels.csv` or of the files in `nodes/`; one whose cells are lists, as
-            [1, 2.5], is several.
+            [1, 2.5], is several. () for none, as `graphpe pretrain` reads graphs.
         directed: Whether edges go one way; otherwise each gets its reverse, unless that is in the file.
         split: `random`, a column of `labels.csv` (of the file in `nodes/`, where one graph's nodes are split) with the
             words train, valid and test, or a JSON file of row numbers under these words.

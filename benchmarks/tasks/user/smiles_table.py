@@ -40,7 +40,8 @@ class SmilesTable(OwnData):
     Attributes:
         path: The file: `.csv`, `.csv.gz`, `.tsv` or `.parquet`.
         smiles: The column of SMILES.
-        targets: The columns of targets; one whose cells are lists, as [1, 2.5], is several.
+        targets: The columns of targets; one whose cells are lists, as [1, 2.5], is several. () for none, as `graphpe
+            pretrain` reads graphs.
         split: `random`, `scaffold` (molecules of one Bemis-Murcko scaffold stay together), a column of the words train,
             valid and test, or a JSON file of row numbers under these words.
         metric: `auto`, `accuracy` (one column of classes), `ROC-AUC` or `AP` (labels 0, 1), `RMSE` or `MAE` (numbers).

@@ -45,6 +45,7 @@ SET_UP = "pip install torch"
 NEEDS = {
     "graphpe show --data encoded": "graphpe encode --data ogbg-molhiv",
     "graphpe report": "graphpe grid",
+    "graphpe train --task zinc --root dataset/zinc --encodings": "graphpe pretrain graphs.pt",
     "graphpe train --resume": "graphpe train --task \"python-source(graph='ast')\"",
     "graphpe predict script.py": "graphpe train --task \"python-source(graph='ast')\"",
     "graphpe predict molecules.csv": 'graphpe train --task "SmilesTable(',

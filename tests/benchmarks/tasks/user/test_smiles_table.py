@@ -145,7 +145,7 @@ def test_bad_tables(tmp_path: Path) -> None:
         ("smiles-table", "missing a required argument: 'path'"),
         ("smiles-table(path='x', metric='F1')", "metric must be one of 'auto', 'accuracy'"),
         ("smiles-table(path='x', targets=3)", "targets must be names"),
-        ("smiles-table(path='x', targets=())", "targets must name one column or more"),
+        ("smiles-table(path='x', targets=('y', ''))", "targets must name columns, each once"),
         ("smiles-table(path='x', targets=('y', 'y'))", "each once"),
         ("smiles-table(path='x', seed=-1)", "seed must be from 0"),
         ("smiles-table(path='')", "path must be a text"),
