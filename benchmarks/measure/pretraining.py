@@ -89,9 +89,8 @@ def measure(folder: Path, *, many: int, few: int, epochs: int) -> tuple[Runs, di
     for target in TARGETS:
         for name, options in beginnings.items():
             for seed in range(SEEDS):
-                task = (
-                    f"DataFile({str(folder / 'few.pt')!r}, target={target!r}, seed={seed}, fractions=(0.4, 0.2, 0.4))"
-                )
+                where = f"{str(folder / 'few.pt')!r}, target={target!r}, metric='RMSE'"
+                task = f"DataFile({where}, seed={seed}, fractions=(0.4, 0.2, 0.4))"
                 given = {**common, "task": task, "seed": seed, "epochs": 40, "learning_rate": 1e-3, **options}
                 path = folder / f"{target} {len(found)} {seed}"
                 summary = run_experiment(resolve(TrainConfig(**given)), run_path=path, progress=False, workers=1)

@@ -120,7 +120,8 @@ class EncodingHead(nn.Module):
         if self.pairs is None or self.out is None:
             return Parts(nodes)
         left, right = self.pairs(hidden).chunk(2, dim=1)
-        return Parts(nodes, (left, right, self.out.weight, self.out.bias))
+        # Copies: among several devices, torch takes parameters that are an output themselves for unused.
+        return Parts(nodes, (left, right, self.out.weight.clone(), self.out.bias.clone()))
 
 
 class PairEncodingHead(PairHead):
