@@ -30,6 +30,7 @@ from graphpe.benchmarks.calls.parts import (
     learned_encoding,
 )
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
+from graphpe.benchmarks.pretraining.auxiliary import TwoHeads, WithEncodings
 from graphpe.benchmarks.pretraining.task import Pretraining
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter
@@ -39,6 +40,9 @@ from graphpe.transforms.base import Encoding
 
 AUTO_HEAD = "auto"
 
+ENCODING_TASKS: Mapping[str, type] = {each.__name__: each for each in (Pretraining, WithEncodings)}
+"""Tasks about encodings of other tasks, beside which they cannot stand: they name them."""
+
 
 def encoding_classes() -> Mapping[str, type]:
     """Every encoding, by name; the user's own among them, as in all of these (`graphpe.benchmarks.calls.own`)."""
@@ -47,7 +51,7 @@ def encoding_classes() -> Mapping[str, type]:
 
 def task_classes() -> Mapping[str, type]:
     """Every task, by the name of its class."""
-    return known_classes("task", {**public_classes(tasks, TASK), Pretraining.__name__: Pretraining})
+    return known_classes("task", {**public_classes(tasks, TASK), **ENCODING_TASKS})
 
 
 def model_classes() -> Mapping[str, type]:
@@ -166,7 +170,8 @@ def default_encodings(model: str, task: str) -> tuple[str, ...]:
     built = build_task(task)
     # What a model is published with may be what it is to predict.
     preferred = None if isinstance(built, Pretraining) else getattr(constructor, "default_encodings", None)
-    return preferred if preferred is not None else built.default_encodings
+    suited = built.of if isinstance(built, WithEncodings) else built
+    return preferred if preferred is not None else suited.default_encodings
 
 
 def without_imposed(model: str, task: str) -> str:
@@ -252,7 +257,7 @@ def check_built(model: nn.Module, text: str, encodings: Sequence[Encoding]) -> N
         GraphPERuntimeError: It is not: a mistake in this library, never in the user's input.
     """
     constructor, arguments = _architecture(text)
-    model = model.model if isinstance(model, LinkModel) else model
+    model = model.model if isinstance(model, LinkModel | TwoHeads) else model
     wrong = [name for name, value in arguments.items() if name != "layers" and _stored(model, name, value) != value]
     if type(model) is not constructor or wrong:
         raise GraphPERuntimeError(f"{text} was asked for, but {model!r} was built (differs in {wrong})")

@@ -99,8 +99,9 @@ def biases() -> list[Entry]:
 
 def tasks() -> list[Entry]:
     """Every task."""
-    pretraining = _Class("graphpe.benchmarks.pretraining.task", "Pretraining")
-    builtin = [*_public("graphpe.benchmarks.tasks", "__init__.py"), pretraining]
+    about_encodings = (("task", "Pretraining"), ("auxiliary", "WithEncodings"))
+    builtin = _public("graphpe.benchmarks.tasks", "__init__.py")
+    builtin += [_Class(f"graphpe.benchmarks.pretraining.{module}", name) for module, name in about_encodings]
     return _entries("task", sorted(builtin, key=lambda each: each.name.lower()))
 
 

@@ -53,6 +53,14 @@ def add_train(parser: CommandParser) -> None:
     parser.add_argument(
         "--recipe", type=str, default=None, help="a published configuration by name; options beside it replace its own"
     )
+    parser.add_argument(
+        "--predict_encodings",
+        nargs="+",
+        type=str,
+        default=None,
+        help='encodings to predict beside the targets, as calls: "RandomWalkPE(walk_length=8)"; no inputs of the model',
+    )
+    parser.add_argument("--predict_weight", type=float, default=0.1, help="of the loss of these encodings")
     _add_training(parser)
 
 
@@ -115,7 +123,19 @@ def run_train(parser: CommandParser, arguments: Sequence[str]) -> int:
             parser.set_defaults(recipe.options)
         values = parser.values(arguments)
         values.pop("recipe")
-        return _train(values, parser.given(arguments), recipe)
+        given = parser.given(arguments)
+        predict, weight = (values.pop(name) for name in ("predict_encodings", "predict_weight"))
+        if predict is not None:
+            from graphpe.benchmarks.pretraining.auxiliary import WithEncodings
+
+            if values["resume"] is not None:
+                raise UsageError("--predict-encodings is of a new run and --resume goes on with an old one; give one")
+            with imported(values["imports"]):
+                task = WithEncodings(_labelled(values, given), tuple(predict), weight)
+                _asks(values, given, repr(task.understood()))
+        elif "predict_weight" in given:
+            raise UsageError("--predict-weight is of --predict-encodings, which is missing: name encodings")
+        return _train(values, given, recipe)
 
 
 def run_pretrain(parser: CommandParser, arguments: Sequence[str]) -> int:
@@ -132,24 +152,37 @@ def run_pretrain(parser: CommandParser, arguments: Sequence[str]) -> int:
                 task = Pretraining(
                     _graphs_of(values, given), tuple(about["predict"]), about["features"], about["partners"]
                 )
-                given["task"] = values["task"] = repr(task.understood())
-            values["root"] = None
-            given.pop("root", None)
+                _asks(values, given, repr(task.understood()))
         elif twice := sorted(name for name in about if name in given):
             raise UsageError(f"--{twice[0]} is of a new run and --resume goes on with an old one; give one of them")
         return _train(values, given, None)
 
 
-def _graphs_of(values: dict[str, Any], given: Mapping[str, Any]) -> str:
-    """The task whose graphs are to be encoded: DATA without targets unless some are named, or `--task`."""
-    from graphpe.benchmarks.calls.build import canonical_task
-    from graphpe.benchmarks.calls.data import own_task, unlabelled_task
+def _asks(values: dict[str, Any], given: dict[str, Any], task: str) -> None:
+    """Let a task about another one's graphs take its place, and that of DATA."""
+    if not values["quiet"] and _is_first():
+        print(f"task {task}", flush=True)
+    given["task"] = values["task"] = task
+    given.pop("root", None)
+    values |= {"root": None, "own_data": None, "target": None, "valid": None, "test": None, "skip_bad": False}
 
-    options = DataOptions.take(values)
-    nothing = DataOptions()
-    values |= {"own_data": None, "target": None, "valid": None, "test": None, "skip_bad": nothing.skip_bad}
+
+def _graphs_of(values: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """The task whose graphs are to be encoded: DATA without targets unless some are named, or `--task`."""
+    from graphpe.benchmarks.calls.data import unlabelled_task
+
+    options = DataOptions.take(dict(values))
     if options.data is not None and not options.targets and "task" not in given:
         return repr(unlabelled_task(options.data, options).understood())
+    return _labelled(values, given)
+
+
+def _labelled(values: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """The task that DATA or `--task` is."""
+    from graphpe.benchmarks.calls.build import canonical_task
+    from graphpe.benchmarks.calls.data import own_task
+
+    options = DataOptions.take(dict(values))
     own = own_task(options, given.get("task"), given_by="--task")
     return own if own is not None else canonical_task(values["task"], values["root"])
 

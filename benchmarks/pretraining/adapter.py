@@ -63,6 +63,7 @@ class EncodingAdapter(TaskAdapter):
         splits_nodes: Whether sums are kept for each node, for splits of nodes.
         target_names: The encodings, as calls.
         keys: The values of nodes and edges that are read of a graph.
+        target_key: Key of the targets of nodes.
     """
 
     base: TaskAdapter
@@ -74,6 +75,7 @@ class EncodingAdapter(TaskAdapter):
     splits_nodes: bool
     target_names: tuple[str, ...] = ()
     keys: tuple[str, ...] = field(default=(), kw_only=True)
+    target_key: str = field(default="y", kw_only=True)
 
     @property
     def names(self) -> list[str]:
@@ -121,7 +123,7 @@ class EncodingAdapter(TaskAdapter):
     def model_graphs(self, graphs: PackedGraphs) -> PackedGraphs:
         """As the task's models see them; where targets of nodes are there, those of pairs are added."""
         seen = self.base.model_graphs(graphs) if self.features == "task" else graphs
-        if not self.of_pairs or "y" not in graphs.node:
+        if not self.of_pairs or self.target_key not in graphs.node:
             return seen
         partner, values = pair_values(graphs, self.of_pairs, self.partners)
         return seen.with_values(node={PARTNER: partner, OF_PAIRS: values})
@@ -171,8 +173,9 @@ class EncodingAdapter(TaskAdapter):
         """The sums of each node, `[N, encodings, SUMS]`; a pair is of its first node."""
         parts = output if isinstance(output, Parts) else Parts(*output)
         check_node_outputs(parts.nodes, batch)
-        own = batch.y[:, 0] == 0
-        found = self._compare(parts.nodes, batch.y[:, 1:], self.of_nodes, 0)
+        asked = batch[self.target_key]
+        own = asked[:, 0] == 0
+        found = self._compare(parts.nodes, asked[:, 1:], self.of_nodes, 0)
         if self.of_pairs:
             predicted, target = self._pairs(parts, batch, own)
             found += [each.sum(1) for each in self._compare(predicted, target, self.of_pairs, self.columns_of_nodes)]
@@ -240,9 +243,10 @@ class EncodingAdapter(TaskAdapter):
     def describe(self, output: Any, batch: Batch, graphs: PackedGraphs) -> dict[str, Sequence[Any]]:
         """`columns` for graphs that came without targets: they are computed."""
         read = [each.encoding for each in (*self.of_nodes, *self.of_pairs)]
-        asked = NodeTargets(self.of_nodes)(read_packed(graphs, *read))
+        key = self.target_key
+        asked = NodeTargets(self.of_nodes, key)(read_packed(graphs, *read))
         more = batch.clone()
-        more["y"] = asked.node["y"].to(batch.edge_index.device)
+        more[key] = asked.node[key].to(batch.edge_index.device)
         if self.of_pairs:
             partner, values = pair_values(asked, self.of_pairs, self.partners)
             more[PARTNER], more[OF_PAIRS] = (each.to(batch.edge_index.device) for each in (partner, values))

@@ -47,7 +47,12 @@ class EncodingTargets(TaskData):
         Raises:
             GraphPEValueError: None does, or predictions are of another shape.
         """
-        found = [value for value in self._scores(predictions, indices)[0] if value is not None]
+        expected = [len(indices), SUMS * len(self.adapter.names)]
+        if list(predictions.shape) != expected:
+            raise GraphPEValueError(
+                f"predictions must be {expected}, one row a {self.unit}, got {list(predictions.shape)}"
+            )
+        found = [value for name in self.adapter.names if (value := fits(self.adapter, predictions)[name]) is not None]
         if not found:
             raise GraphPEValueError(
                 f"no encoding of {', '.join(self.adapter.names)} differs from the training mean in a part of the "
@@ -57,27 +62,7 @@ class EncodingTargets(TaskData):
 
     def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
         """R2 and loss of each encoding."""
-        fits, losses = self._scores(predictions, indices)
-        names = self.adapter.names
-        return dict(zip(names, fits, strict=True)) | {
-            f"{name} loss": loss for name, loss in zip(names, losses, strict=True)
-        }
-
-    def _scores(self, predictions: Tensor, indices: Tensor) -> tuple[list[float | None], list[float | None]]:
-        expected = [len(indices), SUMS * len(self.adapter.names)]
-        if list(predictions.shape) != expected:
-            raise GraphPEValueError(
-                f"predictions must be {expected}, one row a {self.unit}, got {list(predictions.shape)}"
-            )
-        errors, deviations, counts = predictions.double().view(len(indices), -1, SUMS).sum(0).unbind(1)
-        fits = [
-            1 - error / deviation if deviation > 0 else None
-            for error, deviation in zip(errors.tolist(), deviations.tolist(), strict=True)
-        ]
-        losses = [
-            error / count if count > 0 else None for error, count in zip(errors.tolist(), counts.tolist(), strict=True)
-        ]
-        return fits, losses
+        return fits(self.adapter, predictions)
 
     def constant_baseline(self, indices: Tensor) -> tuple[float, str]:
         """0: that of the training mean of every number."""
@@ -97,8 +82,32 @@ class NodeEncodingTargets(EncodingTargets):
         return places, self.adapter.columns(predictions, self.graphs)
 
 
+def fits(adapter: EncodingAdapter, sums: Tensor) -> dict[str, float | None]:
+    """R2 of each encoding by its name, and its loss; None where nothing differs, or nothing is asked.
+
+    Args:
+        adapter: The adapter.
+        sums: Rows as it keeps them, `[rows, encodings * SUMS]`.
+    """
+    errors, deviations, counts = sums.double().view(len(sums), -1, SUMS).sum(0).unbind(1)
+    found: dict[str, float | None] = {}
+    losses: dict[str, float | None] = {}
+    for name, error, deviation, count in zip(
+        adapter.names, errors.tolist(), deviations.tolist(), counts.tolist(), strict=True
+    ):
+        found[name] = 1 - error / deviation if deviation > 0 else None
+        losses[f"{name} loss"] = error / count if count > 0 else None
+    return found | losses
+
+
 def measured_scaling(
-    graphs: PackedGraphs, train: Tensor, of_pairs: Sequence[PairTarget], most: int, *, splits_nodes: bool
+    graphs: PackedGraphs,
+    train: Tensor,
+    of_pairs: Sequence[PairTarget],
+    most: int,
+    *,
+    splits_nodes: bool,
+    key: str = "y",
 ) -> Scaling:
     """Mean and standard deviation of every number over the training part, or 1,000 graphs of it.
 
@@ -108,14 +117,15 @@ def measured_scaling(
         of_pairs: What is asked of pairs.
         most: Pairs that a node is asked about, at most.
         splits_nodes: Whether the split is of nodes.
+        key: Of the targets of nodes.
 
     Raises:
         GraphPEValueError: Every number is the same everywhere.
     """
-    columns = graphs.node["y"].shape[1] - 1
+    columns = graphs.node[key].shape[1] - 1
     nodes, pairs = _Moments(columns), _Moments(sum(each.columns for each in of_pairs))
     for some, own in _looked_at(graphs, train, splits_nodes):
-        nodes.add(some.node["y"][own, 1:])
+        nodes.add(some.node[key][own, 1:])
         if of_pairs:
             partner, values = pair_values(some, of_pairs, most)
             asked, place = asked_pairs(some, partner)

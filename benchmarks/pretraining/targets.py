@@ -266,15 +266,13 @@ def check_no_answer(inputs: Sequence[Encoding], predicted: Sequence[Encoding]) -
 
 
 class NodeTargets(Encoding):
-    """The targets of nodes behind a first column of zeros, under `y`: `[N, 1 + columns]`.
+    """The targets of nodes behind a first column of zeros: `[N, 1 + columns]`.
 
     The first column says which nodes are asked about: in a split of nodes it is NaN at all others.
     """
 
-    attr_name = "y"
-
-    def __init__(self, targets: Sequence[NodeTarget]) -> None:
-        self.targets = tuple(targets)
+    def __init__(self, targets: Sequence[NodeTarget], attr_name: str = "y") -> None:
+        self.targets, self.attr_name = tuple(targets), attr_name
 
     @property
     def columns(self) -> int:

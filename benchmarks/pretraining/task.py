@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import torch
 from torch import Tensor
@@ -38,39 +38,16 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Pretraining(Task):
-    """A model learns to predict exact encodings of a task's graphs; their targets are not looked at.
-
-    What is predicted of eigenvectors are moduli and projectors of their eigenspaces, which no sign and no basis changes
-    (`graphpe.benchmarks.pretraining.targets`); all other encodings are numbers as they are. Each number is
-    standardised; the loss is the mean square error, the metric R2, each the mean over encodings. Encodings of pairs are
-    predicted for some pairs of each node, from vectors of both nodes, or from a model's vectors of pairs where it has
-    those (`pair_output`).
-
-    Encodings that the model reads (`--encodings`) must not hold the answer, which is checked. The split is the task's;
-    of one graph its nodes are split: those that the task has in its validation and test parts stay there, and
-    encodings of all others train; without such parts, four fifths at random.
+class EncodingTask(Task):
+    """A task that asks for encodings of another one's graphs.
 
     Attributes:
         task: The task whose graphs these are, as a call.
         predict: The encodings that are predicted, as calls, of nodes and of all pairs.
-        features: What the model reads of nodes and edges: `task`, what models of the task do, so that all weights but
-            the head's fit there; or `random`, random features of nodes and nothing else, as GPSE (Cantürk et al. 2024)
-            does, so that the run is for graphs of any kind.
-        partners: Pairs that each node is asked about, at most.
-        seed: Of a random split of nodes.
     """
-
-    name: ClassVar[str] = "pretraining"
-    summary: ClassVar[str] = "predict encodings of another task's graphs, without its targets; see `graphpe pretrain`"
-    default_encodings: ClassVar[tuple[str, ...]] = ()
-    readout: ClassVar[str | None] = "none"
 
     task: str
     predict: tuple[str, ...]
-    features: Features = "task"
-    partners: int = 32
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str):
@@ -81,9 +58,6 @@ class Pretraining(Task):
                 f"predict must be encodings as calls, such as ('RandomWalkPE(walk_length=8)',), got {self.predict!r}"
             )
         object.__setattr__(self, "predict", tuple(given))
-        check_choice("features", self.features, get_args(Features))
-        object.__setattr__(self, "partners", check_integer("partners", self.partners, least=1, most=4096))
-        check_seed(self.seed)
 
     @property
     def of(self) -> Task:
@@ -114,7 +88,7 @@ class Pretraining(Task):
             seen.add(each.value_key)
         return built
 
-    def understood(self) -> Pretraining:
+    def understood(self) -> Self:
         """With all arguments of its task and its encodings."""
         return replace(self, task=repr(self.of.understood()), predict=tuple(map(repr, self.encodings())))
 
@@ -126,6 +100,81 @@ class Pretraining(Task):
         for each in self.encodings():
             target_of(each)
         check_no_answer(encodings, self.encodings())
+
+    def encoding_adapter(
+        self,
+        base: TaskAdapter,
+        *,
+        features: Features,
+        partners: int,
+        splits_nodes: bool = False,
+        target_key: str = "y",
+    ) -> EncodingAdapter:
+        """The adapter of the encodings, which does not standardise yet.
+
+        Args:
+            base: The adapter of the task whose graphs these are.
+            features: What the model reads of nodes and edges.
+            partners: Pairs that a node is asked about, at most.
+            splits_nodes: Whether sums are kept for each node.
+            target_key: Key of the targets of nodes.
+        """
+        targets = [target_of(each) for each in self.encodings()]
+        keys = [*base.keys] if features == "task" else []
+        for each in targets:
+            keys += [key for key in (*each.encoding.node_keys, *each.encoding.edge_keys) if key not in keys]
+        return EncodingAdapter(
+            base,
+            tuple(each for each in targets if isinstance(each, NodeTarget)),
+            tuple(each for each in targets if isinstance(each, PairTarget)),
+            Scaling((), ()),
+            features,
+            partners,
+            splits_nodes=splits_nodes,
+            target_names=self.predict,
+            keys=tuple(keys),
+            target_key=target_key,
+        )
+
+
+@dataclass(frozen=True)
+class Pretraining(EncodingTask):
+    """A model learns to predict exact encodings of a task's graphs; their targets are not looked at.
+
+    What is predicted of eigenvectors are moduli and projectors of their eigenspaces, which no sign and no basis changes
+    (`graphpe.benchmarks.pretraining.targets`); all other encodings are numbers as they are. Each number is
+    standardised; the loss is the mean square error, the metric R2, each the mean over encodings. Encodings of pairs are
+    predicted for some pairs of each node, from vectors of both nodes, or from a model's vectors of pairs where it has
+    those (`pair_output`).
+
+    Encodings that the model reads (`--encodings`) must not hold the answer, which is checked. The split is the task's;
+    of one graph its nodes are split: those that the task has in its validation and test parts stay there, and
+    encodings of all others train; without such parts, four fifths at random.
+
+    Attributes:
+        task: The task whose graphs these are, as a call.
+        predict: The encodings that are predicted, as calls, of nodes and of all pairs.
+        features: What the model reads of nodes and edges: `task`, what models of the task do, so that all weights but
+            the head's fit there; or `random`, random features of nodes and nothing else, as GPSE (Cantürk et al. 2024)
+            does, so that the run is for graphs of any kind.
+        partners: Pairs that each node is asked about, at most.
+        seed: Of a random split of nodes.
+    """
+
+    name: ClassVar[str] = "pretraining"
+    summary: ClassVar[str] = "predict encodings of another task's graphs, without its targets; see `graphpe pretrain`"
+    default_encodings: ClassVar[tuple[str, ...]] = ()
+    readout: ClassVar[str | None] = "none"
+
+    features: Features = "task"
+    partners: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("features", self.features, get_args(Features))
+        object.__setattr__(self, "partners", check_integer("partners", self.partners, least=1, most=4096))
+        check_seed(self.seed)
 
     @property
     def about_pairs(self) -> bool:
@@ -143,21 +192,7 @@ class Pretraining(Task):
         return self._adapter(self.of.adapter(state["base"])).with_scaling(state)
 
     def _adapter(self, base: TaskAdapter) -> EncodingAdapter:
-        targets = [target_of(each) for each in self.encodings()]
-        keys = [*base.keys] if self.features == "task" else []
-        for each in targets:
-            keys += [key for key in (*each.encoding.node_keys, *each.encoding.edge_keys) if key not in keys]
-        return EncodingAdapter(
-            base,
-            tuple(each for each in targets if isinstance(each, NodeTarget)),
-            tuple(each for each in targets if isinstance(each, PairTarget)),
-            Scaling((), ()),
-            self.features,
-            self.partners,
-            splits_nodes=False,
-            target_names=self.predict,
-            keys=tuple(keys),
-        )
+        return self.encoding_adapter(base, features=self.features, partners=self.partners)
 
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> EncodingTargets:
         """Read the task's graphs, and compute what is to be predicted of nodes.
@@ -172,37 +207,14 @@ class Pretraining(Task):
         """
         data = self.of.load(workers=workers, cache=cache, progress=progress)
         bare = self._adapter(data.adapter)
-        graphs = self._with_targets(data, bare, workers, cache, progress)
+        graphs = with_targets(data, without_targets(data.graphs), bare, workers, cache, progress)
         split, of_nodes = self._split(data)
         scaling = measured_scaling(graphs, split["train"], bare.of_pairs, self.partners, splits_nodes=of_nodes)
         adapter = replace(bare, scaling=scaling, splits_nodes=of_nodes)
         kind = NodeEncodingTargets if of_nodes else EncodingTargets
-        notes = [*data.notes, *_constant_notes(adapter)]
+        notes = [*data.notes, *constant_notes(adapter)]
         digest = f"{data.fingerprint} {_VERSION} {self.predict}"
         return kind(graphs, split, adapter, digest, notes, encodings=data.encodings, store=data.store)
-
-    def _with_targets(
-        self, data: TaskData, adapter: EncodingAdapter, workers: int, cache: Path | None, progress: bool
-    ) -> PackedGraphs:
-        """The graphs with all but their own targets, and with those of nodes."""
-        graphs = without_targets(data.graphs)
-        asked = NodeTargets(adapter.of_nodes)
-        missing = [key for key in asked.node_keys if key not in graphs.node]
-        missing += [key for key in asked.edge_keys if key not in graphs.edge]
-        if missing:
-            raise GraphPEValueError(
-                f"what is to be predicted follows from {missing[0]!r}, which the graphs do not have"
-            )
-        if data.store is None or not adapter.of_nodes:
-            bar = progress_bar(total=graphs.num_graphs, desc="targets", unit="graph", leave=False, disable=not progress)
-            with bar:
-                return encode_in_chunks(graphs, asked, progress=bar.update)
-        read = graphs.structure().with_values(
-            node={key: graphs.node[key] for key in asked.node_keys},
-            edge={key: graphs.edge[key] for key in asked.edge_keys},
-        )
-        kept = precompute(read, asked, cache=cache, workers=workers if workers > 1 else 0, progress=progress)
-        return graphs.with_values(node={"y": kept.packed.node["y"]})
 
     def _split(self, data: TaskData) -> tuple[dict[str, Tensor], bool]:
         """The split, and whether it is of nodes."""
@@ -221,6 +233,40 @@ class Pretraining(Task):
         return cut(shuffled(count, self.seed), count - 2 * share, share), True
 
 
+def with_targets(
+    data: TaskData, graphs: PackedGraphs, adapter: EncodingAdapter, workers: int, cache: Path | None, progress: bool
+) -> PackedGraphs:
+    """The graphs with the targets of nodes.
+
+    Args:
+        data: The data of the task.
+        graphs: Its graphs.
+        adapter: What is asked.
+        workers: Processes that encode graphs of a store; 0 means as many as there are cores.
+        cache: Folder for what is worth keeping between runs; None means the user's cache folder.
+        progress: Whether to show a bar.
+
+    Raises:
+        GraphPEError: The graphs have not what the targets follow from, or cannot be encoded.
+    """
+    key = adapter.target_key
+    asked = NodeTargets(adapter.of_nodes, key)
+    missing = [key for key in asked.node_keys if key not in graphs.node]
+    missing += [key for key in asked.edge_keys if key not in graphs.edge]
+    if missing:
+        raise GraphPEValueError(f"what is to be predicted follows from {missing[0]!r}, which the graphs do not have")
+    if data.store is None or not adapter.of_nodes:
+        bar = progress_bar(total=graphs.num_graphs, desc="targets", unit="graph", leave=False, disable=not progress)
+        with bar:
+            return encode_in_chunks(graphs, asked, progress=bar.update)
+    read = graphs.structure().with_values(
+        node={key: graphs.node[key] for key in asked.node_keys},
+        edge={key: graphs.edge[key] for key in asked.edge_keys},
+    )
+    kept = precompute(read, asked, cache=cache, workers=workers if workers > 1 else 0, progress=progress)
+    return graphs.with_values(node={key: kept.packed.node[key]})
+
+
 def without_targets(graphs: PackedGraphs) -> PackedGraphs:
     """The graphs without what their task asks about.
 
@@ -234,8 +280,12 @@ def without_targets(graphs: PackedGraphs) -> PackedGraphs:
     return graphs.structure().with_values(**values)
 
 
-def _constant_notes(adapter: EncodingAdapter) -> list[str]:
-    """A line about numbers that are the same everywhere."""
+def constant_notes(adapter: EncodingAdapter) -> list[str]:
+    """A line about numbers that are the same everywhere.
+
+    Args:
+        adapter: What is asked.
+    """
     constant = sum(not each for each in adapter.scaling.scale)
     count = len(adapter.scaling.scale)
     return (

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphpe.benchmarks.pretraining.auxiliary import TwoHeads
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.checkpoint import load_checkpoint
@@ -78,8 +79,8 @@ class InitialWeights:
         Raises:
             GraphPEValueError: No weight fits, but for the head's.
         """
-        if isinstance(model, LinkModel) and not any(name.startswith("model.") for name in self.weights):
-            return self.give(model.model, config, adapter)  # of a run that was not about links: the model inside
+        if isinstance(model, LinkModel | TwoHeads) and not any(name.startswith("model.") for name in self.weights):
+            return self.give(model.model, config, adapter)  # of a run without what is around: the model inside
         own = model.state_dict()  # beside weights, the statistics of norms
         fitting = [name for name in own if name in self.weights and self.weights[name].shape == own[name].shape]
         other = self.targets != _targets(config, adapter.state())

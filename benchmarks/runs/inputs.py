@@ -14,7 +14,8 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphpe.benchmarks.pretraining.adapter import EncodingAdapter
-from graphpe.benchmarks.pretraining.task import Pretraining
+from graphpe.benchmarks.pretraining.auxiliary import AuxiliaryAdapter
+from graphpe.benchmarks.pretraining.task import EncodingTask, Pretraining
 from graphpe.benchmarks.runs.kinds import Kind, kind_of
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
 from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
@@ -74,17 +75,17 @@ def read_inputs(task: Task, adapter: TaskAdapter, source: Any, *, workers: int =
         GraphPEError: There is nothing that could be read, or it is not of this task.
     """
     paths = _paths(source)
-    checks = adapter
-    if isinstance(task, Pretraining) and isinstance(adapter, EncodingAdapter) and paths is not None:
-        task, adapter = task.of, adapter.base  # files are those of the task whose graphs it was
     if paths is None:
         inputs = _of_pyg(adapter, source)
     else:
         kinds = {kind_of(path) for path in paths}
         if len(kinds) > 1:
             raise GraphPEValueError(f"{', '.join(map(str, paths))} are of several kinds ({', '.join(sorted(kinds))})")
-        inputs = _read_paths(kinds.pop(), task, adapter, paths, workers, progress)
-    graphs, wrong = checks.check_inputs(inputs.graphs) if len(inputs.graphs) else (inputs.graphs, {})
+        own = (task, adapter)
+        if isinstance(task, EncodingTask) and isinstance(adapter, EncodingAdapter | AuxiliaryAdapter):
+            own = (task.of, adapter.base)  # files are those of the task whose graphs it was
+        inputs = _read_paths(kinds.pop(), *own, paths, workers, progress)
+    graphs, wrong = adapter.check_inputs(inputs.graphs) if len(inputs.graphs) else (inputs.graphs, {})
     errors = inputs.errors | {inputs.positions[graph]: reason for graph, reason in wrong.items()}
     if wrong:
         kept = [graph for graph in range(len(graphs)) if graph not in wrong]
@@ -108,6 +109,8 @@ def reads(task: Task, adapter: TaskAdapter, kind: Kind) -> bool:
     """Whether a run of the task may be asked about files of a kind; a pretraining only where it is named."""
     if isinstance(task, Pretraining):
         return False
+    if isinstance(task, EncodingTask) and isinstance(adapter, AuxiliaryAdapter):
+        return reads(task.of, adapter.base, kind)
     if kind == "python":
         return isinstance(task, PythonSource)
     if kind == "table":

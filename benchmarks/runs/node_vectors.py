@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from graphpe.benchmarks.pretraining.adapter import EncodingAdapter
+from graphpe.benchmarks.pretraining.auxiliary import AuxiliaryAdapter
 from graphpe.benchmarks.pretraining.ends import RandomNodes
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.task import TaskAdapter
@@ -23,6 +24,8 @@ def read_keys(adapter: TaskAdapter) -> tuple[list[str], list[str]]:
     Args:
         adapter: The ends.
     """
+    if isinstance(adapter, AuxiliaryAdapter):
+        return read_keys(adapter.base)
     if isinstance(adapter, EncodingAdapter):
         return read_keys(adapter.base) if adapter.features == "task" else ([], [])
     keys = list(adapter.keys)

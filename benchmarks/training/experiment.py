@@ -29,6 +29,7 @@ from graphpe.benchmarks.calls.own import check_outside, imported
 from graphpe.benchmarks.calls.parts import Learned, canonical_encoder, without_encoder
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
+from graphpe.benchmarks.pretraining.auxiliary import WithEncodings
 from graphpe.benchmarks.runs.initial import InitialWeights
 from graphpe.benchmarks.runs.table import part_frame
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
@@ -67,7 +68,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
         task = canonical_task(config.task, config.root)
         model = canonical_model(config.model, build_task(task))
         built = build_task(task)
-        if isinstance(built, OwnData) and not built.target_names:
+        labelled = built.of if isinstance(built, WithEncodings) else built
+        if isinstance(labelled, OwnData) and not labelled.target_names:
             raise GraphPEValueError(
                 f"{task} names no target, and there is nothing to learn: name one, or let `graphpe pretrain` predict "
                 "encodings of the graphs"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from graphpe.benchmarks.calls.build import build_task
-from graphpe.benchmarks.pretraining.task import Pretraining
+from graphpe.benchmarks.pretraining.task import EncodingTask, Pretraining
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
 from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import Task
@@ -133,6 +133,7 @@ def next_lines(summary: Mapping[str, Any], imports: Sequence[str] = ()) -> list[
 
 def _new_file(task: Task) -> str:
     """What a run of a task might be asked about."""
+    task = task.of if isinstance(task, EncodingTask) else task
     if isinstance(task, PythonSource):
         return "script.py"
     if isinstance(task, EdgeListFolder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lightning_fabric import Fabric
 
 from graphpe.benchmarks.pretraining.adapter import EncodingAdapter
+from graphpe.benchmarks.pretraining.auxiliary import AuxiliaryAdapter
 from graphpe.benchmarks.tasks.links.link_data import LinkData
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
@@ -72,9 +73,10 @@ def check_sampler(data: TaskData, config: TrainConfig, devices: int) -> None:
                 f"sampler={sampler!r} samples nodes of one graph, and this task is about whole graphs: leave it out"
             )
         return
-    if sampler != "whole" and isinstance(data.adapter, EncodingAdapter) and data.adapter.of_pairs:
+    asked = data.adapter.encodings if isinstance(data.adapter, AuxiliaryAdapter) else data.adapter
+    if sampler != "whole" and isinstance(asked, EncodingAdapter) and asked.of_pairs:
         raise GraphPEValueError(
-            f"sampler={sampler!r} cuts the pairs that {data.adapter.of_pairs[0].name} is predicted for: use "
+            f"sampler={sampler!r} cuts the pairs that {asked.of_pairs[0].name} is predicted for: use "
             "sampler='whole', or predict encodings of nodes"
         )
     links = isinstance(data, LinkData)

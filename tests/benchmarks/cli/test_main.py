@@ -32,8 +32,8 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
     assert (
         capsys.readouterr().err
-        == "graphpe: error: unknown command 'trian'; known: train, pretrain, predict, runs, encode, expressivity, show, grid, "
-        "report, list, bench, warmup\n"
+        == "graphpe: error: unknown command 'trian'; known: train, pretrain, predict, runs, encode, expressivity, "
+        "show, grid, report, list, bench, warmup\n"
     )
 
 

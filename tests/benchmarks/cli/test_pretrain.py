@@ -160,4 +160,5 @@ def test_it_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "tasks", "encodings"]) == 0
     printed = capsys.readouterr().out
     assert "Pretraining(task, predict, features='task', partners=32, seed=0)" in printed
+    assert "WithEncodings(task, predict, weight=0.1, pooling='mean', partners=32)" in printed
     assert "PretrainedPE(run, samples=1, seed=0, digest=None, attr_name='pretrained_pe')" in printed

@@ -41,5 +41,6 @@ def test_heads_tell_both_ends_of_a_pair_apart() -> None:
     left, right, weight, bias = parts.ends
     assert left.shape == right.shape == (4, HIDDEN)
     assert not torch.allclose(left, right)
+    assert not weight.is_leaf  # DistributedDataParallel takes a parameter that is an output for unused
     assert (weight.shape, bias.shape) == ((3, HIDDEN), (3,))
     assert EncodingHead(6, 2, 0)(torch.randn(4, 6)).ends is None
