@@ -182,7 +182,11 @@ class AuxiliaryData(TaskData):
     def target_scores(self, predictions: Tensor, indices: Tensor) -> dict[str, float | None]:
         """The task's, and R2 and loss of each encoding."""
         sums = predictions[:, self.adapter.base.targets :]
-        return self.base.target_scores(self._own(predictions), indices) | fits(self.adapter.encodings, sums)
+        found = {
+            name if name.endswith(" loss") else f"{name} R2": value
+            for name, value in fits(self.adapter.encodings, sums).items()
+        }
+        return self.base.target_scores(self._own(predictions), indices) | found
 
     def answers(self, indices: Tensor) -> PackedGraphs:
         return self.base.answers(indices)

@@ -52,7 +52,8 @@ class EncodingTargets(TaskData):
             raise GraphPEValueError(
                 f"predictions must be {expected}, one row a {self.unit}, got {list(predictions.shape)}"
             )
-        found = [value for name in self.adapter.names if (value := fits(self.adapter, predictions)[name]) is not None]
+        of_each = fits(self.adapter, predictions)
+        found = [value for name in self.adapter.names if (value := of_each[name]) is not None]
         if not found:
             raise GraphPEValueError(
                 f"no encoding of {', '.join(self.adapter.names)} differs from the training mean in a part of the "

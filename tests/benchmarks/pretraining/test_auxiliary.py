@@ -59,8 +59,8 @@ def test_the_loss_is_the_tasks_and_that_of_encodings(graphs_file: Path) -> None:
     assert data.metric == plain.metric
     assert data.constant_baseline(ids) == plain.constant_baseline(ids)
     assert list(data.target_scores(rows, ids)) == [
-        "random_walk_pe",
-        "shortest_path",
+        "random_walk_pe R2",
+        "shortest_path R2",
         "random_walk_pe loss",
         "shortest_path loss",
     ]
@@ -116,7 +116,7 @@ def test_nodes_of_one_graph(tmp_path: Path) -> None:
         summary = RunFolder(tmp_path / sampler).read_summary()
         assert summary is not None
         assert summary["metric"] == "accuracy"
-        assert np.isfinite(summary["test_by_target"]["random_walk_pe"])
+        assert np.isfinite(summary["test_by_target"]["random_walk_pe R2"])
 
 
 @pytest.mark.parametrize(
