@@ -15,8 +15,8 @@ from graphpe.calls import parameters_of
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.biases.pair_bias import PairBias
 from graphpe.models.attention.positions.node_positions import NodePositions
-from graphpe.models.encoders.learned.learned_encoding import LearnedEncoding
 from graphpe.models.attention.terms.pair_terms import PairTerms
+from graphpe.models.encoders.learned.learned_encoding import LearnedEncoding
 from graphpe.transforms.base import Encoding
 
 

@@ -21,8 +21,8 @@ from torch.autograd.function import once_differentiable
 from torch_geometric.data import Data
 
 from graphpe.graphs.ragged import Ints
-from graphpe.models.batches.on_host import structure_of
 from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.batches.on_host import structure_of
 from graphpe.structure.plan import Plan
 from graphpe.trees.fields import trees_of
 

@@ -13,7 +13,10 @@ from graphpe.benchmarks.training.steps import choose
 
 @pytest.mark.parametrize(
     ("positions", "why"),
-    [(M.GTA("r", 2, 8, 2), ""), (M.TreeTransport(8, 2), "steps are not captured: TreeTransport builds trees on the host")],
+    [
+        (M.GTA("r", 2, 8, 2), ""),
+        (M.TreeTransport(8, 2), "steps are not captured: TreeTransport builds trees on the host"),
+    ],
 )
 def test_positions_that_build_trees_on_the_host_are_not_captured(
     positions: M.NodePositions, why: str, monkeypatch: pytest.MonkeyPatch
