@@ -197,7 +197,7 @@ class Exphormer(nn.Module):
             ends.append(torch.stack([torch.cat([real, virtual]).flatten(), torch.cat([virtual, real]).flatten()]))
             kind += [of, of]
             x = torch.cat([x, self.virtual.to(x.dtype).repeat(graphs, 1)])
-            encodings = encodings.at(torch.arange(nodes, device=x.device))
+            encodings = encodings.at(real[:, 0])
         pairs = edges_for(torch.cat(ends, dim=1), x.shape[0])
         kinds = torch.cat(kind) if kind else None
         edges = Neighbours(edge_index, nodes)

