@@ -22,6 +22,7 @@ LOOKED_AT = 1000
 """Graphs of the training part whose numbers say how all are standardised."""
 
 _CHUNK = 64
+_SAME = 1e-8  # of one minus a correlation: rounding
 _NOISE = 1e-6  # deviations below this share of the mean are rounding
 
 
@@ -154,6 +155,37 @@ def _looked_at(graphs: PackedGraphs, train: Tensor, splits_nodes: bool) -> Itera
     for ids in chosen.split(_CHUNK):
         some = graphs.select(ids)
         yield some, torch.ones(some.num_nodes, dtype=torch.bool)
+
+
+def read_off(graphs: PackedGraphs, train: Tensor, adapter: EncodingAdapter) -> list[str]:
+    """Lines about columns of `x` from which a number to be predicted of nodes can be read off.
+
+    Args:
+        graphs: Graphs with features and targets of nodes.
+        train: Ids of the training part's graphs.
+        adapter: What is asked.
+    """
+    some = graphs.select(train[:_CHUNK])
+    x = some.node.get("x")
+    if x is None or x.dim() != 2 or not adapter.of_nodes:
+        return []
+    target = some.node[adapter.target_key][:, 1:].double()
+    names = [each.name for each in adapter.of_nodes for _ in range(each.columns)]
+    asked = is_asked(target)
+    found: dict[str, list[int]] = {}
+    for column, name in enumerate(names):
+        known = asked[:, column]
+        pair = torch.cat([target[known, column, None], x[known].double()], dim=1)
+        deviation = pair - pair.mean(0)
+        size = deviation.norm(dim=0)
+        cosine = (deviation[:, 1:].t() @ deviation[:, 0]).abs() / (size[1:] * size[0]).clamp(min=_NOISE)
+        if len(pair) > x.shape[1] + 1:
+            found.setdefault(name, []).extend((cosine > 1 - _SAME).nonzero().flatten().tolist())
+    return [
+        f"x holds some of {name} (column {columns[0]}): what of it is in the features is read off, not learned"
+        for name, columns in found.items()
+        if columns
+    ]
 
 
 class _Moments:

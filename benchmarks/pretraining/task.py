@@ -17,7 +17,7 @@ from graphpe.benchmarks.calls.kinds import ENCODING, TASK, check_encoding, publi
 from graphpe.benchmarks.calls.own import known_classes
 from graphpe.benchmarks.calls.text import build
 from graphpe.benchmarks.pretraining.adapter import EncodingAdapter, Features, Scaling
-from graphpe.benchmarks.pretraining.data import EncodingTargets, NodeEncodingTargets, measured_scaling
+from graphpe.benchmarks.pretraining.data import EncodingTargets, NodeEncodingTargets, measured_scaling, read_off
 from graphpe.benchmarks.pretraining.targets import (
     NodeTarget,
     NodeTargets,
@@ -213,6 +213,8 @@ class Pretraining(EncodingTask):
         adapter = replace(bare, scaling=scaling, splits_nodes=of_nodes)
         kind = NodeEncodingTargets if of_nodes else EncodingTargets
         notes = [*data.notes, *constant_notes(adapter)]
+        if self.features == "task" and not of_nodes:
+            notes += read_off(graphs, split["train"], adapter)
         digest = f"{data.fingerprint} {_VERSION} {self.predict}"
         return kind(graphs, split, adapter, digest, notes, encodings=data.encodings, store=data.store)
 

@@ -250,6 +250,18 @@ def test_what_cannot_be_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_features_that_hold_the_answer_are_named(tmp_path: Path) -> None:
+    graphs = random_graphs(40, 4)
+    for each in graphs:
+        degrees = T.DegreePE()(each).degree_pe
+        each.x = torch.cat([torch.rand(each.num_nodes, 1), 3 - 2 * degrees[:, 1:]], dim=1)
+    torch.save(graphs, tmp_path / "graphs.pt")
+    predict = ("DegreePE()", "RandomWalkPE(walk_length=3)")
+    (line,) = [note for note in loaded(tmp_path / "graphs.pt", predict).notes if note.startswith("x holds")]
+    assert line.startswith("x holds some of degree_pe (column 1)")
+    assert not any("x holds" in note for note in loaded(tmp_path / "graphs.pt", predict, ", features='random'").notes)
+
+
 def test_what_is_the_same_everywhere_is_not_asked_about(tmp_path: Path) -> None:
     path = tmp_path / "cycles.pt"
     both = [torch.stack([torch.arange(n), torch.arange(n).roll(1)]) for n in range(3, 23)]
