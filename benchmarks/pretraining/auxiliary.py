@@ -262,7 +262,7 @@ class WithEncodings(EncodingTask):
         """Read the task's data, and compute what is to be predicted of nodes.
 
         Args:
-            workers: Processes that read, and that encode graphs of a store; 0 means as many as there are cores.
+            workers: Processes that read, 0 for as many as there are cores, and that encode graphs of a store.
             cache: Folder for what is worth keeping between runs; None means the user's cache folder.
             progress: Whether long work shows a progress bar.
 

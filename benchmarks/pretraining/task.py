@@ -198,7 +198,7 @@ class Pretraining(EncodingTask):
         """Read the task's graphs, and compute what is to be predicted of nodes.
 
         Args:
-            workers: Processes that read, and that encode graphs of a store; 0 means as many as there are cores.
+            workers: Processes that read, 0 for as many as there are cores, and that encode graphs of a store.
             cache: Folder for what is worth keeping between runs; None means the user's cache folder.
             progress: Whether long work shows a progress bar.
 
@@ -244,7 +244,7 @@ def with_targets(
         data: The data of the task.
         graphs: Its graphs.
         adapter: What is asked.
-        workers: Processes that encode graphs of a store; 0 means as many as there are cores.
+        workers: Processes that encode graphs of a store; this one where it is 0 or 1.
         cache: Folder for what is worth keeping between runs; None means the user's cache folder.
         progress: Whether to show a bar.
 

@@ -38,10 +38,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "dataset"
 
 
-def test_the_same_numbers_from_a_store(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "form", ["{}", "Pretraining({!r}, ('DegreePE()', 'ShortestPathPE()'))"], ids=["ppa", "pretraining"]
+)
+def test_the_same_numbers_from_a_store(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     config = resolve(
         TrainConfig(
-            task=f"ppa(root={str(root)!r}, download=False)",
+            task=form.format(f"ppa(root={str(root)!r}, download=False)"),
             model="GPS(width=8, layers=1, heads=2)",
             encodings=("RandomWalkPE(walk_length=4)",),
             epochs=2,
