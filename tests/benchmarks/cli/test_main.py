@@ -60,7 +60,7 @@ def test_list_one_kind(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_list_something_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "task"]) == 2
-    assert "nothing to list under 'task'; known: encodings, encoders, models, tasks" in capsys.readouterr().err
+    assert "nothing to list under 'task'; known: encodings, encoders, biases, models, tasks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
