@@ -69,6 +69,8 @@ class Cell:
     ) -> Cell:
         """A cell below `root`, in a folder that is named after what it is: equal options, equal folder."""
         shown = {name: value for name, value in config.as_dict().items() if name != "init" or value is not None}
+        if not config.sizes:  # cells from before there were any keep their names
+            del shown["sizes"]
         content = json.dumps(shown, sort_keys=True)
         if "@" in encoding + model:  # the folder's name may not tell them from the same without
             content += f"{encoding}\n{model}"

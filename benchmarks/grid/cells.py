@@ -16,6 +16,7 @@ from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
 from graphpe.benchmarks.grid.options import Named
 from graphpe.benchmarks.grid.variants import variants_of
 from graphpe.benchmarks.runs.initial import InitialWeights
+from graphpe.benchmarks.tasks.by_size import load_task
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.experiment import resolve
@@ -74,7 +75,7 @@ def grid_cells(
         )
     tasks = {task: build_task(canonical_task(task)) for task in grid.tasks}
     for task, built in tasks.items():
-        adapter = built.load(workers=workers, cache=cache, progress=progress).adapter
+        adapter = load_task(built, common.sizes, workers=workers, cache=cache, progress=progress).adapter
         known: dict[tuple[object, ...], TrainConfig | GraphPEError] = {}
         for (column, model), several in variants.items():
             for variant in several:

@@ -11,7 +11,7 @@ from graphpe.benchmarks.grid.ranges import Listed, Uniform, read_values, split_o
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPEValueError
 
-OF_THE_GRID = ("task", "root", "model", "encodings", "seed", "devices", "nodes", "accelerator", "imports")
+OF_THE_GRID = ("task", "root", "model", "encodings", "seed", "devices", "nodes", "accelerator", "imports", "sizes")
 """Options of a run that a grid names elsewhere, or all its cells share."""
 
 

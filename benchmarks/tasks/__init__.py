@@ -5,6 +5,7 @@ from graphpe.benchmarks.tasks.code.code2 import Code2
 from graphpe.benchmarks.tasks.code.python_source import PythonSource
 from graphpe.benchmarks.tasks.generated.graphbench import GraphBench, GraphBenchFlow
 from graphpe.benchmarks.tasks.generated.playground import Playground
+from graphpe.benchmarks.tasks.generated.problems import Bridges, MaxFlow, PathLength
 from graphpe.benchmarks.tasks.generated.sorting_networks import SortingNetworks
 from graphpe.benchmarks.tasks.links.ogb import OgblCitation2, OgblCollab, OgblPpa, OgblVessel
 from graphpe.benchmarks.tasks.links.own import LinkFile
@@ -48,6 +49,7 @@ __all__ = [
     "COCOSP",
     "QM9",
     "TU",
+    "Bridges",
     "Cifar10",
     "Circuits",
     "Clrs",
@@ -60,6 +62,7 @@ __all__ = [
     "Heterophilous",
     "LinkFile",
     "MalNetTiny",
+    "MaxFlow",
     "Mnist",
     "Molbace",
     "Molbbbp",
@@ -85,6 +88,7 @@ __all__ = [
     "PCQM4Mv2",
     "PCQMContact",
     "PascalVOCSP",
+    "PathLength",
     "Pattern",
     "PeptidesFunc",
     "PeptidesStruct",

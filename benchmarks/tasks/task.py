@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphpe.benchmarks.calls.sizes import Sizes
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
@@ -209,6 +210,8 @@ class TaskData(ABC):
         notes: Lines worth telling the user (what was read, skipped, taken from a cache).
         encodings: Encodings whose values the graphs hold already, as calls.
         store: The store that the graphs are in, where they are not in memory; their encodings belong on disk, too.
+        mean_sizes: Where the split is one by size, the mean size of the graphs of `test` and of each bin of larger
+            ones, a part of the split under its text, in order; else empty.
     """
 
     unit: ClassVar[Level] = "graph"
@@ -220,6 +223,7 @@ class TaskData(ABC):
     notes: list[str] = field(default_factory=list)
     encodings: tuple[str, ...] = field(default=(), kw_only=True)
     store: Store | None = field(default=None, kw_only=True)
+    mean_sizes: dict[str, float] = field(default_factory=dict, kw_only=True)
 
     @property
     @abstractmethod
@@ -290,13 +294,15 @@ class Task(ABC):
     """Parameters of a task. Subclasses are frozen dataclasses of literals.
 
     `default_encodings` are what a run takes that names no encodings, with a model that prefers none. `readout` is the
-    model's, where the task leaves no choice: `none` for targets of nodes.
+    model's, where the task leaves no choice: `none` for targets of nodes. `size_unit` is what a graph's size
+    counts.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     default_encodings: ClassVar[tuple[str, ...]] = ("MagneticLaplacianPE(k=8)",)
     readout: ClassVar[str | None] = None
+    size_unit: ClassVar[str] = "nodes"
 
     @abstractmethod
     def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> TaskData:
@@ -307,6 +313,19 @@ class Task(ABC):
             cache: Folder for what is worth keeping between runs; None means the user's cache folder.
             progress: Whether long work shows a progress bar.
         """
+
+    def generate(
+        self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
+    ) -> TaskData | None:
+        """Graphs of these sizes, where it draws its graphs; None where they are what they are, and are divided.
+
+        Args:
+            sizes: Sizes of training, validation and test, and bins of larger ones, which are parts of the split, too.
+            workers: As in `load`.
+            cache: As in `load`.
+            progress: As in `load`.
+        """
+        return None
 
     @abstractmethod
     def adapter(self, state: Mapping[str, Any]) -> TaskAdapter:

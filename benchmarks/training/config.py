@@ -14,6 +14,7 @@ from graphpe.arguments import (
     check_positive,
     check_probabilities,
 )
+from graphpe.benchmarks.calls.sizes import canonical_sizes
 from graphpe.calls import LARGEST
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
@@ -39,6 +40,9 @@ class TrainConfig:
     Args:
         task: The task, as a call: "python-source", "python-source(graph='ast')", "code2"; see `graphpe list tasks`.
         root: Folder with the task's data; for python-source a source tree (default: the interpreter's own library).
+        sizes: Sizes of graphs to train on, and bins of larger ones that are tested, too: "16 | 17-24 25-32 33-64". The
+            test is then of the sizes of training, in distribution. Tasks that draw their graphs draw such ones, others
+            are divided by size. Empty for the task's own split.
         model: The model, as a call: "GraphTransformer(width=64, layers=4)"; see `graphpe list models`.
         encodings: Encodings, as calls: "LaplacianPE(k=8)"; see `graphpe list encodings`. Those of nodes are computed
             once, those of pairs for each batch; "PEARLEncoding(samples=8)" and others that the model makes itself are
@@ -108,6 +112,7 @@ class TrainConfig:
 
     task: str = "python-source"
     root: str | None = None
+    sizes: str = ""
     model: str = "GraphTransformer(width=64, layers=2, heads=8, dropout=0.1, readout='max')"
     encodings: tuple[str, ...] | None = None
     imports: tuple[str, ...] = ()
@@ -154,6 +159,7 @@ class TrainConfig:
         object.__setattr__(self, "imports", tuple(self.imports))
         if self.init == "none":
             object.__setattr__(self, "init", None)
+        object.__setattr__(self, "sizes", canonical_sizes(self.sizes))
         for each in fields(self):
             value = getattr(self, each.name)
             if each.type == "int":

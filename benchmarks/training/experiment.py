@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -32,6 +33,7 @@ from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.pretraining.auxiliary import WithEncodings
 from graphpe.benchmarks.runs.initial import InitialWeights
 from graphpe.benchmarks.runs.table import part_frame
+from graphpe.benchmarks.tasks.by_size import load_task
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.tasks.molecules.fingerprints import fingerprint_baseline
 from graphpe.benchmarks.tasks.task import Task, TaskData
@@ -225,7 +227,7 @@ def _train_in(
     initial = None if resumed and run.last.exists() else InitialWeights.read(config)
     transforms = build_encodings(config.encodings or ())
     with fabric.rank_zero_first():
-        data = task.load(workers=workers, cache=cache, progress=progress)
+        data = load_task(task, config.sizes, workers=workers, cache=cache, progress=progress)
     forget()
     if agree(fabric, lambda: data.fingerprint) != data.fingerprint:
         raise GraphPERuntimeError(f"processes read different data of {task!r}: it changed meanwhile; start again")
@@ -299,6 +301,7 @@ def _train_in(
     summary = summarise(
         training,
         test=test,
+        larger=_larger(training),
         parameters=parameters,
         seconds=seconds,
         other_readings=others,
@@ -310,6 +313,18 @@ def _train_in(
         log.write_test(data.metric, test.metric, training.state.best_epoch + 1)
         run.write_summary(summary)
     return summary
+
+
+def _larger(training: Training) -> dict[str, float]:
+    """The metric on each bin of larger graphs; NaN where it is not defined, as of one class."""
+    found: dict[str, float] = {}
+    for part in training.data.mean_sizes:
+        if part != "test":
+            try:
+                found[part] = training.evaluate(part).metric
+            except GraphPEValueError:
+                found[part] = math.nan
+    return found
 
 
 def _other_readings(training: Training) -> dict[str, dict[str, float]]:

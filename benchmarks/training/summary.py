@@ -14,10 +14,12 @@ import torch
 
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.pretraining.task import EncodingTask, Pretraining
+from graphpe.benchmarks.calls.sizes import Sizes
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
 from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.loop import Evaluation, Training
+from graphpe.errors import GraphPEValueError
 
 FINGERPRINTS = "fingerprints and boosted trees"
 """What tables call the baseline of molecules."""
@@ -30,6 +32,7 @@ def summarise(
     training: Training,
     *,
     test: Evaluation,
+    larger: Mapping[str, float],
     parameters: int,
     seconds: Mapping[str, float],
     other_readings: Mapping[str, Mapping[str, float]],
@@ -40,6 +43,7 @@ def summarise(
     Args:
         training: The run.
         test: The test part at the best validation epoch.
+        larger: Of a split by size, the metric on each bin of larger graphs.
         parameters: Number of the model's parameters.
         seconds: What was spent before training: `read`, `encode`.
         fingerprints: Of molecules, the metric of fingerprints with boosted trees, `valid` and `test`, or why it is
@@ -70,12 +74,33 @@ def summarise(
         "constant_valid": constant_valid,
         "constant_test": constant_test,
         "fingerprints": dict(fingerprints),
+        "sizes": _sizes(training, {"test": test.metric, **larger}) if larger else {},
         "parameters": parameters,
         "seconds_per_epoch": {**spent, "total": sum(spent.values())},
         "seconds_before": dict(seconds),
         "peak_bytes": peak_memory(),
         "run": str(training.run.path),
     }
+
+
+def _sizes(training: Training, scores: Mapping[str, float]) -> dict[str, Any]:
+    """What became of graphs of the sizes of training, the test part, and of each bin of larger ones, in order.
+
+    A metric that is not finite is null, as JSON has it.
+    """
+    data, sizes = training.data, Sizes.parse(training.config.sizes)
+    found = []
+    for part, score in scores.items():
+        ends, ids = sizes.ranges()[part], data.split[part]
+        try:
+            constant, _ = data.constant_baseline(ids)
+        except GraphPEValueError:  # not defined on them, as the model's is not
+            constant = math.nan
+        numbers = {"test": score, "constant": constant}
+        shown = {"sizes": ends.named, "least": ends.least, "most": ends.most}
+        known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        found.append({**shown, "mean": data.mean_sizes[part], "graphs": len(ids), **known})
+    return {"unit": build_task(training.config.task).size_unit, "parts": found}
 
 
 def peak_memory() -> int:
@@ -100,6 +125,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         f"{'constant prediction':<22} {figure(summary['constant_valid'])}      {figure(summary['constant_test'])}"
         f"      (always {summary['constant_prediction']})",
         *_fingerprint_lines(summary.get("fingerprints", {})),
+        *_size_lines(summary.get("sizes", {})),
         *_target_lines(summary),
         f"{summary['parameters']:,} parameters; {spent['total']:.1f} s an epoch (load {spent['load']:.1f}, "
         f"step {spent['step']:.1f}, evaluate {spent['evaluate']:.1f}); before training: read {before['read']:.1f} s, "
@@ -151,6 +177,19 @@ def _fingerprint_lines(found: Mapping[str, Any]) -> list[str]:
     return [
         f"{'fingerprints, trees':<22} {found['valid']:.4f}      {found['test']:.4f}      (boosted, of Morgan counts)"
     ]
+
+
+def _size_lines(sizes: Mapping[str, Any]) -> list[str]:
+    """The metric on each bin of larger graphs."""
+    return [
+        f"{each['sizes'] + ' ' + sizes['unit']:<22} {'':<10}  {_or_nan(each['test'])}      (constant "
+        f"{_or_nan(each['constant'])}; {each['graphs']:,} graphs)"
+        for each in sizes.get("parts", [])[1:]
+    ]
+
+
+def _or_nan(value: float | None) -> str:
+    return figure(math.nan if value is None else value)
 
 
 def _target_lines(summary: Mapping[str, Any]) -> list[str]:

@@ -158,5 +158,5 @@ def _shared(cell: Cell) -> list[str]:
     column = Column.parse(cell.encoding)
     own: Mapping[str, Any] = {**cell.options, **column.options, **Named.parse(cell.model).options}
     joined = [name for name in ("encoder", "bias") if getattr(column, name) is not None]
-    apart = {*own, *joined, *OF_THE_GRID, *_OF_A_MACHINE}
+    apart = {*own, *joined, *OF_THE_GRID, *_OF_A_MACHINE} - {"sizes"}
     return [each.name for each in fields(TrainConfig) if each.name not in apart]

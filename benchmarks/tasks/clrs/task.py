@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphpe.arguments import check_choice, check_flags, check_integer, check_seed
+from graphpe.benchmarks.calls.sizes import Sizes
+from graphpe.benchmarks.tasks.by_size import mean_sizes
 from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS
 from graphpe.benchmarks.tasks.clrs.samples import generate_samples, sample_graphs
 from graphpe.benchmarks.tasks.clrs.scores import (
@@ -38,6 +40,11 @@ from graphpe.models.layers.inputs import LinearEdges, LinearNodes
 
 _VERSION = 1
 _PARTS = ("train", "valid", "test")
+_LEAST = 4
+"""The least size that every algorithm takes."""
+
+_OF_A_RANGE = 5
+"""Sizes that stand for a range of them: dm-clrs has a sampler for each."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +248,7 @@ class Clrs(Task):
         object.__setattr__(self, "train_sizes", tuple(self.train_sizes))
         for size in (*self.train_sizes, self.valid_size, self.test_size):
             check_integer("a size", size, least=1)
-            if size < 4:
-                raise GraphPEValueError(f"sizes must be at least 4, the least that every algorithm takes, got {size}")
+            _check_size(size)
         check_flags(random_positions=self.random_positions)
         check_seed(self.seed)
 
@@ -257,14 +263,47 @@ class Clrs(Task):
         Raises:
             GraphPERuntimeError: If there are none yet and dm-clrs is not installed.
         """
+        asked = {"train": self.train_sizes, "valid": (self.valid_size,), "test": (self.test_size,)}
+        return self._of_sizes(asked, [repr(self)], cache, progress)
+
+    def generate(
+        self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
+    ) -> ClrsTargets:
+        """Samples of other sizes: of each range up to five, evenly spaced, and as many of each bin as of the test.
+
+        Args:
+            sizes: The sizes, of at least 4; of training from a quarter of the largest on, unless they say from where.
+            workers: Not used.
+            cache: As in `load`.
+            progress: As in `load`.
+
+        Raises:
+            GraphPEError: A size is too small; or as in `load`.
+        """
+        asked = {}
+        for part, each in sizes.ranges().items():
+            least, most = each.filled()
+            least = least if each.least is not None else min(max(least, _LEAST), most)
+            _check_size(least)
+            count = min(_OF_A_RANGE, most - least + 1)
+            steps = max(count - 1, 1)
+            asked[part] = tuple(least + (most - least) * k // steps for k in range(count))
+        data = self._of_sizes(asked, [repr(self), f"{sizes}"], cache, progress)
+        data.mean_sizes = mean_sizes(data.graphs.sizes, data.split)
+        return data
+
+    def _of_sizes(
+        self, asked: Mapping[str, tuple[int, ...]], lines: list[str], cache: Path | None, progress: bool
+    ) -> ClrsTargets:
+        """Samples of the sizes of each part."""
         parts, notes = [], []
-        for number, part in enumerate(_PARTS):
-            graphs, told = self._part(number, part, cache, progress)
+        for number, (part, sizes) in enumerate(asked.items()):
+            graphs, told = self._part(number, part, sizes, cache, progress)
             parts.append(graphs)
             notes += told
         graphs = concatenate(parts)
-        split = dict(zip(_PARTS, torch.arange(len(graphs)).split([len(part) for part in parts]), strict=True))
-        lines = [repr(self), f"{_VERSION}"]
+        split = dict(zip(asked, torch.arange(len(graphs)).split([len(part) for part in parts]), strict=True))
+        lines = [*lines, f"{_VERSION}"]
         lines += [hashlib.blake2b(value.numpy().data, digest_size=16).hexdigest() for value in graphs.pair.values()]
         return ClrsTargets(graphs, split, ClrsAdapter(self.algorithm), fingerprint(graphs, split, lines), notes)
 
@@ -283,13 +322,14 @@ class Clrs(Task):
         """Whether the algorithm's outputs are pointers or of edges."""
         return ALGORITHMS[self.algorithm].about_pairs
 
-    def _part(self, number: int, part: str, cache: Path | None, progress: bool) -> tuple[PackedGraphs, list[str]]:
-        sizes = self.train_sizes if part == "train" else (getattr(self, f"{part}_size"),)
-        share, more = divmod(getattr(self, part), len(sizes))
+    def _part(
+        self, number: int, part: str, sizes: Sequence[int], cache: Path | None, progress: bool
+    ) -> tuple[PackedGraphs, list[str]]:
+        share, more = divmod(getattr(self, part, self.test), len(sizes))
         # Every size of every part has a seed of its own; those of CLRS-30 are 1, 2 and 3.
         counts = [(size, share + (k < more), self.seed + number + 3 * k) for k, size in enumerate(sizes)]
         counts = [each for each in counts if each[1]]
-        random_positions = self.random_positions and part != "test"
+        random_positions = self.random_positions and part in ("train", "valid")
         recipe = (
             f"clrs {_VERSION}: {self.algorithm}, (size, samples, seed) {counts}, random positions {random_positions}"
         )
@@ -303,3 +343,13 @@ class Clrs(Task):
         graphs = sample_graphs(self.algorithm, arrays)
         told = f"{part}: {len(graphs):,} samples of {self.algorithm} of dm-clrs {version}, sizes {list(sizes)}"
         return graphs, [told, *notes]
+
+
+def _check_size(size: int) -> None:
+    """Refuse a size that some algorithm does not take.
+
+    Raises:
+        GraphPEValueError: It is one.
+    """
+    if size < _LEAST:
+        raise GraphPEValueError(f"sizes must be at least {_LEAST}, the least that every algorithm takes, got {size}")

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from graphpe.arguments import check_choice, check_flags, check_integer, check_seed
+from graphpe.benchmarks.calls.sizes import Sizes
+from graphpe.benchmarks.tasks.by_size import mean_sizes
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.splitmix import random_below, random_uniform, start_stream
@@ -18,6 +20,7 @@ from graphpe.benchmarks.tasks.metrics import F1, RMSE
 from graphpe.benchmarks.tasks.pair_level import PairAdapter, PairTargets
 from graphpe.compiled.jit import machine_code
 from graphpe.distances.shortest_paths import shortest_paths
+from graphpe.errors import GraphPERuntimeError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.progress import progress_bar
@@ -33,6 +36,10 @@ _NODES = {
 }
 _DEGREES = {False: (1.0, 1.5, 2.0), True: (1.0, 1.5, 2.0, 2.5, 3.0)}
 _CHUNK = 1_000
+_ROWS = 2_000_000
+"""Pairs of nodes of the graphs that are drawn at once."""
+
+_MOST_ROUNDS = 200
 
 
 @dataclass(frozen=True)
@@ -85,29 +92,65 @@ class Playground(GraphTask):
             cache: Folder in which graphs are kept; None means the user's cache folder.
             progress: Whether to show a bar.
         """
+        nodes = dict(zip(_PARTS, _NODES[self.question], strict=True))
+        return self._of_sizes(nodes, [repr(self)], cache, progress)
+
+    def generate(
+        self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
+    ) -> PairTargets:
+        """Graphs whose largest component, which is what is left of them, has these sizes; of each bin as of the test.
+
+        Those of training have from a quarter of their largest size on, unless the sizes say from where.
+
+        Args:
+            sizes: The sizes.
+            workers: Not used.
+            cache: As in `load`.
+            progress: As in `load`.
+        """
+        nodes = {part: each.filled() for part, each in sizes.ranges().items()}
+        data = self._of_sizes(nodes, [repr(self), f"{sizes}"], cache, progress, exact=True)
+        data.mean_sizes = mean_sizes(data.graphs.sizes, data.split)
+        return data
+
+    def _of_sizes(
+        self,
+        nodes: dict[str, tuple[int, int]],
+        lines: list[str],
+        cache: Path | None,
+        progress: bool,
+        *,
+        exact: bool = False,
+    ) -> PairTargets:
+        """Graphs of the sizes of each part, least and most, which are those of components where `exact`."""
         parts, notes = [], []
-        for number, part in enumerate(_PARTS):
-            graphs, told = self._part(number, part, cache, progress)
-            parts.append(graphs)
+        narrow = max(most for _, most in nodes.values()) <= 127
+        for number, (part, ends) in enumerate(nodes.items()):
+            graphs, told = self._part(number, part, ends, exact, cache, progress)
+            y = graphs.pair["y"]
+            parts.append(graphs.with_values(pair={"y": y.to(torch.int8 if narrow else torch.int32)}))
             notes += told
         graphs = concatenate(parts)
         ids = torch.arange(len(graphs)).split([len(part) for part in parts])
-        split = dict(zip(_PARTS, ids, strict=True))
+        split = dict(zip(nodes, ids, strict=True))
         binary = self.question != "distance"
         adapter = PairAdapter((1,), (), 1, "binary" if binary else "squared")
-        recipe = [repr(self), f"{_VERSION}"]  # targets follow from edges and question
-        digest = fingerprint(graphs, split, recipe)
+        digest = fingerprint(graphs, split, [*lines, f"{_VERSION}"])  # targets follow from edges and question
         notes.insert(0, f"{len(graphs):,} random directed graphs, {self.question} of {graphs.num_pairs:,} pairs")
         return PairTargets(graphs, split, adapter, digest, notes, scored_by=F1 if binary else RMSE)
 
-    def _part(self, number: int, part: str, cache: Path | None, progress: bool) -> tuple[PackedGraphs, list[str]]:
-        count, nodes, degrees = getattr(self, part), _NODES[self.question][number], _DEGREES[self.acyclic]
+    def _part(
+        self, number: int, part: str, nodes: tuple[int, int], exact: bool, cache: Path | None, progress: bool
+    ) -> tuple[PackedGraphs, list[str]]:
+        count, degrees = getattr(self, part, self.test), _DEGREES[self.acyclic]
         seed = np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)[0]
 
         def generate() -> Arrays:
-            return random_digraphs(count, nodes, degrees, self.acyclic, seed)
+            drawn = components_of if exact else random_digraphs
+            return drawn(count, nodes, degrees, self.acyclic, seed)
 
         recipe = f"playground {_VERSION}: {count} graphs of {nodes}, {degrees}, acyclic {self.acyclic}, seed {seed}"
+        recipe += ", sizes of components" if exact else ""
         arrays, notes = generated_once(self.name, recipe, cache, generate)
         edge_index, ptr, edge_ptr = (torch.from_numpy(arrays[key]) for key in ("edge_index", "ptr", "edge_ptr"))
         graphs = PackedGraphs(edge_index=edge_index, ptr=ptr, edge_ptr=edge_ptr)
@@ -120,11 +163,11 @@ class Playground(GraphTask):
 
 
 def _targets(graphs: PackedGraphs, question: Question) -> torch.Tensor:
-    """The target of every pair, -1 for a node and itself, `[sum n_b^2]` int8."""
+    """The target of every pair, -1 for a node and itself, `[sum n_b^2]`."""
     distance = shortest_paths(graphs, undirected=False)
     loops = distance == 0
     if question == "distance":
-        return distance.where(~loops, -1).to(torch.int8)
+        return distance.where(~loops, -1)
     yes = distance == 1 if question == "adjacency" else distance > 0
     return yes.to(torch.int8).masked_fill(loops, -1)
 
@@ -139,13 +182,55 @@ def random_digraphs(count: int, nodes: tuple[int, int], degrees: tuple[float, ..
         acyclic: Whether edges go along a random order of the nodes only.
         seed: uint64; graph b depends on it and b alone.
     """
-    parts = [
-        _digraphs(start, min(start + _CHUNK, count), nodes[0], nodes[1], np.array(degrees), acyclic, np.uint64(seed))
-        for start in range(0, count, _CHUNK)
-    ]
-    sizes, edge_sizes = (np.concatenate([part[which] for part in parts]) for which in (1, 2))
+    parts = [_drawn(start, count, nodes, degrees, acyclic, seed) for start in range(0, count, _CHUNK)]
+    return _arrays(*(np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)))
+
+
+def components_of(count: int, sizes: tuple[int, int], degrees: tuple[float, ...], acyclic: bool, seed: Any) -> Arrays:
+    """The same, of graphs whose component has so many nodes: the first `count` of all that are drawn.
+
+    They are drawn with up to twice as many nodes, of which components are a part.
+
+    Args:
+        count: Number of graphs.
+        sizes: Least and most nodes of the component.
+        degrees: As in `random_digraphs`.
+        acyclic: As in `random_digraphs`.
+        seed: uint64.
+
+    Raises:
+        GraphPERuntimeError: Too few of those that are drawn have such a component.
+    """
+    nodes = max(2, sizes[0]), 2 * sizes[1]
+    step = max(1, min(_CHUNK, _ROWS // nodes[1] ** 2))
+    kept: list[tuple[Any, Any, Any]] = []
+    found = 0
+    for start in range(0, _MOST_ROUNDS * max(count, _CHUNK), step):
+        local, size, edge_size = _drawn(start, start + step, nodes, degrees, acyclic, seed)
+        fits = (size >= sizes[0]) & (size <= sizes[1])
+        kept.append((local[:, np.repeat(fits, edge_size)], size[fits], edge_size[fits]))
+        found += int(fits.sum())
+        if found >= count:
+            break
+    else:
+        raise GraphPERuntimeError(
+            f"of {start + step:,} random graphs only {found:,} have a component of {sizes[0]} to {sizes[1]} nodes, and "
+            f"{count:,} were asked for: ask for fewer, or for a wider range of sizes"
+        )
+    local, size, edge_size = (np.concatenate(each, axis=-1) for each in zip(*kept, strict=True))
+    return _arrays(local[:, : int(edge_size[:count].sum())], size[:count], edge_size[:count])
+
+
+def _drawn(
+    start: int, count: int, nodes: tuple[int, int], degrees: tuple[float, ...], acyclic: bool, seed: Any
+) -> tuple[Any, Any, Any]:
+    """The edges, counted within each graph, sizes and numbers of edges of some graphs."""
+    stop = min(start + _CHUNK, count)
+    return _digraphs(start, stop, nodes[0], nodes[1], np.array(degrees), acyclic, np.uint64(seed))
+
+
+def _arrays(local: Any, sizes: Any, edge_sizes: Any) -> Arrays:
     ptr, edge_ptr = (np.concatenate([[0], np.cumsum(each)]) for each in (sizes, edge_sizes))
-    local = np.concatenate([part[0] for part in parts], axis=1)
     return {"edge_index": local + np.repeat(ptr[:-1], edge_sizes), "ptr": ptr, "edge_ptr": edge_ptr}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from graphpe.arguments import check_flags, check_integer, check_seed
+from graphpe.benchmarks.calls.sizes import Sizes
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.sorting_generator import (
@@ -73,6 +74,7 @@ class SortingNetworks(GraphTask):
     )
     default_encodings: ClassVar[tuple[str, ...]] = ("MagneticLaplacianPE(k=25, q=0.25)",)
     adapter_class: ClassVar[type[GraphAdapter]] = NetworkAdapter
+    size_unit: ClassVar[str] = "wires"
 
     train: int = 2_000
     valid: int = 200
@@ -91,8 +93,7 @@ class SortingNetworks(GraphTask):
                 isinstance(wires, tuple | list) and len(wires) == 2 and all(isinstance(wire, int) for wire in wires)
             ):
                 raise GraphPEValueError(f"{part}_wires must be two integers, least and most, got {wires!r}")
-            if not 2 <= wires[0] <= wires[1] <= MAX_WIRES:
-                raise GraphPEValueError(f"{part}_wires must be from 2 to {MAX_WIRES} and in order, got {wires!r}")
+            _check_wires(f"{part}_wires", *wires)
             object.__setattr__(self, f"{part}_wires", tuple(wires))
         check_flags(order=self.order)
         check_seed(self.seed)
@@ -105,28 +106,59 @@ class SortingNetworks(GraphTask):
             cache: Folder in which networks are kept; None means the user's cache folder.
             progress: Whether to show a bar.
         """
+        own = {part: getattr(self, f"{part}_wires") for part in _PARTS}
+        return replace(self._of_wires(own, workers, cache, progress), mean_sizes={})
+
+    def generate(
+        self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
+    ) -> GraphTargets:
+        """Networks whose numbers of wires are these sizes; as many of each bin as of the test.
+
+        Those of training have from a quarter of their largest number on, unless the sizes say from where.
+
+        Args:
+            sizes: The sizes, from 2 to 20.
+            workers: As in `load`.
+            cache: As in `load`.
+            progress: As in `load`.
+
+        Raises:
+            GraphPEValueError: There are too many wires.
+        """
+        asked = {part: each.filled() for part, each in sizes.ranges().items()}
+        for least, most in asked.values():
+            _check_wires("wires", least, most)
+        return self._of_wires(asked, workers, cache, progress)
+
+    def _of_wires(
+        self, asked: dict[str, tuple[int, int]], workers: int, cache: Path | None, progress: bool
+    ) -> GraphTargets:
+        """Networks of the wires of each part, least and most."""
         workers = workers or os.cpu_count() or 1
         networks, labels, sizes, notes = [], [], [], []
-        for number, part in enumerate(_PARTS):
-            samples, sorts, told = self._part(number, part, workers, cache, progress)
+        for number, (part, wires) in enumerate(asked.items()):
+            samples, sorts, told = self._part(number, part, wires, workers, cache, progress)
             networks.append(samples)
             labels.append(sorts)
             sizes.append(len(samples))
             notes += told
         everything = _join(networks)
         target = torch.from_numpy(np.concatenate(labels).astype(np.int64))[:, None]
-        categories = max(self.train_wires[1], self.valid_wires[1], self.test_wires[1])
+        categories = max(most for _, most in asked.values())
         graphs = network_graphs(everything, order=self.order).with_values(graph={"y": target})
-        split = dict(zip(_PARTS, torch.arange(len(graphs)).split(sizes), strict=True))
+        split = dict(zip(asked, torch.arange(len(graphs)).split(sizes), strict=True))
         features = (categories, categories) + ((MAX_OPERATORS,) if self.order else ())
         adapter = NetworkAdapter(features, (), 2, "classes")
         notes.insert(0, f"{len(graphs):,} networks, {float((target == 1).double().mean()):.1%} of them sort")
-        return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=ACCURACY)
+        wires_of = torch.from_numpy(everything.wires).double()
+        found = {part: float(wires_of[ids].mean()) for part, ids in split.items() if part not in ("train", "valid")}
+        digest = fingerprint(graphs, split)
+        return GraphTargets(graphs, split, adapter, digest, notes, scored_by=ACCURACY, mean_sizes=found)
 
     def _part(
-        self, number: int, part: str, workers: int, cache: Path | None, progress: bool
+        self, number: int, part: str, wires: tuple[int, int], workers: int, cache: Path | None, progress: bool
     ) -> tuple[Networks, NDArray[np.bool_], list[str]]:
-        count, wires = getattr(self, part), getattr(self, f"{part}_wires")
+        count = getattr(self, part, self.test)
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)[0])
         reverse = part != "train"
 
@@ -142,6 +174,16 @@ class SortingNetworks(GraphTask):
         arrays, notes = generated_once(self.name, recipe, cache, generate)
         networks = Networks(arrays["wires"], arrays["ptr"], arrays["first"], arrays["second"])
         return (*samples(networks, arrays.get("reversed_sorts")), notes)
+
+
+def _check_wires(name: str, least: int, most: int) -> None:
+    """Refuse numbers of wires that no network has.
+
+    Raises:
+        GraphPEValueError: They are out of range.
+    """
+    if not 2 <= least <= most <= MAX_WIRES:
+        raise GraphPEValueError(f"{name} must be from 2 to {MAX_WIRES} and in order, got {(least, most)!r}")
 
 
 def samples(networks: Networks, reversed_sorts: NDArray[np.bool_] | None) -> tuple[Networks, NDArray[np.bool_]]:
