@@ -16,6 +16,8 @@ from graphpe.benchmarks.grid.reports.latex import NEEDS, latex_table
 from graphpe.benchmarks.grid.reports.literature import Published, fits
 from graphpe.benchmarks.grid.reports.pictures import draw_cost, draw_heat_map
 from graphpe.benchmarks.grid.reports.selection import budget_text
+from graphpe.benchmarks.grid.reports.size_pictures import draw_curves, draw_losses
+from graphpe.benchmarks.grid.reports.sizes import by_size, size_section, sizes_csv
 from graphpe.benchmarks.grid.reports.table import spread, table_frame
 from graphpe.benchmarks.grid.results import Combination, Run, base_of
 from graphpe.benchmarks.grid.statistics import holm, mean_ranks, paired_t, sign_flips
@@ -54,6 +56,9 @@ def write_report(
 ) -> list[Path]:
     """Write `runs.csv`, `report.md`, and for each task a heat map and a picture of metric against cost.
 
+    Where cells were split by size, `sizes.csv` has a row for each run and bin, and each task a table of what larger
+    graphs cost, the curves of the metric against size, and a picture of the loss per doubling.
+
     Combinations that validation chose among several have tables, tests and pictures of their own, apart from others.
 
     Args:
@@ -89,8 +94,18 @@ def write_report(
         task = mine[0].task
         parts += [task_section(mine, section.literature), "", f"![{task}: encodings by models]({heat[0].name})", ""]
         parts += [f"![{task}: metric against cost]({cost[0].name})", ""]
+        if of_sizes := by_size(mine):
+            curves, losses = ([folder / f"{name}-{kind}.{suffix}" for suffix in suffixes] for kind in ("sizes", "loss"))
+            draw_curves(of_sizes, curves)
+            draw_losses(of_sizes, losses)
+            files += [*curves, *losses]
+            parts += [size_section(of_sizes), "", f"![{task}: metric against size]({curves[0].name})", ""]
+            parts += [f"![{task}: what larger graphs cost]({losses[0].name})", ""]
+    if any(run.sizes for run in runs):
+        files.insert(1, folder / "sizes.csv")
+        write_atomically(files[1], sizes_csv(runs))
     parts += [f"- {note}" for note in notes]
-    write_atomically(files[1], "\n".join(parts).rstrip() + "\n")
+    write_atomically(folder / "report.md", "\n".join(parts).rstrip() + "\n")
     if "csv" in formats:
         files.append(folder / "table.csv")
         frames = [table_frame(each.combinations, significance(each.combinations), each.literature) for each in sections]
@@ -144,7 +159,8 @@ def not_finite(combinations: Sequence[Combination]) -> list[str]:
 
 def runs_csv(runs: Sequence[Run]) -> str:
     """Every run as a row; the options that vary are columns."""
-    names = [field.name for field in fields(Run) if field.name not in ("options", "drawn", "baselines")]
+    apart = ("options", "drawn", "baselines", "sizes", "size_unit")
+    names = [field.name for field in fields(Run) if field.name not in apart]
     names += ["drawn"] if any(run.drawn for run in runs) else []
     varied = list(dict.fromkeys(name for run in runs for name in run.options))
     rows = [

@@ -16,6 +16,27 @@ from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 
 @dataclass(frozen=True)
+class SizeScore:
+    """The metric of one run on graphs of some sizes.
+
+    Attributes:
+        sizes: As tables call them; the first of a run are those of training.
+        most: The largest.
+        mean: Mean size of the graphs.
+        graphs: Their number.
+        test: The metric; NaN where it is not defined on them, or not finite.
+        constant: That of the constant prediction.
+    """
+
+    sizes: str
+    most: int
+    mean: float
+    graphs: int
+    test: float
+    constant: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One finished cell.
 
@@ -37,6 +58,8 @@ class Run:
         options: The options that vary in its column and model, with their values.
         drawn: Whether those were drawn by a random search.
         baselines: Of molecules, what reads no graph: the metric on the validation and the test part, by name.
+        sizes: Of a split by size, what came out for graphs of the sizes of training, then for larger ones.
+        size_unit: What sizes count.
     """
 
     task: str
@@ -56,6 +79,8 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict)
     drawn: bool = False
     baselines: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    sizes: tuple[SizeScore, ...] = ()
+    size_unit: str = "nodes"
 
     @property
     def seconds(self) -> float:
@@ -166,7 +191,14 @@ def read_run(cell: Cell) -> Run:
         options=cell.options,
         drawn=cell.drawn,
         baselines=_baselines(summary),
+        sizes=tuple(_size_score(each) for each in summary.get("sizes", {}).get("parts", [])),
+        size_unit=summary.get("sizes", {}).get("unit", "nodes"),
     )
+
+
+def _size_score(part: Mapping[str, Any]) -> SizeScore:
+    test, constant = (math.nan if part[name] is None else float(part[name]) for name in ("test", "constant"))
+    return SizeScore(part["sizes"], part["most"], part["mean"], part["graphs"], test, constant)
 
 
 def _baselines(summary: Mapping[str, Any]) -> dict[str, tuple[float, float]]:

@@ -23,6 +23,19 @@ def paired_t(differences: Sequence[float]) -> float:
     return float(stats.ttest_1samp(values / np.abs(values).max(), 0.0).pvalue)  # squares of huge ones would overflow
 
 
+def interval(values: Sequence[float], level: float = 0.95) -> float:
+    """Half the width of the interval in which Student's t has the mean of numbers; nan for fewer than two.
+
+    Args:
+        values: The numbers.
+        level: The share of such intervals that hold the mean, if the numbers are normal.
+    """
+    if len(values) < 2:
+        return math.nan
+    spread = float(np.std(np.asarray(values, dtype=float), ddof=1))
+    return float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * spread / math.sqrt(len(values))
+
+
 def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, seed: int = 0) -> float:
     """Two-sided p-value of a permutation test: each pair could as well have stood the other way round.
 

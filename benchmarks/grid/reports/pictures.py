@@ -45,7 +45,7 @@ def draw_heat_map(
     limit = min(largest, 3 * float(np.quantile(known, 0.75))) if known.size else 1.0
     limit = limit or largest or 1.0
 
-    labels = [_wrapped(encoding, 34) for encoding in encodings]
+    labels = [wrapped(encoding, 34) for encoding in encodings]
     size = (5.4 + 1.25 * len(models), 1.9 + 0.5 * len(encodings))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
@@ -66,7 +66,7 @@ def draw_heat_map(
         if np.isfinite(value[:, column]).any():
             best = int(np.nanargmax(value[:, column]))
             axes.add_patch(Rectangle((column - 0.48, best - 0.47), 0.96, 0.94, fill=False, linewidth=2))
-    axes.set_xticks(range(len(models)), [_wrapped(model, 18) for model in models], fontsize=8)
+    axes.set_xticks(range(len(models)), [wrapped(model, 18) for model in models], fontsize=8)
     axes.xaxis.tick_top()
     axes.set_yticks(range(len(encodings)), labels, fontsize=8)
     axes.tick_params(length=0)
@@ -84,7 +84,7 @@ def draw_heat_map(
     extend = "neither" if limit >= largest else "both"
     figure.colorbar(image, label=f"gain in {first.metric} over {over}", extend=extend, pad=0.01)
     arrow = "higher" if first.maximize else "lower"
-    figure.suptitle(f"{_short(first.task)}\ntest {first.metric}, {arrow} is better", fontsize=11)
+    figure.suptitle(f"{short(first.task)}\ntest {first.metric}, {arrow} is better", fontsize=11)
     seeds = sorted({len(each.runs) for each in combinations})
     counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     notes = [f"± over {counted} seeds" if seeds[-1] > 1 else "one seed", "frame: best of its model"]
@@ -94,7 +94,7 @@ def draw_heat_map(
         notes.append("–: not possible, or not finished")
     notes.append("time: of encoding and training by the clock" + (", relative to none" if base else ""))
     figure.supxlabel("; ".join(notes), fontsize=8)
-    _save(figure, paths)
+    save(figure, paths)
 
 
 def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> None:
@@ -115,15 +115,15 @@ def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> Non
     everything, combinations = combinations, [each for each in combinations if math.isfinite(each.mean())]
     front = _front(combinations)
     entries = [
-        Line2D([], [], color=colours[i % len(colours)], marker="s", linestyle="", label=_wrapped(encoding, 40))
+        Line2D([], [], color=colours[i % len(colours)], marker="s", linestyle="", label=wrapped(encoding, 40))
         for i, encoding in enumerate(encodings)
     ]
     entries += [
-        Line2D([], [], color="black", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=_wrapped(model, 40))
+        Line2D([], [], color="black", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=wrapped(model, 40))
         for i, model in enumerate(models)
     ]
     entries += [
-        Line2D([], [], linestyle="", marker=f"${number}$", color="black", label=_wrapped(_name(each), 40))
+        Line2D([], [], linestyle="", marker=f"${number}$", color="black", label=wrapped(_name(each), 40))
         for number, each in enumerate(front, 1)
     ]
     lines = sum(str(entry.get_label()).count("\n") + 1 for entry in entries)
@@ -169,18 +169,24 @@ def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> Non
     better = "higher" if first.maximize else "lower"
     if not first.maximize:
         axes.invert_yaxis()  # better is up, as it is where more is better
-    figure.suptitle(f"{_short(first.task)}: test {first.metric} ({better} is better, up) against cost", fontsize=11)
+    figure.suptitle(f"{short(first.task)}: test {first.metric} ({better} is better, up) against cost", fontsize=11)
     axes.legend(handles=entries, fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     note = "numbers and line: no other combination is as good at less cost"
     left_out = len(everything) - len(combinations)
     figure.supxlabel(note + (f"; {left_out} not shown: not finite" if left_out else ""), fontsize=8)
-    _save(figure, paths)
+    save(figure, paths)
 
 
-def _save(figure: Any, paths: Sequence[Path]) -> None:
+def save(figure: Any, paths: Sequence[Path]) -> None:
+    """Write a picture; the same one is the same file.
+
+    Args:
+        figure: A figure of matplotlib.
+        paths: The files.
+    """
     from matplotlib import rc_context
 
-    with rc_context({"svg.hashsalt": "graphpe"}):  # the same picture is the same file
+    with rc_context({"svg.hashsalt": "graphpe"}):
         for path in paths:
             undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
             figure.savefig(path, dpi=130, metadata=undated.get(path.suffix))
@@ -239,11 +245,12 @@ def _name(combination: Combination) -> str:
     return f"{combination.row}, {combination.setup}"
 
 
-def _wrapped(text: str, width: int) -> str:
+def wrapped(text: str, width: int) -> str:
     """A label on several lines; broken at spaces, and after brackets and commas."""
     lines = textwrap.wrap(re.sub(r",\s*", ", ", text).replace("(", "( "), width)
     return "\n".join(line.replace("( ", "(").rstrip() for line in lines[:4]) + ("…" if len(lines) > 4 else "")
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """A text that fits into a title."""
     return text if len(text) <= 60 else text[:59] + "…"
