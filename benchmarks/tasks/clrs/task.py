@@ -298,7 +298,7 @@ class Clrs(Task):
         """Samples of the sizes of each part."""
         parts, notes = [], []
         for number, (part, sizes) in enumerate(asked.items()):
-            graphs, told = self._part(number, part, sizes, cache, progress)
+            graphs, told = self._part((number, len(asked)), part, sizes, cache, progress)
             parts.append(graphs)
             notes += told
         graphs = concatenate(parts)
@@ -323,11 +323,12 @@ class Clrs(Task):
         return ALGORITHMS[self.algorithm].about_pairs
 
     def _part(
-        self, number: int, part: str, sizes: Sequence[int], cache: Path | None, progress: bool
+        self, place: tuple[int, int], part: str, sizes: Sequence[int], cache: Path | None, progress: bool
     ) -> tuple[PackedGraphs, list[str]]:
         share, more = divmod(getattr(self, part, self.test), len(sizes))
         # Every size of every part has a seed of its own; those of CLRS-30 are 1, 2 and 3.
-        counts = [(size, share + (k < more), self.seed + number + 3 * k) for k, size in enumerate(sizes)]
+        number, parts = place
+        counts = [(size, share + (k < more), self.seed + number + parts * k) for k, size in enumerate(sizes)]
         counts = [each for each in counts if each[1]]
         random_positions = self.random_positions and part in ("train", "valid")
         recipe = (

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from graphpe.benchmarks.calls.build import build_model, build_task, canonical_model
+from graphpe.benchmarks.tasks.by_size import load_task
 from graphpe.benchmarks.tasks.clrs import samples as clrs_samples
 from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS
 from graphpe.benchmarks.tasks.clrs.samples import sample_arrays, sample_graphs
@@ -50,6 +51,23 @@ def sampler(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     module = SimpleNamespace(build_sampler=build_sampler, process_random_pos=process_random_pos, __version__="0.0")
     monkeypatch.setattr(clrs_samples, "require_clrs", lambda: module)
     return built
+
+
+def test_sizes(sampler: list[Any], tmp_path: Path) -> None:
+    task = Clrs(algorithm="dijkstra", train=10, valid=5, test=6, seed=5)
+    data = load_task(task, "16 | 17-24 64", cache=tmp_path, progress=False)
+    found = {part: data.graphs.sizes[ids].tolist() for part, ids in data.split.items()}
+    spread = [4, 7, 10, 13, 16]
+    assert found["train"] == [n for n in spread for _ in range(2)]
+    assert found["valid"] == spread
+    assert found["test"] == [4, 4, 7, 10, 13, 16]
+    assert found["17-24"] == [17, 17, 18, 20, 22, 24]
+    assert found["64"] == [64] * 6
+    assert data.mean_sizes == {"test": 9.0, "17-24": sum(found["17-24"]) / 6, "64": 64.0}
+    assert len({seed for _, _, seed in sampler}) == len(sampler)  # no two runs of the sampler share one
+    assert load_task(task, "16 | 17-24 64", cache=tmp_path, progress=False).fingerprint == data.fingerprint
+    with pytest.raises(GraphPEValueError, match="sizes must be at least 4"):
+        load_task(task, "3 | 4-8", cache=tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

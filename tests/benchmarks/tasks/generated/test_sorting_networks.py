@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from graphpe.benchmarks.calls.build import build_task
+from graphpe.benchmarks.tasks.by_size import load_task
 from graphpe.benchmarks.tasks.generated.sorting_generator import Networks, generate_networks, sorting
 from graphpe.benchmarks.tasks.generated.sorting_networks import SortingNetworks, network_graphs, samples
 from graphpe.errors import GraphPEError
@@ -120,6 +121,23 @@ def test_the_task(tmp_path: Path) -> None:
     assert damaged.fingerprint == data.fingerprint
     assert any("generated again" in note for note in damaged.notes)
     assert SortingNetworks(**SMALL, seed=7).load(cache=tmp_path, progress=False).fingerprint != data.fingerprint
+
+
+def test_sizes_are_wires(tmp_path: Path) -> None:
+    task = SortingNetworks(**SMALL)
+    data = load_task(task, "4 | 5 6-7", cache=tmp_path, progress=False)
+    assert {part: len(ids) for part, ids in data.split.items()} == {
+        "train": 12, "valid": 12, "test": 15, "5": 15, "6-7": 15
+    }  # fmt: skip
+    x = data.graphs.node["x"]
+    for part, wires in {"train": 4, "valid": 4, "test": 4, "5": 5, "6-7": 7}.items():
+        rows = torch.cat([x[data.graphs.ptr[b] : data.graphs.ptr[b + 1]] for b in data.split[part].tolist()])
+        assert int(rows.max()) < wires
+    assert data.mean_sizes["5"] == 5
+    assert 6 <= data.mean_sizes["6-7"] <= 7
+    assert task.load(cache=tmp_path, progress=False).mean_sizes == {}
+    with pytest.raises(GraphPEError, match="wires must be from 2 to 20"):
+        load_task(task, "10 | 11-21", cache=tmp_path, progress=False)
 
 
 @pytest.mark.parametrize(
