@@ -42,6 +42,7 @@ from graphpe.models.encoders.mlp_encoding import MLPEncoding as MLPEncoding
 from graphpe.models.encoders.node_encoding import LinearEncoding as LinearEncoding
 from graphpe.models.encoders.pair_encoding import PairEmbedding as PairEmbedding
 from graphpe.models.encoders.pair_encoding import PairLinear as PairLinear
+from graphpe.models.encoders.perturbed import Perturbed as Perturbed
 from graphpe.models.encoders.tree_path import TreePathEncoding as TreePathEncoding
 from graphpe.models.exphormer import Exphormer as Exphormer
 from graphpe.models.gps import GPS as GPS

@@ -24,10 +24,12 @@ from graphpe.benchmarks.calls.limits import bounded, check_memory, memory_errors
 from graphpe.benchmarks.calls.own import known_classes, own_classes
 from graphpe.benchmarks.calls.parts import (
     DEFAULT_ENCODER,
+    NO_PERTURBATION,
     Learned,
     encoding_module,
     learned_class,
     learned_encoding,
+    perturbed,
 )
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
 from graphpe.benchmarks.pretraining.auxiliary import TwoHeads, WithEncodings
@@ -194,6 +196,7 @@ def build_model(
     *,
     encoder: str = DEFAULT_ENCODER,
     bias: str = AUTO_BIAS,
+    perturb: str = NO_PERTURBATION,
     encoding_width: int = 0,
     head: str = AUTO_HEAD,
 ) -> nn.Module:
@@ -206,6 +209,7 @@ def build_model(
         encoder: What brings encodings of nodes to the model's width, of those that it reads.
         bias: What encodings become in attention (`graphpe.benchmarks.calls.attention_parts`); `auto`: a bias by the
             kind of encoding of those of pairs, where the architecture takes biases.
+        perturb: What training does to encodings of nodes.
         encoding_width: 0: encodings of nodes are added to their embedding; otherwise they are mapped to so many columns
             and concatenated to it.
         head: The last layers; `auto` for the task's own.
@@ -235,11 +239,11 @@ def build_model(
                     "NAGphormer reads hop features as tokens, and encoding_width would join them to its inputs: "
                     "leave it 0"
                 )
-            node_encoder: nn.Module = _concatenated(adapter, nodes, bare.width, encoding_width, encoder)
+            node_encoder: nn.Module = _concatenated(adapter, nodes, bare.width, encoding_width, encoder, perturb)
             modules = []
         else:
             node_encoder = adapter.node_encoder(bare.width)
-            modules = [_node_module(encoding, adapter, bare, encoder) for encoding in nodes]
+            modules = [_node_module(encoding, adapter, bare, encoder, perturb) for encoding in nodes]
         model = constructor(
             **arguments,
             node_encoder=node_encoder,
@@ -301,7 +305,7 @@ def takes_pairs(architecture: type) -> bool:
 
 
 def _concatenated(
-    adapter: TaskAdapter, encodings: Sequence[Encoding], width: int, encoding_width: int, encoder: str
+    adapter: TaskAdapter, encodings: Sequence[Encoding], width: int, encoding_width: int, encoder: str, perturb: str
 ) -> nn.Module:
     left = width - encoding_width * len(encodings)
     if left < 1:
@@ -312,19 +316,24 @@ def _concatenated(
     modules = [
         each.build(adapter, encoding_width)
         if isinstance(each, Learned)
-        else encoding_module(each, encoding_width, encoder, normalize=True)
+        else perturbed(encoding_module(each, encoding_width, encoder, normalize=True), each, encoding_width, perturb)
         for each in encodings
     ]
     return models.ConcatenatedNodes(adapter.node_encoder(left), modules)
 
 
-def _node_module(encoding: Encoding, adapter: TaskAdapter, architecture: Any, encoder: str) -> nn.Module:
+def _node_module(encoding: Encoding, adapter: TaskAdapter, architecture: Any, encoder: str, perturb: str) -> nn.Module:
     if isinstance(encoding, Learned):
         return encoding.build(adapter, architecture.width)
     if _are_tokens(encoding, architecture):
+        if perturb != NO_PERTURBATION:
+            raise GraphPEValueError(
+                f"{perturb} is for encodings that are added to nodes, not for hop features as tokens"
+            )
         channels, hops = encoding.columns // (encoding.hops + 1), encoding.hops
         return models.HopTokens(encoding.value_key, hops=hops, channels=channels, width=architecture.width)
-    return encoding_module(encoding, architecture.width, encoder)
+    module = encoding_module(encoding, architecture.width, encoder)
+    return perturbed(module, encoding, architecture.width, perturb)
 
 
 def _are_tokens(encoding: Encoding, architecture: Any) -> TypeGuard[transforms.HopFeatures]:

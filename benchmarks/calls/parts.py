@@ -27,6 +27,9 @@ from graphpe.transforms.values import Values
 DEFAULT_ENCODER = "EigenvectorEncoding"
 _OWN_READERS = (models.HopTokens, models.NodePositions)
 _DEFAULTS: dict[str | None, str] = {"eigenvectors": DEFAULT_ENCODER, "tree paths": "TreePathEncoding"}
+NO_PERTURBATION = "none"
+PERTURB_SUPPLIED = ("encoder", "width")
+"""Parameters of a `Perturbed` that come from the encoding and the architecture."""
 
 
 def encoder_classes() -> Mapping[str, type]:
@@ -245,3 +248,61 @@ _EXAMPLES: dict[str, Encoding] = {
     "tree paths": transforms.TreePathPE(max_depth=4),
 }
 """An encoding of each kind, for which encoders are built to see whether they can be."""
+
+
+def canonical_perturb(text: str) -> str:
+    """The text of a perturbation, checked by building it once; `none` stays.
+
+    Raises:
+        GraphPEValueError: It is none, or has an argument that is not known or out of range.
+    """
+    if text == NO_PERTURBATION:
+        return text
+    literals = _perturb_literals(text)
+    models.Perturbed(models.LinearEncoding("random_walk_pe", 1, 1), 1, **literals)
+    return str(Call("Perturbed", (), literals))
+
+
+def perturbed(module: nn.Module, encoding: Encoding, width: int, text: str) -> nn.Module:
+    """The encoder of an encoding of nodes, and around it what training does to that.
+
+    Args:
+        module: The encoder.
+        encoding: What it reads.
+        width: Width of what it gives.
+        text: The perturbation; `none` for the encoder as it is.
+
+    Raises:
+        GraphPEValueError: It is of another kind of encodings.
+    """
+    if text == NO_PERTURBATION:
+        return module
+    literals, vocabulary = _perturb_literals(text), encoding.vocabulary
+    length = literals.get("randomized", 0)
+    if literals.get("noise", 0) and vocabulary is not None:
+        raise GraphPEValueError(f"{text} adds noise to numbers, and {encoding!r} gives whole ones: leave noise out")
+    if length and not isinstance(module, EmbeddingEncoding):
+        raise GraphPEValueError(
+            f"{text} renumbers whole numbers in order, such as depths, and {encoding!r} gives others: leave randomized "
+            "out (hops of pairs have PairBias(randomized=...))"
+        )
+    if length and isinstance(module, EmbeddingEncoding):
+        module = EmbeddingEncoding(module.key, module.columns, max(module.vocabulary, length + 1), width)
+    return models.Perturbed(module, width, **literals)
+
+
+def not_perturbed(model: nn.Module, text: str) -> list[str]:
+    """A line where a perturbation was asked for and the model has no encoding of nodes.
+
+    Args:
+        model: The model.
+        text: The perturbation.
+    """
+    if text == NO_PERTURBATION or any(isinstance(module, models.Perturbed) for module in model.modules()):
+        return []
+    return [f"{text} has no part in it: it is for encodings of nodes, and there is none"]
+
+
+def _perturb_literals(text: str) -> dict[str, Any]:
+    call = parse_call(text)
+    return bind(call, find_class(call.name, {"Perturbed": models.Perturbed}, "perturbation"), without=PERTURB_SUPPLIED)

@@ -30,6 +30,9 @@ from graphpe.files.reading import read_json, read_text
 
 Status = Literal["new", "started", "failed", "damaged", "done"]
 
+_NEW = {"sizes": "", "perturb": "none"}
+"""Options that cells had not always, and their values then: such cells keep their names."""
+
 _GRACE = 60.0  # seconds in which the process of a grid that was killed saves its state
 
 
@@ -69,8 +72,9 @@ class Cell:
     ) -> Cell:
         """A cell below `root`, in a folder that is named after what it is: equal options, equal folder."""
         shown = {name: value for name, value in config.as_dict().items() if name != "init" or value is not None}
-        if not config.sizes:  # cells from before there were any keep their names
-            del shown["sizes"]
+        for name, without in _NEW.items():
+            if shown[name] == without:
+                del shown[name]
         content = json.dumps(shown, sort_keys=True)
         if "@" in encoding + model:  # the folder's name may not tell them from the same without
             content += f"{encoding}\n{model}"

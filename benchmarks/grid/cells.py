@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graphpe.benchmarks.calls.attention_parts import canonical_bias
 from graphpe.benchmarks.calls.build import build_encodings, build_model, build_task, canonical_task, check_built
-from graphpe.benchmarks.calls.parts import canonical_encoder
+from graphpe.benchmarks.calls.parts import canonical_encoder, canonical_perturb
 from graphpe.benchmarks.grid.budget import narrowest, widest
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column, GridConfig, parse_budget
@@ -63,6 +63,7 @@ def grid_cells(
     columns = {text: _checked_column(text) for text in grid.encodings}
     canonical_encoder(common.encoder)
     canonical_bias(common.bias)
+    canonical_perturb(common.perturb)
     for model in grid.models:
         narrowest(Named.parse(model).call)
     variants = {
@@ -93,7 +94,7 @@ def grid_cells(
                     yield Cell.of(root, task, column, model, config, options=variant.options, draws=grid.tune)
 
 
-_ARCHITECTURE = ("model", "encodings", "encoder", "bias", "encoding_width", "head")
+_ARCHITECTURE = ("model", "encodings", "encoder", "bias", "perturb", "encoding_width", "head")
 """Options that decide what is built."""
 
 

@@ -17,7 +17,7 @@ from graphpe.benchmarks.calls.build import (
     model_classes,
 )
 from graphpe.benchmarks.calls.catalogue import SUPPLIED
-from graphpe.benchmarks.calls.parts import canonical_encoder, supplied_to
+from graphpe.benchmarks.calls.parts import canonical_encoder, canonical_perturb, supplied_to
 from graphpe.benchmarks.calls.text import bind, find_class
 from graphpe.benchmarks.grid.config import Column, GridConfig
 from graphpe.benchmarks.grid.options import OF_THE_GRID, Named, read_options, training_options, varies
@@ -103,6 +103,7 @@ def _with_options(
         canonical_model(config.model)
     canonical_encoder(config.encoder)
     canonical_bias(config.bias)
+    canonical_perturb(config.perturb)
     canonical_head(config.head)
     return config
 

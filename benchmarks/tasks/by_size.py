@@ -48,7 +48,7 @@ def load_task(
     if not sizes:
         return task.load(workers=workers, cache=cache, progress=progress)
     asked = Sizes.parse(sizes)
-    data = task.generate(asked, workers=workers, cache=cache, progress=progress)
+    data = task.load_sizes(asked, workers=workers, cache=cache, progress=progress)
     if data is None:
         data = split_by_size(task.load(workers=workers, cache=cache, progress=progress), asked, task)
     notes = [

@@ -314,7 +314,7 @@ class Task(ABC):
             progress: Whether long work shows a progress bar.
         """
 
-    def generate(
+    def load_sizes(
         self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
     ) -> TaskData | None:
         """Graphs of these sizes, where it draws its graphs; None where they are what they are, and are divided.

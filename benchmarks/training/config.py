@@ -56,6 +56,8 @@ class TrainConfig:
         bias: What encodings become in attention, as calls joined by " + ": "PairBias(head='kerple_log')" for those of
             pairs, "RotaryAttention" or "PairBias(head='linear', factored=True)" for those of nodes, which then are not
             added to the nodes; see `graphpe list biases`. "auto" for biases of those of pairs, by their kind.
+        perturb: What training does to encodings of nodes, as a call: "Perturbed(noise=0.1, drop=0.2)" makes them fuzzy
+            and hides some; "none" for nothing. In evaluation they are themselves.
         encoding_width: 0: each encoding of nodes is mapped to the model's width and added to the embedding of nodes.
             Otherwise it is mapped to so many columns (numbers that are no eigenvectors after a batch norm), which are
             concatenated to a narrower embedding, as GraphGPS does.
@@ -118,6 +120,7 @@ class TrainConfig:
     imports: tuple[str, ...] = ()
     encoder: str = "EigenvectorEncoding"
     bias: str = "auto"
+    perturb: str = "none"
     encoding_width: int = 0
     head: str = "auto"
     init: str | None = None
@@ -204,4 +207,4 @@ class TrainConfig:
 
 def inputs_and_head(config: TrainConfig) -> dict[str, Any]:
     """The options of `graphpe.benchmarks.calls.build.build_model` that a run has."""
-    return {name: getattr(config, name) for name in ("encoder", "bias", "encoding_width", "head")}
+    return {name: getattr(config, name) for name in ("encoder", "bias", "perturb", "encoding_width", "head")}

@@ -27,7 +27,13 @@ from graphpe.benchmarks.calls.build import (
     split_encodings,
 )
 from graphpe.benchmarks.calls.own import check_outside, imported
-from graphpe.benchmarks.calls.parts import Learned, canonical_encoder, without_encoder
+from graphpe.benchmarks.calls.parts import (
+    Learned,
+    canonical_encoder,
+    canonical_perturb,
+    not_perturbed,
+    without_encoder,
+)
 from graphpe.benchmarks.calls.text import encoding_calls
 from graphpe.benchmarks.console.memory import memory_errors
 from graphpe.benchmarks.pretraining.auxiliary import WithEncodings
@@ -89,6 +95,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
             encodings=canonical_encodings(encodings),
             encoder=canonical_encoder(config.encoder),
             bias=canonical_bias(config.bias),
+            perturb=canonical_perturb(config.perturb),
             head=canonical_head(config.head),
             init=None if config.init is None else str(Path(config.init).expanduser().absolute()),
         )
@@ -265,7 +272,8 @@ def _train_in(
     description = repr(bare_model)
     parameters = sum(p.numel() for p in bare_model.parameters())
     say(f"{description}: {parameters:,} parameters")
-    for line in [*without_encoder(bare_model, transforms, config.encoder), *without_bias(bare_model, config.bias)]:
+    unused = [*without_encoder(bare_model, transforms, config.encoder), *without_bias(bare_model, config.bias)]
+    for line in [*unused, *not_perturbed(bare_model, config.perturb)]:
         say(line)
     if initial is not None:
         for line in initial.give(bare_model, config, data.adapter):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from graphpe.benchmarks.grid.reports.pictures import save, short, wrapped
 from graphpe.benchmarks.grid.reports.sizes import BySize
 
-_STYLES = ("-", "--", ":", "-.")
+_STYLES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 _LEAST_SEEDS = 3
 """With fewer, bands are many times as wide as the seeds are apart, and say nothing."""
 
@@ -148,7 +148,7 @@ def _rows(of_sizes: BySize, key: Any) -> list[str]:
     return sorted(found, key=lambda row: (not math.isfinite(means[row]), means[row]))
 
 
-def _look(place: int) -> tuple[Any, str]:
+def _look(place: int) -> tuple[Any, Literal["-", "--", ":", "-."]]:
     from matplotlib import colormaps
 
     colours = colormaps["tab10"].colors  # type: ignore[attr-defined]

@@ -266,7 +266,7 @@ class Clrs(Task):
         asked = {"train": self.train_sizes, "valid": (self.valid_size,), "test": (self.test_size,)}
         return self._of_sizes(asked, [repr(self)], cache, progress)
 
-    def generate(
+    def load_sizes(
         self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
     ) -> ClrsTargets:
         """Samples of other sizes: of each range up to five, evenly spaced, and as many of each bin as of the test.

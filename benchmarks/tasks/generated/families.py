@@ -96,8 +96,8 @@ def _draw(start: int, stop: int, least: int, most: int, window: int, extra: floa
                     distance[b], changed = distance[a] + 1, True
                 elif distance[b] + 1 < distance[a]:
                     distance[a], changed = distance[b] + 1, True
-        length[graph] = 1 + random_below(state, np.max(distance[:n]))
-        chosen = random_below(state, np.sum(distance[:n] == length[graph]))
+        length[graph] = 1 + random_below(state, int(np.max(distance[:n])))
+        chosen = random_below(state, int(np.sum(distance[:n] == length[graph])))
         marked[graph, 0] = source
         for i in range(n):
             if distance[i] == length[graph]:

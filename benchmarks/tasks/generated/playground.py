@@ -95,7 +95,7 @@ class Playground(GraphTask):
         nodes = dict(zip(_PARTS, _NODES[self.question], strict=True))
         return self._of_sizes(nodes, [repr(self)], cache, progress)
 
-    def generate(
+    def load_sizes(
         self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
     ) -> PairTargets:
         """Graphs whose largest component, which is what is left of them, has these sizes; of each bin as of the test.

@@ -100,7 +100,7 @@ class Problem(GraphTask):
         """
         return self._of_sizes({"train": self.train_nodes, "valid": self.train_nodes, "test": self.test_nodes}, cache)
 
-    def generate(
+    def load_sizes(
         self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
     ) -> GraphTargets:
         """Graphs of other sizes; as many of each bin as of the test.

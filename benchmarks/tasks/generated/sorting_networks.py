@@ -109,7 +109,7 @@ class SortingNetworks(GraphTask):
         own = {part: getattr(self, f"{part}_wires") for part in _PARTS}
         return replace(self._of_wires(own, workers, cache, progress), mean_sizes={})
 
-    def generate(
+    def load_sizes(
         self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
     ) -> GraphTargets:
         """Networks whose numbers of wires are these sizes; as many of each bin as of the test.

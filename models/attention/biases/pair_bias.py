@@ -27,6 +27,7 @@ from graphpe.models.attention.biases.bias_heads import (
     T5Head,
     TableHead,
 )
+from graphpe.models.attention.biases.randomized_hops import RandomizedHops
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.positions.node_positions import Attending
 from graphpe.models.batches.nodes import node_to_graph
@@ -178,6 +179,9 @@ class PairBias(nn.Module):
     is a smaller distance, the truncated one. Nodes without a path have no number of their own here: they are
     |r_i|^2 + |r_j|^2 apart.
 
+    With `randomized=L` distances of training stand for longer ones, so that those of larger graphs have been seen:
+    `graphpe.models.attention.biases.randomized_hops` (Ruoss et al. 2023). A `table` has L + 1 rows then, at least.
+
     Example:
         >>> data = Data(edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]), num_nodes=5)
         >>> data = T.ShortestPathPE(max_distance=4)(data)
@@ -198,6 +202,7 @@ class PairBias(nn.Module):
         max_distance: Where the last range of `t5` begins.
         unreachable: Smallest value that means that there is no path, as `max_distance + 1` of `ShortestPathPE`.
         factored: Read coordinates of nodes instead of values of pairs; `head` is `alibi`, `linear` or `kernel`.
+        randomized: Longest path L of graphs that are expected, for distances that are randomised in training; 0: not.
 
     Raises:
         GraphPEValueError: If an argument is out of range or does not belong to the head; in `forward` if the batch has
@@ -216,13 +221,22 @@ class PairBias(nn.Module):
         max_distance: float = 128.0,
         unreachable: float | None = None,
         factored: bool = False,
+        randomized: int = 0,
     ) -> None:
         super().__init__()
+        randomized = check_integer("randomized", randomized, least=0)
         (factored,) = check_flags(factored=factored)
         heads, channels = check_counts(heads=heads, channels=channels)
         size = None if size is None else check_integer("size", size, least=1)
         max_distance = check_number("max_distance", max_distance)
         _check(head, mode, channels, size, max_distance, factored)
+        if randomized and (factored or head in (*_OF_CHANNELS, "kernel")):
+            raise GraphPEValueError(
+                f"randomized={randomized} is for one distance of each pair: leave it 0 with head {head!r}"
+                + (", factored=True" if factored else "")
+            )
+        if randomized and head == "table" and size is None:
+            size = max(_SIZES["table"], randomized + 1)
         self.key = key
         self.heads = heads
         self.head = head
@@ -232,6 +246,8 @@ class PairBias(nn.Module):
         self.max_distance = max_distance
         self.unreachable = unreachable
         self.factored = factored
+        self.randomized = randomized
+        self.randomize = RandomizedHops(randomized) if randomized else None
         self.add = self._part() if mode != "multiply" else None
         self.multiply = self._part() if mode != "add" else None
 
@@ -247,6 +263,8 @@ class PairBias(nn.Module):
             raise GraphPEValueError("a factored bias has no values of pairs: give it to a model, or call of_nodes")
         value = self._exact(read_encoding(batch, self.key, self.channels, level="pair", rows=pairs.total))
         eccentricity = None
+        if self.randomize is not None:
+            value = self._randomized(value, batch, self.randomize)
         if self.head == "fire":
             eccentricity = _eccentricity(value, self._reachable(value), batch, pairs)
         value = pairs.take(value)
@@ -279,6 +297,13 @@ class PairBias(nn.Module):
             if nodes.place is None:  # no extra nodes, whose logits have no such term
                 left, right = left[..., :-1], right[:, :-1]
         return PairFactors(left=nodes.rows(left), right=nodes.rows(right).unsqueeze(1).expand(-1, self.heads, -1))
+
+    def _randomized(self, value: Tensor, batch: Data, randomize: RandomizedHops) -> Tensor:
+        """Distances of all pairs, as they are in this step; what is no path stays."""
+        reachable, members = self._reachable(value), node_to_graph(batch)
+        graph = members.graph.repeat_interleave(members.sizes.index_select(0, members.graph), output_size=len(value))
+        found = randomize(torch.where(reachable, value, 0.0), graph, members.num_graphs)
+        return torch.where(reachable, found, value)
 
     def _exact(self, value: Tensor) -> Tensor:
         if value.is_complex():

@@ -24,6 +24,13 @@ def test_each_option_goes_where_it_belongs() -> None:
     assert found.config.encodings == ("RandomWalkPE(walk_length=4)",)
 
 
+def test_what_training_does_to_encodings_is_an_option() -> None:
+    column = "RandomWalkPE(4) @ perturb=[none, Perturbed(noise=0.1, drop=0.2)]"
+    assert [each.config.perturb for each in variants(column, "GINE")] == ["none", "Perturbed(noise=0.1, drop=0.2)"]
+    with pytest.raises(GraphPEValueError, match="drop must be"):
+        variants("RandomWalkPE(4) @ perturb=Perturbed(drop=3)", "GINE")
+
+
 def test_lists_of_all_and_of_one() -> None:
     found = variants("none", "GINE @ learning_rate=[1e-3, 2e-3]", vary=("learning_rate=[1, 2, 3], layers=[1, 2]",))
     assert [each.options for each in found] == [
@@ -57,6 +64,7 @@ def test_draws_are_the_same_in_every_column_and_model() -> None:
         ("none", "GINE @ epochs=1.5", {}, "epochs must be an integer"),
         ("none", "GINE @ schedule=[cosine, zigzag]", {}, "schedule must be one of"),
         ("none", "GINE @ seed=3", {}, "seed, which is the whole grid's"),
+        ("none", "GINE @ sizes=16", {}, "sizes, which is the whole grid's"),
         ("none", "GINE @ encodings=none", {}, "encodings, which is the whole grid's"),
         ("none", "GINE @ heads=2", {}, "heads, which is not known"),
         ("none", "GINE @ dropout=2", {}, "dropout"),
