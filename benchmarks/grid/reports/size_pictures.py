@@ -66,7 +66,7 @@ def draw_curves(of_sizes: BySize, paths: Sequence[Path]) -> None:
     entries.append(Line2D([], [], color="black", linestyle=(0, (1, 3)), label="constant prediction"))
     figure.legend(handles=entries, fontsize=7.5, loc="outside right center")
     better = "higher" if first.maximize else "lower"
-    figure.suptitle(f"{short(first.task)}: test {first.metric} ({better} is better, up) against size", fontsize=11)
+    figure.suptitle(f"{short(first.task)}\ntest {first.metric} ({better} is better, up) against size", fontsize=11)
     seeds = sorted({len(each.scores) for each in of_sizes.curves})
     bands = f"bands: 95 % over {seeds[0] if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]}'} seeds"
     few = f"dots: the seeds, fewer than {_LEAST_SEEDS}"
@@ -90,6 +90,7 @@ def draw_losses(of_sizes: BySize, paths: Sequence[Path]) -> None:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
 
     first, bins, last = of_sizes.first, of_sizes.bins, len(of_sizes.bins) - 1
     sign = 1 if first.maximize else -1
@@ -125,9 +126,10 @@ def draw_losses(of_sizes: BySize, paths: Sequence[Path]) -> None:
     where.set_xlabel(
         f"test {first.metric}: {bins[0].name} (square) to {bins[last].name} {of_sizes.unit} (right is worse)"
     )
-    known = [loss for loss in ends if math.isfinite(loss)] or [0.0]
-    margin = 0.25 * (max(known) - min(known)) or 0.1
-    cost.set_xlim(min(*known, 0.0) - margin, max(*known, 0.0) + margin)
+    known = [0.0, *(loss for loss in ends if math.isfinite(loss))]
+    margin = 0.15 * (max(known) - min(known)) or 0.1
+    cost.set_xlim(min(known) - margin, max(known) + margin)
+    cost.xaxis.set_major_locator(MaxNLocator(6))
     cost.set_xlabel(f"loss of {first.metric} per doubling of size (right is worse)")
     entries = [
         Line2D([], [], color=colours[place % len(colours)], marker="o", linestyle="", label=wrapped(model, 60))
