@@ -89,6 +89,27 @@ def test_a_grid_is_killed_goes_on_and_grows(
 
 
 @pytest.mark.slow
+def test_a_grid_of_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Slow: four cells, each in a process of its own.
+    task = "path-length(train=40, valid=10, test=10)"
+    chosen = ["--tasks", task, "--models", "GINE(width=8, layers=1)", "--seeds", "2", "--epochs", "1"]
+    chosen += ["--encodings", "none", "RandomWalkPE(4) @ perturb=Perturbed(noise=0.1)", "--out", str(tmp_path / "grid")]
+    chosen += ["--cache", str(tmp_path / "cache"), "--quiet"]
+    assert main(["grid", *chosen, "--sizes", "8 | 8-12 13-16"]) == 0
+    rows = (tmp_path / "grid" / "report" / "sizes.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 2 * 3
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "grid" / "cells").glob("*/cell.json")]
+    assert {cell["config"]["sizes"] for cell in cells} == {"8 | 9-12 13-16"}
+    assert {cell["config"]["perturb"] for cell in cells} == {"none", "Perturbed(noise=0.1)"}
+    before = finished(tmp_path)
+    assert main(["grid", *chosen, "--sizes", "8|9-12, 13-16"]) == 0  # the same sizes: nothing to do
+    assert finished(tmp_path) == before
+    capsys.readouterr()
+    assert main(["grid", *chosen, "--sizes", "8 | 4-12"]) == 1
+    assert "the bin 4-12 begins at 4, but training reaches 8: begin it at 9" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_grid_that_is_stopped_saves_and_one_runs_at_a_time(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
