@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from graphpe.benchmarks.tasks.graph_level import GraphTargets
 from graphpe.benchmarks.training import run_folder
@@ -209,14 +210,11 @@ def test_a_kill_between_last_and_best_is_mended(options: dict[str, Any], tmp_pat
     ("name", "value"), [("learning_rate", 0.5), ("seed", 7), ("batch_size", 5), ("model", "GCN()")]
 )
 def test_edits_of_the_config_are_refused(stopped: Path, name: str, value: Any) -> None:
-    text = (stopped / "config.yaml").read_text().splitlines()
-    edited = [f'{name}: "{value}"' if isinstance(value, str) else f"{name}: {value}"]
-    lines = [line for line in text if not line.startswith(f"{name}:")]
-    assert len(lines) in (len(text) - 1, len(text) - 2)
-    (stopped / "config.yaml").write_text("\n".join(edited + lines) + "\n")
+    text = (stopped / "config.yaml").read_text()
+    changed = yaml.safe_dump(yaml.safe_load(text) | {name: value}, sort_keys=False)
+    (stopped / "config.yaml").write_text(changed + text.splitlines()[-1] + "\n")
     with pytest.raises(GraphPERuntimeError, match=r"config\.yaml"):
         resume(stopped)
-    changed = "\n".join(edited + lines[:-1]) + "\n"
     (stopped / "config.yaml").write_text(f"{changed}# checksum {run_folder._checksum(changed)}\n")
     with pytest.raises(GraphPERuntimeError, match=r"last\.pt (was made with|holds)"):
         resume(stopped)
