@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -29,6 +30,7 @@ from graphpe.benchmarks.calls.parts import (
     encoding_module,
     learned_class,
     learned_encoding,
+    learned_encodings,
     perturbed,
 )
 from graphpe.benchmarks.calls.text import PUBLISHED, bind, build, encoding_calls, find_class
@@ -67,7 +69,7 @@ def find_encoding(name: str) -> type:
     Raises:
         GraphPEValueError: There is none; the message lists those there are.
     """
-    return learned_class(name) or find_class(name, encoding_classes(), "encoding")
+    return learned_class(name) or find_class(name, ChainMap(learned_encodings(), encoding_classes()), "encoding")  # type: ignore[arg-type]
 
 
 def canonical_task(text: str, root: str | None = None) -> str:
@@ -137,8 +139,7 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
     calls = encoding_calls(texts)
     if calls is None:
         raise GraphPEValueError(f"{PUBLISHED!r} is for commands with a model: name the encodings")
-    classes = encoding_classes()
-    built: list[Encoding] = [learned_encoding(parse_call(text)) or build(text, classes, "encoding") for text in calls]
+    built = [_encoding(parse_call(text)) for text in calls]
     writers: dict[str, Encoding] = {}
     for encoding in built:
         check_encoding(encoding)
@@ -149,6 +150,13 @@ def build_encodings(texts: Sequence[str]) -> list[Encoding]:
                 )
             writers[key] = encoding
     return built
+
+
+def _encoding(call: Call) -> Encoding:
+    constructor = find_encoding(call.name)
+    if issubclass(constructor, Encoding):
+        return constructor(**bind(call, constructor))
+    return learned_encoding(call, constructor)
 
 
 def stored_encodings(texts: Sequence[str]) -> list[Encoding]:

@@ -149,15 +149,21 @@ def learned_class(name: str) -> type | None:
     return find_class(name, classes, "encoder") if plain_name(name) in map(plain_name, classes) else None
 
 
-def learned_encoding(call: Call) -> Learned | None:
-    """The encoding that a model makes itself which a call names; None if it names no encoder.
+def learned_encodings() -> dict[str, type]:
+    """Graphpe's own classes of encodings that a model makes of the graphs themselves, by name."""
+    return {name: each for name, each in public_classes(models, ENCODER).items() if reads_of(each) == LEARNED}
+
+
+def learned_encoding(call: Call, constructor: type) -> Learned:
+    """The encoding that a model makes itself of a call.
+
+    Args:
+        call: The parsed text.
+        constructor: The class that it names, of `learned_class`.
 
     Raises:
         GraphPEValueError: An argument is missing or bad.
     """
-    constructor = learned_class(call.name)
-    if constructor is None:
-        return None
     found = Learned(constructor, bounded(call.name, bind(call, constructor, without=supplied_to(constructor))))
 
     def build() -> nn.Module:

@@ -89,6 +89,7 @@ def test_texts_in_full_name_every_argument_and_build_the_same() -> None:
             "FourierFeatures: missing a required argument: 'key'; it takes key, channels, features=64",
         ),
         ("LearnedEncoding()", "unknown encoding 'LearnedEncoding'"),
+        ("PEARL()", "unknown encoding 'PEARL'; known: .*RandomWalkPE.*PEARLEncoding"),
     ],
 )
 def test_bad_texts_are_one_line(text: str, said: str) -> None:
