@@ -12,7 +12,7 @@ from graphpe.compiled.kernel import Kernel
 from graphpe.models.attention.grit import attention
 from graphpe.models.attention.grit.reference import Dropped, PairAttention, PairUpdate, grit_attention_reference
 
-from .conftest import DEVICE, check_gradients, error, pairs_of
+from .conftest import DEVICE, check_gradients, moved, pairs_of
 
 
 def _loss(found: PairAttention, upstream: Sequence[Tensor]) -> Tensor:
@@ -53,9 +53,17 @@ def test_values_and_gradients_are_those_of_the_reference(
     _loss(found, upstream).backward()
     _loss(expected, upstream).backward()
     assert launched == ["_forward", "_backward_of_targets", "_backward_of_sources"]
-    for value, reference in zip(found[:3], expected[:3], strict=True):
-        assert (value is None) == (reference is None)
-        if value is not None and reference is not None:
+
+    def reference(x: list[Tensor]) -> list[Tensor]:
+        again = grit_attention_reference(
+            *x[:7], pairs, heads=heads, update=PairUpdate(*x[7:]) if updated else None, **options
+        )
+        return [*(y.detach() for y in again[:3] if y is not None), *torch.autograd.grad(_loss(again, upstream), x)]
+
+    unsure = moved(reference, exact)
+    for value, exactly in zip(found[:3], expected[:3], strict=True):
+        assert (value is None) == (exactly is None)
+        if value is not None and exactly is not None:
             assert value.dtype == dtype
-            assert error(value, reference) < least
-    check_gradients(rows, exact, least)
+            assert float((value - exactly).detach().norm()) <= least * float(exactly.detach().norm()) + unsure.pop(0)
+    check_gradients(rows, exact, least, unsure)

@@ -15,7 +15,7 @@ from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.relational import attention, update
 from graphpe.models.attention.relational.update import PairWeights
 
-from .conftest import DEVICE, check_gradients, error, pairs_of
+from .conftest import DEVICE, check_gradients, error, moved, pairs_of
 
 _KINDS = [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)]
 _TURNED = 7  # how much larger errors of gradients are where bfloat16 turns a number before a ReLU around
@@ -62,9 +62,18 @@ def _compare(
         upstream = torch.randn_like(found)
         found.backward(upstream)
     expected.backward(upstream.double())
+
+    def reference(x: list[Tensor]) -> list[Tensor]:
+        run, function = (
+            (_update, update.update_pairs_reference) if updates else (_attend, attention.relational_attention_reference)
+        )
+        out = run(function, x, pairs, heads)
+        return [out.detach(), *torch.autograd.grad(out, x, upstream.double())]
+
+    of_out, *of_gradients = moved(reference, exact)
     assert found.dtype == dtype
-    assert error(found, expected) < least
-    check_gradients(rows, exact, least * (_TURNED if updates and dtype == torch.bfloat16 else 1))
+    assert float((found - expected).detach().norm()) <= least * float(expected.detach().norm()) + of_out
+    check_gradients(rows, exact, least * (_TURNED if updates and dtype == torch.bfloat16 else 1), of_gradients)
     return launched
 
 
@@ -97,7 +106,8 @@ def test_sizes(sizes: list[int], complete: bool, updates: bool) -> None:
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=3), st.integers(1, 3), st.integers(1, 9), st.booleans())
 def test_any_shape(sizes: list[int], heads: int, channels: int, updates: bool) -> None:
     pairs = pairs_of(sizes, True)
-    shapes = (_of_update if updates else _of_attention)(pairs, heads * channels)
+    # LN of two or three numbers divides by what may be next to nothing: PyTorch's float32 has four digits less then.
+    shapes = _of_update(pairs, 7 + heads * channels) if updates else _of_attention(pairs, heads * channels)
     _compare(pairs, shapes, heads, torch.float32, 1e-5, updates=updates)
 
 
