@@ -25,14 +25,20 @@ from graphpe.compiled.kernel import Kernel
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.gpu.edges import edge_order, sorted_edge_attention
-from graphpe.models.attention.gpu.grit import pair_features
+from graphpe.models.attention.gpu.grit_messages import degree_scaled
 from graphpe.models.attention.gpu.neighbours import pair_products, weighted_sums
 from graphpe.models.attention.gpu.pair_update import updated_pairs
 from graphpe.models.attention.gpu.ragged import ragged_nodes
 from graphpe.models.attention.gpu.relational import attend_along_pairs
 from graphpe.models.attention.gpu.softmax import ragged_softmax
+from graphpe.models.attention.grit.reference import Dropped
 from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.grit import GRITLayer, PairRows
+from graphpe.models.layers.gpu.batch_norm import normalized_sum, normalized_sum_backward
+from graphpe.models.layers.gpu.gine import gine_sums
+from graphpe.models.layers.gpu.relu import through_relu
+from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.structure.plan import Plan
 from graphpe.walks.ragged_powers import ragged_powers
 from graphpe.walks.steps import steps
@@ -74,11 +80,14 @@ def edges(kind: torch.dtype, heads: int, width: int, *, stream: bool) -> None:
 
 def grit(kind: torch.dtype, heads: int, width: int, *, dropout: bool) -> None:
     pairs = ragged_nodes(members(24)).pairs
-    both = torch.zeros(pairs.num_pairs, 2 * width, dtype=kind, requires_grad=True)
-    rows = [torch.zeros(72, width, dtype=kind, requires_grad=True) for _ in range(3)]
-    keep = torch.ones(pairs.num_pairs, heads, dtype=torch.bool) if dropout else None
-    found = pair_features(both, *rows, torch.zeros(width, requires_grad=True), pairs, heads=heads, keep=keep, kept=1.25)
-    torch.stack([x.sum() for x in found]).sum().backward()
+    layer = GRITLayer(width, heads, attention_dropout=0.2 if dropout else 0.0).to(kind)
+    mapped = torch.zeros(72, 3 * width, dtype=kind, requires_grad=True)
+    maps = [torch.ones(width, requires_grad=True) for _ in range(2)]
+    rows = PairRows(torch.zeros(pairs.num_pairs, width, dtype=kind, requires_grad=True), *maps)
+    message, edge_message, new = layer.attend_by_kernels(mapped, rows, pairs)
+    message = degree_scaled(message, edge_message, layer.pair_value, layer.degree_scale, torch.zeros(72, 1))
+    parts = (message, new.value, new.scale, new.shift)
+    torch.stack([x.float().sum() for x in parts if x is not None]).sum().backward()
 
 
 def relational(kind: torch.dtype, heads: int, width: int) -> None:
@@ -98,6 +107,18 @@ def relational(kind: torch.dtype, heads: int, width: int) -> None:
 def neighbours(heads: int, width: int) -> None:
     side, x = Neighbours(torch.randint(0, 64, (2, 128)), 64).entering, torch.zeros(64, width)
     weighted_sums(pair_products(x, x, side, heads), x, side)
+
+
+def few_rows(kind: torch.dtype, width: int, *, padded: bool) -> None:
+    norm, rows = RowBatchNorm(width).to(kind), torch.zeros(100, width, dtype=kind)
+    real = torch.ones(100) if padded else None
+    dropped = Dropped(torch.ones(100, width, dtype=torch.bool), 1.25) if padded else None
+    found = normalized_sum(norm, rows, rows, rows if padded else None, real, dropped)
+    normalized_sum_backward(rows, found.total, found.moments, norm.weight, real, dropped)
+    through_relu(rows, rows, kind)
+    pairs = Neighbours(torch.randint(0, 100, (2, 200)), 100)
+    x, edge = (torch.zeros(n, width, dtype=kind, requires_grad=True) for n in (100, 200))
+    torch.stack([y.sum() for y in gine_sums(x, edge, torch.zeros(1), pairs)]).sum().backward()
 
 
 def walks() -> None:
@@ -126,6 +147,9 @@ def launches() -> list[Launch]:
         edges(kind, 8, 64, stream=True)
         edges(kind, 4, 80, stream=False)
         grit(kind, 8, 64, dropout=True)
+        grit(kind, 4, 100, dropout=False)
+        few_rows(kind, 64, padded=False)
+        few_rows(kind, 256, padded=True)
         relational(kind, 8, 64)
         relational(kind, 12, 192)
     Kernel.__call__ = launch  # type: ignore[method-assign]

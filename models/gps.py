@@ -17,14 +17,17 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_probabilities
+from graphpe.compiled.kernel import has_kernels
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.neighbours.neighbours import Neighbours
-from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
+from graphpe.models.attention.positions.node_positions import NodePositions, check_positions, structure_of
 from graphpe.models.attention.softmax.rotary import RotaryAttention
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeNodes, tree_nodes
 from graphpe.models.attention.terms.attention_free import AttentionFree
 from graphpe.models.attention.terms.pair_terms import PairTerms
-from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
+from graphpe.models.layers.convolutions import GatedGCNLayer, GINELayer, Local, build_local
+from graphpe.models.layers.gpu.projections import projected, stacked
+from graphpe.models.layers.gpu.residual import add_and_norm, feed_forward_and_norm
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -224,9 +227,19 @@ class GPS(nn.Module):
         elif self.attention != "none":
             pairs = all_pairs_of(batch, members, list(self.pair_encodings), positions=positions)
         edges = Neighbours(edge_index, x.shape[0])
-        for number, layer in enumerate(self.layers):
-            x, edge = layer(encodings.join(x, number), edge, edges, pairs)
+        projections = self._projections() if has_kernels(x.device) else [None] * len(self.layers)
+        for number, (layer, projection) in enumerate(zip(self.layers, projections, strict=True)):
+            x, edge = layer(encodings.join(x, number), edge, edges, pairs, projection)
         return self.head(pool(x, members, self.readout))
+
+    def _projections(self) -> list[tuple[Tensor, Tensor] | None]:
+        """The maps to queries, keys and values of each layer as one, weight and bias; None without."""
+        layers = [layer.attention for layer in self.layers if isinstance(layer.attention, MultiHeadAttention)]
+        if len(layers) < len(self.layers):
+            return [None] * len(self.layers)
+        weights = stacked([(layer.query_key.weight, layer.value.weight) for layer in layers])
+        biases = stacked([(layer.query_key.bias, layer.value.bias) for layer in layers])
+        return list(zip(weights, biases, strict=True))
 
     def __repr__(self) -> str:
         names = ("width", "layers", "heads", "local", "attention", "norm", "dropout", "attention_dropout")
@@ -282,6 +295,7 @@ class GPSLayer(nn.Module):
         edge: Tensor | None,
         edges: Neighbours,
         pairs: AllPairs | TreeNodes | None,
+        projection: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Node and edge embeddings after the layer.
 
@@ -290,17 +304,33 @@ class GPSLayer(nn.Module):
             edge: Edge embeddings, `[E, D]`; None where edges carry nothing.
             edges: The edges.
             pairs: What the attention runs over: pairs, or trees; None without attention.
+            projection: The maps to queries, keys and values as one, weight and bias; None for the layer's own.
         """
-        branches = []
+        dropout = self.dropout.p if self.training else 0.0
+        local = None
         if self.local is not None and self.local_norm is not None:
             if isinstance(self.local, GatedGCNLayer):  # its residual connection is inside
                 message, edge = self.local(x, edge, edges)
+                local = self.local_norm(message)
+            elif isinstance(self.local, GINELayer):
+                hidden, x, edge = self.local.hidden(x, edge, edges)
+                local = add_and_norm(self.local_norm, x, hidden, self.local.out, dropout)
             else:
                 message, edge = self.local(x, edge, edges)
-                message = x + self.dropout(message)
-            branches.append(self.local_norm(message))
-        if self.attention is not None and self.attention_norm is not None and pairs is not None:
-            message = self.attention(x, pairs)
-            branches.append(self.attention_norm(x + self.dropout(message)))
-        x = branches[0] + branches[1] if len(branches) == 2 else branches[0]
-        return self.norm(x + self.feed_forward(x)), edge
+                local = self.local_norm(x + self.dropout(message))
+        if isinstance(self.attention, MultiHeadAttention) and self.attention_norm is not None:
+            assert isinstance(pairs, AllPairs), "trees are for TreeAttention"
+            if projection is None or structure_of(pairs.positions, x) is not x:
+                hidden = self.attention.attended(x, pairs)
+            else:
+                mapped, x = projected(x, *projection)
+                query, key, value = mapped.chunk(3, dim=1)
+                hidden = self.attention.attend(query, key, value, pairs, x)
+            x = add_and_norm(self.attention_norm, x, hidden, self.attention.out, dropout, other=local)
+        elif self.attention is not None and self.attention_norm is not None:
+            attended = self.attention_norm(x + self.dropout(self.attention(x, pairs)))
+            x = attended if local is None else local + attended
+        elif local is not None:
+            x = local
+        expand, contract = self.feed_forward.expand, self.feed_forward.contract
+        return feed_forward_and_norm(self.norm, x, expand, contract, inner_dropout=dropout, dropout=dropout), edge

@@ -32,6 +32,7 @@ from graphpe.models.attention.positions.node_positions import (
     restore,
     transform,
 )
+from graphpe.models.layers.gpu.residual import add_and_norm, feed_forward_and_norm
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.inputs import FactoredEdges, FactoredFeatures
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -307,9 +308,9 @@ class ResidualBlock(nn.Module):
             x: The stream, `[rows, D]`.
             update: What is added to it, `[rows, D]`.
         """
-        x = self.norm_1(x + self.out(self._drop(update)))
-        hidden = self._drop(torch.relu_(self.expand(x)))
-        return self.norm_2(x + self.contract(hidden))
+        x = add_and_norm(self.norm_1, x, self._drop(update), self.out)
+        dropout = self.dropout if self.training else 0.0
+        return feed_forward_and_norm(self.norm_2, x, self.expand, self.contract, inner_dropout=dropout)
 
     def _drop(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout, self.training) if self.dropout else x

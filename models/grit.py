@@ -21,12 +21,19 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_probabilities
+from graphpe.compiled.kernel import KINDS, has_kernels
+from graphpe.models.attention.gpu.grit import Rows, Update, attended_pairs
+from graphpe.models.attention.gpu.grit_messages import MOST_CHANNELS, degree_scaled
 from graphpe.models.attention.grit.attention import grit_attention
-from graphpe.models.attention.grit.reference import Dropped, PairUpdate
+from graphpe.models.attention.grit.reference import Dropped, PairUpdate, features_and_weights
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
+from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.batches.on_host import joined_pairs
 from graphpe.models.batches.real_rows import RealRows, real_among
+from graphpe.models.layers.gpu.few_rows import MOST_ROWS
+from graphpe.models.layers.gpu.projections import projected, stacked
+from graphpe.models.layers.gpu.residual import add_and_norm, feed_forward_and_norm
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import exactly, in_half_precision
@@ -204,9 +211,22 @@ class GRIT(nn.Module):
         degree = torch.zeros(members.graph.numel(), 1, device=x.device)
         degree = degree.index_add(0, edge_index[0], degree.new_ones(edge_index.shape[1], 1))
         log_degree = torch.log1p(degree).to(x.dtype)
-        for number, layer in enumerate(self.layers):
-            x, rows = layer(encodings.join(x, number), rows, pairs, log_degree)
+        layers: list[Any] = list(self.layers)
+        weights: Sequence[Tensor | None] = [None] * len(layers)
+        if has_kernels(x.device):  # where each of them is a kernel, and so is each draw of dropout
+            weights = stacked([(layer.query.weight, layer.key.weight, layer.value.weight) for layer in layers])
+        kept = self._kept_weights(pairs, x)
+        for number, (layer, weight, keep) in enumerate(zip(layers, weights, kept, strict=True)):
+            x, rows = layer(encodings.join(x, number), rows, pairs, log_degree, weight, keep)
         return self.head(pool(x, members, self.readout))
+
+    def _kept_weights(self, pairs: PairSet, x: Tensor) -> Sequence[Tensor | None]:
+        """Whether each weight of each layer stays, `[P, H]`: drawn at once on a GPU; else None."""
+        layers, probability = len(self.layers), self.attention_dropout if self.training else 0.0
+        if not probability or not has_kernels(x.device):
+            return [None] * layers
+        keep = torch.empty(layers, pairs.num_pairs, self.heads, dtype=torch.bool, device=x.device)
+        return keep.bernoulli_(1 - probability).unbind()
 
     def _add_self_pairs(self, x: Tensor, batch: Data, members: NodeToGraph) -> Tensor:
         """W_1 p_ii of each pair encoding, added to the nodes' vectors `[N, D]`."""
@@ -310,7 +330,15 @@ class GRITLayer(nn.Module):
         self.pair_out.requires_grad_(False)
         self.pair_norm.requires_grad_(False)
 
-    def forward(self, x: Tensor, rows: PairRows, pairs: PairSet, log_degree: Tensor) -> tuple[Tensor, PairRows]:
+    def forward(
+        self,
+        x: Tensor,
+        rows: PairRows,
+        pairs: PairSet,
+        log_degree: Tensor,
+        weight: Tensor | None = None,
+        keep: Tensor | None = None,
+    ) -> tuple[Tensor, PairRows]:
         """Vectors of nodes and pairs after the layer.
 
         Args:
@@ -318,9 +346,33 @@ class GRITLayer(nn.Module):
             rows: Of P pairs.
             pairs: The pairs.
             log_degree: log(1 + d_i), `[N, 1]`.
+            weight: Q over K over V, `[3 D, D]`, where they are joined for all layers; None where they are not.
+            keep: Whether each weight of attention stays, `[P, H]`; None where that is not yet drawn.
         """
-        weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
-        query, key, value = functional.linear(x, weight).chunk(3, dim=1)
+        if weight is None:
+            weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
+        mapped, x = projected(x, weight)
+        kinds = {mapped.dtype, rows.value.dtype}
+        kernels = has_kernels(x.device) and kinds <= set(KINDS) and not self.checkpoint
+        attend = self.attend_by_kernels if kernels else self._attend
+        message, edge_message, rows = attend(mapped, rows, pairs, keep)
+        drop = self.dropout if self.training else 0.0
+        if kernels and not drop and self.pair_value.shape[1] <= MOST_CHANNELS and len(x) <= MOST_ROWS:
+            message = degree_scaled(message, edge_message, self.pair_value, self.degree_scale, log_degree)
+        else:
+            by_head = edge_message.view(x.shape[0], *self.score.shape).transpose(0, 1)  # [H, N, C]
+            message = message + torch.bmm(by_head, self.pair_value).transpose(0, 1).flatten(1)
+            message = self._drop(message)
+            plain, by_degree = self.degree_scale.unbind(0)
+            message = message * (plain + by_degree * log_degree)
+        x = add_and_norm(self.node_norm_1, x, message, self.node_out)
+        return feed_forward_and_norm(self.node_norm_2, x, self.expand, self.contract, inner_dropout=drop), rows
+
+    def _attend(
+        self, mapped: Tensor, rows: PairRows, pairs: PairSet, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, PairRows]:
+        """The sums m and n `[N, D]`, and the rows of the pairs after the layer, from Q x, K x and V x `[N, 3 D]`."""
+        query, key, value = mapped.chunk(3, dim=1)
         pair_weight: Tensor = self.pair.weight
         pair_bias: Tensor = self.pair.bias
         scale, shift = rows.scale, rows.shift
@@ -346,26 +398,62 @@ class GRITLayer(nn.Module):
             pairs,
             heads=self.heads,
             update=update,
-            attention_dropout=self._dropped((pairs.num_pairs, self.heads), self.attention_dropout, x.device),
-            feature_dropout=self._dropped(rows.value.shape, self.dropout, x.device) if update is not None else None,
+            attention_dropout=self._dropped_weights(pairs, mapped, keep),
+            feature_dropout=self._dropped(rows.value.shape, self.dropout, mapped.device)
+            if update is not None
+            else None,
             checkpoint=self.checkpoint,
         )
-        by_head = found.edge_message.view(x.shape[0], *self.score.shape).transpose(0, 1)  # [H, N, C]
-        message = found.message + torch.bmm(by_head, self.pair_value).transpose(0, 1).flatten(1)
-        message = self._drop(message)
-        plain, by_degree = self.degree_scale.unbind(0)
-        message = message * (plain + by_degree * log_degree)
-        x = self.node_norm_1(x + self.node_out(message))
-        x = self.node_norm_2(x + self.contract(self._drop(torch.relu(self.expand(x)))))
         if found.out is not None and found.mean is not None and found.variance is not None:
             real = real_among(pairs.num_pairs) if self.training else None
             mean, variance = (found.mean, found.variance) if real is None else real.statistics(found.out)
             scale, shift = self.pair_norm.linear_map(mean, variance, pairs.num_pairs, real)
             rows = PairRows(found.out, scale, shift)
-        return x, rows
+        return found.message, found.edge_message, rows
+
+    def attend_by_kernels(
+        self, mapped: Tensor, rows: PairRows, pairs: PairSet, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, PairRows]:
+        """The sums m and n `[N, D]`, and the rows of the pairs after the layer, on a GPU.
+
+        Args:
+            mapped: Q x, K x and V x, `[N, 3 D]`.
+            rows: Of P pairs.
+            pairs: The pairs.
+            keep: Whether each weight stays, `[P, H]`; None where that is not yet drawn.
+        """
+        score = self.score.flatten()
+        if recording():
+            query, key, _ = mapped.chunk(3, dim=1)
+            given = (rows.written_out(), query + self.query.bias, key, self.pair.weight, self.pair.bias, score)
+            note_pairs(pairs.source, pairs.target, features_and_weights(*given, pairs, self.heads)[1], pairs.num_nodes)
+        dropout = self._dropped_weights(pairs, mapped, keep)
+        update = None
+        if self.updates_pairs:
+            real = real_among(pairs.num_pairs) if self.training else None
+            update = Update(
+                self.pair_out,
+                self.pair_norm,
+                None if real is None else real.mask,
+                self.training and pairs.num_pairs > 1,
+                self._dropped(rows.value.shape, self.dropout, mapped.device),
+            )
+        message, edge_message, found = attended_pairs(
+            Rows(rows.value, rows.scale, rows.shift),
+            *(self.pair.weight, self.pair.bias, mapped, self.query.bias, score, pairs),
+            heads=self.heads,
+            dropout=dropout,
+            update=update,
+        )
+        return message, edge_message, rows if found is None else PairRows(*found)
 
     def _drop(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout, self.training) if self.dropout else x
+
+    def _dropped_weights(self, pairs: PairSet, mapped: Tensor, keep: Tensor | None) -> Dropped | None:
+        if keep is not None:
+            return Dropped(keep, 1 / (1 - self.attention_dropout))
+        return self._dropped((pairs.num_pairs, self.heads), self.attention_dropout, mapped.device)
 
     def _dropped(self, shape: Sequence[int], probability: float, device: torch.device) -> Dropped | None:
         if not self.training or not probability:

@@ -17,6 +17,8 @@ from torch_geometric.nn import GATConv, GINEConv
 
 from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.attention.neighbours.sums import neighbour_sums
+from graphpe.models.layers.gpu.gine import gine_runs, gine_sums
+from graphpe.models.layers.gpu.linear_relu import linear_relu
 from graphpe.models.layers.normalization import Norm, build_norm
 from graphpe.models.layers.precision import exactly
 
@@ -131,10 +133,29 @@ class GINELayer(nn.Module):
             edge: Edge embeddings, `[E, D]`, or None.
             pairs: The edges.
         """
+        hidden, _, _ = self.hidden(x, edge, pairs)
+        return self.out(hidden), edge
+
+    @property
+    def out(self) -> nn.Linear:
+        """The last map."""
+        return self.conv.nn[2]
+
+    def hidden(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the last map is given, `[N, D]`, and x and edges for whoever reads them after this.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            pairs: The edges.
+        """
         if edge is None:
-            own = x * (1 + self.conv.eps)
-            return self.conv.nn((own + neighbour_sums(None, torch.relu(x), pairs)).to(x.dtype)), edge
-        return self.conv(x, pairs.edge_index, edge), edge
+            sums = (x * (1 + self.conv.eps) + neighbour_sums(None, torch.relu(x), pairs)).to(x.dtype)
+        elif gine_runs(x, edge):
+            sums, x, edge = gine_sums(x, edge, self.conv.eps, pairs)
+        else:
+            sums = self.conv.propagate(pairs.edge_index, x=(x, x), edge_attr=edge, size=None) + (1 + self.conv.eps) * x
+        return linear_relu(sums, self.conv.nn[0]), x, edge
 
 
 class GATLayer(nn.Module):

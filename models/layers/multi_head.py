@@ -223,21 +223,38 @@ class MultiHeadAttention(nn.Module):
             pairs: All pairs of the batch.
             structure: What queries and keys are made of, `[N, D]`; None for `x`.
         """
+        return self.out(self.attended(x, pairs, structure=structure))
+
+    def attended(self, x: Tensor, pairs: AllPairs, *, structure: Tensor | None = None) -> Tensor:
+        """What the output projection is given, `[N, D]`; arguments as of `forward`.
+
+        Args:
+            x: Node embeddings.
+            pairs: All pairs of the batch.
+            structure: What queries and keys are made of, `[N, D]`; None for `x`.
+        """
         structure = structure_of(pairs.positions, x if structure is None else structure)
         query, key = self.query_key(structure).chunk(2, dim=1)
-        value = self.value(x)
+        return self.attend(query, key, self.value(x), pairs, structure)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, pairs: AllPairs, structure: Tensor) -> Tensor:
+        """What the output projection is given, `[N, D]`, of projections that are made.
+
+        Args:
+            query: `[N, D]`.
+            key: `[N, D]`.
+            value: `[N, D]`.
+            pairs: All pairs of the batch.
+            structure: What queries and keys were made of, `[N, D]`.
+        """
         if self.linear:
             nodes = pairs.nodes.padded if isinstance(pairs.nodes, RaggedNodes) else pairs.nodes
-            message = linear_attention(
-                query, key, value, nodes, heads=self.heads, positions=pairs.positions, x=structure
-            )
-        else:
-            dropout = self.dropout if self.training else 0.0
-            factors = pairs.factors_of(query, key)
-            query, key, value = transform(pairs.positions, query, key, value, structure)
-            message = softmax_attention(query, key, value, pairs.nodes, factors, heads=self.heads, dropout=dropout)
-            message = restore(pairs.positions, message)
-        return self.out(message)
+            return linear_attention(query, key, value, nodes, heads=self.heads, positions=pairs.positions, x=structure)
+        dropout = self.dropout if self.training else 0.0
+        factors = pairs.factors_of(query, key)
+        query, key, value = transform(pairs.positions, query, key, value, structure)
+        message = softmax_attention(query, key, value, pairs.nodes, factors, heads=self.heads, dropout=dropout)
+        return restore(pairs.positions, message)
 
 
 class FeedForward(nn.Module):

@@ -10,111 +10,202 @@ Every number is written by one program, in one order: results are the same every
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from graphpe.compiled.kernel import Kernel, power_of_two
+from graphpe.models.attention.gpu.grit_fold import Map, folded, unfolded
+from graphpe.models.attention.gpu.grit_update import updated_pairs
+from graphpe.models.attention.gpu.products import pair_product
+from graphpe.models.attention.grit.reference import Dropped
 from graphpe.models.attention.pairs import PairSet
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
 
 
-def pair_features(
-    scale_bias: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
+class Rows(NamedTuple):
+    """Rows of pairs, scale * value + shift.
+
+    Attributes:
+        value: `[P, D]`; float32 or half precision.
+        scale: `[D]`, float32; None for 1.
+        shift: `[D]`, float32; None for 0, where `scale` is None.
+    """
+
+    value: Tensor
+    scale: Tensor | None
+    shift: Tensor | None
+
+
+class Update(NamedTuple):
+    """How rows are updated.
+
+    Attributes:
+        linear: From the features f to what is added.
+        norm: The normalisation of the sum.
+        real: 1 for real pairs, 0 for others, `[P]`; None if all are.
+        batch: Whether it has the statistics of the pairs, of which there are two or more; else the running ones.
+        dropout: Dropout of f, `[P, D]`; None for none.
+    """
+
+    linear: nn.Linear
+    norm: nn.BatchNorm1d
+    real: Tensor | None
+    batch: bool
+    dropout: Dropped | None
+
+
+def attended_pairs(
+    rows: Rows,
+    weight: Tensor,
+    bias: Tensor,
+    query_key_value: Tensor,
+    query_bias: Tensor,
     score: Tensor,
     pairs: PairSet,
     *,
     heads: int,
-    keep: Tensor | None = None,
-    kept: float = 1.0,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Features f of pairs `[P, D]`, and the sums m and n of values and of features `[N, D]`.
+    dropout: Dropped | None = None,
+    update: Update | None = None,
+) -> tuple[Tensor, Tensor, Rows | None]:
+    """The sums m and n of values and of features `[N, D]`, in float32, and the new rows of the pairs.
 
     Args:
-        scale_bias: W_s z + b_s and W_f z + b_f, `[P, 2 D]`; float32 or half precision.
-        query: `[N, D]`.
-        key: `[N, D]`.
-        value: `[N, D]`.
+        rows: Rows of the pairs.
+        weight: W_s over W_f, `[2 D, D]`.
+        bias: b_s and b_f, `[2 D]`.
+        query_key_value: Queries without their bias, keys and values, `[N, 3 D]`; float32 or half precision, in which
+            all products are taken.
+        query_bias: Bias of the queries, `[D]`.
         score: The vectors A of all heads, `[D]`.
         pairs: The pairs.
         heads: Number of heads; divides D.
-        keep: Whether each weight stays, `[P, H]`; None for all.
-        kept: What those are multiplied with that stay.
+        dropout: Dropout of weights, `[P, H]`; None for none.
+        update: How rows are updated; None for not at all.
     """
-    return _PairFeatures.apply(scale_bias, query, key, value, score, pairs, heads, keep, kept)
+    keep, kept = (None, 1.0) if dropout is None else (dropout.keep, dropout.scale)
+    tensors = (*rows, weight, bias, query_key_value, query_bias, score)
+    feature, message, edge_message, z, scale, shift = _PairFeatures.apply(*tensors, pairs, heads, keep, kept)
+    if update is None:
+        return message, edge_message, None
+    if update.dropout is not None:
+        feature = update.dropout.apply(feature)
+    # From the rows as they were passed on: their gradients meet in one place, where others are added to them.
+    options = update.linear, update.norm, update.real
+    new = updated_pairs(feature, z, scale, shift, *options, batch=update.batch)
+    return message, edge_message, Rows(*new)
 
 
 class _PairFeatures(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        scale_bias: Tensor,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
+        z: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        query_key_value: Tensor,
+        query_bias: Tensor,
         score: Tensor,
         pairs: PairSet,
         heads: int,
         keep: Tensor | None,
         kept: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        scale_bias, query, key, value = (x.contiguous() for x in (scale_bias, query, key, value))
+    ) -> tuple[Tensor | None, ...]:
+        query_key_value = query_key_value.contiguous()
         keep = None if keep is None else keep.contiguous().view(torch.int8)
-        feature = scale_bias.new_empty(pairs.num_pairs, query.shape[1])
-        message, edge_message = torch.empty_like(query), torch.empty_like(query)
-        total = query.new_empty(pairs.num_nodes, heads, dtype=torch.float32)
+        kind, (nodes, width) = query_key_value.dtype, (query_key_value.shape[0], score.numel())
+        map_, map_bias = folded(Map(weight, bias, scale, shift), kind)
+        both = pair_product(z, map_, kind)
+        feature = both.new_empty(pairs.num_pairs, width)
+        message, edge_message = (both.new_empty(nodes, width, dtype=torch.float32) for _ in range(2))
+        total = both.new_empty(nodes, heads, dtype=torch.float32)
         _forward(
-            pairs.num_nodes,
-            *(scale_bias, query, key, value, score, keep, float(kept), feature, message, edge_message, total),
-            *(pairs.source, pairs.ptr),
-            **_options(query, heads),
+            nodes,
+            *(both, map_bias, query_key_value, query_bias, score, keep, float(kept)),
+            *(feature, message, edge_message, total, pairs.source, pairs.ptr),
+            **_options(width, heads),
         )
-        ctx.save_for_backward(scale_bias, query, key, value, score, keep, feature, message, edge_message, total)
+        ctx.save_for_backward(
+            *(z, scale, shift, weight, bias, map_, map_bias, both, query_key_value, query_bias, score, keep),
+            *(feature, message, edge_message, total),
+        )
         ctx.pairs, ctx.heads, ctx.kept = pairs, heads, float(kept)
         ctx.set_materialize_grads(False)
-        return feature, message, edge_message
+        return feature, message, edge_message, z, scale, shift
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, grad_feature: Tensor | None, grad_message: Tensor | None, grad_edge: Tensor | None
+        ctx: Any,
+        grad_feature: Tensor | None,
+        grad_message: Tensor | None,
+        grad_edge: Tensor | None,
+        passed_z: Tensor | None,
+        passed_scale: Tensor | None,
+        passed_shift: Tensor | None,
     ) -> tuple[Tensor | None, ...]:
-        scale_bias, query, key, value, score, keep, feature, message, edge_message, total = ctx.saved_tensors
+        z, scale, shift, weight, bias, map_, map_bias, both, query_key_value, query_bias, score, keep, *rest = (
+            ctx.saved_tensors
+        )
+        feature, message, edge_message, total = rest
         pairs: PairSet = ctx.pairs
         grad_feature = None if grad_feature is None else grad_feature.contiguous()
         grad_message, grad_edge = (
-            torch.zeros_like(query) if x is None else x.contiguous() for x in (grad_message, grad_edge)
+            torch.zeros_like(message) if x is None else x.contiguous() for x in (grad_message, grad_edge)
         )
-        grad_both, grad_query, grad_key, grad_value = (torch.empty_like(x) for x in (scale_bias, query, key, value))
-        weight = total.new_empty(pairs.num_pairs, ctx.heads)
-        grad_score = total.new_empty(query.shape)  # of each node
-        options = _options(query, ctx.heads)
+        grad_both, grad_nodes = torch.empty_like(both), torch.empty_like(query_key_value)
+        nodes, width = message.shape
+        weights = total.new_empty(pairs.num_pairs, ctx.heads)
+        sums = total.new_empty(nodes, 4 * width)  # of each node, for vectors
+        options = _options(width, ctx.heads)
         _backward_of_targets(
-            pairs.num_nodes,
-            *(scale_bias, query, key, value, score, keep, ctx.kept, feature, message, edge_message, total),
-            *(grad_feature, grad_message, grad_edge, grad_both, grad_query, grad_score, weight),
-            *(pairs.source, pairs.ptr),
+            nodes,
+            *(
+                both,
+                map_bias,
+                query_key_value,
+                query_bias,
+                score,
+                keep,
+                ctx.kept,
+                feature,
+                message,
+                edge_message,
+                total,
+            ),
+            *(grad_feature, grad_message, grad_edge, grad_both, grad_nodes, sums, weights, pairs.source, pairs.ptr),
             **options,
         )
         _backward_of_sources(
-            pairs.num_nodes,
-            *(scale_bias, query, key, grad_both, grad_message, weight, grad_key, grad_value),
+            nodes,
+            *(both, map_bias, query_key_value, query_bias, grad_both, grad_message, weights, grad_nodes),
             *(pairs.target, *pairs.leaving),
             **options,
         )
-        grads = (grad_both, grad_query, grad_key, grad_value, grad_score.sum(0).to(score.dtype))
-        return *grads, None, None, None, None
+        of_query, of_score, of_bias = sums.sum(0).split([width, width, 2 * width])
+        of_map = grad_both.t() @ z.to(both.dtype)
+        of_weight, of_scale, of_shift = unfolded(
+            Map(weight, bias, scale, shift), of_map, of_bias, passed_scale, passed_shift
+        )
+        of_z = None
+        if ctx.needs_input_grad[0]:
+            if passed_z is not None and passed_z.dtype == map_.dtype:  # nobody else has it
+                of_z = passed_z.addmm_(grad_both, map_)
+            else:
+                product = (grad_both @ map_).to(z.dtype)
+                of_z = product if passed_z is None else passed_z + product
+        of_vectors = of_bias.to(bias.dtype), grad_nodes, of_query.to(query_bias.dtype), of_score.to(score.dtype)
+        return of_z, of_scale, of_shift, of_weight, *of_vectors, None, None, None, None
 
 
-def _options(query: Tensor, heads: int) -> dict[str, Any]:
-    channels = query.shape[1] // heads
+def _options(width: int, heads: int) -> dict[str, Any]:
+    channels = width // heads
     shape = {"H": heads, "C": channels, "HEADS": power_of_two(heads), "WIDE": power_of_two(channels)}
     wide = shape["HEADS"] * shape["WIDE"]
     return {
@@ -128,9 +219,9 @@ def _options(query: Tensor, heads: int) -> dict[str, Any]:
 @Kernel
 def _forward(
     both_ptr: tl.tensor,
-    q_ptr: tl.tensor,
-    k_ptr: tl.tensor,
-    v_ptr: tl.tensor,
+    bias_ptr: tl.tensor,
+    node_ptr: tl.tensor,
+    q_bias_ptr: tl.tensor,
     a_ptr: tl.tensor,
     keep_ptr: tl.tensor,
     kept: tl.tensor,
@@ -150,7 +241,10 @@ def _forward(
     h, c = tl.arange(0, HEADS), tl.arange(0, WIDE)
     at = h[:, None] * C + c[None, :]
     real = (h < H)[:, None] & (c < C)[None, :]
-    q = tl.load(q_ptr + i * (H * C) + at, mask=real, other=0.0).to(tl.float32)
+    q = tl.load(node_ptr + i * (3 * H * C) + at, mask=real, other=0.0).to(tl.float32)
+    q += tl.load(q_bias_ptr + at, mask=real, other=0.0).to(tl.float32)
+    scale_bias = tl.load(bias_ptr + at, mask=real, other=0.0)
+    feature_bias = tl.load(bias_ptr + H * C + at, mask=real, other=0.0)
     a = tl.load(a_ptr + at, mask=real, other=0.0).to(tl.float32)
     begin, end = tl.load(first_ptr + i), tl.load(first_ptr + i + 1)
     values = tl.zeros([HEADS, WIDE], tl.float32)
@@ -161,16 +255,17 @@ def _forward(
         j = tl.load(source_ptr + p, mask=p < end, other=0)
         there = (p < end)[:, None, None] & real[None, :, :]
         both = p[:, None, None] * (2 * H * C) + at[None, :, :]
-        scale = tl.load(both_ptr + both, mask=there, other=0.0).to(tl.float32)
-        bias = tl.load(both_ptr + both + H * C, mask=there, other=0.0).to(tl.float32)
-        k = tl.load(k_ptr + j[:, None, None] * (H * C) + at[None, :, :], mask=there, other=0.0).to(tl.float32)
-        v = tl.load(v_ptr + j[:, None, None] * (H * C) + at[None, :, :], mask=there, other=0.0).to(tl.float32)
+        node = j[:, None, None] * (3 * H * C) + at[None, :, :]
+        scale = tl.load(both_ptr + both, mask=there, other=0.0).to(tl.float32) + scale_bias[None, :, :]
+        bias = tl.load(both_ptr + both + H * C, mask=there, other=0.0).to(tl.float32) + feature_bias[None, :, :]
+        k = tl.load(node_ptr + node + H * C, mask=there, other=0.0).to(tl.float32)
+        v = tl.load(node_ptr + node + 2 * H * C, mask=there, other=0.0).to(tl.float32)
         x = (q[None, :, :] + k) * scale
         root = tl.sqrt(tl.abs(x))
         f = tl.maximum(tl.where(x < 0, -root, root) + bias, 0.0)
-        tl.store(
-            feature_ptr + p[:, None, None] * (H * C) + at[None, :, :], f.to(feature_ptr.dtype.element_ty), mask=there
-        )
+        stored = f.to(feature_ptr.dtype.element_ty)
+        tl.store(feature_ptr + p[:, None, None] * (H * C) + at[None, :, :], stored, mask=there)
+        f = stored.to(tl.float32)  # what the backward pass finds
         logit = tl.minimum(tl.maximum(tl.sum(f * a[None, :, :], 2), -5.0), 5.0)
         weight = tl.where((p < end)[:, None], tl.exp(logit), 0.0)
         total += tl.sum(weight, 0)
@@ -189,9 +284,9 @@ def _forward(
 @Kernel
 def _backward_of_targets(
     both_ptr: tl.tensor,
-    q_ptr: tl.tensor,
-    k_ptr: tl.tensor,
-    v_ptr: tl.tensor,
+    bias_ptr: tl.tensor,
+    node_ptr: tl.tensor,
+    q_bias_ptr: tl.tensor,
     a_ptr: tl.tensor,
     keep_ptr: tl.tensor,
     kept: tl.tensor,
@@ -203,8 +298,8 @@ def _backward_of_targets(
     grad_message_ptr: tl.tensor,
     grad_edge_ptr: tl.tensor,
     grad_both_ptr: tl.tensor,
-    grad_q_ptr: tl.tensor,
-    grad_a_ptr: tl.tensor,
+    grad_node_ptr: tl.tensor,
+    sums_ptr: tl.tensor,
     weight_ptr: tl.tensor,
     source_ptr: tl.tensor,
     first_ptr: tl.tensor,
@@ -219,7 +314,9 @@ def _backward_of_targets(
     at = h[:, None] * C + c[None, :]
     real = (h < H)[:, None] & (c < C)[None, :]
     own = i * (H * C) + at
-    q = tl.load(q_ptr + own, mask=real, other=0.0).to(tl.float32)
+    q = tl.load(node_ptr + i * (3 * H * C) + at, mask=real, other=0.0).to(tl.float32)
+    q += tl.load(q_bias_ptr + at, mask=real, other=0.0).to(tl.float32)
+    scale_bias = tl.load(bias_ptr + at, mask=real, other=0.0)
     a = tl.load(a_ptr + at, mask=real, other=0.0).to(tl.float32)
     gm = tl.load(grad_message_ptr + own, mask=real, other=0.0).to(tl.float32)
     gn = tl.load(grad_edge_ptr + own, mask=real, other=0.0).to(tl.float32)
@@ -230,16 +327,19 @@ def _backward_of_targets(
     begin, end = tl.load(first_ptr + i), tl.load(first_ptr + i + 1)
     grad_q = tl.zeros([HEADS, WIDE], tl.float32)
     grad_a = tl.zeros([HEADS, WIDE], tl.float32)
+    grad_scale = tl.zeros([HEADS, WIDE], tl.float32)
+    grad_bias = tl.zeros([HEADS, WIDE], tl.float32)
     for p0 in range(begin, end, PAIRS):
         p = p0 + tl.arange(0, PAIRS)
         j = tl.load(source_ptr + p, mask=p < end, other=0)
         there = (p < end)[:, None, None] & real[None, :, :]
         both = p[:, None, None] * (2 * H * C) + at[None, :, :]
         row = p[:, None, None] * (H * C) + at[None, :, :]
-        scale = tl.load(both_ptr + both, mask=there, other=0.0).to(tl.float32)
+        node = j[:, None, None] * (3 * H * C) + at[None, :, :]
+        scale = tl.load(both_ptr + both, mask=there, other=0.0).to(tl.float32) + scale_bias[None, :, :]
         f = tl.load(feature_ptr + row, mask=there, other=0.0).to(tl.float32)
-        k = tl.load(k_ptr + j[:, None, None] * (H * C) + at[None, :, :], mask=there, other=0.0).to(tl.float32)
-        v = tl.load(v_ptr + j[:, None, None] * (H * C) + at[None, :, :], mask=there, other=0.0).to(tl.float32)
+        k = tl.load(node_ptr + node + H * C, mask=there, other=0.0).to(tl.float32)
+        v = tl.load(node_ptr + node + 2 * H * C, mask=there, other=0.0).to(tl.float32)
         logit = tl.sum(f * a[None, :, :], 2)
         stays = (p < end)[:, None] & (h < H)[None, :]
         weight = tl.exp(tl.minimum(tl.maximum(logit, -5.0), 5.0)) / total[None, :]
@@ -265,20 +365,26 @@ def _backward_of_targets(
         tl.store(grad_both_ptr + both, (grad_x * joint).to(kind), mask=there)
         tl.store(grad_both_ptr + both + H * C, grad.to(kind), mask=there)
         grad_q += tl.sum(grad_x * scale, 0)
-    tl.store(grad_q_ptr + own, grad_q.to(grad_q_ptr.dtype.element_ty), mask=real)
-    tl.store(grad_a_ptr + own, grad_a, mask=real)
+        grad_scale += tl.sum(grad_x * joint, 0)
+        grad_bias += tl.sum(grad, 0)
+    tl.store(grad_node_ptr + i * (3 * H * C) + at, grad_q.to(grad_node_ptr.dtype.element_ty), mask=real)
+    sums_ptr += i * (4 * H * C)
+    tl.store(sums_ptr + at, grad_q, mask=real)
+    tl.store(sums_ptr + H * C + at, grad_a, mask=real)
+    tl.store(sums_ptr + 2 * H * C + at, grad_scale, mask=real)
+    tl.store(sums_ptr + 3 * H * C + at, grad_bias, mask=real)
 
 
 @Kernel
 def _backward_of_sources(
     both_ptr: tl.tensor,
-    q_ptr: tl.tensor,
-    k_ptr: tl.tensor,
+    bias_ptr: tl.tensor,
+    node_ptr: tl.tensor,
+    q_bias_ptr: tl.tensor,
     grad_both_ptr: tl.tensor,
     grad_message_ptr: tl.tensor,
     weight_ptr: tl.tensor,
-    grad_k_ptr: tl.tensor,
-    grad_v_ptr: tl.tensor,
+    grad_node_ptr: tl.tensor,
     target_ptr: tl.tensor,
     order_ptr: tl.tensor,
     first_ptr: tl.tensor,
@@ -292,8 +398,10 @@ def _backward_of_sources(
     h, c = tl.arange(0, HEADS), tl.arange(0, WIDE)
     at = h[:, None] * C + c[None, :]
     real = (h < H)[:, None] & (c < C)[None, :]
-    own = j * (H * C) + at
-    k = tl.load(k_ptr + own, mask=real, other=0.0).to(tl.float32)
+    own = j * (3 * H * C) + at
+    k = tl.load(node_ptr + own + H * C, mask=real, other=0.0).to(tl.float32)
+    k += tl.load(q_bias_ptr + at, mask=real, other=0.0).to(tl.float32)  # of q_i + k_j
+    scale_bias = tl.load(bias_ptr + at, mask=real, other=0.0)
     begin, end = tl.load(first_ptr + j), tl.load(first_ptr + j + 1)
     grad_k = tl.zeros([HEADS, WIDE], tl.float32)
     grad_v = tl.zeros([HEADS, WIDE], tl.float32)
@@ -304,14 +412,16 @@ def _backward_of_sources(
         there = (r < end)[:, None, None] & real[None, :, :]
         both = p[:, None, None] * (2 * H * C) + at[None, :, :]
         node = i[:, None, None] * (H * C) + at[None, :, :]
-        scale = tl.load(both_ptr + both, mask=there, other=0.0).to(tl.float32)
+        scale = tl.load(both_ptr + both, mask=there, other=0.0).to(tl.float32) + scale_bias[None, :, :]
         grad = tl.load(grad_both_ptr + both + H * C, mask=there, other=0.0).to(tl.float32)
-        x = (tl.load(q_ptr + node, mask=there, other=0.0).to(tl.float32) + k[None, :, :]) * scale
+        query = i[:, None, None] * (3 * H * C) + at[None, :, :]
+        x = (tl.load(node_ptr + query, mask=there, other=0.0).to(tl.float32) + k[None, :, :]) * scale
         grad_x = grad * tl.where(x == 0, 0.0, 0.5 / tl.sqrt(tl.maximum(tl.abs(x), 1e-6)))
         grad_k += tl.sum(grad_x * scale, 0)
         kept = (r < end)[:, None] & (h < H)[None, :]
         weight = tl.load(weight_ptr + p[:, None] * H + h[None, :], mask=kept, other=0.0)
         gm = tl.load(grad_message_ptr + node, mask=there, other=0.0).to(tl.float32)
         grad_v += tl.sum(weight[:, :, None] * gm, 0)
-    tl.store(grad_k_ptr + own, grad_k.to(grad_k_ptr.dtype.element_ty), mask=real)
-    tl.store(grad_v_ptr + own, grad_v.to(grad_v_ptr.dtype.element_ty), mask=real)
+    kind = grad_node_ptr.dtype.element_ty
+    tl.store(grad_node_ptr + own + H * C, grad_k.to(kind), mask=real)
+    tl.store(grad_node_ptr + own + 2 * H * C, grad_v.to(kind), mask=real)

@@ -16,7 +16,7 @@ Costs of a pair, with D channels and H heads:
     read and written  z, scale, f, out forward: 4 D numbers; the same, and the gradients of out and z backward: 6 D
 
 On a GPU, Triton kernels do the same (`graphpe.models.attention.gpu.grit`) and keep z, the maps of z and
-f: 4 D numbers a pair. Elsewhere (other devices, half precision on a CPU) the reference runs; with `checkpoint` again in
+f: 4 D numbers a pair. Here (other devices, half precision on a CPU) the reference runs; with `checkpoint` again in
 the backward pass, which then keeps z alone: D numbers a pair. `torch.compile` traces the reference.
 """
 
@@ -28,11 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from graphpe.compiled.kernel import KINDS, has_kernels
-from graphpe.models.attention.gpu.grit import pair_features
 from graphpe.models.attention.grit.arrays import Gradients, Layer, Products, Sums, Update, Upstream
 from graphpe.models.attention.grit.kernels import backward_rows, block_rows, forward_rows
 from graphpe.models.attention.grit.reference import (
@@ -108,10 +105,6 @@ def grit_attention(
     tensors = [z, query, key, value, weight, bias, score]
     tensors += [] if update is None else [update.weight, update.scale, update.shift]
     compiled = not torch.compiler.is_compiling() and _compiled_runs(*tensors)
-    if has_kernels(z.device) and query.dtype in KINDS and z.dtype in KINDS and not checkpoint:
-        return _on_gpu(
-            z, query, key, value, weight, bias, score, pairs, heads, update, attention_dropout, feature_dropout
-        )
     if torch.compiler.is_compiling() or not (compiled or checkpoint):
         return grit_attention_reference(
             z,
@@ -137,79 +130,6 @@ def grit_attention(
         z, query, key, value, weight, bias, score, *parts, pairs, heads, attention_dropout, feature_dropout, stored
     )
     return PairAttention(message, edge_message, out, mean, variance)
-
-
-def _on_gpu(
-    z: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    score: Tensor,
-    pairs: PairSet,
-    heads: int,
-    update: PairUpdate | None,
-    attention_dropout: Dropped | None,
-    feature_dropout: Dropped | None,
-) -> PairAttention:
-    """The products with rows of pairs by PyTorch, what is between them by Triton kernels."""
-    dropped = (None, 1.0) if attention_dropout is None else (attention_dropout.keep, attention_dropout.scale)
-    feature, message, edge_message = pair_features(
-        *(functional.linear(z, weight, bias), query, key.to(query.dtype), value.to(query.dtype), score, pairs),
-        heads=heads,
-        keep=dropped[0],
-        kept=dropped[1],
-    )
-    if update is None:
-        return PairAttention(message, edge_message, None, None, None)
-    if feature_dropout is not None:
-        feature = feature_dropout.apply(feature)
-    if feature.dtype == z.dtype == update.weight.dtype == torch.float32 and not torch.is_autocast_enabled(
-        z.device.type
-    ):
-        return PairAttention(message, edge_message, *updated_pairs(z, feature, update))
-    out = (update.scale * z + update.shift + functional.linear(feature, update.weight)).to(z.dtype)
-    variance, mean = torch.var_mean(out.to(torch.float32), 0, correction=0)
-    return PairAttention(message, edge_message, out, mean, variance)
-
-
-def updated_pairs(z: Tensor, feature: Tensor, update: PairUpdate) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale z + shift + W f `[P, D]`, its mean and its biased variance `[D]`, in few kernels forward and backward.
-
-    Args:
-        z: Rows of pairs, `[P, D]`, all of one dtype.
-        feature: f of the pairs, `[P, D]`.
-        update: W, scale and shift.
-    """
-    return _UpdatedPairs.apply(z, feature, update.weight, update.scale, update.shift)
-
-
-class _UpdatedPairs(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, z: Tensor, feature: Tensor, weight: Tensor, scale: Tensor, shift: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        out = torch.addcmul(shift, z, scale).addmm_(feature, weight.t())
-        variance, mean = torch.var_mean(out, 0, correction=0)
-        ctx.save_for_backward(z, feature, weight, scale, out, mean)
-        ctx.set_materialize_grads(False)
-        return out, mean, variance
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, grad: Tensor | None, grad_mean: Tensor | None, grad_variance: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        z, feature, weight, scale, out, mean = ctx.saved_tensors
-        rows = max(z.shape[0], 1)
-        total = torch.zeros_like(out) if grad is None else grad
-        if grad_mean is not None:
-            total = total + grad_mean / rows
-        if grad_variance is not None:
-            total = torch.addcmul(total, out - mean, grad_variance, value=2 / rows)
-        scaled = (total * z).sum(0)
-        return total * scale, total @ weight, total.t() @ feature, scaled, total.sum(0)
 
 
 def _compiled_runs(z: Tensor, *others: Tensor) -> bool:

@@ -58,14 +58,24 @@ class Neighbours:
     @cached_property
     def entering(self) -> Side:
         """The pairs by the node that they enter, their target."""
+        source, target, order = self._by_target
+        number = torch.arange(target.numel(), device=target.device)
+        return Side(_first_of_each(target, self.num_nodes), target, source.index_select(0, order), number)
+
+    @property
+    def order(self) -> Tensor:
+        """The edge of each pair, `[P]`; where each node is a neighbour of itself, these come after the edges."""
+        return self._by_target[2]
+
+    @cached_property
+    def _by_target(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Sources in the order of the edges, targets ascending, and the edge of each of these, `[P]`."""
         source, target = self.edge_index
         _check_ends(self.edge_index, self.num_nodes)
         if self.itself:
             node = torch.arange(self.num_nodes, device=source.device)
             source, target = torch.cat([source, node]), torch.cat([target, node])
-        target, order = target.sort(stable=True)
-        number = torch.arange(target.numel(), device=target.device)
-        return Side(_first_of_each(target, self.num_nodes), target, source.index_select(0, order), number)
+        return source, *target.sort(stable=True)
 
     @cached_property
     def leaving(self) -> Side:

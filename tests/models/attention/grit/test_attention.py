@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from graphpe.models.attention import threads as parts
-from graphpe.models.attention.grit.attention import grit_attention, updated_pairs
+from graphpe.models.attention.grit.attention import grit_attention
 from graphpe.models.attention.grit.reference import (
     Dropped,
     PairAttention,
@@ -254,21 +253,3 @@ def test_without_gradients_nothing_is_kept() -> None:
         quiet = call(grit_attention, inputs, pairs, heads=2)
     assert quiet.out.grad_fn is None
     torch.testing.assert_close(quiet.out, call(grit_attention, inputs, pairs, heads=2).out)
-
-
-@pytest.mark.parametrize("used", [(0,), (1, 2), (0, 1, 2), (0, 2)])
-def test_pairs_updated_in_few_kernels_are_those_of_the_formula(used: tuple[int, ...]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(7, 4), (7, 4), (4, 4), (4,), (4,)]
-    given = [torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for shape in shapes]
-    factors = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((7, 4), (4,), (4,))]
-    z, feature, weight, scale, shift = given
-
-    def gradients(values: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        return torch.autograd.grad(sum((values[i] * factors[i]).sum() for i in used), given)  # type: ignore[arg-type]
-
-    out = scale * z + shift + feature @ weight.t()
-    expected = (out, out.mean(0), out.var(0, correction=0))
-    found = updated_pairs(z, feature, PairUpdate(weight, scale, shift))
-    torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(gradients(found), gradients(expected))

@@ -1,0 +1,238 @@
+"""Batch normalisation of a sum over few rows as Triton kernels, one each way: `graphpe.models.layers.normalization`.
+
+R rows, D columns, n of the rows real. A program takes a few columns and goes over all rows twice, so that nobody waits
+for anybody's statistics; what is read again comes from the cache. Forward, with s = a + dropout(b),
+
+    m, v = mean and biased variance of the real rows of s         joined tile by tile (Chan et al. 1983), in float32
+    out  = weight (s - m) / sqrt(v + epsilon) + bias + other
+
+and the running statistics move. Backward, with x^ = (s - m) / sqrt(v + epsilon) and G = d loss / d out,
+
+    d weight = sum G x^,    d bias = sum G,    d other = G
+    d s      = weight / sqrt(v + epsilon) (G - (sum G + x^ sum G x^) / n)       for real rows
+
+of which b has what dropout leaves; the gradient of a vector that was added to all rows of b is the sum of b's. Rows
+that are not real have G = 0. Every number is written by one program, in one order: results are the same every time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from graphpe.compiled.kernel import Kernel
+from graphpe.models.attention.grit.reference import Dropped
+from graphpe.models.layers.gpu.few_rows import options, programs
+from graphpe.models.layers.normalization import RowBatchNorm
+
+if TYPE_CHECKING:
+    import triton.language as tl  # there when a kernel is launched
+
+
+class Normalized(NamedTuple):
+    """What a normalisation makes.
+
+    Attributes:
+        out: Its result, `[R, D]`.
+        total: The sum s of the rows, `[R, D]`.
+        moments: Mean and inverse deviation, `[2, D]`.
+    """
+
+    out: Tensor
+    total: Tensor
+    moments: Tensor
+
+
+def normalized_sum(
+    norm: RowBatchNorm, a: Tensor, b: Tensor, other: Tensor | None, real: Tensor | None, dropped: Dropped | None = None
+) -> Normalized:
+    """norm(a + dropout(b)) + other, in training; the running statistics move.
+
+    Args:
+        norm: The normalisation, with running statistics.
+        a: Rows, `[R, D]`; at least two of the rows are real.
+        b: Rows, `[R, D]`.
+        other: Rows that are added after the normalisation, `[R, D]`; None for none.
+        real: 1 for real rows, 0 for others, `[R]`; None if all are.
+        dropped: What dropout leaves of b, `[R, D]`; None for all.
+    """
+    a, b = a.contiguous(), b.contiguous()
+    (rows, width), kind = a.shape, torch.promote_types(a.dtype, b.dtype)
+    total, moments = a.new_empty(a.shape, dtype=kind), a.new_empty(2, width, dtype=torch.float32)
+    out = torch.empty_like(total, dtype=kind if other is None else torch.promote_types(kind, other.dtype))
+    _forward(
+        programs(width),
+        *(a, b, *_mask(dropped), None if other is None else other.contiguous(), real, norm.weight, norm.bias),
+        *(norm.running_mean, norm.running_var, norm.num_batches_tracked, total, out, moments),
+        *(rows, 0.1 if norm.momentum is None else norm.momentum, norm.eps),
+        **options(width),
+    )
+    return Normalized(out, total, moments)
+
+
+def normalized_sum_backward(
+    grad: Tensor,
+    total: Tensor,
+    moments: Tensor,
+    weight: Tensor,
+    real: Tensor | None,
+    dropped: Dropped | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of a and b `[R, D]`, one where nothing is dropped; of weight, bias, and a vector added to b, `[3, D]`.
+
+    Args:
+        grad: That of the result, `[R, D]`.
+        total: The sum s of the rows.
+        moments: Mean and inverse deviation.
+        weight: The normalisation's weight, `[D]`.
+        real: 1 for real rows, 0 for others, `[R]`; None if all are.
+        dropped: What dropout left of b; None for all.
+    """
+    rows, width = total.shape
+    of_b = None if dropped is None else torch.empty_like(total)
+    grad_total, sums = torch.empty_like(total), weight.new_empty(3, width)
+    _backward(
+        programs(width),
+        *(grad.contiguous(), total, moments, weight, real, *_mask(dropped), grad_total, of_b, sums, rows),
+        **options(width),
+    )
+    return grad_total, grad_total if of_b is None else of_b, sums
+
+
+def _mask(dropped: Dropped | None) -> tuple[Tensor | None, float]:
+    return (None, 1.0) if dropped is None else (dropped.keep.view(torch.int8), dropped.scale)
+
+
+@Kernel
+def _forward(
+    a_ptr: tl.tensor,
+    b_ptr: tl.tensor,
+    keep_ptr: tl.tensor,
+    kept: tl.tensor,
+    other_ptr: tl.tensor,
+    real_ptr: tl.tensor,
+    weight_ptr: tl.tensor,
+    bias_ptr: tl.tensor,
+    running_mean_ptr: tl.tensor,
+    running_variance_ptr: tl.tensor,
+    batches_ptr: tl.tensor,
+    total_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    moments_ptr: tl.tensor,
+    R: tl.tensor,
+    momentum: tl.tensor,
+    epsilon: tl.tensor,
+    D: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+) -> None:
+    c = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    wide = c < D
+    count = 0.0
+    mean = tl.zeros([COLUMNS], tl.float32)
+    squares = tl.zeros([COLUMNS], tl.float32)
+    for r0 in range(0, R, ROWS):
+        r = r0 + tl.arange(0, ROWS)
+        at = r[:, None].to(tl.int64) * D + c[None, :]
+        here = (r < R)[:, None] & wide[None, :]
+        s = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
+        if keep_ptr is not None:
+            s *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+        s += tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
+        tl.store(total_ptr + at, s.to(total_ptr.dtype.element_ty), mask=here)
+        share = (r < R).to(tl.float32)
+        if real_ptr is not None:
+            share = tl.load(real_ptr + r, mask=r < R, other=0).to(tl.float32)
+        more = tl.sum(share, 0)
+        own = tl.sum(s * share[:, None], 0) / tl.maximum(more, 1.0)
+        apart = (s - own[None, :]) * share[:, None]
+        joined = tl.maximum(count + more, 1.0)
+        squares += tl.sum(apart * apart, 0) + (own - mean) * (own - mean) * (count * more / joined)
+        mean += (own - mean) * (more / joined)
+        count += more
+    inverse = 1.0 / tl.sqrt(squares / count + epsilon)
+    tl.store(moments_ptr + c, mean, mask=wide)
+    tl.store(moments_ptr + D + c, inverse, mask=wide)
+    before = tl.load(running_mean_ptr + c, mask=wide, other=0.0)
+    tl.store(running_mean_ptr + c, before + momentum * (mean - before), mask=wide)
+    before = tl.load(running_variance_ptr + c, mask=wide, other=0.0)
+    tl.store(running_variance_ptr + c, before + momentum * (squares / (count - 1.0) - before), mask=wide)
+    if tl.program_id(0) == 0:
+        tl.store(batches_ptr, tl.load(batches_ptr) + 1)
+    scale = tl.load(weight_ptr + c, mask=wide, other=0.0).to(tl.float32) * inverse
+    shift = tl.load(bias_ptr + c, mask=wide, other=0.0).to(tl.float32)
+    for r0 in range(0, R, ROWS):
+        r = r0 + tl.arange(0, ROWS)
+        at = r[:, None].to(tl.int64) * D + c[None, :]
+        here = (r < R)[:, None] & wide[None, :]
+        s = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
+        if keep_ptr is not None:
+            s *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+        s += tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
+        out = (s - mean[None, :]) * scale[None, :] + shift[None, :]
+        if other_ptr is not None:
+            out += tl.load(other_ptr + at, mask=here, other=0.0).to(tl.float32)
+        tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=here)
+
+
+@Kernel
+def _backward(
+    grad_ptr: tl.tensor,
+    total_ptr: tl.tensor,
+    moments_ptr: tl.tensor,
+    weight_ptr: tl.tensor,
+    real_ptr: tl.tensor,
+    keep_ptr: tl.tensor,
+    kept: tl.tensor,
+    grad_total_ptr: tl.tensor,
+    of_b_ptr: tl.tensor,
+    sums_ptr: tl.tensor,
+    R: tl.tensor,
+    D: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+) -> None:
+    c = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    wide = c < D
+    mean = tl.load(moments_ptr + c, mask=wide, other=0.0)
+    inverse = tl.load(moments_ptr + D + c, mask=wide, other=0.0)
+    count = 0.0
+    of_bias = tl.zeros([COLUMNS], tl.float32)
+    of_weight = tl.zeros([COLUMNS], tl.float32)
+    for r0 in range(0, R, ROWS):
+        r = r0 + tl.arange(0, ROWS)
+        at = r[:, None].to(tl.int64) * D + c[None, :]
+        here = (r < R)[:, None] & wide[None, :]
+        g = tl.load(grad_ptr + at, mask=here, other=0.0).to(tl.float32)
+        x = tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32)
+        of_bias += tl.sum(g, 0)
+        of_weight += tl.sum(g * (x - mean[None, :]), 0)
+        share = (r < R).to(tl.float32)
+        if real_ptr is not None:
+            share = tl.load(real_ptr + r, mask=r < R, other=0).to(tl.float32)
+        count += tl.sum(share, 0)
+    of_weight *= inverse
+    kind = sums_ptr.dtype.element_ty
+    tl.store(sums_ptr + c, of_weight.to(kind), mask=wide)
+    tl.store(sums_ptr + D + c, of_bias.to(kind), mask=wide)
+    scale = tl.load(weight_ptr + c, mask=wide, other=0.0).to(tl.float32) * inverse
+    of_all = tl.zeros([COLUMNS], tl.float32)
+    for r0 in range(0, R, ROWS):
+        r = r0 + tl.arange(0, ROWS)
+        at = r[:, None].to(tl.int64) * D + c[None, :]
+        here = (r < R)[:, None] & wide[None, :]
+        g = tl.load(grad_ptr + at, mask=here, other=0.0).to(tl.float32)
+        x = (tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32) - mean[None, :]) * inverse[None, :]
+        share = (r < R).to(tl.float32)
+        if real_ptr is not None:
+            share = tl.load(real_ptr + r, mask=r < R, other=0).to(tl.float32)
+        g -= (share / count)[:, None] * (of_bias[None, :] + x * of_weight[None, :])
+        g = tl.where(here, g * scale[None, :], 0.0)
+        tl.store(grad_total_ptr + at, g.to(grad_total_ptr.dtype.element_ty), mask=here)
+        if keep_ptr is not None:
+            g *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+            tl.store(of_b_ptr + at, g.to(of_b_ptr.dtype.element_ty), mask=here)
+        of_all += tl.sum(g, 0)
+    tl.store(sums_ptr + 2 * D + c, of_all.to(kind), mask=wide)
