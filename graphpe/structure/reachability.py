@@ -99,8 +99,7 @@ def depths(graphs: PackedGraphs | Plan, path: Path = "longest", direction: Direc
         matrix: Adjacency = plan.once(adjacency)
     else:  # the components of the reversed graph are the same, in the opposite order
         matrix = plan.once(reverse_adjacency)
-        last = components.label.max(initial=0)
-        components = Condensation(last - components.label, np.ascontiguousarray(components.order[::-1]))
+        components = Condensation(components.label, np.ascontiguousarray(components.order[::-1]))
     depth = _depths(matrix.indptr, matrix.indices, *components, path == "longest")
     return torch.from_numpy(depth).to(plan.graphs.device)
 
