@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from graphpe.benchmarks.calls.sizes import Range, Sizes
+from graphpe.benchmarks.console.sizes import Range, Sizes
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
 from graphpe.benchmarks.tasks.random_split import cut, shuffled
 from graphpe.benchmarks.tasks.targets import standardisation

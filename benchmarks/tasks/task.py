@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphpe.benchmarks.calls.sizes import Sizes
+from graphpe.benchmarks.console.sizes import Sizes
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs

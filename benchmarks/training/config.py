@@ -14,7 +14,7 @@ from graphpe.arguments import (
     check_positive,
     check_probabilities,
 )
-from graphpe.benchmarks.calls.sizes import canonical_sizes
+from graphpe.benchmarks.console.sizes import canonical_sizes
 from graphpe.calls import LARGEST
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]

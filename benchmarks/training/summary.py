@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from graphpe.benchmarks.calls.build import build_task
-from graphpe.benchmarks.calls.sizes import Sizes
+from graphpe.benchmarks.console.sizes import Sizes
 from graphpe.benchmarks.pretraining.task import EncodingTask, Pretraining
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
 from graphpe.benchmarks.tasks.metrics import figure

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphpe.arguments import check_choice, check_flags, check_integer, check_seed
-from graphpe.benchmarks.calls.sizes import Sizes
+from graphpe.benchmarks.console.sizes import Sizes
 from graphpe.benchmarks.tasks.by_size import mean_sizes
 from graphpe.benchmarks.tasks.clrs.algorithms import ALGORITHMS
 from graphpe.benchmarks.tasks.clrs.samples import generate_samples, sample_graphs

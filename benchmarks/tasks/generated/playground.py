@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from graphpe.arguments import check_choice, check_flags, check_integer, check_seed
-from graphpe.benchmarks.calls.sizes import Sizes
+from graphpe.benchmarks.console.sizes import Sizes
 from graphpe.benchmarks.tasks.by_size import mean_sizes
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from graphpe.arguments import check_flags, check_integer, check_seed
-from graphpe.benchmarks.calls.sizes import Sizes
+from graphpe.benchmarks.console.sizes import Sizes
 from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.generated.sorting_generator import (

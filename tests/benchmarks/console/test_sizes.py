@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphpe.benchmarks.calls.sizes import Range, Sizes, canonical_sizes
+from graphpe.benchmarks.console.sizes import Range, Sizes, canonical_sizes
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.errors import GraphPEValueError
 
