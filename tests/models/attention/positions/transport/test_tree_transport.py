@@ -8,9 +8,16 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+import graphpe.models as M
 from graphpe.errors import GraphPEValueError
+from graphpe.models.attention.padding import padded_nodes
+from graphpe.models.attention.positions.node_positions import Attending, Placed
 from graphpe.models.attention.positions.rotations.orthogonal import rotation
+from graphpe.models.attention.positions.transport.path import PaTH
 from graphpe.models.attention.positions.transport.tree_transport import TreeTransport
+from graphpe.models.attention.softmax import tree_mask
+from graphpe.models.attention.softmax.linear import linear_attention
+from graphpe.models.batches.nodes import node_to_graph
 
 WIDTH = 16
 
@@ -117,6 +124,34 @@ def test_values_may_stay(path, attend, inputs) -> None:
     logits, out = attend(positions, path(4), q, k, v, x)
     weight = torch.softmax(logits / 8**0.5, 2)
     torch.testing.assert_close(out, (weight @ v.view(4, 2, 8).transpose(0, 1)).transpose(0, 1).reshape(4, WIDTH))
+
+
+def test_inside_linear_attention(heads_of, inputs) -> None:
+    """Numerators with features of both nodes transported, values too; denominators without."""
+    data = Data(edge_index=EDGES, num_nodes=SIZE)
+    q, k, v, x = inputs(SIZE, WIDTH)
+    positions = TreeTransport(WIDTH, 2, steps="order", tree="edges").double()
+    members = node_to_graph(data)
+    t = positions.prepare(data, Attending(members, SIZE))
+    found = linear_attention(q, k, v, padded_nodes(members), heads=2, positions=[Placed(positions, t)], x=x)
+    move = torch.einsum("ihkba,jhkbc->hijkac", t, t)
+    fq, fk = (heads_of(torch.nn.functional.elu(p) + 1) for p in (q, k))
+    bq, bk, bv = (p.unflatten(2, (-1, 4)) for p in (fq, fk, heads_of(v)))
+    weight = torch.einsum("hika,hijkac,hjkc->hij", bq, move, bk) / (fq @ fk.mT).sum(2, keepdim=True)
+    expected = torch.einsum("hij,hijkac,hjkc->hika", weight, move, bv)
+    torch.testing.assert_close(found, expected.flatten(2).transpose(0, 1).reshape(SIZE, WIDTH))
+
+
+def test_under_masks_of_trees_with_and_without_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Data(x=torch.randn(SIZE, 3), edge_index=EDGES)
+    positions = [TreeTransport(WIDTH, 2, tree="edges"), PaTH(WIDTH, 2)]
+    model = M.TopologicalTransformer(
+        width=WIDTH, heads=2, layers=2, node_encoder=M.LinearNodes(3, WIDTH), positions=positions
+    ).double()
+    data.x = data.x.double()
+    dense = model(data)
+    monkeypatch.setattr(tree_mask, "DENSE_NODES", 0)
+    torch.testing.assert_close(model(data), dense)
 
 
 def test_errors(path, attend, inputs) -> None:
