@@ -190,7 +190,7 @@ REST = [
     Case(BIASED, ["EdgePathPE(3, num_types=(4,))"], bias="PairBias(head='path')"),
     *(
         Case(BIASED, ["ShortestPathPE(6, undirected=False)", WALKS], bias=bias)
-        for bias in ("RelationTerms(size=4, directed=True)", "DirectedHeads + LogLength", "PathCounts + PathDecays")
+        for bias in ("RelationTerms(size=4, directed=True)", "DirectedHeads + LogLength")
     ),
     *(Case(BIASED, [encoding]) for encoding in _PAIR_ENCODINGS),
     *(Case(f"GRIT({S}, attention_dropout=0.0)", [encoding]) for encoding in _PAIR_ENCODINGS),
