@@ -17,13 +17,9 @@ from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.positions.rotations.angles import rotate
 from graphpe.models.attention.relational.attention import relational_attention, relational_attention_reference
 from graphpe.models.attention.softmax.linear import Mask, PairMask, linear_attention
+from graphpe.models.attention.softmax.padded_factors import PaddedFactors, pad_factors
 from graphpe.models.attention.softmax.rotary import RotaryAttention
-from graphpe.models.attention.softmax.softmax import (
-    PaddedFactors,
-    pad_factors,
-    softmax_attention,
-    softmax_attention_reference,
-)
+from graphpe.models.attention.softmax.softmax import softmax_attention, softmax_attention_reference
 from graphpe.models.attention.softmax.tree_mask import TreeAttention, TreeMask
 
 __all__ = [

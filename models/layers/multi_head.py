@@ -33,7 +33,8 @@ from graphpe.models.attention.positions.node_positions import (
     transform,
 )
 from graphpe.models.attention.softmax.linear import linear_attention
-from graphpe.models.attention.softmax.softmax import PaddedFactors, pad_factors, rows_of_blocks, softmax_attention
+from graphpe.models.attention.softmax.padded_factors import PaddedFactors, pad_factors, rows_of_blocks
+from graphpe.models.attention.softmax.softmax import softmax_attention
 from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.batches.nodes import NodeToGraph, read_edges
 from graphpe.models.layers.virtual_nodes import Extended

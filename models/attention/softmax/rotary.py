@@ -15,10 +15,12 @@ from typing import Any
 
 from torch import Tensor
 
+from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.positions.rotations.angles import NodeAngles, rotate
-from graphpe.models.attention.softmax.softmax import PaddedFactors, PairFactors, softmax_attention
+from graphpe.models.attention.softmax.padded_factors import PaddedFactors
+from graphpe.models.attention.softmax.softmax import softmax_attention
 
 
 class RotaryAttention(NodeAngles):

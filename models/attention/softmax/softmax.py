@@ -19,7 +19,7 @@ pairs (edges, for instance), and on a GPU with values of relations, along the li
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,83 +35,16 @@ from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.recording import note_blocks, note_pairs, recording
 from graphpe.models.attention.shapes import check_attention, check_shapes, check_wide_attention
+from graphpe.models.attention.softmax.padded_factors import PaddedFactors
+from graphpe.models.attention.softmax.relation_values import (
+    check_table,
+    relations_of_block,
+    with_relations,
+    with_wider_values,
+)
 
 # Bytes of one [rows, D] block of the list path, as in `graphpe.models.attention.clamped.edge_list`.
 _BLOCK_BYTES = {"cpu": 1 << 20, "cuda": 1 << 26}
-
-
-@dataclass(frozen=True, eq=False)
-class PaddedFactors:
-    """`PairFactors` of all pairs in the blocks of a `PaddedNodes`: made once, shared by the layers.
-
-    Attributes:
-        add: Of each block `[b, H, n, n]`, -inf at padding keys; None for none.
-        multiply: Of each block `[b, H, n, n]`; None for none.
-        left: Rows of nodes as they are, `[N, H, K]`; None for none.
-        right: Rows of nodes as they are, `[N, H, K]`; None for none.
-        values: Relations of each block `[b, n, n]` and their vectors `[R, H or 1, C]`, of each kind of relation.
-    """
-
-    add: list[Tensor] | None
-    multiply: list[Tensor] | None
-    left: Tensor | None = None
-    right: Tensor | None = None
-    values: tuple[tuple[list[Tensor], Tensor], ...] = ()
-
-
-def pad_factors(
-    factors: PairFactors, pairs: PairSet, nodes: PaddedNodes, rows: list[Tensor] | None = None
-) -> PaddedFactors:
-    """The factors of all pairs of each graph in padded blocks. One gather of rows `[H]`; its gradient is a scatter.
-
-    Args:
-        factors: Biases and factors of the pairs, `[P, H]`.
-        pairs: All pairs of each graph.
-        nodes: The nodes as padded blocks.
-        rows: What `rows_of_blocks` gave for these pairs and nodes; None to find it.
-    """
-    for name, value in (("add", factors.add), ("multiply", factors.multiply)):
-        check_shapes(**{name: (value, (pairs.num_pairs, 0 if value is None else value.shape[-1]))})
-    given = factors.add is not None or factors.multiply is not None or factors.values
-    rows = rows_of_blocks(pairs, nodes) if rows is None and given else rows or []
-    values = []
-    for each in factors.values:
-        check_shapes(relation=(each.relation, (pairs.num_pairs,)))
-        values.append(([x.squeeze(1) for x in _blocks(each.relation.unsqueeze(1), rows, nodes, False)], each.table))
-    return PaddedFactors(
-        None if factors.add is None else _blocks(factors.add, rows, nodes, True),
-        None if factors.multiply is None else _blocks(factors.multiply, rows, nodes, False),
-        factors.left,
-        factors.right,
-        tuple(values),
-    )
-
-
-def rows_of_blocks(pairs: PairSet, nodes: PaddedNodes) -> list[Tensor]:
-    """The pair at each place of each block, `[b n n]`; at padding keys of a query whichever pair follows its own.
-
-    A padding query has the pairs of its graph's first node, among them that with itself, which no mask hides: no row of
-    logits is -inf, and nothing that is not a number has to be kept out of gradients.
-
-    Args:
-        pairs: All pairs of each graph.
-        nodes: The nodes as padded blocks.
-    """
-    lengths = [block.graphs * block.size for block in nodes.blocks]
-    out = []
-    for block, node in zip(nodes.blocks, nodes.node.split(lengths), strict=True):
-        # Pairs of a query are consecutive.
-        row = pairs.ptr.index_select(0, node).unsqueeze(1) + torch.arange(block.size, device=node.device)
-        out.append(row.clamp(max=pairs.num_pairs - 1).flatten())
-    return out
-
-
-def _blocks(value: Tensor, rows: list[Tensor], nodes: PaddedNodes, masked: bool) -> list[Tensor]:
-    out = []
-    for block, row in zip(nodes.blocks, rows, strict=True):
-        padded = value.index_select(0, row).view(block.graphs, block.size, block.size, -1).permute(0, 3, 1, 2)
-        out.append(padded + block.key_mask.to(padded.dtype) if masked else padded)
-    return out
 
 
 def softmax_attention(
@@ -151,7 +84,7 @@ def softmax_attention(
         with torch.autocast(query.device.type, enabled=left is None and torch.is_autocast_enabled(query.device.type)):
             wide = _equally_wide(query, key, value, left, right, heads)
             more = (wide[2].shape[1] - width) // heads
-            out = softmax_attention(*wide, pairs, _with_wider_values(factors, more), heads=heads, dropout=dropout)
+            out = softmax_attention(*wide, pairs, with_wider_values(factors, more), heads=heads, dropout=dropout)
         return out.unflatten(1, (heads, -1))[..., : width // heads].flatten(1).to(value.dtype)
     if isinstance(pairs, RaggedNodes):
         assert not isinstance(factors, PaddedFactors), "factors of blocks for a GPU are rows"
@@ -174,40 +107,7 @@ def softmax_attention(
     if dropout:
         multiply = _dropped(multiply, (pairs.num_pairs, heads), query, dropout)
     out, weight = _ListAttention.apply(query, key, value, pairs.source, pairs.target, add, multiply, heads)
-    return _with_relations(out, weight, pairs, factors)
-
-
-def _with_relations(out: Tensor, weight: Tensor, pairs: PairSet, factors: PairFactors | None) -> Tensor:
-    """`out` `[N, D]` and what relations add to values, from the weights of the pairs `[P, H]`."""
-    nodes, heads = out.shape[0], weight.shape[1]
-    for each in () if factors is None else factors.values:
-        count = each.table.shape[0]
-        check_shapes(relation=(each.relation, (pairs.num_pairs,)))
-        _check_table(each.table, heads, out.shape[1] // heads)
-        place = pairs.target * count + each.relation
-        sums = weight.new_zeros(nodes * count, heads).index_add(0, place, weight).view(nodes, count, heads)
-        out = out + _of_sums(sums, each.table).flatten(1).to(out.dtype)
-    return out
-
-
-def _check_table(table: Tensor, heads: int, channels: int) -> None:
-    check_shapes(table=(table, (table.shape[0], 1 if table.dim() > 1 and table.shape[1] == 1 else heads, channels)))
-
-
-def _of_sums(sums: Tensor, table: Tensor) -> Tensor:
-    """From sums of weights `[..., R, H]` and vectors `[R, H or 1, C]` to `[..., H, C]`."""
-    return torch.einsum("...rh,rhc->...hc", sums, table.to(sums.dtype).expand(-1, sums.shape[-1], -1))
-
-
-def _with_wider_values(factors: PairFactors | PaddedFactors | None, more: int) -> PairFactors | PaddedFactors | None:
-    """The factors with so many zeros more in each vector of a relation."""
-    if isinstance(factors, PairFactors) and factors.values:
-        return replace(
-            factors, values=tuple(replace(x, table=functional.pad(x.table, (0, more))) for x in factors.values)
-        )
-    if isinstance(factors, PaddedFactors) and factors.values:
-        return replace(factors, values=tuple((x, functional.pad(table, (0, more))) for x, table in factors.values))
-    return factors
+    return with_relations(out, weight, pairs, factors)
 
 
 def _number_of_nodes(pairs: PairSet | PaddedNodes) -> int:
@@ -260,7 +160,7 @@ def softmax_attention_reference(
     v = _exact(value).view(nodes, heads, channels)
     message = v.index_select(0, source) * weight.unsqueeze(-1)  # [P, H, C]
     out = message.new_zeros(nodes, heads, channels).index_add(0, target, message)
-    return _with_relations(out.view(nodes, width), weight, pairs, factors).to(query.dtype)
+    return with_relations(out.view(nodes, width), weight, pairs, factors).to(query.dtype)
 
 
 def _weights(
@@ -321,7 +221,7 @@ def _padded_attention(
     multiply = None if factors is None else factors.multiply
     values = () if factors is None else factors.values
     for _, table in values:
-        _check_table(table, heads, value.shape[1] // heads)
+        check_table(table, heads, value.shape[1] // heads)
     for name, blocks in (("add", add), ("multiply", multiply)):
         for block, given in zip(nodes.blocks, blocks or (), strict=False):
             check_shapes(**{name: (given, (block.graphs, heads, block.size, block.size))})
@@ -342,18 +242,11 @@ def _padded_attention(
             weight = functional.dropout(weight, dropout, dropout > 0)
             out = torch.matmul(weight.to(v.dtype), v)
             for relation, table in values:
-                out = out + _of_block(weight, relation[index], table).to(out.dtype)
+                out = out + relations_of_block(weight, relation[index], table).to(out.dtype)
         outputs.append(out.transpose(1, 2).flatten(2))
     if recording():
         note_blocks(noted, nodes.node, nodes.place)
     return nodes.join(outputs)
-
-
-def _of_block(weight: Tensor, relation: Tensor, table: Tensor) -> Tensor:
-    """What relations `[b, n, n]` add to values, from weights `[b, H, n, n]`: `[b, H, n, C]`."""
-    sums = weight.new_zeros(*weight.shape[:3], table.shape[0])
-    sums = sums.scatter_add(3, relation.unsqueeze(1).expand_as(weight), weight)  # [b, H, n, R]
-    return _of_sums(sums.permute(0, 2, 3, 1), table).transpose(1, 2)
 
 
 class _ListAttention(torch.autograd.Function):

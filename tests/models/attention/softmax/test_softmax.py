@@ -11,7 +11,8 @@ from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.padding import padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.softmax import softmax as module
-from graphpe.models.attention.softmax.softmax import pad_factors, softmax_attention, softmax_attention_reference
+from graphpe.models.attention.softmax.padded_factors import pad_factors
+from graphpe.models.attention.softmax.softmax import softmax_attention, softmax_attention_reference
 from graphpe.models.batches.nodes import NodeToGraph
 
 HEADS, WIDTH = 3, 12
