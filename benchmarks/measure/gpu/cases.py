@@ -55,6 +55,7 @@ class Case:
         encodings: Encodings, as calls.
         encoder: What encodes eigenvectors.
         bias: What makes biases of encodings of pairs.
+        perturb: What training does to encodings of nodes.
         adapter: The task's.
         level: The level of the targets.
     """
@@ -63,6 +64,7 @@ class Case:
     encodings: Sequence[str] = ()
     encoder: str = "EigenvectorEncoding"
     bias: str = "auto"
+    perturb: str = "none"
     adapter: TaskAdapter = field(default=GraphAdapter((9, 9), (4,), 3, "absolute"))
     level: Literal["graph", "node", "pair"] = "graph"
 
@@ -82,6 +84,7 @@ class Case:
     def name(self) -> str:
         """What it is called in tables."""
         more = [self.encoder if self.encoder != "EigenvectorEncoding" else "", self.bias if self.bias != "auto" else ""]
+        more += [self.perturb if self.perturb != "none" else ""]
         loss = getattr(self.adapter, "loss_name", "")
         return " ".join([self.model.replace(S, "..."), *self.encodings, *filter(None, more), loss])
 
@@ -125,6 +128,12 @@ FIRST = [
     Case(PLAIN, [POTENTIALS], encoder="SPE(taper=0.1)"),
     Case(PLAIN, [LAP], encoder="SignNet(phi='mlp', rho='deepset')"),
     Case(BIASED, [HOPS], bias="PairBias(head='gaussian', mode='both')"),
+    Case(
+        BIASED,
+        [HOPS, WALKS],
+        bias="PairBias(head='fire', randomized=32)",
+        perturb="Perturbed(noise=0.1, drop=0.2)",
+    ),
     Case(PLAIN, adapter=GraphAdapter((9, 9), (4,), 3, "absolute", shift=(0.1, 0.2, 0.3), scale=(1.0, 2.0, 3.0))),
     Case(f"GraphTransformer({S}, readout='none')", adapter=NodeAdapter((9, 9), (4,), 4, "balanced"), level="node"),
     Case(f"GraphTransformer({S}, readout='none')", [LAP], adapter=PairAdapter((9, 9), (), 1, "binary"), level="pair"),

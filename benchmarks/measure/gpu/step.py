@@ -79,7 +79,8 @@ def _on_host(value: Tensor) -> Tensor:
 
 def _model(case: Case, *, double: bool) -> nn.Module:
     torch.manual_seed(0)
-    model = build_model(case.model, case.adapter, build_encodings(case.encodings), encoder=case.encoder, bias=case.bias)
+    parts = {"encoder": case.encoder, "bias": case.bias, "perturb": case.perturb}
+    model = build_model(case.model, case.adapter, build_encodings(case.encodings), **parts)
     for parameter in model.parameters():  # what starts at zero hides errors
         if not parameter.detach().any():
             nn.init.normal_(parameter, std=0.1)

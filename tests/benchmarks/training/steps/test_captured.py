@@ -65,7 +65,8 @@ def trained(case: Case, *, captured: bool, change: Change = lambda batch, loss: 
     sizes = [(np.diff(batch.ptr.numpy()), batch.num_edges) for batch in PackedLoader(packed, 4, shuffle=True)]
     padded = Padded(lambda graphs: graphs, [shape_of(sizes)])
     torch.manual_seed(0)
-    model = build_model(case.model, case.adapter, encodings, encoder=case.encoder, bias=case.bias)
+    parts = {"encoder": case.encoder, "bias": case.bias, "perturb": case.perturb}
+    model = build_model(case.model, case.adapter, encodings, **parts)
     losses: list[float] = []
     with pretending() as seen:
         move_module(model)
