@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,7 @@ def _on_host(value: Tensor) -> Tensor:
 
 def _model(case: Case, *, double: bool) -> nn.Module:
     torch.manual_seed(0)
-    parts = {"encoder": case.encoder, "bias": case.bias, "perturb": case.perturb}
+    parts: dict[str, Any] = {"encoder": case.encoder, "bias": case.bias, "perturb": case.perturb}
     model = build_model(case.model, case.adapter, build_encodings(case.encodings), **parts)
     for parameter in model.parameters():  # what starts at zero hides errors
         if not parameter.detach().any():
