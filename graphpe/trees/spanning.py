@@ -112,7 +112,8 @@ def shortest_path_trees(
 
     A root is the node of largest degree (sum of lengths, if weighted), of those the one of the smallest colour after 16
     rounds of colour refinement. Of several shortest paths, the one is taken whose last node but one has the smallest
-    colour. What colours do not tell apart is decided by the numbers of nodes, and `unique` is False.
+    colour. What colours do not tell apart is decided by the numbers of nodes, and `unique` is False. Edges lead
+    from parent to child.
 
     Args:
         graphs: The graphs, or a plan that shares their work.

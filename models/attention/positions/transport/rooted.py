@@ -23,7 +23,6 @@ from graphpe.models.batches.nodes import read_edges
 from graphpe.models.batches.on_host import structure_of, structure_on_host
 from graphpe.structure.plan import Plan
 from graphpe.trees.fields import trees_of
-from graphpe.trees.spanning import SpanningTree
 
 TreeRoot = Literal["shortest", "edges"]
 
@@ -80,7 +79,8 @@ def root_trees(batch: Data, nodes: Attending, tree: TreeRoot) -> RootedTrees:
     else:
         parent = np.full(size, -1)
         (spanning,) = Plan(structure_of(batch, members)).once(trees_of, "shortest", False, 1, 0)
-        parent[_host(spanning)[1]] = _host(spanning)[0]
+        above_edge, below_edge = spanning.edge_index.numpy(force=True)
+        parent[below_edge] = above_edge
     above, depth = _ancestors(parent)
     edge, direction = _tree_edges(tail, head, parent)
     table = np.stack([parent >= 0, edge, direction, _ranks(parent, edge), *above])
@@ -120,10 +120,6 @@ def sums(values: Tensor, trees: RootedTrees) -> Tensor:
     for above in trees.ancestors:
         values = values + torch.cat([values, torch.zeros_like(values[:1])]).index_select(0, above)
     return values
-
-
-def _host(tree: SpanningTree) -> Ints:
-    return tree.edge_index.numpy(force=True)
 
 
 def _first_parents(tail: Ints, head: Ints, size: int) -> Ints:
