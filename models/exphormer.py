@@ -20,9 +20,9 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_i
 from graphpe.models.attention import edge_attention
 from graphpe.models.attention.gpu.edges import EdgeOrder, edges_for
 from graphpe.models.attention.neighbours.neighbours import Neighbours
-from graphpe.models.layers.convolutions import GatedGCNLayer, GINELayer, Local, build_local
+from graphpe.models.layers.convolutions import GatedGCNLayer, Local, build_local
 from graphpe.models.layers.expander import expander_edges
-from graphpe.models.layers.gpu.residual import add_and_norm, feed_forward_and_norm
+from graphpe.models.layers.gpu.residual import add_and_norm
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -265,17 +265,8 @@ class ExphormerLayer(nn.Module):
         attended = add_and_norm(self.attention_norm, x, message, self.out, dropout)
         if self.local is not None and self.local_norm is not None:
             own = x[:nodes]
-            if isinstance(self.local, GINELayer):
-                hidden, own, edge_after = self.local.hidden(own, edge, edges)
-                local = add_and_norm(self.local_norm, own, hidden, self.local.out, dropout)
-                assert edge_after is not None, "edges carry something here"
-                edge = edge_after
-            else:
-                update, edge = self.local(own, edge, edges)
-                if not isinstance(self.local, GatedGCNLayer):  # its residual connection is inside
-                    update = own + self.dropout(update)
-                local = self.local_norm(update)
-            attended = torch.cat([attended[:nodes] + local, attended[nodes:]])
-        expand, contract = self.feed_forward.expand, self.feed_forward.contract
-        x = feed_forward_and_norm(self.norm, attended, expand, contract, inner_dropout=dropout, dropout=dropout)
-        return x, edge
+            update, edge = self.local(own, edge, edges)
+            if not isinstance(self.local, GatedGCNLayer):  # its residual connection is inside
+                update = own + self.dropout(update)
+            attended = torch.cat([attended[:nodes] + self.local_norm(update), attended[nodes:]])
+        return self.norm(attended + self.feed_forward(attended)), edge

@@ -306,6 +306,28 @@ class GPSLayer(nn.Module):
             pairs: What the attention runs over: pairs, or trees; None without attention.
             projection: The maps to queries, keys and values as one, weight and bias; None for the layer's own.
         """
+        if has_kernels(x.device):
+            return self._in_few_kernels(x, edge, edges, pairs, projection)
+        branches = []
+        if self.local is not None and self.local_norm is not None:
+            message, edge = self.local(x, edge, edges)
+            if not isinstance(self.local, GatedGCNLayer):  # its residual connection is inside
+                message = x + self.dropout(message)
+            branches.append(self.local_norm(message))
+        if self.attention is not None and self.attention_norm is not None and pairs is not None:
+            branches.append(self.attention_norm(x + self.dropout(self.attention(x, pairs))))
+        x = branches[0] + branches[1] if len(branches) == 2 else branches[0]
+        return self.norm(x + self.feed_forward(x)), edge
+
+    def _in_few_kernels(
+        self,
+        x: Tensor,
+        edge: Tensor | None,
+        edges: Neighbours,
+        pairs: AllPairs | TreeNodes | None,
+        projection: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The same on a GPU, whose steps wait for launches: parts of modules together, which are not called themselves."""
         dropout = self.dropout.p if self.training else 0.0
         local = None
         if self.local is not None and self.local_norm is not None:

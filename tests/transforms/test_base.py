@@ -422,7 +422,11 @@ def test_number_of_columns(build):
         (lambda: T.LaplacianPE(2, scaling="L3"), GraphPEValueError, "scaling must be one of 'L2', 'L1', 'abs-max'"),
         (lambda: T.MagneticLaplacianPE(2, potentials=0), GraphPEValueError, "potentials must be from 1 to 4096, got 0"),
         (lambda: T.SVDPE(2, sign="flip"), GraphPEValueError, "sign must be one of"),
-        (lambda: T.SpectralCoordinates(2, scale="L2"), GraphPEValueError, "scale must be one of 'resistance', 'hops'"),
+        (
+            lambda: T.SpectralCoordinates(2, scale="L2"),
+            GraphPEValueError,
+            "scale must be one of 'resistance', 'commute'",
+        ),
         (lambda: T.WeisfeilerLehmanPE(2, num_colours=1), GraphPEValueError, r"num_colours must be from 2 to 2\^31"),
         (lambda: T.CyclePE(2), GraphPEValueError, "max_length must be from 3 on, got 2"),
         (lambda: T.CyclePE(5, kind="paths"), GraphPEValueError, "kind must be one of 'cycles', 'walks', got 'paths'"),

@@ -54,18 +54,18 @@ class PositionalAttention(NodePositions):
 
     Args:
         key: Name of the encoding in the batch.
-        channels: Its columns.
+        coordinates: Its columns.
         width: Width D of the model.
 
     Raises:
         GraphPEValueError: If a number is out of range; in `prepare` if the batch has no such real encoding.
     """
 
-    def __init__(self, key: str, channels: int, width: int) -> None:
+    def __init__(self, key: str, coordinates: int, width: int) -> None:
         super().__init__()
-        self.channels, width = check_counts(channels=channels, width=width)
+        self.coordinates, width = check_counts(coordinates=coordinates, width=width)
         self.key = key
-        self.linear_map = nn.Linear(self.channels, width)
+        self.linear_map = nn.Linear(self.coordinates, width)
 
     @in_half_precision
     def prepare(self, batch: Data, nodes: Attending) -> Mapped:
@@ -75,7 +75,7 @@ class PositionalAttention(NodePositions):
             batch: A `Batch`, or a `Data` as a batch of one graph, with the encoding under `key`.
             nodes: Its nodes as they attend.
         """
-        value = read_encoding(batch, self.key, self.channels)
+        value = read_encoding(batch, self.key, self.coordinates)
         if value.is_complex():
             raise GraphPEValueError(f"batch.{self.key} is complex: PositionalAttention takes real encodings")
         mapped = self.linear_map(value.to(torch.promote_types(self.linear_map.weight.dtype, torch.float32)))
