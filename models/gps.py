@@ -327,7 +327,7 @@ class GPSLayer(nn.Module):
         pairs: AllPairs | TreeNodes | None,
         projection: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """The same on a GPU, whose steps wait for launches: parts of modules together, which are not called themselves."""
+        """The same on a GPU, whose steps wait for launches: by parts of modules, which are not called themselves."""
         dropout = self.dropout.p if self.training else 0.0
         local = None
         if self.local is not None and self.local_norm is not None:
