@@ -128,9 +128,9 @@ def _computed(data: GraphTargets, smiles: Sequence[str], say: Callable[[str], ob
     seconds = _A_ROW * count + (_A_COLUMN + _A_CELL * rows) * ROUNDS * (COLUMNS / 2) * forests
     if seconds > MOST_SECONDS:
         raise GraphPERuntimeError(
-            f"they would take about {format_seconds(seconds)} ({rows:,} molecules, {forests} forests)"
+            f"they would take {format_seconds(seconds)} ({rows:,} molecules, {forests} forests)"
         )
-    say(f"fitting boosted trees to fingerprints, once for this data: about {format_seconds(seconds)}")
+    say(f"fitting boosted trees to fingerprints, once for this data: {format_seconds(seconds)}")
     counts = counts_of_fragments(smiles)
     train = data.split["train"].numpy()
     there = counts[train] > 0
