@@ -10,6 +10,7 @@ from graphpe.models.attention.positions.rotations.gta import GTA as GTA
 from graphpe.models.attention.positions.rotations.ha_rope import HARoPE as HARoPE
 from graphpe.models.attention.positions.rotations.magnetic_rotary import MagneticRotary as MagneticRotary
 from graphpe.models.attention.positions.rotations.pope import PoPE as PoPE
+from graphpe.models.attention.positions.rotations.yarn import YaRN as YaRN
 from graphpe.models.attention.positions.transport.content import CARoPE as CARoPE
 from graphpe.models.attention.positions.transport.content import SelectiveRoPE as SelectiveRoPE
 from graphpe.models.attention.positions.transport.path import PaTH as PaTH

@@ -159,6 +159,7 @@ REST = [
     *(Case(f"GraphTransformer({S}, attention='{a}')", [LAP, WALKS]) for a in ("sparse", "full")),
     *(Case(f"GRIT({S}, attention='{a}', attention_dropout=0.0)", [HOPS]) for a in ("sparse", "full")),
     *(Case(f"GRIT({S}, attention='{a}', attention_dropout=0.2, dropout=0.1)", [RRWP]) for a in ("sparse", "full")),
+    Case(f"Graphormer({S})", ["SpectralCoordinates(k=4)"], bias="YaRN(span=0.5)"),
     Case(f"GRIT({S}, attention_dropout=0.0)"),
     *(
         Case(model, ["SpectralCoordinates(k=4)"], bias="RotaryAttention")

@@ -127,9 +127,7 @@ def _computed(data: GraphTargets, smiles: Sequence[str], say: Callable[[str], ob
     forests = data.adapter.targets
     seconds = _A_ROW * count + (_A_COLUMN + _A_CELL * rows) * ROUNDS * (COLUMNS / 2) * forests
     if seconds > MOST_SECONDS:
-        raise GraphPERuntimeError(
-            f"they would take {format_seconds(seconds)} ({rows:,} molecules, {forests} forests)"
-        )
+        raise GraphPERuntimeError(f"they would take {format_seconds(seconds)} ({rows:,} molecules, {forests} forests)")
     say(f"fitting boosted trees to fingerprints, once for this data: {format_seconds(seconds)}")
     counts = counts_of_fragments(smiles)
     train = data.split["train"].numpy()

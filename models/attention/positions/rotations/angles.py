@@ -15,6 +15,7 @@ from graphpe.arguments import check_choice, check_counts, check_flags, check_num
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.node_positions import Attending, NodePositions
 from graphpe.models.attention.shapes import check_shapes
+from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.batches.reading import read_encoding
 from graphpe.models.layers.precision import exactly
 
@@ -94,6 +95,19 @@ def read_coordinates(batch: Data, key: str, coordinates: int) -> Tensor:
     if value.is_complex():
         raise GraphPEValueError(f"batch.{key} is complex: rotary attention takes real coordinates")
     return exactly(value) if value.is_floating_point() else value.float()
+
+
+def ranges(value: Tensor, members: NodeToGraph) -> tuple[Tensor, Tensor]:
+    """Smallest and largest value of each coordinate in each graph, `[B, M]` each; 0 in a graph without nodes.
+
+    Args:
+        value: Coordinates in the batch's order, `[N, M]`.
+        members: The partition of the nodes into graphs.
+    """
+    graph = members.graph.unsqueeze(1).expand_as(value)
+    ordered, empty = members.sort(value), value.new_zeros(members.num_graphs, value.shape[1])
+    low, high = (empty.scatter_reduce(0, graph, ordered, how, include_self=False) for how in ("amin", "amax"))
+    return low, high
 
 
 class NodeAngles(NodePositions):

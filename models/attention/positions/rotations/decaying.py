@@ -25,6 +25,7 @@ from graphpe.models.attention.positions.rotations.angles import (
     NodeAngles,
     check_planes,
     geometric,
+    ranges,
     read_coordinates,
     rotate,
 )
@@ -225,9 +226,6 @@ def _scaled(x: Tensor, exponent: Tensor) -> Tensor:
 def _from_the_middle(batch: Data, key: str, coordinates: int, nodes: Attending) -> Tensor:
     """Coordinates less those of the middle of their graph, `[N, M]`; 0 for extra nodes."""
     value, members = read_coordinates(batch, key, coordinates), nodes.members
-    graph = members.graph.unsqueeze(1).expand(-1, coordinates)
-    ordered = members.sort(value)
-    empty = value.new_zeros(members.num_graphs, coordinates)
-    low, high = (empty.scatter_reduce(0, graph, ordered, how, include_self=False) for how in ("amin", "amax"))
+    low, high = ranges(value, members)
     middle = ((low + high) / 2).index_select(0, members.graph)
     return nodes.rows(value - members.restore(middle))
