@@ -32,6 +32,7 @@ from graphpe.models.encoders import PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding
 
 AUTO_BIAS = "auto"
+_WIDEST_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,9 @@ def canonical_bias(text: str) -> str:
         return text
     calls = []
     for part, constructor, literals in _parts(text):
-        build = partial(_build, constructor, literals, "encoding", 1, 1, 32)
+        block = literals.get("block", 1)  # which divides the width of a head
+        width = 32 * block if isinstance(block, int) and 0 < block <= _WIDEST_BLOCK else 32
+        build = partial(_build, constructor, literals, "encoding", 1, 1, width)
         check_memory(part, build)
         with memory_errors(part):
             build()
@@ -98,12 +101,14 @@ def in_attention(
             found.pair_encodings.extend(modules or [_usual_bias(encoding, architecture.heads)])
     for _, constructor, literals in parts:
         if "key" not in parameters_of(constructor):
+            _check_taken(constructor, architecture)
             made = _build(constructor, literals, "", 0, architecture.heads, architecture.width)
-            _put(found, made, architecture)
+            _put(found, made)
         elif _reads_nodes(constructor, literals):
             for encoding in nodes:
                 if literals.get("key", encoding.value_key) == encoding.value_key:
-                    _put(found, _of(constructor, literals, encoding, architecture), architecture)
+                    _check_taken(constructor, architecture)
+                    _put(found, _of(constructor, literals, encoding, architecture))
                     taken.add(encoding.value_key)
     found.nodes.extend(encoding for encoding in nodes if encoding.value_key not in taken)
     return found
@@ -117,8 +122,8 @@ def without_bias(model: nn.Module, text: str) -> list[str]:
         text: What encodings become in attention.
     """
     return [
-        f"{part} has no part in it: it is made of encodings of {'nodes' if _reads_nodes(made, given) else 'pairs'}, by "
-        "models that take those in attention"
+        f"{part} has no part in it: it is made of encodings of {'nodes' if _reads_nodes(made, given) else 'pairs'}"
+        f"{_named(given)}, by models that take those in attention"
         for part, made, given in ([] if text == AUTO_BIAS else _parts(text))
         if not any(isinstance(module, made) for module in model.modules())
     ]
@@ -139,12 +144,21 @@ def _parts(text: str) -> list[tuple[str, type, dict[str, Any]]]:
     return found
 
 
+def _named(literals: Mapping[str, Any]) -> str:
+    return f" that are called {literals['key']!r}, the attr_name of a transform" if "key" in literals else ""
+
+
 def _reads_nodes(constructor: type, literals: Mapping[str, Any]) -> bool:
     return issubclass(constructor, NodePositions) or bool(literals.get("factored", False))
 
 
 def _of(constructor: type, literals: dict[str, Any], encoding: Encoding, architecture: Any) -> nn.Module:
     known: dict[str, Any] = {}
+    if issubclass(constructor, PairTerms) and encoding.columns > 1 and "channels" not in parameters_of(constructor):
+        raise GraphPEValueError(
+            f"{constructor.__name__} reads one number of each pair, and {encoding!r} gives {encoding.columns}: take a "
+            "distance such as ShortestPathPE, and name it with key= beside others"
+        )
     if issubclass(constructor, PairTerms):  # which of the values mean a path: masks and relations depend on that
         if isinstance(encoding, transforms.ReachabilityPE):
             known["least"] = 1.0
@@ -160,16 +174,20 @@ def _build(constructor: type, literals: dict[str, Any], key: str, columns: int, 
     return constructor(**{**{name: value for name, value in supplied.items() if name in known}, **literals})
 
 
-def _put(found: InAttention, module: nn.Module, architecture: Any) -> None:
-    """A module where the architecture takes it."""
-    positions = isinstance(module, NodePositions)
+def _put(found: InAttention, module: nn.Module) -> None:
+    """A module where an architecture takes it."""
+    (found.positions if isinstance(module, NodePositions) else found.pair_encodings).append(module)
+
+
+def _check_taken(constructor: type, architecture: Any) -> None:
+    """Raise unless an architecture takes such a part, before one is built for its width."""
+    positions = issubclass(constructor, NodePositions)
     option = "positions" if positions else "pair_encodings"
     if option not in parameters_of(type(architecture)) or not (positions or architecture.pair_input == "biases"):
+        more = "Graphormer, GraphTransformer or TopologicalTransformer" if positions else "or Graphormer"
         raise GraphPEValueError(
-            f"{type(architecture).__name__} takes no {type(module).__name__} in its attention: choose GPS, SAT or "
-            "Graphormer"
+            f"{type(architecture).__name__} takes no {constructor.__name__} in its attention: choose GPS, SAT, {more}"
         )
-    (found.positions if positions else found.pair_encodings).append(module)
 
 
 def _feature(encoding: Encoding, architecture: Any) -> nn.Module:

@@ -72,7 +72,9 @@ def encoders() -> list[Entry]:
     builtin = [
         each
         for each in _public("graphpe.models", "__init__.pyi")
-        if not each.abstract("forward") and _reads(each.parameters(), each.learned()) is not None
+        if not each.abstract("forward")
+        and not each.in_attention()
+        and _reads(each.parameters(), each.learned()) is not None
     ]
     return _entries("encoder", builtin, without=_supplied_to_encoder)
 
@@ -88,11 +90,10 @@ def _supplied_to_encoder(parameters: Mapping[str, str | None], learned: bool) ->
 
 def biases() -> list[Entry]:
     """Everything that encodings may become in attention: biases and terms of pairs, and positions at nodes."""
-    bases = {"PairBias", "PairTerms", "NodePositions"}
     builtin = [
         each
         for each in _public("graphpe.models", "__init__.pyi")
-        if any(base.name in bases for base in each.lineage()) and not each.abstract("prepare", "transform", "forward")
+        if each.in_attention() and not each.abstract("prepare", "transform", "forward")
     ]
     return _entries("bias", builtin, without=lambda *_: ("key", *BIAS_SUPPLIED))
 
@@ -182,6 +183,10 @@ class _Class:
     def learned(self) -> bool:
         """Whether it is an encoding that a model makes itself."""
         return any(base.name == _LEARNED for base in self.lineage())
+
+    def in_attention(self) -> bool:
+        """Whether attention reads it."""
+        return any(base.name in ("PairBias", "PairTerms", "NodePositions") for base in self.lineage())
 
     def text_name(self) -> str:
         """The `name` that a task gives itself, else the name of the class: `name` may be an argument of it."""

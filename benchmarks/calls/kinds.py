@@ -45,8 +45,8 @@ def reads_of(member: type) -> str | None:
     Args:
         member: A class.
     """
-    if not issubclass(member, nn.Module) or inspect.isabstract(member):
-        return None
+    if not issubclass(member, nn.Module) or inspect.isabstract(member) or _is_bias(member):
+        return None  # what attention reads has the same parameters, and gives no embeddings
     parameters = {name: each.default is not each.empty for name, each in parameters_of(member).items()}
     return read_by(parameters, learned=issubclass(member, LearnedEncoding))
 

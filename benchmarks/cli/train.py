@@ -215,7 +215,7 @@ def _train(values: dict[str, Any], given: dict[str, Any], recipe: Recipe | None)
         resume = RunFolder.open(old)
         config = check_resumable(resume, given)
     else:
-        if (start := expanded(values["init"])) is not None:
+        if (start := expanded(None if values["init"] == "none" else values["init"])) is not None:
             its = RunFolder.open(start).read_config()
             taken = {name: getattr(its, name) for name in _OF_THE_MODEL if name not in given}
             with imported(values["imports"]):

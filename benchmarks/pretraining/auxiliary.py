@@ -270,6 +270,10 @@ class WithEncodings(EncodingTask):
             GraphPEError: The data cannot be read or encoded, or the task asks for something else.
         """
         data = self.of.load(workers=workers, cache=cache, progress=progress)
+        return self.with_encodings(data, workers, cache, progress)
+
+    def with_encodings(self, data: TaskData, workers: int, cache: Path | None, progress: bool) -> AuxiliaryData:
+        """The task's data with what is to be predicted of nodes beside its targets."""
         bare = self._adapter(data.adapter)
         graphs = with_targets(data, data.graphs, bare.encodings, workers, cache, progress)
         of_nodes = data.unit == "node"
@@ -287,4 +291,5 @@ class WithEncodings(EncodingTask):
             base=data,
             encodings=data.encodings,
             store=data.store,
+            mean_sizes=data.mean_sizes,
         )

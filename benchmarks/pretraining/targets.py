@@ -232,7 +232,7 @@ def target_of(encoding: Encoding) -> NodeTarget | PairTarget:
             more.scaling = "L2"
             return Moduli(more, encoding.columns)
         return Projectors(more, 2 * encoding.columns)
-    if isinstance(encoding, RandomSigns):
+    if isinstance(encoding, RandomSigns) and not encoding.pair_keys:  # kernels of pairs have no signs
         raise GraphPEValueError(
             f"{name} is not decided by the graph (signs, bases or random features): predict LaplacianPE, whose "
             "eigenspaces are, or ResistancePE"
@@ -261,7 +261,7 @@ def check_no_answer(inputs: Sequence[Encoding], predicted: Sequence[Encoding]) -
             if one == other or given.value_key == asked.value_key or any({one, other} <= each for each in _TELLING):
                 raise GraphPEValueError(
                     f"{other} is an input of the model, and holds the answer where {one} is to be predicted: leave one "
-                    "of them out"
+                    "of them out (--encodings none: no inputs)"
                 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from graphpe.arguments import check_choice, check_integer, check_seed
 from graphpe.benchmarks.calls.kinds import ENCODING, TASK, check_encoding, public_classes
 from graphpe.benchmarks.calls.own import known_classes
 from graphpe.benchmarks.calls.text import build
+from graphpe.benchmarks.console.sizes import Sizes
 from graphpe.benchmarks.pretraining.adapter import EncodingAdapter, Features, Scaling
 from graphpe.benchmarks.pretraining.data import EncodingTargets, NodeEncodingTargets, measured_scaling, read_off
 from graphpe.benchmarks.pretraining.targets import (
@@ -25,6 +27,7 @@ from graphpe.benchmarks.pretraining.targets import (
     check_no_answer,
     target_of,
 )
+from graphpe.benchmarks.tasks.by_size import load_by_size
 from graphpe.benchmarks.tasks.random_split import cut, shuffled
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter, TaskData
 from graphpe.errors import GraphPEValueError
@@ -91,6 +94,39 @@ class EncodingTask(Task):
     def understood(self) -> Self:
         """With all arguments of its task and its encodings."""
         return replace(self, task=repr(self.of.understood()), predict=tuple(map(repr, self.encodings())))
+
+    @property
+    def size_unit(self) -> str:  # type: ignore[override]
+        """The task's."""
+        return self.of.size_unit
+
+    @abstractmethod
+    def with_encodings(self, data: TaskData, workers: int, cache: Path | None, progress: bool) -> TaskData:
+        """What asks for encodings of the task's graphs.
+
+        Args:
+            data: The task's data.
+            workers: Processes that encode graphs of a store.
+            cache: Folder for what is worth keeping between runs; None means the user's cache folder.
+            progress: Whether long work shows a progress bar.
+        """
+
+    def load_sizes(
+        self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
+    ) -> TaskData | None:
+        """The task's graphs of these sizes, drawn or divided as it does, so that scales are those of its training part.
+
+        Args:
+            sizes: As in `Task.load_sizes`.
+            workers: As in `load`.
+            cache: As in `load`.
+            progress: As in `load`.
+
+        Raises:
+            GraphPEError: As in `load`, or there are none of some sizes.
+        """
+        data = load_by_size(self.of, sizes, workers=workers, cache=cache, progress=progress)
+        return self.with_encodings(data, workers, cache, progress)
 
     def training_defaults(self, sampler: str) -> dict[str, Any]:
         return self.of.training_defaults(sampler)
@@ -206,6 +242,10 @@ class Pretraining(EncodingTask):
             GraphPEError: The graphs cannot be read or encoded, or there is nothing to predict.
         """
         data = self.of.load(workers=workers, cache=cache, progress=progress)
+        return self.with_encodings(data, workers, cache, progress)
+
+    def with_encodings(self, data: TaskData, workers: int, cache: Path | None, progress: bool) -> EncodingTargets:
+        """The task's data with what is to be predicted of nodes in the place of its targets."""
         bare = self._adapter(data.adapter)
         graphs = with_targets(data, without_targets(data.graphs), bare, workers, cache, progress)
         split, of_nodes = self._split(data)
@@ -216,7 +256,16 @@ class Pretraining(EncodingTask):
         if self.features == "task" and not of_nodes:
             notes += read_off(graphs, split["train"], adapter)
         digest = f"{data.fingerprint} {_VERSION} {self.predict}"
-        return kind(graphs, split, adapter, digest, notes, encodings=data.encodings, store=data.store)
+        return kind(
+            graphs,
+            split,
+            adapter,
+            digest,
+            notes,
+            encodings=data.encodings,
+            store=data.store,
+            mean_sizes=data.mean_sizes,
+        )
 
     def _split(self, data: TaskData) -> tuple[dict[str, Tensor], bool]:
         """The split, and whether it is of nodes."""

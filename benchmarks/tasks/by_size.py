@@ -47,16 +47,34 @@ def load_task(
     """
     if not sizes:
         return task.load(workers=workers, cache=cache, progress=progress)
-    asked = Sizes.parse(sizes)
-    data = task.load_sizes(asked, workers=workers, cache=cache, progress=progress)
-    if data is None:
-        data = split_by_size(task.load(workers=workers, cache=cache, progress=progress), asked, task)
+    data = load_by_size(task, Sizes.parse(sizes), workers=workers, cache=cache, progress=progress)
     notes = [
         f"{part} {task.size_unit}: {len(data.split[part])} graphs, whose metric says little"
         for part in data.mean_sizes
         if len(data.split[part]) < FEW
     ]
     return replace(data, notes=[*data.notes, *notes])
+
+
+def load_by_size(
+    task: Task, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
+) -> TaskData:
+    """The same without a word on bins of few graphs.
+
+    Args:
+        task: The task.
+        sizes: Sizes.
+        workers: As in `load_task`.
+        cache: As in `load_task`.
+        progress: As in `load_task`.
+
+    Raises:
+        GraphPEError: As there.
+    """
+    data = task.load_sizes(sizes, workers=workers, cache=cache, progress=progress)
+    if data is not None:
+        return data
+    return split_by_size(task.load(workers=workers, cache=cache, progress=progress), sizes, task)
 
 
 def mean_sizes(sizes: Tensor, split: dict[str, Tensor]) -> dict[str, float]:
@@ -91,14 +109,14 @@ def split_by_size(data: TaskData, sizes: Sizes, task: Task) -> TaskData:
     trained = ids[_within(nodes, sizes.train)]
     few = max(1, len(trained) // _SHARE)
     if len(trained) < 3:
-        raise _missing(sizes.train, task, nodes, f"{len(trained)} graphs of")
+        raise _missing(sizes.train, task, nodes, f"fewer than 3 graphs ({len(trained)}) of", "have")
     order = trained[shuffled(len(trained), _SEED)]
     places = cut(torch.arange(len(order)), len(order) - 2 * few, few)
     split = {part: order[place].sort().values for part, place in places.items()}
     for each in sizes.bins:
         split[str(each)] = ids[_within(nodes, each)].sort().values
         if not len(split[str(each)]):
-            raise _missing(each, task, nodes, "no graph of")
+            raise _missing(each, task, nodes, "no graph of", "has")
     left = len(ids) - sum(map(len, split.values()))
     notes = [f"split by size, {sizes}" + (f"; {left:,} graphs of other sizes are left out" if left else "")]
     digest = hashlib.blake2b(f"{data.fingerprint} by size 1: {sizes}".encode(), digest_size=16).hexdigest()
@@ -116,10 +134,10 @@ def _within(nodes: Tensor, sizes: Range) -> Tensor:
     return (nodes >= (sizes.least or 0)) & (nodes <= sizes.most)
 
 
-def _missing(sizes: Range, task: Task, nodes: Tensor, what: str) -> GraphPEValueError:
+def _missing(sizes: Range, task: Task, nodes: Tensor, what: str, has: str) -> GraphPEValueError:
     return GraphPEValueError(
-        f"{what} {task.name} has {sizes.named} {task.size_unit}: its {len(nodes):,} graphs have {int(nodes.min())} to "
-        f"{int(nodes.max())}, half of them up to {int(nodes.median())}"
+        f"{what} {task.name} {has} {sizes.named} {task.size_unit}: its {len(nodes):,} graphs have {int(nodes.min())} "
+        f"to {int(nodes.max())}, half of them up to {int(nodes.median())}"
     )
 
 

@@ -10,6 +10,7 @@ linear attention stays linear: there the maps act on the features of queries and
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,7 +134,8 @@ def check_positions(
 
     Raises:
         GraphPETypeError: One is no `NodePositions`.
-        GraphPEValueError: There is no attention, or it is of a kind that the positions do not suit.
+        GraphPEValueError: There is no attention, it is of a kind that the positions do not suit, or one that widens is
+            not the last.
     """
     for each in positions:
         if not isinstance(each, NodePositions):
@@ -146,6 +148,12 @@ def check_positions(
             raise GraphPEValueError(
                 f"{type(each).__name__} makes queries wider than values, which this attention does not take: use GPS, "
                 "SAT or Graphormer"
+            )
+    for each, after in itertools.pairwise(positions):
+        if isinstance(each, NodePositions) and each.widens:
+            raise GraphPEValueError(
+                f"{type(each).__name__} makes queries wider than values, which {type(after).__name__} behind it does "
+                f"not take: name {type(each).__name__} last"
             )
 
 

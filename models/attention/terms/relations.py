@@ -201,10 +201,11 @@ class EdgeTerms(PairTerms):
         del members
         types = getattr(batch, self.edges, None)
         count = pairs.slot.numel()
-        if not isinstance(types, Tensor) or types.shape not in ((count,), (count, 1)):
-            given = list(types.shape) if isinstance(types, Tensor) else None
+        if not isinstance(types, Tensor):
+            raise GraphPEValueError(f"batch.{self.edges} must be types of edges, which the graphs do not have")
+        if types.shape not in ((count,), (count, 1)):
             raise GraphPEValueError(
-                f"batch.{self.edges} must be types of edges, [{count}] or [{count}, 1], got {given}"
+                f"batch.{self.edges} must be types of edges, [{count}] or [{count}, 1], got {list(types.shape)}"
             )
         if types.is_floating_point() or types.is_complex() or types.dtype == torch.bool:
             raise GraphPEValueError(f"batch.{self.edges} must be integers, got {types.dtype}: bin the values first")

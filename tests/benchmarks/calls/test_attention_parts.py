@@ -6,6 +6,7 @@ import torch
 import graphpe.models as M
 from graphpe.benchmarks.calls.attention_parts import bias_classes, canonical_bias, in_attention, without_bias
 from graphpe.benchmarks.calls.build import build_encodings, build_model, check_built, split_encodings
+from graphpe.benchmarks.calls.parts import encoder_classes
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.errors import GraphPEValueError
 
@@ -78,6 +79,26 @@ def test_who_takes_none() -> None:
         built("GPS(width=8, layers=1, attention='linear')", TWO[:1], "PairBias(head='alibi', factored=True)")
 
 
+def test_what_no_width_would_fit_is_not_what_is_said_of_a_model_that_takes_none() -> None:
+    """ComRoPE cannot be built for heads of 8 channels and blocks of 6, but GRIT takes none anyway."""
+    with pytest.raises(GraphPEValueError, match=r"GRIT takes no ComRoPE .* GraphTransformer or TopologicalTransformer"):
+        parts(("SpectralCoordinates(k=3)",), "ComRoPE(block=6)", M.GRIT)
+
+
+@pytest.mark.parametrize("text", ["TreeTransport(block=3)", "ComRoPE(block=6)"])
+def test_blocks_are_of_the_models_width(text: str) -> None:
+    """Texts are checked by themselves, where no width is known."""
+    assert canonical_bias(text).startswith(text.split("(")[0])
+    (found,) = built("GPS(width=24, layers=1, heads=4)", ("SpectralCoordinates(k=3)",), text).positions
+    assert found.block == int(text[-2])
+
+
+def test_terms_read_one_number_of_each_pair() -> None:
+    for text in ("RelationTerms", "DirectedHeads"):
+        with pytest.raises(GraphPEValueError, match=rf"{text} reads one number .* RelativeRandomWalkPE.* gives 3"):
+            parts(("RelativeRandomWalkPE(3)",), text)
+
+
 def test_bad_texts() -> None:
     for text, message in [
         ("Rotary", "unknown bias 'Rotary'; known: .*PairBias"),
@@ -94,12 +115,16 @@ def test_what_has_no_part_is_said() -> None:
         M.Graphormer(width=8, layers=1, heads=2, node_encoder=torch.nn.Identity()), "RotaryAttention"
     )
     assert line.startswith("RotaryAttention has no part in it: it is made of encodings of nodes")
+    network = built("GPS(width=16, layers=1, heads=2)", TWO, "RotaryAttention(key='random_walk_pe')")
+    (line,) = without_bias(network, "RotaryAttention(key='random_walk_pe')")
+    assert "encodings of nodes that are called 'random_walk_pe', the attr_name of a transform, by models" in line
 
 
 def test_all_are_listed() -> None:
     from graphpe.benchmarks.calls.catalogue import biases
 
     assert [entry.name for entry in biases()] == list(bias_classes())
+    assert not {*bias_classes()} & {*encoder_classes()}  # which give embeddings, and these do not
 
 
 def test_terms_of_pairs() -> None:

@@ -88,6 +88,7 @@ def test_texts_in_full_name_every_argument_and_build_the_same() -> None:
             "FourierFeatures()",
             "FourierFeatures: missing a required argument: 'key'; it takes key, channels, features=64",
         ),
+        ("PositionalAttention(key='x', channels=1)", "unknown encoding 'PositionalAttention'"),
         ("LearnedEncoding()", "unknown encoding 'LearnedEncoding'"),
         ("PEARL()", "unknown encoding 'PEARL'; known: .*RandomWalkPE.*PEARLEncoding"),
     ],

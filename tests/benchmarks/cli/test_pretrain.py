@@ -88,6 +88,8 @@ def test_any_task_and_its_own_inputs(source_tree: Path, cache: Path, tmp_path: P
     ]
     assert main([*start, "--init", str(run), "--run", str(tmp_path / "trained")]) == 0
     assert RunFolder(tmp_path / "trained").read_config().encodings == config.encodings
+    assert main([*start, "--init", "none", "--encodings", "none", "--run", str(tmp_path / "plain")]) == 0
+    assert RunFolder(tmp_path / "plain").read_config().init is None
 
 
 @pytest.fixture(scope="module")

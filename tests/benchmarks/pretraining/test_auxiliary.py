@@ -16,6 +16,7 @@ from graphpe.benchmarks.calls.build import build_encodings, build_model, build_t
 from graphpe.benchmarks.cli.main import main
 from graphpe.benchmarks.pretraining.auxiliary import AuxiliaryData, TwoHeads
 from graphpe.benchmarks.runs.initial import InitialWeights
+from graphpe.benchmarks.tasks.by_size import load_task
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve, run_experiment
 from graphpe.benchmarks.training.run_folder import RunFolder
@@ -131,6 +132,26 @@ def test_what_cannot_be_is_one_line(graphs_file: Path, task: str, encodings: tup
     with pytest.raises(GraphPEError, match=what) as caught:
         options(graphs_file, task=text, encodings=encodings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["WithEncodings", "Pretraining"])
+def test_sizes_are_those_of_the_task(kind: str, graphs_file: Path, tmp_path: Path) -> None:
+    """Drawn where it draws its graphs, divided otherwise; both are scaled by the new training part."""
+    sizes = [len(each.x) for each in torch.load(graphs_file, weights_only=False)]
+    middle = sorted(sizes)[len(sizes) // 2]
+    for task, text in (
+        ("path-length(train=20, valid=4, test=4)", "6 | 7-8 20"),
+        (f"DataFile({str(graphs_file)!r})", f"{middle} | {middle + 1}-{max(sizes)}"),
+    ):
+        plain = load_task(build_task(task), text, cache=tmp_path, progress=False)
+        data = load_task(build_task(f"{kind}({task!r}, 'RandomWalkPE(3)')"), text, cache=tmp_path, progress=False)
+        assert torch.equal(data.graphs.sizes, plain.graphs.sizes)
+        assert all(torch.equal(data.split[part], ids) for part, ids in plain.split.items())
+        assert (data.mean_sizes, set(data.notes)) == (plain.mean_sizes, {*plain.notes, *data.notes})
+        assert sum("says little" in note for note in data.notes) == sum("says little" in note for note in plain.notes)
+        if isinstance(data, AuxiliaryData):
+            assert data.adapter.base == plain.adapter
+    assert build_task(f"{kind}('sorting-networks', 'DegreePE()')").size_unit == "wires"
 
 
 def test_other_tasks_are_refused(graphs_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ PAIRS = [
     T.TreeDistancePE(),
     T.DirectedRandomWalkPE(2, level="pair"),
     T.PersonalizedPageRankPE(0.2),
+    T.DiffusionPE(level="pair"),
 ]
 
 
@@ -147,6 +148,7 @@ def test_no_graphs_and_no_nodes() -> None:
     [
         (T.SVDPE(2), "SVDPE is not decided by the graph"),
         (T.SpectralCoordinates(2), "predict LaplacianPE"),
+        (T.DiffusionPE(2), "DiffusionPE is not decided by the graph"),
         (T.WeisfeilerLehmanPE(2), "names of colours"),
         (T.ShortestPathPE(pairs="edge_label_index"), "leave that out"),
         (T.RandomWalkPE(2, attr_name=None), "writes into x"),

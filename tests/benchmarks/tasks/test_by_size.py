@@ -80,7 +80,7 @@ def test_sizes_that_no_graph_has(path: str, sizes: str, message: str) -> None:
 def test_too_few_to_train_on(tmp_path: Path) -> None:
     graphs = [Data(x=torch.ones(n, 1), edge_index=torch.zeros(2, 0).long(), y=n / 3) for n in [1, 2, *range(5, 30)]]
     torch.save(graphs, tmp_path / "graphs.pt")
-    with pytest.raises(GraphPEValueError, match="2 graphs of data-file has up to 4 nodes"):
+    with pytest.raises(GraphPEValueError, match=r"fewer than 3 graphs \(2\) of data-file have up to 4 nodes"):
         load(str(tmp_path / "graphs.pt"), "4 | 5-9")
 
 

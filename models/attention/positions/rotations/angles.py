@@ -65,7 +65,10 @@ def check_planes(width: int, heads: int, channels: int) -> int:
         GraphPEValueError: D is no multiple of them.
     """
     if width % (channels * heads):
-        raise GraphPEValueError(f"width must be a multiple of {channels} * heads, got width={width}, heads={heads}")
+        raise GraphPEValueError(
+            f"width must be a multiple of {channels} * heads, got width={width}, heads={heads}: positions act on "
+            f"{channels} channels of a head at a time"
+        )
     return width // heads // channels
 
 

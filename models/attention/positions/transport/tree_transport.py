@@ -145,6 +145,10 @@ class TreeTransport(NodePositions):
             raise GraphPEValueError(
                 f"batch.{self.type_key} must hold types of edges, integers [E] or [E, C], for steps='type'"
             )
+        if types.is_floating_point() or types.is_complex() or types.dtype == torch.bool:
+            raise GraphPEValueError(
+                f"batch.{self.type_key} must be integers for steps='type', got {types.dtype}: bin the values first"
+            )
         first = (types if types.dim() == 1 else types[:, 0]).long()
         if first.device.type == "cpu" and not 0 <= int(first.min()) <= int(first.max()) < self.maps:
             raise GraphPEValueError(

@@ -120,3 +120,5 @@ def test_positions_that_do_not_suit() -> None:
         model("TopologicalTransformer", [Softmax()])
     with pytest.raises(GraphPEValueError, match="wider than values"):
         model("GraphTransformer", [Doubling()])
+    with pytest.raises(GraphPEValueError, match="which Softmax behind it does not take: name Doubling last"):
+        model("GPS", [Doubling(), Softmax()])

@@ -103,7 +103,7 @@ def test_bad_arguments(options, message: str) -> None:
 def test_bad_types_of_edges() -> None:
     data = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)
     for given, message in (
-        (None, "must be types of edges"),
+        (None, "types of edges, which the graphs do not have"),
         (torch.zeros(1, 2).long(), "must be types of edges"),
         (torch.zeros(1), "must be integers"),
         (torch.tensor([3]), "edge_attr"),

@@ -164,3 +164,6 @@ def test_errors(path, attend, inputs) -> None:
     data.kind = torch.tensor([0, 5])
     with pytest.raises(GraphPEValueError, match="types from 0 to 5"):
         attend(positions, data, *inputs(3, WIDTH))
+    data.kind = torch.tensor([0.2, 0.7])
+    with pytest.raises(GraphPEValueError, match="must be integers for steps='type'"):
+        attend(positions, data, *inputs(3, WIDTH))
