@@ -184,9 +184,9 @@ def _check_taken(constructor: type, architecture: Any) -> None:
     positions = issubclass(constructor, NodePositions)
     option = "positions" if positions else "pair_encodings"
     if option not in parameters_of(type(architecture)) or not (positions or architecture.pair_input == "biases"):
-        more = "Graphormer, GraphTransformer or TopologicalTransformer" if positions else "or Graphormer"
+        more = ", Graphormer, GraphTransformer or TopologicalTransformer" if positions else " or Graphormer"
         raise GraphPEValueError(
-            f"{type(architecture).__name__} takes no {constructor.__name__} in its attention: choose GPS, SAT, {more}"
+            f"{type(architecture).__name__} takes no {constructor.__name__} in its attention: choose GPS, SAT{more}"
         )
 
 

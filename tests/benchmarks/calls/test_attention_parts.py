@@ -73,7 +73,7 @@ def test_a_model_built_from_text_reads_what_it_names(model: str) -> None:
 def test_who_takes_none() -> None:
     with pytest.raises(GraphPEValueError, match="GRIT takes no RotaryAttention in its attention: choose GPS"):
         parts(("SpectralCoordinates(k=3)",), "RotaryAttention", M.GRIT)
-    with pytest.raises(GraphPEValueError, match="GraphTransformer takes no PairBias"):
+    with pytest.raises(GraphPEValueError, match="no PairBias in its attention: choose GPS, SAT or Graphormer"):
         parts(("SpectralCoordinates(k=3)",), "PairBias(head='alibi', factored=True)", M.GraphTransformer)
     with pytest.raises(GraphPEValueError, match="takes no pair encodings"):
         built("GPS(width=8, layers=1, attention='linear')", TWO[:1], "PairBias(head='alibi', factored=True)")
