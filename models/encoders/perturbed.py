@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_integer, check_not_negative, check_probabilities
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPETypeError, GraphPEValueError
 from graphpe.models.attention.biases.randomized_hops import RandomizedHops
 from graphpe.models.batches.nodes import graph_of_nodes
 
@@ -44,8 +44,9 @@ class Perturbed(nn.Module):
         randomized: L, largest whole number that is expected; the encoder has to take numbers up to it. 0: they stay.
 
     Raises:
-        GraphPEValueError: If an argument is out of range; in `forward` if noise is to be added to whole numbers, or
-            others are to be randomized.
+        GraphPETypeError: If the encoder reads no encoding by its key.
+        GraphPEValueError: If an argument is out of range; in `forward` if noise is to be added to whole numbers, others
+            are to be randomized, or the encoder is of another width.
     """
 
     def __init__(
@@ -60,7 +61,12 @@ class Perturbed(nn.Module):
             raise GraphPEValueError(
                 f"noise={noise} is for numbers and randomized={randomized} for whole ones: give one of them"
             )
-        self.key = str(encoder.key)
+        key = getattr(encoder, "key", None)
+        if not isinstance(encoder, nn.Module) or not isinstance(key, str):
+            raise GraphPETypeError(
+                f"encoder must read an encoding of nodes by key, such as LinearEncoding, got {type(encoder).__name__}"
+            )
+        self.key = key
         self.encoder = encoder
         self.hidden = nn.Parameter(torch.zeros(width)) if self.drop else None
         self.randomized = randomized
@@ -79,8 +85,15 @@ class Perturbed(nn.Module):
                 self._fuzzy(value, batch) if self.renumber is None else self._renumbered(value, batch, self.renumber)
             )
             batch[self.key] = other
-        found = self.encoder(batch)
-        if self.hidden is None or not self.training:
+        found: Tensor = self.encoder(batch)
+        if self.hidden is None:
+            return found
+        if found.shape[1:] != self.hidden.shape:
+            raise GraphPEValueError(
+                f"width={len(self.hidden)}, but {type(self.encoder).__name__} gives {list(found.shape[1:])} numbers of "
+                "a node: give its width"
+            )
+        if not self.training:
             return found
         dropped = torch.rand(len(found), 1, device=found.device) < self.drop
         return torch.where(dropped, self.hidden.to(found.dtype), found)

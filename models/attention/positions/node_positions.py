@@ -133,10 +133,12 @@ def check_positions(
         widening: Whether it takes queries and keys that are wider than values.
 
     Raises:
-        GraphPETypeError: One is no `NodePositions`.
+        GraphPETypeError: One is no `NodePositions`, or they are no list.
         GraphPEValueError: There is no attention, it is of a kind that the positions do not suit, or one that widens is
             not the last.
     """
+    if not isinstance(positions, Sequence | nn.ModuleList):
+        raise GraphPETypeError(f"positions must be a list of NodePositions (got {positions!r})")
     for each in positions:
         if not isinstance(each, NodePositions):
             raise GraphPETypeError(f"positions must be NodePositions such as RotaryAttention (got {each!r})")

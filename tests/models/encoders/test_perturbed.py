@@ -8,7 +8,7 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 
 from graphpe import models as M
-from graphpe.errors import GraphPEError
+from graphpe.errors import GraphPEError, GraphPETypeError
 
 N, K = 4_000, 3
 
@@ -99,6 +99,19 @@ def test_the_same_seed_gives_the_same_step() -> None:
 def test_bad_arguments(options: dict, message: str) -> None:
     with pytest.raises(GraphPEError, match=message):
         M.Perturbed(Shown(), K, **options)
+
+
+@pytest.mark.parametrize("encoder", [None, nn.Linear(2, 3), M.PEARLEncoding(8)], ids=lambda each: type(each).__name__)
+def test_what_reads_no_encoding(encoder: nn.Module) -> None:
+    with pytest.raises(GraphPETypeError, match=rf"encoder must read an encoding .* got {type(encoder).__name__}"):
+        M.Perturbed(encoder, 8)
+
+
+def test_an_encoder_of_another_width() -> None:
+    module = M.Perturbed(M.LinearEncoding("pe", K, 8), 1, drop=0.5)  # one number would be spread over eight
+    for each in (module, module.eval()):
+        with pytest.raises(GraphPEError, match=r"width=1, but LinearEncoding gives \[8\] numbers"):
+            each(batch_of(torch.randn(3, K)))
 
 
 def test_encodings_of_another_kind() -> None:

@@ -114,6 +114,8 @@ def test_positions_that_do_not_suit() -> None:
 
     with pytest.raises(GraphPETypeError, match="must be NodePositions"):
         model("GPS", [nn.Identity()])
+    with pytest.raises(GraphPETypeError, match="must be a list of NodePositions"):
+        model("GPS", Doubling())
     with pytest.raises(GraphPEValueError, match="there is none"):
         model("GPS", [Doubling()], attention="none")
     with pytest.raises(GraphPEValueError, match="this one is linear"):
