@@ -258,20 +258,6 @@ class WithEncodings(EncodingTask):
         )
         return AuxiliaryAdapter(base, encodings, self.weight, "none" if of_nodes else self.pooling)
 
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> AuxiliaryData:
-        """Read the task's data, and compute what is to be predicted of nodes.
-
-        Args:
-            workers: Processes that read, 0 for as many as there are cores, and that encode graphs of a store.
-            cache: Folder for what is worth keeping between runs; None means the user's cache folder.
-            progress: Whether long work shows a progress bar.
-
-        Raises:
-            GraphPEError: The data cannot be read or encoded, or the task asks for something else.
-        """
-        data = self.of.load(workers=workers, cache=cache, progress=progress)
-        return self.with_encodings(data, workers, cache, progress)
-
     def with_encodings(self, data: TaskData, workers: int, cache: Path | None, progress: bool) -> AuxiliaryData:
         """The task's data with what is to be predicted of nodes beside its targets."""
         bare = self._adapter(data.adapter)

@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.batches.nodes import node_to_graph
+from graphpe.models.encoders.learned.fixed_normals import mixed, shifted
 from graphpe.models.layers.heads import PairHead
 
 RANDOM_CHANNELS = 20
@@ -19,8 +20,7 @@ RANDOM_CHANNELS = 20
 HIDDEN = 64
 """Units of the hidden layer over pairs."""
 
-# Of splitmix64, as signed integers.
-_GOLDEN, _FIRST, _SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # SplitMix64's increment as a signed word
 
 
 class RandomNodes(nn.Module):
@@ -62,17 +62,9 @@ def normal_numbers(counter: Tensor, seed: int) -> Tensor:
         seed: Of all of them.
     """
     start = (seed * 0x9E3779B97F4A7C15) & (2**62 - 1)
-    mixed = (counter + start) * _GOLDEN
-    for shift, factor in ((30, _FIRST), (27, _SECOND)):
-        mixed = (mixed ^ _shifted(mixed, shift)) * factor
-    mixed = mixed ^ _shifted(mixed, 31)
-    uniform = (_shifted(mixed, 41).float() + 0.5) / 2**23  # exactly, and neither 0 nor 1
+    word = mixed((counter + start) * _GOLDEN)
+    uniform = (shifted(word, 41).float() + 0.5) / 2**23  # exactly, and neither 0 nor 1
     return torch.erfinv(2 * uniform - 1) * 2**0.5
-
-
-def _shifted(value: Tensor, bits: int) -> Tensor:
-    """A shift of the bits of integers to the right, zeros following."""
-    return (value >> bits) & ((1 << (64 - bits)) - 1)
 
 
 class Parts(NamedTuple):

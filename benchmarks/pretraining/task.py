@@ -111,6 +111,20 @@ class EncodingTask(Task):
             progress: Whether long work shows a progress bar.
         """
 
+    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> TaskData:
+        """Read the task's graphs, and compute what is to be predicted of nodes.
+
+        Args:
+            workers: Processes that read, 0 for as many as there are cores, and that encode graphs of a store.
+            cache: Folder for what is worth keeping between runs; None means the user's cache folder.
+            progress: Whether long work shows a progress bar.
+
+        Raises:
+            GraphPEError: The graphs cannot be read or encoded, or what is asked is not to be had of them.
+        """
+        data = self.of.load(workers=workers, cache=cache, progress=progress)
+        return self.with_encodings(data, workers, cache, progress)
+
     def load_sizes(
         self, sizes: Sizes, *, workers: int = 0, cache: Path | None = None, progress: bool = True
     ) -> TaskData | None:
@@ -229,20 +243,6 @@ class Pretraining(EncodingTask):
 
     def _adapter(self, base: TaskAdapter) -> EncodingAdapter:
         return self.encoding_adapter(base, features=self.features, partners=self.partners)
-
-    def load(self, *, workers: int = 0, cache: Path | None = None, progress: bool = True) -> EncodingTargets:
-        """Read the task's graphs, and compute what is to be predicted of nodes.
-
-        Args:
-            workers: Processes that read, 0 for as many as there are cores, and that encode graphs of a store.
-            cache: Folder for what is worth keeping between runs; None means the user's cache folder.
-            progress: Whether long work shows a progress bar.
-
-        Raises:
-            GraphPEError: The graphs cannot be read or encoded, or there is nothing to predict.
-        """
-        data = self.of.load(workers=workers, cache=cache, progress=progress)
-        return self.with_encodings(data, workers, cache, progress)
 
     def with_encodings(self, data: TaskData, workers: int, cache: Path | None, progress: bool) -> EncodingTargets:
         """The task's data with what is to be predicted of nodes in the place of its targets."""

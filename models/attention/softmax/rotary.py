@@ -18,7 +18,7 @@ from torch import Tensor
 from graphpe.models.attention.biases.pair_bias import PairFactors
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
-from graphpe.models.attention.positions.rotations.angles import NodeAngles, rotate
+from graphpe.models.attention.positions.rotations.angles import NodeAngles, rotate_alike
 from graphpe.models.attention.softmax.padded_factors import PaddedFactors
 from graphpe.models.attention.softmax.softmax import softmax_attention
 
@@ -75,7 +75,8 @@ class RotaryAttention(NodeAngles):
             x: Not used.
         """
         del x
-        return rotate(query, prepared), rotate(key, prepared), value
+        query, key = rotate_alike(prepared, query, key)
+        return query, key, value
 
     def forward(
         self,
@@ -99,5 +100,5 @@ class RotaryAttention(NodeAngles):
             angles: What `angles(batch)` gave.
             dropout: Probability of dropout of weights; 0 outside training.
         """
-        query, key = rotate(query, angles), rotate(key, angles)
+        query, key = rotate_alike(angles, query, key)
         return softmax_attention(query, key, value, pairs, factors, heads=self.heads, dropout=dropout)

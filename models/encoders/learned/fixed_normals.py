@@ -24,23 +24,31 @@ def fixed_normals(place: Tensor, columns: int, seed: int) -> Tensor:
     column = torch.arange(columns, device=place.device)
     start = (seed + 2**63) % 2**64 - 2**63  # the same bits as a signed word
     counter = place.unsqueeze(1) * 2**23 + 2 * column
-    first, second = (_uniform(_mixed(_mixed(counter + half) + start)) for half in (0, 1))
+    first, second = (_uniform(mixed(mixed(counter + half + _STEP) + start + _STEP)) for half in (0, 1))
     return (-2 * first.log()).sqrt() * (2 * math.pi * second).cos()
 
 
-def _mixed(word: Tensor) -> Tensor:
-    """A bijection of 64-bit words whose output bits depend on all input bits."""
-    word = word + _STEP
-    word = (word ^ _shifted(word, 30)) * _FIRST
-    word = (word ^ _shifted(word, 27)) * _SECOND
-    return word ^ _shifted(word, 31)
+def mixed(word: Tensor) -> Tensor:
+    """SplitMix64's bijection of 64-bit words, whose output bits depend on all input bits.
+
+    Args:
+        word: Words, int64.
+    """
+    word = (word ^ shifted(word, 30)) * _FIRST
+    word = (word ^ shifted(word, 27)) * _SECOND
+    return word ^ shifted(word, 31)
 
 
-def _shifted(word: Tensor, bits: int) -> Tensor:
-    """Shifted to the right as an unsigned word: torch repeats the sign."""
+def shifted(word: Tensor, bits: int) -> Tensor:
+    """Shifted to the right as an unsigned word: torch repeats the sign.
+
+    Args:
+        word: Words, int64.
+        bits: How far.
+    """
     return (word >> bits) & (2 ** (64 - bits) - 1)
 
 
 def _uniform(word: Tensor) -> Tensor:
     """The upper 24 bits as a number in (0, 1)."""
-    return (_shifted(word, 40).float() + 0.5) * 2.0**-24
+    return (shifted(word, 40).float() + 0.5) * 2.0**-24

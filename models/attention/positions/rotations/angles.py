@@ -35,6 +35,20 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
     return turn(x, angles.cos(), angles.sin())
 
 
+def rotate_alike(angles: Tensor, *rows: Tensor) -> tuple[Tensor, ...]:
+    """`rotate` of several by the same angles, whose sines and cosines are taken once.
+
+    Args:
+        angles: `[N, H, C / 2]` with H C = D.
+        *rows: Queries, keys and others, `[N, D]` each.
+
+    Raises:
+        GraphPEValueError: A shape is another.
+    """
+    cos, sin = angles.cos(), angles.sin()
+    return tuple(turn(x, cos, sin) for x in rows)
+
+
 def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Multiply channels (2c, 2c + 1) of every head, as a complex number, by `cos[..., c] + i sin[..., c]`.
 

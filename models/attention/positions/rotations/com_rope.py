@@ -20,7 +20,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_number
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.node_positions import Attending, NodePositions
-from graphpe.models.attention.positions.rotations.angles import check_planes, geometric, read_coordinates, rotate
+from graphpe.models.attention.positions.rotations.angles import check_planes, geometric, read_coordinates, rotate_alike
 from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, rotation
 from graphpe.models.layers.precision import exactly
 
@@ -129,4 +129,5 @@ class ComRoPE(NodePositions):
         """
         del x
         angles, basis = prepared
-        return rotate(apply_blocks(query, basis), angles), rotate(apply_blocks(key, basis), angles), value
+        query, key = rotate_alike(angles, apply_blocks(query, basis), apply_blocks(key, basis))
+        return query, key, value

@@ -27,7 +27,7 @@ from graphpe.models.attention.positions.rotations.angles import (
     geometric,
     ranges,
     read_coordinates,
-    rotate,
+    rotate_alike,
 )
 from graphpe.models.layers.precision import exactly
 
@@ -122,7 +122,8 @@ class XPos(NodeAngles):
         del x
         angles, exponent = prepared
         pairs = exponent.unsqueeze(-1)
-        return _scaled(rotate(query, angles), pairs), _scaled(rotate(key, angles), -pairs), value
+        query, key = rotate_alike(angles, query, key)
+        return _scaled(query, pairs), _scaled(key, -pairs), value
 
 
 class HoPE(NodePositions):

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from graphpe.models.attention.positions.rotations.angles import NodeAngles, rotate
+from graphpe.models.attention.positions.rotations.angles import NodeAngles, rotate, rotate_alike
 
 
 class GTA(NodeAngles):
@@ -65,7 +65,8 @@ class GTA(NodeAngles):
             x: Not used.
         """
         del x
-        return rotate(query, prepared), rotate(key, prepared), rotate(value, prepared)
+        query, key, value = rotate_alike(prepared, query, key, value)
+        return query, key, value
 
     def restore(self, out: Tensor, prepared: Any) -> Tensor:
         """Results rotated back.

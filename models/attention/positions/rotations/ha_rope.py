@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice
 from graphpe.models.attention.positions.node_positions import Attending
-from graphpe.models.attention.positions.rotations.angles import Frequencies, NodeAngles, rotate
+from graphpe.models.attention.positions.rotations.angles import Frequencies, NodeAngles, rotate_alike
 from graphpe.models.attention.positions.rotations.orthogonal import apply_blocks, rotation
 from graphpe.models.layers.precision import exactly
 
@@ -107,4 +107,5 @@ class HARoPE(NodeAngles):
         """
         del x
         angles, maps = prepared
-        return rotate(apply_blocks(query, maps), angles), rotate(apply_blocks(key, maps), angles), value
+        query, key = rotate_alike(angles, apply_blocks(query, maps), apply_blocks(key, maps))
+        return query, key, value

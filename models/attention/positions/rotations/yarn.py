@@ -21,7 +21,7 @@ from graphpe.models.attention.positions.rotations.angles import (
     NodeAngles,
     ranges,
     read_coordinates,
-    rotate,
+    rotate_alike,
 )
 from graphpe.models.layers.precision import exactly
 
@@ -120,4 +120,5 @@ class YaRN(NodeAngles):
         """
         del x
         angles, sharper = prepared
-        return (rotate(query, angles) * sharper).to(query.dtype), rotate(key, angles), value
+        turned, key = rotate_alike(angles, query, key)
+        return (turned * sharper).to(query.dtype), key, value

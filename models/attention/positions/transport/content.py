@@ -20,7 +20,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts
 from graphpe.models.attention.positions.node_positions import Attending, NodePositions
-from graphpe.models.attention.positions.rotations.angles import check_planes, geometric, rotate
+from graphpe.models.attention.positions.rotations.angles import check_planes, geometric, rotate_alike
 from graphpe.models.attention.positions.transport.rooted import RootedTrees, TreeRoot, root_trees, sums
 from graphpe.models.layers.precision import exactly
 
@@ -89,7 +89,8 @@ class TreeAngles(NodePositions):
             x: The embeddings that angles are made of, `[N, D]`.
         """
         angles = sums(self.steps(x) * prepared.below.view(-1, 1, 1), prepared)
-        return rotate(query, angles), rotate(key, angles), value
+        query, key = rotate_alike(angles, query, key)
+        return query, key, value
 
 
 class CARoPE(TreeAngles):
