@@ -58,7 +58,8 @@ def add_train(parser: CommandParser) -> None:
         nargs="+",
         type=str,
         default=None,
-        help='encodings to predict beside the targets, as calls: "RandomWalkPE(walk_length=8)"; no inputs of the model',
+        help='encodings to predict beside the targets, as calls: "RandomWalkPE(walk_length=8)"; inputs only where '
+        "--perturb hides them",
     )
     parser.add_argument("--predict_weight", type=float, default=0.1, help="of the loss of these encodings")
     _add_training(parser)

@@ -175,11 +175,25 @@ class EncodingAdapter(TaskAdapter):
         check_node_outputs(parts.nodes, batch)
         asked = batch[self.target_key]
         own = asked[:, 0] == 0
-        found = self._compare(parts.nodes, asked[:, 1:], self.of_nodes, 0)
+        found = self._compare(parts.nodes, self._hidden(asked[:, 1:], parts), self.of_nodes, 0)
         if self.of_pairs:
             predicted, target = self._pairs(parts, batch, own)
             found += [each.sum(1) for each in self._compare(predicted, target, self.of_pairs, self.columns_of_nodes)]
         return torch.stack(found, dim=1) * own[:, None, None]
+
+    def _hidden(self, target: Tensor, parts: Parts) -> Tensor:
+        """Targets of nodes without those that the model has seen, which are not asked about."""
+        if not parts.hidden:
+            return target
+        columns = target.split([each.columns for each in self.of_nodes], dim=1)
+        seen = [parts.hidden.get(each.name) for each in self.of_nodes]
+        return torch.cat(
+            [
+                values if hidden is None else values.masked_fill(~hidden[:, None], torch.nan)
+                for values, hidden in zip(columns, seen, strict=True)
+            ],
+            dim=1,
+        )
 
     def _pairs(self, parts: Parts, batch: Batch, own: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions and targets of the pairs of nodes and partners, `[N, K, columns]`."""

@@ -15,6 +15,7 @@ from graphpe.arguments import check_choice, check_integer, check_positive
 from graphpe.benchmarks.pretraining.adapter import EncodingAdapter
 from graphpe.benchmarks.pretraining.data import fits, measured_scaling
 from graphpe.benchmarks.pretraining.ends import EncodingHead, Parts
+from graphpe.benchmarks.pretraining.targets import NodeTarget, check_no_answer, target_of
 from graphpe.benchmarks.pretraining.task import EncodingTask, constant_notes, with_targets
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.tasks.links.link_data import LinkAdapter
@@ -23,8 +24,11 @@ from graphpe.errors import GraphPEValueError
 from graphpe.graphs.levels import Level
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.batches.nodes import node_to_graph
+from graphpe.models.encoders.perturbed import Perturbed
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.transforms.base import Encoding
+
+OR_HIDDEN = ', or hide it at some nodes: --perturb "Perturbed(drop=0.3)"'
 
 TARGETS = "y_of_encodings"
 """Key of the encodings that are predicted of nodes."""
@@ -52,11 +56,20 @@ class TwoHeads(nn.Module):
         head: The task's head.
         encodings: The head for encodings.
         readout: How vectors of nodes are pooled for the task's.
+        hidden: Keys of inputs that training hides at some nodes, which are predicted there.
     """
 
-    def __init__(self, model: nn.Module, head: nn.Module, encodings: EncodingHead, readout: Readout) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        head: nn.Module,
+        encodings: EncodingHead,
+        readout: Readout,
+        hidden: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.model, self.head, self.encoding_head, self.readout = model, head, encodings, readout
+        self.hidden = tuple(hidden)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -66,10 +79,26 @@ class TwoHeads(nn.Module):
 
     def forward(self, batch: Batch) -> TwoOutputs:
         vectors = self.model(batch)
-        return TwoOutputs(self.head(pool(vectors, node_to_graph(batch), self.readout)), self.encoding_head(vectors))
+        parts: Parts = self.encoding_head(vectors)
+        nothing = torch.zeros(len(vectors), dtype=torch.bool, device=vectors.device) if self.hidden else None
+        hidden = {
+            key: nothing if (dropped := encoder.dropped) is None else dropped
+            for key, encoder in dropping(self.model).items()
+            if key in self.hidden
+        }
+        return TwoOutputs(self.head(pool(vectors, node_to_graph(batch), self.readout)), parts._replace(hidden=hidden))
 
     def __repr__(self) -> str:
         return f"TwoHeads(readout={self.readout!r}, model={self.model!r})"
+
+
+def dropping(model: nn.Module) -> dict[str, Perturbed]:
+    """Encoders that hide their encoding at some nodes in training, by its key.
+
+    Args:
+        model: The model that they are in.
+    """
+    return {each.key: each for each in model.modules() if isinstance(each, Perturbed) and each.drop}
 
 
 @dataclass(frozen=True)
@@ -114,11 +143,20 @@ class AuxiliaryAdapter(TaskAdapter):
         return nn.Identity()
 
     def around(self, model: nn.Module, encodings: Sequence[Encoding]) -> nn.Module:
-        """The model with both heads."""
+        """The model with both heads.
+
+        Raises:
+            GraphPEValueError: If what is to be predicted is an input that training does not hide.
+        """
+        given = [each for each in encodings if repr(each) in self.encodings.target_names]
+        keys = [each.value_key for each in given]
+        hidden = dropping(model)
+        shown = [each for each in given if each.value_key not in hidden]
+        check_no_answer(shown, shown, why=OR_HIDDEN)
         inner, width = super().around(model, encodings), int(model.width)  # type: ignore[arg-type]
         second = self.encodings.head(width)
         assert isinstance(second, EncodingHead)
-        return TwoHeads(inner, self.base.head(width), second, self.pooling)
+        return TwoHeads(inner, self.base.head(width), second, self.pooling, keys)
 
     def loss(self, output: Any, batch: Batch) -> Tensor:
         """The task's loss, and `weight` times that of the encodings."""
@@ -212,9 +250,13 @@ class WithEncodings(EncodingTask):
     The metric is the task's; R2 and loss of each encoding stand beside it. For tasks with targets of graphs or nodes.
     Vectors of nodes are pooled by `pooling`, whatever the model would do; the model has `readout='none'`.
 
+    An encoding of nodes that is an input, and that training hides at some nodes (`--perturb "Perturbed(drop=0.3)"`), is
+    predicted where it was hidden: DropPos (Wang et al. 2023, arXiv:2309.03576). Nothing is hidden in evaluation, so
+    that R2 and loss of it are none there.
+
     Attributes:
         task: The task, as a call.
-        predict: The encodings that are predicted, as calls, of nodes and of all pairs; none of them may be an input.
+        predict: The encodings that are predicted, as calls, of nodes and of all pairs; no inputs but hidden ones.
         weight: Of their loss, which is 1 for the best constant.
         pooling: `mean`, `sum` or `max` over the nodes of a graph; for targets of nodes there is nothing to pool.
         partners: Pairs that each node is asked about, at most.
@@ -233,6 +275,12 @@ class WithEncodings(EncodingTask):
         object.__setattr__(self, "weight", check_positive(weight=self.weight)[0])
         check_choice("pooling", self.pooling, [each for each in READOUTS if each != "none"])
         object.__setattr__(self, "partners", check_integer("partners", self.partners, least=1, most=4096))
+
+    def check_encodings(self, encodings: Sequence[Encoding]) -> None:
+        """Refuse inputs that hold the answer, but for those that may be hidden, which the model knows."""
+        asked = [target_of(each) for each in self.encodings()]
+        of_nodes = [each.name for each in asked if isinstance(each, NodeTarget)]
+        check_no_answer(encodings, self.encodings(), hidden=of_nodes, why=OR_HIDDEN)
 
     def adapter(self, state: Mapping[str, Any]) -> AuxiliaryAdapter:
         """The adapter of a run.

@@ -76,11 +76,14 @@ class Parts(NamedTuple):
             and as the second of a pair, and weight `[columns, HIDDEN]` and bias `[columns]` of the layer after it; None
             where there are none, or `pairs`.
         pairs: Predictions for all pairs, `[sum n^2, columns]`; None where they come from vectors of nodes.
+        hidden: Of inputs that training hides at some nodes, by their keys: where, `[N]`; only there they are asked
+            about. None where there are none.
     """
 
     nodes: Tensor
     ends: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
     pairs: Tensor | None = None
+    hidden: dict[str, Tensor] | None = None
 
 
 class EncodingHead(nn.Module):

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 import torch
@@ -245,12 +245,16 @@ def target_of(encoding: Encoding) -> NodeTarget | PairTarget:
     return kind(encoding, encoding.columns)
 
 
-def check_no_answer(inputs: Sequence[Encoding], predicted: Sequence[Encoding]) -> None:
+def check_no_answer(
+    inputs: Sequence[Encoding], predicted: Sequence[Encoding], *, hidden: Container[str] = (), why: str = ""
+) -> None:
     """Refuse encodings as inputs of a model that is to predict them.
 
     Args:
         inputs: The inputs.
         predicted: What is to be predicted.
+        hidden: Keys of inputs that may be predicted themselves: training hides them at some nodes.
+        why: What else could be done, for the message.
 
     Raises:
         GraphPEValueError: One of the inputs is predicted, or says what is.
@@ -258,10 +262,12 @@ def check_no_answer(inputs: Sequence[Encoding], predicted: Sequence[Encoding]) -
     for asked in predicted:
         for given in inputs:
             one, other = type(asked).__name__, type(given).__name__
+            if repr(given) == repr(asked) and given.value_key in hidden:
+                continue
             if one == other or given.value_key == asked.value_key or any({one, other} <= each for each in _TELLING):
                 raise GraphPEValueError(
                     f"{other} is an input of the model, and holds the answer where {one} is to be predicted: leave one "
-                    "of them out (--encodings none: no inputs)"
+                    f"of them out (--encodings none: no inputs){why}"
                 )
 
 

@@ -181,7 +181,7 @@ class EncodingTask(Task):
             features,
             partners,
             splits_nodes=splits_nodes,
-            target_names=self.predict,
+            target_names=tuple(map(repr, self.encodings())),
             keys=tuple(keys),
             target_key=target_key,
         )

@@ -28,7 +28,8 @@ class Perturbed(nn.Module):
     rows are for training alone: in evaluation the encoding is itself. Columns that are zero stay zero, so that those
     that a small graph does not have are not made up. Symmetries are the encoder's, in distribution. Cost: O(N C), and
     O(B L log L) for `randomized` on B graphs. Random numbers are those of torch's global generator, which training
-    seeds in every step, so that a resumed run has the same.
+    seeds in every step, so that a resumed run has the same. `dropped` says which nodes of the last batch were hidden,
+    `[num_nodes]`, and is None where none can be: `graphpe train --predict-encodings` has them predicted.
 
     Example:
         >>> data = T.RandomWalkPE(4)(Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2))
@@ -71,6 +72,7 @@ class Perturbed(nn.Module):
         self.hidden = nn.Parameter(torch.zeros(width)) if self.drop else None
         self.randomized = randomized
         self.renumber = RandomizedHops(randomized) if randomized else None
+        self.dropped: Tensor | None = None  # of the last batch
 
     def forward(self, batch: Data) -> Tensor:
         """What the encoder makes of the batch, or in training of one with other values, `[num_nodes, width]`.
@@ -86,6 +88,7 @@ class Perturbed(nn.Module):
             )
             batch[self.key] = other
         found: Tensor = self.encoder(batch)
+        self.dropped = None
         if self.hidden is None:
             return found
         if found.shape[1:] != self.hidden.shape:
@@ -95,8 +98,8 @@ class Perturbed(nn.Module):
             )
         if not self.training:
             return found
-        dropped = torch.rand(len(found), 1, device=found.device) < self.drop
-        return torch.where(dropped, self.hidden.to(found.dtype), found)
+        self.dropped = torch.rand(len(found), device=found.device) < self.drop
+        return torch.where(self.dropped.unsqueeze(1), self.hidden.to(found.dtype), found)
 
     def _fuzzy(self, value: Tensor, batch: Data) -> Tensor:
         if not (value.is_floating_point() or value.is_complex()):

@@ -11,10 +11,11 @@ import torch
 from torch_geometric.data import Data
 
 import graphpe
+from graphpe import models as M
 from graphpe import transforms as T
 from graphpe.benchmarks.calls.build import build_encodings, build_model, build_task
 from graphpe.benchmarks.cli.main import main
-from graphpe.benchmarks.pretraining.auxiliary import AuxiliaryData, TwoHeads
+from graphpe.benchmarks.pretraining.auxiliary import TARGETS, AuxiliaryData, TwoHeads
 from graphpe.benchmarks.runs.initial import InitialWeights
 from graphpe.benchmarks.tasks.by_size import load_task
 from graphpe.benchmarks.training.config import TrainConfig
@@ -80,6 +81,52 @@ def test_a_run_trains_predicts_and_is_resumed(run: Path, graphs_file: Path) -> N
     folder = RunFolder.open(run)
     again = run_experiment(folder.read_config(), resume=folder, progress=False, workers=1)
     assert again["test"] == before
+
+
+HIDDEN = ("RandomWalkPE(walk_length=3)",)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("more", [(), ("DegreePE()",)])
+def test_what_is_hidden_is_predicted_where_it_is_hidden(graphs_file: Path, more: tuple[str, ...]) -> None:
+    """DropPos: the loss is over the hidden nodes alone, and of other encodings over all."""
+    task = f"WithEncodings({f'DataFile({str(graphs_file)!r})'!r}, {HIDDEN + more!r}, weight=0.5)"
+    config = options(graphs_file, task=task, encodings=HIDDEN, perturb="Perturbed(drop=0.4)")
+    data = build_task(config.task).load(workers=1, progress=False)
+    assert isinstance(data, AuxiliaryData)
+    encodings = build_encodings(HIDDEN)
+    model = build_model(config.model, data.adapter, encodings, perturb=config.perturb)
+    graphs = encodings[0](data.adapter.model_graphs(data.graphs.select(data.split["train"])))
+    batch = graphs.to_batch()
+    outputs = model(batch)
+    (encoder,) = (each for each in model.modules() if isinstance(each, M.Perturbed))
+    dropped = encoder.dropped
+    assert dropped is not None
+    assert 0.2 < dropped.float().mean() < 0.6
+    asked = batch[TARGETS][:, 1:]
+    scaling = data.adapter.encodings.scaling
+    shift, scale = (torch.tensor(each)[:, None] for each in scaling)
+    known = scale[:, 0] > 0
+    errors = ((outputs.encodings.nodes.t() - (asked.t() - shift) / scale.clamp(min=1e-9)) ** 2)[known]
+    walks = int(known[:3].sum())
+    expected = errors[:walks, dropped].mean() + (errors[walks:].mean() if more else 0)
+    own = data.adapter.base.loss(outputs.task, batch)
+    torch.testing.assert_close(data.adapter.loss(outputs, batch), own + 0.5 * expected / (1 + len(more)))
+    # Nothing is hidden in evaluation, so that nothing of it is asked.
+    rows = data.adapter.predict_batch(model.eval()(batch), batch)
+    scores = data.target_scores(rows, data.split["train"])
+    assert scores["random_walk_pe R2"] is None
+    assert not more or scores["degree_pe loss"] is not None
+
+
+def test_a_run_predicts_what_it_hides(graphs_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", str(graphs_file), "--predict-encodings", *HIDDEN, "--encodings", *HIDDEN, "--model", MODEL]
+    command += ["--epochs", "1", "--quiet", "--run", str(tmp_path / "run")]
+    assert main(command) == 1
+    assert 'or hide it at some nodes: --perturb "Perturbed(drop=0.3)"' in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main([*command, "--perturb", "Perturbed(drop=0.3)"]) == 0
+    assert list(graphpe.load_run(tmp_path / "run").predict(graphs_file)) == ["graph", "predicted_y"]
 
 
 def test_it_starts_from_a_pretrained_run(graphs_file: Path, tmp_path: Path) -> None:
