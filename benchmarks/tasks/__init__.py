@@ -3,13 +3,18 @@
 from graphpe.benchmarks.tasks.clrs.task import Clrs
 from graphpe.benchmarks.tasks.code.code2 import Code2
 from graphpe.benchmarks.tasks.code.python_source import PythonSource
+from graphpe.benchmarks.tasks.generated.counting import SubstructureCount
+from graphpe.benchmarks.tasks.generated.csl import CSL
 from graphpe.benchmarks.tasks.generated.graphbench import GraphBench, GraphBenchFlow
 from graphpe.benchmarks.tasks.generated.playground import Playground
 from graphpe.benchmarks.tasks.generated.problems import Bridges, MaxFlow, PathLength
+from graphpe.benchmarks.tasks.generated.properties import ConnectedComponents, Eccentricity, EffectiveResistance
 from graphpe.benchmarks.tasks.generated.sorting_networks import SortingNetworks
 from graphpe.benchmarks.tasks.links.ogb import OgblCitation2, OgblCollab, OgblPpa, OgblVessel
 from graphpe.benchmarks.tasks.links.own import LinkFile
 from graphpe.benchmarks.tasks.links.planetoid import PlanetoidLinks
+from graphpe.benchmarks.tasks.long_range.ring_transfer import RingTransfer
+from graphpe.benchmarks.tasks.long_range.tree_neighbours_match import TreeNeighboursMatch
 from graphpe.benchmarks.tasks.molecules.aqsol import AQSOL
 from graphpe.benchmarks.tasks.molecules.ogb import (
     Molbace,
@@ -47,6 +52,7 @@ from graphpe.benchmarks.tasks.user.smiles_table import SmilesTable
 __all__ = [
     "AQSOL",
     "COCOSP",
+    "CSL",
     "QM9",
     "TU",
     "Bridges",
@@ -55,8 +61,11 @@ __all__ = [
     "Clrs",
     "Cluster",
     "Code2",
+    "ConnectedComponents",
     "DataFile",
+    "Eccentricity",
     "EdgeListFolder",
+    "EffectiveResistance",
     "GraphBench",
     "GraphBenchFlow",
     "Heterophilous",
@@ -97,7 +106,10 @@ __all__ = [
     "Playground",
     "Ppa",
     "PythonSource",
+    "RingTransfer",
     "SmilesTable",
     "SortingNetworks",
+    "SubstructureCount",
+    "TreeNeighboursMatch",
     "Zinc",
 ]

@@ -72,7 +72,7 @@ class Metric(ABC):
         """
         defined = [value for value in self.by_target(predictions, target) if value is not None]
         if not defined:
-            why = "no target has both labels among them" if bool(is_known(target).any()) else "no target is known"
+            why = "every target has one value only" if bool(is_known(target).any()) else "no target is known"
             raise GraphPEValueError(f"{self.name} is not defined for these {len(target)} rows: {why}")
         return float(np.mean(defined))
 
@@ -180,6 +180,11 @@ def _root_mean_squared_error(predictions: Tensor, target: Tensor) -> float:
     return float((predictions - target).square().mean().sqrt())
 
 
+def _squared_error_per_variance(predictions: Tensor, target: Tensor) -> float | None:
+    variance = float(target.var(correction=0))
+    return float((predictions - target).square().mean()) / variance if variance > 0 else None
+
+
 def _mean_absolute_error(predictions: Tensor, target: Tensor) -> float:
     return float((predictions - target).abs().mean())
 
@@ -236,6 +241,9 @@ def _mean_recall(guess: Tensor, target: Tensor) -> float:
 
 RMSE = ColumnMetric("RMSE", False, _root_mean_squared_error, torch.mean)
 """Root of the mean squared error of each target in its own units."""
+
+MSE_PER_VARIANCE = ColumnMetric("MSE/variance", False, _squared_error_per_variance, torch.mean)
+"""Mean squared error of each target, divided by the variance of the targets it is measured on."""
 
 MAE = ColumnMetric("MAE", False, _mean_absolute_error, torch.median)
 """Mean absolute error of each target in its own units."""

@@ -68,6 +68,16 @@ class Problem(GraphTask):
             object.__setattr__(self, name, (least, most))
         object.__setattr__(self, "seed", check_seed(self.seed))
 
+    def draw(self, count: int, nodes: tuple[int, int], seed: int) -> Arrays:
+        """Graphs of the family, as `draw_graphs` gives them.
+
+        Args:
+            count: Number of graphs.
+            nodes: Least and most nodes.
+            seed: Of everything random.
+        """
+        return draw_graphs(count, nodes, WINDOWS[self.family], EXTRA[self.family], seed)
+
     @abstractmethod
     def answers(self, arrays: Arrays) -> NDArray[Any]:
         """The targets of graphs that were drawn, a row each (of graphs or of nodes).
@@ -132,7 +142,7 @@ class Problem(GraphTask):
             recipe = f"{self.name} {_VERSION}: {count} graphs of the family {self.family}, {nodes} nodes, seed {seed}"
 
             def generate(count: int = count, nodes: tuple[int, int] = nodes, seed: int = seed) -> Arrays:
-                arrays = draw_graphs(count, nodes, WINDOWS[self.family], EXTRA[self.family], seed)
+                arrays = self.draw(count, nodes, seed)
                 return {**arrays, "y": self.answers(arrays)}
 
             arrays, told = generated_once(self.name, recipe, cache, generate)
@@ -173,7 +183,7 @@ class PathLength(Problem):
     def targets(
         self, graphs: PackedGraphs, y: torch.Tensor, split: dict[str, torch.Tensor], digest: str, notes: list[str]
     ) -> GraphTargets:
-        return _numbers(graphs, y, split, digest, notes, edges=False)
+        return numbers_of_graphs(graphs, y, split, digest, notes, x=graphs.node["marked"])
 
 
 @dataclass(frozen=True)
@@ -201,7 +211,7 @@ class MaxFlow(Problem):
     def targets(
         self, graphs: PackedGraphs, y: torch.Tensor, split: dict[str, torch.Tensor], digest: str, notes: list[str]
     ) -> GraphTargets:
-        return _numbers(graphs, y, split, digest, notes, edges=True)
+        return numbers_of_graphs(graphs, y, split, digest, notes, x=graphs.node["marked"], edges=True)
 
 
 @dataclass(frozen=True)
@@ -250,19 +260,30 @@ def _check_nodes(name: str, least: int, most: int) -> None:
         raise GraphPEValueError(f"{name} must be at least 2 nodes and in order, got {(least, most)!r}")
 
 
-def _numbers(
+def numbers_of_graphs(
     graphs: PackedGraphs,
     y: torch.Tensor,
     split: dict[str, torch.Tensor],
     digest: str,
     notes: list[str],
     *,
-    edges: bool,
+    x: torch.Tensor,
+    edges: bool = False,
 ) -> GraphTargets:
-    """Data with a number of each graph, two of whose nodes are marked."""
+    """Data with a number of each graph, standardised for the loss.
+
+    Args:
+        graphs: The graphs.
+        y: The numbers, `[B]`.
+        split: Ids by part.
+        digest: Of all this.
+        notes: Lines about it.
+        x: Which nodes are marked, `[N, 1]` of 0 and 1.
+        edges: Whether models see the edges' capacities.
+    """
     edge_values = {"edge_attr": graphs.edge["capacity"]} if edges else {}
     y = y.float().view(-1, 1)
-    asked = graphs.structure().with_values(node={"x": graphs.node["marked"]}, edge=edge_values, graph={"y": y})
+    asked = graphs.structure().with_values(node={"x": x}, edge=edge_values, graph={"y": y})
     shift, scale = standardisation(y[split["train"]])
     adapter = GraphAdapter((2,), (), 1, "absolute", edge_channels=int(edges), shift=shift, scale=scale)
     return GraphTargets(asked, split, adapter, digest, notes, scored_by=MAE)

@@ -1,0 +1,1 @@
+"""Tasks whose answer is far away, at a distance that is chosen."""
