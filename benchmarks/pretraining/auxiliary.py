@@ -80,12 +80,11 @@ class TwoHeads(nn.Module):
     def forward(self, batch: Batch) -> TwoOutputs:
         vectors = self.model(batch)
         parts: Parts = self.encoding_head(vectors)
-        nothing = torch.zeros(len(vectors), dtype=torch.bool, device=vectors.device) if self.hidden else None
-        hidden = {
-            key: nothing if (dropped := encoder.dropped) is None else dropped
-            for key, encoder in dropping(self.model).items()
-            if key in self.hidden
-        }
+        hidden = {}
+        for key, encoder in dropping(self.model).items() if self.hidden else ():
+            if key in self.hidden:
+                dropped = encoder.dropped
+                hidden[key] = vectors.new_zeros(len(vectors), dtype=torch.bool) if dropped is None else dropped
         return TwoOutputs(self.head(pool(vectors, node_to_graph(batch), self.readout)), parts._replace(hidden=hidden))
 
     def __repr__(self) -> str:
