@@ -60,8 +60,15 @@ def pool(
     return out / members.sizes.clamp(min=1).unsqueeze(1) if readout == "mean" else out
 
 
+FEWEST_UNITS = 16
+"""Units of a narrow hidden layer."""
+
+
 class MLPReadout(nn.Module):
     """Linear layers that halve the width (or keep it), each with a ReLU, and a last one to the output.
+
+    None has fewer than 16 units, or `width` where that is less: of a few ReLUs all may be dead at the start, for every
+    input, and such a run never leaves it.
 
     Example:
         >>> M.MLPReadout(16, 2)(torch.randn(3, 16)).shape
@@ -87,7 +94,8 @@ class MLPReadout(nn.Module):
                 f"MLPReadout halves its width {hidden_layers} times: "
                 f"give a multiple of {2**hidden_layers} (got {width})"
             )
-        sizes = [width // 2**layer if halve else width for layer in range(hidden_layers + 1)]
+        least = min(width, FEWEST_UNITS)
+        sizes = [max(width // 2**layer, least) if halve else width for layer in range(hidden_layers + 1)]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.out = nn.Linear(sizes[-1], out)
 

@@ -242,3 +242,25 @@ def test_every_bias_trains(head: str) -> None:
 def test_every_bias_in_other_precisions(head: str, dtype: torch.dtype) -> None:
     for encoding in ("ShortestPathPE(4)", "CommuteTimePE()"):
         compare_in_other_precisions(model_text("Graphormer"), [encoding], dtype, bias=f"PairBias(head={head!r})")
+
+
+@pytest.mark.parametrize("name", sorted(model_classes()))
+def test_no_start_is_dead(name: str) -> None:
+    """At the seeds of a grid: outputs differ between graphs, no layer of the head is dead, and gradients pass it."""
+    encodings = build_encodings([encoding_text("HopFeatures" if name == "NAGphormer" else "RandomWalkPE")])
+    graphs = encode_graphs(random_graphs(), encodings, progress=False)
+    batch = BatchTransform([], ADAPTER)(graphs).to_batch()
+    for seed in range(10):
+        torch.manual_seed(seed)
+        model = build_model(model_text(name), ADAPTER, encodings)
+        units: list[torch.Tensor] = []
+        for layer in model.head.hidden:  # type: ignore[union-attr]
+            layer.register_forward_hook(lambda module, inputs, output, into=units: into.append(output))
+        output = model(batch)
+        assert float(output.detach().std(0).min()) > 0, seed
+        assert units
+        assert all(bool((each > 0).any()) for each in units), seed
+        ADAPTER.loss(output, batch).backward()
+        weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+        moved = [each for each in weights if each.grad is not None and float(each.grad.abs().max()) > 0]
+        assert len(moved) > len(weights) / 2, seed

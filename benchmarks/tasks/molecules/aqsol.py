@@ -12,6 +12,7 @@ from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask, categories
 from graphpe.benchmarks.tasks.metrics import MAE
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
@@ -69,5 +70,6 @@ class AQSOL(GraphTask):
             ) from None
         split = dict(zip(PARTS, torch.arange(len(graphs)).split([len(part) for part in parts]), strict=True))
         notes = [f"AQSOL from {folder}: {len(graphs):,} molecules"]
-        adapter = GraphAdapter(ATOMS, BONDS, 1, "absolute", target_names=("log S",))
+        shift, scale = standardisation(graphs.graph["y"][split["train"]])
+        adapter = GraphAdapter(ATOMS, BONDS, 1, "absolute", shift=shift, scale=scale, target_names=("log S",))
         return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=MAE)

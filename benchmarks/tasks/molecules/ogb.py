@@ -14,6 +14,7 @@ from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask, categories
 from graphpe.benchmarks.tasks.metrics import AVERAGE_PRECISION, RMSE, ROC_AUC, ColumnMetric, ogb_metric
 from graphpe.benchmarks.tasks.stored import Arrays, RawLayout, fits_in_memory, raw_graphs, stored_raw
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.ogb import load_graph_dataset, molecule_categories, read_rows
 from graphpe.files.ogb_raw import RawTable
@@ -24,6 +25,8 @@ from graphpe.storage.store import Store
 @dataclass(frozen=True)
 class OGBMolecules(GraphTask):
     """A molecule set of OGB: atoms with nine categorical features, bonds with three.
+
+    Numbers are standardised by the training part for the loss; the metric is in the targets' own units.
 
     Attributes:
         root: The folder that holds OGB's folder of the set (`ogbg_molhiv`), or will.
@@ -71,11 +74,14 @@ class OGBMolecules(GraphTask):
         if squared and not bool(graphs.graph["y"].isfinite().all()):
             raise GraphPERuntimeError(f"{ogb.folder} has targets that are not finite numbers: download it again")
         targets = graphs.graph["y"].shape[1]
+        shift, scale = standardisation(graphs.graph["y"][ogb.split["train"]]) if squared else ((), ())
         adapter = GraphAdapter(
             atoms,
             bonds,
             targets,
             "squared" if squared else "binary",
+            shift=shift,
+            scale=scale,
             target_names=_target_names(ogb.folder, targets),
         )
         notes = [f"{dataset} from {ogb.folder}: {len(graphs):,} molecules", *ogb.notes]

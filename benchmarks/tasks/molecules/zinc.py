@@ -13,6 +13,7 @@ from graphpe.benchmarks.tasks.fingerprint import fingerprint
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask, categories
 from graphpe.benchmarks.tasks.metrics import MAE
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import PARTS, load_parts
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.concatenate import concatenate
 from graphpe.graphs.packed import PackedGraphs
@@ -78,5 +79,6 @@ class Zinc(GraphTask):
         ids = torch.arange(len(graphs)).split([len(part) for part in parts])
         split = dict(zip(PARTS, ids, strict=True))
         notes = [f"ZINC from {folder}: {len(graphs):,} molecules"]
-        adapter = GraphAdapter((self.atom_types,), BONDS, 1, "absolute")
+        shift, scale = standardisation(graphs.graph["y"][split["train"]])
+        adapter = GraphAdapter((self.atom_types,), BONDS, 1, "absolute", shift=shift, scale=scale)
         return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=MAE)
