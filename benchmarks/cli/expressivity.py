@@ -5,11 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from graphpe.benchmarks.calls.own import imported
-from graphpe.benchmarks.console.parser import CommandParser, UsageError
-from graphpe.benchmarks.expressivity.sets import DATASETS, DEFAULT_ENCODINGS
+from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
+from graphpe.benchmarks.expressivity.sets import (
+    ALL_SETS,
+    DATASETS,
+    DEFAULT_ENCODINGS,
+    DEFAULT_MODELS,
+    USUAL_ENCODINGS,
+    Case,
+)
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.files.atomic import write_atomically
 from graphpe.progress import progress_bar
@@ -18,26 +25,58 @@ EXAMPLES = """
 examples:
   graphpe expressivity --data dataset/expressivity
   graphpe expressivity --data dataset/expressivity --sets sr25 EXP --encodings "RandomWalkPE(walk_length=8)" --out a.csv
+  graphpe expressivity --data dataset/expressivity --models "GRIT(layers=3)" --encodings "RelativeRandomWalkPE(8)"
+  graphpe expressivity --data dataset/expressivity --models default --encodings default --out a.md a.tex --picture a.png
 """
+
+DEFAULT = "default"
+TABLES = (".md", ".csv", ".tex")
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def add_expressivity(parser: CommandParser) -> None:
     """Add the options of `graphpe expressivity`."""
     parser.epilog = EXAMPLES
     parser.add_import()
-    parser.add_argument("--data", type=str, help=f"folder that holds {', '.join(DATASETS.values())}")
-    parser.add_argument("--sets", nargs="+", type=str, help=f"any of {', '.join(DATASETS)} (default: all)")
+    files = ", ".join(dict.fromkeys(DATASETS.values()))
+    parser.add_argument("--data", type=str, help=f"folder that holds {files}")
+    parser.add_argument("--sets", nargs="+", type=str, help=f"any of {', '.join(ALL_SETS)} (default: all)")
     parser.add_argument(
-        "--encodings", nargs="+", type=str, help='encodings, as calls; "none" is always among them (default: a dozen)'
+        "--encodings",
+        nargs="+",
+        type=str,
+        help='encodings, as calls; for a model joined by " + "; "none" is always among them; default: a list of '
+        f"{len(DEFAULT_ENCODINGS)}, which is also what is taken without --models",
     )
-    parser.add_argument("--out", type=str, default=None, help="file of the table, .md or .csv (default: printed)")
-    parser.add_argument("--rounds", type=int, default=0, help="rounds of message passing after the encoding")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        type=str,
+        default=[],
+        help="models with random weights, as calls: alone and with each of --encodings (without those, with "
+        f"{USUAL_ENCODINGS[1]}); default: a list of {len(DEFAULT_MODELS)} models with encodings of their own",
+    )
+    parser.add_argument(
+        "--encoder", type=str, default=Case("").encoder, help="what brings eigenvectors to --models, as for train"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="initialisations of each model")
+    parser.add_argument(
+        "--epochs", type=int, default=0, help="epochs for which models are trained on each pair; 0: random weights"
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=50, help="most pairs of EXP and of CEXP that models are tested on, evenly spaced"
+    )
+    parser.add_argument(
+        "--out", nargs="+", type=str, default=[], help="files of the table, .md, .csv or .tex (default: printed)"
+    )
+    parser.add_argument("--picture", type=str, default=None, help="file of a heat map, .png, .svg or .pdf")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of message passing after an encoding alone")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers of the comparison")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
-    """Count the pairs of graphs that encodings tell apart, and print or write a table."""
+    """Count the pairs of graphs that encodings and models tell apart, and print or write a table."""
     values = parser.values(arguments)
     with imported(values["imports"]):
         return _expressivity(values, arguments)
@@ -45,40 +84,126 @@ def run_expressivity(parser: CommandParser, arguments: Sequence[str]) -> int:
 
 def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
     # Imported here, so that `--help` is quick: torch and PyG take seconds.
-
-    from graphpe.benchmarks.calls.build import stored_encodings
-    from graphpe.benchmarks.expressivity.pairs import Verdict, compare, read_sets
-    from graphpe.benchmarks.expressivity.table import as_csv, as_markdown
+    from graphpe.benchmarks.expressivity.graph_sets import read_sets
+    from graphpe.benchmarks.expressivity.models import MOST_TESTED, compare_model
+    from graphpe.benchmarks.expressivity.pairs import compare
+    from graphpe.benchmarks.expressivity.picture import PictureFormat, heat_map
+    from graphpe.benchmarks.expressivity.refinement import REFINEMENTS, pairs_apart
+    from graphpe.benchmarks.expressivity.table import (
+        Result,
+        as_csv,
+        as_latex,
+        as_markdown,
+        of_encoding,
+        of_model,
+        of_refinement,
+    )
 
     if not values["data"]:
         raise UsageError("--data is missing")
-    out = None if values["out"] is None else Path(values["out"]).expanduser()
-    if out is not None and out.suffix not in (".md", ".csv"):
-        raise UsageError(f"--out is {out}; it must end in .md or .csv")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise GraphPERuntimeError(f"{out.absolute().parent} is no folder: {out.name} cannot be written there")
-    for name in ("seed", "rounds"):
-        if values[name] < 0:
-            raise GraphPEValueError(f"--{name} must not be negative, got {values[name]}")
-    texts = values["encodings"] or list(DEFAULT_ENCODINGS)
-    encodings = [None, *(encoding for text in texts for encoding in stored_encodings([text]))]
-    sets = read_sets(Path(values["data"]).expanduser(), values["sets"] or list(DATASETS))
-    verdicts: list[Verdict] = []
-    with progress_bar(total=len(encodings) * len(sets), leave=False, disable=values["quiet"]) as bar:
+    outs = [_writable(text, "--out", TABLES) for text in values["out"]]
+    picture = None if values["picture"] is None else _writable(values["picture"], "--picture", PICTURES)
+    for name, least in (("seed", 0), ("rounds", 0), ("epochs", 0), ("seeds", 1), ("pairs", 1)):
+        if values[name] < least:
+            raise GraphPEValueError(f"--{name} must be at least {least}, got {values[name]}")
+    encodings = _encodings(values)
+    cases, notes = _cases(values)
+    sets = read_sets(Path(values["data"]).expanduser(), values["sets"] or list(ALL_SETS))
+    seed, seeds, epochs = values["seed"], values["seeds"], values["epochs"]
+    too_many = next((data for data in sets if data.pairs > MOST_TESTED), None)
+    if cases and epochs and too_many is not None:
+        raise GraphPEValueError(
+            f"--epochs trains a model for each pair, and {too_many.name} has {too_many.pairs:,}: name other --sets"
+        )
+    results: list[Result] = []
+    total = (len(REFINEMENTS) + len(encodings) + len(cases)) * len(sets)
+    with progress_bar(total=total, leave=False, disable=values["quiet"]) as bar:
+        for refinement in REFINEMENTS:
+            for data in sets:
+                bar.set_description(f"{refinement}, {data.name}")
+                results.append(of_refinement(refinement, data, pairs_apart(refinement, data)))
+                bar.update()
         for encoding in encodings:
             for data in sets:
                 bar.set_description(f"{type(encoding).__name__ if encoding else 'none'}, {data.name}")
-                verdicts.append(compare(encoding, data, rounds=values["rounds"], seed=values["seed"]))
+                results.append(of_encoding(compare(encoding, data, rounds=values["rounds"], seed=seed)))
+                bar.update()
+        for case in cases:
+            for data in sets:
+                bar.set_description(f"{case.model.partition('(')[0]}, {data.name}")
+                some = data.fewer(values["pairs"]) if data.name in ("EXP", "CEXP") else data
+                results.append(of_model(compare_model(case, some, seeds=seeds, epochs=epochs, seed=seed)))
                 bar.update()
     command = shlex.join(["graphpe", "expressivity", *arguments])
-    as_text = out is None or out.suffix == ".md"
-    table = as_markdown(verdicts, command, rounds=values["rounds"]) if as_text else as_csv(verdicts)
-    if out is None:
-        print(table, end="")
-        return 0
-    try:
-        write_atomically(out, table)
-    except OSError as error:
-        raise GraphPERuntimeError(f"{out} cannot be written: {error.strerror}") from None
-    print(out)
+    said: dict[str, Any] = {"seeds": seeds, "epochs": epochs}
+    for out in outs or [None]:
+        kind = ".md" if out is None else out.suffix
+        if kind == ".md":
+            text = as_markdown(results, command, rounds=values["rounds"], notes=notes, **said)
+        else:
+            text = as_csv(results) if kind == ".csv" else as_latex(results, **said)
+        if out is None:
+            print(text, end="")
+        else:
+            _write(out, text)
+    if picture is not None:
+        form: PictureFormat = next(each for each in get_args(PictureFormat) if picture.suffix == f".{each}")
+        _write(picture, heat_map(results, form))
     return 0
+
+
+def _encodings(values: dict[str, Any]) -> list[Any]:
+    """None for no encoding, and the encodings that are compared by themselves, each once."""
+    from graphpe.benchmarks.calls.build import build_encodings, stored_encodings
+
+    read = build_encodings if values["models"] else stored_encodings  # a model may make some itself
+    found = [each for text in _texts(values) for each in read([text])]
+    return [None, *{repr(each): each for each in found if each.keys or each.pair_keys}.values()]
+
+
+def _texts(values: dict[str, Any]) -> list[str]:
+    given = values["encodings"] or ([] if values["models"] else [DEFAULT])
+    return [each for text in given for each in (DEFAULT_ENCODINGS if text == DEFAULT else [text])]
+
+
+def _cases(values: dict[str, Any]) -> tuple[list[Case], list[str]]:
+    """Models with encodings, and lines about those that do not go together."""
+    from graphpe.benchmarks.expressivity.models import check_case
+
+    cases: list[Case] = []
+    notes = []
+    for model in values["models"]:
+        if model == DEFAULT:
+            cases += DEFAULT_MODELS
+            continue
+        alone = Case(model)
+        check_case(alone)
+        cases.append(alone)
+        for text in _texts(values) if values["encodings"] else USUAL_ENCODINGS:
+            case = Case(model, text, values["encoder"])
+            try:
+                check_case(case)
+            except GraphPEValueError as error:
+                notes.append(f"{model} + {text}: {error}")
+            else:
+                cases.append(case)
+    return list(dict.fromkeys(case if case.encodings != "none" else Case(case.model) for case in cases)), notes
+
+
+def _writable(text: str, option: str, suffixes: Sequence[str]) -> Path:
+    path = expanded(text)
+    assert path is not None
+    if path.suffix not in suffixes:
+        *first, last = suffixes
+        raise UsageError(f"{option} is {path}; it must end in {', '.join(first)} or {last}")
+    if not path.absolute().parent.is_dir():
+        raise GraphPERuntimeError(f"{path.absolute().parent} is no folder: {path.name} cannot be written there")
+    return path
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise GraphPERuntimeError(f"{path} cannot be written: {error.strerror}") from None
+    print(path)

@@ -9,31 +9,29 @@ that rounding in x moves them as little. Pairs of nodes give a row of each node 
 cos(W' p_ii + b')), and those the numbers of the graph. Eigenvectors, whose signs and bases mean nothing, come in as
 pairs, sum_k phi(lambda_k) v_ik conj(v_jk) with random smooth phi: what a model can see that respects signs and bases.
 
-What a random renumbering of the nodes changes nevertheless is rounding. Two graphs are told apart if they differ by
-more than ten times the largest such change; an encoding that a renumbering changes a lot (signs, random numbers) is no
-function of the graph, and left out.
+What a random renumbering of the nodes changes nevertheless is rounding; encodings are compared as they are computed, in
+double precision, before they are written in single. Two graphs are told apart if they differ by more than ten times the
+largest change in a sample of renumbered graphs; an encoding that a renumbering changes a lot (signs, random numbers) is
+no function of the graph, and left out. Each pair has controls of its own: other renumberings of its two graphs. Where
+one of them is told apart from its graph, the pair does not count, and is a false alarm.
 """
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-import networkx as nx
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from graphpe.benchmarks.expressivity.sets import DATASETS
-from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.benchmarks.expressivity.graph_sets import GraphSet, renumbered
+from graphpe.calls import parameters_of
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.transforms.base import Encoding, SpectralEncoding
+from graphpe.transforms.base import Encoding, SpectralEncoding, encode_all
+from graphpe.transforms.values import Values
 
 Floats = NDArray[np.float64]
 
@@ -42,30 +40,13 @@ MARGIN = 10.0
 NOT_INVARIANT = 1e-2
 """A change under renumbering that is no rounding any more."""
 
+CONTROLS = 2
+"""Renumberings of each graph that must not be told apart from it."""
+
+_LEAST_CHANGE = 1e-11
 _CHUNK_PAIRS = 1 << 18
 _COPIES = 300
 _SAME_EIGENVALUE = 1e-4
-
-
-@dataclass(frozen=True)
-class GraphSet:
-    """Graphs that are to be told apart.
-
-    Attributes:
-        name: The set.
-        graphs: The graphs, with a type of each node as `x` `[N, 1]`.
-        consecutive: Whether only graphs 2 i and 2 i + 1 are compared; otherwise all pairs.
-    """
-
-    name: str
-    graphs: PackedGraphs
-    consecutive: bool
-
-    @property
-    def pairs(self) -> int:
-        """Pairs that are compared."""
-        count = len(self.graphs)
-        return count // 2 if self.consecutive else count * (count - 1) // 2
 
 
 @dataclass(frozen=True)
@@ -77,6 +58,7 @@ class Verdict:
         dataset: The set.
         pairs: Pairs that were compared.
         apart: Pairs that are told apart; None where the encoding is no function of the graph.
+        alarms: Pairs that do not count because one of their graphs is told apart from itself.
         change: Largest change under a renumbering of the nodes.
         nearest: How much two graphs that are told apart differ at least.
     """
@@ -85,59 +67,9 @@ class Verdict:
     dataset: str
     pairs: int
     apart: int | None
+    alarms: int
     change: float
     nearest: float
-
-
-def read_sets(folder: Path, names: Sequence[str]) -> list[GraphSet]:
-    """Sets of graphs from a folder.
-
-    Raises:
-        GraphPEValueError: For a set that is not known.
-        GraphPERuntimeError: If a file is missing or damaged.
-    """
-    out = []
-    for name in names:
-        if name not in DATASETS:
-            raise GraphPEValueError(f"unknown set {name!r}; known: {', '.join(DATASETS)}")
-        path = folder / DATASETS[name]
-        if not path.is_file():
-            raise GraphPERuntimeError(f"{path.name} is not in {folder}: put it there (graph6, or the text of EXP)")
-        try:
-            if path.suffix == ".g6":
-                graphs = PackedGraphs.from_networkx(nx.read_graph6(path), weight=None)
-                types = torch.zeros(graphs.num_nodes, 1, dtype=torch.long)
-                out.append(GraphSet(name, graphs.with_values(node={"x": types}), consecutive=False))
-            else:
-                out.append(GraphSet(name, _read_text(path), consecutive=True))
-        except (OSError, EOFError, ValueError, IndexError, zlib.error, nx.NetworkXError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise GraphPERuntimeError(f"{path} cannot be read ({type(error).__name__}: {reason})") from None
-    return out
-
-
-def _read_text(path: Path) -> PackedGraphs:
-    """Graphs as Abboud et al. write them: N, then for each graph `n label` and, a node a line, type and neighbours."""
-    with gzip.open(path, "rt") as file:
-        lines = file.read().splitlines()
-    lines.reverse()
-    sizes, types, tails, heads, edges = [], [], [], [], []
-    first = 0
-    for _ in range(int(lines.pop())):
-        size = int(lines.pop().split()[0])
-        count = 0
-        for node in range(size):
-            numbers = [int(word) for word in lines.pop().split()]
-            types.append(numbers[0])
-            tails += [first + node] * (len(numbers) - 1)
-            heads += [first + number for number in numbers[1:]]
-            count += len(numbers) - 1
-        sizes.append(size)
-        edges.append(count)
-        first += size
-    ptr, edge_ptr = (torch.tensor([0, *np.cumsum(counts).tolist()]) for counts in (sizes, edges))
-    index = torch.tensor([tails, heads])
-    return PackedGraphs(edge_index=index, ptr=ptr, edge_ptr=edge_ptr, node={"x": torch.tensor(types)[:, None]})
 
 
 def compare(encoding: Encoding | None, data: GraphSet, *, rounds: int = 0, seed: int = 0) -> Verdict:
@@ -155,39 +87,54 @@ def compare(encoding: Encoding | None, data: GraphSet, *, rounds: int = 0, seed:
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(data.graphs))[:_COPIES])
     change = float(np.abs(measure(renumbered(data.graphs.select(chosen), rng)) - found[chosen]).max(initial=0.0))
-    text = "(none)" if encoding is None else repr(encoding)
+    text = "(none)" if encoding is None else brief(encoding)
     if change > NOT_INVARIANT:
-        return Verdict(text, data.name, data.pairs, None, change, np.nan)
-    radius = MARGIN * max(change, 1e-12)
-    if data.consecutive:
-        differences = np.abs(found[0::2] - found[1::2]).max(1)
-        apart = differences > radius
-        nearest = float(differences[apart].min(initial=np.inf))
-        return Verdict(text, data.name, data.pairs, int(apart.sum()), change, nearest)
-    tree = cKDTree(found)
-    alike = (int(tree.count_neighbors(tree, radius, p=np.inf)) - len(found)) // 2
-    return Verdict(text, data.name, data.pairs, data.pairs - alike, change, _nearest(found, radius))
-
-
-def renumbered(graphs: PackedGraphs, rng: np.random.Generator) -> PackedGraphs:
-    """The graphs with the nodes of each in another, random order."""
-    keys = rng.random(graphs.num_nodes)
-    order = torch.from_numpy(np.lexsort((keys, graphs.batch.numpy())))  # new place -> old node
-    place = torch.empty_like(order)
-    place[order] = torch.arange(len(order))
-    return PackedGraphs(
-        edge_index=place[graphs.edge_index],
-        ptr=graphs.ptr,
-        edge_ptr=graphs.edge_ptr,
-        node={key: value[order] for key, value in graphs.node.items()},
+        return Verdict(text, data.name, data.pairs, None, 0, change, np.nan)
+    radius = MARGIN * max(change, _LEAST_CHANGE)
+    wrong = np.zeros(len(found), dtype=bool)
+    for _ in range(CONTROLS):
+        wrong |= np.abs(measure(renumbered(data.graphs, rng)) - found).max(1, initial=0.0) > radius
+    return Verdict(
+        text, data.name, data.pairs, *counted(found, wrong, radius, data), change, nearest(found, radius, data)
     )
 
 
-def _nearest(found: Floats, radius: float) -> float:
-    """The least difference above the radius, looked for among neighbours in one of the numbers."""
-    order = np.argsort(found[:, 0])
-    steps = np.abs(np.diff(found[order], axis=0)).max(1)
+def counted(found: Floats, wrong: NDArray[np.bool_], radius: float, data: GraphSet) -> tuple[int, int]:
+    """Pairs that are told apart, and false alarms.
+
+    Args:
+        found: Numbers of each graph, `[B, C]`.
+        wrong: Which graphs are told apart from themselves.
+        radius: By how much graphs that are told apart differ in some number.
+        data: The set.
+    """
+    if data.consecutive:
+        alarms = wrong[0::2] | wrong[1::2]
+        return int((_steps(found) > radius)[~alarms].sum()), int(alarms.sum())
+    right = found[~wrong]
+    tree = cKDTree(right)
+    alike = (int(tree.count_neighbors(tree, radius, p=np.inf)) - len(right)) // 2
+    pairs = len(right) * (len(right) - 1) // 2
+    return pairs - alike, data.pairs - pairs
+
+
+def nearest(found: Floats, radius: float, data: GraphSet) -> float:
+    """The least difference above the radius: of pairs, or looked for among neighbours in one of the numbers."""
+    steps = _steps(found) if data.consecutive else np.abs(np.diff(found[np.argsort(found[:, 0])], axis=0)).max(1)
     return float(steps[steps > radius].min(initial=np.inf))
+
+
+def brief(encoding: Encoding) -> str:
+    """An encoding's call without the arguments that are as they are by default."""
+    known = parameters_of(type(encoding))
+    if not all(hasattr(encoding, name) for name in known):  # one that a model makes
+        return repr(encoding)
+    given = {name: getattr(encoding, name) for name, each in known.items() if getattr(encoding, name) != each.default}
+    return f"{type(encoding).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+
+def _steps(found: Floats) -> Floats:
+    return np.abs(found[0::2] - found[1::2]).max(1, initial=0.0)
 
 
 class _Measure:
@@ -234,11 +181,12 @@ class _Measure:
 
 def _table(encoding: Encoding, graphs: PackedGraphs, seed: int) -> tuple[Floats, bool]:
     """An encoding's values as rows of numbers, and whether they are of pairs."""
-    encoded = encoding(graphs.structure())
-    if isinstance(encoding, SpectralEncoding):
-        return _projections(encoding, encoded, seed), True
-    level = encoded.pair if encoding.pair_keys else encoded.node
-    values = torch.cat([_flat(level[key]) for key in encoding.pair_keys or encoding.keys], dim=1)
+    graphs = graphs.structure()
+    encoded = encode_all(graphs, [encoding], graphs.objects)[0]
+    if isinstance(encoding, SpectralEncoding) and not encoding.pair_keys:
+        return _projections(encoding, encoded, graphs, seed), True
+    written = encoded.pair if encoding.pair_keys else encoded.node
+    values = torch.cat([_flat(value) for value in written.values()], dim=1)
     rows = values.numpy()
     rows = rows.astype(np.float64) if values.is_floating_point() else _codes(rows, seed)
     return rows, bool(encoding.pair_keys)
@@ -249,13 +197,13 @@ def _flat(values: Tensor) -> Tensor:
     return torch.view_as_real(values).flatten(1) if values.is_complex() else values
 
 
-def _projections(encoding: SpectralEncoding, encoded: PackedGraphs, seed: int) -> Floats:
+def _projections(encoding: SpectralEncoding, encoded: Values, graphs: PackedGraphs, seed: int) -> Floats:
     """sum_k phi(lambda_k) v_ik conj(v_jk) for each pair, real and imaginary parts, for several phi.
 
     Eigenvectors that belong to the last eigenvalue are left out where there may be more of them: of a basis that was
     cut nothing is defined.
     """
-    n = len(encoded)
+    n = len(graphs)
     vectors = encoded.node[encoding.value_key].numpy()
     potentials = vectors.shape[1] if vectors.ndim == 3 else 1
     vectors = vectors.reshape(len(vectors), potentials, -1).astype(np.complex128)
@@ -265,7 +213,7 @@ def _projections(encoding: SpectralEncoding, encoded: PackedGraphs, seed: int) -
     used = mask & (whole | (values < values[:, :, -1:] - _SAME_EIGENVALUE))
     phi = _waves(values.reshape(-1, 1), seed + 5, width=4).reshape(*values.shape, -1) * used[..., None]
     out = []
-    ptr = encoded.ptr.numpy()
+    ptr = graphs.ptr.numpy()
     for b in range(n):
         v, f = vectors[ptr[b] : ptr[b + 1]], phi[b]
         pairs = np.einsum("iqk,qkc,jqk->ijqc", v, f, v.conj(), optimize=True).reshape(v.shape[0] ** 2, -1)
