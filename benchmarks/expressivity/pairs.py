@@ -147,7 +147,7 @@ class _Measure:
         self.scale: Floats = np.ones(1)
         if encoding is not None:  # columns of all graphs on one scale
             sample = np.sort(np.random.default_rng(seed).permutation(len(graphs))[:_COPIES])
-            rows = np.concatenate([_table(encoding, chunk, seed)[0] for chunk in _chunks(graphs.select(sample))])
+            rows = np.concatenate([rows_of(encoding, chunk, seed)[0] for chunk in _chunks(graphs.select(sample))])
             deviation = rows.std(0)
             self.scale = np.where(deviation > 1e-6, deviation, 1.0)
 
@@ -158,7 +158,7 @@ class _Measure:
         types = _codes(graphs.node["x"].numpy(), self.seed + 1)
         rows = types
         if self.encoding is not None:
-            table, pairs = _table(self.encoding, graphs, self.seed)
+            table, pairs = rows_of(self.encoding, graphs, self.seed)
             table = table / self.scale
             rows = np.concatenate([types, self._of_pairs(table, graphs) if pairs else table], axis=1)
         source, target = graphs.edge_index.numpy()
@@ -179,7 +179,7 @@ class _Measure:
         return np.concatenate([around / np.sqrt(length)[:, None], _waves(table[i == j], self.seed + 4)], axis=1)
 
 
-def _table(encoding: Encoding, graphs: PackedGraphs, seed: int) -> tuple[Floats, bool]:
+def rows_of(encoding: Encoding, graphs: PackedGraphs, seed: int) -> tuple[Floats, bool]:
     """An encoding's values as rows of numbers, and whether they are of pairs."""
     graphs = graphs.structure()
     encoded = encode_all(graphs, [encoding], graphs.objects)[0]

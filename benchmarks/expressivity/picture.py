@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -46,7 +45,7 @@ def heat_map(results: Sequence[Result], form: PictureFormat) -> bytes:
             axes.axhline(row - 0.5, color="black", linewidth=1.2)
     axes.set_xticks(range(len(sets)), [name.replace("-", "\n") for name in sets], fontsize=8)
     axes.xaxis.tick_top()
-    axes.set_yticks(range(len(labels)), _names([label for _, label in labels]), fontsize=7.5)
+    axes.set_yticks(range(len(labels)), _names(results), fontsize=7.5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     figure.supxlabel("per cent of the pairs told apart; –: signs or random numbers, not decided", fontsize=8)
@@ -57,10 +56,14 @@ def heat_map(results: Sequence[Result], form: PictureFormat) -> bytes:
     return out.getvalue()
 
 
-def _names(labels: Sequence[str]) -> list[str]:
-    """Labels without the arguments of models, where they differ without those."""
-    names = [re.sub(r"^(\w+)\([^)]*\)(?= \+ |$)", r"\1", label) if " + " in label else label for label in labels]
-    return [short(name if names.count(name) == 1 else label) for name, label in zip(names, labels, strict=True)]
+def _names(results: Sequence[Result]) -> list[str]:
+    """Labels of rows, without the arguments of models where they differ without those."""
+    names = {
+        (each.kind, each.label): each.case.model.partition("(")[0] + each.label.removeprefix(each.case.model)
+        for each in results
+    }
+    known = list(names.values())
+    return [short(name if known.count(name) == 1 else label) for (_, label), name in names.items()]
 
 
 def _percent(value: float) -> str:

@@ -34,7 +34,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphpe.benchmarks.cli.main import main
-from graphpe.benchmarks.expressivity.pairs import DATASETS
+from graphpe.benchmarks.expressivity.sets import DATASETS
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.benchmarks.tasks.code.export import export_ogb
 
@@ -141,9 +141,10 @@ def write_own_data(root: Path) -> None:
     sets = root / "dataset" / "expressivity"
     sets.mkdir()
     pair = [nx.cycle_graph(6), nx.disjoint_union(nx.cycle_graph(3), nx.cycle_graph(3))]
-    for name in DATASETS.values():
+    for name in set(DATASETS.values()):
         if name.endswith(".g6"):
-            (sets / name).write_bytes(b"".join(nx.to_graph6_bytes(graph, header=False) for graph in pair))
+            graphs = pair * 260 if name == "brec.g6" else pair
+            (sets / name).write_bytes(b"".join(nx.to_graph6_bytes(graph, header=False) for graph in graphs))
         else:
             text = [str(len(pair))]
             for graph in pair:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import gzip
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +10,12 @@ import pytest
 import torch
 
 from graphpe import transforms as T
-from graphpe.benchmarks.cli.main import main
-from graphpe.benchmarks.expressivity.pairs import GraphSet, compare, read_sets, renumbered
-from graphpe.errors import GraphPERuntimeError, GraphPEValueError
+from graphpe.benchmarks.expressivity.graph_sets import GraphSet, read_sets
+from graphpe.benchmarks.expressivity.pairs import brief, compare, counted, rows_of
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding
+from graphpe.transforms.values import Values
 
 
 def graph_set(graphs: list[nx.Graph], consecutive: bool = False) -> GraphSet:
@@ -115,61 +114,6 @@ def test_types_of_nodes_count() -> None:
     assert compare(T.DegreePE(), data).apart == 3
 
 
-def test_renumbering() -> None:
-    data = graph_set([nx.gnp_random_graph(n, 0.4, seed=n) for n in (5, 1, 7)])
-    other = renumbered(data.graphs, np.random.default_rng(0))
-    for b in range(3):
-        assert nx.is_isomorphic(data.graphs.to_networkx(b), other.to_networkx(b))
-    assert not torch.equal(other.edge_index, data.graphs.edge_index)
-
-
-def write_exp(path: Path, text: str) -> None:
-    path.write_bytes(gzip.compress(text.encode()))
-
-
-def test_the_text_of_exp(tmp_path: Path) -> None:
-    write_exp(tmp_path / "EXP.GRAPHSAT.txt.gz", "2\n3 1\n0 1\n1 0 2\n1 1\n2 0\n0 1\n0 0\n")
-    (data,) = read_sets(tmp_path, ["EXP"])
-    assert data.consecutive
-    assert data.graphs.sizes.tolist() == [3, 2]
-    assert data.graphs[0].edge_index.t().tolist() == [[0, 1], [1, 0], [1, 2], [2, 1]]
-    assert data.graphs[0].x.flatten().tolist() == [0, 1, 1]
-    write_exp(tmp_path / "EXP.GRAPHSAT.txt.gz", "2\n3 1\n0 1\n")
-    with pytest.raises(GraphPERuntimeError, match=r"EXP.GRAPHSAT.txt.gz cannot be read"):
-        read_sets(tmp_path, ["EXP"])
-    with pytest.raises(GraphPERuntimeError, match=r"graph8c.g6 is not in .*: put it there"):
-        read_sets(tmp_path, ["graph8c"])
-    with pytest.raises(GraphPEValueError, match="unknown set 'exp'; known: graph8c, sr25, EXP, CEXP"):
-        read_sets(tmp_path, ["exp"])
-
-
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    nx.write_graph6(nx.cycle_graph(6), tmp_path / "one.g6", header=False)
-    lines = [nx.to_graph6_bytes(graph, header=False) for graph in connected(5)]
-    (tmp_path / "graph8c.g6").write_bytes(b"".join(lines))
-    arguments = ["expressivity", "--data", str(tmp_path), "--sets", "graph8c", "--quiet", "--encodings", "DegreePE()"]
-    assert main([*arguments, "SVDPE(k=2)"]) == 0
-    printed = capsys.readouterr().out
-    expected = alike([tuple(sorted(degree for _, degree in graph.degree())) for graph in connected(5)])
-    assert f"{210 - expected} ({expected}) |" in printed
-    assert "| signs |" in printed
-    assert main([*arguments, "--out", str(tmp_path / "a.csv")]) == 0
-    with (tmp_path / "a.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["apart"] for row in rows] == ["0", str(210 - expected)]
-    capsys.readouterr()
-    for extra, message in (
-        (["--out", str(tmp_path / "a.txt")], "it must end in .md or .csv"),
-        (["--out", str(tmp_path / "none" / "a.md")], "is no folder"),
-        (["--encodings", "Nothing()"], "unknown encoding 'Nothing'"),
-        (["--sets", "x"], "unknown set 'x'"),
-    ):
-        assert main([*arguments, *extra]) in (1, 2)
-        assert message in capsys.readouterr().err
-    assert main(["expressivity"]) == 2
-    assert "--data is missing" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(("name", "count"), [("sr25", 15), ("EXP", 1_200), ("CEXP", 1_200)])
 def test_real_sets(shared_data: Path, name: str, count: int) -> None:
     (data,) = read_sets(shared_data / "expressivity", [name])
@@ -193,3 +137,85 @@ def test_graph8c(shared_data: Path) -> None:
     (data,) = read_sets(shared_data / "expressivity", ["graph8c"])
     for verdict in (compare(T.WeisfeilerLehmanPE(8, num_colours=1 << 20), data), compare(None, data, rounds=8)):
         assert verdict.pairs - verdict.apart == 312  # Balcilar et al. (2021)
+
+
+class OfNumbers(Encoding):
+    """Degrees; in graphs of 9 nodes beside them the node's number, which is no function of the graph."""
+
+    attr_name = "of_numbers"
+    columns = 1
+
+    def encode(self, plan: Plan) -> Values:
+        graphs = plan.graphs
+        degree = torch.bincount(graphs.edge_index[0], minlength=graphs.num_nodes).double()
+        number = torch.arange(graphs.num_nodes) - graphs.ptr[graphs.batch]
+        odd = graphs.sizes[graphs.batch] == 9
+        return Values(node={self.attr_name: (degree + odd * (number == 0))[:, None]})
+
+
+def test_a_pair_counts_only_if_its_controls_are_alike() -> None:
+    count = 400
+    sampled = np.random.default_rng(0).permutation(count)[:300]
+    odd = int(np.setdiff1d(np.arange(count), sampled)[0]) // 2 * 2  # this one or its partner is in no sample
+    graphs = [nx.star_graph(3) if i % 2 else nx.path_graph(4) for i in range(count)]
+    clean = compare(OfNumbers(), graph_set(graphs, consecutive=True))
+    assert (clean.apart, clean.alarms) == (count // 2, 0)
+    left_out = [i for i in (odd, odd + 1) if i not in sampled]
+    for i in left_out:
+        graphs[i] = nx.path_graph(9)
+    verdict = compare(OfNumbers(), graph_set(graphs, consecutive=True))
+    assert (verdict.apart, verdict.alarms) == (count // 2 - 1, 1)
+    data = graph_set(graphs)
+    of_all = compare(OfNumbers(), data)
+    right = count - len(left_out)
+    stars = sum(graph.degree(0) == 3 for i, graph in enumerate(graphs) if i not in left_out)
+    assert of_all.apart == stars * (right - stars)
+    assert of_all.alarms == data.pairs - right * (right - 1) // 2
+
+
+def test_counting_by_brute_force() -> None:
+    rng = np.random.default_rng()
+    found = rng.integers(0, 3, (40, 2)).astype(float) + rng.uniform(0, 1e-9, (40, 2))
+    wrong = rng.random(40) < 0.2
+    graphs = [nx.path_graph(2)] * 40
+    for data in (graph_set(graphs), graph_set(graphs, consecutive=True)):
+        pairs = [(i, j) for i, j in data.pair_index() if not (wrong[i] or wrong[j])]
+        expected = sum(bool(np.abs(found[i] - found[j]).max() > 1e-6) for i, j in pairs)
+        assert counted(found, wrong, 1e-6, data) == (expected, data.pairs - len(pairs))
+
+
+def test_encodings_are_compared_in_double_precision() -> None:
+    # Weights of 1 and 1 + 1e-9: of the same values in single precision.
+    pair = PackedGraphs(
+        edge_index=torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]]),
+        ptr=torch.tensor([0, 2, 4]),
+        edge_ptr=torch.tensor([0, 2, 4]),
+        edge_weight=torch.tensor([1, 1, 1 + 1e-9, 1 + 1e-9], dtype=torch.float64),
+        node={"x": torch.zeros(4, 1, dtype=torch.long)},
+    )
+    values = T.ResistancePE()(pair).pair["resistance"]
+    assert torch.equal(values[:4], values[4:])
+    table, of_pairs = rows_of(T.ResistancePE(), pair, 0)
+    assert of_pairs
+    assert 0 < np.abs(table[:4] - table[4:]).max() < 2e-9
+
+
+def test_brief_calls() -> None:
+    assert brief(T.RandomWalkPE(walk_length=3)) == "RandomWalkPE(walk_length=3)"
+    assert brief(T.ShortestPathPE()) == "ShortestPathPE()"
+    assert brief(T.HeatKernelPE(times=(1.0,), level="pair")) == "HeatKernelPE(times=(1.0,), level='pair')"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "basic", "regular", "extension"),
+    [
+        (None, 0, 0, 0),
+        (T.WeisfeilerLehmanPE(8, num_colours=1 << 20), 0, 0, 0),
+        (T.RandomWalkPE(16), 60, 50, 100),  # what 3-WL tells apart, and no strongly regular pair
+    ],
+)
+def test_brec(shared_data: Path, encoding: Encoding | None, basic: int, regular: int, extension: int) -> None:
+    sets = read_sets(shared_data / "expressivity", ["BREC-basic", "BREC-regular", "BREC-extension"])
+    verdicts = [compare(encoding, data) for data in sets]
+    assert [verdict.apart for verdict in verdicts] == [basic, regular, extension]
+    assert not any(verdict.alarms for verdict in verdicts)
