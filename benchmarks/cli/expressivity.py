@@ -64,7 +64,7 @@ def add_expressivity(parser: CommandParser) -> None:
         "--epochs", type=int, default=0, help="epochs for which models are trained on each pair; 0: random weights"
     )
     parser.add_argument(
-        "--pairs", type=int, default=50, help="most pairs of EXP and of CEXP that models are tested on, evenly spaced"
+        "--pairs", type=int, default=20, help="pairs of EXP and of CEXP, a sample, that models are tested on"
     )
     parser.add_argument(
         "--out", nargs="+", type=str, default=[], help="files of the table, .md, .csv or .tex (default: printed)"

@@ -24,7 +24,7 @@ COMMANDS = {
     "predict": "predict with a trained model: molecules, graphs, the names of functions",
     "runs": "list trained runs, sort them, compare some",
     "encode": "encode a dataset once, onto disk",
-    "expressivity": "count the pairs of graphs that encodings tell apart",
+    "expressivity": "count the pairs of graphs that encodings and models tell apart",
     "show": "draw an encoding on its graph",
     "grid": "train every encoding with every model, over seeds",
     "report": "tables, statistics and pictures of a grid",

@@ -1,1 +1,1 @@
-"""Which pairs of graphs an encoding tells apart."""
+"""Which pairs of graphs encodings and models tell apart."""

@@ -93,8 +93,13 @@ def test_pairs_and_fewer_of_them() -> None:
     data = graph_set(graphs, consecutive=True)
     assert data.pair_index().tolist() == [[i, i + 1] for i in range(0, 22, 2)]
     some = data.fewer(4)
-    assert some.graphs.sizes.tolist() == [1, 2, 5, 6, 11, 12, 17, 18]  # pairs 0, 2, 5, 8 of 11
-    assert some.graphs.node["x"][0] == 0
+    sizes = some.graphs.sizes.tolist()
+    assert len(sizes) == 8
+    assert all(one % 2 == 1 and other == one + 1 for one, other in zip(sizes[::2], sizes[1::2], strict=True))
+    assert sizes == sorted(set(sizes))
+    starts = [n * (n - 1) // 2 for n in sizes]  # nodes of the shorter paths
+    assert some.graphs.node["x"][some.graphs.ptr[:-1]].flatten().tolist() == starts
+    assert torch.equal(data.fewer(4).graphs.sizes, some.graphs.sizes)
     assert data.fewer(11) is data
     of_all = graph_set(graphs[:4])
     assert of_all.fewer(2) is of_all
