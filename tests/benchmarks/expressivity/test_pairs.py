@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from graphpe import transforms as T
+from graphpe.benchmarks.calls.build import stored_encodings
 from graphpe.benchmarks.expressivity.graph_sets import GraphSet, read_sets
 from graphpe.benchmarks.expressivity.pairs import brief, compare, counted, rows_of
+from graphpe.benchmarks.expressivity.sets import DEFAULT_ENCODINGS
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding
@@ -198,6 +200,17 @@ def test_encodings_are_compared_in_double_precision() -> None:
     table, of_pairs = rows_of(T.ResistancePE(), pair, 0)
     assert of_pairs
     assert 0 < np.abs(table[:4] - table[4:]).max() < 2e-9
+
+
+@pytest.mark.parametrize("text", DEFAULT_ENCODINGS)
+def test_default_encodings(text: str) -> None:
+    (encoding,) = stored_encodings([text])
+    # SVDPE has signs of its own; all others are functions of the graph.
+    verdict = compare(encoding, graph_set([*connected(4), nx.cycle_graph(6), nx.path_graph(9)]))
+    assert (verdict.apart is None) == isinstance(encoding, T.SVDPE)
+    assert verdict.alarms == 0
+    assert verdict.apart in (None, verdict.pairs - 1, verdict.pairs)  # neither a path nor a star has cycles
+    assert brief(encoding) == brief(stored_encodings([brief(encoding)])[0])
 
 
 def test_brief_calls() -> None:
