@@ -14,12 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from graphpe.benchmarks.expressivity.sets import ALL_SETS, BREC_PARTS, DATASETS, MADE
+from graphpe.benchmarks.tasks.generated.csl import NODES, SKIPS
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-
-CSL_NODES = 41
-CSL_SKIPS = (2, 3, 4, 5, 6, 9, 11, 12, 13, 16)
-"""Skip lengths of the classes of circular skip link graphs (Murphy et al. 2019, Relational Pooling)."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +110,8 @@ def _read(folder: Path, name: str) -> GraphSet:
 
 
 def _skip_links() -> PackedGraphs:
-    """One graph of each class of CSL: a cycle, and a link from each node to the one that is so many steps on."""
-    return _without_types([nx.circulant_graph(CSL_NODES, [1, skip]) for skip in CSL_SKIPS])
+    """One graph of each class of the task CSL: a cycle, and a link from each node to the one so many steps on."""
+    return _without_types([nx.circulant_graph(NODES, [1, skip]) for skip in SKIPS])
 
 
 def _without_types(graphs: Sequence[nx.Graph]) -> PackedGraphs:
