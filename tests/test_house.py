@@ -16,7 +16,7 @@ MAX_FILES = 12
 # Which rooms each room may import, itself aside. A room's folders inside belong to it, unless they are named here.
 BASE = ("errors", "arguments", "compiled")
 MODELS = ("models.batches", "models.layers", "models.attention", "models.encoders")
-NUMERICS = (*BASE, "graphs", "structure", "eigen", "spectra", "walks", "distances", "pairs", "trees")
+NUMERICS = (*BASE, "graphs", "structure", "eigen", "spectra", "walks", "distances", "homomorphisms", "pairs", "trees")
 ARROWS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "lazy": (),
@@ -34,6 +34,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "eigen": (*BASE, "limits", "graphs", "structure", "eigen.operators", "eigen.batched", "eigen.solvers"),
     "distances": (*BASE, "graphs", "structure"),
     "walks": (*BASE, "limits", "graphs", "structure"),
+    "homomorphisms": (*BASE, "calls", "limits", "graphs", "structure"),
     "spectra": (*BASE, "limits", "graphs", "structure", "eigen", "eigen.batched", "eigen.operators", "walks"),
     "pairs": (*BASE, "limits", "graphs", "structure", "eigen", "walks", "spectra", "distances"),
     "trees.functions": (*BASE, "calls"),

@@ -13,9 +13,11 @@ from graphpe.transforms.edge_path_pe import EdgePathPE as EdgePathPE
 from graphpe.transforms.electrostatic_pe import ElectrostaticPE as ElectrostaticPE
 from graphpe.transforms.gpse_pe import GPSEPE as GPSEPE
 from graphpe.transforms.heat_kernel_pe import HeatKernelPE as HeatKernelPE
+from graphpe.transforms.homomorphism_pe import HomomorphismPE as HomomorphismPE
 from graphpe.transforms.hop_features import HopFeatures as HopFeatures
 from graphpe.transforms.laplacian_pe import LaplacianPE as LaplacianPE
 from graphpe.transforms.magnetic_laplacian_pe import MagneticLaplacianPE as MagneticLaplacianPE
+from graphpe.transforms.motif_pe import MotifPE as MotifPE
 from graphpe.transforms.of_edge_types import OfEdgeTypes as OfEdgeTypes
 from graphpe.transforms.personalized_page_rank_pe import PersonalizedPageRankPE as PersonalizedPageRankPE
 from graphpe.transforms.pretrained_pe import PretrainedPE as PretrainedPE

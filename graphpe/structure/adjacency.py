@@ -129,6 +129,18 @@ def transpose(matrix: Adjacency) -> Adjacency:
     return Adjacency(*transposed(*matrix))
 
 
+def without_loops(matrix: Adjacency) -> Adjacency:
+    """The matrix of ones where there is an edge between two nodes.
+
+    Args:
+        matrix: The matrix.
+    """
+    row = rows_of(matrix)
+    kept = row != matrix.indices
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(matrix.indptr) - 1))])
+    return Adjacency(indptr.astype(np.int64), matrix.indices[kept], np.ones(int(kept.sum())))
+
+
 def rows_of(matrix: Adjacency) -> Ints:
     """The row of each entry `[M]`.
 

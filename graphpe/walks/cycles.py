@@ -12,7 +12,7 @@ from graphpe.arguments import check_integer
 from graphpe.compiled.jit import compiled, everything_compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.structure.adjacency import Adjacency, Ints, rows_of, symmetric_adjacency
+from graphpe.structure.adjacency import Ints, symmetric_adjacency, without_loops
 from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 from graphpe.walks.cycle_effort import check_effort
@@ -87,21 +87,13 @@ def closed_walk_counts(graphs: PackedGraphs | Plan, max_length: int, estimate: E
     packed = plan.graphs
     check_integer("max_length", max_length, least=3)
     check_weights(packed)
-    matrix = _without_loops(plan.once(symmetric_adjacency))
+    matrix = without_loops(plan.once(symmetric_adjacency))
     symmetric = np.ones(packed.num_graphs, dtype=bool)
     counts = diagonal_powers(
         Powers(matrix, matrix, symmetric, None), packed.ptr.numpy(force=True), max_length,
         f"closed walks of up to {max_length} steps", estimate, _INSTEAD,
     )[:, 2:]  # fmt: skip
     return torch.from_numpy(np.ascontiguousarray(counts)).to(packed.device)
-
-
-def _without_loops(matrix: Adjacency) -> Adjacency:
-    """The matrix of ones where there is an edge between two nodes."""
-    row = rows_of(matrix)
-    kept = row != matrix.indices
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(matrix.indptr) - 1))])
-    return Adjacency(indptr.astype(np.int64), matrix.indices[kept], np.ones(int(kept.sum())))
 
 
 @compiled
