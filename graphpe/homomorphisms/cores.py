@@ -130,9 +130,10 @@ def core_counts(
     row of one before it, and is looked for in the other tables that join it. O(N d^(nodes - 1)) steps.
 
     Args:
-        joined: The pairs (a, b), a < b, of the core's nodes that tables join, in the order of b, `[T, 2]`.
+        joined: The pairs (a, b), a < b, of the core's nodes that a table joins, in the order of b, and the number of
+            the table: `[T, 3]`.
         vectors: Numbers of each further node's images, `[nodes - 1, N]`.
-        pointers: Of the rows of each table among `indices` and `values`, `[T, N + 1]`.
+        pointers: Of the rows of each table among `indices` and `values`, `[tables, N + 1]`.
         indices: Columns of all tables, ascending in each row.
         values: Their numbers.
         most: The largest number.
@@ -153,7 +154,8 @@ def core_counts(
     steps = 0
     for root in range(count):
         image[0], depth = root, 1
-        edge[1], stop[1] = pointers[first[1], root], pointers[first[1], root + 1]
+        table = joined[0, 2]
+        edge[1], stop[1] = pointers[table, root], pointers[table, root + 1]
         while depth:
             if edge[depth] == stop[depth]:
                 depth -= 1
@@ -161,47 +163,40 @@ def core_counts(
             e = edge[depth]
             edge[depth] += 1
             steps += 1
+            if steps > most_steps:
+                return out, -1, root
             v = indices[e]
-            number = product[depth : depth + 1]
-            number[0] = product[depth - 1]
-            fits = _multiply(number, values[e], most) and _multiply(number, vectors[depth - 1, v], most)
+            if float(product[depth - 1]) * float(values[e]) > most:
+                return out, root, -1
+            number = product[depth - 1] * values[e]
+            if float(number) * float(vectors[depth - 1, v]) > most:
+                return out, root, -1
+            number = number * vectors[depth - 1, v]
             for t in range(first[depth] + 1, first[depth + 1]):
-                if fits and number[0] > 0:
-                    row = image[joined[t, 0]]
-                    low, high = pointers[t, row], pointers[t, row + 1]
+                if number > 0:
+                    table, row = joined[t, 2], image[joined[t, 0]]
+                    low, high = pointers[table, row], pointers[table, row + 1]
                     while low < high:
                         middle = (low + high) // 2
-                        steps += 1
                         if indices[middle] < v:
                             low = middle + 1
                         else:
                             high = middle
-                    if low < pointers[t, row + 1] and indices[low] == v:
-                        fits = _multiply(number, values[low], most)
+                    if low < pointers[table, row + 1] and indices[low] == v:
+                        if float(number) * float(values[low]) > most:
+                            return out, root, -1
+                        number = number * values[low]
                     else:
-                        number[0] = 0
-            if not fits:
-                return out, root, -1
-            if steps > most_steps:
-                return out, -1, root
-            if number[0] == 0:
+                        number = number * 0
+            if number == 0:
                 continue
             if depth == nodes - 1:
-                out[root] += number[0]
+                out[root] += number
                 if out[root] < 0 or out[root] > most:
                     return out, root, -1
                 continue
-            image[depth] = v
+            product[depth], image[depth] = number, v
             depth += 1
-            above = image[joined[first[depth], 0]]
-            edge[depth], stop[depth] = pointers[first[depth], above], pointers[first[depth], above + 1]
+            table, above = joined[first[depth], 2], image[joined[first[depth], 0]]
+            edge[depth], stop[depth] = pointers[table, above], pointers[table, above + 1]
     return out, -1, -1
-
-
-@compiled
-def _multiply(number: Numbers, factor: float, most: float) -> bool:
-    """Multiply a number, in place, unless it would be too large; whether it was not."""
-    if float(number[0]) * float(factor) > most:
-        return False
-    number[0] *= factor
-    return True

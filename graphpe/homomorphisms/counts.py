@@ -203,20 +203,23 @@ class _Chunk:
         return self._core(*parts)
 
     def _join(self, kind: str, *parts: Any) -> Table:
+        if kind == "triangles":
+            found = self.pairs(("both", EDGES, ("series", EDGES, WEIGHT, EDGES)))
+            return found._replace(values=np.ones_like(found.values))
         if kind == "series":
             a, x, b = self.pairs(parts[0]), self.nodes(parts[1]), self.pairs(parts[2])
             self._check_cost(a, b)
-            *found, wrong = series(*a, x, *b, self.most)
+            *entries, wrong = series(*a, x, *b, self.most)
         else:
             left, right = self.pairs(parts[0]), parts[1]
             if right[0] == "series" and right not in self._pairs:  # only the entries that the other has
                 a, x, b = self.pairs(right[1]), self.nodes(right[2]), self.pairs(right[3])
                 self._check_cost(a, b, stored=False)
-                *found, wrong = series_in(*left, *a, x, *b, self.most)
+                *entries, wrong = series_in(*left, *a, x, *b, self.most)
             else:
-                *found, wrong = both(*left, *self.pairs(right), self.most)
+                *entries, wrong = both(*left, *self.pairs(right), self.most)
         self._check(wrong)
-        return Table(*found)
+        return Table(*entries)
 
     def _cliques(self, size: int) -> Numbers:
         """Homomorphisms from a clique: each clique in every order of the other nodes; the root's weight is apart."""
@@ -228,11 +231,12 @@ class _Chunk:
     def _core(self, joined: tuple[tuple[int, int], ...], *parts: Expression) -> Numbers:
         further = max(b for _, b in joined)
         vectors = np.stack([self.nodes(each) for each in parts[:further]])
-        tables = [self.pairs(each) for each in parts[further:]]
+        numbers = {part: i for i, part in enumerate(dict.fromkeys(parts[further:]))}
+        tables = [self.pairs(each) for each in numbers]
         begin = np.cumsum([0, *(len(table.indices) for table in tables[:-1])])
         return self._enumerated(
             core_counts,
-            np.array(joined, np.int64),
+            np.array([(a, b, numbers[part]) for (a, b), part in zip(joined, parts[further:], strict=True)], np.int64),
             vectors,
             np.stack([table.indptr + start for table, start in zip(tables, begin, strict=True)]),
             np.concatenate([table.indices for table in tables]),
@@ -275,6 +279,6 @@ class _Chunk:
 
 def _too_large(pattern: str, graph: int) -> GraphPEValueError:
     return GraphPEValueError(
-        f"the homomorphisms from {pattern} to graph {graph}, or from a part of it, are more than {MOST_EXACT:.1e}, which "
-        "int64 does not hold: take smaller patterns, or weights='inverse_degree'"
+        f"the homomorphisms from {pattern} to graph {graph}, or from a part of it, are more than {MOST_EXACT:.1e}, "
+        "which int64 does not hold: take smaller patterns, or weights='inverse_degree'"
     )

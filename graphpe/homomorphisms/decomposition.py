@@ -2,14 +2,15 @@
 
 The nodes of a pattern are eliminated, one after another, until the root alone is left. A node w with one neighbour u
 becomes a factor of u: the sum over the neighbours of what w counts. A node with two neighbours u and v becomes a table
-of the pairs (u, v), a sum over w of two tables, and is multiplied into what there is for (u, v). Each step is a bag of a
-tree decomposition of the pattern: those of width 1 and 2 are taken apart wholly. What is left of others, a core whose
+of the pairs (u, v), a sum over w of two tables, and is multiplied into what there is for (u, v). Each step is a bag of
+a tree decomposition of the pattern: those of width 1 and 2 are taken apart wholly. What is left of others, a core whose
 nodes have three neighbours or more, is enumerated: `graphpe.homomorphisms.cores`.
 
 Expressions are tuples, so that what patterns share is found by equality and counted once:
 
-    nodes:  ("weight",)  ("times", nodes, nodes)  ("through", pairs, nodes)  ("clique", k)  ("core", nodes..., pairs...)
-    pairs:  ("edges",)  ("series", pairs, nodes, pairs)  ("both", pairs, pairs)
+    nodes:  ("weight",)  ("times", nodes, nodes)  ("through", pairs, nodes)  ("clique", k)
+            ("core", joined, nodes..., pairs...)
+    pairs:  ("edges",)  ("triangles",)  ("series", pairs, nodes, pairs)  ("both", pairs, pairs)
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ WEIGHT: Expression = ("weight",)
 """What every node of a pattern counts at first: 1, or the weight of the node that it is mapped to."""
 EDGES: Expression = ("edges",)
 """1 for each pair that an edge joins."""
+TRIANGLES: Expression = ("triangles",)
+"""1 for each pair that an edge joins which is in a triangle."""
 
 
 def decompose(num_nodes: int, edges: Edges, root: int) -> Expression:
@@ -60,15 +63,6 @@ def decompose(num_nodes: int, edges: Edges, root: int) -> Expression:
     if left:
         factors[root].append(_core(root, sorted(left), factors, tables))
     return _product(factors[root])
-
-
-def parts_of(expression: Expression) -> list[Expression]:
-    """The expressions that one is made of, without those inside these.
-
-    Args:
-        expression: The expression.
-    """
-    return [part for part in expression if isinstance(part, tuple) and part and isinstance(part[0], str)]
 
 
 def _cost(tables: list[dict[int, Expression]], node: int) -> tuple[int, int, bool]:
@@ -119,15 +113,16 @@ def _core(
     while left:
         order.append(max(left, key=lambda node: (sum(other in order for other in tables[node]), -node)))
         left.remove(order[-1])
-    plain = all(factors[node] == [WEIGHT] for node in order[1:])
-    if plain and all(tables[a].get(b) == EDGES for a in order for b in order if a != b):
+    plain = [{other for other, table in tables[node].items() if table == EDGES} for node in range(len(tables))]
+    if all(factors[node] == [WEIGHT] and len(plain[node]) == len(order) - 1 for node in order[1:]):
         return "clique", len(order)
     place = {node: i for i, node in enumerate(order)}
-    pairs = [
-        (place[other], place[node], tables[other][node])
-        for node in order[1:]
-        for other in sorted(tables[node], key=place.__getitem__)
-        if place[other] < place[node]
-    ]
-    joined = tuple((a, b) for a, b, _ in pairs)
-    return "core", joined, *(_product(factors[node]) for node in order[1:]), *(table for *_, table in pairs)
+    joined, pairs = [], []
+    for node in order[1:]:
+        for other in sorted(tables[node], key=place.__getitem__):
+            if place[other] < place[node]:
+                joined.append((place[other], place[node]))
+                # Where three edges make a triangle in the pattern, other edges need not be tried.
+                in_triangle = other in plain[node] and plain[other] & plain[node]
+                pairs.append(TRIANGLES if in_triangle else tables[other][node])
+    return "core", tuple(joined), *(_product(factors[node]) for node in order[1:]), *pairs

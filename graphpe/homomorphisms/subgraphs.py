@@ -84,7 +84,7 @@ def read_motifs(motifs: Any, induced: bool) -> list[Pattern]:
 def _combination(
     columns: Sequence[tuple[Pattern, int]], induced: bool
 ) -> tuple[list[RootedPattern], csr_matrix, np.ndarray]:
-    """The rooted patterns whose homomorphisms are needed, their factors for each column, and what that is divided by."""
+    """The rooted patterns that are needed, their factors for each column, and what each column is divided by."""
     place: dict[Rooted, int] = {}
     names: list[str] = []
     row, column, factor = [], [], []
