@@ -33,9 +33,13 @@ _CALLS: dict[str, list[dict[str, Any]]] = {
     "DirectedRandomWalkPE": [{"walk_length": 4}, {"walk_length": 4, "level": "pair"}],
     "EdgePathPE": [{"max_distance": 3, "num_types": 4}],
     "HeatKernelPE": [{"times": [1.0, 2.0]}, {"times": [1.0, 2.0], "level": "pair"}],
+    "HomomorphismPE": [
+        {"patterns": ["Connected(5)", "Cycle(8)"], "weights": weights} for weights in ("none", "inverse_degree")
+    ],
     "HopFeatures": [{"hops": 2}],
     "LaplacianPE": [{"k": 4}],
     "MagneticLaplacianPE": [{"k": 4}],
+    "MotifPE": [{"motifs": "Connected(4)"}],
     "PersonalizedPageRankPE": [{}, *_CHOSEN],
     "RandomWalkPE": [{"walk_length": 4}],
     "RelativeRandomWalkPE": [{"walk_length": 4}, *({"walk_length": 4, **more} for more in _CHOSEN)],

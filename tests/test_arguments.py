@@ -26,6 +26,7 @@ GIVEN: dict[str, Any] = {
     "mask_key": "mask", "coordinates": 2, "out": 2, "largest": 10.0, "categories": (3, 2), "num_attributes": 5,
     "node_encoder": nn.Identity(), "nodes": nn.Identity(), "width": 16, "heads": 4, "vectors": 3, "max_depth": 4,
     "max_children": 4, "types": 3, "encoder": M.LinearEncoding("some_key", 4, 16),
+    "patterns": "Connected(4)", "motifs": "Connected(4)",
 }  # fmt: skip
 # What a constructor needs beside, so that its numbers may be 1.
 WITH: dict[str, dict[str, Any]] = {

@@ -19,15 +19,13 @@ from graphpe.homomorphisms.cores import cliques_through, core_counts
 from graphpe.homomorphisms.decomposition import EDGES, WEIGHT, Expression, decompose
 from graphpe.homomorphisms.patterns import read_patterns
 from graphpe.homomorphisms.tables import MOST_EXACT, Numbers, Table, both, series, series_in, through, times
-from graphpe.limits import check_seconds
+from graphpe.limits import check_seconds, current, format_seconds
 from graphpe.structure.adjacency import Ints, symmetric_adjacency, without_loops
 from graphpe.structure.laplacian import check_weights
 from graphpe.structure.plan import Plan
 
 WEIGHTS = ("none", "inverse_degree")
 """Weights of nodes."""
-MOST_STEPS = 1 << 33
-"""Steps of an enumeration in one graph, or some small ones, after which it is given up: about a minute."""
 
 _FEW_STEPS = 1 << 16  # that Python takes where nothing is compiled yet
 _CHUNK_NODES = 1 << 14  # of the graphs that are counted in together: what they need stays in a processor's cache
@@ -224,9 +222,12 @@ class _Chunk:
     def _cliques(self, size: int) -> Numbers:
         """Homomorphisms from a clique: each clique in every order of the other nodes; the root's weight is apart."""
         found = self._enumerated(cliques_through, self.edges.indptr, self.edges.indices, self.weight, size)
-        orders = np.full(len(found), factorial(size - 1), found.dtype)
-        found = found if self.unweighted else found / self.weight
-        return self._checked(*times(found, orders, self.most))
+        orders = factorial(size - 1)
+        if self.unweighted:
+            orders = min(orders, 2**63 - 1)  # which is above the most that a count may be
+        else:
+            found = found / self.weight
+        return self._checked(*times(found, np.full_like(found, orders), self.most))
 
     def _core(self, joined: tuple[tuple[int, int], ...], *parts: Expression) -> Numbers:
         further = max(b for _, b in joined)
@@ -245,13 +246,15 @@ class _Chunk:
 
     def _enumerated(self, count: Callable[..., tuple[Numbers, int, int]], *arguments: Any) -> Numbers:
         found, wrong, slow = count(*arguments, self.most, _FEW_STEPS)
+        most_steps = int(current().seconds / _STEP_SECONDS)
         if slow >= 0:
             with everything_compiled():
-                found, wrong, slow = count(*arguments, self.most, MOST_STEPS)
+                found, wrong, slow = count(*arguments, self.most, most_steps)
         if slow >= 0:
             raise GraphPEValueError(
-                f"counting {self.pattern} would take too long in graph {self._graph(slow)}: it takes more than "
-                f"{MOST_STEPS:,} steps; take smaller or sparser patterns"
+                f"{self.pattern} has to be enumerated, which takes more than {most_steps:,} steps "
+                f"({format_seconds(current().seconds)}) by graph {self._graph(slow)}: take smaller patterns, or allow "
+                "more, `with graphpe.limits(seconds=...):`"
             )
         return self._checked(found, wrong)
 

@@ -111,26 +111,23 @@ def connected_graphs(num_nodes: int, trees: bool = False) -> tuple[Edges, ...]:
     return tuple(sorted(found, key=lambda edges: (len(edges), edges)))
 
 
-def read_patterns(patterns: Any, *, least: int = 2, most: int = MOST_NODES) -> list[Pattern]:
+def read_patterns(patterns: Any, most: int = MOST_NODES) -> list[Pattern]:
     """The patterns of an argument, families written out.
 
     Args:
         patterns: What `as_literals` takes.
-        least: Nodes that a pattern has at least.
-        most: And at most.
+        most: Nodes that a pattern has at most.
 
     Raises:
         GraphPETypeError: One is no text, list of edges or networkx graph.
-        GraphPEValueError: One is unknown, not connected, has a self-loop, or too few or too many nodes.
+        GraphPEValueError: One is unknown, not connected, has a self-loop, or too many nodes.
     """
     out: list[Pattern] = []
     for each in as_literals(patterns):
         found = _of_text(each) if isinstance(each, str) else [_of_edges(each)]
-        family = len(found) > 1
-        kept = [one for one in found if least <= one.num_nodes <= most] if family else found
-        for one in kept or found[-1:]:
-            check_integer(f"the number of nodes of {one.name}", one.num_nodes, least=least, most=most)
-        out += kept
+        for one in found:
+            check_integer(f"the number of nodes of {one.name}", one.num_nodes, least=2, most=most)
+        out += found
     return out
 
 

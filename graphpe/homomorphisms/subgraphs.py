@@ -78,7 +78,7 @@ def read_motifs(motifs: Any, induced: bool) -> list[Pattern]:
         motifs: As `subgraph_counts` takes them.
         induced: Whether their copies have to be induced.
     """
-    return read_patterns(motifs, most=MOST_INDUCED_NODES if induced else MOST_NODES)
+    return read_patterns(motifs, MOST_INDUCED_NODES if induced else MOST_NODES)
 
 
 def _combination(

@@ -39,6 +39,8 @@ ARGUMENTS = {
     "DiffusionPE": "k=4",
     "EdgePathPE": "max_distance=3, num_types=4",
     "HeatKernelPE": "times=[1.0, 2.0]",
+    "HomomorphismPE": "patterns='Connected(4)'",
+    "MotifPE": "motifs='Connected(4)'",
     "HopFeatures": "hops=3",  # NAGphormer's own number
     "WeisfeilerLehmanPE": "iterations=2, num_colours=32",
     "ShortestPathPE": "max_distance=4",

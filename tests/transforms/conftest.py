@@ -50,6 +50,12 @@ TRANSFORMS = {
     "colours": lambda: T.WeisfeilerLehmanPE(3, num_colours=64),
     "cycles": lambda: T.CyclePE(4),
     "closed walks": lambda: T.CyclePE(5, kind="walks"),
+    "homomorphisms": lambda: T.HomomorphismPE(["Trees(4)", "Cycles(5)", {"edges": [(0, 1), (1, 2)], "root": 1}]),
+    "homomorphisms, weighted": lambda: T.HomomorphismPE(
+        "Clique(3)", weights="inverse_degree", scale="none", attr_name="returns"
+    ),
+    "motifs": lambda: T.MotifPE("Connected(4)", scale="none"),
+    "motifs, induced": lambda: T.MotifPE("Connected(4)", induced=True, attr_name="graphlets"),
     "heat": lambda: T.HeatKernelPE([0.5, 2.0]),
     "heat of pairs": lambda: T.HeatKernelPE([1.0], level="pair", normalization="rw"),
     "diffusion": lambda: T.DiffusionPE(3, kernel="ppr"),

@@ -152,6 +152,12 @@ CASES = {
     "WeisfeilerLehmanPE": Case(lambda: T.WeisfeilerLehmanPE(3), plain, True, None, None),
     "CyclePE": Case(lambda: T.CyclePE(6), plain, True, same, same),
     "CyclePE walks": Case(lambda: T.CyclePE(6, kind="walks"), plain, True, same, same),
+    "HomomorphismPE": Case(lambda: T.HomomorphismPE(["Connected(4)", "Cycle(6)"]), plain, True, same, same),
+    "HomomorphismPE weighted": Case(
+        lambda: T.HomomorphismPE("Connected(4)", weights="inverse_degree"), plain, True, same, same
+    ),
+    "MotifPE": Case(lambda: T.MotifPE("Connected(4)"), plain, True, same, same),
+    "MotifPE induced": Case(lambda: T.MotifPE("Connected(4)", induced=True), plain, True, same, same),
     "HeatKernelPE": Case(lambda: T.HeatKernelPE([0.5, 2.0]), plain, True, same, same),
     "HeatKernelPE comb": Case(lambda: T.HeatKernelPE([0.5, 2.0], normalization="comb"), plain, True, same, None),
     "HeatKernelPE pairs": Case(lambda: T.HeatKernelPE([0.5], level="pair"), pairs, True, same, same),

@@ -70,6 +70,8 @@ NODE_ENCODINGS = [
     "DepthPE(max_depth=4)",
     "DiffusionPE(5)",
     "DirectedRandomWalkPE(5)",
+    "HomomorphismPE(['Trees(4)', [(0, 1), (1, 2), (2, 0)]])",
+    "MotifPE('Connected(4)', induced=True)",
     "ElectrostaticPE()",
     "HeatKernelPE([0.5, 1.0])",
     "LaplacianPE(5)",
