@@ -1,0 +1,1 @@
+"""Speed of counting: homomorphisms, motifs and cycles."""
