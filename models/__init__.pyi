@@ -45,6 +45,7 @@ from graphpe.models.encoders.pair_encoding import PairEmbedding as PairEmbedding
 from graphpe.models.encoders.pair_encoding import PairLinear as PairLinear
 from graphpe.models.encoders.perturbed import Perturbed as Perturbed
 from graphpe.models.encoders.tree_path import TreePathEncoding as TreePathEncoding
+from graphpe.models.edge_transformer import EdgeTransformer as EdgeTransformer
 from graphpe.models.exphormer import Exphormer as Exphormer
 from graphpe.models.gps import GPS as GPS
 from graphpe.models.graph_transformer import GraphTransformer as GraphTransformer

@@ -208,6 +208,18 @@ def add_scaled(context, factor, a, b):  # type: ignore[no-untyped-def]
 
 
 @inline
+def add_multiple(context, array, index, a, b):  # type: ignore[no-untyped-def]
+    """The number of a flat array at an index, not a negative one, times a, plus b; rounded once where it can be."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        factor = broadcast(builder, builder.load(builder.gep(data, [arguments[1]])), a)
+        return call(builder, "fmuladd", a, factor, arguments[2], arguments[3])
+
+    return a(array, types.int64, a, b), emit
+
+
+@inline
 def total(context, a):  # type: ignore[no-untyped-def]
     """The sum over lanes, a number."""
 
@@ -328,6 +340,32 @@ def exponential(context, a, bound):  # type: ignore[no-untyped-def]
         return builder.fmul(result, power_of_two)
 
     return a(a, a.number), emit
+
+
+@inline
+def keep_some(context, a, number, stride, dropped):  # type: ignore[no-untyped-def]
+    """a, or 0 in the lanes whose hash is below `dropped`: a share of `dropped` / 2^32, for numbers that are not alike.
+
+    Hashed are 32 bits of `number` + lane `stride`, by two rounds of shifts and products.
+    """
+    half = ir.VectorType(ir.IntType(32), a.length)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def everywhere(value: Any) -> Any:
+            one = ir.Constant(half, ir.Undefined)
+            one = builder.insert_element(one, builder.trunc(value, ir.IntType(32)), ir.IntType(32)(0))
+            return builder.shuffle_vector(one, ir.Constant(half, ir.Undefined), ir.Constant(half, [0] * a.length))
+
+        lane = ir.Constant(half, list(range(a.length)))
+        x = builder.add(everywhere(arguments[1]), builder.mul(lane, everywhere(arguments[2])))
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+            x = builder.xor(x, builder.lshr(x, ir.Constant(half, [shift] * a.length)))
+            x = builder.mul(x, ir.Constant(half, [factor] * a.length))
+        x = builder.xor(x, builder.lshr(x, ir.Constant(half, [16] * a.length)))
+        below = builder.icmp_unsigned("<", x, everywhere(arguments[3]))
+        return builder.select(below, a.constant(0.0), arguments[0])
+
+    return a(a, types.int64, types.int64, types.int64), emit
 
 
 @inline
