@@ -50,7 +50,7 @@ class EdgeTransformer(nn.Module):
         n_i = W_4 gelu(W_3 [mean_j r_ij, mean_j r'_ji]),    [r_ij, r'_ij] = gelu(W_r e_ij).
 
     A `PairHead` reads e_ij as well. The defaults are the published configuration for ZINC: with `CategoricalNodes(64,
-    21)`, `CategoricalEdges(64, 4)`, sum readout and `MLPReadout(64, 1)` 249,185 parameters.
+    21)`, `CategoricalEdges(64, 4)`, sum readout and `MLPReadout(64, 1)` 257,281 parameters.
 
     What it tells apart: random weights give two graphs different outputs where the two-dimensional folklore
     Weisfeiler-Leman test (2-FWL, as strong as 3-WL) tells them apart, and the same, to rounding, where that does not:
@@ -61,7 +61,7 @@ class EdgeTransformer(nn.Module):
 
     Costs of a layer for a graph, in multiply-adds forward: (9 n^2 D^2) in linear maps with `expansion=2`, and n^3 (3 D +
     H) in the attention, of which nothing is stored (`graphpe.models.attention.triplet`): memory is O(n^2 D). For the
-    backward pass (11 + 2 expansion) D numbers a pair and layer are kept; with `checkpoint` D.
+    backward pass (9 + 2 expansion) D + H numbers a pair and layer are kept; with `checkpoint` D.
 
     Differs from the released code (luis-mueller/towards-principled-gts):
 

@@ -168,8 +168,8 @@ def attention_of(model: nn.Module, batch: Batch, text: str) -> list[Tensor]:
     if not layers:
         raise GraphPEValueError(
             f"{text} has no weights of pairs of nodes to show: it passes messages or its attention is linear; "
-            "GraphTransformer, GPS(attention='softmax'), GRIT, Graphormer, SAT, Exphormer and RelationalTransformer "
-            "have them"
+            "GraphTransformer, GPS(attention='softmax'), GRIT, Graphormer, SAT, Exphormer, RelationalTransformer and "
+            "EdgeTransformer have them"
         )
     return [layer.matrix() for layer in layers]
 

@@ -17,6 +17,7 @@ from graphpe.models import ASTNodeEncoder, EigenvectorEncoding, LinearEdges, MLP
 from graphpe.models.attention.biases.named_biases import graphormer_bias, graphormer_gd_bias
 from graphpe.models.attention.softmax.tree_mask import tree_nodes
 from graphpe.models.batches.nodes import node_to_graph
+from graphpe.models.edge_transformer import EdgeTransformer
 from graphpe.models.exphormer import Exphormer
 from graphpe.models.gps import GPS
 from graphpe.models.graphormer import Graphormer
@@ -71,6 +72,8 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any], str | None]] = {
     "Polynormer": (Polynormer, {"heads": HEADS}, None),
     "Polynormer-beta": (Polynormer, {"heads": HEADS, "beta": 0.2, "global_layers": 1}, None),
     "NAGphormer": (NAGphormer, {"heads": HEADS, "hops": 2}, None),
+    "EdgeTransformer": (EdgeTransformer, {"heads": HEADS}, None),
+    "EdgeTransformer-again": (EdgeTransformer, {"heads": HEADS, "checkpoint": True, "expansion": 1}, None),
 }  # fmt: skip
 EDGES = ["linear", None]
 
@@ -244,6 +247,8 @@ def test_layouts_say_what_runs() -> None:
         "Polynormer": ("linear", True),
         "Polynormer-beta": ("linear", True),
         "NAGphormer": ("hops", False),
+        "EdgeTransformer": ("triplets", True),
+        "EdgeTransformer-again": ("triplets", True),
     }
 
 
@@ -318,6 +323,7 @@ def test_pair_encodings_reach_the_output(make_batch, name: str) -> None:
         "SGFormer",
         "Polynormer",
         "NAGphormer",
+        "EdgeTransformer",
     ),
 )
 def test_learns_one_small_batch(make_batch, name: str) -> None:

@@ -35,6 +35,8 @@ FORMS: dict[str, tuple[Any, dict[str, Any], bool]] = {
     ),
     "Relational-cat": (M.RelationalTransformer, {"heads": 2, "global_vector": "cat"}, False),
     "Relational-node": (M.RelationalTransformer, {"heads": 2, "global_vector": "node", "attention": "sparse"}, False),
+    "EdgeTransformer": (M.EdgeTransformer, {"heads": 2, "pair_encodings": ["walks"]}, True),
+    "EdgeTransformer-plain": (M.EdgeTransformer, {"heads": 2}, False),
     "Graphormer": (M.Graphormer, {"heads": 2, "pair_encodings": ["hops"]}, True),
     "Graphormer-plain": (M.Graphormer, {"heads": 2}, False),
     "GPS": (M.GPS, {"heads": 2, "pair_encodings": ["fire"]}, True),

@@ -21,7 +21,9 @@ from .test_architectures import HEADS, MODELS, WIDTH
 
 SMALL = {"width": WIDTH, "layers": 2}
 FORMS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
-    name: (kind, options) for name, (kind, options, pair) in MODELS.items() if pair is None and name != "NAGphormer"
+    name: (kind, options)
+    for name, (kind, options, pair) in MODELS.items()
+    if pair is None and not name.startswith(("NAGphormer", "EdgeTransformer"))
 } | {
     "SAT++": (MODELS["SAT++"][0], MODELS["SAT++"][1]),
     "Graphormer": (MODELS["Graphormer"][0], MODELS["Graphormer"][1]),

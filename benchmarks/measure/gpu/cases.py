@@ -101,6 +101,7 @@ FIRST = [
     Case(f"RelationalTransformer({S}, attention='full', global_vector='node')", [RRWP]),
     Case(f"RelationalTransformer({S}, attention='sparse', checkpoint=True)", [RRWP]),
     Case(f"RelationalTransformer({S}, attention='sparse', global_vector='node')", [RRWP]),
+    Case(f"EdgeTransformer({S}, attention_dropout=0.0)", [RRWP]),
     Case(f"GPS({S})", [HOPS, WALKS]),
     Case(f"GPS({S}, local='GAT', attention='linear', norm='layer')", [WALKS]),
     Case(f"GPS({S}, attention='rotary', rotary_channels=4)", ["SpectralCoordinates(k=4)"]),
@@ -173,6 +174,7 @@ REST = [
         for more in ("", ", global_vector='cat'", ", dropout=0.1")
     ),
     Case(f"RelationalTransformer({S}, pair_output=True)", [HOPS]),
+    Case(f"EdgeTransformer({S}, attention_dropout=0.0, checkpoint=True)", [HOPS, WALKS]),
     *(Case(f"GPS({S}, local='{local}')", [LAP]) for local in ("GatedGCN", "GINE", "GCN", "GAT", "none")),
     *(Case(f"GPS({S}, attention='{a}', norm='layer')", [WALKS]) for a in ("softmax", "none")),
     Case(f"GPS({S}, attention_dropout=0.1, dropout=0.1)", [WALKS]),

@@ -14,7 +14,7 @@ from graphpe.limits import format_bytes
 from graphpe.models import Graphormer, GraphTransformer, PEARLEncoding
 
 _COPIES = 3  # scores, weights and what dropout leaves of them; or as many vectors of pairs: kept for the gradient
-_OF_PAIRS = ("all pairs", "pair list")
+_OF_PAIRS = ("all pairs", "pair list", "triplets")
 
 
 def check_attention_fits(model: Any, graphs: PackedGraphs, config: TrainConfig, device: torch.device) -> None:

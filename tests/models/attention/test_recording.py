@@ -27,6 +27,7 @@ MODELS = {
     "SAT": lambda: M.SAT(**COMMON),
     "Exphormer": lambda: M.Exphormer(**COMMON),
     "RelationalTransformer": lambda: M.RelationalTransformer(**COMMON),
+    "EdgeTransformer": lambda: M.EdgeTransformer(**COMMON),
 }
 
 
@@ -106,7 +107,7 @@ def test_compiled_passes_note_the_same(graphs):
     from graphpe.compiled.jit import everything_compiled
 
     torch.manual_seed(2)
-    for build in (MODELS["GRIT"], MODELS["RelationalTransformer"]):
+    for build in (MODELS["GRIT"], MODELS["RelationalTransformer"], MODELS["EdgeTransformer"]):
         model, batch, found = build().eval(), Batch.from_data_list(graphs), []
         with torch.no_grad():
             for compiled in (False, True):

@@ -26,6 +26,7 @@ def check(model: str, encodings: tuple[str, ...] = (), **options: object) -> Non
         ("GraphTransformer(width=16, layers=2, heads=4, attention='full', readout='none')", "960.0 GB"),
         ("GRIT(width=16, layers=2, heads=4, readout='none')", "3.8 TB"),
         ("RelationalTransformer(width=16, layers=2, heads=4, readout='none')", "3.8 TB"),
+        ("EdgeTransformer(width=16, layers=2, heads=4, readout='none')", "3.8 TB"),
     ],
 )
 def test_attention_over_all_pairs_is_refused_with_its_size(
