@@ -25,6 +25,7 @@ from graphpe.models.attention.terms.pair_terms import PairTerms as PairTerms
 from graphpe.models.attention.terms.positional import PositionalAttention as PositionalAttention
 from graphpe.models.attention.terms.relations import EdgeTerms as EdgeTerms
 from graphpe.models.attention.terms.relations import RelationTerms as RelationTerms
+from graphpe.models.edge_transformer import EdgeTransformer as EdgeTransformer
 from graphpe.models.encoders.eigen.basis_net import BasisNet as BasisNet
 from graphpe.models.encoders.eigen.eigenvector_deep_set import EigenvectorDeepSet as EigenvectorDeepSet
 from graphpe.models.encoders.eigen.eigenvector_mlp import EigenvectorMLP as EigenvectorMLP
@@ -45,7 +46,6 @@ from graphpe.models.encoders.pair_encoding import PairEmbedding as PairEmbedding
 from graphpe.models.encoders.pair_encoding import PairLinear as PairLinear
 from graphpe.models.encoders.perturbed import Perturbed as Perturbed
 from graphpe.models.encoders.tree_path import TreePathEncoding as TreePathEncoding
-from graphpe.models.edge_transformer import EdgeTransformer as EdgeTransformer
 from graphpe.models.exphormer import Exphormer as Exphormer
 from graphpe.models.gps import GPS as GPS
 from graphpe.models.graph_transformer import GraphTransformer as GraphTransformer

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow  # to trace a step takes seconds
 CASES = {
     "GPS(width=16, heads=4, layers=1, local='GINE')": "LaplacianPE(k=4)",
     "GRIT(width=16, heads=4, layers=1)": "RelativeRandomWalkPE(8)",
+    "EdgeTransformer(width=16, heads=4, layers=1)": "RelativeRandomWalkPE(8)",
 }
 
 

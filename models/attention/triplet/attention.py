@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.attention.threads import array, enough_pairs, flat, run_parts
 from graphpe.models.attention.triplet.blocked import attend_in_blocks, noted_weights
 from graphpe.models.attention.triplet.kernels import Work, backward_units, forward_units
 from graphpe.models.attention.triplet.triplets import Triplets
-from graphpe.errors import GraphPEValueError
 
 _BOUND = 80.0  # exp(-80) is no part of a softmax in float64, and exp(80) no infinity in float32
 _TRIPLETS_PER_THREAD = 1 << 15
@@ -88,7 +88,14 @@ class _TripletAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, left: Tensor, right: Tensor, triplets: Triplets, heads: int, dropout: float
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        left: Tensor,
+        right: Tensor,
+        triplets: Triplets,
+        heads: int,
+        dropout: float,
     ) -> Tensor:
         q, k, u, v = (_by_head(x, heads) for x in (query, key, left, right))
         work, parts = _work(triplets, q, dropout), _parts(triplets, heads, q.dtype)

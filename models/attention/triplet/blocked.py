@@ -77,20 +77,18 @@ def attend_in_blocks(
     split = [triplets.blocks.split(x.unflatten(1, (heads, -1))) for x in (query, key, left, right)]
     for block, q, k, u, v in zip(triplets.blocks.nodes.blocks, *split, strict=True):
         mask = block.key_mask.view(block.graphs, 1, block.size, 1, 1)  # of l
-        step = max(1, _AT_ONCE // (block.graphs * block.size**2 * width))
-        if torch.compiler.is_compiling() or step >= block.size:
-            rows = [_maybe_again(q, k, u, v, mask, dropout)]
+        if torch.compiler.is_compiling():
+            rows = [_rows(q, k, u, v, mask, dropout)]
         else:
-            rows = [
-                _maybe_again(a, k, b, v, mask, dropout)
-                for a, b in zip(q.split(step, 1), u.split(step, 1), strict=True)
-            ]
+            step = max(1, _AT_ONCE // (block.graphs * block.size**2 * width))
+            sides = zip(q.split(step, dim=1), u.split(step, dim=1), strict=True)
+            rows = [_maybe_again(a, k, b, v, mask, dropout) for a, b in sides]
         parts.append(torch.cat(rows, dim=1).flatten(3))
     return triplets.blocks.join(parts)
 
 
 def _maybe_again(q: Tensor, k: Tensor, u: Tensor, v: Tensor, mask: Tensor, dropout: float) -> Tensor:
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+    if not torch.is_grad_enabled():
         return _rows(q, k, u, v, mask, dropout)
     return recomputed(_rows, q, k, u, v, mask, dropout, use_reentrant=False, preserve_rng_state=dropout > 0)
 

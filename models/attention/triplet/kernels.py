@@ -279,7 +279,9 @@ def backward_units(
                     for i in range(n):
                         o = i * channels + c
                         s0 = add_multiple(a, at + o, load(change, i * step, lanes), s0)
-                        t0 = add_multiple(b, at + o, times(load(weight, i * step, lanes), load(slopes, o * step, lanes)), t0)
+                        t0 = add_multiple(
+                            b, at + o, times(load(weight, i * step, lanes), load(slopes, o * step, lanes)), t0
+                        )
                     store(row_k, c * step, s0)
                     store(row_v, c * step, t0)
                     c += 1

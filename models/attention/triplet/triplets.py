@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -34,6 +34,9 @@ class Triplets:
 
     pairs: PairSet
     members: NodeToGraph
+    _blocks: list[PaddedPairs] = field(default_factory=list, init=False)
+
+    # Kept in a list: `torch.compile` does not read `cached_property`, which takes a lock.
 
     def __post_init__(self) -> None:
         if not self.pairs.complete:
@@ -42,15 +45,16 @@ class Triplets:
     @cached_property
     def on_host(self) -> tuple[Ints, Ints]:
         """Of each graph with nodes, on the CPU: its first pair, and its size. Once."""
-        sizes = array(self.members.ptr).astype(np.int64)
-        sizes = np.diff(sizes)
+        sizes = np.diff(array(self.members.ptr))
         first = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes * sizes)])[:-1]
         return first[sizes > 0], sizes[sizes > 0]
 
-    @cached_property
+    @property
     def blocks(self) -> PaddedPairs:
-        """The pairs of graphs of about one size as padded arrays. Once."""
-        return padded_pairs(self.pairs, padded_nodes(self.members))
+        """The pairs of graphs of about one size as padded arrays. Computed once."""
+        if not self._blocks:
+            self._blocks.append(padded_pairs(self.pairs, padded_nodes(self.members)))
+        return self._blocks[0]
 
 
 @dataclass(frozen=True, eq=False)
