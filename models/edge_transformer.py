@@ -1,4 +1,4 @@
-"""The Edge Transformer of Bergen, O'Donnell & Bahdanau (NeurIPS 2021), as a model of graphs by Müller et al. (NeurIPS 2024).
+"""The Edge Transformer of Bergen, O'Donnell & Bahdanau (NeurIPS 2021), of graphs as in Müller et al. (NeurIPS 2024).
 
 Design choices: what a layer updates are vectors of pairs of nodes, nodes have none of their own; a pair attends to the
 ways of two pairs that join its ends (triangular attention), which no model whose attention is over nodes does; a
@@ -59,9 +59,9 @@ class EdgeTransformer(nn.Module):
     a layer is a function of e_ij and of the multiset over l of (e_il, e_lj), the refinement of 2-FWL, and depends on
     no more; lower bound: Müller et al., theorem 1, for some weights.
 
-    Costs of a layer for a graph, in multiply-adds forward: (9 n^2 D^2) in linear maps with `expansion=2`, and n^3 (3 D +
-    H) in the attention, of which nothing is stored (`graphpe.models.attention.triplet`): memory is O(n^2 D). For the
-    backward pass (9 + 2 expansion) D + H numbers a pair and layer are kept; with `checkpoint` D.
+    Costs of a layer for a graph, in multiply-adds forward: (5 + 2 expansion) n^2 D^2 in linear maps and n^3 (3 D + H) in
+    the attention, of which nothing is stored (`graphpe.models.attention.triplet`): memory is O(n^2 D). For the backward
+    pass (9 + 2 expansion) D + H numbers a pair and layer are kept; with `checkpoint` D.
 
     Differs from the released code (luis-mueller/towards-principled-gts):
 
@@ -73,10 +73,10 @@ class EdgeTransformer(nn.Module):
     * The pair (i, i) is marked by s, an edge without features by a learned vector. The released code has no mark of
       self-pairs, which the proof asks for: there nodes without features look like pairs without an edge.
     * Encodings of pairs are added to e_ij; there RRWP takes half of the channels.
-    * The readout takes means, where the released one takes sums, then normalises over the batch; sums over n pairs would
-      grow with n. It has one hidden layer less.
-    * Triplet attention of TGT (Hussain et al. 2024) and pivotal attention of FloydNet are other layers: scores or values
-      are of other pairs. They are not here.
+    * The readout takes means, where the released one takes sums, which grow with n, and normalises over the batch. It
+      has one hidden layer less.
+    * The triplet attention of TGT (Hussain et al. 2024) and FloydNet's pivotal attention make scores and values of other
+      pairs: they are other layers, and not here.
 
     Example:
         >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 except Stopped as error:
                     stopped[side] = str(error)
         report.say(_row(name, sizes, found, stopped, options.seed))
-    about = f"Medians over {options.repeats} processes. faster, memory: of the faster published side, as a multiple of ours."
+    about = f"Medians over {options.repeats} processes. faster, memory: of the faster published side, in ours."
     report.say(*ending(about, command("pairs.triplets", argv), threads=options.threads))
 
 

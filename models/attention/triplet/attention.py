@@ -18,6 +18,7 @@ backward pass are the inputs, the result and a logarithm a head and pair.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -180,4 +181,4 @@ def _parts(triplets: Triplets, heads: int, kind: torch.dtype) -> list[tuple[int,
     total = float(done[-1]) if len(done) else 0.0
     threads = int(max(1, min(torch.get_num_threads(), total // _TRIPLETS_PER_THREAD, len(done))))
     cuts = [0, *np.searchsorted(done, np.linspace(0, total, threads + 1)[1:-1]).tolist(), len(done)]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))

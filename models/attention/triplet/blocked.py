@@ -94,7 +94,7 @@ def _maybe_again(q: Tensor, k: Tensor, u: Tensor, v: Tensor, mask: Tensor, dropo
 
 
 def _rows(q: Tensor, k: Tensor, u: Tensor, v: Tensor, mask: Tensor, dropout: float) -> Tensor:
-    """The result of rows i `[b, r, n, H, C]`, from their q and u `[b, r, n, H, C]` and all k and v `[b, n, n, H, C]`."""
+    """The result of rows i `[b, r, n, H, C]`, from their q and u, of the same shape, and k and v `[b, n, n, H, C]`."""
     weight = functional.dropout(_weights(q, k, mask), dropout).to(v.dtype)
     message = weight.unsqueeze(-1) * u.unsqueeze(3) * v.unsqueeze(1)
     return message.sum(dim=2)
