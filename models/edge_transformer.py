@@ -52,16 +52,15 @@ class EdgeTransformer(nn.Module):
     A `PairHead` reads e_ij as well. The defaults are the published configuration for ZINC: with `CategoricalNodes(64,
     21)`, `CategoricalEdges(64, 4)`, sum readout and `MLPReadout(64, 1)` 257,281 parameters.
 
-    What it tells apart: random weights give two graphs different outputs where the two-dimensional folklore
-    Weisfeiler-Leman test (2-FWL, as strong as 3-WL) tells them apart, and the same, to rounding, where that does not:
-    strongly regular graphs of equal parameters, as the 4x4 rook's and the Shrikhande graph, stay the same in every
-    layer. That is without `pair_encodings` and encodings of nodes; with ones that tell more it tells more. Upper bound:
-    a layer is a function of e_ij and of the multiset over l of (e_il, e_lj), the refinement of 2-FWL, and depends on
-    no more; lower bound: Müller et al., theorem 1, for some weights.
+    What it tells apart, without encodings: never more than the two-dimensional folklore Weisfeiler-Leman test (2-FWL, as
+    strong as 3-WL), with any weights: a layer makes e_ij from itself and the multiset over l of (e_il, e_lj), as its
+    refinement does. Strongly regular graphs of equal parameters, as the 4x4 rook's and the Shrikhande graph, have the
+    same outputs to rounding. And with some weights as much (proven by Müller et al.); random ones, in float64, told apart
+    all pairs of graphs in our tests that 2-FWL does and 1-WL does not. With encodings that tell more it tells more.
 
-    Costs of a layer for a graph, in multiply-adds forward: (5 + 2 expansion) n^2 D^2 in linear maps and n^3 (3 D + H) in
-    the attention, of which nothing is stored (`graphpe.models.attention.triplet`): memory is O(n^2 D). For the backward
-    pass (9 + 2 expansion) D + H numbers a pair and layer are kept; with `checkpoint` D.
+    Costs of a layer for a graph, in multiply-adds forward: (5 + 2 expansion) n^2 D^2 in linear maps, n^3 (3 D + H) in the
+    attention, of which nothing is stored (`graphpe.models.attention.triplet`): memory is O(n^2 D). For the backward pass
+    (9 + 2 expansion) D + H numbers a pair and layer are kept; with `checkpoint` D.
 
     Differs from the released code (luis-mueller/towards-principled-gts):
 
@@ -75,8 +74,8 @@ class EdgeTransformer(nn.Module):
     * Encodings of pairs are added to e_ij; there RRWP takes half of the channels.
     * The readout takes means, where the released one takes sums, which grow with n, and normalises over the batch. It
       has one hidden layer less.
-    * The triplet attention of TGT (Hussain et al. 2024) and FloydNet's pivotal attention make scores and values of other
-      pairs: they are other layers, and not here.
+    * The triplet attention of TGT (Hussain et al. 2024) and the pivotal attention of FloydNet make scores and values of
+      other pairs: they are other layers, and not here.
 
     Example:
         >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
