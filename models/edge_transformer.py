@@ -52,15 +52,16 @@ class EdgeTransformer(nn.Module):
     A `PairHead` reads e_ij as well. The defaults are the published configuration for ZINC: with `CategoricalNodes(64,
     21)`, `CategoricalEdges(64, 4)`, sum readout and `MLPReadout(64, 1)` 257,281 parameters.
 
-    What it tells apart, without encodings: never more than the two-dimensional folklore Weisfeiler-Leman test (2-FWL, as
-    strong as 3-WL), with any weights: a layer makes e_ij from itself and the multiset over l of (e_il, e_lj), as its
+    What it tells apart, without encodings: never more than the two-dimensional folklore Weisfeiler-Leman test (2-FWL,
+    as strong as 3-WL), with any weights: a layer makes e_ij from itself and the multiset over l of (e_il, e_lj), as its
     refinement does. Strongly regular graphs of equal parameters, as the 4x4 rook's and the Shrikhande graph, have the
-    same outputs to rounding. And with some weights as much (proven by Müller et al.); random ones, in float64, told apart
-    all pairs of graphs in our tests that 2-FWL does and 1-WL does not. With encodings that tell more it tells more.
+    same outputs to rounding. And with some weights as much (proven by Müller et al.); random ones, in float64, tell
+    apart all pairs of graphs in our tests that 2-FWL does and 1-WL does not. With encodings that tell more it tells
+    more.
 
-    Costs of a layer for a graph, in multiply-adds forward: (5 + 2 expansion) n^2 D^2 in linear maps, n^3 (3 D + H) in the
-    attention, of which nothing is stored (`graphpe.models.attention.triplet`): memory is O(n^2 D). For the backward pass
-    (9 + 2 expansion) D + H numbers a pair and layer are kept; with `checkpoint` D.
+    Costs of a layer for a graph, in multiply-adds forward: (5 + 2 expansion) n^2 D^2 in linear maps, n^3 (3 D + H) in
+    the attention, of which nothing is stored (`graphpe.models.attention.triplet`): memory is O(n^2 D). For the backward
+    pass (9 + 2 expansion) D + H numbers a pair and layer are kept; with `checkpoint` D.
 
     Differs from the released code (luis-mueller/towards-principled-gts):
 
