@@ -9,16 +9,17 @@ published form, which pads, is at its best; and ragged batches.
 * compiled: products of broadcast arrays under `torch.compile` (Müller et al. 2024).
 * ours: `triplet_attention` between the same maps, over lists of pairs; with `dropout`: of a fifth of the weights.
 
-Every side has a process of its own, in turns. Time is the processor's. Memory is the process at its largest beyond what
-it had before the first step.
+Every side has a process of its own, in turns. Time is the processor's. Memory is the process at its largest within a
+step, beyond what it had before that step: code that was loaded or compiled is there already.
 """
 
 from __future__ import annotations
 
-import resource
+import ctypes
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ _WAIT = 900
 
 
 class Cost(NamedTuple):
-    """Processor seconds of a step, and bytes beyond what was there before."""
+    """Processor seconds of a step, and bytes of it beyond what was there before."""
 
     cpu: float
     memory: float
@@ -98,15 +99,18 @@ def _row(name: str, sizes: list[int], found: dict[str, list[Cost]], stopped: dic
 def measure(side: str, sizes: list[int], threads: int, seed: int) -> Cost:
     """Steps of one side."""
     torch.set_num_threads(threads)
-    step, _ = _built(side, sizes, seed)
-    before, taken = _bytes(), []
+    step, module = _built(side, sizes, seed)
+    taken, most = [], []
     with everything_compiled():
         for number in range(6):
+            module.zero_grad()
+            before = _begin()
             start = time.process_time()
             step().square().sum().backward()
             if number:  # the first compiles, or takes what was compiled from the disk
                 taken.append(time.process_time() - start)
-    return Cost(statistics.median(taken), _bytes() - before)
+                most.append(_bytes("VmHWM") - before)
+    return Cost(statistics.median(taken), statistics.median(most))
 
 
 def compare(sizes: list[int], seed: int) -> float:
@@ -158,8 +162,16 @@ def _real(pairs: Tensor, mask: Tensor) -> Tensor:
     return pairs * (mask[:, :, None] & mask[:, None])[..., None]
 
 
-def _bytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+def _begin() -> float:
+    """The bytes that the process has now; the largest number from now on is `VmHWM`."""
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _bytes("VmRSS")
+
+
+def _bytes(name: str) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
 
 
 if __name__ == "__main__":
