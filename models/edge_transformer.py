@@ -270,8 +270,8 @@ class EdgeTransformerLayer(nn.Module):
             triplets: The triplets that they make.
         """
         dropout = self.attention_dropout if self.training else 0.0
-        mapped = self.maps(self.norm_1(pair)).chunk(4, dim=1)
-        message = triplet_attention(*mapped, triplets, heads=self.heads, dropout=dropout)
+        query, key, left, right = self.maps(self.norm_1(pair)).chunk(4, dim=1)
+        message = triplet_attention(query, key, left, right, triplets, heads=self.heads, dropout=dropout)
         pair = pair + self._drop(self.out(message))
         hidden = self._drop(functional.gelu(self.expand(self.norm_2(pair))))
         return pair + self._drop(self.contract(hidden))

@@ -149,8 +149,9 @@ def _built(side: str, sizes: list[int], seed: int) -> tuple[Callable[[], Tensor]
     dropout = 0.2 if side.endswith("dropout") else 0.0
 
     def step() -> Tensor:
-        mapped = torch.nn.functional.linear(x, torch.cat([linear.weight for linear in maps])).chunk(4, dim=1)
-        return module.out(triplet_attention(*mapped, triplets, heads=HEADS, dropout=dropout))
+        weight = torch.cat([linear.weight for linear in maps])
+        q, k, u, v = torch.nn.functional.linear(x, weight).chunk(4, dim=1)
+        return module.out(triplet_attention(q, k, u, v, triplets, heads=HEADS, dropout=dropout))
 
     return step, module
 

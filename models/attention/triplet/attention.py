@@ -105,7 +105,8 @@ class _TripletAttention(torch.autograd.Function):
         arrays = [flat(x) for x in (q, k, u, v, out, top, sums)]
 
         def run(part: int) -> None:
-            forward_units(*parts[part], work, *arrays, _lanes(q.dtype))
+            arguments: tuple[Any, ...] = (*parts[part], work, *arrays, _lanes(q.dtype))
+            forward_units(*arguments)
 
         run_parts(run, len(parts))
         found = _by_pair(out)
@@ -132,7 +133,8 @@ class _TripletAttention(torch.autograd.Function):
             read, written = [flat(x) for x in side], [flat(x) for x in grads[2 * across : 2 * across + 2]]
 
             def run(part: int, across: int = across, read: Any = read, written: Any = written) -> None:
-                backward_units(*parts[part], ctx.work, *read, across, *written, _lanes(k.dtype))
+                arguments: tuple[Any, ...] = (*parts[part], ctx.work, *read, across, *written, _lanes(k.dtype))
+                backward_units(*arguments)
 
             run_parts(run, len(parts))
         grad_key, grad_right, grad_query, grad_left = (_by_pair(x) for x in grads)
