@@ -2,6 +2,8 @@ from graphpe.benchmarks.runs.run import Run as Run
 from graphpe.benchmarks.runs.run import load_run as load_run
 from graphpe.benchmarks.warmup import warmup as warmup
 from graphpe.drawing.plotting import plot_encoding as plot_encoding
+from graphpe.eigen.certify import Certificate as Certificate
+from graphpe.eigen.certify import certify as certify
 from graphpe.eigen.eigsh import eigsh as eigsh
 from graphpe.eigen.result import EigenResult as EigenResult
 from graphpe.errors import EigenError as EigenError

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 from torch_geometric.data import Batch, Data, HeteroData
@@ -15,11 +16,14 @@ from torch_geometric.data.data import BaseData
 from torch_geometric.transforms import BaseTransform
 
 from graphpe.calls import parameters_of
+from graphpe.eigen.canonical import BEYOND, maximal_axis_projection
+from graphpe.eigen.result import Eigenpairs
 from graphpe.errors import GraphPERuntimeError, GraphPETypeError, GraphPEValueError, GraphRangeError
 from graphpe.graphs.levels import LevelOrObject
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import check_pairs
 from graphpe.pairs.asked import Asked
+from graphpe.spectra.signs import Basis, orient
 from graphpe.storage.chunks import CHUNK_GRAPHS, CHUNK_PAIRS
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.asked import asked_of, check_pairs_key, read_asked
@@ -308,7 +312,8 @@ class SpectralEncoding(RandomSigns):
 
     Eigenvalues and mask are named `laplacian_eigenvalues` and `laplacian_mask` (`magnetic_...`) beside eigenvectors of
     the default name or in `x`, and after the eigenvectors (`{attr_name}_eigenvalues`, `{attr_name}_mask`) beside
-    others, so that two encodings with different `attr_name` never write the same key.
+    others, so that two encodings with different `attr_name` never write the same key. With a `certificate`, gaps and
+    residuals stand beside them (`..._gap`, `..._residual`: `graphpe.spectra.certificates`).
 
     Example:
         >>> encoding = T.LaplacianPE(k=2, attr_name="mine")
@@ -319,6 +324,8 @@ class SpectralEncoding(RandomSigns):
     default_stem: ClassVar[str] = ""
     """Of the names of eigenvalues and mask beside eigenvectors `{default_stem}_eigenvector_pe`."""
     k: int
+    certificate: bool = False
+    sign: Basis = "none"
 
     @property
     def eigenvalues_name(self) -> str:
@@ -331,13 +338,40 @@ class SpectralEncoding(RandomSigns):
         return f"{self._stem}_mask"
 
     @property
+    def gap_name(self) -> str:
+        """Key of the distances of eigenvalues to their neighbours."""
+        return f"{self._stem}_gap"
+
+    @property
+    def residual_name(self) -> str:
+        """Key of the residuals."""
+        return f"{self._stem}_residual"
+
+    @property
     def graph_keys(self) -> list[str]:
         """Keys of the graph values that it writes."""
-        return [self.eigenvalues_name, self.mask_name]
+        certificate = [self.gap_name, self.residual_name] if self.certificate else []
+        return [self.eigenvalues_name, self.mask_name, *certificate]
 
     @property
     def columns(self) -> int:
         return self.k
+
+    @property
+    def _computed(self) -> int:
+        """Eigenpairs that are computed: some after the k-th tell what is certain of it."""
+        return self.k + (BEYOND if self.sign == "map" else int(self.certificate))
+
+    def _directed(self, spectra: Sequence[Eigenpairs], graphs: PackedGraphs) -> Tensor:
+        """The first k eigenvectors of each spectrum side by side, with signs or phases by the convention."""
+        if self.sign == "map":
+            found = [maximal_axis_projection(pairs, graphs.host_ptr, self.k).vectors for pairs in spectra]
+            return torch.cat(found, dim=1)
+        # Drawn for all spectra of a graph together, so that one graph or many at once get the same.
+        vectors = [pairs.vectors[:, : self.k] for pairs in spectra]
+        joined = vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=1)
+        generator = self._random() if self.sign == "random" else None
+        return orient(joined, graphs.batch, graphs.num_graphs, self.sign, generator)
 
     @property
     def _stem(self) -> str:

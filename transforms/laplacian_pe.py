@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from graphpe.arguments import check_flags, check_seed
+from graphpe.spectra.certificates import certify_all, laplacian_matrix
 from graphpe.spectra.laplacian_eigenpairs import laplacian_eigenpairs, nonzero_eigenpairs
 from graphpe.spectra.scaling import Scaling, check_scaling, scale_eigenvectors
-from graphpe.spectra.signs import Convention, check_convention, orient
+from graphpe.spectra.signs import Basis, check_basis
 from graphpe.structure.laplacian import Normalization, check_normalization
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import SpectralEncoding
@@ -27,11 +28,13 @@ class LaplacianPE(SpectralEncoding):
     | `laplacian_eigenvector_pe` | `[N, k]` | float32 | scaled in each graph, smallest eigenvalue first |
     | `laplacian_eigenvalues` | `[B, k]` | float32 | |
     | `laplacian_mask` | `[B, k]` | bool | False where a graph has fewer than k: column and eigenvalue are zero |
+    | `laplacian_gap` | `[B, k]` | float32 | with `certificate`: distance to the nearest other eigenvalue |
+    | `laplacian_residual` | `[B, k]` | float32 | with `certificate`: norm of L v - lambda v |
 
-    With another `attr_name` the last two are `{attr_name}_eigenvalues` and `{attr_name}_mask`. Signs are drawn when the
+    With another `attr_name` the others are `{attr_name}_eigenvalues` and so on. Signs are drawn when the
     transform runs: used as `pre_transform`, they are drawn once and stored. Vectors of a repeated eigenvalue are some
-    orthonormal basis of its eigenspace. Small graphs are solved densely in float64, O(n^3) time and O(n^2) memory a
-    graph; large sparse ones by shift-invert (see `graphpe.eigen.lowest`).
+    orthonormal basis of its eigenspace unless `sign="map"` decides it. Small graphs are solved densely in float64,
+    O(n^3) time and O(n^2) memory a graph; large sparse ones by shift-invert (see `graphpe.eigen.lowest`).
 
     Differs from released code: PyG's `AddLaplacianEigenvectorPE` drops one vector however many components there are,
     gives isolated nodes eigenvalue 1 and directed graphs the real parts of a matrix that is not symmetric, and fails
@@ -43,10 +46,15 @@ class LaplacianPE(SpectralEncoding):
         k: Number of eigenvectors, 1 to 4096.
         normalization: `"sym"`, `"comb"` or `"rw"`.
         sign: `"random"` (a fresh sign for each graph and eigenvector at each call), `"canonical"` (a rule that does not
-            depend on the order of the nodes, see `graphpe.spectra.signs`) or `"none"` (as the solver leaves them).
+            depend on the order of the nodes, see `graphpe.spectra.signs`), `"map"` (a rule for the bases of repeated
+            eigenvalues, too, where the graph decides them, see `graphpe.eigen.canonical`) or `"none"` (as the solver
+            leaves them).
         scaling: Of the eigenvectors: `"L2"` (unit norm), or `"L1"`, `"abs-max"`, `"wavelength"`, `"wavelength-asin"`,
             `"wavelength-soft"` as in GraphGPS; formulas in `graphpe.spectra.scaling`.
         drop_zero_modes: Leave out the zero eigenvalues, one per connected component. Otherwise they come first.
+        certificate: Write how certain each vector is: its gap in the whole spectrum, the eigenvalue after the last one
+            and the zero modes included, and its residual before it is scaled and rounded
+            (`graphpe.spectra.certificates`). One eigenpair more is computed. Encoders with a `gap_width` read it.
         seed: Of the random signs. In a `DataLoader` worker, worker and epoch are mixed in.
         attr_name: Key of the eigenvectors; None appends them to `x`, and `"x"` replaces it.
 
@@ -74,35 +82,37 @@ class LaplacianPE(SpectralEncoding):
         k: int,
         *,
         normalization: Normalization = "sym",
-        sign: Convention = "random",
+        sign: Basis = "random",
         scaling: Scaling = "L2",
         drop_zero_modes: bool = True,
+        certificate: bool = False,
         seed: int = 0,
         attr_name: str | None = "laplacian_eigenvector_pe",
     ) -> None:
         self.k = check_count("k", k)
         check_normalization(normalization)
         self.normalization: Normalization = normalization
-        check_convention(sign)
-        self.sign: Convention = sign
+        check_basis(sign)
+        self.sign: Basis = sign
         check_scaling(scaling)
         self.scaling: Scaling = scaling
-        self.drop_zero_modes = check_flags(drop_zero_modes=drop_zero_modes)[0]
+        self.drop_zero_modes, self.certificate = check_flags(drop_zero_modes=drop_zero_modes, certificate=certificate)
         self.seed = check_seed(seed)
         self.attr_name = check_attr_name(attr_name)
 
     @property
     def needs(self) -> list[Need]:
         """The lowest eigenpairs."""
-        return [Need(nonzero_eigenpairs, self.k, ("comb" if self.normalization == "comb" else "sym",))]
+        return [Need(nonzero_eigenpairs, self._computed, ("comb" if self.normalization == "comb" else "sym",))]
 
     def encode(self, plan: Plan) -> Values:
-        """Eigenvectors, eigenvalues and mask of each graph."""
-        pairs = laplacian_eigenpairs(plan, self.k, self.normalization, self.drop_zero_modes)
-        generator = self._random() if self.sign == "random" else None
-        vectors = orient(pairs.vectors, plan.graphs.batch, plan.graphs.num_graphs, self.sign, generator)
-        vectors = scale_eigenvectors(vectors, pairs.values, plan.graphs.batch, self.scaling)
-        return Values(
-            node={self.attr_name: vectors},
-            graph={self.eigenvalues_name: pairs.values, self.mask_name: pairs.mask},
-        )
+        """Eigenvectors, eigenvalues and mask of each graph, and what is certain of them."""
+        pairs = laplacian_eigenpairs(plan, self._computed, self.normalization, self.drop_zero_modes)
+        graph = {self.eigenvalues_name: pairs.values[:, : self.k], self.mask_name: pairs.mask[:, : self.k]}
+        if self.certificate:
+            matrix = laplacian_matrix(plan, self.normalization)
+            found = certify_all(plan, matrix, pairs, self.k, self.drop_zero_modes)
+            graph |= {self.gap_name: found.gap, self.residual_name: found.residual}
+        vectors = self._directed([pairs], plan.graphs)
+        vectors = scale_eigenvectors(vectors, graph[self.eigenvalues_name], plan.graphs.batch, self.scaling)
+        return Values(node={self.attr_name: vectors}, graph=graph)

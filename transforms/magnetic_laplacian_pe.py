@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from graphpe.arguments import check_flags, check_seed
 from graphpe.errors import GraphPETypeError, GraphPEValueError
+from graphpe.spectra.certificates import certify_all, magnetic_matrix
 from graphpe.spectra.laplacian_eigenpairs import edge_phase_spectrum, magnetic_eigenpairs, magnetic_spectrum
-from graphpe.spectra.signs import Convention, check_convention, orient
+from graphpe.spectra.signs import Basis, check_basis
 from graphpe.structure.laplacian import Magnetic, Normalization, check_normalization, check_phases
 from graphpe.structure.plan import Need, Plan
 from graphpe.transforms.base import SpectralEncoding
@@ -45,16 +48,18 @@ class MagneticLaplacianPE(SpectralEncoding):
     | `magnetic_eigenvector_pe` | `[N, k]` | complex64 | unit norm in each graph, smallest eigenvalue first |
     | `magnetic_eigenvalues` | `[B, k]` | float32 | |
     | `magnetic_mask` | `[B, k]` | bool | False where a graph has fewer than k nodes: column and eigenvalue are zero |
+    | `magnetic_gap` | `[B, k]` | float32 | with `certificate`: distance to the nearest other eigenvalue |
+    | `magnetic_residual` | `[B, k]` | float32 | with `certificate`: norm of L v - lambda v |
 
-    With Q potentials the shapes are `[N, Q, k]`, `[B, Q, k]` and `[B, Q, k]`: entry j is of the potential (j + 1) q.
+    With Q potentials the shapes are `[N, Q, k]` and, of all others, `[B, Q, k]`: entry j is of the potential (j + 1) q.
     The spectra at several potentials know the walks of a graph by length and number of forward steps, which one
     potential does not.
 
-    With another `attr_name` the last two are `{attr_name}_eigenvalues` and `{attr_name}_mask`. Phases are drawn when
+    With another `attr_name` the others are `{attr_name}_eigenvalues` and so on. Phases are drawn when
     the transform runs: used as `pre_transform`, they are drawn once and stored. Vectors of a repeated eigenvalue are
-    some orthonormal basis of its eigenspace. Small graphs are solved densely in complex128, O(n^3) time and
-    O(n^2) memory a graph, large sparse ones by shift-invert; forests and other balanced graphs with real arithmetic
-    (see `graphpe.structure.components`).
+    some orthonormal basis of its eigenspace unless `sign="map"` decides it. Small graphs are solved densely in
+    complex128, O(n^3) time and O(n^2) memory a graph, large sparse ones by shift-invert; forests and other balanced
+    graphs with real arithmetic (see `graphpe.structure.components`).
 
     Args:
         k: Number of eigenvectors, 1 to 4096.
@@ -66,7 +71,12 @@ class MagneticLaplacianPE(SpectralEncoding):
         normalization: `"sym"`, `"comb"` or `"rw"`.
         phases: `"pairs"` (Geisler et al.) or `"edges"` (Huang et al.).
         sign: `"random"` (a fresh phase for each graph and eigenvector at each call), `"canonical"` (a rule that does
-            not depend on the order of the nodes, see `graphpe.spectra.signs`) or `"none"` (as the solver leaves them).
+            not depend on the order of the nodes, see `graphpe.spectra.signs`), `"map"` (a rule for the bases of
+            repeated eigenvalues, too, where the graph decides them, see `graphpe.eigen.canonical`) or `"none"` (as the
+            solver leaves them).
+        certificate: Write how certain each vector is: its gap in the whole spectrum, the eigenvalue after the last one
+            included, and its residual before it is rounded (`graphpe.spectra.certificates`). One eigenpair more is
+            computed. Encoders with a `gap_width` read it.
         seed: Of the random phases. In a `DataLoader` worker, worker and epoch are mixed in.
         attr_name: Key of the eigenvectors.
 
@@ -98,20 +108,21 @@ class MagneticLaplacianPE(SpectralEncoding):
         potentials: int = 1,
         normalization: Normalization = "sym",
         phases: Magnetic = "pairs",
-        sign: Convention = "random",
+        sign: Basis = "random",
+        certificate: bool = False,
         seed: int = 0,
         attr_name: str = "magnetic_eigenvector_pe",
     ) -> None:
         self.k = check_count("k", k)
         self.q = _check_potential(q)
-        self.relative_q = check_flags(relative_q=relative_q)[0]
+        self.relative_q, self.certificate = check_flags(relative_q=relative_q, certificate=certificate)
         self.potentials = check_count("potentials", potentials)
         check_normalization(normalization)
         self.normalization: Normalization = normalization
         check_phases(phases)
         self.phases: Magnetic = phases
-        check_convention(sign)
-        self.sign: Convention = sign
+        check_basis(sign)
+        self.sign: Basis = sign
         self.seed = check_seed(seed)
         self.attr_name = check_own_name(attr_name, "complex eigenvectors")
 
@@ -125,25 +136,25 @@ class MagneticLaplacianPE(SpectralEncoding):
         """The lowest eigenpairs at each potential."""
         hermitian = "comb" if self.normalization == "comb" else "sym"
         spectrum = magnetic_spectrum if self.phases == "pairs" else edge_phase_spectrum
-        return [Need(spectrum, self.k, (self.q * (j + 1), self.relative_q, hermitian)) for j in range(self.potentials)]
+        options = self.relative_q, hermitian
+        return [Need(spectrum, self._computed, (self.q * (j + 1), *options)) for j in range(self.potentials)]
 
     def encode(self, plan: Plan) -> Values:
-        """Eigenvectors, eigenvalues and mask of each graph."""
-        graphs = plan.graphs
-        spectra = [
-            magnetic_eigenpairs(plan, self.k, self.q * (j + 1), self.relative_q, self.normalization, self.phases)
-            for j in range(self.potentials)
-        ]
-        # Phases are drawn for all potentials of a graph together, so that one graph or many at once get the same.
-        vectors = torch.cat([pairs.vectors for pairs in spectra], dim=1)
-        generator = self._random() if self.sign == "random" else None
-        vectors = orient(vectors, graphs.batch, graphs.num_graphs, self.sign, generator)
-        values = torch.cat([pairs.values for pairs in spectra], dim=1)
-        mask = torch.cat([pairs.mask for pairs in spectra], dim=1)
+        """Eigenvectors, eigenvalues and mask of each graph, and what is certain of them."""
+        spectra, of_graphs = [], []
+        for j in range(self.potentials):
+            options = self.q * (j + 1), self.relative_q, self.normalization, self.phases
+            pairs = magnetic_eigenpairs(plan, self._computed, *options)
+            certificate: Sequence[Tensor] = ()
+            if self.certificate:
+                certificate = certify_all(plan, magnetic_matrix(plan, *options), pairs, self.k, False)
+            spectra.append(pairs)
+            of_graphs.append([pairs.values[:, : self.k], pairs.mask[:, : self.k], *certificate])
+        vectors = self._directed(spectra, plan.graphs)
+        parts = [torch.cat(part, dim=1) for part in zip(*of_graphs, strict=True)]  # in the order of `graph_keys`
         if self.potentials > 1:
-            shape = self.potentials, self.k
-            vectors, values, mask = (part.unflatten(1, shape) for part in (vectors, values, mask))
-        return Values(node={self.attr_name: vectors}, graph={self.eigenvalues_name: values, self.mask_name: mask})
+            vectors, *parts = (part.unflatten(1, (self.potentials, self.k)) for part in (vectors, *parts))
+        return Values(node={self.attr_name: vectors}, graph=dict(zip(self.graph_keys, parts, strict=True)))
 
 
 def _check_potential(q: Any) -> float:

@@ -7,7 +7,8 @@
   of the graph maps to their negative, for which no equivariant choice exists.
 * `"none"`: as the solver leaves them.
 
-None of these decides anything within the eigenspace of a repeated eigenvalue.
+None of these decides anything within the eigenspace of a repeated eigenvalue. A fourth, `"map"`, does, where
+eigenvalues are known: see `graphpe.eigen.canonical`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.structure.adjacency import Ints
 
 Convention = Literal["random", "canonical", "none"]
+Basis = Literal["random", "canonical", "none", "map"]
 _KNOWN = get_args(Convention)
 
 # Far above the rounding of well-separated eigenvectors, far below the moments of vectors without symmetry.
@@ -129,3 +131,12 @@ def check_convention(convention: str) -> None:
         convention: The argument.
     """
     check_choice("sign", convention, _KNOWN)
+
+
+def check_basis(sign: str) -> None:
+    """Raise unless `sign` is one of the three names, or `"map"`.
+
+    Args:
+        sign: The argument.
+    """
+    check_choice("sign", sign, get_args(Basis))

@@ -25,11 +25,15 @@ _WRITERS = {
     "hop_features": "T.HopFeatures(hops=..., features=...)",
     "laplacian_eigenvalues": "T.LaplacianPE(k={})",
     "laplacian_eigenvector_pe": "T.LaplacianPE(k={})",
+    "laplacian_gap": "T.LaplacianPE(k={}, certificate=True)",
     "laplacian_mask": "T.LaplacianPE(k={})",
+    "laplacian_residual": "T.LaplacianPE(k={}, certificate=True)",
     "magnetic_eigenvalues": "T.MagneticLaplacianPE(k={})",
     "magnetic_eigenvector_pe": "T.MagneticLaplacianPE(k={})",
+    "magnetic_gap": "T.MagneticLaplacianPE(k={}, certificate=True)",
     "magnetic_mask": "T.MagneticLaplacianPE(k={})",
     "motif_pe": "T.MotifPE(motifs=...)",
+    "magnetic_residual": "T.MagneticLaplacianPE(k={}, certificate=True)",
     "path_types": "T.EdgePathPE(max_distance=...)",
     "personalized_page_rank": "T.PersonalizedPageRankPE()",
     "random_walk_pe": "T.RandomWalkPE(walk_length={})",
@@ -45,8 +49,9 @@ _WRITERS = {
     "weisfeiler_lehman_pe": "T.WeisfeilerLehmanPE(iterations=...)",
 }
 
-ENCODING_KEYS = tuple(key for key in _WRITERS if not key.endswith(("_eigenvalues", "_mask")))
-"""The keys that transforms write by default, without eigenvalues and masks."""
+_OF_GRAPHS = ("_eigenvalues", "_mask", "_gap", "_residual")
+ENCODING_KEYS = tuple(key for key in _WRITERS if not key.endswith(_OF_GRAPHS))
+"""The keys that transforms write by default, without those beside eigenvectors."""
 
 
 def read_encoding(

@@ -177,12 +177,12 @@ def test_repr_is_the_call_that_builds_it(make_transform):
 
 def test_repr_shows_every_parameter():
     assert repr(T.LaplacianPE(8)) == (
-        "LaplacianPE(k=8, normalization='sym', sign='random', scaling='L2', drop_zero_modes=True, "
+        "LaplacianPE(k=8, normalization='sym', sign='random', scaling='L2', drop_zero_modes=True, certificate=False, "
         "seed=0, attr_name='laplacian_eigenvector_pe')"
     )
     assert repr(T.MagneticLaplacianPE(np.int64(3), q=1)) == (
         "MagneticLaplacianPE(k=3, q=1.0, relative_q=True, potentials=1, normalization='sym', phases='pairs', "
-        "sign='random', seed=0, attr_name='magnetic_eigenvector_pe')"
+        "sign='random', certificate=False, seed=0, attr_name='magnetic_eigenvector_pe')"
     )
     assert repr(T.RandomWalkPE(16)) == (
         "RandomWalkPE(walk_length=16, undirected=False, estimate=None, seed=0, attr_name='random_walk_pe')"

@@ -10,6 +10,9 @@ from torch_geometric.utils import from_networkx
 
 from graphpe import laplacian
 from graphpe import transforms as T
+from graphpe.eigen.canonical import maximal_axis_projection
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.spectra.laplacian_eigenpairs import laplacian_eigenpairs
 
 
 def test_eigenvectors_eigenvalues_and_mask(random_graph):
@@ -75,3 +78,64 @@ def test_canonical_signs_do_not_depend_on_the_order_of_nodes(seed, normalization
     torch.testing.assert_close(
         there.laplacian_eigenvector_pe[order][:, simple], here.laplacian_eigenvector_pe[:, simple], atol=1e-4, rtol=0
     )
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), normalization=st.sampled_from(["sym", "comb", "rw"]), dropped=st.booleans())
+def test_certificates_against_whole_spectra(seed, normalization, dropped):
+    rng = np.random.default_rng(seed)
+    graphs = []
+    for n in rng.integers(1, 12, 4).tolist():
+        edges = torch.from_numpy(rng.integers(0, n, (2, int(rng.integers(0, 2 * n)))))
+        graphs.append(Data(edge_index=edges, num_nodes=n))
+    transform = T.LaplacianPE(
+        4, normalization=normalization, drop_zero_modes=dropped, certificate=True, sign="none", scaling="L1"
+    )
+    for graph, out in zip(graphs, transform(graphs), strict=True):
+        operator = laplacian(graph.edge_index, graph.num_nodes, normalization=normalization).to_dense()
+        spectrum = torch.linalg.eigvals(operator).real.sort().values
+        zeros = int((spectrum < 1e-9).sum()) if dropped else 0
+        for j in range(4):
+            gap, there = float(out.laplacian_gap[0, j]), bool(out.laplacian_mask[0, j])
+            assert there == (zeros + j < graph.num_nodes)
+            others = torch.cat([spectrum[: zeros + j], spectrum[zeros + j + 1 :]])
+            expected = (
+                0.0 if not there else 2.0 if not len(others) else float((others - spectrum[zeros + j]).abs().min())
+            )
+            assert abs(gap - expected) < 1e-6
+        vectors = out.laplacian_eigenvector_pe.double()
+        vectors = vectors / torch.where(vectors.norm(dim=0) > 0, vectors.norm(dim=0), 1)
+        measured = (operator @ vectors - vectors * out.laplacian_eigenvalues).norm(dim=0)
+        assert float((measured - out.laplacian_residual[0]).abs().max()) < 2e-6  # these are of single precision
+        assert float(out.laplacian_residual.max()) < 1e-12
+    assert "laplacian_gap" not in T.LaplacianPE(4)(graphs[0])
+
+
+def test_a_certificate_does_not_change_what_it_is_of(random_graph):
+    for seed in range(10):
+        graph = random_graph(seed, weighted=True)
+        with_one, without = T.LaplacianPE(4, certificate=True, sign="canonical")(graph), T.LaplacianPE(4)(graph)
+        torch.testing.assert_close(with_one.laplacian_eigenvalues, without.laplacian_eigenvalues)
+        assert torch.equal(with_one.laplacian_mask, without.laplacian_mask)
+        assert set(with_one.keys()) - set(without.keys()) == {"laplacian_gap", "laplacian_residual"}
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), normalization=st.sampled_from(["sym", "comb", "rw"]))
+def test_maximal_axis_projection_does_not_depend_on_the_order_of_nodes(seed, normalization):
+    # Of random trees: leaves of one node repeat eigenvalues. What is undecided is so in every order.
+    rng = np.random.default_rng(seed)
+    tree = nx.from_prufer_sequence(rng.integers(0, 10, 8).tolist())
+    edges = torch.tensor(list(tree.edges)).T
+    order = torch.from_numpy(rng.permutation(10))
+    transform = T.LaplacianPE(9, normalization=normalization, sign="map")
+    here = transform(Data(edge_index=edges, num_nodes=10))
+    there = transform(Data(edge_index=order[edges].flip(0), num_nodes=10))
+    pairs = laplacian_eigenpairs(PackedGraphs.from_data_list([Data(edge_index=edges, num_nodes=10)]), 9, normalization)
+    decided = maximal_axis_projection(pairs, np.array([0, 10]), 9).decided[0]
+    torch.testing.assert_close(
+        there.laplacian_eigenvector_pe[order][:, decided], here.laplacian_eigenvector_pe[:, decided], atol=1e-4, rtol=0
+    )
+    vectors = here.laplacian_eigenvector_pe.double()
+    operator = laplacian(edges, 10, normalization=normalization).to_dense()
+    torch.testing.assert_close(operator @ vectors, vectors * here.laplacian_eigenvalues, atol=1e-5, rtol=0)

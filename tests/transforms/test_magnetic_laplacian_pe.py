@@ -151,3 +151,43 @@ def test_several_potentials_with_a_phase_for_each_edge(random_graph):
         T.Compose([T.LaplacianPE(3, sign="none"), transform])(both).magnetic_eigenvector_pe,
         transform(both).magnetic_eigenvector_pe,
     )
+
+
+@pytest.mark.parametrize("phases", ["pairs", "edges"])
+@pytest.mark.parametrize("normalization", ["sym", "comb", "rw"])
+def test_certificates_against_whole_spectra(random_graph, phases, normalization):
+    for seed in range(8):
+        graph = random_graph(seed, weighted=True)
+        n, q = graph.num_nodes, 0.17
+        options = {"q": q, "relative_q": False, "normalization": normalization, "phases": phases}
+        transform = T.MagneticLaplacianPE(3, potentials=2, sign="none", certificate=True, **options)
+        out = transform(graph)
+        assert out.magnetic_gap.shape == out.magnetic_residual.shape == (1, 2, 3)
+        for j in range(2):
+            operator = magnetic_laplacian(
+                graph.edge_index, n, q * (j + 1), graph.edge_weight, normalization, phases=phases
+            ).to_dense()
+            spectrum = torch.linalg.eigvals(operator).real.sort().values
+            scale = float(spectrum.abs().max().clamp(min=1))
+            for i in range(min(3, n)):
+                others = torch.cat([spectrum[:i], spectrum[i + 1 :]])
+                expected = float((others - spectrum[i]).abs().min()) if n > 1 else 2.0
+                assert abs(float(out.magnetic_gap[0, j, i]) - expected) < 1e-6 * scale
+            assert float(out.magnetic_residual[0, j].max()) < 1e-12 * scale
+            assert not bool(out.magnetic_gap[0, j, n:].any())
+            vectors = out.magnetic_eigenvector_pe[:, j].to(torch.complex128)
+            measured = (operator @ vectors - vectors * out.magnetic_eigenvalues[0, j]).norm(dim=0)
+            assert float((measured - out.magnetic_residual[0, j]).abs().max()) < 3e-6 * scale
+
+
+def test_maximal_axis_projection_of_phases_and_orders(random_graph):
+    for seed in range(10):
+        graph = random_graph(seed, weighted=True)
+        n = graph.num_nodes
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(n))
+        other = Data(edge_index=order[graph.edge_index], edge_weight=graph.edge_weight, num_nodes=n)
+        transform = T.MagneticLaplacianPE(n, q=0.2, sign="map")
+        here, there = (transform(each).magnetic_eigenvector_pe for each in (graph, other))
+        gap = T.MagneticLaplacianPE(n, q=0.2, certificate=True)(graph).magnetic_gap[0]
+        sure = gap > 1e-4
+        torch.testing.assert_close(there[order][:, sure], here[:, sure], atol=1e-4, rtol=0)

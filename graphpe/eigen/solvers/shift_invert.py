@@ -27,6 +27,8 @@ _DISTANCE = 1e-8
 _ROUNDING = 1e-14
 _FAR = 0.02
 _PROBE = 10
+# Random vectors that measure the error of factors, and by how much their estimate is raised.
+_PROBES, _SAFETY = 8, 2.0
 # Of the tolerance, for the inverse: rounding in the solves takes the rest.
 _SHARE = 0.25
 # Minimum degree takes time as the square of the longest row; COLAMD, which fills up more, sets long rows aside.
@@ -80,7 +82,7 @@ class ShiftInvert:
             raise GraphPETypeError("ShiftInvert needs a matrix with entries on the CPU: choose another solver")
         if problem.size - problem.num_known <= 3 * problem.k + 6 * self.block:
             return Dense().solve(problem)._replace(note="densely, as many of all eigenpairs are wanted")
-        matrix = _double(operator.matrix)
+        matrix = by_columns(operator.matrix)
         if problem.which == "largest":
             matrix = -matrix
         elif problem.known is None and _LEAST_SMALL <= problem.size <= _most_small(matrix):
@@ -141,12 +143,7 @@ class _Inverse:
     def __init__(self, matrix: csc_matrix, shift: float) -> None:
         self.shift = shift
         size = matrix.shape[0]
-        self._factors = splu(
-            (matrix - shift * identity(size, dtype=matrix.dtype, format="csc")).tocsc(),
-            permc_spec="MMD_AT_PLUS_A" if np.diff(matrix.indptr).max() < _LONG else "COLAMD",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
+        self._factors = _factor(matrix, shift)
         self.entries = self._factors.nnz
         self.solves = 0
         image = self.solve(np.ones((size, 1), matrix.dtype))
@@ -157,6 +154,43 @@ class _Inverse:
         """The inverse times a block `[n, m]`."""
         self.solves += block.shape[1]
         return self._factors.solve(block)
+
+
+def _factor(matrix: csc_matrix, shift: float) -> Any:
+    """SuperLU's factors of A - shift I, with the pivots on the diagonal where they are not exactly zero."""
+    return splu(
+        (matrix - shift * identity(matrix.shape[0], dtype=matrix.dtype, format="csc")).tocsc(),
+        permc_spec="MMD_AT_PLUS_A" if np.diff(matrix.indptr).max() < _LONG else "COLAMD",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
+
+
+def negative_pivots(matrix: csc_matrix, shift: float) -> tuple[int, float] | None:
+    """Eigenvalues of a Hermitian matrix below a shift: the negative pivots of A - shift I = L D L^H (Sylvester).
+
+    Args:
+        matrix: The matrix, in double precision.
+        shift: The shift.
+
+    Returns:
+        Their number, and an estimate of the Frobenius norm of A - shift I - L D L^H from above, from products with
+        random vectors: the number is that of a shift that is at most so far away. None where a pivot is zero.
+    """
+    try:
+        factors = _factor(matrix, shift)
+    except RuntimeError:  # exactly singular
+        return None
+    if (factors.perm_r != factors.perm_c).any():
+        return None
+    lower, pivot = factors.L, factors.U.diagonal().real
+    block = np.random.default_rng(0).standard_normal((len(pivot), _PROBES))
+    image = np.empty((len(pivot), _PROBES), matrix.dtype)
+    image[factors.perm_c] = matrix @ block - shift * block
+    ordered = np.empty_like(block)
+    ordered[factors.perm_c] = block
+    image -= lower @ (pivot[:, None] * (lower.conj().T @ ordered))
+    return int(np.count_nonzero(pivot < 0)), float(_SAFETY * np.linalg.norm(image) / _PROBES**0.5)
 
 
 def _is_definite(matrix: csc_matrix, factors: Any, image: Block) -> bool:
@@ -201,8 +235,12 @@ def _invert_below(matrix: csc_matrix, problem: Problem) -> _Inverse:
     return inverse
 
 
-def _double(matrix: torch.Tensor) -> csc_matrix:
-    """In double precision, by columns."""
+def by_columns(matrix: torch.Tensor) -> csc_matrix:
+    """A matrix on the CPU in double precision, by columns.
+
+    Args:
+        matrix: The matrix, dense or torch CSR.
+    """
     if matrix.layout != torch.sparse_csr:
         return csc_matrix(_raised(matrix))
     parts = _raised(matrix.values()), matrix.col_indices().numpy(), matrix.crow_indices().numpy()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import check_counts, check_flags
+from graphpe.arguments import check_counts, check_flags, check_not_negative
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.nodes import graph_of_nodes
 from graphpe.models.batches.reading import read_encoding
@@ -128,14 +128,16 @@ class EigenpairEncoder(nn.Module):
     Args:
         keys: The eigenpairs; its fields become attributes.
         width: Width of the result.
+        gap_width: With a width above 0, vectors are multiplied by the weights of `gap_weights`.
 
     Raises:
         GraphPEValueError: If a size is not positive; in `forward` if the batch has no tensors of those names, or of
             another shape or kind.
     """
 
-    def __init__(self, keys: EigenKeys, width: int) -> None:
+    def __init__(self, keys: EigenKeys, width: int, gap_width: float = 0.0) -> None:
         super().__init__()
+        (self.gap_width,) = check_not_negative(gap_width=gap_width)
         self.k, self.width, self.potentials = check_counts(k=keys.k, width=width, potentials=keys.potentials)
         (self.complex,) = check_flags(complex=keys.complex)
         self.key = keys.key
@@ -163,7 +165,7 @@ class EigenpairEncoder(nn.Module):
         return self.parts + self.value_width
 
     def read(self, batch: Data, randomise: bool = False) -> Eigenpairs:
-        """The eigenpairs of a batch in the parameters' precision, at least float32.
+        """The eigenpairs of a batch in the parameters' precision, at least float32; tapered with a `gap_width`.
 
         Args:
             batch: The batch.
@@ -172,27 +174,12 @@ class EigenpairEncoder(nn.Module):
         Raises:
             GraphPEValueError: If the batch has no tensors of the encoder's names, or of another shape or kind.
         """
-        dtype = torch.promote_types(next(self.parameters()).dtype, torch.float32)
-        parts = read_parts(self, batch, self.potentials).to(dtype)
-        graph, graphs = graph_of_nodes(batch, parts)
-        values = self._read_per_graph(batch, self.eigenvalues_key, graphs).to(dtype)
-        if self.mask_key is None:
-            mask = torch.ones_like(values, dtype=torch.bool)
-        else:
-            mask = self._read_per_graph(batch, self.mask_key, graphs).bool()
-            values = torch.where(mask, values, 0)
-            parts = torch.where(mask.index_select(0, graph).unsqueeze(2), parts, 0)
-        if randomise:
-            parts = phases_of_graphs(parts, graph, graphs)
-        return Eigenpairs(parts, values, mask, graph, self.potentials)
-
-    def _read_per_graph(self, batch: Data, key: str, graphs: int) -> Tensor:
-        value = getattr(batch, key, None)
-        if isinstance(value, Tensor) and value.dim() and value.shape[0] != graphs:
-            raise GraphPEValueError(
-                f"batch.{key} has {value.shape[0]} rows for {graphs} graphs: {type(self).__name__} takes one a graph"
-            )
-        return read_encoding(batch, key, self.k, self.potentials, level="graph", rows=graphs)
+        eigen = read_eigenpairs(self, batch, next(self.parameters()).dtype, randomise)
+        if self.gap_width == 0:
+            return eigen
+        weight = gap_weights(self, batch, self.gap_width, eigen.values.shape[0], self.potentials)
+        weight = weight.to(eigen.vectors.dtype).index_select(0, eigen.graph)
+        return replace(eigen, vectors=eigen.vectors * weight.unsqueeze(2))
 
     def __repr__(self) -> str:
         common = ("width", *(field.name for field in fields(EigenKeys)))
@@ -201,11 +188,94 @@ class EigenpairEncoder(nn.Module):
 
 
 class TakesVectors(Protocol):
-    """An encoder of eigenvectors: `key` and `k` as in `EigenKeys`, and whether they are `complex`."""
+    """A reader of eigenvectors: `key` and `k` as in `EigenKeys`, and whether they are `complex`."""
 
     key: str
     k: int
     complex: bool
+
+
+class HasMask(Protocol):
+    """A reader of what stands beside eigenvectors: `k` and `mask_key` as in `EigenKeys`."""
+
+    k: int
+    mask_key: str | None
+
+
+class TakesEigenpairs(TakesVectors, HasMask, Protocol):
+    """A reader of eigenpairs; attributes as in `EigenKeys`."""
+
+    eigenvalues_key: str
+    potentials: int
+
+
+def read_eigenpairs(reader: TakesEigenpairs, batch: Data, dtype: torch.dtype, randomise: bool = False) -> Eigenpairs:
+    """The eigenpairs of a batch in a precision, at least float32.
+
+    Args:
+        reader: Says which.
+        batch: The batch.
+        dtype: The precision.
+        randomise: Whether signs or phases are drawn afresh.
+
+    Raises:
+        GraphPEValueError: If the batch has no tensors of the reader's names, or of another shape or kind.
+    """
+    dtype = torch.promote_types(dtype, torch.float32)
+    parts = read_parts(reader, batch, reader.potentials).to(dtype)
+    graph, graphs = graph_of_nodes(batch, parts)
+    values = _read_per_graph(reader, batch, reader.eigenvalues_key, graphs, reader.potentials).to(dtype)
+    if reader.mask_key is None:
+        mask = torch.ones_like(values, dtype=torch.bool)
+    else:
+        mask = _read_per_graph(reader, batch, reader.mask_key, graphs, reader.potentials).bool()
+        values = torch.where(mask, values, 0)
+        parts = torch.where(mask.index_select(0, graph).unsqueeze(2), parts, 0)
+    if randomise:
+        parts = phases_of_graphs(parts, graph, graphs)
+    return Eigenpairs(parts, values, mask, graph, reader.potentials)
+
+
+def gap_weights(reader: HasMask, batch: Data, width: float, graphs: int, potentials: int = 1) -> Tensor:
+    """Weights of eigenvectors by how well the graph decides them, `[B, K]`.
+
+        w = gap^2 / (gap^2 + delta^2),    delta = max(width, residual)
+
+    gap is the distance of the eigenvalue to the nearest other one of the whole spectrum, and residual the vector's, as
+    a transform with `certificate=True` writes them. A change of the graph by a matrix E turns a vector by an angle of
+    up to about |E| / gap: what is decided by a gap of less than the width fades out. Vectors of a repeated eigenvalue,
+    whose basis is arbitrary, weigh nothing. Padding weighs 0.
+
+    Args:
+        reader: Says which eigenpairs, by `mask_key`: `X_gap` and `X_residual` stand beside `X_mask`.
+        batch: The batch.
+        width: Gap at which a weight is 1/2; positive.
+        graphs: Number B of graphs.
+        potentials: Number Q of potentials: K = Q k.
+
+    Raises:
+        GraphPEValueError: If there is no mask, or the batch has no gaps and residuals.
+    """
+    if reader.mask_key is None or not reader.mask_key.endswith("_mask"):
+        raise GraphPEValueError(
+            f"gap_width={width} of {type(reader).__name__} reads X_gap beside X_mask: give mask_key the name of the "
+            f"transform's mask, got {reader.mask_key!r}"
+        )
+    stem = reader.mask_key.removesuffix("_mask")
+    gap, residual = (
+        _read_per_graph(reader, batch, f"{stem}_{what}", graphs, potentials).float() for what in ("gap", "residual")
+    )
+    length = torch.hypot(gap, residual.clamp(min=width)).clamp(min=torch.finfo(gap.dtype).tiny)
+    return (gap / length).square()
+
+
+def _read_per_graph(reader: HasMask, batch: Data, key: str, graphs: int, potentials: int) -> Tensor:
+    value = getattr(batch, key, None)
+    if isinstance(value, Tensor) and value.dim() and value.shape[0] != graphs:
+        raise GraphPEValueError(
+            f"batch.{key} has {value.shape[0]} rows for {graphs} graphs: {type(reader).__name__} takes one a graph"
+        )
+    return read_encoding(batch, key, reader.k, potentials, level="graph", rows=graphs)
 
 
 def read_parts(encoder: TakesVectors, batch: Data, potentials: int = 1) -> Tensor:

@@ -50,6 +50,8 @@ class EigenvectorDeepSet(EigenpairEncoder):
         post_layers: Number of linear maps of rho; 0 for none, where `hidden` is the width (GraphGPS on Peptides).
         random_signs: Draw signs and phases in training. False for vectors whose signs mean something, as after
             `LaplacianPE(sign="canonical")`.
+        gap_width: With a width above 0, vectors weigh gap^2 / (gap^2 + gap_width^2): what the graph hardly decides
+            fades out (`graphpe.models.encoders.eigen.eigenpairs.gap_weights`; the transform needs `certificate=True`).
 
     Raises:
         GraphPEValueError: If a parameter is out of range; in `forward` if the batch has no tensors of those names, or
@@ -73,8 +75,9 @@ class EigenvectorDeepSet(EigenpairEncoder):
         layers: int = 2,
         post_layers: int = 1,
         random_signs: bool = True,
+        gap_width: float = 0.0,
     ) -> None:
-        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width, gap_width)
         hidden, layers = check_counts(hidden=hidden, layers=layers)
         post_layers = check_integer("post_layers", post_layers, least=0)
         if not post_layers and hidden != width:

@@ -44,6 +44,8 @@ class EigenvectorMLP(EigenpairEncoder):
         layers: Number of linear maps.
         random_signs: Draw signs and phases in training. False for vectors whose signs mean something, as after
             `LaplacianPE(sign="canonical")`.
+        gap_width: With a width above 0, vectors weigh gap^2 / (gap^2 + gap_width^2): what the graph hardly decides
+            fades out (`graphpe.models.encoders.eigen.eigenpairs.gap_weights`; the transform needs `certificate=True`).
 
     Raises:
         GraphPEValueError: If a parameter is out of range; in `forward` if the batch has no tensors of those names, or
@@ -63,8 +65,9 @@ class EigenvectorMLP(EigenpairEncoder):
         hidden: int = 64,
         layers: int = 2,
         random_signs: bool = True,
+        gap_width: float = 0.0,
     ) -> None:
-        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width, gap_width)
         hidden, layers = check_counts(hidden=hidden, layers=layers)
         (random_signs,) = check_flags(random_signs=random_signs)
         self.hidden = hidden

@@ -57,6 +57,8 @@ class EigenvectorTransformer(EigenpairEncoder):
         post_layers: Number of linear maps of rho.
         random_signs: Draw signs and phases in training. False for vectors whose signs mean something, as after
             `LaplacianPE(sign="canonical")`.
+        gap_width: With a width above 0, vectors weigh gap^2 / (gap^2 + gap_width^2): what the graph hardly decides
+            fades out (`graphpe.models.encoders.eigen.eigenpairs.gap_weights`; the transform needs `certificate=True`).
 
     Raises:
         GraphPEValueError: If a parameter is out of range; in `forward` if the batch has no tensors of those names, or
@@ -83,8 +85,9 @@ class EigenvectorTransformer(EigenpairEncoder):
         dropout: float = 0.0,
         post_layers: int = 1,
         random_signs: bool = True,
+        gap_width: float = 0.0,
     ) -> None:
-        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width, gap_width)
         name = "EigenvectorTransformer"
         hidden, layers, heads, post_layers = check_counts(
             hidden=hidden, layers=layers, heads=heads, post_layers=post_layers

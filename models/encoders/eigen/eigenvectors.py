@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphpe.arguments import check_counts, check_flags
+from graphpe.arguments import check_counts, check_flags, check_not_negative
 from graphpe.models.batches.nodes import graph_of_nodes
 from graphpe.models.batches.reading import read_encoding
-from graphpe.models.encoders.eigen.eigenpairs import read_parts
+from graphpe.models.encoders.eigen.eigenpairs import gap_weights, read_parts
 from graphpe.models.encoders.eigen.random_phases import phases_of_graphs
 from graphpe.models.layers.precision import in_half_precision
 
@@ -36,16 +36,28 @@ class EigenvectorEncoding(nn.Module):
         mask_key: Name of a mask, `[num_graphs, k]`, False for columns that are padding; these contribute nothing,
             whatever they hold. None if there is no such mask.
         complex: Whether the vectors are complex.
+        gap_width: With a width above 0, vectors weigh gap^2 / (gap^2 + gap_width^2): what the graph hardly decides
+            fades out (`graphpe.models.encoders.eigen.eigenpairs.gap_weights`; the transform needs `certificate=True`).
 
     Raises:
         GraphPEValueError: If a size is not positive; in `forward` if the batch has no vectors or mask of those names,
             or of another shape or kind.
     """
 
-    def __init__(self, key: str, k: int, width: int, mask_key: str | None = None, complex: bool = False) -> None:
+    def __init__(
+        self,
+        key: str,
+        k: int,
+        width: int,
+        mask_key: str | None = None,
+        complex: bool = False,
+        *,
+        gap_width: float = 0.0,
+    ) -> None:
         super().__init__()
         k, width = check_counts(k=k, width=width)
         (complex,) = check_flags(complex=complex)
+        (self.gap_width,) = check_not_negative(gap_width=gap_width)
         self.key = key
         self.k = k
         self.mask_key = mask_key
@@ -66,6 +78,9 @@ class EigenvectorEncoding(nn.Module):
         if self.mask_key is not None:
             mask = read_encoding(batch, self.mask_key, self.k, level="graph", rows=graphs).bool()
             parts = torch.where(mask.index_select(0, graph).unsqueeze(2), parts, 0)
+        if self.gap_width > 0:
+            weight = gap_weights(self, batch, self.gap_width, graphs).to(parts.dtype)
+            parts = parts * weight.index_select(0, graph).unsqueeze(2)
         if self.training:
             parts = phases_of_graphs(parts, graph, graphs)
         return self.linear(parts.transpose(1, 2).flatten(1))

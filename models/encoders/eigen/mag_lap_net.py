@@ -74,6 +74,8 @@ class MagLapNet(EigenpairEncoder):
         dropout: Probability of dropout on attention's weights and before the last map.
         random_signs: Draw signs and phases in training. False for vectors whose phases mean something, as after
             `MagneticLaplacianPE(sign="canonical")`.
+        gap_width: With a width above 0, vectors weigh gap^2 / (gap^2 + gap_width^2): what the graph hardly decides
+            fades out (`graphpe.models.encoders.eigen.eigenpairs.gap_weights`; the transform needs `certificate=True`).
 
     Raises:
         GraphPEValueError: If a parameter is out of range; in `forward` if the batch has no tensors of those names, or
@@ -103,8 +105,9 @@ class MagLapNet(EigenpairEncoder):
         approximate: Approximate = "none",
         dropout: float = 0.0,
         random_signs: bool = True,
+        gap_width: float = 0.0,
     ) -> None:
-        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width, gap_width)
         hidden, heads = check_counts(hidden=hidden, heads=heads)
         signnet, attention, output_bias, random_signs = check_flags(
             signnet=signnet, attention=attention, output_bias=output_bias, random_signs=random_signs

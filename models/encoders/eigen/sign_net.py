@@ -65,6 +65,8 @@ class SignNet(EigenpairEncoder):
         rho: `mlp` or `deepset`.
         post_layers: Number of linear maps of rho.
         random_signs: Draw the phases of complex vectors in training.
+        gap_width: With a width above 0, vectors weigh gap^2 / (gap^2 + gap_width^2): what the graph hardly decides
+            fades out (`graphpe.models.encoders.eigen.eigenpairs.gap_weights`; the transform needs `certificate=True`).
 
     Raises:
         GraphPEValueError: If a parameter is out of range; in `forward` if the batch has no tensors of those names, or
@@ -92,8 +94,9 @@ class SignNet(EigenpairEncoder):
         rho: Rho = "mlp",
         post_layers: int = 2,
         random_signs: bool = True,
+        gap_width: float = 0.0,
     ) -> None:
-        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width)
+        super().__init__(EigenKeys(key, k, eigenvalues_key, mask_key, complex, potentials), width, gap_width)
         hidden, channels, layers, post_layers = check_counts(
             hidden=hidden, channels=channels, layers=layers, post_layers=post_layers
         )
