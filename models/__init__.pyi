@@ -34,6 +34,7 @@ from graphpe.models.encoders.eigen.eigenvectors import EigenvectorEncoding as Ei
 from graphpe.models.encoders.eigen.mag_lap_net import MagLapNet as MagLapNet
 from graphpe.models.encoders.eigen.sign_net import SignNet as SignNet
 from graphpe.models.encoders.eigen.spe import SPE as SPE
+from graphpe.models.encoders.eigen.spectral_basis import SpectralBasis as SpectralBasis
 from graphpe.models.encoders.embedding import EmbeddingEncoding as EmbeddingEncoding
 from graphpe.models.encoders.fourier_features import FourierFeatures as FourierFeatures
 from graphpe.models.encoders.hop_tokens import HopTokens as HopTokens
@@ -75,4 +76,5 @@ from graphpe.models.message_passing import GINE as GINE
 from graphpe.models.message_passing import GatedGCN as GatedGCN
 from graphpe.models.relational_transformer import RelationalTransformer as RelationalTransformer
 from graphpe.models.sat import SAT as SAT
+from graphpe.models.spectral.specformer import Specformer as Specformer
 from graphpe.models.topological_transformer import TopologicalTransformer as TopologicalTransformer

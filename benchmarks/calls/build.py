@@ -247,11 +247,22 @@ def build_model(
                     "NAGphormer reads hop features as tokens, and encoding_width would join them to its inputs: "
                     "leave it 0"
                 )
+            if _basis_among(nodes, bare) is not None:
+                raise GraphPEValueError(
+                    "Specformer filters along eigenvectors, and encoding_width would join them to its inputs: leave "
+                    "it 0"
+                )
             node_encoder: nn.Module = _concatenated(adapter, nodes, bare.width, encoding_width, encoder, perturb)
             modules = []
         else:
             node_encoder = adapter.node_encoder(bare.width)
-            modules = [_node_module(encoding, adapter, bare, encoder, perturb) for encoding in nodes]
+            basis = _basis_among(nodes, bare)
+            modules = [
+                _basis_module(encoding, perturb)
+                if encoding is basis
+                else _node_module(encoding, adapter, bare, encoder, perturb)
+                for encoding in nodes
+            ]
         model = constructor(
             **arguments,
             node_encoder=node_encoder,
@@ -347,6 +358,27 @@ def _node_module(encoding: Encoding, adapter: TaskAdapter, architecture: Any, en
 def _are_tokens(encoding: Encoding, architecture: Any) -> TypeGuard[transforms.HopFeatures]:
     """Whether an architecture reads an encoding as a sequence for each node."""
     return isinstance(encoding, transforms.HopFeatures) and isinstance(architecture, models.NAGphormer)
+
+
+def _basis_among(encodings: Sequence[Encoding], architecture: Any) -> transforms.SpectralEncoding | None:
+    """The encoding along which an architecture filters: the first of eigenvectors, if it is one that filters."""
+    if not isinstance(architecture, models.Specformer):
+        return None
+    return next((each for each in encodings if isinstance(each, transforms.SpectralEncoding)), None)
+
+
+def _basis_module(encoding: transforms.SpectralEncoding, perturb: str) -> nn.Module:
+    if perturb != NO_PERTURBATION:
+        raise GraphPEValueError(f"{perturb} is for encodings that are added to nodes, not for a basis of filters")
+    potentials = getattr(encoding, "potentials", 1)
+    return models.SpectralBasis(
+        encoding.value_key,
+        encoding.columns // potentials,
+        eigenvalues_key=encoding.eigenvalues_name,
+        mask_key=encoding.mask_name,
+        complex=isinstance(encoding, transforms.MagneticLaplacianPE),
+        potentials=potentials,
+    )
 
 
 def canonical_head(text: str) -> str:

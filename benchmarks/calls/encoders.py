@@ -21,8 +21,8 @@ _OF_PAIRS = "node_width"  # what only modules that read values of pairs are told
 def read_by(parameters: Mapping[str, bool], *, learned: bool) -> str | None:
     """What an encoder reads: of `SUPPLIED_TO_ENCODERS`; None for what is none.
 
-    An encoder of eigenvectors is told whether they are complex; one of others is told what is supplied to it, and needs
-    nothing else.
+    An encoder of eigenvectors is told its width, and whether they are complex; one of others is told what is supplied
+    to it, and needs nothing else.
 
     Args:
         parameters: The parameters of a constructor, and whether each has a default.
@@ -30,7 +30,7 @@ def read_by(parameters: Mapping[str, bool], *, learned: bool) -> str | None:
     """
     if learned:
         return LEARNED
-    if {"k", "complex"} <= parameters.keys():
+    if {"k", "complex", "width"} <= parameters.keys():
         return "eigenvectors"
     needed = {name for name, has_default in parameters.items() if not has_default}
     for what, supplied in SUPPLIED_TO_ENCODERS.items():

@@ -25,7 +25,7 @@ from graphpe.transforms.base import Encoding, SpectralEncoding
 from graphpe.transforms.values import Values
 
 DEFAULT_ENCODER = "EigenvectorEncoding"
-_OWN_READERS = (models.HopTokens, models.NodePositions)
+_OWN_READERS = (models.HopTokens, models.SpectralBasis, models.NodePositions)
 _DEFAULTS: dict[str | None, str] = {"eigenvectors": DEFAULT_ENCODER, "tree paths": "TreePathEncoding"}
 NO_PERTURBATION = "none"
 PERTURB_SUPPLIED = ("encoder", "width")

@@ -132,12 +132,15 @@ def encoding_norms(
     return nn.ModuleList(RowLayerNorm(width) for _ in range(layers))
 
 
-def read_for_layers(model: ReadsEncodings, batch: Data) -> tuple[NodeToGraph, Tensor, Tensor, LayerEncodings]:
+def read_for_layers(
+    model: ReadsEncodings, batch: Data, *, without: nn.Module | None = None
+) -> tuple[NodeToGraph, Tensor, Tensor, LayerEncodings]:
     """`read_nodes` for a model whose layers may have the encodings again.
 
     Args:
         model: The architecture.
         batch: A `Batch`, or a `Data` as a batch of one graph.
+        without: The one of its encodings that is left out, for the architecture to read it in its own way.
 
     Returns:
         As `read_nodes`, and what enters every layer. Where something does, node embeddings are without encodings.
@@ -151,6 +154,8 @@ def read_for_layers(model: ReadsEncodings, batch: Data) -> tuple[NodeToGraph, Te
     x = _rows(model.node_encoder(batch), members.num_nodes, "node_encoder", model.node_encoder)
     total: Tensor | None = None
     for encoding in model.encodings:
+        if encoding is without:
+            continue
         found = _rows(encoding(batch), members.num_nodes, "encoding", encoding)
         if model.encoding_norms is None:
             x = x + found

@@ -27,6 +27,7 @@ from graphpe.models.large.polynormer import Polynormer
 from graphpe.models.large.sgformer import SGFormer
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.sat import SAT
+from graphpe.models.spectral.specformer import Specformer
 from graphpe.models.topological_transformer import TopologicalTransformer
 
 WIDTH, HEADS = 12, 3
@@ -74,6 +75,8 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any], str | None]] = {
     "NAGphormer": (NAGphormer, {"heads": HEADS, "hops": 2}, None),
     "EdgeTransformer": (EdgeTransformer, {"heads": HEADS}, None),
     "EdgeTransformer-again": (EdgeTransformer, {"heads": HEADS, "checkpoint": True, "expansion": 1}, None),
+    "Specformer": (Specformer, {"heads": HEADS}, None),
+    "Specformer-layer": (Specformer, {"heads": 2, "norm": "layer", "readout": "sum"}, None),
 }  # fmt: skip
 EDGES = ["linear", None]
 
@@ -187,6 +190,7 @@ def reach(name: str) -> Tensor:
     """Which nodes the output of one layer depends on, for two directed paths of 4 nodes (the last one isolated)."""
     path = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_attr=torch.rand(2, 2), num_nodes=4)
     path.laplacian_eigenvector_pe, path.laplacian_mask = torch.randn(4, 3), torch.ones(1, 3, dtype=torch.bool)
+    path.laplacian_eigenvalues = torch.rand(1, 3)
     batch = Batch.from_data_list([with_pairs(path), with_pairs(path)])
 
     class Fixed(nn.Module):
@@ -249,6 +253,8 @@ def test_layouts_say_what_runs() -> None:
         "NAGphormer": ("hops", False),
         "EdgeTransformer": ("triplets", True),
         "EdgeTransformer-again": ("triplets", True),
+        "Specformer": ("spectrum", True),
+        "Specformer-layer": ("spectrum", True),
     }
 
 
@@ -324,6 +330,7 @@ def test_pair_encodings_reach_the_output(make_batch, name: str) -> None:
         "Polynormer",
         "NAGphormer",
         "EdgeTransformer",
+        "Specformer",
     ),
 )
 def test_learns_one_small_batch(make_batch, name: str) -> None:

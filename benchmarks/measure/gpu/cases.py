@@ -124,10 +124,13 @@ FIRST = [
     Case("SGFormer(width=16, layers=1)", [WALKS]),
     Case("Polynormer(width=16, layers=2, global_layers=1, heads=2)", [WALKS]),
     Case("NAGphormer(width=16, hops=2, layers=1, heads=2)", ["HopFeatures(2, features={'x': 2})"]),
+    Case("Specformer(width=16, layers=2, heads=2)", ["LaplacianPE(k=4, drop_zero_modes=False)"]),
+    Case("Specformer(width=16, layers=1, heads=2, norm='layer')", ["MagneticLaplacianPE(k=3, potentials=2)"]),
     Case(PLAIN, [MAGNETIC], encoder="MagLapNet(phi='gin')"),
     Case(PLAIN, [LAP], encoder="BasisNet(taper=0.1)"),
     Case(PLAIN, [POTENTIALS], encoder="SPE(taper=0.1)"),
     Case(PLAIN, [LAP], encoder="SignNet(phi='mlp', rho='deepset')"),
+    Case(PLAIN, ["LaplacianPE(k=4, certificate=True)"], encoder="SignNet(gap_width=0.1)"),
     Case(BIASED, [HOPS], bias="PairBias(head='gaussian', mode='both')"),
     Case(
         BIASED,

@@ -16,6 +16,7 @@ from graphpe.benchmarks.calls.build import (
     canonical_model,
     canonical_task,
     check_built,
+    default_encodings,
     encoding_classes,
     model_classes,
     task_classes,
@@ -52,6 +53,26 @@ def test_hop_features_are_tokens_of_nagphormer_and_an_encoding_of_others() -> No
         build_model("NAGphormer(width=8, hops=3, heads=2)", adapter, encodings)
     with pytest.raises(GraphPEValueError, match="NAGphormer reads hop features as tokens"):
         build_model("NAGphormer(width=8, hops=2, heads=2)", adapter, encodings, encoding_width=2)
+
+
+def test_eigenvectors_are_the_basis_of_specformer_and_an_encoding_of_others() -> None:
+    adapter, text = GraphAdapter((6, 3), (4,), 2, "squared"), "Specformer(width=8, heads=2)"
+    encodings = build_encodings(["DegreePE()", "MagneticLaplacianPE(3, potentials=2)", "LaplacianPE(2)"])
+    model = build_model(text, adapter, encodings)
+    degrees, basis, added = model.encodings
+    assert isinstance(basis, M.SpectralBasis)
+    assert (basis.key, basis.k, basis.complex, basis.potentials) == ("magnetic_eigenvector_pe", 3, True, 2)
+    assert model.basis is basis
+    assert isinstance(degrees, M.LinearEncoding)
+    assert isinstance(added, M.EigenvectorEncoding)
+    check_built(model, text, encodings)
+    with pytest.raises(GraphPEValueError, match="Specformer filters along eigenvectors, and encoding_width would"):
+        build_model(text, adapter, encodings, encoding_width=2)
+    with pytest.raises(GraphPEValueError, match="not for a basis of filters"):
+        build_model(text, adapter, encodings[1:], perturb="Perturbed(noise=0.1)")
+    assert default_encodings(text, "zinc") == ("LaplacianPE(k=64, drop_zero_modes=False)",)
+    with pytest.raises(GraphPEValueError, match="unknown encoder 'SpectralBasis'"):
+        canonical_encoder("SpectralBasis()")
 
 
 @pytest.mark.parametrize("text", ["SGFormer(width=8, local_layers=3)", "Polynormer(width=8, heads=2, global_layers=3)"])

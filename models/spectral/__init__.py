@@ -1,0 +1,1 @@
+"""Architectures that filter signals on graphs along eigenvectors."""
