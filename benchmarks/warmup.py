@@ -22,6 +22,7 @@ from graphpe.graphs.packed import PackedGraphs
 from graphpe.sampling.neighbors import NeighborSampler
 from graphpe.sampling.partitions import partition
 from graphpe.transforms.compose import Compose
+from graphpe.transforms.laplacian_pe import LaplacianPE
 from graphpe.transforms.random_walk_pe import RandomWalkPE
 from graphpe.transforms.relative_random_walk_pe import RelativeRandomWalkPE
 
@@ -37,7 +38,7 @@ _CALLS: dict[str, list[dict[str, Any]]] = {
         {"patterns": ["Connected(5)", "Cycle(8)"], "weights": weights} for weights in ("none", "inverse_degree")
     ],
     "HopFeatures": [{"hops": 2}],
-    "LaplacianPE": [{"k": 4}],
+    "LaplacianPE": [{"k": 4}, {"k": 4, "sign": "map"}],
     "MagneticLaplacianPE": [{"k": 4}],
     "MotifPE": [{"motifs": "Connected(4)"}],
     "PersonalizedPageRankPE": [{}, *_CHOSEN],
@@ -73,7 +74,7 @@ def warmup(progress: bool = False) -> None:
     small = [_graph(n, directed, weighted) for n in (9, 12) for directed in (False, True) for weighted in (False, True)]
     larger = [_graph(_LARGER, directed, False) for directed in (False, True)]
     large = _graph(_LARGE, False, False)
-    batch = Compose([RandomWalkPE(4), RelativeRandomWalkPE(4)])(Batch.from_data_list(small[:1] * 4))
+    batch = Compose([RandomWalkPE(4), LaplacianPE(4), RelativeRandomWalkPE(4)])(Batch.from_data_list(small[:1] * 4))
     calls = [
         (name, arguments)
         for name in encoding_classes()

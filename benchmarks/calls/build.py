@@ -238,6 +238,7 @@ def build_model(
             )
     inside = in_attention([each for each in nodes if not isinstance(each, Learned)], pairs, bare, bias)
     nodes = [each for each in nodes if isinstance(each, Learned) or each in inside.nodes]
+    basis = _basis_among(nodes, bare)
     arguments |= {name: made for name in ("pair_encodings", "positions") if (made := getattr(inside, name))}
     pair_head = adapter.pair_head(bare.width) if getattr(bare, "pair_output", False) else None
     with memory_errors(text):
@@ -247,7 +248,7 @@ def build_model(
                     "NAGphormer reads hop features as tokens, and encoding_width would join them to its inputs: "
                     "leave it 0"
                 )
-            if _basis_among(nodes, bare) is not None:
+            if basis is not None:
                 raise GraphPEValueError(
                     "Specformer filters along eigenvectors, and encoding_width would join them to its inputs: leave "
                     "it 0"
@@ -256,7 +257,6 @@ def build_model(
             modules = []
         else:
             node_encoder = adapter.node_encoder(bare.width)
-            basis = _basis_among(nodes, bare)
             modules = [
                 _basis_module(encoding, perturb)
                 if encoding is basis
@@ -361,10 +361,14 @@ def _are_tokens(encoding: Encoding, architecture: Any) -> TypeGuard[transforms.H
 
 
 def _basis_among(encodings: Sequence[Encoding], architecture: Any) -> transforms.SpectralEncoding | None:
-    """The encoding along which an architecture filters: the first of eigenvectors, if it is one that filters."""
+    """The encoding along which an architecture filters, the first of eigenvectors; None if it is none that filters."""
     if not isinstance(architecture, models.Specformer):
         return None
-    return next((each for each in encodings if isinstance(each, transforms.SpectralEncoding)), None)
+    for encoding in encodings:
+        if isinstance(encoding, transforms.SpectralEncoding):
+            return encoding
+    usual = models.Specformer.default_encodings[0]
+    raise GraphPEValueError(f"Specformer filters along eigenvectors, and no encoding here has any: add {usual}")
 
 
 def _basis_module(encoding: transforms.SpectralEncoding, perturb: str) -> nn.Module:

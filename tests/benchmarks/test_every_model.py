@@ -28,6 +28,7 @@ from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_g
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.loader import PackedLoader
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.transforms.base import SpectralEncoding
 
 ADAPTER = GraphAdapter((6, 3), (4,), 2, "squared")
 SIZES = [7, 1, 12, 3, 9, 2, 5, 8, 6, 10, 4, 11]
@@ -119,6 +120,10 @@ def test_every_model_trains_with_every_encoding(model: str, encoding: str, preci
     (built,) = build_encodings([encoding_text(encoding)])
     if built.pair_keys and not takes_pairs(model_classes()[model]):
         with pytest.raises(GraphPEValueError, match="takes no encoding of pairs"):
+            build_model(model_text(model), ADAPTER, [built])
+        return
+    if model == "Specformer" and not isinstance(built, SpectralEncoding):
+        with pytest.raises(GraphPEValueError, match="filters along eigenvectors, and no encoding here has any"):
             build_model(model_text(model), ADAPTER, [built])
         return
     train(model_text(model), [encoding_text(encoding)], precision)

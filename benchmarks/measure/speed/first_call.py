@@ -107,7 +107,7 @@ def _models(cache: Path) -> list[str]:
     for seed in range(GRAPHS):
         edges = _edges(seed)
         graphs.append(Data(x=torch.zeros(NODES, 1, dtype=torch.long), edge_index=edges, num_nodes=NODES))
-    encode = T.Compose([T.RandomWalkPE(8), T.RelativeRandomWalkPE(8), T.SpectralCoordinates(4)])
+    encode = T.Compose([T.RandomWalkPE(8), T.LaplacianPE(4), T.RelativeRandomWalkPE(8), T.SpectralCoordinates(4)])
     batch = encode(Batch.from_data_list(graphs))
     lines = [f"| model, on a batch of {GRAPHS} graphs | first forward, CPU-s | and backward |", "|---|---|---|"]
     for name, model_class in model_classes().items():

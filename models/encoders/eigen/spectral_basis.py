@@ -60,8 +60,9 @@ class SpectralBasis(nn.Module):
             batch: A `Batch`, or a `Data` as a batch of one graph, with the eigenpairs.
             dtype: Their precision, at least float32.
         """
-        reader = copy(self)
-        if reader.k is None:
+        reader = self
+        if self.k is None:
             vectors = getattr(batch, self.key, None)
+            reader = copy(self)
             reader.k = vectors.shape[-1] if isinstance(vectors, Tensor) and vectors.dim() > 1 else 1
         return read_eigenpairs(reader, batch, dtype)  # type: ignore[arg-type]

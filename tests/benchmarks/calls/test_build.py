@@ -70,6 +70,8 @@ def test_eigenvectors_are_the_basis_of_specformer_and_an_encoding_of_others() ->
         build_model(text, adapter, encodings, encoding_width=2)
     with pytest.raises(GraphPEValueError, match="not for a basis of filters"):
         build_model(text, adapter, encodings[1:], perturb="Perturbed(noise=0.1)")
+    with pytest.raises(GraphPEValueError, match=r"no encoding here has any: add LaplacianPE\(k=64, drop"):
+        build_model(text, adapter, encodings[:1])
     assert default_encodings(text, "zinc") == ("LaplacianPE(k=64, drop_zero_modes=False)",)
     with pytest.raises(GraphPEValueError, match="unknown encoder 'SpectralBasis'"):
         canonical_encoder("SpectralBasis()")
