@@ -21,13 +21,12 @@ from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.layers.convolutions import GCNLayer
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.neighbour_convolutions import AttentionConvolution, MeanConvolution
-from graphpe.models.layers.normalization import build_norm
+from graphpe.models.layers.normalization import NormOrNone, build_norm
 from graphpe.models.layers.precision import in_half_precision
 from graphpe.models.layers.stem import EncodingsIn, add_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
 
 Convolution = Literal["GCN", "SAGE", "GAT"]
-NormOrNone = Literal["batch", "layer", "none"]
 
 
 class ClassicGNN(nn.Module):
@@ -197,7 +196,7 @@ class ClassicLayer(nn.Module):
             case "GAT":
                 self.conv = AttentionConvolution(width, heads)
         self.residual = nn.Linear(width, width) if residual else None
-        self.norm = nn.Identity() if norm == "none" else build_norm(norm, width)
+        self.norm = build_norm(norm, width)
         self.dropout = dropout
 
     def forward(self, x: Tensor, pairs: Neighbours) -> Tensor:

@@ -19,10 +19,14 @@ from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.attention.neighbours.sums import neighbour_sums
 from graphpe.models.layers.gpu.gine import gine_runs, gine_sums
 from graphpe.models.layers.gpu.linear_relu import linear_relu
-from graphpe.models.layers.normalization import Norm, build_norm
+from graphpe.models.layers.multi_head import FeedForward
+from graphpe.models.layers.normalization import Norm, NormOrNone, build_norm
 from graphpe.models.layers.precision import exactly
 
 Local = Literal["GatedGCN", "GINE", "GCN", "GAT", "none"]
+Activation = Literal["relu", "gelu"]
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": functional.gelu}
 
 
 class GatedGCNLayer(nn.Module):
@@ -38,13 +42,25 @@ class GatedGCNLayer(nn.Module):
 
     Args:
         width: Width D.
-        norm: `batch` or `layer`.
+        norm: `batch`, `layer` or `none`.
         dropout: Probability of dropout.
+        residual: Whether x_i and e_ij are added to what the layer makes of them.
+        activation: `relu` or `gelu`.
     """
 
-    def __init__(self, width: int, *, norm: Norm = "batch", dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        norm: NormOrNone = "batch",
+        dropout: float = 0.0,
+        residual: bool = True,
+        activation: Activation = "relu",
+    ) -> None:
         super().__init__()
         self.dropout = dropout
+        self.residual = residual
+        self.activation = ACTIVATIONS[activation]
         self.node_maps = nn.Linear(width, 4 * width)
         self.edge_map = nn.Linear(width, width)
         self.node_norm = build_norm(norm, width)
@@ -70,13 +86,14 @@ class GatedGCNLayer(nn.Module):
         gate = torch.sigmoid(logit.to(torch.promote_types(logit.dtype, torch.float32)))
         total = gate.new_zeros(x.shape).index_add(0, target, gate)
         sums = gate.new_zeros(x.shape).index_add(0, target, gate * message.index_select(0, source))
-        x = x + self._drop(torch.relu(self.node_norm(own + sums / (total + 1e-6))))
+        out = self._finish(x, self.node_norm(own + sums / (total + 1e-6)))
         if self.updates_edges:
-            edge = edge + self._drop(torch.relu(self.edge_norm(logit)))
-        return x, edge
+            edge = self._finish(edge, self.edge_norm(logit))
+        return out, edge
 
-    def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.dropout, self.training)
+    def _finish(self, given: Tensor, update: Tensor) -> Tensor:
+        update = functional.dropout(self.activation(update), self.dropout, self.training)
+        return given + update if self.residual else update
 
 
 class GCNLayer(nn.Module):
@@ -158,6 +175,73 @@ class GINELayer(nn.Module):
         return linear_relu(sums, self.conv.nn[0]), x, edge
 
 
+class OGBGCNLayer(nn.Module):
+    """The graph convolution of OGB's baselines (Hu et al. 2020, arXiv:2005.00687), with a root vector r.
+
+        out_i = ReLU(W x_i + b + r) / d_i + sum_j ReLU(W x_j + b + e_ij) / sqrt(d_i d_j)
+
+    with d the number of incoming edges plus one (released: of outgoing ones, the same where edges go both ways).
+    D^2 + 2 D parameters.
+
+    Args:
+        width: Width D.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.root = nn.Parameter(torch.randn(width))
+
+    def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
+        """Nodes after the layer, and the edges as they are.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            pairs: The edges.
+        """
+        mapped = exactly(self.linear(x))
+        scale = (pairs.degree + 1).to(mapped.dtype).rsqrt().unsqueeze(1)  # [N, 1]
+        own = torch.relu(mapped + self.root) * scale
+        if edge is None:
+            return (own + neighbour_sums(None, torch.relu(mapped) * scale, pairs)) * scale, edge
+        source, target = pairs.edge_index
+        message = torch.relu(mapped.index_select(0, source) + edge) * scale.index_select(0, source)
+        return own.index_add(0, target, message.to(own.dtype)) * scale, edge
+
+
+class OGBGINLayer(nn.Module):
+    """The isomorphism layer of OGB's baselines (Hu et al. 2020, arXiv:2005.00687), with a learned epsilon.
+
+        out_i = W_2 ReLU(Norm(W_1 ((1 + epsilon) x_i + sum_j ReLU(x_j + e_ij)) + b_1)) + b_2,    hidden width 2 D
+
+    4 D^2 + 3 D + 1 parameters and those of a normalisation of 2 D.
+
+    Args:
+        width: Width D.
+        norm: `batch`, `layer` or `none`.
+    """
+
+    def __init__(self, width: int, norm: NormOrNone = "batch") -> None:
+        super().__init__()
+        maps = nn.Linear(width, 2 * width), build_norm(norm, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)
+        self.conv = GINEConv(nn.Sequential(*maps), train_eps=True)
+
+    def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
+        """Nodes after the layer, and the edges as they are.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            pairs: The edges.
+        """
+        if edge is None:
+            sums = neighbour_sums(None, torch.relu(x), pairs)
+        else:
+            sums = self.conv.propagate(pairs.edge_index, x=(x, x), edge_attr=edge, size=None)
+        return self.conv.nn((sums + (1 + self.conv.eps) * x).to(x.dtype)), edge
+
+
 class GATLayer(nn.Module):
     """PyG's `GATConv` with edge features, without self-loops, in float32 or better (Velickovic et al. 2018).
 
@@ -184,6 +268,75 @@ class GATLayer(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             rows = None if edge is None else edge.to(weight)
             return self.conv(x.to(weight), pairs.edge_index, rows), edge
+
+
+class ConvolutionBlock(nn.Module):
+    """x + dropout(act(Norm(layer(x)))), without x where there is no residual connection.
+
+    Args:
+        layer: The convolution.
+        width: Width D.
+        norm: `batch`, `layer` or `none`.
+        dropout: Probability of dropout.
+        residual: Whether x is added.
+        activation: `relu` or `gelu`; None for none.
+    """
+
+    def __init__(
+        self,
+        layer: nn.Module,
+        width: int,
+        norm: NormOrNone,
+        dropout: float,
+        *,
+        residual: bool = True,
+        activation: Activation | None = "relu",
+    ) -> None:
+        super().__init__()
+        self.layer = layer
+        self.norm = build_norm(norm, width)
+        self.dropout, self.residual = dropout, residual
+        self.activation = None if activation is None else ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
+        """Nodes after the layer, and what it makes of the edges.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            edge: Edge embeddings, `[E, D]`, or None.
+            pairs: The edges.
+        """
+        update, edge = self.layer(x, edge, pairs)
+        update = self.norm(update)
+        update = update if self.activation is None else self.activation(update)
+        update = functional.dropout(update, self.dropout, self.training)
+        return x + update if self.residual else update, edge
+
+
+class FeedForwardBlock(nn.Module):
+    """Norm(h + FFN(h)) of h = Norm(x), hidden width 2 D (GNN+, Luo et al. 2025, arXiv:2502.09263).
+
+    Args:
+        width: Width D.
+        norm: `batch`, `layer` or `none`.
+        dropout: Probability of dropout after either map.
+        activation: `relu` or `gelu`.
+    """
+
+    def __init__(self, width: int, *, norm: NormOrNone, dropout: float, activation: Activation) -> None:
+        super().__init__()
+        self.norm_1 = build_norm(norm, width)
+        self.network = FeedForward(width, 2 * width, activation=activation, dropout=dropout)
+        self.norm_2 = build_norm(norm, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From `[N, D]` to `[N, D]`.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+        """
+        x = self.norm_1(x)
+        return self.norm_2(x + self.network(x))
 
 
 class CustomLayer(nn.Module):

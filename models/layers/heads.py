@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from graphpe.arguments import check_counts, check_flags, check_integer
+from graphpe.arguments import check_choice, check_counts, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.batches.nodes import NodeToGraph
@@ -68,7 +69,8 @@ class MLPReadout(nn.Module):
     """Linear layers that halve the width (or keep it), each with a ReLU, and a last one to the output.
 
     None has fewer than 16 units, or `width` where that is less: of a few ReLUs all may be dead at the start, for every
-    input, and such a run never leaves it.
+    input, and such a run never leaves it. With dropout, which stands before each of them, and GELU it is the head of
+    GraphGPS's `mlp_graph`.
 
     Example:
         >>> M.MLPReadout(16, 2)(torch.randn(3, 16)).shape
@@ -79,13 +81,25 @@ class MLPReadout(nn.Module):
         out: Number of outputs.
         hidden_layers: Number of layers before the last.
         halve: Whether each of them halves the width.
+        dropout: Probability of dropout before each layer.
+        activation: `relu` or `gelu`.
 
     Raises:
-        GraphPEValueError: If the width cannot be halved that often, or `out` is not positive.
+        GraphPEValueError: If the width cannot be halved that often, `out` is not positive, or an option is unknown.
     """
 
-    def __init__(self, width: int, out: int, hidden_layers: int = 2, halve: bool = True) -> None:
+    def __init__(
+        self,
+        width: int,
+        out: int,
+        hidden_layers: int = 2,
+        halve: bool = True,
+        dropout: float = 0.0,
+        activation: Literal["relu", "gelu"] = "relu",
+    ) -> None:
         super().__init__()
+        (dropout,) = check_probabilities(dropout=dropout)
+        check_choice("activation", activation, ("relu", "gelu"))
         width, out = check_counts(width=width, out=out)
         hidden_layers = check_integer("hidden_layers", hidden_layers, least=0)
         (halve,) = check_flags(halve=halve)
@@ -98,6 +112,8 @@ class MLPReadout(nn.Module):
         sizes = [max(width // 2**layer, least) if halve else width for layer in range(hidden_layers + 1)]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.out = nn.Linear(sizes[-1], out)
+        self.dropout = nn.Dropout(dropout)
+        self.activation = torch.relu if activation == "relu" else functional.gelu
 
     def forward(self, x: Tensor) -> Tensor:
         """From `[num_graphs, width]` to `[num_graphs, out]`.
@@ -106,8 +122,8 @@ class MLPReadout(nn.Module):
             x: Embeddings, `[num_graphs, width]`.
         """
         for layer in self.hidden:
-            x = torch.relu(layer(x))
-        return self.out(x)
+            x = self.activation(layer(self.dropout(x)))
+        return self.out(self.dropout(x))
 
 
 class SubtokenHead(nn.Module):

@@ -13,6 +13,7 @@ from graphpe.models.batches.real_rows import RealRows, real_among
 from graphpe.models.layers.precision import HALF, ExactBuffers, exactly
 
 Norm = Literal["batch", "layer"]
+NormOrNone = Literal["batch", "layer", "none"]
 
 
 class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
@@ -114,11 +115,13 @@ class RowLayerNorm(nn.LayerNorm):
         return functional.layer_norm(exactly(x), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
 
 
-def build_norm(norm: Norm, width: int) -> nn.Module:
+def build_norm(norm: NormOrNone, width: int) -> nn.Module:
     """A normalisation layer by name.
 
     Args:
-        norm: `batch` or `layer`.
+        norm: `batch`, `layer`, or `none` for rows as they are.
         width: Width of the rows.
     """
+    if norm == "none":
+        return nn.Identity()
     return RowBatchNorm(width) if norm == "batch" else RowLayerNorm(width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -10,12 +10,14 @@ from torch import nn
 from graphpe.errors import GraphPERuntimeError
 
 
-def call_text(model: nn.Module, names: Sequence[str]) -> str:
+def call_text(model: nn.Module, names: Sequence[str], optional: Mapping[str, Any] | None = None) -> str:
     """The call that builds `model`: its attributes `names` as keyword arguments, its layers as their number.
 
     Args:
         model: The architecture.
         names: Names of its arguments, in the order of the call.
+        optional: Further arguments and their defaults, left out where they have these: runs from before there was a
+            choice are found by their text.
 
     Raises:
         GraphPERuntimeError: It stores one of them under no such name.
@@ -27,8 +29,8 @@ def call_text(model: nn.Module, names: Sequence[str]) -> str:
                 f"self.{name} = {name}"
             )
     values: list[tuple[str, Any]] = [(name, getattr(model, name)) for name in names]
-    if getattr(model, "encodings_in", "first") != "first" and "encodings_in" not in names:
-        # Left out where it is the default: runs from before there was a choice are found by their text.
-        values.append(("encodings_in", model.encodings_in))
+    for name, default in {**(optional or {}), "encodings_in": "first"}.items():
+        if name not in names and getattr(model, name, default) != default:
+            values.append((name, getattr(model, name)))
     texts = [f"{name}={len(value) if isinstance(value, nn.ModuleList) else value!r}" for name, value in values]
     return f"{type(model).__name__}({', '.join(texts)})"

@@ -75,6 +75,8 @@ def _of_model(model: nn.Module) -> str:
         return "trees are built on the host for each batch"
     if isinstance(model, GPS) and not isinstance(model.local, str):
         return "it is not known whether a local layer of one's own depends on the graphs on the host"
+    if getattr(model, "virtual_node", False) and getattr(model, "norm", "") == "batch":
+        return "batch normalisation of virtual nodes would count the dummy graphs of padded batches"
     for part in model.modules():
         kind = type(part)
         if isinstance(part, NodePositions) and part.on_host:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.nodes import node_to_graph
@@ -35,6 +36,22 @@ def test_mlp_readout_has_the_published_layers() -> None:
         y = y.clamp(min=0) if i < 2 else y
     torch.testing.assert_close(head(x), y)
     assert [tuple(weight.shape) for weight, _ in weights] == [(32, 64), (16, 32), (1, 16)]
+
+
+def test_mlp_readout_with_gelu_and_dropout_is_the_head_of_graphgps() -> None:
+    head = MLPReadout(8, 3, hidden_layers=2, halve=False, dropout=0.3, activation="gelu")
+    published = nn.Sequential(
+        *(part for layer in head.hidden for part in (nn.Dropout(0.3), layer, nn.GELU())), nn.Dropout(0.3), head.out
+    )
+    x = torch.randn(5, 8)
+    for train in (True, False):
+        head.train(train), published.train(train)
+        torch.manual_seed(train)
+        expected = published(x)
+        torch.manual_seed(train)
+        torch.testing.assert_close(head(x), expected)
+    with pytest.raises(GraphPEValueError, match="activation must be one of 'relu', 'gelu'"):
+        MLPReadout(8, 3, activation="tanh")  # type: ignore[arg-type]
 
 
 def test_mlp_readout_refuses_what_it_cannot_halve() -> None:

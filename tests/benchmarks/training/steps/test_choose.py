@@ -32,8 +32,26 @@ from graphpe.benchmarks.training.steps import choose
 def test_what_is_built_on_the_host_is_not_captured(
     given: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "ENGINES", {"cpu": object})
     model = M.GPS(width=8, layers=1, heads=2, node_encoder=M.LinearNodes(3, 8), **given)
+    check_captured(model, why, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"feed_forward": True, "variant": "ogb"}, ""),
+        ({"virtual_node": True, "norm": "layer"}, ""),
+        ({"virtual_node": True}, "steps are not captured: batch normalisation of virtual nodes would count"),
+    ],
+)
+def test_statistics_of_dummy_graphs_are_not_captured(
+    given: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_captured(M.GCN(width=8, layers=2, node_encoder=M.LinearNodes(3, 8), **given), why, monkeypatch)
+
+
+def check_captured(model: torch.nn.Module, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "ENGINES", {"cpu": object})
     data: Any = SimpleNamespace(adapter=GraphAdapter((9, 9), (4,), 3, "absolute"), unit="graph")
     config: Any = SimpleNamespace(graphs=True, precision="32-true", accumulate=1, clip=0.0, clip_by="norm")
     fabric: Any = SimpleNamespace(device=torch.device("cpu"), world_size=1)
