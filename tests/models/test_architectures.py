@@ -238,6 +238,11 @@ def test_layouts_say_what_runs() -> None:
         "GatedGCN": ("edges", False),
         "GINE": ("edges", False),
         "GCN": ("edges", False),
+        "GatedGCN-plus": ("edges", False),
+        "GINE-plus": ("edges", False),
+        "GINE-ogb": ("edges", False),
+        "GCN-plus": ("edges", False),
+        "GCN-ogb": ("edges", False),
         "GPS-GCN-linear": ("linear", True),
         "GPS-GatedGCN-none": ("edges", False),
         "GPS-GCN-tree": ("trees", False),
@@ -302,7 +307,7 @@ def test_edge_features_reach_the_output(make_batch, name: str) -> None:
     other.edge_attr = 1 - batch.edge_attr
     model = build(name).double().eval()
     if model.edge_encoder is None:
-        assert name in ("GPS-none-GD", "SAT-plain")
+        assert name in ("GPS-none-GD", "SAT-plain", "GCN-plus")
         return
     assert not torch.allclose(model(batch), model(other), rtol=0, atol=1e-9)
 

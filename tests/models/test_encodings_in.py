@@ -75,6 +75,8 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
 def test_each_layer_gets_the_encodings_through_its_own_norm(name: str) -> None:
     (data,) = graphs([7])
     model = build(name, [encoding(), encoding()], encodings_in="every_layer").double().eval()
+    if getattr(model, "virtual", None) is not None:
+        pytest.skip("virtual nodes hear what layers are given, which hooks of layers do not change")
     assert len(layers_of(model)) == len(model.encoding_norms)
     for norm in model.encoding_norms:
         nn.init.normal_(norm.weight)
