@@ -120,9 +120,14 @@ class GraphAdapter(TaskAdapter):
         halvings = next(number for number in (2, 1, 0) if width % 2**number == 0)
         return MLPReadout(width, self.targets, hidden_layers=halvings)
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    @property
+    def has_classes(self) -> bool:
+        """Whether a target is one of several classes."""
+        return self.loss_name in ("classes", "balanced")
+
+    def loss(self, output: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Mean loss over the targets that are known, in float32 whatever the precision of training."""
-        return target_loss(self.loss_name, output.float(), self._scaled(batch.y))
+        return target_loss(self.loss_name, output.float(), self._scaled(batch.y), label_smoothing)
 
     def _scaled(self, target: Tensor) -> Tensor:
         if not self.scale:

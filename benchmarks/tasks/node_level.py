@@ -27,14 +27,14 @@ class NodeAdapter(GraphAdapter):
         """As many as a graph has nodes."""
         return graphs.sizes
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Mean loss over the targets of nodes that are known.
 
         Raises:
             GraphPEValueError: If the model pools over nodes.
         """
         check_node_outputs(output, batch)
-        return super().loss(output, batch)
+        return super().loss(output, batch, label_smoothing)
 
 
 def check_node_outputs(output: Tensor, batch: Batch) -> None:

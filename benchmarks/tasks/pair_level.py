@@ -63,7 +63,7 @@ class PairAdapter(GraphAdapter):
         """Two layers, from node embeddings to the parts of scores."""
         return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, self.targets * (2 * HIDDEN + 2)))
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Mean loss over the targets of pairs that are known.
 
         Raises:
@@ -71,7 +71,7 @@ class PairAdapter(GraphAdapter):
         """
         check_node_outputs(output, batch)
         score = pair_scores(output.float(), node_to_graph(batch).ptr, batch.num_pairs)
-        return target_loss(self.loss_name, self._positive(score), self._scaled(batch.y))
+        return target_loss(self.loss_name, self._positive(score), self._scaled(batch.y), label_smoothing)
 
     def decode(self, parts: Tensor, graphs: PackedGraphs) -> Tensor:
         """`predict_pairs` from parts of scores of many graphs, some of them at a time: `[sum n_b^2, targets]`."""

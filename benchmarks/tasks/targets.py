@@ -21,17 +21,18 @@ def is_known(target: Tensor) -> Tensor:
     return ~target.isnan() if target.is_floating_point() else target >= 0
 
 
-def target_loss(loss: Loss, output: Tensor, target: Tensor) -> Tensor:
+def target_loss(loss: Loss, output: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Mean loss over the targets that are known; 0 where none is.
 
     Args:
         loss: Its name.
         output: Numbers or logits of labels, `[R, T]`; or logits of classes, `[R, classes]`.
         target: Numbers or labels, `[R, T]`; or class ids, `[R]` or `[R, 1]`.
+        label_smoothing: Share of the target that is spread over all classes, as in `torch.nn.CrossEntropyLoss`.
     """
     known = is_known(target)
     if loss in ("classes", "balanced"):
-        return _class_loss(output, target.flatten(), known.flatten(), balanced=loss == "balanced")
+        return _class_loss(output, target.flatten(), known.flatten(), loss == "balanced", label_smoothing)
     target = target.masked_fill(~known, 0).view(output.shape).to(output.dtype)
     known = known.view(output.shape)
     if loss == "binary":
@@ -43,7 +44,7 @@ def target_loss(loss: Loss, output: Tensor, target: Tensor) -> Tensor:
     return (each * known).sum() / known.sum().clamp(min=1)
 
 
-def _class_loss(output: Tensor, target: Tensor, known: Tensor, *, balanced: bool) -> Tensor:
+def _class_loss(output: Tensor, target: Tensor, known: Tensor, balanced: bool, label_smoothing: float) -> Tensor:
     some = known.any()
     # Unknown classes are left out; a batch of nothing else has the loss of class 0 times 0, which is finite.
     target = target.masked_fill(~known, 0).long().where(known, torch.where(some, -1, 0))
@@ -53,7 +54,8 @@ def _class_loss(output: Tensor, target: Tensor, known: Tensor, *, balanced: bool
         # A class that is not there has no say, and a batch of one class counts as it is.
         weight = (1 - counts / counts.sum().clamp(min=1)) * (counts > 0)
         weight = torch.where(weight.sum() > 0, weight, torch.ones_like(weight))
-    return functional.cross_entropy(output, target, weight=weight, ignore_index=-1) * some
+    loss = functional.cross_entropy(output, target, weight, ignore_index=-1, label_smoothing=label_smoothing)
+    return loss * some
 
 
 def standardisation(target: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

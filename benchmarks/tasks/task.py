@@ -44,6 +44,11 @@ class TaskAdapter(ABC):
         """What `columns` has a row for."""
         return "graph"
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether `loss` takes `label_smoothing`, as a task of classes may."""
+        return False
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """What `Task.adapter` needs to build this object again; JSON-able."""

@@ -16,11 +16,13 @@ from graphpe.arguments import (
 )
 from graphpe.benchmarks.console.sizes import canonical_sizes
 from graphpe.calls import LARGEST
+from graphpe.errors import GraphPEValueError
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps", "tpu"]
 Optimizer = Literal["adamw", "adam"]
 ClipBy = Literal["norm", "unit", "update"]
-Schedule = Literal["cosine", "linear", "plateau", "constant"]
+Schedule = Literal["cosine", "cosine_restarts", "linear", "plateau", "constant"]
+DecayOf = Literal["all", "matrices"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 Log = Literal["none", "tensorboard", "wandb"]
 Sampler = Literal["whole", "neighbors", "partitions"]
@@ -30,7 +32,8 @@ _MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
 """More than any machine has; the system cannot start so many threads or processes."""
 
 _AT_LEAST_ONE = ("epochs", "batch_size", "accumulate", "parts", "devices", "nodes", "threads")
-_POSITIVE = ("learning_rate", "checkpoint_minutes")
+_AT_LEAST_ONE += ("restart_steps", "restart_factor")
+_POSITIVE = ("learning_rate", "checkpoint_minutes", "plateau_factor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +84,21 @@ class TrainConfig:
         optimizer: "adamw", or "adam", whose decay is added to the gradient (L2) as in many published runs.
         learning_rate: Its peak learning rate.
         weight_decay: Its weight decay.
+        decay_of: What decays: "all" weights, or "matrices": neither biases, norms and other vectors, nor embeddings.
         beta1: Its decay of the mean of gradients.
         beta2: Its decay of the mean of squared gradients.
         warmup_steps: Steps of linear warm-up, before what `schedule` says.
-        schedule: What the learning rate does then: "cosine" (half of one, to zero), "linear" (to zero), "plateau"
-            (it is halved where the validation loss does not fall, and training ends below 1e-6) or "constant".
-        plateau_patience: Epochs without a lower validation loss after which "plateau" halves.
+        schedule: What the learning rate does then: "cosine" (half of one), "cosine_restarts" (halves of cosines, one
+            after another: torch's `CosineAnnealingWarmRestarts`), "linear", "plateau" (it is halved where the
+            validation loss does not fall, and training ends below 1e-6) or "constant".
+        min_learning_rate: What it falls to; of "plateau", what it is never below.
+        restart_steps: Steps of the first cosine of "cosine_restarts", `T_0`.
+        restart_factor: How many times longer each is than the one before, `T_mult`.
+        plateau_patience: Epochs without a lower validation loss after which "plateau" reduces.
+        plateau_factor: What it multiplies the rate by, below 1.
+        label_smoothing: Share of the target that is spread over all classes, in training; of tasks of classes.
+        ema_decay: Decay of an exponential moving average of weights and running statistics, updated after each step:
+            validation, the best checkpoint and the test have the averages. 0: the weights themselves.
         clip: What a step may be at most, as `clip_by` has it; 0 clips nothing.
         clip_by: "norm": `clip` is the largest norm of the gradient. "unit": the largest norm of a unit's gradient (of
             a row of a matrix) as a share of that of its weights, adaptive clipping (Brock et al. 2021). "update": the
@@ -136,11 +148,18 @@ class TrainConfig:
     optimizer: Optimizer = "adamw"
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
+    decay_of: DecayOf = "all"
     beta1: float = 0.9
     beta2: float = 0.999
     warmup_steps: int = 100
     schedule: Schedule = "cosine"
+    min_learning_rate: float = 0.0
+    restart_steps: int = 1000
+    restart_factor: int = 1
     plateau_patience: int = 10
+    plateau_factor: float = 0.5
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0
     clip: float = 1.0
     clip_by: ClipBy = "norm"
     patience: int = 5
@@ -172,13 +191,19 @@ class TrainConfig:
                 check = check_positive if each.name in _POSITIVE else check_not_negative
                 (value,) = check(**{each.name: value})
             object.__setattr__(self, each.name, value)
-        check_probabilities(beta1=self.beta1, beta2=self.beta2)
+        check_probabilities(beta1=self.beta1, beta2=self.beta2, plateau_factor=self.plateau_factor)
+        check_probabilities(label_smoothing=self.label_smoothing, ema_decay=self.ema_decay)
+        if self.min_learning_rate > self.learning_rate:
+            raise GraphPEValueError(
+                f"min_learning_rate={self.min_learning_rate} is above learning_rate={self.learning_rate}: lower it"
+            )
         fanout = (self.fanout,) if isinstance(self.fanout, int) else self.fanout
         object.__setattr__(self, "fanout", check_fanouts(fanout))
         check_flags(graphs=self.graphs)
         check_choice("sampler", self.sampler, get_args(Sampler))
         check_choice("evaluation", self.evaluation, get_args(Evaluation))
         check_choice("optimizer", self.optimizer, get_args(Optimizer))
+        check_choice("decay_of", self.decay_of, get_args(DecayOf))
         check_choice("clip_by", self.clip_by, get_args(ClipBy))
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("precision", self.precision, get_args(Precision))

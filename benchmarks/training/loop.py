@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -40,8 +41,9 @@ from graphpe.benchmarks.training.distributed.tally import MOST_STEPS, Tally
 from graphpe.benchmarks.training.interrupt import Interrupted, StopRequest, stop_on_signals
 from graphpe.benchmarks.training.logs.epoch_log import EpochLog
 from graphpe.benchmarks.training.run_folder import RunFolder
-from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plateau_halvings, step_seed
+from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plateau_reductions, step_seed
 from graphpe.benchmarks.training.state import TrainState
+from graphpe.benchmarks.training.steps.average import AverageWeights, judged_weights
 from graphpe.benchmarks.training.steps.captured import CapturedSteps
 from graphpe.benchmarks.training.steps.choose import capturing
 from graphpe.benchmarks.training.steps.clipping import UpdateClipping, clip_gradients, units_of
@@ -130,16 +132,35 @@ class Training:
         self._end = first  # batches of the epoch under way
         self._units = units_of(self.model.module) if config.clip > 0 and config.clip_by != "norm" else []
         self._update = UpdateClipping(self._units, config.clip) if config.clip_by == "update" and self._units else None
+        self._average = AverageWeights(self.model.module, config.ema_decay) if config.ema_decay else None
+        if config.label_smoothing and not self.data.adapter.has_classes:
+            raise GraphPEValueError(
+                f"label_smoothing={config.label_smoothing} is for tasks of classes, which this is not: leave it 0"
+            )
+        self._smoothing = {"label_smoothing": config.label_smoothing} if config.label_smoothing else {}
         self._last_save = time.monotonic()
 
     def _epoch_steps(self, epoch: int) -> int:
         return self.source.count(epoch) // self.fabric.world_size
 
-    def _halvings(self) -> int:
-        """How often a plateau of the validation loss halved the learning rate."""
-        if self.config.schedule != "plateau":
-            return 0
-        return plateau_halvings([record["valid_loss"] for record in self.state.history], self.config.plateau_patience)
+    def _rate(self) -> float:
+        """The learning rate of the step that comes."""
+        config, reductions = self.config, 0
+        if config.schedule == "plateau":
+            losses = [record["valid_loss"] for record in self.state.history]
+            reductions = plateau_reductions(losses, config.plateau_patience)
+        return learning_rate(
+            self.state.total_steps,
+            peak=config.learning_rate,
+            least=config.min_learning_rate,
+            warmup_steps=config.warmup_steps,
+            total_steps=self.planned_steps,
+            schedule=config.schedule,
+            restart_steps=config.restart_steps,
+            restart_factor=config.restart_factor,
+            reductions=reductions,
+            plateau_factor=config.plateau_factor,
+        )
 
     @property
     def finished(self) -> bool:
@@ -149,7 +170,8 @@ class Training:
         spent = sum(sum(record["seconds"].values()) for record in state.history) / 60
         late = config.max_minutes > 0 and spent >= config.max_minutes
         made = config.max_steps > 0 and state.total_steps >= config.max_steps
-        flat = config.schedule == "plateau" and config.learning_rate * 0.5 ** self._halvings() < LEAST_RATE
+        warm = state.total_steps >= min(config.warmup_steps, self.planned_steps)
+        flat = config.schedule == "plateau" and warm and self._rate() < LEAST_RATE
         return state.epoch >= config.epochs or made or stale or late or flat
 
     def fit(self) -> None:
@@ -235,14 +257,7 @@ class Training:
         """One step: its loss, and whether loss and gradient are finite; both on the device, not read."""
         state, config = self.state, self.config
         torch.manual_seed(step_seed(config.seed, state.epoch, state.step, self.fabric.global_rank))
-        rate = learning_rate(
-            state.total_steps,
-            peak=config.learning_rate,
-            warmup_steps=config.warmup_steps,
-            total_steps=self.planned_steps,
-            schedule=config.schedule,
-            halvings=self._halvings(),
-        )
+        rate = self._rate()
         if self._captured is not None:
             loss, finite = self._captured(batch, rate)
             return loss, finite
@@ -259,7 +274,7 @@ class Training:
             self.optimizer.zero_grad(set_to_none=True)
         with self.fabric.no_backward_sync(self.model, enabled=not self._ends_a_step):
             with real_rows_of(batch):
-                loss = self.data.adapter.loss(self.model(batch), batch)
+                loss = self.data.adapter.loss(self.model(batch), batch, **self._smoothing)
             self.fabric.backward(loss if together == 1 else loss / together)
         loss = loss.detach()
         finite = torch.isfinite(loss)
@@ -278,12 +293,17 @@ class Training:
 
     def _optimize(self) -> None:
         """The optimizer's step; what it changes is clipped, if that is to be."""
-        if self._update is None:
-            self.optimizer.step()
-            return
-        self._update.before()
+        if self._update is not None:
+            self._update.before()
         self.optimizer.step()
-        self._update.after()
+        if self._update is not None:
+            self._update.after()
+        if self._average is not None:
+            self._average.update()
+
+    def _kept(self) -> AbstractContextManager[None]:
+        """A time in which the model has the weights that a run is judged by: averages, if there are any."""
+        return nullcontext() if self._average is None else self._average.in_model()
 
     def _clip(self) -> torch.Tensor:
         """Clip the gradient, if it is to be; its norm before."""
@@ -338,7 +358,8 @@ class Training:
         """Evaluate and note the epoch; whether it is the best one."""
         state, data = self.state, self.data
         started = time.perf_counter()
-        metric, loss, by_target = self.evaluate("valid")
+        with self._kept():
+            metric, loss, by_target = self.evaluate("valid")
         state.seconds["evaluate"] += time.perf_counter() - started
         state.seconds = agree(self.fabric, lambda: state.seconds)
         best = state.best_metric
@@ -356,7 +377,8 @@ class Training:
         state.history.append(record)
         if better:
             state.best_metric, state.best_epoch = metric, state.epoch
-            state.best_digest = agree(self.fabric, lambda: digest(self.model.module.state_dict()))
+            with self._kept():
+                state.best_digest = agree(self.fabric, lambda: digest(self.model.module.state_dict()))
         if self.fabric.is_global_zero:
             self.run.write_metrics(state.history)
             if self.log is not None:
@@ -393,9 +415,14 @@ class Training:
                 "config": self.config.as_dict(),
                 "fingerprint": self.data.fingerprint,
             }
-            if path == self.run.best:  # for prediction, and half the size
-                del content["optimizer"], content["precision"]
-            save_checkpoint(path, content)
+            if self._average is not None:
+                content["average"] = self._average.state_dict()
+            if path != self.run.best:
+                save_checkpoint(path, content)
+            else:  # for prediction, and half the size
+                without = {"optimizer", "precision", "average"}
+                with self._kept():
+                    save_checkpoint(path, {key: value for key, value in content.items() if key not in without})
         self._last_save = time.monotonic()
 
     def resume(self) -> None:
@@ -408,6 +435,8 @@ class Training:
         content = agree(self.fabric, self._read_last)
         load_weights(self.model.module, content, self.run.last)
         load_optimizer(self.optimizer.optimizer, content, self.run.last)
+        if self._average is not None:
+            self._average.load_state_dict(content.get("average"))
         self.fabric.strategy.precision.load_state_dict(content["precision"])
         self.state = TrainState(**content["state"])
 
@@ -418,7 +447,7 @@ class Training:
             raise GraphPEValueError(f"the data changed since {self.run.path} was started; start a new run")
         state = TrainState.of(content["state"], self.run.last)
         if state.best_metric is not None:
-            weights = content["model"] if state.step == 0 and state.best_epoch == state.epoch - 1 else None
+            weights = judged_weights(content) if state.step == 0 and state.best_epoch == state.epoch - 1 else None
             self._mend_best(state, weights)
         return content
 

@@ -16,7 +16,17 @@ _BETTER = 1 - 1e-4  # as `torch.optim.lr_scheduler.ReduceLROnPlateau`
 
 
 def learning_rate(
-    step: int, *, schedule: Schedule = "cosine", peak: float, warmup_steps: int, total_steps: int, halvings: int = 0
+    step: int,
+    *,
+    schedule: Schedule = "cosine",
+    peak: float,
+    least: float = 0.0,
+    warmup_steps: int,
+    total_steps: int,
+    restart_steps: int = 1000,
+    restart_factor: int = 1,
+    reductions: int = 0,
+    plateau_factor: float = 0.5,
 ) -> float:
     """Linear warm-up, then as the schedule says.
 
@@ -25,22 +35,41 @@ def learning_rate(
     Args:
         step: Steps already made.
         peak: The largest rate.
+        least: What it falls to, `eta_min` or `min_lr` of torch's schedulers.
         warmup_steps: Length of the warm-up; cut to the run's length where it is longer.
         total_steps: Steps of the whole run.
         schedule: What follows the warm-up.
-        halvings: How often a plateau was met so far.
+        restart_steps: Steps of the first cosine of `cosine_restarts`.
+        restart_factor: How many times longer each cosine is than the one before.
+        reductions: How often a plateau was met so far.
+        plateau_factor: What each plateau multiplies the rate by.
     """
     warmup_steps = min(warmup_steps, total_steps)
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
-    if schedule in ("plateau", "constant"):
-        return peak * 0.5**halvings
-    progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
-    return peak * (1.0 - progress) if schedule == "linear" else peak * 0.5 * (1.0 + math.cos(math.pi * progress))
+    if schedule == "constant":
+        return peak
+    if schedule == "plateau":
+        return max(peak * plateau_factor**reductions, least)
+    if schedule == "cosine_restarts":
+        progress = _since_restart(step - warmup_steps, restart_steps, restart_factor)
+    else:
+        progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
+    share = 1.0 - progress if schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+    return least + (peak - least) * share
 
 
-def plateau_halvings(losses: Sequence[float], patience: int) -> int:
-    """How often the rate is halved: after more than `patience` epochs without a loss 0.01 % below the least one.
+def _since_restart(step: int, length: int, factor: int) -> float:
+    """How much of the cosine under way is behind (Loshchilov and Hutter 2017, arXiv:1608.03983)."""
+    if factor == 1:
+        return step % length / length
+    while step >= length:
+        step, length = step - length, length * factor
+    return step / length
+
+
+def plateau_reductions(losses: Sequence[float], patience: int) -> int:
+    """How often the rate is reduced: after more than `patience` epochs without a loss 0.01 % below the least one.
 
     A function of the losses alone, so that a resumed run has the rates of an uninterrupted one.
 
@@ -48,15 +77,15 @@ def plateau_halvings(losses: Sequence[float], patience: int) -> int:
         losses: Validation losses of the epochs so far.
         patience: Epochs that may pass.
     """
-    least, stale, halvings = math.inf, 0, 0
+    least, stale, reductions = math.inf, 0, 0
     for loss in losses:
         if loss < least * _BETTER:
             least, stale = loss, 0
         else:
             stale += 1
         if stale > patience:
-            halvings, stale = halvings + 1, 0
-    return halvings
+            reductions, stale = reductions + 1, 0
+    return reductions
 
 
 def step_seed(seed: int, epoch: int, step: int, rank: int) -> int:

@@ -110,9 +110,15 @@ class CodeAdapter(TaskAdapter):
         """Five classifiers over sub-tokens: `[B, 5, classes]`."""
         return SubtokenHead(width, classes=len(self.tokens), positions=POSITIONS)
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    @property
+    def has_classes(self) -> bool:
+        """True: each sub-token is a class."""
+        return True
+
+    def loss(self, output: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Mean of the five cross-entropies, in float32 whatever the precision of training."""
-        return functional.cross_entropy(output.float().flatten(0, 1), batch.y.flatten())
+        logits, target = output.float().flatten(0, 1), batch.y.flatten()
+        return functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
 
     def predict(self, output: Tensor) -> Tensor:
         """The predicted classes, `[B, 5]` int64, filled up with `__EOS__`."""

@@ -70,7 +70,7 @@ class ContactAdapter(GraphAdapter):
         """As many as a graph has nodes: their vectors."""
         return graphs.sizes
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Cross-entropy of links and of pairs that are none, in their mean over the batch; 0 of a batch without any.
 
         Raises:

@@ -56,7 +56,7 @@ class LinkAdapter(GraphAdapter):
         asked = [each for each in encodings if isinstance(each, LinkEncoding) and each.pairs is not None]
         return LinkModel(model, int(model.width), self.score, feature_channels(asked))  # type: ignore[arg-type]
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Mean cross-entropy of the pairs."""
         return nn.functional.binary_cross_entropy_with_logits(output[:, 0].float(), batch.edge_label.float())
 

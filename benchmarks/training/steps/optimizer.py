@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -16,8 +18,17 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
         config: The options.
     """
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": trained}]
+    if config.decay_of == "matrices":
+        tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+        spared = {id(weight) for weight in trained if weight.dim() < 2 or id(weight) in tables}
+        groups = [
+            {"params": [weight for weight in trained if id(weight) not in spared]},
+            {"params": [weight for weight in trained if id(weight) in spared], "weight_decay": 0.0},
+        ]
     return kind(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        groups,
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay,

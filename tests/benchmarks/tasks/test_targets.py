@@ -95,3 +95,20 @@ def test_standardisation_is_of_known_values() -> None:
     assert scale == pytest.approx(
         (float(target[:, 0].double().std(correction=0)), float(known.std(correction=0)), 1.0, 1.0), rel=1e-12
     )
+
+
+@pytest.mark.parametrize("loss", ["classes", "balanced"])
+def test_smoothed_labels_are_shares_of_all_classes(loss: Loss) -> None:
+    """(1 - s) of the class and s / C of each, by the weights of classes; their mean by those of the targets."""
+    output, smoothing = torch.randn(9, 4, dtype=torch.float64), 0.3
+    target = torch.randint(0, 4, (9,))
+    target[4] = -1
+    known = target >= 0
+    counts = torch.bincount(target[known], minlength=4)
+    weight = (1 - counts / counts.sum()) * (counts > 0) if loss == "balanced" else torch.ones(4)
+    weight = weight.double() if bool(weight.sum() > 0) else torch.ones(4, dtype=torch.float64)
+    share = functional.one_hot(target.clamp(min=0), 4) * (1 - smoothing) + smoothing / 4
+    each = -(share * weight * output.log_softmax(1)).sum(1)
+    expected = each[known].sum() / weight[target[known]].sum()
+    torch.testing.assert_close(target_loss(loss, output, target, smoothing), expected)
+    assert target_loss(loss, output, target, 0.0) == target_loss(loss, output, target)

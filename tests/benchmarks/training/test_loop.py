@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from graphpe.benchmarks.tasks.graph_level import GraphTargets
+from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
 from graphpe.benchmarks.training import run_folder
 from graphpe.benchmarks.training.batches import whole_graphs
 from graphpe.benchmarks.training.checkpoint import load_checkpoint, save_checkpoint
@@ -305,3 +305,25 @@ def test_a_signal_between_epochs_stops_there(options: dict[str, Any], tmp_path: 
     monkeypatch.setattr(Training, "_validate", signalled)
     with pytest.raises(GraphPERuntimeError, match="stopped at epoch 2, step 0, and saved"):
         train(options, tmp_path / "run", epochs=3)
+
+
+def test_labels_are_smoothed_in_training_alone(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = torch.load(options["task"].split("'")[1], weights_only=False)
+    for graph in graphs:
+        graph.y = (graph.y.view(-1) > 0).long() + (graph.y.view(-1) > 0.5).long()
+    torch.save(graphs, path := tmp_path / "classes.pt")
+    seen: list[tuple[bool, float]] = []
+    plain = GraphAdapter.loss
+
+    def watched(self: GraphAdapter, output: torch.Tensor, batch: Any, label_smoothing: float = 0.0) -> torch.Tensor:
+        seen.append((output.requires_grad, label_smoothing))
+        return plain(self, output, batch, label_smoothing)
+
+    monkeypatch.setattr(GraphAdapter, "loss", watched)
+    asked = options | {"task": f"data-file(path={str(path)!r})", "epochs": 1, "label_smoothing": 0.1}
+    train(asked, tmp_path / "run")
+    assert set(seen) == {(True, 0.1), (False, 0.0)}
+    with pytest.raises(GraphPEValueError, match=r"label_smoothing=0.1 is for tasks of classes, which this is not"):
+        train(options, tmp_path / "other", label_smoothing=0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphpe.benchmarks.training.schedule import learning_rate, plateau_halvings, step_seed
+from graphpe.benchmarks.training.schedule import learning_rate, plateau_reductions, step_seed
 
 
 def test_warm_up_is_linear_and_ends_at_the_peak() -> None:
@@ -44,14 +44,44 @@ def test_a_line_and_a_constant() -> None:
     assert [learning_rate(step, schedule="constant", **options) for step in (0, 1, 5, 10)] == [1, 2, 2, 2]
 
 
-@pytest.mark.parametrize("patience", [0, 2, 5])
-def test_plateaus_are_those_of_torch(patience: int) -> None:
+@pytest.mark.parametrize(("patience", "factor", "least"), [(0, 0.5, 0.0), (2, 0.3, 0.01), (5, 0.9, 0.6)])
+def test_plateaus_are_those_of_torch(patience: int, factor: float, least: float) -> None:
     rng = np.random.default_rng()
     losses = (np.exp(-np.arange(60) / 20) + 0.2 * rng.random(60)).tolist()
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=patience)
+    options = {"factor": factor, "patience": patience, "min_lr": least}
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **options)  # type: ignore[arg-type]
     for number, loss in enumerate(losses, 1):
         scheduler.step(loss)
-        halvings = plateau_halvings(losses[:number], patience)
-        rate = learning_rate(100, schedule="plateau", peak=1.0, warmup_steps=0, total_steps=200, halvings=halvings)
+        reductions = plateau_reductions(losses[:number], patience)
+        rate = learning_rate(100, schedule="plateau", peak=1.0, least=least, warmup_steps=0, total_steps=200,
+                             reductions=reductions, plateau_factor=factor)  # fmt: skip
         assert rate == pytest.approx(optimizer.param_groups[0]["lr"], abs=2e-8)  # torch stops below steps of 1e-8
+
+
+@pytest.mark.parametrize(("length", "factor"), [(7, 1), (1, 1), (5, 2), (3, 3), (200, 2)])
+@pytest.mark.parametrize("least", [0.0, 0.2])
+def test_restarts_are_those_of_torch(length: int, factor: int, least: float) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, length, factor, eta_min=least)
+    for step in range(120):
+        rate = learning_rate(step + 4, schedule="cosine_restarts", peak=2.0, least=least, warmup_steps=4,
+                             total_steps=124, restart_steps=length, restart_factor=factor)  # fmt: skip
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_what_a_rate_falls_to_is_that_of_torch(schedule: str) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedulers = {
+        "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 30, eta_min=0.5),
+        "linear": lambda: torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.25, total_iters=30),
+    }
+    scheduler = schedulers[schedule]()
+    for step in range(31):
+        rate = learning_rate(step, schedule=schedule, peak=2.0, least=0.5, warmup_steps=0, total_steps=30)  # type: ignore[arg-type]
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()

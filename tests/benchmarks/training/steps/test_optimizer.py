@@ -65,6 +65,30 @@ def test_optimizers_against_their_formulas(kind: str) -> None:
         torch.testing.assert_close(weight.detach().double(), value, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_what_decays(kind: str) -> None:
+    """Without gradients, only decay changes weights; of Adam by a step of about the rate."""
+    model = nn.ModuleDict(
+        {"table": nn.Embedding(4, 3), "linear": nn.Linear(3, 2), "norm": nn.LayerNorm(2), "frozen": nn.Linear(2, 2)}
+    )
+    model["frozen"].requires_grad_(False)
+    for weight in model.parameters():
+        nn.init.constant_(weight, 2.0)
+        weight.grad = torch.zeros_like(weight)
+    for decay_of, decaying in (("all", 5), ("matrices", 1)):
+        tried = copy.deepcopy(model)
+        for weight in tried.parameters():
+            weight.grad = torch.zeros_like(weight)
+        config = TrainConfig(optimizer=kind, learning_rate=0.1, weight_decay=0.3, decay_of=decay_of)  # type: ignore[arg-type]
+        build_optimizer(tried, config).step()
+        changed = [
+            name for name, weight in tried.named_parameters() if not torch.equal(weight, torch.full_like(weight, 2))
+        ]
+        assert len(changed) == decaying
+        assert "linear.weight" in changed
+        assert not any(name.startswith("frozen") for name in changed)
+
+
 def test_bad_options() -> None:
     for bad, message in (
         ({"optimizer": "sgd"}, "optimizer must be one of 'adamw', 'adam', got 'sgd'"),
@@ -72,6 +96,15 @@ def test_bad_options() -> None:
         ({"beta1": 1.0}, "beta1 must be"),
         ({"beta2": -0.1}, "beta2 must be"),
         ({"accumulate": 0}, "accumulate must be from 1 to"),
+        ({"decay_of": "norms"}, "decay_of must be one of 'all', 'matrices', got 'norms'"),
+        ({"ema_decay": 1.0}, "ema_decay must be"),
+        ({"label_smoothing": -0.1}, "label_smoothing must be"),
+        ({"plateau_factor": 1.0}, "plateau_factor must be"),
+        ({"plateau_factor": 0.0}, "plateau_factor must be"),
+        ({"restart_steps": 0}, "restart_steps must be from 1 to"),
+        ({"restart_factor": 0}, "restart_factor must be from 1 to"),
+        ({"min_learning_rate": 0.5}, "min_learning_rate=0.5 is above learning_rate=0.003: lower it"),
+        ({"schedule": "step"}, "schedule must be one of 'cosine', 'cosine_restarts', 'linear', 'plateau', 'constant'"),
     ):
         with pytest.raises(GraphPEValueError, match=message):
             TrainConfig(**bad)
