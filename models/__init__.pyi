@@ -45,6 +45,7 @@ from graphpe.models.encoders.mlp_encoding import MLPEncoding as MLPEncoding
 from graphpe.models.encoders.node_encoding import LinearEncoding as LinearEncoding
 from graphpe.models.encoders.pair_encoding import PairEmbedding as PairEmbedding
 from graphpe.models.encoders.pair_encoding import PairLinear as PairLinear
+from graphpe.models.encoders.pair_encoding import PairMLP as PairMLP
 from graphpe.models.encoders.perturbed import Perturbed as Perturbed
 from graphpe.models.encoders.tree_path import TreePathEncoding as TreePathEncoding
 from graphpe.models.exphormer import Exphormer as Exphormer
@@ -74,6 +75,7 @@ from graphpe.models.layers.stem import read_nodes as read_nodes
 from graphpe.models.message_passing import GCN as GCN
 from graphpe.models.message_passing import GINE as GINE
 from graphpe.models.message_passing import GatedGCN as GatedGCN
+from graphpe.models.ppgt import PPGT as PPGT
 from graphpe.models.relational_transformer import RelationalTransformer as RelationalTransformer
 from graphpe.models.sat import SAT as SAT
 from graphpe.models.spectral.specformer import Specformer as Specformer

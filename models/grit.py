@@ -31,6 +31,7 @@ from graphpe.models.attention.recording import note_pairs, recording
 from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.batches.on_host import joined_pairs
 from graphpe.models.batches.real_rows import RealRows, real_among
+from graphpe.models.encoders.pair_encoding import diagonal_rows
 from graphpe.models.layers.gpu.few_rows import MOST_ROWS
 from graphpe.models.layers.gpu.projections import projected, stacked
 from graphpe.models.layers.gpu.residual import add_and_norm, feed_forward_and_norm
@@ -232,11 +233,7 @@ class GRIT(nn.Module):
         """W_1 p_ii of each pair encoding, added to the nodes' vectors `[N, D]`."""
         if not self.pair_encodings:
             return x
-        # Row of (i, i) among all pairs: graph b starts with the sum of squared sizes before it.
-        sizes = members.sizes
-        first = torch.cat([sizes.new_zeros(1), (sizes * sizes).cumsum(0)])[:-1]
-        place = torch.arange(members.graph.numel(), device=sizes.device) - members.ptr.index_select(0, members.graph)
-        diagonal = first.index_select(0, members.graph) + place * (sizes.index_select(0, members.graph) + 1)
+        diagonal = diagonal_rows(members)
         for encoding in self.pair_encodings:
             of_nodes: Any = encoding.nodes
             own = of_nodes(batch, diagonal)

@@ -198,7 +198,7 @@ def _feature(encoding: Encoding, architecture: Any) -> nn.Module:
         return PairEmbedding(key, columns, vocabulary, architecture.width, node_width)
     if isinstance(encoding, transforms.ShortestPathPE):
         raise GraphPEValueError(f"{encoding!r} has no largest distance: give max_distance, so that hops have a table")
-    return PairLinear(key, columns, architecture.width, node_width)
+    return getattr(architecture, "pair_module", PairLinear)(key, columns, architecture.width, node_width)
 
 
 def _usual_bias(encoding: Encoding, heads: int) -> nn.Module:

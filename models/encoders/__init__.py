@@ -15,7 +15,7 @@ from graphpe.models.encoders.learned.learned_encoding import LearnedEncoding
 from graphpe.models.encoders.learned.pearl import PEARLEncoding
 from graphpe.models.encoders.mlp_encoding import MLPEncoding
 from graphpe.models.encoders.node_encoding import LinearEncoding
-from graphpe.models.encoders.pair_encoding import PairEmbedding, PairLinear
+from graphpe.models.encoders.pair_encoding import PairEmbedding, PairLinear, PairMLP
 from graphpe.models.encoders.tree_path import TreePathEncoding
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "PEARLEncoding",
     "PairEmbedding",
     "PairLinear",
+    "PairMLP",
     "SignNet",
     "TreePathEncoding",
 ]

@@ -26,6 +26,7 @@ from graphpe.models.large.nagphormer import NAGphormer
 from graphpe.models.large.polynormer import Polynormer
 from graphpe.models.large.sgformer import SGFormer
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
+from graphpe.models.ppgt import PPGT
 from graphpe.models.sat import SAT
 from graphpe.models.spectral.specformer import Specformer
 from graphpe.models.topological_transformer import TopologicalTransformer
@@ -57,6 +58,7 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any], str | None]] = {
     "GPS-none-GD": (GPS, {"heads": HEADS, "local": "none", "norm": "layer"}, "gd"),
     "GPS-GCN-tree": (GPS, {"heads": HEADS, "local": "GCN", "attention": "tree", "norm": "layer"}, None),
     "GPS-GatedGCN-none": (GPS, {"heads": HEADS, "attention": "none"}, None),
+    "PPGT": (PPGT, {"heads": HEADS}, None),
     "SAT": (SAT, {"heads": HEADS}, None),
     "SAT++": (
         SAT, {"heads": HEADS, "readout": "cls", "norm": "layer", "activation": "gelu", "expansion": 4}, "hops"

@@ -23,12 +23,15 @@ FORMS: dict[str, tuple[Any, dict[str, Any], bool]] = {
     "GatedGCN": (M.GatedGCN, {}, False),
     "GINE": (M.GINE, {}, False),
     "GCN": (M.GCN, {}, False),
+    "GCN-virtual": (M.GCN, {"virtual_node": True, "variant": "ogb", "feed_forward": True}, False),
     "GraphTransformer": (M.GraphTransformer, {"heads": 2}, False),
     "GraphTransformer-full": (M.GraphTransformer, {"heads": 2, "attention": "full"}, False),
     "GraphTransformer-edges": (M.GraphTransformer, {"heads": 2, "attention": "full", "update_edges": True}, False),
     "GRIT": (M.GRIT, {"heads": 2, "pair_encodings": ["nodes"]}, True),
     "GRIT-sparse": (M.GRIT, {"heads": 2, "attention": "sparse", "pair_encodings": ["walks"]}, True),
     "GRIT-plain": (M.GRIT, {"heads": 2}, False),
+    "PPGT": (M.PPGT, {"heads": 2, "pair_encodings": ["stem"]}, True),
+    "PPGT-plain": (M.PPGT, {"heads": 2}, False),
     "Relational": (M.RelationalTransformer, {"heads": 2, "pair_encodings": ["walks"]}, True),
     "Relational-sparse": (
         M.RelationalTransformer, {"heads": 2, "attention": "sparse", "pair_encodings": ["walks"]}, True
@@ -61,6 +64,7 @@ def build(name: str, **changes: Any) -> nn.Module:
     made = {
         "walks": lambda: M.PairLinear("rrwp", 4, W),
         "nodes": lambda: M.PairLinear("rrwp", 4, W, node_width=W),
+        "stem": lambda: M.PairMLP("rrwp", 4, W, node_width=W),
         "hops": lambda: M.PairBias("shortest_path", 2),
         "fire": lambda: M.PairBias("shortest_path", 2, head="fire"),
     }
