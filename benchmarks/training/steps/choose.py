@@ -20,6 +20,7 @@ from graphpe.models.graphormer import Graphormer
 from graphpe.models.grit import GRIT
 from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.message_passing import GCN, GINE, GatedGCN
+from graphpe.models.ppgt import PPGT
 from graphpe.models.relational_transformer import RelationalTransformer
 from graphpe.models.topological_transformer import TopologicalTransformer
 
@@ -28,7 +29,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {"cuda": CudaGraphs}
 
 _ALL_PAIRS = (GRIT, RelationalTransformer)
 _WITH_TREES = (GPS, TopologicalTransformer)
-_OTHERS = (GCN, GINE, GatedGCN, GraphTransformer, Graphormer)
+_OTHERS = (GCN, GINE, GatedGCN, GraphTransformer, Graphormer, PPGT)
 
 
 def capturing(model: nn.Module, data: TaskData, config: TrainConfig, fabric: Fabric) -> tuple[Engine | None, str]:

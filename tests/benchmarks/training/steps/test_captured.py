@@ -150,11 +150,12 @@ def same(mine: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(mine[key], other[key]) for key in other)
 
 
+@pytest.mark.parametrize("more", [{}, {"ema_decay": 0.9, "decay_of": "matrices"}])
 def test_a_run_of_captured_steps_is_that_of_the_plain_loop_and_resumes_in_its_bits(
-    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
 ) -> None:
     model = "GPS(width=8, layers=1, heads=2, local='GCN', dropout=0.1)"
-    options = options | {"model": model, "epochs": 3, "batch_size": 16}
+    options = options | {"model": model, "epochs": 3, "batch_size": 16} | more
     monkeypatch.setitem(choose.ENGINES, "cpu", EachTime)
     captured = train(options, tmp_path / "captured")
 
