@@ -23,7 +23,7 @@ from triton.compiler import ASTSource
 
 from graphpe.compiled.kernel import Kernel
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors, RelationBias
 from graphpe.models.attention.gpu.edges import edge_order, sorted_edge_attention
 from graphpe.models.attention.gpu.grit_messages import degree_scaled
 from graphpe.models.attention.gpu.neighbours import pair_products, weighted_sums
@@ -49,6 +49,7 @@ TYPES = {
     torch.bfloat16: "bf16",
     torch.float16: "fp16",
     torch.int64: "i64",
+    torch.int32: "i32",
     torch.int8: "i8",
 }
 # Bytes of a thread that may leave registers, once around a loop: more is a tile too large.
@@ -63,11 +64,23 @@ def members(size: int) -> NodeToGraph:
     return NodeToGraph(graph, torch.arange(4) * size, size, 3 * size * size)
 
 
-def softmax(kind: torch.dtype, size: int, heads: int, width: int, *, factors: bool) -> None:
+def softmax(kind: torch.dtype, size: int, heads: int, width: int, factors: PairFactors | None) -> None:
     nodes = ragged_nodes(members(size))
     rows = [torch.zeros(3 * size, width, dtype=kind, requires_grad=True) for _ in range(3)]
-    pairs = [torch.ones(3 * size * size, heads, requires_grad=True) for _ in range(2)]
-    ragged_softmax(*rows, nodes, PairFactors(*pairs) if factors else None, heads=heads).sum().backward()
+    ragged_softmax(*rows, nodes, factors, heads=heads).sum().backward()
+
+
+def in_rows(size: int, heads: int) -> PairFactors:
+    """Biases and factors of pairs in rows."""
+    return PairFactors(*(torch.ones(3 * size * size, heads, requires_grad=True) for _ in range(2)))
+
+
+def by_relation(size: int, heads: int) -> PairFactors:
+    """Biases and factors of relations, and of nodes with 18 columns."""
+    relation = torch.zeros(3 * size * size, dtype=torch.int32)
+    tables = (torch.ones(65, heads, requires_grad=True) for _ in range(2))
+    ends = (torch.ones(3 * size, heads, 18, requires_grad=True) for _ in range(2))
+    return PairFactors(None, None, *ends, relations=(RelationBias(relation, *tables),))
 
 
 def edges(kind: torch.dtype, heads: int, width: int, *, stream: bool) -> None:
@@ -141,9 +154,11 @@ def launches() -> list[Launch]:
     neighbours(4, 256)
     walks()
     for kind in (torch.float32, torch.bfloat16):
-        softmax(kind, 24, 8, 64, factors=True)
-        softmax(kind, 128, 4, 256, factors=True)
-        softmax(kind, 128, 4, 256, factors=False)
+        softmax(kind, 24, 8, 64, in_rows(24, 8))
+        softmax(kind, 24, 8, 64, by_relation(24, 8))
+        softmax(kind, 128, 4, 256, in_rows(128, 4))
+        softmax(kind, 128, 4, 256, by_relation(128, 4))
+        softmax(kind, 128, 4, 256, None)
         edges(kind, 8, 64, stream=True)
         edges(kind, 4, 80, stream=False)
         grit(kind, 8, 64, dropout=True)

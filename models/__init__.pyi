@@ -1,7 +1,8 @@
 from graphpe.models.architecture import Architecture as Architecture
 from graphpe.models.attention.biases.pair_bias import PairBias as PairBias
-from graphpe.models.attention.biases.pair_bias import PairFactors as PairFactors
-from graphpe.models.attention.biases.pair_bias import RelationValues as RelationValues
+from graphpe.models.attention.biases.pair_factors import PairFactors as PairFactors
+from graphpe.models.attention.biases.pair_factors import RelationBias as RelationBias
+from graphpe.models.attention.biases.pair_factors import RelationValues as RelationValues
 from graphpe.models.attention.positions.node_positions import NodePositions as NodePositions
 from graphpe.models.attention.positions.rotations.com_rope import ComRoPE as ComRoPE
 from graphpe.models.attention.positions.rotations.decaying import HoPE as HoPE

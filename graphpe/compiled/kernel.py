@@ -11,7 +11,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,24 +20,48 @@ KINDS = (torch.float32, torch.bfloat16, torch.float16)
 """What kernels take; sums, exponentials and gradients on the way are float32."""
 
 
-class Kernel:
-    """A function in Triton's language, compiled for each kind of arguments when it is first called with them.
+class _Function:
+    """A function in Triton's language.
 
-    It reads `tl` of its file, which is Triton's language from then on.
+    It reads `tl` of its file, which is Triton's language from then on, as the parts that it calls are Triton's.
 
     Args:
         function: The function.
     """
 
-    def __init__(self, function: Callable[..., None]) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self.function: Any = function
 
     @cached_property
     def compiled(self) -> Any:
         """What Triton makes of the function."""
         triton = importlib.import_module("triton")  # not `import`: type checkers need not have it
-        self.function.__globals__["tl"] = triton.language
+        names = self.function.__globals__
+        names["tl"] = triton.language
+        for name in self.function.__code__.co_names:
+            if isinstance(names.get(name), Part):
+                names[name] = names[name].compiled
         return triton.jit(self.function)
+
+
+class Part(_Function):
+    """A function in Triton's language that kernels call, and that becomes part of them.
+
+    Args:
+        function: The function.
+    """
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **constants: Any) -> Any: ...  # in kernels alone
+
+
+class Kernel(_Function):
+    """A function in Triton's language, compiled for each kind of arguments when it is first called with them.
+
+    Args:
+        function: The function.
+    """
 
     def __call__(self, programs: int, *args: Any, warps: int, stages: int, **constants: Any) -> None:
         """Run a number of programs.

@@ -9,7 +9,8 @@ from graphpe.models.attention.biases.named_biases import (
     t5_bias,
     urpe_bias,
 )
-from graphpe.models.attention.biases.pair_bias import PairBias, PairFactors, combine
+from graphpe.models.attention.biases.pair_bias import PairBias
+from graphpe.models.attention.biases.pair_factors import PairFactors, combine
 from graphpe.models.attention.clamped.dense import dense_attention
 from graphpe.models.attention.clamped.edge_list import edge_attention, edge_attention_reference
 from graphpe.models.attention.padding import PaddedLayout, PaddedNodes, padded_layout, padded_nodes

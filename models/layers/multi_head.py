@@ -13,9 +13,10 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_divides, check_flags, check_probabilities
 from graphpe.compiled.kernel import has_kernels
-from graphpe.models.attention.biases.pair_bias import (
-    PairBias,
+from graphpe.models.attention.biases.pair_bias import PairBias
+from graphpe.models.attention.biases.pair_factors import (
     PairFactors,
+    RelationBias,
     RelationValues,
     check_same_heads,
     combine,
@@ -149,9 +150,8 @@ def all_pairs_of(
         members.check_in_order()
     edge_index = read_edges(batch, members)
     pairs = wider = all_pairs(members, edge_index)
-    factors = combine(
-        [*(bias(batch, pairs) for bias in biases)] + ([] if edge is None else [PairFactors(pairs.scatter(edge))])
-    )
+    given = [_of_pairs(bias, batch, pairs, nodes) for bias in biases]
+    factors = combine(given if edge is None else [*given, PairFactors(pairs.scatter(edge))])
     if extended is not None:
         wider = all_pairs(extended.members, edge_index[:, :0])
         factors = _widen(factors, extended, pairs, wider, virtual)
@@ -163,11 +163,22 @@ def all_pairs_of(
     return AllPairs(nodes, factors if isinstance(nodes, RaggedNodes) else pad_factors(factors, wider, nodes), placed)
 
 
+def _of_pairs(bias: nn.Module, batch: Data, pairs: PairSet, nodes: PaddedNodes | RaggedNodes) -> PairFactors:
+    """What a bias does, without rows of pairs where it is one of few numbers and kernels look them up."""
+    if isinstance(bias, PairBias) and bias.of_few and isinstance(nodes, RaggedNodes):
+        return bias.of_relations(batch, pairs)
+    return bias(batch, pairs)
+
+
 def _widen(
     factors: PairFactors, extended: Extended, pairs: PairSet, wider: PairSet, virtual: Tensor | None = None
 ) -> PairFactors:
     """Rows of all pairs as rows of all pairs of the larger graphs; those of an extra node add `virtual`, or nothing."""
-    add, multiply, values = factors.add, factors.multiply, []
+    add, multiply, values, relations = factors.add, factors.multiply, [], []
+    for each in factors.relations:  # one relation more, of extra nodes, which the first that adds gives their number
+        relation = _with_one_more(each.relation, each.size, extended, pairs, wider)
+        last, virtual = (virtual, None) if add is None and each.add is not None else (None, virtual)
+        relations.append(RelationBias(relation, _longer(each.add, 0.0, last), _longer(each.multiply, 1.0)))
     if virtual is not None and add is None:
         add = virtual.new_zeros(pairs.num_pairs, virtual.numel())
     if add is not None:
@@ -177,11 +188,24 @@ def _widen(
     if multiply is not None:
         one = multiply.new_ones(multiply.shape[1], dtype=torch.promote_types(multiply.dtype, torch.float32))
         multiply = extended.pair_rows(pairs, wider, multiply, one)
-    for each in factors.values:  # one relation more, of extra nodes, whose vector is zero
-        none = each.relation.new_full((1,), each.table.shape[0])
-        relation = extended.pair_rows(pairs, wider, each.relation.unsqueeze(1), none).squeeze(1)
-        values.append(RelationValues(relation, functional.pad(each.table, (0, 0, 0, 0, 0, 1))))
-    return PairFactors(add, multiply, values=tuple(values))
+    for of_values in factors.values:  # the vector of extra nodes is zero
+        relation = _with_one_more(of_values.relation, of_values.table.shape[0], extended, pairs, wider)
+        values.append(RelationValues(relation, functional.pad(of_values.table, (0, 0, 0, 0, 0, 1))))
+    return PairFactors(add, multiply, values=tuple(values), relations=tuple(relations))
+
+
+def _with_one_more(relation: Tensor, count: int, extended: Extended, pairs: PairSet, wider: PairSet) -> Tensor:
+    """Relations of all pairs of the larger graphs, `[P]`; those of an extra node have number `count`."""
+    rows = extended.pair_rows(pairs, wider, relation.unsqueeze(1), relation.new_full((1,), count))
+    return rows.squeeze(1)
+
+
+def _longer(table: Tensor | None, number: float, last: Tensor | None = None) -> Tensor | None:
+    """A table with one row more."""
+    if table is None or last is None:
+        return None if table is None else functional.pad(table, (0, 0, 0, 1), value=number)
+    check_same_heads(last, table)
+    return torch.cat([table, last.unsqueeze(0)])
 
 
 class MultiHeadAttention(nn.Module):

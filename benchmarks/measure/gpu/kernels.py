@@ -18,7 +18,7 @@ from graphpe.benchmarks.measure.gpu.run import Record, Run
 from graphpe.benchmarks.measure.pretend.accelerator import to_host
 from graphpe.compiled.kernel import has_kernels
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.clamped.edge_list import edge_attention, edge_attention_reference
 from graphpe.models.attention.gpu.edges import edges_for
 from graphpe.models.attention.gpu.ragged import ragged_nodes

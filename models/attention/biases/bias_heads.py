@@ -34,8 +34,15 @@ class TableHead(nn.Module):
         Args:
             value: Distances D of the pairs, `[P, 1]`.
         """
-        rows = value.squeeze(1).round().long()
-        return self.table(rows.clamp(max=self.table.num_embeddings - 1))
+        return self.table(self.rows(value))
+
+    def rows(self, value: Tensor) -> Tensor:
+        """Row of the table of each pair, `[P]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
+        return value.squeeze(1).round().long().clamp(max=self.table.num_embeddings - 1)
 
 
 class T5Head(nn.Module):
@@ -66,13 +73,21 @@ class T5Head(nn.Module):
         Args:
             value: Distances D of the pairs, `[P, 1]`.
         """
+        return self.table(self.rows(value))
+
+    def rows(self, value: Tensor) -> Tensor:
+        """Row of the table of each pair, `[P]`.
+
+        Args:
+            value: Distances D of the pairs, `[P, 1]`.
+        """
         size = self.table.num_embeddings
         exact = size // 2
         distance = value.squeeze(1).floor()
         scale = (size - exact) / math.log(self.max_distance / exact)
         # A hair above, so that a power of the base does not round into the range below it.
         far = exact + (torch.log(distance.clamp(min=exact) / exact) * scale + 1e-5).floor()
-        return self.table(torch.where(distance < exact, distance, far.clamp(max=size - 1)).long())
+        return torch.where(distance < exact, distance, far.clamp(max=size - 1)).long()
 
 
 class AlibiHead(ExactBuffers):

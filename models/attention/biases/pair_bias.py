@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, get_args
 
@@ -27,6 +25,7 @@ from graphpe.models.attention.biases.bias_heads import (
     T5Head,
     TableHead,
 )
+from graphpe.models.attention.biases.pair_factors import PairFactors, RelationBias
 from graphpe.models.attention.biases.randomized_hops import RandomizedHops
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.positions.node_positions import Attending
@@ -47,92 +46,7 @@ _SIZES = {"table": 64, "t5": 32, "fire": 32, "gaussian": 128, "mlp": 32}
 _OF_CHANNELS = ("mlp", "path")
 _OF_LOGITS = ("alibi", "linear", "kerple_log", "kerple_power", "prior")
 _OF_LOW_RANK = ("alibi", "linear", "kernel")
-
-
-@dataclass(frozen=True, eq=False)
-class RelationValues:
-    """Vectors of relations that are added to values: out_i += sum_j weight_ij table[relation_ij].
-
-    Example:
-        >>> M.RelationValues(torch.tensor([0, 1, 1, 0]), torch.zeros(2, 1, 4)).table.shape
-        torch.Size([2, 1, 4])
-
-    Attributes:
-        relation: Relation of each pair, `[P]` integers.
-        table: Vector of each relation, `[R, H, C]`, or `[R, 1, C]` for all heads.
-    """
-
-    relation: Tensor
-    table: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class PairFactors:
-    """What pairs do to attention: softmax(q k / sqrt(C) + add + left right) * multiply, not normalised again.
-
-    Example:
-        >>> M.PairFactors(add=torch.zeros(9, 2)).multiply is None
-        True
-
-    Attributes:
-        add: Added to the logits, `[P, H]`, or None.
-        multiply: Factor of the weights, `[P, H]`, or None.
-        left: Of the query of a pair, `[N, H, K]`; its product with `right` is added to the logit. A bias of low rank
-            needs nothing of the size of the pairs.
-        right: Of the key of a pair, `[N, H, K]`; given together with `left`.
-        values: What is added to values by relations of pairs.
-    """
-
-    add: Tensor | None = None
-    multiply: Tensor | None = None
-    left: Tensor | None = None
-    right: Tensor | None = None
-    values: tuple[RelationValues, ...] = ()
-
-
-def combine(factors: Iterable[PairFactors]) -> PairFactors:
-    """The sum of all that is added, the product of all that multiplies, all columns of what is of low rank, all values.
-
-    Args:
-        factors: What each encoding does.
-
-    Raises:
-        GraphPEValueError: They have different numbers of heads.
-    """
-    add: Tensor | None = None
-    multiply: Tensor | None = None
-    left, right = [], []
-    values: tuple[RelationValues, ...] = ()
-    for each in factors:
-        values += each.values
-        if each.add is not None:
-            check_same_heads(add, each.add)
-            add = each.add if add is None else add + each.add
-        if each.multiply is not None:
-            check_same_heads(multiply, each.multiply)
-            multiply = each.multiply if multiply is None else multiply * each.multiply
-        if each.left is not None and each.right is not None:
-            left.append(each.left)
-            right.append(each.right)
-    if not left:
-        return PairFactors(add, multiply, values=values)
-    return PairFactors(add, multiply, torch.cat(left, dim=2), torch.cat(right, dim=2), values)
-
-
-def check_same_heads(one: Tensor | None, other: Tensor) -> None:
-    """Raise unless two biases have numbers of the same heads in their last column.
-
-    Args:
-        one: `[..., H]`, or None.
-        other: `[..., H]`.
-
-    Raises:
-        GraphPEValueError: They have not.
-    """
-    if one is not None and one.shape[-1] != other.shape[-1]:
-        raise GraphPEValueError(
-            f"biases of attention have {one.shape[-1]} and {other.shape[-1]} heads: build all for those of the model"
-        )
+_OF_FEW = ("table", "t5")
 
 
 class PairBias(nn.Module):
@@ -166,7 +80,8 @@ class PairBias(nn.Module):
     each head. It starts at what the head gives for D = 16 where logits fall with distance (`alibi`, `linear`, `kerple`,
     `prior`), so that no path is not nearer than any path, and at zero elsewhere.
 
-    O(P H) time and memory; `gaussian`, `mlp`, `fire` O(P size H).
+    O(P H) time and memory; `gaussian`, `mlp`, `fire` O(P size H). Where Triton's kernels run, models take `table` and
+    `t5` as the number of each pair's row and the table, O(P + size H) memory (the first such bias of a model).
 
     With `factored=True` the encoding is one of *nodes*, coordinates r `[N, channels]`, whose squared distances
     D_ij = |r_i - r_j|^2 (`alibi`, `linear`) or products K_ij = r_i . r_j (`kernel`) are what the head takes. As
@@ -261,10 +176,7 @@ class PairBias(nn.Module):
         """
         if self.factored:
             raise GraphPEValueError("a factored bias has no values of pairs: give it to a model, or call of_nodes")
-        value = self._exact(read_encoding(batch, self.key, self.channels, level="pair", rows=pairs.total))
-        eccentricity = None
-        if self.randomize is not None:
-            value = self._randomized(value, batch, self.randomize)
+        value, eccentricity = self._read(batch, pairs), None
         if self.head == "fire":
             eccentricity = _eccentricity(value, self._reachable(value), batch, pairs)
         value = pairs.take(value)
@@ -272,6 +184,31 @@ class PairBias(nn.Module):
         add = self.add(value, reachable, eccentricity) if self.add is not None else None
         multiply = 1 + self.multiply(value, reachable, eccentricity) if self.multiply is not None else None
         return PairFactors(add, multiply)
+
+    @property
+    def of_few(self) -> bool:
+        """Whether the values are a few numbers, rows of a table, which `of_relations` gives."""
+        return self.head in _OF_FEW
+
+    @in_half_precision
+    def of_relations(self, batch: Data, pairs: PairSet) -> PairFactors:
+        """What `forward` gives as numbers of relations, of which those without a path are the last: no `[P, H]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with values of all pairs under `key`.
+            pairs: The pairs of the attention.
+        """
+        part = self.multiply if self.add is None else self.add
+        if part is None or not isinstance(part.function, TableHead | T5Head):
+            raise GraphPEValueError(f"head {self.head!r} has no table of numbers: call the bias itself")
+        value = pairs.take(self._read(batch, pairs))
+        reachable = self._reachable(value)
+        rows = part.function.rows(torch.where(reachable, value, 0.0))
+        relation = torch.where(reachable.squeeze(1), rows, part.function.table.num_embeddings).int()
+        add = None if self.add is None else self.add.numbers
+        return PairFactors(
+            relations=(RelationBias(relation, add, None if self.multiply is None else 1 + self.multiply.numbers),)
+        )
 
     @in_half_precision
     def of_nodes(self, batch: Data, nodes: Attending) -> PairFactors:
@@ -297,6 +234,11 @@ class PairBias(nn.Module):
             if nodes.place is None:  # no extra nodes, whose logits have no such term
                 left, right = left[..., :-1], right[:, :-1]
         return PairFactors(left=nodes.rows(left), right=nodes.rows(right).unsqueeze(1).expand(-1, self.heads, -1))
+
+    def _read(self, batch: Data, pairs: PairSet) -> Tensor:
+        """Values of all pairs as they are in this step, `[P, channels]`."""
+        value = self._exact(read_encoding(batch, self.key, self.channels, level="pair", rows=pairs.total))
+        return value if self.randomize is None else self._randomized(value, batch, self.randomize)
 
     def _randomized(self, value: Tensor, batch: Data, randomize: RandomizedHops) -> Tensor:
         """Distances of all pairs, as they are in this step; what is no path stays."""
@@ -366,6 +308,13 @@ class _Part(nn.Module):
             with torch.no_grad():
                 start = function(torch.full((1, 1), 16.0)).squeeze(0).clone()
         self.apart = nn.Parameter(start) if apart and head not in _OF_CHANNELS else None
+
+    @property
+    def numbers(self) -> Tensor:
+        """All numbers of a head with a table, that without a path last, `[size + 1, H]`."""
+        assert isinstance(self.function, TableHead | T5Head)
+        assert self.apart is not None
+        return torch.cat([self.function.table.weight, self.apart.unsqueeze(0)])
 
     def forward(self, value: Tensor, reachable: Tensor | None, eccentricity: Tensor | None) -> Tensor:
         if reachable is None or self.apart is None:

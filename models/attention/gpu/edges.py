@@ -5,7 +5,8 @@ heads at once; the clamp bounds exponentials, so that no maximum is needed. Back
 gradients of queries and of factors of edges, and, [E, H] each, weights and gradients of logits; from these, programs of
 sources take the gradients of keys and values, over the edges that begin in a node. Both orders are made once a batch.
 
-Every number is written by one program, in one order: results are the same every time. All is computed in float32.
+Every number is written by one program, in one order: results are the same every time. All is computed in float32, and
+the output is kept in it for the backward pass, as in `graphpe.models.attention.gpu.softmax`.
 """
 
 from __future__ import annotations
@@ -130,15 +131,16 @@ class _EdgeAttention(torch.autograd.Function):
         query, key, value = (x if x.stride(1) == 1 else x.contiguous() for x in (query, key, value))
         edge = None if edge is None else edge.contiguous()
         out = query.new_empty(nodes, width)
+        exact = None if out.dtype == torch.float32 else out.new_empty(out.shape, dtype=torch.float32)
         total = query.new_empty(nodes, heads, dtype=torch.float32)
         scores = query.new_empty(edges, width) if return_scores else None
         _forward(
             nodes,
-            *(query, key, value, edge, out, total, scores, order.edge_index[0]),
+            *(query, key, value, edge, out, exact, total, scores, order.edge_index[0]),
             *(order.by_target, order.target_ptr, query.stride(0), key.stride(0), value.stride(0)),
             **_options(query, heads, edges),
         )
-        ctx.save_for_backward(query, key, value, edge, out, total)
+        ctx.save_for_backward(query, key, value, edge, out if exact is None else exact, total)
         ctx.order, ctx.heads = order, heads
         ctx.set_materialize_grads(False)
         return out, scores
@@ -149,7 +151,7 @@ class _EdgeAttention(torch.autograd.Function):
         query, key, value, edge, out, total = ctx.saved_tensors
         order: EdgeOrder = ctx.order
         nodes, edges = query.shape[0], order.by_target.numel()
-        grad_out = torch.zeros_like(out) if grad_out is None else grad_out.contiguous()
+        grad_out = torch.zeros_like(value) if grad_out is None else grad_out.contiguous()
         grad_scores = None if grad_scores is None else grad_scores.contiguous()
         grad_query, grad_key, grad_value = (x.new_empty(x.shape) for x in (query, key, value))
         grad_edge = torch.empty_like(edge) if edge is not None and ctx.needs_input_grad[3] else None
@@ -189,6 +191,7 @@ def _forward(
     v_ptr: tl.tensor,
     edge_ptr: tl.tensor,
     out_ptr: tl.tensor,
+    exact_ptr: tl.tensor,
     total_ptr: tl.tensor,
     score_ptr: tl.tensor,
     source_ptr: tl.tensor,
@@ -231,7 +234,10 @@ def _forward(
     # No weight is below exp(-5): a sum is zero if no edge ends here.
     total = tl.where(total == 0, 1.0, total)
     tl.store(total_ptr + i * H + h, total, mask=h < H)
-    tl.store(out_ptr + i * (H * C) + at, (sums / total[:, None]).to(out_ptr.dtype.element_ty), mask=real)
+    out = sums / total[:, None]
+    tl.store(out_ptr + i * (H * C) + at, out.to(out_ptr.dtype.element_ty), mask=real)
+    if exact_ptr is not None:
+        tl.store(exact_ptr + i * (H * C) + at, out, mask=real)
 
 
 @Kernel

@@ -2,8 +2,9 @@
 
 N nodes, P pairs, D channels, H heads, C = D / H. The product of the pairs with the three maps is PyTorch's, `[P, 3 D]`,
 made for the forward pass and again for the backward pass: of pairs nothing is kept but their vectors, of nodes the
-logarithm of each softmax's sum, `[N, H]`. A program takes one node and goes over the pairs that end in it, all heads at
-once; maximum and sum of the softmax are corrected as it goes. Backward, with G = d loss / d out,
+output in float32 and the logarithm of each softmax's sum, `[N, H]`. A program takes one node and goes over the pairs
+that end in it, all heads at once; maximum and sum of the softmax are corrected as it goes. Backward, with
+G = d loss / d out,
 
     delta_i   = sum_c G_ic out_ic
     d logit_p = weight_p (G_i v_p - delta_i)
@@ -12,7 +13,8 @@ once; maximum and sum of the softmax are corrected as it goes. Backward, with G 
 are written as rows of pairs, `[P, 3 D]`: the gradient of the product, from which PyTorch takes those of pairs and maps.
 Those of a node's query are sums over the pairs that end in it, those of its key and value over those that begin there.
 
-Every number is written by one program, in one order: results are the same every time. All but the product is float32.
+Every number is written by one program, in one order: results are the same every time. All but the product is float32;
+delta is of the output before it is rounded to half precision, as in `graphpe.models.attention.gpu.softmax`.
 """
 
 from __future__ import annotations
@@ -68,14 +70,15 @@ class _RelationalAttention(torch.autograd.Function):
     ) -> Tensor:
         query, key, value = (x if x.stride(1) == 1 else x.contiguous() for x in (query, key, value))
         out = query.new_empty(query.shape)
+        exact = None if out.dtype == torch.float32 else out.new_empty(out.shape, dtype=torch.float32)
         log_sum = query.new_empty(query.shape[0], heads, dtype=torch.float32)
         _forward(
             pairs.num_nodes,
-            *(pair_product(pair, maps, query.dtype), query, key, value, out, log_sum, pairs.source, pairs.ptr),
+            *(pair_product(pair, maps, query.dtype), query, key, value, out, exact, log_sum, pairs.source, pairs.ptr),
             *(query.stride(0), key.stride(0), value.stride(0)),
             **_options(query, heads),
         )
-        ctx.save_for_backward(query, key, value, pair, maps, out, log_sum)
+        ctx.save_for_backward(query, key, value, pair, maps, out if exact is None else exact, log_sum)
         ctx.pairs, ctx.heads = pairs, heads
         return out
 
@@ -120,6 +123,7 @@ def _forward(
     k_ptr: tl.tensor,
     v_ptr: tl.tensor,
     out_ptr: tl.tensor,
+    exact_ptr: tl.tensor,
     log_sum_ptr: tl.tensor,
     source_ptr: tl.tensor,
     first_ptr: tl.tensor,
@@ -162,7 +166,10 @@ def _forward(
     empty = total == 0
     total = tl.where(empty, 1.0, total)
     tl.store(log_sum_ptr + i * H + h, tl.where(empty, 0.0, top + tl.log(total)), mask=h < H)
-    tl.store(out_ptr + i * (H * C) + at, (sums / total[:, None]).to(out_ptr.dtype.element_ty), mask=real)
+    out = sums / total[:, None]
+    tl.store(out_ptr + i * (H * C) + at, out.to(out_ptr.dtype.element_ty), mask=real)
+    if exact_ptr is not None:
+        tl.store(exact_ptr + i * (H * C) + at, out, mask=real)
 
 
 @Kernel

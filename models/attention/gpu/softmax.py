@@ -1,8 +1,14 @@
 """Softmax attention over all pairs of each graph as Triton kernels: the formulas of `softmax.softmax`.
 
-N nodes, P pairs, D channels, H heads, C = D / H. A program takes one head and one block of nodes of one graph, as
-queries, and goes over the keys of the graph in blocks of the same size; maximum and sum of the softmax are corrected
-as it goes (Milakov & Gimelshein 2018, Dao et al. 2022), so that weights are never written. With G = d loss / d out,
+N nodes, P pairs, D channels, H heads, C = D / H, K columns of factors, R relations. A program takes one head and one
+block of nodes of one graph, as queries, and goes over the keys of the graph in blocks of the same size; maximum and sum
+of the softmax are corrected as it goes (Milakov & Gimelshein 2018, Dao et al. 2022), so that weights are never written.
+What pairs do is read as it is stored, and never becomes rows `[P, H]` that were not there:
+
+    logit_ij    = q_i k_j / sqrt(C) + left_i right_j + add_ij + add_table[relation_ij]
+    multiply_ij = multiply_ij multiply_table[relation_ij]
+
+With G = d loss / d out,
 
     l_i    = log sum_j exp(logit_ij)                     kept, [N, H]
     delta_i = sum_c G_ic out_ic = sum_j weight_ij multiply_ij (G_i v_j)
@@ -11,24 +17,35 @@ as it goes (Milakov & Gimelshein 2018, Dao et al. 2022), so that weights are nev
     d q_i  = sum_j d add_ij k_j / sqrt(C)                programs over queries, which write d add and d multiply, too
     d k_j  = sum_i d add_ij q_i / sqrt(C)                programs over keys
     d v_j  = sum_i weight_ij multiply_ij G_i
+    d left_i = sum_j d add_ij right_j, d right_j = sum_i d add_ij left_i    with those of queries and keys
+    d add_table[r] = sum of d add_ij over the pairs of relation r, and so for factors        `tiles.tables`
 
 Every number is written by one program, in one order: results are the same every time. Memory beyond what is returned
-is O(N H). Factors of float32 are multiplied as `torch.set_float32_matmul_precision` says, those of half precision as
-they are; sums are float32.
+is O(N H + R). Rows of float32 are multiplied as `torch.set_float32_matmul_precision` says, those of half precision as
+they are; `left` and `right`, and all sums, are float32. Where keys have much in common, delta times their mean cancels
+in d q_i: delta is of the output before it is rounded to half precision, which is kept for it, `[N, D]` float32.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphpe.compiled.kernel import Kernel, dot_options, power_of_two
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.compiled.kernel import dot_options, power_of_two
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.gpu.ragged import RaggedNodes
+from graphpe.models.attention.gpu.tiles.backward import gradients_of_keys, gradients_of_queries
+from graphpe.models.attention.gpu.tiles.factors import gradients_of_factors
+from graphpe.models.attention.gpu.tiles.forward import attend
+from graphpe.models.attention.gpu.tiles.tables import gradient_of_table
 from graphpe.models.attention.shapes import check_attention, check_shapes
+
+_PROGRAMS = 1024
+"""Programs over all blocks that write sums for a part of a table: some for each processor of a GPU."""
 
 
 def ragged_softmax(
@@ -43,314 +60,96 @@ def ragged_softmax(
         key: `[N, D]`.
         value: `[N, D]`.
         nodes: The nodes in blocks.
-        factors: Biases and factors of all pairs, `[P, H]`.
+        factors: Biases and factors of all pairs, with relations of one kind at most, and no values.
         heads: Number of heads; divides D.
 
     Raises:
         GraphPEValueError: A shape is another.
     """
     check_attention(query, key, value, nodes.members.num_nodes, heads)
-    add, multiply = (None, None) if factors is None else (factors.add, factors.multiply)
-    rows = next((x.shape[0] for x in (add, multiply) if x is not None), 0)
+    factors = PairFactors() if factors is None else factors
+    add, multiply, left, right = factors.add, factors.multiply, factors.left, factors.right
+    known = factors.relations[0] if factors.relations else None
+    relation, add_table, multiply_table = (None,) * 3 if known is None else (known.relation, known.add, known.multiply)
+    rows = next((x.shape[0] for x in (add, multiply, relation) if x is not None), 0)
     rows = rows if nodes.members.num_pairs is None else nodes.members.num_pairs
-    check_shapes(add=(add, (rows, heads)), multiply=(multiply, (rows, heads)))
+    check_shapes(add=(add, (rows, heads)), multiply=(multiply, (rows, heads)), relation=(relation, (rows,)))
+    columns, relations = 0 if left is None else left.shape[-1], 0 if known is None else known.size
+    check_shapes(left=(left, (query.shape[0], heads, columns)), right=(right, (query.shape[0], heads, columns)))
+    check_shapes(add=(add_table, (relations, heads)), multiply=(multiply_table, (relations, heads)))
     if not query.shape[0]:
         return value
     key, value = key.to(query.dtype), value.to(query.dtype)
-    return _RaggedSoftmax.apply(query, key, value, add, multiply, nodes, heads)
-
-
-if TYPE_CHECKING:
-    import triton.language as tl  # there when a kernel is launched
+    given = left, right, add, multiply, relation, add_table, multiply_table
+    return _RaggedSoftmax.apply(query, key, value, *given, nodes, heads)
 
 
 class _RaggedSoftmax(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        add: Tensor | None,
-        multiply: Tensor | None,
-        nodes: RaggedNodes,
-        heads: int,
-    ) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> Tensor:
+        *given, nodes, heads = rest
         query, key, value = (x if x.stride(1) == 1 else x.contiguous() for x in (query, key, value))
-        add, multiply = (None if x is None else x.contiguous() for x in (add, multiply))
+        given = [None if x is None else x.contiguous() for x in given]
         out = query.new_empty(query.shape)
+        exact = None if out.dtype == torch.float32 else out.new_empty(out.shape, dtype=torch.float32)
         log_sum = query.new_empty(query.shape[0], heads, dtype=torch.float32)
-        _forward(
+        attend(
             nodes.blocks * heads,
-            *(query, key, value, add, multiply, out, log_sum, *_where(nodes)),
-            *(query.stride(0), key.stride(0), value.stride(0)),
-            **_options(query, nodes, heads),
+            *(query, key, value, *given, out, exact, log_sum),
+            *_where(nodes, query, key, value, given),
+            **_options(query, nodes, heads, given),
         )
-        ctx.save_for_backward(query, key, value, add, multiply, out, log_sum)
+        ctx.save_for_backward(query, key, value, *given, out if exact is None else exact, log_sum)
         ctx.nodes, ctx.heads = nodes, heads
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, add, multiply, out, log_sum = ctx.saved_tensors
-        nodes: RaggedNodes = ctx.nodes
-        grad_out = grad_out.contiguous()
+        *rows, out, log_sum = ctx.saved_tensors
+        nodes, heads, (query, key, value, *given) = ctx.nodes, ctx.heads, rows
         # New ones without the strides of what came, which may be parts of wider rows.
-        grad_query, grad_key, grad_value = (x.new_empty(x.shape) for x in (query, key, value))
-        asked = ctx.needs_input_grad
-        grad_add = torch.empty_like(add) if add is not None and asked[3] else None
-        grad_multiply = torch.empty_like(multiply) if multiply is not None and asked[4] else None
-        delta = torch.empty_like(log_sum)
-        options, strides = _options(query, nodes, ctx.heads), (query.stride(0), key.stride(0), value.stride(0))
-        _backward_of_queries(
-            nodes.blocks * ctx.heads,
-            *(query, key, value, add, multiply, out, grad_out, log_sum, delta),
-            *(grad_query, grad_add, grad_multiply, *_where(nodes), *strides),
-            **options,
-        )
-        _backward_of_keys(
-            nodes.blocks * ctx.heads,
-            *(query, key, value, add, multiply, grad_out, log_sum, delta),
-            *(grad_key, grad_value, *_where(nodes), *strides),
-            **options,
-        )
-        return grad_query, grad_key, grad_value, grad_add, grad_multiply, None, None
+        grads = [
+            x.new_empty(x.shape) if x is not None and asked else None
+            for x, asked in zip(rows, (True, True, True, *ctx.needs_input_grad[3:]), strict=False)
+        ]
+        of_query, of_key, of_value, of_left, of_right, of_add, of_multiply, _, of_add_table, of_multiply_table = grads
+        grad_out, delta = grad_out.contiguous(), torch.empty_like(log_sum)
+        where, options = _where(nodes, query, key, value, given), _options(query, nodes, heads, given)
+        programs = nodes.blocks * heads
+        read = grad_out, log_sum, delta
+        gradients_of_queries(programs, *rows, out, *read, of_query, of_add, of_multiply, *where, **options)
+        gradients_of_keys(programs, *rows, *read, of_key, of_value, *where, **options)
+        for right, of_ends in enumerate((of_left, of_right)):
+            if of_ends is not None:
+                narrow = power_of_two(options["K"], 16)
+                gradients_of_factors(programs, *rows, *read, of_ends, *where, **options, NARROW=narrow, RIGHT=right)
+        shares = min(nodes.blocks, -(-_PROGRAMS // heads))
+        for multiply, of_table in enumerate((of_add_table, of_multiply_table)):
+            if of_table is not None:
+                relations = of_table.shape[0]
+                at_once = min(power_of_two(relations, 16), 64 if query.dtype == torch.float32 else 128)
+                sums = log_sum.new_empty(shares, *of_table.shape)
+                gradient_of_table(
+                    shares * heads * -(-relations // at_once),
+                    *(*rows, *read, sums, *where, nodes.blocks, shares),
+                    **{**options, "RELATIONS": at_once, "MULTIPLY": multiply, "warps": 8},
+                )
+                grads[8 + multiply] = sums.sum(0).to(of_table.dtype)
+        return *grads, None, None
 
 
-def _where(nodes: RaggedNodes) -> tuple[Tensor, ...]:
-    return nodes.members.ptr, nodes.pair_ptr, nodes.graph, nodes.first
+def _where(
+    nodes: RaggedNodes, query: Tensor, key: Tensor, value: Tensor, given: Sequence[Tensor | None]
+) -> tuple[Tensor | int, ...]:
+    """Where the nodes and pairs of each block are, strides of rows, and the number of relations."""
+    relations = next((x.shape[0] for x in given[5:] if x is not None), 0)
+    strides = query.stride(0), key.stride(0), value.stride(0)
+    return nodes.members.ptr, nodes.pair_ptr, nodes.graph, nodes.first, *strides, relations
 
 
-def _options(query: Tensor, nodes: RaggedNodes, heads: int) -> dict[str, Any]:
-    channels = query.shape[1] // heads
+def _options(query: Tensor, nodes: RaggedNodes, heads: int, given: Sequence[Tensor | None]) -> dict[str, Any]:
+    channels, columns = query.shape[1] // heads, 0 if given[0] is None else given[0].shape[2]
     # Products of matrices have at least 16 rows and columns.
-    shape = {"H": heads, "C": channels, "WIDE": power_of_two(channels, 16), "SIZE": nodes.size}
+    shape = {"H": heads, "C": channels, "K": columns, "WIDE": power_of_two(channels, 16), "SIZE": nodes.size}
     return {**shape, **dot_options(query), "warps": nodes.size // 8, "stages": 2}
-
-
-@Kernel
-def _forward(
-    q_ptr: tl.tensor,
-    k_ptr: tl.tensor,
-    v_ptr: tl.tensor,
-    add_ptr: tl.tensor,
-    multiply_ptr: tl.tensor,
-    out_ptr: tl.tensor,
-    log_sum_ptr: tl.tensor,
-    node_ptr: tl.tensor,
-    pair_ptr: tl.tensor,
-    graph_ptr: tl.tensor,
-    first_ptr: tl.tensor,
-    q_stride: tl.tensor,
-    k_stride: tl.tensor,
-    v_stride: tl.tensor,
-    H: tl.constexpr,
-    C: tl.constexpr,
-    WIDE: tl.constexpr,
-    SIZE: tl.constexpr,
-    KIND: tl.constexpr,
-    PRECISION: tl.constexpr,
-) -> None:
-    # The heads of a block are neighbours: they read the same sectors of the pairs' rows.
-    block, h = tl.program_id(0) // H, tl.program_id(0) % H
-    graph = tl.load(graph_ptr + block)
-    start, pair = tl.load(node_ptr + graph), tl.load(pair_ptr + graph)
-    n = (tl.load(node_ptr + graph + 1) - start).to(tl.int32)
-    low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
-    if low >= n:
-        return
-    # Large offsets once a program: numbers within a graph, or within a block of its pairs, have 32 bits.
-    q_ptr += start * q_stride + h * C
-    k_ptr += start * k_stride + h * C
-    v_ptr += start * v_stride + h * C
-    first = (pair + low.to(tl.int64) * n) * H + h
-    c, r = tl.arange(0, WIDE), tl.arange(0, SIZE)
-    i = low + r
-    here = (i < n)[:, None] & (c < C)[None, :]
-    q = tl.load(q_ptr + i[:, None] * q_stride + c[None, :], mask=here, other=0.0).to(KIND)
-    top = tl.full([SIZE], float("-inf"), tl.float32)
-    total = tl.zeros([SIZE], tl.float32)
-    sums = tl.zeros([SIZE, WIDE], tl.float32)
-    for j0 in range(0, n, SIZE):
-        j = j0 + r
-        there = (j < n)[:, None] & (c < C)[None, :]
-        k = tl.load(k_ptr + j[:, None] * k_stride + c[None, :], mask=there, other=0.0).to(KIND)
-        v = tl.load(v_ptr + j[:, None] * v_stride + c[None, :], mask=there, other=0.0).to(KIND)
-        at = (r[:, None] * n + j[None, :]) * H
-        real = (i < n)[:, None] & (j < n)[None, :]
-        logit = tl.dot(q, tl.trans(k), input_precision=PRECISION) * C**-0.5
-        if add_ptr is not None:
-            logit += tl.load(add_ptr + first + at, mask=real, other=0.0).to(tl.float32)
-        logit = tl.where((j < n)[None, :], logit, float("-inf"))
-        higher = tl.maximum(top, tl.max(logit, 1))
-        shift = tl.where(higher == float("-inf"), 0.0, higher)
-        weight = tl.exp(logit - shift[:, None])
-        fade = tl.exp(top - shift)
-        total = total * fade + tl.sum(weight, 1)
-        if multiply_ptr is not None:
-            weight *= tl.load(multiply_ptr + first + at, mask=real, other=0.0).to(tl.float32)
-        sums = sums * fade[:, None] + tl.dot(weight.to(KIND), v, input_precision=PRECISION)
-        top = higher
-    empty = total == 0
-    total = tl.where(empty, 1.0, total)
-    out = (sums / total[:, None]).to(out_ptr.dtype.element_ty)
-    tl.store(out_ptr + start * (H * C) + h * C + i[:, None] * (H * C) + c[None, :], out, mask=here)
-    # Infinite where no key has weight: exp(logit - l) is zero there.
-    log_sum = tl.where(empty, float("inf"), top + tl.log(total))
-    tl.store(log_sum_ptr + start * H + h + i * H, log_sum, mask=i < n)
-
-
-@Kernel
-def _backward_of_queries(
-    q_ptr: tl.tensor,
-    k_ptr: tl.tensor,
-    v_ptr: tl.tensor,
-    add_ptr: tl.tensor,
-    multiply_ptr: tl.tensor,
-    out_ptr: tl.tensor,
-    grad_out_ptr: tl.tensor,
-    log_sum_ptr: tl.tensor,
-    delta_ptr: tl.tensor,
-    grad_q_ptr: tl.tensor,
-    grad_add_ptr: tl.tensor,
-    grad_multiply_ptr: tl.tensor,
-    node_ptr: tl.tensor,
-    pair_ptr: tl.tensor,
-    graph_ptr: tl.tensor,
-    first_ptr: tl.tensor,
-    q_stride: tl.tensor,
-    k_stride: tl.tensor,
-    v_stride: tl.tensor,
-    H: tl.constexpr,
-    C: tl.constexpr,
-    WIDE: tl.constexpr,
-    SIZE: tl.constexpr,
-    KIND: tl.constexpr,
-    PRECISION: tl.constexpr,
-) -> None:
-    block, h = tl.program_id(0) // H, tl.program_id(0) % H
-    graph = tl.load(graph_ptr + block)
-    start, pair = tl.load(node_ptr + graph), tl.load(pair_ptr + graph)
-    n = (tl.load(node_ptr + graph + 1) - start).to(tl.int32)
-    low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
-    if low >= n:
-        return
-    # Large offsets once a program: numbers within a graph, or within a block of its pairs, have 32 bits.
-    q_ptr += start * q_stride + h * C
-    k_ptr += start * k_stride + h * C
-    v_ptr += start * v_stride + h * C
-    first = (pair + low.to(tl.int64) * n) * H + h
-    c, r = tl.arange(0, WIDE), tl.arange(0, SIZE)
-    i = low + r
-    here = (i < n)[:, None] & (c < C)[None, :]
-    own = i[:, None] * (H * C) + c[None, :]
-    out_ptr += start * (H * C) + h * C
-    grad_out_ptr += start * (H * C) + h * C
-    grad_q_ptr += start * (H * C) + h * C
-    q = tl.load(q_ptr + i[:, None] * q_stride + c[None, :], mask=here, other=0.0).to(KIND)
-    g = tl.load(grad_out_ptr + own, mask=here, other=0.0)
-    out = tl.load(out_ptr + own, mask=here, other=0.0)
-    delta = tl.sum(g.to(tl.float32) * out.to(tl.float32), 1)
-    tl.store(delta_ptr + start * H + h + i * H, delta, mask=i < n)
-    g = g.to(KIND)
-    log_sum = tl.load(log_sum_ptr + start * H + h + i * H, mask=i < n, other=0.0)
-    grad_q = tl.zeros([SIZE, WIDE], tl.float32)
-    for j0 in range(0, n, SIZE):
-        j = j0 + r
-        there = (j < n)[:, None] & (c < C)[None, :]
-        k = tl.load(k_ptr + j[:, None] * k_stride + c[None, :], mask=there, other=0.0).to(KIND)
-        v = tl.load(v_ptr + j[:, None] * v_stride + c[None, :], mask=there, other=0.0).to(KIND)
-        at = (r[:, None] * n + j[None, :]) * H
-        real = (i < n)[:, None] & (j < n)[None, :]
-        logit = tl.dot(q, tl.trans(k), input_precision=PRECISION) * C**-0.5
-        if add_ptr is not None:
-            logit += tl.load(add_ptr + first + at, mask=real, other=0.0).to(tl.float32)
-        weight = tl.where(real, tl.exp(logit - log_sum[:, None]), 0.0)
-        grad = tl.dot(g, tl.trans(v), input_precision=PRECISION)
-        if grad_multiply_ptr is not None:
-            tl.store(grad_multiply_ptr + first + at, (weight * grad).to(grad_multiply_ptr.dtype.element_ty), mask=real)
-        if multiply_ptr is not None:
-            grad *= tl.load(multiply_ptr + first + at, mask=real, other=0.0).to(tl.float32)
-        grad = weight * (grad - delta[:, None])
-        if grad_add_ptr is not None:
-            tl.store(grad_add_ptr + first + at, grad.to(grad_add_ptr.dtype.element_ty), mask=real)
-        grad_q += tl.dot(grad.to(KIND), k, input_precision=PRECISION)
-    tl.store(grad_q_ptr + own, (grad_q * C**-0.5).to(grad_q_ptr.dtype.element_ty), mask=here)
-
-
-@Kernel
-def _backward_of_keys(
-    q_ptr: tl.tensor,
-    k_ptr: tl.tensor,
-    v_ptr: tl.tensor,
-    add_ptr: tl.tensor,
-    multiply_ptr: tl.tensor,
-    grad_out_ptr: tl.tensor,
-    log_sum_ptr: tl.tensor,
-    delta_ptr: tl.tensor,
-    grad_k_ptr: tl.tensor,
-    grad_v_ptr: tl.tensor,
-    node_ptr: tl.tensor,
-    pair_ptr: tl.tensor,
-    graph_ptr: tl.tensor,
-    first_ptr: tl.tensor,
-    q_stride: tl.tensor,
-    k_stride: tl.tensor,
-    v_stride: tl.tensor,
-    H: tl.constexpr,
-    C: tl.constexpr,
-    WIDE: tl.constexpr,
-    SIZE: tl.constexpr,
-    KIND: tl.constexpr,
-    PRECISION: tl.constexpr,
-) -> None:
-    block, h = tl.program_id(0) // H, tl.program_id(0) % H
-    graph = tl.load(graph_ptr + block)
-    start, pair = tl.load(node_ptr + graph), tl.load(pair_ptr + graph)
-    n = (tl.load(node_ptr + graph + 1) - start).to(tl.int32)
-    low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
-    if low >= n:
-        return
-    q_ptr += start * q_stride + h * C
-    k_ptr += start * k_stride + h * C
-    v_ptr += start * v_stride + h * C
-    grad_out_ptr += start * (H * C) + h * C
-    grad_k_ptr += start * (H * C) + h * C
-    grad_v_ptr += start * (H * C) + h * C
-    first = pair * H + h
-    c, r = tl.arange(0, WIDE), tl.arange(0, SIZE)
-    j = low + r
-    there = (j < n)[:, None] & (c < C)[None, :]
-    k = tl.load(k_ptr + j[:, None] * k_stride + c[None, :], mask=there, other=0.0).to(KIND)
-    v = tl.load(v_ptr + j[:, None] * v_stride + c[None, :], mask=there, other=0.0).to(KIND)
-    grad_k = tl.zeros([SIZE, WIDE], tl.float32)
-    grad_v = tl.zeros([SIZE, WIDE], tl.float32)
-    for i0 in range(0, n, SIZE):
-        i = i0 + r
-        here = (i < n)[:, None] & (c < C)[None, :]
-        own = i[:, None] * (H * C) + c[None, :]
-        q = tl.load(q_ptr + i[:, None] * q_stride + c[None, :], mask=here, other=0.0).to(KIND)
-        g = tl.load(grad_out_ptr + own, mask=here, other=0.0).to(KIND)
-        log_sum = tl.load(log_sum_ptr + start * H + h + i * H, mask=i < n, other=0.0)
-        delta = tl.load(delta_ptr + start * H + h + i * H, mask=i < n, other=0.0)
-        # Keys down, queries across.
-        at = (r[None, :] * n + j[:, None]) * H
-        real = (j < n)[:, None] & (i < n)[None, :]
-        logit = tl.dot(k, tl.trans(q), input_precision=PRECISION) * C**-0.5
-        if add_ptr is not None:
-            logit += tl.load(add_ptr + first + at, mask=real, other=0.0).to(tl.float32)
-        weight = tl.where(real, tl.exp(logit - log_sum[None, :]), 0.0)
-        grad = tl.dot(v, tl.trans(g), input_precision=PRECISION)
-        factor = weight
-        if multiply_ptr is not None:
-            multiply = tl.load(multiply_ptr + first + at, mask=real, other=0.0).to(tl.float32)
-            factor *= multiply
-            grad *= multiply
-        grad = weight * (grad - delta[None, :])
-        grad_v += tl.dot(factor.to(KIND), g, input_precision=PRECISION)
-        grad_k += tl.dot(grad.to(KIND), q, input_precision=PRECISION)
-        first += SIZE * H * n.to(tl.int64)
-    own = j[:, None] * (H * C) + c[None, :]
-    tl.store(grad_k_ptr + own, (grad_k * C**-0.5).to(grad_k_ptr.dtype.element_ty), mask=there)
-    tl.store(grad_v_ptr + own, grad_v.to(grad_v_ptr.dtype.element_ty), mask=there)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_shapes
@@ -43,6 +43,7 @@ def pad_factors(
         nodes: The nodes as padded blocks.
         rows: What `rows_of_blocks` gave for these pairs and nodes; None to find it.
     """
+    factors = factors.with_rows()
     for name, value in (("add", factors.add), ("multiply", factors.multiply)):
         check_shapes(**{name: (value, (pairs.num_pairs, 0 if value is None else value.shape[-1]))})
     given = factors.add is not None or factors.multiply is not None or factors.values

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.attention.softmax.padded_factors import PaddedFactors

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.padding import PaddedNodes
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.positions.rotations.angles import NodeAngles, rotate_alike

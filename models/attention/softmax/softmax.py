@@ -12,7 +12,8 @@ of each relation, `[N, R, H]`.
 
 Four paths, one meaning: over all pairs in padded blocks by `scaled_dot_product_attention`, biases included; over all
 pairs with factors or values of relations, which PyTorch's kernels do not know, by the same products written out; over
-all pairs on a GPU by Triton kernels, without padding (`graphpe.models.attention.gpu.softmax`); over any other set of
+all pairs on a GPU by Triton kernels, without padding, where numbers of relations and biases of low rank are read as
+they are and never become rows of pairs (`graphpe.models.attention.gpu.softmax`); over any other set of
 pairs (edges, for instance), and on a GPU with values of relations, along the list, in O(P D) time, with nothing of size
 `[P, D]` stored for the backward pass.
 """
@@ -28,7 +29,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from graphpe.compiled.kernel import KINDS
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.gpu.ragged import RaggedNodes
 from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.attention.padding import PaddedNodes
@@ -75,6 +76,8 @@ def softmax_attention(
         GraphPEValueError: A shape is another.
     """
     left, right = (None, None) if factors is None else (factors.left, factors.right)
+    if isinstance(pairs, RaggedNodes) and _in_kernels(query, factors):
+        left = right = None  # they stay what they are
     if query.shape != value.shape or left is not None:
         nodes = pairs.members.num_nodes if isinstance(pairs, RaggedNodes) else _number_of_nodes(pairs)
         width = check_wide_attention(query, key, value, nodes, heads)
@@ -97,6 +100,7 @@ def softmax_attention(
         assert not isinstance(factors, PairFactors), "factors of padded nodes are padded: use pad_factors"
         return _padded_attention(query, key, value, pairs, factors, heads, dropout)
     assert not isinstance(factors, PaddedFactors), "factors of a set of pairs are rows, not blocks"
+    factors = None if factors is None else factors.with_rows()
     add, multiply = (None, None) if factors is None else (factors.add, factors.multiply)
     check_shapes(add=(add, (pairs.num_pairs, heads)), multiply=(multiply, (pairs.num_pairs, heads)))
     if recording():
@@ -168,7 +172,7 @@ def _weights(
 ) -> Tensor:
     """What the values of pairs are multiplied with, `[P, H]`; `channels`: those of a value."""
     nodes, source, target = query.shape[0], pairs.source, pairs.target
-    factors = factors if factors is not None else PairFactors()
+    factors = PairFactors() if factors is None else factors.with_rows()
     q, k = (_exact(x).view(nodes, heads, query.shape[1] // heads) for x in (query, key))
     logit = (q.index_select(0, target) * k.index_select(0, source)).sum(-1) * channels**-0.5  # [P, H]
     if factors.left is not None and factors.right is not None:
@@ -188,7 +192,7 @@ def _ragged_attention(
     heads: int,
     dropout: float,
 ) -> Tensor:
-    if query.dtype not in KINDS or (factors is not None and factors.values):
+    if not _in_kernels(query, factors):
         return softmax_attention(query, key, value, nodes.pairs, factors, heads=heads, dropout=dropout)
     if recording():
         weight = _weights(query, key, nodes.pairs, factors, heads, query.shape[1] // heads)
@@ -196,8 +200,13 @@ def _ragged_attention(
     if dropout:
         factors = PairFactors() if factors is None else factors
         count = nodes.members.num_pairs if nodes.members.num_pairs is not None else nodes.pairs.num_pairs
-        factors = PairFactors(factors.add, _dropped(factors.multiply, (count, heads), query, dropout))
-    return ragged_softmax(query, key, value, nodes, factors, heads=heads)
+        factors = replace(factors, multiply=_dropped(factors.multiply, (count, heads), query, dropout))
+    return ragged_softmax(query, key, value, nodes, factors and factors.with_rows(1), heads=heads)
+
+
+def _in_kernels(query: Tensor, factors: PairFactors | PaddedFactors | None) -> bool:
+    """Whether Triton's kernels know all that pairs do."""
+    return query.dtype in KINDS and (factors is None or not factors.values)
 
 
 def _dropped(multiply: Tensor | None, shape: tuple[int, int], like: Tensor, dropout: float) -> Tensor:

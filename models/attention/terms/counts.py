@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_flags, check_integer
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.attention.terms.paths import PathKind, Paths, read_paths, sum_along

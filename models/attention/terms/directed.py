@@ -11,7 +11,8 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_number
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention.biases.pair_bias import FAR, PairFactors
+from graphpe.models.attention.biases.pair_bias import FAR
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.batches.nodes import NodeToGraph

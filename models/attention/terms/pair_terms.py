@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_divides
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.shapes import check_shapes
 from graphpe.models.batches.nodes import NodeToGraph

@@ -12,7 +12,8 @@ from torch_geometric.data import Data
 
 from graphpe.arguments import check_choice, check_counts, check_flags, check_integer
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention.biases.pair_bias import FAR, PairFactors, RelationValues
+from graphpe.models.attention.biases.pair_bias import FAR
+from graphpe.models.attention.biases.pair_factors import PairFactors, RelationValues
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.attention.terms.products import pair_products

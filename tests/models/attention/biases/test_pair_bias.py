@@ -18,7 +18,8 @@ from graphpe.models.attention.biases.named_biases import (
     t5_bias,
     urpe_bias,
 )
-from graphpe.models.attention.biases.pair_bias import Head, PairBias, PairFactors, combine
+from graphpe.models.attention.biases.pair_bias import Head, PairBias
+from graphpe.models.attention.biases.pair_factors import PairFactors, combine
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.batches.nodes import node_to_graph
 

@@ -14,6 +14,7 @@ from graphpe import models as M
 from graphpe import transforms as T
 from graphpe.compiled import kernel
 from graphpe.models import gps, grit
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.clamped import edge_list
 from graphpe.models.attention.gpu import edges
 from graphpe.models.attention.neighbours import sums
@@ -34,8 +35,12 @@ def _inputs() -> dict[str, nn.Module]:
     return {"node_encoder": M.LinearNodes(3, 8), "edge_encoder": M.LinearEdges(2, 8), "head": nn.Linear(8, 1)}
 
 
-def _bias(mode: str = "both") -> nn.Module:
-    bias = M.PairBias("shortest_path", 2, mode=mode)
+def _factored() -> nn.Module:
+    return M.PairBias("spectral_coordinates", 2, head="linear", channels=2, factored=True)
+
+
+def _bias(mode: str = "both", head: str = "table") -> nn.Module:
+    bias = M.PairBias("shortest_path", 2, mode=mode, head=head, unreachable=5)
     for parameter in bias.parameters():
         nn.init.normal_(parameter, std=0.3)
     return bias
@@ -52,6 +57,11 @@ _MODELS: dict[str, Callable[[], nn.Module]] = {
     "terms": lambda: M.Graphormer(**_STACK, **_inputs(), pair_encodings=_terms()),
     "aft": lambda: M.GPS(**_STACK, **_inputs(), attention="aft", pair_encodings=[_bias("add")]),
     "GPS": lambda: M.GPS(**_STACK, **_inputs(), pair_encodings=[_bias()]),
+    "factored": lambda: M.GPS(**_STACK, **_inputs(), pair_encodings=[_factored()]),
+    "two tables": lambda: M.SAT(**_STACK, **_inputs(), readout="cls", pair_encodings=[_bias(), _bias("add", "t5")]),
+    "virtual node": lambda: M.Graphormer(
+        **_STACK, **_inputs(), virtual_node=True, pair_encodings=[_bias("multiply"), _bias("add")]
+    ),
     "GPS linear": lambda: M.GPS(**_STACK, **_inputs(), attention="linear"),
     "Graphormer": lambda: M.Graphormer(**_STACK, **_inputs(), pair_encodings=[_bias("add")]),
     "SAT": lambda: M.SAT(**_STACK, **_inputs(), readout="cls"),
@@ -85,7 +95,8 @@ def _batch() -> Batch:
         Data(x=torch.randn(n, 3), edge_index=torch.randint(0, n, (2, 2 * n)), edge_attr=torch.randn(2 * n, 2))
         for n in (1, 6, 18)
     ]
-    return Batch.from_data_list([T.ShortestPathPE(max_distance=4)(graph) for graph in graphs]).to(DEVICE)
+    encodings = T.Compose([T.ShortestPathPE(max_distance=4), T.SpectralCoordinates(k=2)])
+    return Batch.from_data_list([encodings(graph) for graph in graphs]).to(DEVICE)
 
 
 def _kernels(monkeypatch: pytest.MonkeyPatch, run: bool) -> list[str]:
@@ -145,6 +156,32 @@ def test_half_precision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     out, _ = _step(model, batch, half=True)
     assert launched
     assert float((out - expected).norm()) < 0.1 * float(expected.norm())
+
+
+@pytest.mark.parametrize(
+    ("biases", "tables", "ends"),
+    [
+        (lambda: [_bias("both")], [(True, True)], False),
+        (lambda: [_bias("add", "t5"), _factored()], [(True, False)], True),
+    ],
+)
+def test_rows_of_pairs_are_not_made(
+    biases: Callable[[], list[nn.Module]],
+    tables: list[tuple[bool, bool]],
+    ends: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A table and a bias of low rank reach the kernels as they are."""
+    seen: list[PairFactors] = []
+    monkeypatch.setattr(softmax, "ragged_softmax", lambda q, k, v, nodes, factors, heads: seen.append(factors) or v)
+    _kernels(monkeypatch, True)
+    M.Graphormer(**_STACK, **_inputs(), pair_encodings=biases()).to(DEVICE)(_batch())
+    for factors in seen:
+        assert factors.add is None
+        assert factors.multiply is None
+        assert [(each.add is not None, each.multiply is not None) for each in factors.relations] == tables
+        assert (factors.left is not None) == ends
+    assert len(seen) == 2
 
 
 def test_double_precision_dropout_and_recorded_weights(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors, RelationBias
 from graphpe.models.attention.gpu.ragged import ragged_nodes
 from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.attention.softmax.softmax import softmax_attention_reference
@@ -22,21 +22,31 @@ from .conftest import DEVICE, check_gradients, error, members_of
 def _draw(sizes: Sequence[int], heads: int, channels: int, dtype: torch.dtype, parts: str) -> list[Tensor]:
     nodes, pairs, width = sum(sizes), sum(n * n for n in sizes), heads * channels
     shapes = {"q": (nodes, width), "k": (nodes, width), "v": (nodes, width), "a": (pairs, heads), "m": (pairs, heads)}
+    shapes |= {"A": (_RELATIONS, heads), "M": (_RELATIONS, heads), "l": (nodes, heads, 3), "r": (nodes, heads, 3)}
     return [torch.randn(shapes[x], device=DEVICE).to(dtype).requires_grad_() for x in "qkv" + parts]
 
 
-def _factors(rest: list[Tensor], parts: str) -> PairFactors | None:
+_RELATIONS = 70
+
+
+def _factors(rest: list[Tensor], parts: str, relation: Tensor) -> PairFactors | None:
     named = dict(zip(parts, rest, strict=True))
-    return PairFactors(named.get("a"), named.get("m")) if parts else None
+    tables = named.get("A"), named.get("M")
+    relations = () if tables == (None, None) else (RelationBias(relation, *tables),)
+    ends = named.get("l"), named.get("r")
+    return PairFactors(named.get("a"), named.get("m"), *ends, relations=relations) if parts else None
 
 
 def _compare(sizes: Sequence[int], heads: int, channels: int, dtype: torch.dtype, parts: str, *, least: float) -> None:
     members = members_of(sizes)
     given_ = _draw(sizes, heads, channels, dtype, parts)
+    relation = torch.randint(0, _RELATIONS, (sum(n * n for n in sizes),), device=DEVICE, dtype=torch.int32)
     exact = [x.detach().double().requires_grad_() for x in given_]
     nodes = ragged_nodes(members)
-    out = ragged_softmax(*given_[:3], nodes, _factors(given_[3:], parts), heads=heads)
-    expected = softmax_attention_reference(*exact[:3], nodes.pairs, _factors(exact[3:], parts), heads=heads)
+    out = ragged_softmax(*given_[:3], nodes, _factors(given_[3:], parts, relation), heads=heads)
+    expected = softmax_attention_reference(
+        *exact[:3], nodes.pairs, _factors(exact[3:], parts, relation.long()), heads=heads
+    )
     upstream = torch.randn_like(out)
     out.backward(upstream)
     expected.backward(upstream.double())
@@ -45,7 +55,7 @@ def _compare(sizes: Sequence[int], heads: int, channels: int, dtype: torch.dtype
     check_gradients(given_, exact, least)
 
 
-@pytest.mark.parametrize("parts", ["", "a", "m", "am"])
+@pytest.mark.parametrize("parts", ["", "a", "m", "am", "A", "lr", "amAMlr"])
 @pytest.mark.parametrize(("dtype", "least"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 def test_values_and_gradients_are_those_of_the_reference(parts: str, dtype: torch.dtype, least: float) -> None:
     _compare([5, 0, 1, 17, 0, 34], 2, 5, dtype, parts, least=least)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from graphpe.models.attention.biases.pair_bias import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.padding import padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs, edge_pairs
 from graphpe.models.attention.softmax import softmax as module

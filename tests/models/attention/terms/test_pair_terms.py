@@ -10,7 +10,8 @@ from torch_geometric.data import Batch, Data
 import graphpe.models as M
 import graphpe.transforms as T
 from graphpe.errors import GraphPEValueError
-from graphpe.models.attention.biases.pair_bias import PairBias, combine
+from graphpe.models.attention.biases.pair_bias import PairBias
+from graphpe.models.attention.biases.pair_factors import combine
 from graphpe.models.attention.gpu.ragged import ragged_nodes
 from graphpe.models.attention.pairs import all_pairs
 from graphpe.models.attention.softmax.softmax import softmax_attention, softmax_attention_reference
