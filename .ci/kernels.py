@@ -216,7 +216,7 @@ def main() -> None:
             built = triton.compile(source_of(launch), target=GPUTarget("cuda", architecture, 32), options=options)
             registers, spilled = measured(built.asm["cubin"])
             print(
-                f"| {room}{kernel.function.__name__} | {TYPES[args[0].dtype]} | {shape} | sm_{architecture} "
+                f"| {room}: {kernel.function.__name__.lstrip(chr(95))} | {TYPES[args[0].dtype]} | {shape} | sm_{architecture} "
                 f"| {constants['warps']} | {registers} | {spilled} | {built.metadata.shared:,} |",
                 flush=True,
             )

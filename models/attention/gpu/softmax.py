@@ -128,7 +128,7 @@ class _RaggedSoftmax(torch.autograd.Function):
         for multiply, of_table in enumerate((of_add_table, of_multiply_table)):
             if of_table is not None:
                 relations = of_table.shape[0]
-                at_once = min(power_of_two(relations, 16), 64 if query.dtype == torch.float32 else 128)
+                at_once = min(power_of_two(relations, 16), 64)  # more do not fit into registers
                 sums = log_sum.new_empty(shares, *of_table.shape)
                 gradient_of_table(
                     shares * heads * -(-relations // at_once),

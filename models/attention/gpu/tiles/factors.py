@@ -69,12 +69,13 @@ def gradients_of_factors(
         b = rows_of(grad_out_ptr, H * C, own, n, C, WIDE).to(KIND)
         pair += low.to(tl.int64) * n
     sums = tl.zeros([SIZE, NARROW], tl.float32)
-    for first in range(0, n, SIZE):
-        other = first + r
+    few = tl.arange(0, 16)  # so that three products of 11 bits fit into registers
+    for first in range(0, n, 16):
+        other = first + few
         real = (own < n)[:, None] & (other < n)[None, :]
         # Own nodes down, others across.
         if RIGHT:
-            i, at = other, r[None, :] * n + own[:, None]
+            i, at = other, few[None, :] * n + own[:, None]
             c = rows_of(q_ptr, q_stride, other, n, C, WIDE).to(KIND)
             d = rows_of(grad_out_ptr, H * C, other, n, C, WIDE).to(KIND)
             mine, theirs = right_ptr, left_ptr
@@ -116,5 +117,5 @@ def gradients_of_factors(
         rows = rows_of(theirs, H * K, other, n, K, NARROW).to(tl.float32)
         sums += tl.dot(grad, rows, input_precision="tf32x3")
         if RIGHT:
-            pair += SIZE * n.to(tl.int64)
+            pair += 16 * n.to(tl.int64)
     store_rows(grad_ptr + (start * H + h) * K, H * K, own, n, sums, K, NARROW)
