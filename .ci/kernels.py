@@ -207,7 +207,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for launch in launches():
         kernel, args, constants = launch
-        room = kernel.function.__module__.rpartition(".")[2]
+        name = f"{kernel.function.__module__.rpartition('.')[2]}: {kernel.function.__name__.lstrip('_')}"
         shape = " ".join(
             f"{name}={value}" for name, value in constants.items() if name.isupper() and isinstance(value, int)
         )
@@ -216,7 +216,7 @@ def main() -> None:
             built = triton.compile(source_of(launch), target=GPUTarget("cuda", architecture, 32), options=options)
             registers, spilled = measured(built.asm["cubin"])
             print(
-                f"| {room}: {kernel.function.__name__.lstrip(chr(95))} | {TYPES[args[0].dtype]} | {shape} | sm_{architecture} "
+                f"| {name} | {TYPES[args[0].dtype]} | {shape} | sm_{architecture} "
                 f"| {constants['warps']} | {registers} | {spilled} | {built.metadata.shared:,} |",
                 flush=True,
             )

@@ -175,7 +175,8 @@ def test_rows_of_pairs_are_not_made(
     seen: list[PairFactors] = []
     monkeypatch.setattr(softmax, "ragged_softmax", lambda q, k, v, nodes, factors, heads: seen.append(factors) or v)
     _kernels(monkeypatch, True)
-    M.Graphormer(**_STACK, **_inputs(), pair_encodings=biases()).to(DEVICE)(_batch())
+    parts = {**_inputs(), "edge_encoder": None}  # whose numbers along edges are rows of pairs
+    M.Graphormer(**_STACK, **parts, pair_encodings=biases()).to(DEVICE)(_batch())
     for factors in seen:
         assert factors.add is None
         assert factors.multiply is None

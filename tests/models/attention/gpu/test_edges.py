@@ -76,6 +76,21 @@ def test_any_shape(nodes: int, edges: int, heads: int, channels: int) -> None:
     _compare(_edges(nodes, edges), nodes, heads, channels, torch.float32, 1e-5, factor=True, scores=False)
 
 
+def test_half_precision_where_keys_have_a_mean() -> None:
+    """What rounding adds to delta would be times that mean in the gradient of queries."""
+    edge_index = _edges(20, 160)
+    rows = [(torch.randn(20, 16, device=DEVICE) + mean) / scale for mean, scale in ((0, 4), (2, 1), (2, 1))]
+    given_ = [x.bfloat16().requires_grad_() for x in rows]
+    exact = [x.detach().double().requires_grad_() for x in given_]
+    out, _ = sorted_edge_attention(*given_, edge_order(edge_index, 20), heads=2)
+    upstream = torch.randn_like(out)
+    out.backward(upstream)
+    edge_attention_reference(*exact, edge_index, heads=2)[0].backward(upstream.double())
+    for value, reference in zip(given_, exact, strict=True):
+        assert value.grad is not None
+        assert error(value.grad, reference.grad) < 0.012
+
+
 def test_results_repeat_and_parts_of_wider_rows_are_read_in_place() -> None:
     edge_index = _edges(20, 100)
     order = edge_order(edge_index, 20)

@@ -77,6 +77,23 @@ def _compare(
     return launched
 
 
+def test_half_precision_where_keys_have_a_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rounding adds to delta would be times that mean in the gradient of queries."""
+    pairs = pairs_of([9, 20], complete=True)
+    rows = [torch.randn(shape, device=DEVICE) / 4 for shape in _of_attention(pairs, 16)]
+    rows = [4 * rows[0], *(2 + 4 * x for x in rows[1:3]), *rows[3:]]
+    given_ = [x.bfloat16().requires_grad_() for x in rows]
+    exact = [x.detach().double().requires_grad_() for x in given_]
+    monkeypatch.setattr(attention, "has_kernels", lambda device: True)
+    out = attention.relational_attention(*given_, pairs, heads=2)
+    upstream = torch.randn_like(out)
+    out.backward(upstream)
+    attention.relational_attention_reference(*exact, pairs, heads=2).backward(upstream.double())
+    for value, reference in zip(given_, exact, strict=True):
+        assert value.grad is not None
+        assert error(value.grad, reference.grad) < 0.012
+
+
 @pytest.mark.parametrize("complete", [True, False])
 @pytest.mark.parametrize(("dtype", "least"), _KINDS)
 def test_attention(dtype: torch.dtype, least: float, complete: bool) -> None:

@@ -90,6 +90,21 @@ def test_parts_of_wider_rows_are_read_in_place_and_results_repeat() -> None:
     assert torch.equal(first[1], second[1])
 
 
+def test_half_precision_where_keys_have_a_mean() -> None:
+    """What rounding adds to delta would be times that mean in the gradient of queries."""
+    nodes = ragged_nodes(members_of([9, 20]))
+    rows = [torch.randn(29, 16, device=DEVICE) + mean for mean in (0, 2, 2)]
+    given_ = [x.bfloat16().requires_grad_() for x in rows]
+    exact = [x.detach().double().requires_grad_() for x in given_]
+    out = ragged_softmax(*given_, nodes, heads=2)
+    upstream = torch.randn_like(out)
+    out.backward(upstream)
+    softmax_attention_reference(*exact, nodes.pairs, heads=2).backward(upstream.double())
+    for value, reference in zip(given_, exact, strict=True):
+        assert value.grad is not None
+        assert error(value.grad, reference.grad) < 0.012
+
+
 def test_large_logits_and_keys_without_weight() -> None:
     members = members_of([20])
     q, k, v = (30 * torch.randn(20, 8, device=DEVICE) for _ in range(3))
