@@ -52,7 +52,7 @@ def test_every_path(path: str) -> None:
     torch.testing.assert_close(*grads)
 
 
-@pytest.mark.parametrize(("head", "mode"), product(("table", "t5"), ("add", "multiply", "both")))
+@pytest.mark.parametrize(("head", "mode"), [*product(("table", "t5"), ("add", "multiply", "both"))])
 @pytest.mark.parametrize("randomized", [0, 12])
 def test_a_bias_as_numbers_of_relations(head: str, mode: str, randomized: int) -> None:
     batch = _graphs()
