@@ -18,7 +18,7 @@ from graphpe.benchmarks.measure.gpu.run import Record, Run
 from graphpe.benchmarks.measure.pretend.accelerator import to_host
 from graphpe.compiled.kernel import has_kernels
 from graphpe.graphs.packed import PackedGraphs
-from graphpe.models.attention.biases.pair_factors import PairFactors
+from graphpe.models.attention.biases.pair_factors import PairFactors, RelationBias
 from graphpe.models.attention.clamped.edge_list import edge_attention, edge_attention_reference
 from graphpe.models.attention.gpu.edges import edges_for
 from graphpe.models.attention.gpu.ragged import ragged_nodes
@@ -34,11 +34,12 @@ from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.walks.steps import walk_powers
 
 _SIZES = (1, 0, 17, 33, 200, 5)
-_WIDTH, _HEADS, _NARROW, _NARROWER = 64, 8, 16, 8
+_WIDTH, _HEADS, _NARROW, _NARROWER, _RELATIONS = 64, 8, 16, 8, 70
 
 Function = Callable[..., Any]
 _PATHS: dict[str, tuple[Function, Function]] = {
     "softmax": (softmax_attention, softmax_attention_reference),
+    "tables": (softmax_attention, softmax_attention_reference),
     "edges": (edge_attention, edge_attention_reference),
     "grit": (grit_attention, grit_attention_reference),
     "relational": (relational_attention, relational_attention_reference),
@@ -46,8 +47,8 @@ _PATHS: dict[str, tuple[Function, Function]] = {
 }
 # Errors in float32 and in bfloat16, which turns some numbers before a ReLU or a root around.
 _MOST = {
-    "softmax": (2e-4, 0.04), "edges": (1e-4, 0.02), "grit": (2e-3, 0.4), "relational": (2e-4, 0.04),
-    "update": (2e-4, 0.3), "sums": (5e-5, 0.0),
+    "softmax": (2e-4, 0.04), "tables": (2e-4, 0.04), "edges": (1e-4, 0.02), "grit": (2e-3, 0.4),
+    "relational": (2e-4, 0.04), "update": (2e-4, 0.3), "sums": (5e-5, 0.0),
 }  # fmt: skip
 
 
@@ -106,6 +107,15 @@ def _functions(
                 lambda q, k, v, a, m: exact(q, k, v, of_here, PairFactors(a, m), heads=h),
                 [*rows, (pairs, h), (pairs, h)],
             )
+        case "tables":
+            blocks = ragged_nodes(members) if has_kernels(moved.device) else of_there
+            here = torch.arange(pairs, dtype=torch.int32) * 7 % _RELATIONS
+            away = here.to(moved.device)
+            return (
+                lambda q, k, v, *x: fast(q, k, v, blocks, _factors(away, *x), heads=h),
+                lambda q, k, v, *x: exact(q, k, v, of_here, _factors(here, *x), heads=h),
+                [*rows, *[(nodes, h, g)] * 2, *[(_RELATIONS, h)] * 2],
+            )
         case "edges":
             order = edges_for(moved, nodes)
             return (
@@ -138,6 +148,10 @@ def _functions(
                 partial(exact, Neighbours(edges, nodes)),
                 [(nodes, d)] * 2,
             )
+
+
+def _factors(relation: Tensor, left: Tensor, right: Tensor, add: Tensor, multiply: Tensor) -> PairFactors:
+    return PairFactors(left=left, right=right, relations=(RelationBias(relation, add, multiply),))
 
 
 def _sums(neighbours: Neighbours, a: Tensor, b: Tensor) -> Tensor:
