@@ -24,6 +24,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -35,12 +36,12 @@ from graphpe.transforms.values import Values
 
 Floats = NDArray[np.float64]
 
-FEATURES = 24
+FEATURES, PAIR_FEATURES = 24, 12
 MARGIN = 10.0
 NOT_INVARIANT = 1e-2
 """A change under renumbering that is no rounding any more."""
 
-CONTROLS = 2
+CONTROLS = 1
 """Renumberings of each graph that must not be told apart from it."""
 
 _LEAST_CHANGE = 1e-11
@@ -175,7 +176,8 @@ class _Measure:
         graph = np.repeat(np.arange(len(graphs)), sizes**2)
         i, j = np.divmod(np.arange(len(table)) - pair_ptr[graph], sizes[graph])
         mirrored = table[pair_ptr[graph] + j * sizes[graph] + i]
-        around = _sum_by(_waves(np.concatenate([table, mirrored], axis=1), self.seed + 3), query, graphs.num_nodes)
+        both = _waves(np.concatenate([table, mirrored], axis=1), self.seed + 3, width=PAIR_FEATURES)
+        around = _sum_by(both, query, graphs.num_nodes)
         return np.concatenate([around / np.sqrt(length)[:, None], _waves(table[i == j], self.seed + 4)], axis=1)
 
 
@@ -216,7 +218,8 @@ def _projections(encoding: SpectralEncoding, encoded: Values, graphs: PackedGrap
     ptr = graphs.ptr.numpy()
     for b in range(n):
         v, f = vectors[ptr[b] : ptr[b + 1]], phi[b]
-        pairs = np.einsum("iqk,qkc,jqk->ijqc", v, f, v.conj(), optimize=True).reshape(v.shape[0] ** 2, -1)
+        scaled = (v[..., None] * f).transpose(1, 3, 0, 2)  # [q, c, i, k]
+        pairs = (scaled @ v.conj().transpose(1, 2, 0)[:, None]).transpose(2, 3, 0, 1).reshape(v.shape[0] ** 2, -1)
         out.append(np.concatenate([pairs.real, pairs.imag], axis=1))
     return np.concatenate(out)
 
@@ -239,9 +242,7 @@ def _codes(values: NDArray[np.integer], seed: int) -> Floats:
 
 
 def _sum_by(rows: Floats, group: NDArray[np.int64], count: int) -> Floats:
-    out = np.zeros((count, rows.shape[1]))
-    np.add.at(out, group, rows)
-    return out
+    return csr_matrix((np.ones(len(rows)), (group, np.arange(len(rows)))), shape=(count, len(rows))) @ rows
 
 
 def _chunks(graphs: PackedGraphs) -> list[PackedGraphs]:
