@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log2
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -21,7 +22,7 @@ def check_effort(
 ) -> None:
     """Raise where the depth-first search for cycles would take far more steps than are allowed.
 
-    Graphs on which walks are few are let pass at once. On others random paths of the search are followed down; each
+    Graphs of few nodes of small degree, and those on which walks are few, are let pass at once. On others random paths of the search are followed down; each
     gives an unbiased estimate of the steps, those on the way divided by the probability of getting there (Knuth 1975).
     Roots and branches are drawn in proportion to the walks that begin with them: on large graphs most of the search is
     at a few hubs, which even draws would miss. O(L E) and some thousand looks at neighbours a graph.
@@ -37,6 +38,9 @@ def check_effort(
     Raises:
         GraphPEValueError: One would take more; the message says how many.
     """
+    degree, size = np.diff(indptr).max(initial=2), np.diff(ptr).max(initial=1)
+    if log2(size) + max_length * log2(degree) <= log2(most_steps):
+        return
     walks = _walks(indptr, indices, max_length - 1)
     before = np.concatenate([[0.0], np.cumsum(sum(walks[1:]))])
     for graph in np.flatnonzero(before[ptr[1:]] - before[ptr[:-1]] > most_steps).tolist():

@@ -74,3 +74,9 @@ def test_short_lengths_are_an_error(count):
 @pytest.mark.parametrize("count", [cycle_counts, closed_walk_counts])
 def test_empty_graphs(count):
     assert count(pack(nx.empty_graph(0), nx.empty_graph(1), nx.empty_graph(3)), 5).shape == (4, 3)
+
+
+def test_long_cycles_of_small_graphs():
+    counts = cycle_counts(pack(nx.cycle_graph(3000), nx.empty_graph(0)), 3000)
+    assert counts[:, -1].tolist() == [1] * 3000
+    assert not counts[:, :-1].any()
