@@ -162,9 +162,9 @@ def _literal(pattern: Any) -> Any:
             raise GraphPEValueError(f"a pattern has one root or none, got {len(roots)} nodes with root=True")
         if lonely := [node for node, degree in pattern.degree if not degree]:
             raise GraphPEValueError(f"a pattern must be connected, got one in which {lonely[0]!r} has no edges")
-        edges = [(number[a], number[b]) for a, b in pattern.edges()]
-        return {"edges": edges, "root": roots[0]} if roots else edges
-    edges = pattern.get("edges") if isinstance(pattern, dict) else pattern
+        named = [(number[a], number[b]) for a, b in pattern.edges()]
+        return {"edges": named, "root": roots[0]} if roots else named
+    edges: Any = pattern.get("edges") if isinstance(pattern, dict) else pattern
     if not isinstance(edges, list | tuple) or not edges or not all(_is_edge(each) for each in edges):
         raise GraphPETypeError(
             f'a pattern must be a text such as "Cycle(6)", a list of edges such as [(0, 1), (1, 2)] or a networkx '

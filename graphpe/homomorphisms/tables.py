@@ -6,7 +6,7 @@ first row whose number is larger instead of wrapping.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from graphpe.compiled.jit import compiled
 from graphpe.structure.adjacency import Ints
 
-Numbers = NDArray[np.int64] | NDArray[np.float64]
-Number = TypeVar("Number", np.int64, np.float64)
+Numbers = NDArray[Any]
 
 MOST_EXACT = 9.2e18
 """Counts are below this, a little less than 2^63: the sum of two of them is then seen to wrap, as it is negative."""

@@ -22,8 +22,9 @@ def check_effort(
 ) -> None:
     """Raise where the depth-first search for cycles would take far more steps than are allowed.
 
-    Graphs of few nodes of small degree, and those on which walks are few, are let pass at once. On others random paths of the search are followed down; each
-    gives an unbiased estimate of the steps, those on the way divided by the probability of getting there (Knuth 1975).
+    Graphs of few nodes of small degree, and those on which walks are few, are let pass at once. On others random paths
+    of the search are followed down; each gives an unbiased estimate of the steps, those on the way divided by the
+    probability of getting there (Knuth 1975).
     Roots and branches are drawn in proportion to the walks that begin with them: on large graphs most of the search is
     at a few hubs, which even draws would miss. O(L E) and some thousand looks at neighbours a graph.
 
