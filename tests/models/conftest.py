@@ -29,7 +29,7 @@ def random_graph(nodes: int, edges: int, generator: torch.Generator) -> Data:
         laplacian_mask=torch.rand(1, 3, generator=generator) < 0.7,
         num_nodes=nodes,
     )
-    data.laplacian_eigenvalues = 2 * torch.rand(1, 3, generator=generator)
+    data.laplacian_eigenvalues = 2 * torch.rand(1, 3, generator=torch.Generator().manual_seed(nodes))
     return data
 
 

@@ -57,6 +57,7 @@ def graphs(sizes: list[int]) -> list[Data]:
         edges = torch.stack([parent, torch.arange(1, max(size, 1))])
         data = Data(x=torch.randn(size, 4), edge_index=torch.cat([edges, edges.flip(0)], dim=1), num_nodes=size)
         data.laplacian_eigenvector_pe = torch.randn(size, 3)
+        data.laplacian_eigenvalues = torch.rand(1, 3)
         data.laplacian_mask = torch.ones(1, 3, dtype=torch.bool)
         out.append(data)
     return out
