@@ -31,8 +31,8 @@ Evaluation = Literal["whole", "sampled"]
 _MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
 """More than any machine has; the system cannot start so many threads or processes."""
 
-_AT_LEAST_ONE = ("epochs", "batch_size", "accumulate", "parts", "devices", "nodes", "threads")
-_AT_LEAST_ONE += ("restart_steps", "restart_factor")
+_COUNTS = ("epochs", "batch_size", "accumulate", "parts", "devices", "nodes", "threads")
+_AT_LEAST_ONE = (*_COUNTS, "restart_steps", "restart_factor")
 _POSITIVE = ("learning_rate", "checkpoint_minutes", "plateau_factor")
 
 
