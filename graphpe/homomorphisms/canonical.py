@@ -27,7 +27,8 @@ def canonical(num_nodes: int, edges: Edges, colours: tuple[int, ...]) -> tuple[t
     return tuple(sorted(colours)), _moved(edges, place)
 
 
-def orbits(num_nodes: int, edges: Edges) -> list[list[int]]:
+@lru_cache(maxsize=1 << 12)
+def orbits(num_nodes: int, edges: Edges) -> tuple[tuple[int, ...], ...]:
     """The nodes, by what the automorphisms map to each other; in ascending order, as are the nodes of each.
 
     Args:
@@ -38,7 +39,7 @@ def orbits(num_nodes: int, edges: Edges) -> list[list[int]]:
     for node in range(num_nodes):
         colours = tuple(int(other != node) for other in range(num_nodes))
         found.setdefault(canonical(num_nodes, edges, colours), []).append(node)
-    return list(found.values())
+    return tuple(map(tuple, found.values()))
 
 
 def automorphisms(num_nodes: int, edges: Edges, colours: tuple[int, ...]) -> int:

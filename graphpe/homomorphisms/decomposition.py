@@ -15,7 +15,7 @@ Expressions are tuples, so that what patterns share is found by equality and cou
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 from graphpe.homomorphisms.canonical import Edges
@@ -30,6 +30,7 @@ TRIANGLES: Expression = ("triangles",)
 """1 for each pair that an edge joins which is in a triangle."""
 
 
+@lru_cache(maxsize=1 << 12)
 def decompose(num_nodes: int, edges: Edges, root: int) -> Expression:
     """The expression of the homomorphisms by the node that the root is mapped to.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -124,7 +124,7 @@ def read_patterns(patterns: Any, most: int = MOST_NODES) -> list[Pattern]:
     """
     out: list[Pattern] = []
     for each in as_literals(patterns):
-        found = _of_text(each) if isinstance(each, str) else [_of_edges(each)]
+        found = _of_text(each) if isinstance(each, str) else (_of_edges(each),)
         for one in found:
             check_integer(f"the number of nodes of {one.name}", one.num_nodes, least=2, most=most)
         out += found
@@ -186,7 +186,8 @@ def _is_edge(value: Any) -> bool:
     )
 
 
-def _of_text(text: str) -> list[Pattern]:
+@lru_cache(maxsize=1 << 10)
+def _of_text(text: str) -> tuple[Pattern, ...]:
     call = parse_call(text)
     if call.name not in NAMES:
         raise GraphPEValueError(f"there is no pattern {call.name}: there are {', '.join(NAMES)}")
@@ -198,15 +199,16 @@ def _of_text(text: str) -> list[Pattern]:
     name = _FAMILIES.get(call.name, call.name)
     if call.name in _SEARCHED:
         n = check_integer(f"n of {call.name}", given["n"], least=2, most=_SEARCHED[call.name])
-        return [_found(size, edges) for size in range(2, n + 1) for edges in connected_graphs(size, name == "Trees")]
+        trees = call.name == "Trees"
+        return tuple(_found(size, edges) for size in range(2, n + 1) for edges in connected_graphs(size, trees))
     make, least, most = _SHAPES[name]
     n = check_integer(f"n of {call.name}", given["n"], least=least, most=most)
     if call.name in _FAMILIES:
-        return [Pattern(f"{name}({size})", size, make(size)) for size in range(least, n + 1)]
+        return tuple(Pattern(f"{name}({size})", size, make(size)) for size in range(least, n + 1))
     root = given.get("root")
     if root is not None:
         check_integer(f"root of {call.name}", root, least=0, most=n - 1)
-    return [Pattern(f"{name}({n})", n, make(n), root)]
+    return (Pattern(f"{name}({n})", n, make(n), root),)
 
 
 def _found(num_nodes: int, edges: Edges) -> Pattern:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import combinations
 from math import factorial, prod
@@ -62,7 +62,7 @@ def subgraph_counts(graphs: PackedGraphs | Plan, motifs: Any, *, induced: bool =
     check_flags(induced=induced)
     plan = Plan.of(graphs)
     motifs = read_motifs(motifs, induced)
-    columns = [(motif, root) for motif in motifs for root in motif.roots()]
+    columns = tuple((motif, root) for motif in motifs for root in motif.roots())
     needed, factors, divisors = _combination(columns, induced)
     out = np.empty((plan.graphs.num_nodes, len(columns)), np.int64)
     for rows, found in count_in_chunks(plan, needed):
@@ -81,8 +81,9 @@ def read_motifs(motifs: Any, induced: bool) -> list[Pattern]:
     return read_patterns(motifs, MOST_INDUCED_NODES if induced else MOST_NODES)
 
 
+@lru_cache(maxsize=1 << 6)
 def _combination(
-    columns: Sequence[tuple[Pattern, int]], induced: bool
+    columns: tuple[tuple[Pattern, int], ...], induced: bool
 ) -> tuple[list[RootedPattern], csr_matrix, np.ndarray]:
     """The rooted patterns that are needed, their factors for each column, and what each column is divided by."""
     place: dict[Rooted, int] = {}

@@ -36,7 +36,7 @@ def test_automorphisms_and_orbits_against_networkx(turn):
     n, edges = len(graph), tuple(graph.edges)
     assert automorphisms(n, edges, (0,) * n) == len(found)
     expected = {tuple(sorted({each[node] for each in found})) for node in graph}
-    assert {tuple(orbit) for orbit in orbits(n, edges)} == expected
+    assert set(orbits(n, edges)) == expected
     assert automorphisms(n, edges, (0, *(1,) * (n - 1))) == sum(each[0] == 0 for each in found)
 
 
@@ -45,7 +45,7 @@ def test_regular_graphs_that_refinement_does_not_tell_apart():
     assert form(two_triangles) != form(hexagon)
     petersen = nx.petersen_graph()
     assert automorphisms(10, tuple(petersen.edges), (0,) * 10) == 120
-    assert orbits(10, tuple(petersen.edges)) == [list(range(10))]
+    assert orbits(10, tuple(petersen.edges)) == (tuple(range(10)),)
 
 
 def test_twins_cost_nothing():
