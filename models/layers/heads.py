@@ -61,15 +61,15 @@ def pool(
     return out / members.sizes.clamp(min=1).unsqueeze(1) if readout == "mean" else out
 
 
-FEWEST_UNITS = 16
-"""Units of a narrow hidden layer."""
+_FEW_UNITS = 16
 
 
 class MLPReadout(nn.Module):
     """Linear layers that halve the width (or keep it), each with a ReLU, and a last one to the output.
 
-    None has fewer than 16 units, or `width` where that is less: of a few ReLUs all may be dead at the start, for every
-    input, and such a run never leaves it. With dropout, which stands before each of them, and GELU it is the head of
+    Of a few ReLUs all may be dead at the start, for every input, and such a run never leaves it: layers of fewer than
+    16 units begin with units in pairs, of which one has the other's weights with the sign changed, so that for every
+    input half of them are alive. With dropout, which stands before each of them, and GELU it is the head of
     GraphGPS's `mlp_graph`.
 
     Example:
@@ -108,9 +108,13 @@ class MLPReadout(nn.Module):
                 f"MLPReadout halves its width {hidden_layers} times: "
                 f"give a multiple of {2**hidden_layers} (got {width})"
             )
-        least = min(width, FEWEST_UNITS)
-        sizes = [max(width // 2**layer, least) if halve else width for layer in range(hidden_layers + 1)]
+        sizes = [width // 2**layer if halve else width for layer in range(hidden_layers + 1)]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        with torch.no_grad():
+            for size, layer in zip(sizes[1:], self.hidden, strict=True):
+                if size < _FEW_UNITS:
+                    for values in layer.parameters():
+                        values[1::2] = -values[: size - 1 : 2]
         self.out = nn.Linear(sizes[-1], out)
         self.dropout = nn.Dropout(dropout)
         self.activation = torch.relu if activation == "relu" else functional.gelu

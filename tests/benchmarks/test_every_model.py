@@ -254,7 +254,8 @@ def test_every_bias_in_other_precisions(head: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", sorted(model_classes()))
 def test_no_start_is_dead(name: str) -> None:
     """At the seeds of a grid: outputs differ between graphs, no layer of the head is dead, and gradients pass it."""
-    encodings = build_encodings([encoding_text("HopFeatures" if name == "NAGphormer" else "RandomWalkPE")])
+    of = {"NAGphormer": "HopFeatures", "Specformer": "LaplacianPE"}
+    encodings = build_encodings([encoding_text(of.get(name, "RandomWalkPE"))])
     graphs = encode_graphs(random_graphs(), encodings, progress=False)
     batch = BatchTransform([], ADAPTER)(graphs).to_batch()
     for seed in range(10):

@@ -71,3 +71,18 @@ def test_subtoken_head_is_one_classifier_a_position() -> None:
     assert SubtokenHead(4).linear.out_features == 5 * 5002
     with pytest.raises(GraphPEValueError, match="must be from 1 on"):
         SubtokenHead(4, classes=0)
+
+
+@pytest.mark.parametrize("width", [8, 12, 40])
+def test_of_few_units_half_are_alive(width: int) -> None:
+    """For every input, all of one sign or not; wide layers are drawn as ever."""
+    head = MLPReadout(width, 1)
+    alive = []
+    for layer in head.hidden:
+        layer.register_forward_hook(lambda module, inputs, output: alive.append((output > 0).float().mean(1)))
+    for x in (torch.randn(50, width), 100 * torch.rand(50, width), -torch.rand(50, width)):
+        head(x)
+    for layer, each in zip(list(head.hidden) * 3, alive, strict=True):
+        if layer.out_features < 16:
+            assert (each >= (layer.out_features // 2) / layer.out_features - 1e-6).all()
+    assert torch.unique(head.hidden[0].weight.abs(), dim=0).shape[0] == (width // 2 if width == 40 else width // 4)
