@@ -54,8 +54,10 @@ class RelationBias:
 
     def rows(self) -> PairFactors:
         """The same as rows of pairs, `[P, H]`."""
-        tables = (self.add, self.multiply)
-        return PairFactors(*(None if x is None else functional.embedding(self.relation, x) for x in tables))
+        add, multiply = (
+            None if x is None else functional.embedding(self.relation, x) for x in (self.add, self.multiply)
+        )
+        return PairFactors(add, multiply)
 
 
 @dataclass(frozen=True, eq=False)
