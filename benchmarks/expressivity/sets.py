@@ -67,7 +67,7 @@ DEFAULT_MODELS = (
     Case("GCN(width=16, layers=4)", _WALKS),
     Case("GINE(width=16, layers=4)"),
     Case("GINE(width=16, layers=4)", _WALKS),
-    Case("GINE(width=16, layers=4)", "CyclePE(max_length=6)"),
+    Case("GINE(width=16, layers=4)", "CyclePE(max_length=4)"),
     Case("GINE(width=16, layers=4)", "PEARLEncoding(samples=4)"),
     Case("GatedGCN(width=16, layers=4)"),
     Case("GatedGCN(width=16, layers=4)", _WALKS),
