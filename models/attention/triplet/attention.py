@@ -100,7 +100,7 @@ class _TripletAttention(torch.autograd.Function):
     ) -> Tensor:
         q, k, u, v = (_by_head(x, heads) for x in (query, key, left, right))
         work, parts = _work(triplets, q, dropout), _parts(triplets, heads, q.dtype)
-        out = torch.empty_like(q)
+        out = query.new_empty(query.shape)
         top, sums = (q.new_empty(q.shape[:2]) for _ in range(2))
         arrays = [flat(x) for x in (q, k, u, v, out, top, sums)]
 
@@ -109,47 +109,39 @@ class _TripletAttention(torch.autograd.Function):
             forward_units(*arguments)
 
         run_parts(run, len(parts))
-        found = _by_pair(out)
-        ctx.save_for_backward(query, key, left, right, found, top.add_(sums.log_()))
+        ctx.save_for_backward(query, key, left, right, out, top.add_(sums.log_()))
         ctx.triplets, ctx.work, ctx.parts, ctx.heads = triplets, work, parts, heads
-        return found
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         query, key, left, right, out, peak = ctx.saved_tensors
         heads, parts = ctx.heads, ctx.parts
-        back = ctx.triplets.pairs.reverse
-        k, v, slope = (_by_head(x, heads) for x in (key, right, grad))
+        back, grad = ctx.triplets.pairs.reverse, grad.contiguous()
+        k, v = (_by_head(x, heads) for x in (key, right))
+        q, u = (x.unflatten(1, (heads, -1)).transpose(0, 1).index_select(1, back) for x in (query, left))
         mean = (out * grad).unflatten(1, (heads, -1)).sum(-1).t().contiguous()  # [H, P]
-        q, u, slope_back = (_by_head(x.index_select(0, back), heads) for x in (query, left, grad))
-        peak_back, mean_back = (x.index_select(1, back) for x in (peak, mean))
-        grads = [torch.empty_like(k) for _ in range(4)]
-        sides = (
-            (q, u, k, v, slope, peak, mean),
-            (k, v, q, u, slope_back, peak_back, mean_back),
-        )
-        for across, side in enumerate(sides):
-            read, written = [flat(x) for x in side], [flat(x) for x in grads[2 * across : 2 * across + 2]]
+        common = [flat(x) for x in (grad, peak, mean)]
+        grads = [torch.empty_like(grad) for _ in range(4)]
+        grad_query, grad_key, grad_left, grad_right = grads
+        for across, (read, written) in enumerate(
+            (((q, u, k, v), (grad_key, grad_right)), ((k, v, q, u), (grad_query, grad_left)))
+        ):
+            given = [flat(x) for x in read], [flat(x) for x in written]
 
-            def run(part: int, across: int = across, read: Any = read, written: Any = written) -> None:
-                arguments: tuple[Any, ...] = (*parts[part], ctx.work, *read, across, *written, _lanes(k.dtype))
+            def run(part: int, across: int = across, given: Any = given) -> None:
+                (read, written), lanes = given, _lanes(grad.dtype)
+                arguments: tuple[Any, ...] = (*parts[part], ctx.work, *read, *common, across, *written, lanes)
                 backward_units(*arguments)
 
             run_parts(run, len(parts))
-        grad_key, grad_right, grad_query, grad_left = (_by_pair(x) for x in grads)
-        grad_query, grad_left = (x.index_select(0, back) for x in (grad_query, grad_left))
-        return grad_query, grad_key, grad_left, grad_right, None, None, None
+        return *grads, None, None, None
 
 
 def _by_head(x: Tensor, heads: int) -> Tensor:
     """Rows `[P, H C]` as `[H, P, C]`."""
     return x.unflatten(1, (heads, -1)).transpose(0, 1).contiguous()
-
-
-def _by_pair(x: Tensor) -> Tensor:
-    """`[H, P, C]` as rows `[P, H C]`."""
-    return x.transpose(0, 1).flatten(1)
 
 
 def _lanes(kind: torch.dtype) -> tuple[int, ...]:
@@ -166,6 +158,7 @@ def _work(triplets: Triplets, by_head: Tensor, dropout: float) -> Work:
         size=size,
         before=np.concatenate([np.zeros(1, np.int64), np.cumsum(units)]),
         pairs=pairs,
+        width=heads * channels,
         channels=channels,
         scale=number(channels**-0.5),
         bound=number(_BOUND),

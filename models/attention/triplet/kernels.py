@@ -4,7 +4,7 @@ What they compute is written in `graphpe.models.attention.triplet.attention`. Th
 one graph, and as many of its nodes as a register has lanes. What a unit writes no other does, so that units may run in
 any order, and in threads.
 
-P pairs, H heads of C channels, L lanes. Arrays are flat, by head, then pair: `[H P C]`, `[H P]`.
+P pairs, H heads of C channels, L lanes. Arrays are flat; what is read most is by head, then pair, `[H P C]`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Work(NamedTuple):
         size: Nodes of each graph, `[G]`.
         before: Units of the graphs before each, and of all, `[G + 1]`.
         pairs: P.
+        width: H C.
         channels: C.
         scale: 1 / sqrt(C).
         bound: Bound of what is exponentiated: exp(-bound) is nothing beside 1.
@@ -51,6 +52,7 @@ class Work(NamedTuple):
     size: Any
     before: Any
     pairs: Any
+    width: Any
     channels: Any
     scale: Any
     bound: Any
@@ -69,24 +71,25 @@ def _largest(size: Any) -> Any:
 
 
 @machine_code
-def _pack(rows: Any, at: Any, n: Any, channels: Any, lane: Any, lanes: Any, tile: Any) -> None:
-    """Columns `lane` to `lane + L` of n x n rows of C numbers: `[n, C, L]`, with zeros where there are no more."""
-    most = min(n - lane, lanes)
+def _pack(
+    rows: Any, at: Any, n: Any, by_row: Any, by_lane: Any, channels: Any, most: Any, lanes: Any, tile: Any
+) -> None:
+    """C numbers of n rows and the first `most` lanes, from `at` on: `[n, C, L]`, with zeros where there are no more."""
     for row in range(n):
         for c in range(channels):
-            o = (row * channels + c) * lanes
+            o, x = (row * channels + c) * lanes, at + row * by_row + c
             for k in range(most):
-                tile[o + k] = rows[at + (row * n + lane + k) * channels + c]
+                tile[o + k] = rows[x + k * by_lane]
             for k in range(most, lanes):
                 tile[o + k] = 0
 
 
 @machine_code
-def _unpack(tile: Any, o: Any, channels: Any, lanes: Any, most: Any, rows: Any, at: Any) -> None:
-    """The first columns of one row `[C, L]` of a tile to rows of C numbers."""
+def _unpack(tile: Any, channels: Any, lanes: Any, most: Any, rows: Any, at: Any, by_lane: Any) -> None:
+    """The first `most` lanes of `[C, L]`, from `at` on."""
     for k in range(most):
         for c in range(channels):
-            rows[at + k * channels + c] = tile[o + c * lanes + k]
+            rows[at + k * by_lane + c] = tile[c * lanes + k]
 
 
 @machine_code
@@ -103,7 +106,7 @@ def forward_units(
         k: Rows (l, j).
         u: Rows (i, l).
         v: Rows (l, j).
-        out: Rows (i, j), written.
+        out: Rows (i, j), `[P H C]`, written.
         top: Of (i, j), `[H P]`, written.
         sums: Likewise.
         lanes: A tuple of L numbers.
@@ -122,8 +125,9 @@ def forward_units(
             here = min(n - lane, step)
             base = head * work.pairs + work.first[graph]
             key = work.seed + (graph * 1021 + head) * _MIX
-            _pack(k, base * channels, n, channels, lane, step, keys)
-            _pack(v, base * channels, n, channels, lane, step, values)
+            place = (base + lane) * channels
+            _pack(k, place, n, n * channels, channels, channels, here, step, keys)
+            _pack(v, place, n, n * channels, channels, channels, here, step, values)
             for i in range(n):
                 at = (base + i * n) * channels
                 highest = nothing
@@ -171,7 +175,8 @@ def forward_units(
                         s0 = add_multiple(u, at + a, times(w, load(values, a * step, lanes)), s0)
                     store(row, c * step, times(s0, share))
                     c += 1
-                _unpack(row, 0, channels, step, here, out, at + lane * channels)
+                place = (work.first[graph] + i * n + lane) * work.width + head * channels
+                _unpack(row, channels, step, here, out, place, work.width)
 
 
 @machine_code
@@ -201,12 +206,12 @@ def backward_units(
         b: u in rows (l, i). Transposed: v in rows (l, j).
         k: Rows (l, j). Transposed: q in rows (l, i).
         v: Rows (l, j). Transposed: u in rows (l, i).
-        grad: The gradient of the result, rows (i, j). Transposed: rows (j, i).
-        peak: The logarithm of the sum of exponentials of (i, j), `[H P]`. Transposed: of (j, i).
+        grad: The gradient of the result, rows (i, j), `[P H C]`; likewise transposed.
+        peak: The logarithm of the sum of exponentials of (i, j), `[H P]`; likewise transposed.
         mean: The sum over channels of result times gradient, likewise.
         across: 1 if everything is transposed, else 0.
-        grad_k: Of `k`, written.
-        grad_v: Of `v`, written.
+        grad_k: Of `k`, rows (l, j), `[P H C]`, written. Transposed: rows (i, l).
+        grad_v: Of `v`, likewise.
         lanes: A tuple of L numbers.
     """
     step, channels, zero = len(lanes), work.channels, work.scale - work.scale
@@ -222,16 +227,22 @@ def backward_units(
         tiles = -(-n // step)
         # What the number of a triplet, (i n + l) n + j, grows by from a lane to the next, and from a row to the next.
         by_lane, by_row = (n * n, 1) if across else (1, n * n)
+        # And a row of pairs (i, j): from lane to lane, and from row to row.
+        to_lane, to_row = (n, 1) if across else (1, n)
         for unit in range(max(begin, work.before[graph]), min(end, work.before[graph + 1])):
             head, lane = (unit - work.before[graph]) // tiles, (unit - work.before[graph]) % tiles * step
             here = min(n - lane, step)
             base = head * work.pairs + work.first[graph]
             key = work.seed + (graph * 1021 + head) * _MIX
-            _pack(k, base * channels, n, channels, lane, step, keys)
-            _pack(v, base * channels, n, channels, lane, step, values)
-            _pack(grad, base * channels, n, channels, lane, step, slopes)
-            _pack(peak, base, n, 1, lane, step, peaks)
-            _pack(mean, base, n, 1, lane, step, means)
+            place = (base + lane) * channels
+            _pack(k, place, n, n * channels, channels, channels, here, step, keys)
+            _pack(v, place, n, n * channels, channels, channels, here, step, values)
+            place, width = work.first[graph] + lane * to_lane, work.width
+            of_head = place * width + head * channels
+            _pack(grad, of_head, n, to_row * width, to_lane * width, channels, here, step, slopes)
+            place += head * work.pairs
+            _pack(peak, place, n, to_row, to_lane, 1, here, step, peaks)
+            _pack(mean, place, n, to_row, to_lane, 1, here, step, means)
             for middle in range(n):
                 at, own = (base + middle * n) * channels, middle * channels * step
                 for i in range(n):
@@ -285,5 +296,6 @@ def backward_units(
                     store(row_k, c * step, s0)
                     store(row_v, c * step, t0)
                     c += 1
-                _unpack(row_k, 0, channels, step, here, grad_k, at + lane * channels)
-                _unpack(row_v, 0, channels, step, here, grad_v, at + lane * channels)
+                place = of_head + middle * to_row * width
+                _unpack(row_k, channels, step, here, grad_k, place, to_lane * width)
+                _unpack(row_v, channels, step, here, grad_v, place, to_lane * width)
