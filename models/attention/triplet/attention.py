@@ -10,10 +10,9 @@ the triangular attention of Bergen, O'Donnell & Bahdanau (NeurIPS 2021, section 
 weights a head, and as many products u * v, of D numbers: none of them is stored here.
 
 Costs of a graph, in multiply-adds: logits n^3 D, values 2 n^3 D, exponentials n^3 H; backward twice 5 n^3 D and the
-exponentials: logits, and what a weight's slope is, are computed once for the gradients of k and v, which are sums over
-i, and once for those of q and u, sums over j. Read and written are q, k, u, v, the result and their gradients, once for
-each head and some lanes of nodes from the second-level cache: arithmetic is the floor, from n = 16 on. Kept for the
-backward pass are the inputs, the result and a logarithm a head and pair.
+exponentials: logits, and the slope of each weight, are computed once for the gradients of k and v, which are sums over
+i, and once for those of q and u, sums over j. Kept for the backward pass are the inputs, the result and a logarithm a
+head and pair.
 """
 
 from __future__ import annotations
