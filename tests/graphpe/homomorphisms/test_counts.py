@@ -172,6 +172,17 @@ def test_treewidth_two_does_not_see_strongly_regular_graphs():
     assert graph_homomorphism_counts(both, "Clique(4)").flatten().tolist() == [8 * 24, 0]
 
 
+def test_cliques_tell_strongly_regular_graphs_apart(shared_data):
+    graphs = nx.read_graph6(shared_data / "expressivity" / "sr251256.g6")
+    packed = PackedGraphs.from_networkx(graphs)
+    told = {}
+    for patterns in ("Trees(6)", "Cycles(8)", "Cliques(4)", "Cliques(5)"):
+        rows = homomorphism_counts(packed, patterns).view(15, 25, -1)
+        several = [sorted(map(tuple, nodes.tolist())) for nodes in rows]
+        told[patterns] = sum(a != b for a, b in itertools.combinations(several, 2))
+    assert told == {"Trees(6)": 0, "Cycles(8)": 0, "Cliques(4)": 98, "Cliques(5)": 105}
+
+
 def test_directions_weights_loops_and_parallel_edges_do_not_count():
     edges = torch.tensor([[0, 1, 2, 0, 1, 2, 2], [1, 2, 0, 0, 2, 1, 3]])
     weight = torch.tensor([0.5, 2.0, 1.0, 3.0, 1.0, 1.0, 1.0])
