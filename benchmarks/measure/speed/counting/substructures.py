@@ -36,8 +36,14 @@ WHOLE = ("HomomorphismPE('Connected(5)')", "CyclePE(8)")
 
 
 class Row(NamedTuple):
-    """A comparison: our encoding as a text, networkx's numbers of one graph, how these are made, and on how many more
-    graphs, where networkx is quick enough."""
+    """A comparison: our encoding as a text, networkx's numbers of one graph, and how these are made.
+
+    Attributes:
+        ours: The encoding.
+        theirs: From a graph to the numbers of its nodes.
+        peer: How.
+        more: How many times as many graphs: where networkx is quick enough.
+    """
 
     ours: str
     theirs: Callable[[nx.Graph], np.ndarray]
