@@ -67,16 +67,15 @@ def certify_all(plan: Plan, entries: Entries, pairs: Eigenpairs, k: int, zero_mo
 
 def _residuals(entries: Entries, ptr: Ints, vectors: Tensor, values: Tensor) -> Tensor:
     """|L v - lambda v| of each graph and column, `[B, k]`."""
-    device = values.device
-    vectors, values = vectors.numpy(force=True), values.numpy(force=True)
-    size = len(vectors)
-    batch = np.repeat(np.arange(len(values)), np.diff(ptr))
+    block, level = vectors.numpy(force=True), values.numpy(force=True)
+    size = len(block)
+    batch = np.repeat(np.arange(len(level)), np.diff(ptr))
     indptr = np.searchsorted(entries.row, np.arange(size + 1))
     off_diagonal = csr_matrix((entries.value, entries.col, indptr), shape=(size, size))
-    square = np.abs(off_diagonal @ vectors + (entries.diagonal[:, None] - values[batch]) * vectors) ** 2
-    total = np.zeros(values.shape)
+    square = np.abs(off_diagonal @ block + (entries.diagonal[:, None] - level[batch]) * block) ** 2
+    total = np.zeros(level.shape)
     np.add.at(total, batch, square)
-    return torch.from_numpy(np.sqrt(total)).to(device)
+    return torch.from_numpy(np.sqrt(total)).to(values.device)
 
 
 def laplacian_matrix(plan: Plan, normalization: Normalization) -> Entries:
