@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import triton
@@ -33,12 +33,21 @@ from graphpe.models.attention.gpu.relational import attend_along_pairs
 from graphpe.models.attention.gpu.softmax import ragged_softmax
 from graphpe.models.attention.grit.reference import Dropped
 from graphpe.models.attention.neighbours.neighbours import Neighbours
+from graphpe.models.batches.gpu.blocks import blocks_of_graphs
+from graphpe.models.batches.gpu.complete_pairs import complete_pairs
 from graphpe.models.batches.nodes import NodeToGraph
 from graphpe.models.grit import GRITLayer, PairRows
 from graphpe.models.layers.gpu.batch_norm import normalized_sum, normalized_sum_backward
+from graphpe.models.layers.gpu.ends.losses import NumbersLoss, mean_loss
+from graphpe.models.layers.gpu.ends.pooling import pooled
+from graphpe.models.layers.gpu.ends.tables import table_sums
+from graphpe.models.layers.gpu.gated_gcn import gated_sums
 from graphpe.models.layers.gpu.gine import gine_sums
+from graphpe.models.layers.gpu.layer_norm import layer_normalized, layer_normalized_backward
 from graphpe.models.layers.gpu.relu import through_relu
-from graphpe.models.layers.normalization import RowBatchNorm
+from graphpe.models.layers.gpu.two_layers import Activation, two_layers, two_layers_backward
+from graphpe.models.layers.gpu.weight_gradients import weight_gradients
+from graphpe.models.layers.normalization import RowBatchNorm, RowLayerNorm
 from graphpe.structure.plan import Plan
 from graphpe.walks.ragged_powers import ragged_powers
 from graphpe.walks.steps import steps
@@ -129,9 +138,44 @@ def few_rows(kind: torch.dtype, width: int, *, padded: bool) -> None:
     found = normalized_sum(norm, rows, rows, rows if padded else None, real, dropped)
     normalized_sum_backward(rows, found.total, found.moments, norm.weight, real, dropped)
     through_relu(rows, rows, kind)
+    normalized_sum_backward(rows, found.total, found.moments, norm.weight, real, dropped, rows)
+    first, last = ((torch.zeros(shape, dtype=kind), torch.zeros(shape[0], dtype=kind)) for shape in _maps(width))
+    keep = Dropped(torch.ones(100, 2 * width, dtype=torch.bool), 1.25) if padded else None
+    for activation in get_args(Activation):
+        between, _ = two_layers(rows, first, last, keep, activation)
+        two_layers_backward(rows, between, first[0], last[0], keep, activation, other=rows if padded else None)
+    weight_gradients((between.hidden, rows), (rows, between.hidden), dtype=kind)
+    of_rows, other = RowLayerNorm(width).to(kind), rows if padded else None
+    for more, mask, factor in ((rows, None, None), (None, dropped, torch.ones(100, 1))):
+        summed = layer_normalized(of_rows, rows, rows, other, mask, factor)
+        options = {"dropped": mask, "factor": factor, "passed": other, "more": more}
+        layer_normalized_backward(rows, summed.total, summed.moments, norm.weight, **options)
+    layer_normalized(of_rows, rows)
     pairs = Neighbours(torch.randint(0, 100, (2, 200)), 100)
+    maps, edge = (torch.zeros(shape, dtype=kind, requires_grad=True) for shape in ((100, 4 * width), (200, width)))
+    torch.stack([y.sum() for y in gated_sums(maps, edge, pairs)]).sum().backward()
     x, edge = (torch.zeros(n, width, dtype=kind, requires_grad=True) for n in (100, 200))
     torch.stack([y.sum() for y in gine_sums(x, edge, torch.zeros(1), pairs)]).sum().backward()
+
+
+def _maps(width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (2 * width, width), (width, 2 * width)
+
+
+def ends(kind: torch.dtype, width: int) -> None:
+    graphs = members(24)
+    table = torch.zeros(50, width, dtype=kind, requires_grad=True)
+    x = table_sums(torch.zeros(72, 3, dtype=torch.long), torch.tensor([0, 20, 40]), table)
+    for mean in (False, True):
+        pooled(x, graphs.ptr, graphs.graph, mean=mean).sum().backward(retain_graph=True)
+    for loss in get_args(NumbersLoss):
+        mean_loss(loss, x[:, :1], torch.zeros(72, 1)).backward(retain_graph=True)
+
+
+def sizes() -> None:
+    graphs = members(24)
+    complete_pairs(graphs.graph, graphs.ptr, 3 * 24 * 24)
+    blocks_of_graphs(graphs.ptr, 16, 7)
 
 
 def walks() -> None:
@@ -153,6 +197,7 @@ def launches() -> list[Launch]:
     launch, Kernel.__call__ = Kernel.__call__, note  # type: ignore[method-assign]
     neighbours(4, 256)
     walks()
+    sizes()
     for kind in (torch.float32, torch.bfloat16):
         softmax(kind, 24, 8, 64, in_rows(24, 8))
         softmax(kind, 24, 8, 64, by_relation(24, 8))
@@ -163,7 +208,9 @@ def launches() -> list[Launch]:
         edges(kind, 4, 80, stream=False)
         grit(kind, 8, 64, dropout=True)
         grit(kind, 4, 100, dropout=False)
+        ends(kind, 64)
         few_rows(kind, 64, padded=False)
+        few_rows(kind, 128, padded=True)
         few_rows(kind, 256, padded=True)
         relational(kind, 8, 64)
         relational(kind, 12, 192)

@@ -27,7 +27,7 @@ from graphpe.models.attention.terms.attention_free import AttentionFree
 from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.layers.convolutions import GatedGCNLayer, GINELayer, Local, build_local
 from graphpe.models.layers.gpu.projections import projected, stacked
-from graphpe.models.layers.gpu.residual import add_and_norm, feed_forward_and_norm
+from graphpe.models.layers.gpu.residual import add_and_norm, map_and_norm
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -335,8 +335,8 @@ class GPSLayer(nn.Module):
                 message, edge = self.local(x, edge, edges)
                 local = self.local_norm(message)
             elif isinstance(self.local, GINELayer):
-                hidden, x, edge = self.local.hidden(x, edge, edges)
-                local = add_and_norm(self.local_norm, x, hidden, self.local.out, dropout)
+                sums, x, edge = self.local.sums(x, edge, edges)
+                local, x = map_and_norm(self.local_norm, x, sums, *self.local.maps, dropout)
             else:
                 message, edge = self.local(x, edge, edges)
                 local = self.local_norm(x + self.dropout(message))
@@ -354,5 +354,4 @@ class GPSLayer(nn.Module):
             x = attended if local is None else local + attended
         elif local is not None:
             x = local
-        expand, contract = self.feed_forward.expand, self.feed_forward.contract
-        return feed_forward_and_norm(self.norm, x, expand, contract, inner_dropout=dropout, dropout=dropout), edge
+        return self.feed_forward.and_norm(x, self.norm), edge

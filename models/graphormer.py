@@ -21,6 +21,8 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_f
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
 from graphpe.models.batches.nodes import stated_edges
+from graphpe.models.layers.gpu.feed_forward import norm_of_sum
+from graphpe.models.layers.gpu.residual import add_before_norm
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import RowLayerNorm
@@ -202,9 +204,13 @@ class Graphormer(nn.Module):
         if extended is not None and self.virtual is not None:
             x, encodings = extended.join(x, self.virtual), encodings.at(extended.real)
         x = functional.dropout(x, self.dropout, self.training)
+        update: Tensor | None = None
         for number, layer in enumerate(self.layers):
-            x = layer(encodings.join(x, number), pairs)
-        return self.head(pool(self.norm(x), members, self.readout, extended))
+            if update is not None and encodings.value is not None:
+                x, update = x + update, None
+            x, update = layer(encodings.join(x, number), pairs, update)
+        out, _ = norm_of_sum(self.norm, x, update)
+        return self.head(pool(out, members, self.readout, extended))
 
     def _degrees(self, batch: Data, x: Tensor) -> Tensor:
         """Embeddings of in- and out-degrees, `[N, D]`, in the batch's order."""
@@ -243,12 +249,16 @@ class GraphormerLayer(nn.Module):
         self.feed_forward_norm = RowLayerNorm(width)
         self.feed_forward = FeedForward(width, hidden, activation="gelu", dropout=dropout)
 
-    def forward(self, x: Tensor, pairs: AllPairs) -> Tensor:
-        """Node embeddings `[N, D]` after the layer.
+    def forward(self, x: Tensor, pairs: AllPairs, update: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Two parts of the node embeddings after the layer, which are their sum: it is taken with the next norm.
 
         Args:
             x: Node embeddings, `[N, D]`.
             pairs: All pairs of each graph, with their biases.
+            update: What is to be added to them, `[N, D]`; None for nothing.
         """
-        x = x + self.dropout(self.attention(self.attention_norm(x), pairs))
-        return x + self.feed_forward(self.feed_forward_norm(x))
+        rows, x = norm_of_sum(self.attention_norm, x, update)
+        dropout = self.dropout.p if self.training else 0.0
+        hidden = self.attention.attended(rows, pairs)
+        rows, x = add_before_norm(self.feed_forward_norm, x, hidden, self.attention.out, dropout)
+        return x, self.feed_forward(rows)

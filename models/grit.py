@@ -208,7 +208,7 @@ class GRIT(nn.Module):
             else edge_pairs(members, edge_index, joined=joined_pairs(batch))
         )
         rows = PairRows(self._pairs(batch, members, pairs))
-        x = self._add_self_pairs(x, batch, members)
+        x = self._add_self_pairs(x, batch, members, pairs)
         degree = torch.zeros(members.graph.numel(), 1, device=x.device)
         degree = degree.index_add(0, edge_index[0], degree.new_ones(edge_index.shape[1], 1))
         log_degree = torch.log1p(degree).to(x.dtype)
@@ -229,11 +229,11 @@ class GRIT(nn.Module):
         keep = torch.empty(layers, pairs.num_pairs, self.heads, dtype=torch.bool, device=x.device)
         return keep.bernoulli_(1 - probability).unbind()
 
-    def _add_self_pairs(self, x: Tensor, batch: Data, members: NodeToGraph) -> Tensor:
+    def _add_self_pairs(self, x: Tensor, batch: Data, members: NodeToGraph, pairs: PairSet) -> Tensor:
         """W_1 p_ii of each pair encoding, added to the nodes' vectors `[N, D]`."""
         if not self.pair_encodings:
             return x
-        diagonal = diagonal_rows(members)
+        diagonal = diagonal_rows(members) if pairs.itself is None else pairs.itself
         for encoding in self.pair_encodings:
             of_nodes: Any = encoding.nodes
             own = of_nodes(batch, diagonal)

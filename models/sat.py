@@ -20,6 +20,7 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_divides, check_flags, check_integer, check_probabilities
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
+from graphpe.models.layers.gpu.residual import add_and_norm
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -255,8 +256,7 @@ class SATLayer(nn.Module):
             scale: Factor of each node's attention, `[N, 1]`; None for 1.
         """
         structure = self.extractor(x, edge, around) if self.extractor is not None else None
-        update = self.dropout(self.attention(x, pairs, structure=structure))
-        if scale is not None:
-            update = update * scale.to(update.dtype)
-        x = self.attention_norm(x + update)
-        return self.norm(x + self.feed_forward(x))
+        hidden = self.attention.attended(x, pairs, structure=structure)
+        dropout = self.dropout.p if self.training else 0.0
+        x = add_and_norm(self.attention_norm, x, hidden, self.attention.out, dropout, factor=scale)
+        return self.feed_forward.and_norm(x, self.norm)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from graphpe.models.layers.gpu.ends.losses import loss_runs, mean_loss
+
 Loss = Literal["binary", "absolute", "squared", "classes", "balanced"]
 """`binary`: cross-entropy of labels 0 and 1. `absolute`, `squared`: error of numbers. `classes`: cross-entropy of one
 class; `balanced`: the same with class c weighted by 1 - (its share of the batch), as Dwivedi et al. (2020) do."""
@@ -30,6 +32,8 @@ def target_loss(loss: Loss, output: Tensor, target: Tensor, label_smoothing: flo
         target: Numbers or labels, `[R, T]`; or class ids, `[R]` or `[R, 1]`.
         label_smoothing: Share of the target that is spread over all classes, as in `torch.nn.CrossEntropyLoss`.
     """
+    if loss not in ("classes", "balanced") and loss_runs(output, target):
+        return mean_loss(loss, output, target)
     known = is_known(target)
     if loss in ("classes", "balanced"):
         return _class_loss(output, target.flatten(), known.flatten(), loss == "balanced", label_smoothing)

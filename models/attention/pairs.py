@@ -8,8 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from graphpe.compiled.kernel import has_kernels
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.shapes import check_shapes
+from graphpe.models.batches.gpu.complete_pairs import complete_pairs
 from graphpe.models.batches.nodes import NodeToGraph, check_edges
 
 
@@ -29,6 +31,7 @@ class PairSet:
         slot: The pair that each edge of the batch joins, `[E]`; parallel edges share one.
         row: Row of each pair among all pairs of each graph, `[P]`; None if the set is all pairs.
         total: Number of all pairs of each graph, the rows that encodings of pairs have; None if it is not known.
+        itself: The pair of each node with itself, `[N]`; None where it was not made with the others.
     """
 
     source: Tensor
@@ -37,6 +40,7 @@ class PairSet:
     slot: Tensor
     row: Tensor | None
     total: int | None = None
+    itself: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -119,6 +123,12 @@ def all_pairs(members: NodeToGraph, edge_index: Tensor) -> PairSet:
         edge_index: The batch's edges, `[2, E]`.
     """
     check_edges(edge_index, members)
+    if has_kernels(members.graph.device) and members.num_pairs is not None and members.num_nodes:
+        made = complete_pairs(members.graph, members.ptr, members.num_pairs)
+        slot = edge_index[0] - made.shift.index_select(0, edge_index[1])
+        pairs = PairSet(made.source, made.target, made.ptr, slot, None, members.num_pairs, made.itself)
+        vars(pairs)["reverse"] = made.reverse
+        return _mark(pairs)
     sizes = members.sizes
     length = sizes.index_select(0, members.graph)  # pairs that end in each node
     count = members.num_pairs if members.num_pairs is not None else int(length.sum())

@@ -169,6 +169,8 @@ def graph_of_nodes(batch: Data, like: Tensor) -> tuple[Tensor, int]:
     if vectors.graph is not None and vectors.graph.device.type == "cpu" and not torch.compiler.is_compiling():
         graph, sizes, _ = partition(batch, vectors)
         return graph, len(sizes)
+    if vectors.graph is not None and vectors.ptr is not None and not torch.compiler.is_compiling():
+        return vectors.graph, stated_graphs(batch, vectors)
     members = node_to_graph(batch)
     return members.restore(members.graph), members.num_graphs
 
@@ -277,14 +279,32 @@ def _on_device(batch: Data, vectors: Vectors) -> NodeToGraph:
         order = graph.argsort(stable=True) if unsorted else None
         graph = graph if order is None else graph.index_select(0, order)
     first = torch.searchsorted(graph, torch.arange(graphs + 1, device=graph.device))
+    max_size, num_pairs, groups = _told(batch, graph.numel(), graphs)
+    return NodeToGraph(graph, first, max_size, num_pairs, order, groups)
+
+
+def _told(batch: Data, nodes: int, graphs: int) -> tuple[int | None, int | None, Groups | None]:
+    """`max_size`, `num_pairs` and `groups` of a batch on a device, as far as the host knows them."""
     padded = getattr(batch, PADDED_TO, None)
     if isinstance(padded, PaddedTo):
-        return NodeToGraph(graph, first, padded.groups[-1][1], padded.pairs, order, padded.groups)
-    known = collated_ptr(batch, graph.numel(), graphs)
+        return padded.groups[-1][1], padded.pairs, padded.groups
+    known = collated_ptr(batch, nodes, graphs)
     if known is None:
-        return NodeToGraph(graph, first, order=order)
+        return None, None, None
     sizes = np.diff(known)
-    return NodeToGraph(graph, first, *_known(sizes), order, groups_of(sizes))
+    return *_known(sizes), groups_of(sizes)
+
+
+def count_pairs(batch: Data) -> int | None:
+    """Sum of the squared sizes of a batch's graphs, without a look at a device; None where the host does not know it.
+
+    Args:
+        batch: A `Batch`, or a `Data` as a batch of one graph.
+    """
+    graph, ptr = vectors_of(batch) or (None, None)
+    if graph is None or ptr is None or graph.device.type == "cpu":
+        return node_to_graph(batch).num_pairs
+    return _told(batch, graph.numel(), stated_graphs(batch, Vectors(graph, ptr)))[1]
 
 
 def _traced(batch: Data, vectors: Vectors) -> NodeToGraph:

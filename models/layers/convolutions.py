@@ -17,8 +17,10 @@ from torch_geometric.nn import GATConv, GINEConv
 
 from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.attention.neighbours.sums import neighbour_sums
+from graphpe.models.layers.gpu.gated_gcn import gated_sums, gates_run
 from graphpe.models.layers.gpu.gine import gine_runs, gine_sums
 from graphpe.models.layers.gpu.linear_relu import linear_relu
+from graphpe.models.layers.gpu.projections import projected
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.normalization import Norm, NormOrNone, build_norm
 from graphpe.models.layers.precision import exactly
@@ -80,13 +82,13 @@ class GatedGCNLayer(nn.Module):
             edge: Edge embeddings, `[E, D]`.
             pairs: The edges.
         """
-        source, target = pairs.edge_index
-        own, message, to, of = self.node_maps(x).chunk(4, dim=1)
-        logit = self.edge_map(edge) + to.index_select(0, target) + of.index_select(0, source)  # [E, D]
-        gate = torch.sigmoid(logit.to(torch.promote_types(logit.dtype, torch.float32)))
-        total = gate.new_zeros(x.shape).index_add(0, target, gate)
-        sums = gate.new_zeros(x.shape).index_add(0, target, gate * message.index_select(0, source))
-        out = self._finish(x, self.node_norm(own + sums / (total + 1e-6)))
+        maps, x = projected(x, self.node_maps.weight, self.node_maps.bias)
+        of_edges, edge = projected(edge, self.edge_map.weight, self.edge_map.bias)
+        if gates_run(maps, of_edges):
+            sums, logit = gated_sums(maps, of_edges, pairs)
+        else:
+            sums, logit = _gated_sums(maps, of_edges, pairs)
+        out = self._finish(x, self.node_norm(sums))
         if self.updates_edges:
             edge = self._finish(edge, self.edge_norm(logit))
         return out, edge
@@ -94,6 +96,16 @@ class GatedGCNLayer(nn.Module):
     def _finish(self, given: Tensor, update: Tensor) -> Tensor:
         update = functional.dropout(self.activation(update), self.dropout, self.training)
         return given + update if self.residual else update
+
+
+def _gated_sums(maps: Tensor, of_edges: Tensor, pairs: Neighbours) -> tuple[Tensor, Tensor]:
+    source, target = pairs.edge_index
+    own, message, to, of = maps.chunk(4, dim=1)
+    logit = of_edges + to.index_select(0, target) + of.index_select(0, source)  # [E, D]
+    gate = torch.sigmoid(logit.to(torch.promote_types(logit.dtype, torch.float32)))
+    total = gate.new_zeros(own.shape).index_add(0, target, gate)
+    sums = gate.new_zeros(own.shape).index_add(0, target, gate * message.index_select(0, source))
+    return own + sums / (total + 1e-6), logit
 
 
 class GCNLayer(nn.Module):
@@ -150,16 +162,17 @@ class GINELayer(nn.Module):
             edge: Edge embeddings, `[E, D]`, or None.
             pairs: The edges.
         """
-        hidden, _, _ = self.hidden(x, edge, pairs)
-        return self.out(hidden), edge
+        sums, _, _ = self.sums(x, edge, pairs)
+        first, last = self.maps
+        return last(linear_relu(sums, first)), edge
 
     @property
-    def out(self) -> nn.Linear:
-        """The last map."""
-        return self.conv.nn[2]
+    def maps(self) -> tuple[nn.Linear, nn.Linear]:
+        """The two maps, with a ReLU between them."""
+        return self.conv.nn[0], self.conv.nn[2]
 
-    def hidden(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What the last map is given, `[N, D]`, and x and edges for whoever reads them after this.
+    def sums(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the first map is given, `[N, D]`, and x and edges for whoever reads them after this.
 
         Args:
             x: Node embeddings, `[N, D]`.
@@ -167,12 +180,11 @@ class GINELayer(nn.Module):
             pairs: The edges.
         """
         if edge is None:
-            sums = (x * (1 + self.conv.eps) + neighbour_sums(None, torch.relu(x), pairs)).to(x.dtype)
-        elif gine_runs(x, edge):
-            sums, x, edge = gine_sums(x, edge, self.conv.eps, pairs)
-        else:
-            sums = self.conv.propagate(pairs.edge_index, x=(x, x), edge_attr=edge, size=None) + (1 + self.conv.eps) * x
-        return linear_relu(sums, self.conv.nn[0]), x, edge
+            return (x * (1 + self.conv.eps) + neighbour_sums(None, torch.relu(x), pairs)).to(x.dtype), x, edge
+        if gine_runs(x, edge):
+            return gine_sums(x, edge, self.conv.eps, pairs)
+        sums = self.conv.propagate(pairs.edge_index, x=(x, x), edge_attr=edge, size=None) + (1 + self.conv.eps) * x
+        return sums, x, edge
 
 
 class OGBGCNLayer(nn.Module):

@@ -14,6 +14,8 @@ from graphpe.arguments import check_choice, check_counts, check_flags, check_int
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.batches.nodes import NodeToGraph
+from graphpe.models.layers.gpu.ends.pooling import pooled, pooling_runs
+from graphpe.models.layers.gpu.linear_relu import linear_relu
 from graphpe.models.layers.virtual_nodes import Extended
 
 Readout = Literal["mean", "sum", "max", "none"]
@@ -52,6 +54,8 @@ def pool(
         x = x.index_select(0, extended.real)
     if readout == "none":
         return members.restore(x)
+    if readout in ("mean", "sum") and pooling_runs(x):
+        return pooled(x, members.ptr, members.graph, mean=readout == "mean")
     out = x.new_zeros(members.num_graphs, x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32))
     x = x.to(out.dtype)
     if readout == "max":
@@ -126,7 +130,8 @@ class MLPReadout(nn.Module):
             x: Embeddings, `[num_graphs, width]`.
         """
         for layer in self.hidden:
-            x = self.activation(layer(self.dropout(x)))
+            x = self.dropout(x)
+            x = linear_relu(x, layer) if self.activation is torch.relu else self.activation(layer(x))
         return self.out(self.dropout(x))
 
 

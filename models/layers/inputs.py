@@ -12,9 +12,11 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from graphpe.arguments import check_counts, check_integer, check_number, check_probabilities
+from graphpe.compiled.kernel import has_kernels
 from graphpe.errors import GraphPEValueError
 from graphpe.models.batches.ids import check_ids
 from graphpe.models.batches.rows import Level, check_rows
+from graphpe.models.layers.gpu.ends.tables import sums_run, table_sums
 from graphpe.models.layers.precision import ExactBuffers
 
 
@@ -123,12 +125,26 @@ class CategoricalEdges(FactoredEdges):
             GraphPEValueError: If the batch has no integer `edge_attr` with that many columns, or an id that is out of
                 range.
         """
-        ids = self.table.ids(batch, "edge_attr")
+        ids = self.table.ids(batch, "edge_attr") + self.table.offset
         table = self.table.embedding.weight
         if ids.shape[1] == 1:
             return FactoredFeatures(ids.squeeze(1), table)
         hot = torch.zeros(ids.shape[0], table.shape[0], dtype=table.dtype, device=ids.device)
         return FactoredFeatures(hot.scatter(1, ids, 1), table)
+
+    def forward(self, batch: Data) -> Tensor:
+        """Edge embeddings `[num_edges, width]`.
+
+        Args:
+            batch: A `Batch`, or a `Data` as a batch of one graph, with the columns that the encoder was built for in
+                `edge_attr`.
+
+        Raises:
+            GraphPEValueError: As in `factors`.
+        """
+        if not has_kernels(self.table.offset.device):
+            return super().forward(batch)
+        return self.table(self.table.ids(batch, "edge_attr"))
 
 
 class CategoricalNodes(nn.Module):
@@ -348,9 +364,12 @@ class _Tables(nn.Module):
     def ids(self, batch: Data, key: str) -> Tensor:
         value = _integers(batch, key, self.offset.numel(), "edge" if key == "edge_attr" else "node")
         check_ids(value, self.counts, f"batch.{key}")
-        return value + self.offset
+        return value
 
     def forward(self, ids: Tensor) -> Tensor:
+        if sums_run(ids, self.embedding.weight):
+            return table_sums(ids, self.offset, self.embedding.weight)
+        ids = ids + self.offset
         return self.embedding(ids).sum(1) if ids.shape[1] > 1 else self.embedding(ids.squeeze(1))
 
 

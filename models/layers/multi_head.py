@@ -38,6 +38,10 @@ from graphpe.models.attention.softmax.padded_factors import PaddedFactors, pad_f
 from graphpe.models.attention.softmax.softmax import softmax_attention
 from graphpe.models.attention.terms.pair_terms import PairTerms
 from graphpe.models.batches.nodes import NodeToGraph, read_edges
+from graphpe.models.layers.gpu.feed_forward import feed_forward
+from graphpe.models.layers.gpu.projections import projected
+from graphpe.models.layers.gpu.residual import feed_forward_and_norm
+from graphpe.models.layers.gpu.two_layers import Activation
 from graphpe.models.layers.virtual_nodes import Extended
 
 
@@ -259,8 +263,11 @@ class MultiHeadAttention(nn.Module):
             structure: What queries and keys are made of, `[N, D]`; None for `x`.
         """
         structure = structure_of(pairs.positions, x if structure is None else structure)
-        query, key = self.query_key(structure).chunk(2, dim=1)
-        return self.attend(query, key, self.value(x), pairs, structure)
+        same = structure is x
+        mapped, structure = projected(structure, self.query_key.weight, self.query_key.bias)
+        value, _ = projected(structure if same else x, self.value.weight, self.value.bias)
+        query, key = mapped.chunk(2, dim=1)
+        return self.attend(query, key, value, pairs, structure)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, pairs: AllPairs, structure: Tensor) -> Tensor:
         """What the output projection is given, `[N, D]`, of projections that are made.
@@ -288,14 +295,14 @@ class FeedForward(nn.Module):
     Args:
         width: Width D.
         hidden: Width between the two maps.
-        activation: `torch.relu` or `torch.nn.functional.gelu`, by name.
+        activation: `relu` or `gelu`.
         dropout: Probability of dropout.
     """
 
-    def __init__(self, width: int, hidden: int, *, activation: str = "relu", dropout: float = 0.0) -> None:
+    def __init__(self, width: int, hidden: int, *, activation: Activation = "relu", dropout: float = 0.0) -> None:
         super().__init__()
         self.expand = nn.Linear(width, hidden)
-        self.activation = nn.ReLU() if activation == "relu" else nn.GELU()
+        self.activation: Activation = activation
         self.contract = nn.Linear(hidden, width)
         self.dropout = nn.Dropout(dropout)
 
@@ -305,4 +312,16 @@ class FeedForward(nn.Module):
         Args:
             x: Node embeddings, `[N, D]`.
         """
-        return self.dropout(self.contract(self.dropout(self.activation(self.expand(x)))))
+        dropout = self.dropout.p if self.training else 0.0
+        return self.dropout(feed_forward(x, self.expand, self.contract, activation=self.activation, dropout=dropout))
+
+    def and_norm(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """norm(x + forward(x)), `[N, D]`, on a GPU in few kernels.
+
+        Args:
+            x: Node embeddings, `[N, D]`.
+            norm: The normalisation.
+        """
+        dropout = self.dropout.p if self.training else 0.0
+        options = {"inner_dropout": dropout, "dropout": dropout, "activation": self.activation}
+        return feed_forward_and_norm(norm, x, self.expand, self.contract, **options)

@@ -3,7 +3,8 @@
 N nodes, P pairs, D channels, H heads, C = D / H. The products with z are PyTorch's, as is the one with f: what is
 between them is here, one read of `scale` and `bias` and one write of f `[P, D]`, with nothing else of size P D. A
 program takes one node and goes over the pairs that end in it, all heads at once. Backward, programs of targets write
-gradients of queries, of scale and bias and, `[P, H]`, the weights; programs of sources those of keys and values.
+gradients of queries, of scale and bias and, `[P, H]`, the weights; programs of sources those of keys and values, and
+some more beside them the sums over nodes that are the gradients of vectors.
 
 Every number is written by one program, in one order: results are the same every time. All is computed in float32.
 """
@@ -22,6 +23,7 @@ from graphpe.models.attention.gpu.grit_update import updated_pairs
 from graphpe.models.attention.gpu.products import pair_product
 from graphpe.models.attention.grit.reference import Dropped
 from graphpe.models.attention.pairs import PairSet
+from graphpe.models.layers.gpu.few_rows import COLUMNS, programs
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -182,13 +184,14 @@ class _PairFeatures(torch.autograd.Function):
             *(grad_feature, grad_message, grad_edge, grad_both, grad_nodes, sums, weights, pairs.source, pairs.ptr),
             **options,
         )
+        total_sums = sums.new_empty(4 * width)
         _backward_of_sources(
-            nodes,
+            nodes + programs(4 * width),
             *(both, map_bias, query_key_value, query_bias, grad_both, grad_message, weights, grad_nodes),
-            *(pairs.target, *pairs.leaving),
-            **options,
+            *(pairs.target, *pairs.leaving, sums, total_sums, nodes),
+            **{**options, "COLUMNS": COLUMNS},
         )
-        of_query, of_score, of_bias = sums.sum(0).split([width, width, 2 * width])
+        of_query, of_score, of_bias = total_sums.split([width, width, 2 * width])
         of_map = grad_both.t() @ z.to(both.dtype)
         of_weight, of_scale, of_shift = unfolded(
             Map(weight, bias, scale, shift), of_map, of_bias, passed_scale, passed_shift
@@ -388,13 +391,26 @@ def _backward_of_sources(
     target_ptr: tl.tensor,
     order_ptr: tl.tensor,
     first_ptr: tl.tensor,
+    sums_ptr: tl.tensor,
+    total_ptr: tl.tensor,
+    N: tl.tensor,
     H: tl.constexpr,
     C: tl.constexpr,
     HEADS: tl.constexpr,
     WIDE: tl.constexpr,
     PAIRS: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ) -> None:
     j = tl.program_id(0).to(tl.int64)
+    if j >= N:  # programs beyond the nodes join what those of targets have written for vectors
+        column = (j - N) * COLUMNS + tl.arange(0, COLUMNS)
+        joined = tl.zeros([COLUMNS], tl.float32)
+        for i0 in range(0, N, 64):
+            r = i0 + tl.arange(0, 64)
+            there = (r < N)[:, None] & (column < 4 * H * C)[None, :]
+            joined += tl.sum(tl.load(sums_ptr + r[:, None] * (4 * H * C) + column[None, :], mask=there, other=0.0), 0)
+        tl.store(total_ptr + column, joined, mask=column < 4 * H * C)
+        return
     h, c = tl.arange(0, HEADS), tl.arange(0, WIDE)
     at = h[:, None] * C + c[None, :]
     real = (h < H)[:, None] & (c < C)[None, :]

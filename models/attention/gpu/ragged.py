@@ -8,8 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from graphpe.compiled.kernel import has_kernels
 from graphpe.models.attention.padding import PaddedNodes, padded_nodes
 from graphpe.models.attention.pairs import PairSet, all_pairs
+from graphpe.models.batches.gpu.blocks import blocks_of_graphs
 from graphpe.models.batches.nodes import NodeToGraph
 
 
@@ -56,10 +58,15 @@ def ragged_nodes(members: NodeToGraph) -> RaggedNodes:
     Args:
         members: The partition of the nodes into graphs.
     """
-    nodes, graphs, sizes = members.num_nodes, members.num_graphs, members.sizes
+    nodes, graphs = members.num_nodes, members.num_graphs
     size = 16 if nodes <= 16 * graphs else 32
+    listed = nodes // size + graphs if nodes else 0
+    if graphs and has_kernels(members.ptr.device):
+        graph, first, pair_ptr = blocks_of_graphs(members.ptr, size, listed)
+        return RaggedNodes(members, pair_ptr, graph, first, size)
+    sizes = members.sizes
     zero = sizes.new_zeros(1)
     first = torch.cat([zero, (sizes + (size - 1)).div(size, rounding_mode="floor").cumsum(0)])
-    number = torch.arange(nodes // size + graphs if nodes else 0, device=sizes.device)
+    number = torch.arange(listed, device=sizes.device)
     graph = torch.searchsorted(first[1:], number, right=True).clamp(max=max(graphs - 1, 0))
     return RaggedNodes(members, torch.cat([zero, (sizes * sizes).cumsum(0)]), graph, first, size)

@@ -1,7 +1,7 @@
 """Batch normalisation of a sum over few rows as Triton kernels, one each way: `graphpe.models.layers.normalization`.
 
 R rows, D columns, n of the rows real. A program takes a few columns and goes over all rows twice, so that nobody waits
-for anybody's statistics; what is read again comes from the cache. Forward, with s = a + dropout(b),
+for anybody's statistics; what is read again comes from the cache. Forward, with s = a + factor * dropout(b),
 
     m, v = mean and biased variance of the real rows of s         joined tile by tile (Chan et al. 1983), in float32
     out  = weight (s - m) / sqrt(v + epsilon) + bias + other
@@ -11,8 +11,8 @@ and the running statistics move. Backward, with x^ = (s - m) / sqrt(v + epsilon)
     d weight = sum G x^,    d bias = sum G,    d other = G
     d s      = weight / sqrt(v + epsilon) (G - (sum G + x^ sum G x^) / n)       for real rows
 
-of which b has what dropout leaves; the gradient of a vector that was added to all rows of b is the sum of b's. Rows
-that are not real have G = 0. Every number is written by one program, in one order: results are the same every time.
+of which b has what dropout and factor leave. Rows that are not real have G = 0. Every number is written by one program,
+in one order: results are the same every time.
 """
 
 from __future__ import annotations
@@ -46,9 +46,15 @@ class Normalized(NamedTuple):
 
 
 def normalized_sum(
-    norm: RowBatchNorm, a: Tensor, b: Tensor, other: Tensor | None, real: Tensor | None, dropped: Dropped | None = None
+    norm: RowBatchNorm,
+    a: Tensor,
+    b: Tensor,
+    other: Tensor | None,
+    real: Tensor | None,
+    dropped: Dropped | None = None,
+    factor: Tensor | None = None,
 ) -> Normalized:
-    """norm(a + dropout(b)) + other, in training; the running statistics move.
+    """norm(a + factor dropout(b)) + other, in training; the running statistics move.
 
     Args:
         norm: The normalisation, with running statistics.
@@ -57,6 +63,7 @@ def normalized_sum(
         other: Rows that are added after the normalisation, `[R, D]`; None for none.
         real: 1 for real rows, 0 for others, `[R]`; None if all are.
         dropped: What dropout leaves of b, `[R, D]`; None for all.
+        factor: Of each row of b, `[R, 1]`; None for 1.
     """
     a, b = a.contiguous(), b.contiguous()
     (rows, width), kind = a.shape, torch.promote_types(a.dtype, b.dtype)
@@ -64,7 +71,8 @@ def normalized_sum(
     out = torch.empty_like(total, dtype=kind if other is None else torch.promote_types(kind, other.dtype))
     _forward(
         programs(width),
-        *(a, b, *_mask(dropped), None if other is None else other.contiguous(), real, norm.weight, norm.bias),
+        *(a, b, *masked(dropped), *(None if x is None else x.contiguous() for x in (factor, other)), real),
+        *(norm.weight, norm.bias),
         *(norm.running_mean, norm.running_var, norm.num_batches_tracked, total, out, moments),
         *(rows, 0.1 if norm.momentum is None else norm.momentum, norm.eps),
         **options(width),
@@ -79,8 +87,10 @@ def normalized_sum_backward(
     weight: Tensor,
     real: Tensor | None,
     dropped: Dropped | None = None,
+    passed: Tensor | None = None,
+    factor: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of a and b `[R, D]`, one where nothing is dropped; of weight, bias, and a vector added to b, `[3, D]`.
+    """Gradients of a and b `[R, D]`, one or two; of weight and bias, `[2, D]`.
 
     Args:
         grad: That of the result, `[R, D]`.
@@ -89,19 +99,28 @@ def normalized_sum_backward(
         weight: The normalisation's weight, `[D]`.
         real: 1 for real rows, 0 for others, `[R]`; None if all are.
         dropped: What dropout left of b; None for all.
+        passed: What else goes to a, `[R, D]`; None for nothing.
+        factor: Of each row of b, `[R, 1]`; None for 1.
     """
     rows, width = total.shape
-    of_b = None if dropped is None else torch.empty_like(total)
-    grad_total, sums = torch.empty_like(total), weight.new_empty(3, width)
+    of_b = None if dropped is None and passed is None and factor is None else torch.empty_like(total)
+    grad_total, sums = torch.empty_like(total), weight.new_empty(2, width)
     _backward(
         programs(width),
-        *(grad.contiguous(), total, moments, weight, real, *_mask(dropped), grad_total, of_b, sums, rows),
+        *(grad.contiguous(), total, moments, weight, real, *masked(dropped)),
+        *(None if x is None else x.contiguous() for x in (passed, factor)),
+        *(grad_total, of_b, sums, rows),
         **options(width),
     )
     return grad_total, grad_total if of_b is None else of_b, sums
 
 
-def _mask(dropped: Dropped | None) -> tuple[Tensor | None, float]:
+def masked(dropped: Dropped | None) -> tuple[Tensor | None, float]:
+    """What dropout leaves, as kernels read it: whether each number stays, and what it is multiplied with then.
+
+    Args:
+        dropped: The same; None for all.
+    """
     return (None, 1.0) if dropped is None else (dropped.keep.view(torch.int8), dropped.scale)
 
 
@@ -111,6 +130,7 @@ def _forward(
     b_ptr: tl.tensor,
     keep_ptr: tl.tensor,
     kept: tl.tensor,
+    factor_ptr: tl.tensor,
     other_ptr: tl.tensor,
     real_ptr: tl.tensor,
     weight_ptr: tl.tensor,
@@ -140,6 +160,8 @@ def _forward(
         s = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
         if keep_ptr is not None:
             s *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+        if factor_ptr is not None:
+            s *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
         s += tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
         tl.store(total_ptr + at, s.to(total_ptr.dtype.element_ty), mask=here)
         share = (r < R).to(tl.float32)
@@ -170,6 +192,8 @@ def _forward(
         s = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
         if keep_ptr is not None:
             s *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+        if factor_ptr is not None:
+            s *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
         s += tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
         out = (s - mean[None, :]) * scale[None, :] + shift[None, :]
         if other_ptr is not None:
@@ -186,6 +210,8 @@ def _backward(
     real_ptr: tl.tensor,
     keep_ptr: tl.tensor,
     kept: tl.tensor,
+    passed_ptr: tl.tensor,
+    factor_ptr: tl.tensor,
     grad_total_ptr: tl.tensor,
     of_b_ptr: tl.tensor,
     sums_ptr: tl.tensor,
@@ -218,7 +244,6 @@ def _backward(
     tl.store(sums_ptr + c, of_weight.to(kind), mask=wide)
     tl.store(sums_ptr + D + c, of_bias.to(kind), mask=wide)
     scale = tl.load(weight_ptr + c, mask=wide, other=0.0).to(tl.float32) * inverse
-    of_all = tl.zeros([COLUMNS], tl.float32)
     for r0 in range(0, R, ROWS):
         r = r0 + tl.arange(0, ROWS)
         at = r[:, None].to(tl.int64) * D + c[None, :]
@@ -230,9 +255,13 @@ def _backward(
             share = tl.load(real_ptr + r, mask=r < R, other=0).to(tl.float32)
         g -= (share / count)[:, None] * (of_bias[None, :] + x * of_weight[None, :])
         g = tl.where(here, g * scale[None, :], 0.0)
-        tl.store(grad_total_ptr + at, g.to(grad_total_ptr.dtype.element_ty), mask=here)
+        of_a = g
+        if passed_ptr is not None:
+            of_a += tl.load(passed_ptr + at, mask=here, other=0.0).to(tl.float32)
+        tl.store(grad_total_ptr + at, of_a.to(grad_total_ptr.dtype.element_ty), mask=here)
         if keep_ptr is not None:
             g *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+        if factor_ptr is not None:
+            g *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
+        if of_b_ptr is not None:
             tl.store(of_b_ptr + at, g.to(of_b_ptr.dtype.element_ty), mask=here)
-        of_all += tl.sum(g, 0)
-    tl.store(sums_ptr + 2 * D + c, of_all.to(kind), mask=wide)

@@ -20,7 +20,7 @@ def linear_relu(x: Tensor, linear: nn.Linear) -> Tensor:
         x: `[R, D]`.
         linear: From D to K columns, with a bias.
     """
-    fused = 0 < x.shape[0] <= MOST_ROWS and has_kernels(x.device) and {x.dtype, linear.weight.dtype} <= set(KINDS)
+    fused = has_kernels(x.device) and 0 < x.shape[0] <= MOST_ROWS and {x.dtype, linear.weight.dtype} <= set(KINDS)
     if not fused:
         return torch.relu(linear(x))
     return _LinearReLU.apply(x, linear.weight, linear.bias, product_kind(linear.weight))

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from graphpe.compiled.kernel import has_kernels
 from graphpe.models.layers.gpu.linear_relu import product_kind
+from graphpe.models.layers.gpu.weight_gradients import weight_gradients
 
 
 def stacked(parameters: Sequence[Sequence[Tensor]]) -> list[Tensor]:
@@ -63,5 +64,7 @@ class _Projected(torch.autograd.Function):
         else:
             product = (grad @ weight.to(grad.dtype)).to(kind)
             of_x = product if passed is None else passed + product
-        of_bias = None if bias_kind is None else grad.sum(0, dtype=torch.float32).to(bias_kind)
-        return of_x, (grad.t() @ rows).to(weight.dtype), of_bias, None
+        if bias_kind is None:
+            return of_x, (grad.t() @ rows).to(weight.dtype), None, None
+        ((of_weight, of_bias),) = weight_gradients((grad, rows), dtype=weight.dtype)
+        return of_x, of_weight, of_bias.to(bias_kind), None

@@ -17,18 +17,17 @@ if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
 
 
-def through_relu(grad: Tensor, out: Tensor, dtype: torch.dtype, kept: float = 1.0) -> tuple[Tensor, Tensor]:
-    """From the gradient of dropout(max(s + b, 0)), those of s, `[R, D]`, and b, `[D]`.
+def through_relu(grad: Tensor, out: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """From the gradient of max(s + b, 0), those of s, `[R, D]`, and b, `[D]`.
 
     Args:
         grad: Gradient of the result, `[R, D]`.
         out: The result, `[R, D]`, contiguous.
         dtype: Of b.
-        kept: What dropout multiplied with that it left: it is 0 wherever the ReLU is, and elsewhere.
     """
     rows, width = grad.shape
     before, sums = torch.empty_like(out), grad.new_empty(width, dtype=dtype)
-    _through(programs(width), grad.contiguous(), out, before, sums, rows, float(kept), **options(width))
+    _through(programs(width), grad.contiguous(), out, before, sums, rows, **options(width))
     return before, sums
 
 
@@ -39,7 +38,6 @@ def _through(
     before_ptr: tl.tensor,
     sums_ptr: tl.tensor,
     R: tl.tensor,
-    kept: tl.tensor,
     D: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -51,7 +49,7 @@ def _through(
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & (c < D)[None, :]
         out = tl.load(out_ptr + at, mask=here, other=0.0).to(tl.float32)
-        grad = tl.where(out > 0, tl.load(grad_ptr + at, mask=here, other=0.0).to(tl.float32) * kept, 0.0)
+        grad = tl.where(out > 0, tl.load(grad_ptr + at, mask=here, other=0.0).to(tl.float32), 0.0)
         total += tl.sum(grad, 0)
         tl.store(before_ptr + at, grad.to(before_ptr.dtype.element_ty), mask=here)
     tl.store(sums_ptr + c, total.to(sums_ptr.dtype.element_ty), mask=c < D)

@@ -14,19 +14,25 @@ from graphpe import models as M
 from graphpe import transforms as T
 from graphpe.compiled import kernel
 from graphpe.models import gps, grit
+from graphpe.models.attention import pairs
 from graphpe.models.attention.biases.pair_factors import PairFactors
 from graphpe.models.attention.clamped import edge_list
-from graphpe.models.attention.gpu import edges
+from graphpe.models.attention.gpu import edges, ragged
 from graphpe.models.attention.neighbours import sums
 from graphpe.models.attention.recording import record_attention
 from graphpe.models.attention.relational import attention as relational
 from graphpe.models.attention.relational import update
 from graphpe.models.attention.softmax import softmax
-from graphpe.models.layers import multi_head
-from graphpe.models.layers.gpu import gine, linear_relu, projections, residual
+from graphpe.models.layers import inputs, multi_head
+from graphpe.models.layers.gpu import gated_gcn, gine, linear_relu, projections, residual
+from graphpe.models.layers.gpu.ends import pooling, tables
 
 from .conftest import DEVICE
 
+_MODULES = (
+    *(edges, gps, multi_head, grit, relational, update, sums, pairs, ragged, inputs),
+    *(gated_gcn, gine, linear_relu, projections, residual, pooling, tables),
+)
 _STACK = {"width": 8, "layers": 2, "heads": 2}
 _HIDDEN = {"edge_hidden_1": 3, "edge_hidden_2": 2}
 
@@ -109,7 +115,7 @@ def _kernels(monkeypatch: pytest.MonkeyPatch, run: bool) -> list[str]:
         launch(self, *args, **constants)
 
     monkeypatch.setattr(kernel.Kernel, "__call__", noted)
-    for module in (edges, gps, multi_head, grit, relational, update, sums, gine, linear_relu, projections, residual):
+    for module in _MODULES:
         monkeypatch.setattr(module, "has_kernels", lambda device: run)
     return launched
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from graphpe.compiled.kernel import Kernel
-from graphpe.models.layers.gpu import gine, linear_relu, projections, residual
+from graphpe.models.layers.gpu import gated_gcn, gine, linear_relu, projections, residual
+from graphpe.models.layers.gpu.ends import losses, pooling, tables
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +22,6 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(
         Kernel, "__call__", lambda self, *a, **c: [names.append(self.function.__name__), launch(self, *a, **c)]
     )
-    for module in (gine, linear_relu, projections, residual):
+    for module in (gated_gcn, gine, linear_relu, projections, residual, losses, pooling, tables):
         monkeypatch.setattr(module, "has_kernels", lambda device: True)
     return names
