@@ -75,7 +75,6 @@ DEFAULT_MODELS = (
     Case("GraphTransformer(width=16, layers=4, heads=4)", _WALKS),
     Case("GPS(width=16, layers=4, heads=4)"),
     Case("GPS(width=16, layers=4, heads=4)", _WALKS),
-    Case("GPS(width=16, layers=4, heads=4)", "LaplacianPE(k=64)", "SPE"),
     Case("Graphormer(width=16, layers=4, heads=4)"),
     Case("Graphormer(width=16, layers=4, heads=4)", _HOPS),
     Case("Graphormer(width=16, layers=4, heads=4)", f"{_HOPS} + ResistancePE()"),
