@@ -77,7 +77,6 @@ DEFAULT_MODELS = (
     Case("GPS(width=16, layers=4, heads=4)", _WALKS),
     Case("Graphormer(width=16, layers=4, heads=4)"),
     Case("Graphormer(width=16, layers=4, heads=4)", _HOPS),
-    Case("Graphormer(width=16, layers=4, heads=4)", f"{_HOPS} + ResistancePE()"),
     Case("GRIT(width=16, layers=4, heads=4)"),
     Case("GRIT(width=16, layers=4, heads=4)", _PAIR_WALKS),
     Case("RelationalTransformer(width=16, layers=4, heads=4)"),
