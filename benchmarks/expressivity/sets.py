@@ -79,10 +79,6 @@ DEFAULT_MODELS = (
     Case("Graphormer(width=16, layers=4, heads=4)", _HOPS),
     Case("GRIT(width=16, layers=4, heads=4)"),
     Case("GRIT(width=16, layers=4, heads=4)", _PAIR_WALKS),
-    Case("RelationalTransformer(width=16, layers=4, heads=4)"),
-    Case("RelationalTransformer(width=16, layers=4, heads=4)", _PAIR_WALKS),
-    Case("SAT(width=16, layers=4, heads=4)"),
-    Case("SAT(width=16, layers=4, heads=4)", _WALKS),
 )
 """Models with random weights that `--models default` compares."""
 
