@@ -40,6 +40,7 @@ from graphpe.models.encoders.embedding import EmbeddingEncoding as EmbeddingEnco
 from graphpe.models.encoders.fourier_features import FourierFeatures as FourierFeatures
 from graphpe.models.encoders.hop_tokens import HopTokens as HopTokens
 from graphpe.models.encoders.learned.conditional import ConditionalEncoding as ConditionalEncoding
+from graphpe.models.encoders.learned.identifiers import RandomIdentifiers as RandomIdentifiers
 from graphpe.models.encoders.learned.learned_encoding import LearnedEncoding as LearnedEncoding
 from graphpe.models.encoders.learned.pearl import PEARLEncoding as PEARLEncoding
 from graphpe.models.encoders.mlp_encoding import MLPEncoding as MLPEncoding
@@ -58,6 +59,7 @@ from graphpe.models.large.classic_gnn import ClassicGNN as ClassicGNN
 from graphpe.models.large.nagphormer import NAGphormer as NAGphormer
 from graphpe.models.large.polynormer import Polynormer as Polynormer
 from graphpe.models.large.sgformer import SGFormer as SGFormer
+from graphpe.models.layers.expander import RewiredEdges as RewiredEdges
 from graphpe.models.layers.heads import MLPReadout as MLPReadout
 from graphpe.models.layers.heads import Readout as Readout
 from graphpe.models.layers.heads import SubtokenHead as SubtokenHead
@@ -81,3 +83,4 @@ from graphpe.models.relational_transformer import RelationalTransformer as Relat
 from graphpe.models.sat import SAT as SAT
 from graphpe.models.spectral.specformer import Specformer as Specformer
 from graphpe.models.topological_transformer import TopologicalTransformer as TopologicalTransformer
+from graphpe.models.walks.neural_walker import NeuralWalker as NeuralWalker

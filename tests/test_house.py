@@ -44,8 +44,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "sampling": (*BASE, "graphs"),
     "transforms": (*NUMERICS, "calls", "lazy", "limits", "storage", "trees.functions"),
     "models": (*BASE, "calls", "lazy", *MODELS),
+    "models.walks": (*BASE, "graphs", "sampling", *MODELS),
     "models.batches": (*BASE, "graphs", "models.layers"),
-    "models.layers": (*BASE, "models.batches", "models.attention"),
+    "models.layers": (*BASE, "sampling", "models.batches", "models.attention"),
     "models.encoders": (*BASE, "models.batches", "models.layers", "models.attention"),
     "models.attention": (*BASE, "graphs", "structure", "trees", "trees.functions", *MODELS),
 }

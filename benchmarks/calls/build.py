@@ -205,6 +205,7 @@ def build_model(
     encoder: str = DEFAULT_ENCODER,
     bias: str = AUTO_BIAS,
     perturb: str = NO_PERTURBATION,
+    rewire: int = 0,
     encoding_width: int = 0,
     head: str = AUTO_HEAD,
 ) -> nn.Module:
@@ -218,6 +219,7 @@ def build_model(
         bias: What encodings become in attention (`graphpe.benchmarks.calls.attention_parts`); `auto`: a bias by the
             kind of encoding of those of pairs, where the architecture takes biases.
         perturb: What training does to encodings of nodes.
+        rewire: Whether edges are added to graphs at random, above 0, and have embeddings of their own.
         encoding_width: 0: encodings of nodes are added to their embedding; otherwise they are mapped to so many columns
             and concatenated to it.
         head: The last layers; `auto` for the task's own.
@@ -263,10 +265,11 @@ def build_model(
                 else _node_module(encoding, adapter, bare, encoder, perturb)
                 for encoding in nodes
             ]
+        edges = adapter.edge_encoder(bare.width)
         model = constructor(
             **arguments,
             node_encoder=node_encoder,
-            edge_encoder=adapter.edge_encoder(bare.width),
+            edge_encoder=models.RewiredEdges(bare.width, edges) if rewire else edges,
             encodings=modules,
             head=_head(head, adapter, bare.width) if pair_head is None else pair_head,
         )

@@ -43,7 +43,7 @@ examples:
 _PRETRAINED = "GPS(width=64, layers=4)"
 """The model where none is named: without encodings as inputs, it needs messages along edges."""
 
-_OF_THE_MODEL = ("model", "encodings", "encoder", "bias", "perturb", "encoding_width", "head")
+_OF_THE_MODEL = ("model", "encodings", "encoder", "bias", "perturb", "rewire", "encoding_width", "head")
 """Options that a run which starts from another one has from there, unless they are given."""
 
 

@@ -30,7 +30,7 @@ from graphpe.files.reading import read_json, read_text
 
 Status = Literal["new", "started", "failed", "damaged", "done"]
 
-_NEW = {"sizes": "", "perturb": "none"}
+_NEW = {"sizes": "", "perturb": "none", "rewire": 0}
 """Options that cells had not always, and their values then: such cells keep their names."""
 
 _GRACE = 60.0  # seconds in which the process of a grid that was killed saves its state

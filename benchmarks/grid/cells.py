@@ -94,7 +94,7 @@ def grid_cells(
                     yield Cell.of(root, task, column, model, config, options=variant.options, draws=grid.tune)
 
 
-_ARCHITECTURE = ("model", "encodings", "encoder", "bias", "perturb", "encoding_width", "head")
+_ARCHITECTURE = ("model", "encodings", "encoder", "bias", "perturb", "rewire", "encoding_width", "head")
 """Options that decide what is built."""
 
 

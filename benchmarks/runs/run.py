@@ -323,7 +323,7 @@ class Run:
             changes.sort(key=lambda change: change.graph)
             return change_frame(inputs, self.adapter.level, "encoding", changes)
         encoded = encode_graphs(inputs.graphs, split_encodings(self.encodings)[0], progress=progress)
-        transform = BatchTransform(split_encodings(self.encodings)[1], self.adapter)
+        transform = self._batch_transform(split_encodings(self.encodings)[1])
         for graph, nodes in copies_of(encoded, batch_size):
             copies = encoded.select([graph] * len(nodes))
             batch = transform(copies.to(self.device)).to_batch()
@@ -352,7 +352,7 @@ class Run:
         """
         graphs = self._all_readable(source, workers, False).graphs
         encoded = encode_graphs(graphs, split_encodings(self.encodings)[0], progress=False)
-        transform = BatchTransform(split_encodings(self.encodings)[1], self.adapter)
+        transform = self._batch_transform(split_encodings(self.encodings)[1])
         batches = (transform(encoded.select([i]).to(self.device)).to_batch() for i in range(len(encoded)))
         return [attention_of(self.model, batch, self.config.model) for batch in batches]
 
@@ -400,7 +400,11 @@ class Run:
         """
         graphs = read_inputs(self.task, self.adapter, source).graphs
         with everything_compiled():
-            return BatchTransform(self._computed, self.adapter)(graphs.to(self.device)).to_batch()
+            return self._batch_transform(self._computed)(graphs.to(self.device)).to_batch()
+
+    def _batch_transform(self, encodings: Sequence[Encoding]) -> BatchTransform:
+        """What batches go through, with these encodings computed; added edges are those of evaluation."""
+        return BatchTransform(encodings, self.adapter, rewire=self.config.rewire)
 
     def _batches(
         self, graphs: PackedGraphs, batch_size: int, progress: bool
@@ -408,7 +412,7 @@ class Run:
         """Numbers of graphs, the graphs, and their batch for the model; graphs of similar size together."""
         of_nodes, of_pairs = split_encodings(self.encodings)
         encoded = encode_graphs(graphs, of_nodes, progress=progress)
-        transform = BatchTransform(of_pairs, self.adapter)
+        transform = self._batch_transform(of_pairs)
         loader = PackedLoader(
             encoded,
             batch_size,

@@ -6,12 +6,14 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.limits import PAIR_LIMIT, limits
 from graphpe.progress import progress_bar
+from graphpe.sampling.rewiring import RandomRewiring
 from graphpe.storage.chunks import encode_in_chunks
 from graphpe.storage.estimate import check_pair_limit, encoded_columns
 from graphpe.storage.precompute import precompute
@@ -99,13 +101,15 @@ class BatchTransform:
     """What is done to the graphs of a batch before a model sees them.
 
     Encodings of pairs, which would take too much memory for all graphs at once, are computed from the edges as the task
-    has them; then come the task's own changes, such as inverse edges.
+    has them; then come the task's own changes, such as inverse edges, and edges that are added at random: a loader
+    seeds these for each batch, elsewhere they are always the same.
 
     Args:
         encodings: Encodings of all pairs.
         adapter: The task's.
         asked: Encodings of the pairs that a batch asks for, which tasks about links read.
         release: What gives back the memory of graphs that were read from a store; called now and then.
+        rewire: Permutations of the nodes whose edges are added (`RandomRewiring`); 0 for none.
     """
 
     def __init__(
@@ -114,18 +118,32 @@ class BatchTransform:
         adapter: TaskAdapter,
         asked: Sequence[LinkEncoding] = (),
         release: Sequence[Callable[[], None]] = (),
+        rewire: int = 0,
     ) -> None:
         self.asked = list(asked)
         self.encode = Compose(encodings) if encodings else None
         self.adapter = adapter
         self.release = tuple(release)
+        self.rewire = RandomRewiring(rewire) if rewire else None
         self._rows = 0
+
+    def seeded(self, seed: int) -> Callable[[PackedGraphs], PackedGraphs]:
+        """The same for one batch of training, with edges of its own.
+
+        Args:
+            seed: The seed of the batch.
+        """
+        return self if self.rewire is None else partial(self._made, rewire=self.rewire.seeded(seed))
 
     def __call__(self, graphs: PackedGraphs) -> PackedGraphs:
         """The graphs as the model sees them."""
+        return self._made(graphs, self.rewire)
+
+    def _made(self, graphs: PackedGraphs, rewire: RandomRewiring | None) -> PackedGraphs:
         self._rows += graphs.num_nodes + graphs.num_edges
         if self._rows > RELEASED_ROWS:
             self._rows = 0
             for release in self.release:
                 release()
-        return self.adapter.model_graphs(graphs if self.encode is None else self.encode(graphs))
+        made = self.adapter.model_graphs(graphs if self.encode is None else self.encode(graphs))
+        return made if rewire is None else rewire(made)

@@ -28,8 +28,8 @@ Log = Literal["none", "tensorboard", "wandb"]
 Sampler = Literal["whole", "neighbors", "partitions"]
 Evaluation = Literal["whole", "sampled"]
 
-_MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536}
-"""More than any machine has; the system cannot start so many threads or processes."""
+_MOST = {"threads": 1024, "devices": 1024, "nodes": 65_536, "rewire": 1024}
+"""More than any machine has; the system cannot start so many threads or processes. Of permutations, more than helps."""
 
 _COUNTS = ("epochs", "batch_size", "accumulate", "parts", "devices", "nodes", "threads")
 _AT_LEAST_ONE = (*_COUNTS, "restart_steps", "restart_factor")
@@ -61,6 +61,9 @@ class TrainConfig:
             added to the nodes; see `graphpe list biases`. "auto" for biases of those of pairs, by their kind.
         perturb: What training does to encodings of nodes, as a call: "Perturbed(noise=0.1, drop=0.2)" makes them fuzzy
             and hides some; "none" for nothing. In evaluation they are themselves.
+        rewire: Random edges beside those of each graph, as GRASS has them: those of so many permutations of its nodes,
+            both ways, with a learned vector in the place of features. Training has new ones in each batch, evaluation
+            always the same. 0 for none; for tasks about whole graphs.
         encoding_width: 0: each encoding of nodes is mapped to the model's width and added to the embedding of nodes.
             Otherwise it is mapped to so many columns (numbers that are no eigenvectors after a batch norm), which are
             concatenated to a narrower embedding, as GraphGPS does.
@@ -133,6 +136,7 @@ class TrainConfig:
     encoder: str = "EigenvectorEncoding"
     bias: str = "auto"
     perturb: str = "none"
+    rewire: int = 0
     encoding_width: int = 0
     head: str = "auto"
     init: str | None = None
@@ -232,4 +236,5 @@ class TrainConfig:
 
 def inputs_and_head(config: TrainConfig) -> dict[str, Any]:
     """The options of `graphpe.benchmarks.calls.build.build_model` that a run has."""
-    return {name: getattr(config, name) for name in ("encoder", "bias", "perturb", "encoding_width", "head")}
+    names = ("encoder", "bias", "perturb", "rewire", "encoding_width", "head")
+    return {name: getattr(config, name) for name in names}

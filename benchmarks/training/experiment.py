@@ -283,7 +283,7 @@ def _train_in(
     asked = [each for each in computed if isinstance(each, LinkEncoding) and each.pairs is not None]
     if asked:
         say(f"encoding the pairs of each batch with {', '.join(map(repr, asked))}")
-    transform = BatchTransform(of_pairs, data.adapter, asked, released)
+    transform = BatchTransform(of_pairs, data.adapter, asked, released, config.rewire)
     training = Training(
         fabric, model, optimizer, data, graphs, transform, config, run, TrainState(), description, progress, log
     )

@@ -59,7 +59,9 @@ class PackedLoader:
             graphs are sorted within random pools of 64 batches and the batches shuffled; without, batches go from
             the smallest graphs to the largest.
         transform: Applied to each batch as `PackedGraphs`, before it becomes a `Batch`: for encodings of pairs, which
-            are computed on the fly because stored they take much space (`graphpe.transforms`).
+            are computed on the fly because stored they take much space (`graphpe.transforms`). One that draws has a
+            method `seeded`: `transform.seeded(seed)` is what is applied to a batch, with a seed that is a function of
+            (seed, epoch, number of the batch) alone.
         device: Where batches go, before the transform; by default they stay where `graphs` is.
         distributed: Whether the processes of `torch.distributed` share the batches; None means where `shuffle` is.
 
@@ -124,9 +126,9 @@ class PackedLoader:
         epoch, indices = self.epoch, self.batch_indices(self.epoch)
         rank, world_size = self._ranks()
         count = self._share(len(indices))
-        mine = [indices[i % len(indices)] for i in range(rank, count * world_size, world_size)]
+        mine = [i % len(indices) for i in range(rank, count * world_size, world_size)][self._step :]
         try:
-            for batch in self._gather(mine[self._step :]):
+            for batch in self._gather([indices[i] for i in mine], epoch, mine):
                 if self.epoch == epoch:  # else a later pass over the same loader has begun
                     self._step += 1
                 yield batch
@@ -254,9 +256,11 @@ class PackedLoader:
             start: Number of the first batch, from 0 on.
             stride: Distance from one batch to the next, by number.
         """
-        return self._gather(self.batch_indices(epoch)[start::stride])
+        indices = self.batch_indices(epoch)
+        return self._gather(indices[start::stride], epoch, range(len(indices))[start::stride])
 
-    def _gather(self, indices: list[Tensor]) -> Iterator[Batch]:
+    def _gather(self, indices: list[Tensor], epoch: int, numbers: Sequence[int]) -> Iterator[Batch]:
+        """The batches of graphs `indices`, which have these numbers in their epoch."""
         nodes = self.graphs.num_nodes / max(len(self.graphs), 1) * self.batch_size
         together = max(1, min(64, int(_NODES_TOGETHER // max(nodes, 1))))
         if self.transform is not None:  # what it adds may be large: no batch waits for its neighbours
@@ -272,13 +276,22 @@ class PackedLoader:
             if self.transform is not None:
                 try:
                     with everything_compiled():  # the same batches on every machine
-                        selected = self.transform(selected)
+                        selected = self._transform_of(epoch, numbers[i])(selected)
                 except GraphRangeError as error:
                     raise error.at(int(chunk[0][error.graph])) from None
             if len(chunk) == 1:
                 yield selected.to_batch()
             else:
                 yield from selected.to_batches([len(ids) for ids in chunk])
+
+    def _transform_of(self, epoch: int, number: int) -> Callable[[PackedGraphs], PackedGraphs]:
+        """What is applied to one batch of an epoch."""
+        assert self.transform is not None
+        seeded = getattr(self.transform, "seeded", None)
+        if seeded is None:
+            return self.transform
+        (seed,) = np.random.SeedSequence([self.seed, epoch, number]).generate_state(1, np.uint64)
+        return seeded(int(seed))
 
 
 @compiled

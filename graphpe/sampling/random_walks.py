@@ -227,7 +227,7 @@ def _find_ways_back(ptr: Any, entries: Any) -> None:
 def _walk(
     ptr: Any, entries: Any, starts: Any, states: Any, first: Any, last: Any, backtracking: Any, nodes: Any, edges: Any
 ) -> None:
-    """Walks `first` to `last`, written into `nodes` and `edges`: some at once, so that they wait for memory together."""
+    """Walks `first` to `last` - 1, written into `nodes` and `edges`: some at once, which wait for memory together."""
     length = edges.shape[1]
     at, state = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.uint64)
     back, beyond = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64)

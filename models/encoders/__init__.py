@@ -11,6 +11,7 @@ from graphpe.models.encoders.eigen.spe import SPE
 from graphpe.models.encoders.embedding import EmbeddingEncoding
 from graphpe.models.encoders.fourier_features import FourierFeatures
 from graphpe.models.encoders.learned.conditional import ConditionalEncoding
+from graphpe.models.encoders.learned.identifiers import RandomIdentifiers
 from graphpe.models.encoders.learned.learned_encoding import LearnedEncoding
 from graphpe.models.encoders.learned.pearl import PEARLEncoding
 from graphpe.models.encoders.mlp_encoding import MLPEncoding
@@ -36,6 +37,7 @@ __all__ = [
     "PairEmbedding",
     "PairLinear",
     "PairMLP",
+    "RandomIdentifiers",
     "SignNet",
     "TreePathEncoding",
 ]

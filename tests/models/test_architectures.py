@@ -30,6 +30,7 @@ from graphpe.models.ppgt import PPGT
 from graphpe.models.sat import SAT
 from graphpe.models.spectral.specformer import Specformer
 from graphpe.models.topological_transformer import TopologicalTransformer
+from graphpe.models.walks.neural_walker import NeuralWalker
 
 WIDTH, HEADS = 12, 3
 
@@ -84,6 +85,19 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any], str | None]] = {
     "EdgeTransformer-again": (EdgeTransformer, {"heads": HEADS, "checkpoint": True, "expansion": 1}, None),
     "Specformer": (Specformer, {"heads": HEADS}, None),
     "Specformer-layer": (Specformer, {"heads": 2, "norm": "layer", "readout": "sum"}, None),
+    "NeuralWalker": (NeuralWalker, {"heads": HEADS, "walk_length": 8, "window": 4, "kernel": 5}, None),
+    "NeuralWalker-recurrent": (
+        NeuralWalker,
+        {"heads": HEADS, "walk_length": 6, "sequence": "recurrent", "local": "GatedGCN", "global_layer": "attention",
+         "samples": 2, "norm": "layer"},
+        None,
+    ),
+    "NeuralWalker-attention": (
+        NeuralWalker,
+        {"heads": HEADS, "walk_length": 7, "sequence": "attention", "local": "none", "global_layer": "none",
+         "backtracking": True, "rate": 0.7},
+        None,
+    ),
 }  # fmt: skip
 EDGES = ["linear", None]
 
@@ -171,6 +185,8 @@ def test_edges_as_an_adjacency(make_batch, name: str) -> None:
 @pytest.mark.parametrize("edges", EDGES)
 @pytest.mark.parametrize("name", MODELS)
 def test_permutation_equivariance(make_batch, permute: Callable[[Data, Tensor], Data], name: str, edges) -> None:
+    if name.startswith("NeuralWalker"):
+        pytest.skip("exact with the same walks, else in expectation: tests/models/walks/test_neural_walker.py")
     data = make_batch([9]).to_data_list()[0]
     while not decides_its_tree(data, build(name)):
         data = make_batch([9]).to_data_list()[0]
@@ -267,6 +283,8 @@ def test_layouts_say_what_runs() -> None:
         "EdgeTransformer-again": ("triplets", True),
         "Specformer": ("spectrum", True),
         "Specformer-layer": ("spectrum", True),
+        "NeuralWalker": ("walks and virtual nodes", False),
+        "NeuralWalker-attention": ("walks", False),
     }
 
 
@@ -357,7 +375,7 @@ def test_learns_one_small_batch(make_batch, name: str) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float(loss.detach()) < 2e-3
+    assert float(loss.detach()) < (0.05 if name.startswith("NeuralWalker") else 2e-3)  # new walks are noise
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -365,10 +383,12 @@ def test_bfloat16_autocast(make_batch, name: str) -> None:
     batch = batch_of(make_batch, [7, 5, 20])
     model = build(name, dropout=0.0)
     model.encodings = nn.ModuleList()
+    seed = torch.random.get_rng_state()  # of random walks
     with torch.autocast("cpu", torch.bfloat16):
         low = model(batch)
     low.float().square().sum().backward()
     assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    torch.random.set_rng_state(seed)
     exact = model(batch)
     assert float(((low.float() - exact).norm() / exact.norm()).detach()) < 0.25  # 0.14 has been drawn; wrong is 1
 

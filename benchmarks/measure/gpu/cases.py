@@ -118,6 +118,7 @@ FIRST = [
     Case(BIASED, ["DepthPE()", MAGNETIC], bias=f"MagneticRotary(key={EIGENVECTORS!r}) + XPos(key={DEPTH!r})"),
     Case(f"SAT({S}, readout='cls')", ["DepthPE()"], bias="HoPE + TreeTransport + PaTH + CARoPE + SelectiveRoPE"),
     Case(f"Exphormer({S}, local='GINE')", [LAP]),
+    Case(f"NeuralWalker({S}, walk_length=6, window=4)", [WALKS]),
     Case(f"GPS({S}, attention='tree', norm='layer')", [WALKS]),
     Case(f"TopologicalTransformer({S}, mask='none')", [WALKS]),
     Case(f"TopologicalTransformer({S}, mask='heads', tree='minimum')", [WALKS]),
@@ -190,6 +191,10 @@ REST = [
     *(Case(f"Exphormer({S}, local='{local}')", [LAP]) for local in ("GatedGCN", "GCN", "GAT", "none")),
     Case(f"Exphormer({S}, degree=0, virtual_nodes=2)", [WALKS]),
     Case(f"Exphormer({S}, degree=2, virtual_nodes=0)", [WALKS]),
+    *(
+        Case(f"NeuralWalker({S}, walk_length=6, sequence='{name}', global_layer='attention')", [WALKS])
+        for name in ("recurrent", "attention")
+    ),
     *(
         Case(f"TopologicalTransformer({S}, mask='{m}', tree='{t}')", [WALKS])
         for m in ("heads", "synced")

@@ -67,6 +67,11 @@ def check_sampler(data: TaskData, config: TrainConfig, devices: int) -> None:
         GraphPEValueError: It does not.
     """
     sampler, nodes = config.sampler, data.graphs.num_nodes
+    if config.rewire and data.unit != "graph":
+        raise GraphPEValueError(
+            f"rewire={config.rewire} adds edges to each graph of a batch, and this task is about {data.unit}s of "
+            "shared graphs: leave it 0"
+        )
     if data.unit == "graph":
         if sampler != "whole":
             raise GraphPEValueError(

@@ -54,6 +54,8 @@ def _why_not(model: nn.Module, data: TaskData, config: TrainConfig, fabric: Fabr
         return "there are several devices"
     if config.precision == "16-mixed":
         return "precision 16-mixed reads from the device whether gradients overflowed"
+    if config.rewire:
+        return "edges are added to each batch on the host, in other numbers each time"
     if config.accumulate > 1:
         return "gradients of several batches make a step"
     if config.clip > 0 and config.clip_by != "norm":

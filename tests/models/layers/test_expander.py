@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import pytest
 import torch
+from torch_geometric.data import Data
 
+from graphpe.errors import GraphPEError, GraphPEValueError
+from graphpe.graphs.packed import PackedGraphs
+from graphpe.models import LinearEdges
 from graphpe.models.batches.nodes import NodeToGraph
-from graphpe.models.layers.expander import expander_edges
+from graphpe.models.layers.expander import RewiredEdges, expander_edges
+from graphpe.sampling.rewiring import RandomRewiring
 
 
 def members_of(sizes: list[int]) -> NodeToGraph:
@@ -62,3 +68,30 @@ def test_permutations_are_uniform() -> None:
         pi = tuple(expander_edges(members_of([3]), 1, seed)[1, :3].tolist())
         counts[names.setdefault(pi, len(names))] += 1
     assert sum((c - 200) ** 2 / 200 for c in counts.values()) < 25.7  # p = 0.0001; the seeds are fixed
+
+
+def test_added_edges_have_one_vector_and_others_their_own() -> None:
+    graphs = PackedGraphs.from_data(
+        Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), edge_attr=torch.randn(3, 2), num_nodes=5)
+    )
+    batch = RandomRewiring(degree=1)(graphs).to_batch()
+    encoder = LinearEdges(2, 4)
+    module = RewiredEdges(4, encoder)
+    found, plain = module(batch), encoder(batch)
+    assert torch.equal(found[~batch.added], plain[~batch.added])
+    assert torch.equal(found[batch.added], module.added.expand(int(batch.added.sum()), -1))
+    bare = RewiredEdges(4)
+    assert torch.equal(bare(batch), torch.where(batch.added.unsqueeze(1), bare.added, bare.given))
+    found.square().sum().backward()
+    assert all(bool(weight.grad.any()) for weight in module.parameters())
+
+
+def test_without_marks_it_says_what_to_do() -> None:
+    batch = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)
+    for wrong in (None, torch.zeros(3, dtype=torch.bool)):
+        if wrong is not None:
+            batch.added = wrong
+        with pytest.raises(GraphPEValueError, match=r"batch\.added does not say of each edge whether it was added"):
+            RewiredEdges(4)(batch)
+    with pytest.raises(GraphPEError, match="width must be from 1"):
+        RewiredEdges(0)

@@ -1,0 +1,1 @@
+"""Architectures that read random walks as sequences, and the walks of a batch."""
