@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     report.say(
         f"# {options.walks:,} random walks of {LENGTH} steps",
         "",
-        f"| graph | lists of edges, s | walks, s | not straight back, s | windows of {WINDOW}, s | NumPy, s | NumPy / ours |",
+        f"| graph | lists of edges, s | walks, s | not straight back, s | windows of {WINDOW}, s | NumPy, s | NumPy / "
+        "ours |",
         "|---|---|---|---|---|---|---|",
     )
     with everything_compiled():

@@ -66,7 +66,7 @@ def by_hand(name: str, module: nn.Module, x: Tensor) -> Tensor:
         for i in range(steps):
             for j in range(steps):  # rotations by t: the product depends on i - j alone
                 q, k = torch.view_as_complex(query[i, head]), torch.view_as_complex(key[j, head])
-                turned = q * torch.exp(1j * torch.tensor(float(i - j)))
+                turned = q * torch.exp(1j * torch.tensor(float(i - j), dtype=torch.float64))
                 logits[i, j] = (turned * k.conj()).real / math.sqrt(2)
         out[:, head] = logits.softmax(1) @ value[:, head]
     x = layer_norm(x + module.out(out.flatten(1)), (WIDTH,), module.attention_norm.weight, module.attention_norm.bias)

@@ -30,7 +30,7 @@ FAST = [
     "Graphormer(...) EdgePathPE(3, num_types=(4,)) ResistancePE() absolute",
     "GraphTransformer(..., readout='none') balanced",
 ]
-_NOT = ("attention='sparse'", "SAT", "Exphormer", "pair_level")
+_NOT = ("attention='sparse'", "SAT", "Exphormer", "NeuralWalker", "pair_level")
 SLOW = [
     name
     for name, case in CASES.items()

@@ -40,7 +40,7 @@ FAST = [
     "GRIT(..., attention='full', attention_dropout=0.0) RelativeRandomWalkPE(8) absolute",
     "GPS(...) ShortestPathPE(max_distance=6) RandomWalkPE(8) absolute",
 ]
-_NOT = ("attention='sparse'", "attention='tree'", "SAT", "Exphormer", "mask='heads'")
+_NOT = ("attention='sparse'", "attention='tree'", "SAT", "Exphormer", "NeuralWalker", "mask='heads'")
 SLOW = [  # one of each architecture, path and encoder
     case.name
     for case in FIRST
