@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from graphpe.compiled.kernel import Kernel, dot_options
+from graphpe.compiled.kernel import KINDS, Kernel, dot_options
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -38,8 +38,9 @@ def weight_gradients(first: Layer, second: Layer | None = None, *, dtype: torch.
         dtype: Of the results.
     """
     layers = [first] if second is None else [first, second]
-    if first[0].shape[0] > MOST_ROWS:
-        return [((g.t() @ x).to(dtype), g.sum(0, dtype=torch.float32).to(dtype)) for g, x in layers]
+    if first[0].shape[0] > MOST_ROWS or first[0].dtype not in KINDS:
+        kind = torch.promote_types(first[0].dtype, torch.float32)
+        return [((g.t() @ x).to(dtype), g.sum(0, dtype=kind).to(dtype)) for g, x in layers]
     layers = [(g.contiguous(), x.contiguous()) for g, x in layers]
     out = [(g.new_empty(g.shape[1], x.shape[1], dtype=dtype), g.new_empty(g.shape[1], dtype=dtype)) for g, x in layers]
     tiles = [-(-g.shape[1] // _TILE) * -(-x.shape[1] // _TILE) for g, x in layers]

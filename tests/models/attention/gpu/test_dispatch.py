@@ -206,7 +206,7 @@ def test_double_precision_dropout_and_recorded_weights(monkeypatch: pytest.Monke
     double.x, double.edge_attr = double.x.double(), double.edge_attr.double()
     out, _ = _step(model.double(), double, half=False)
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
-    assert not launched
+    assert set(launched) <= {"_blocks", "_pairs"}  # which are of integers
     model.float().train()
     first, second = (_step(model, batch, half=False)[0] for _ in range(2))
     assert launched
