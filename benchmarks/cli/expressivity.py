@@ -136,7 +136,8 @@ def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
                 bar.update()
     command = shlex.join(["graphpe", "expressivity", *arguments])
     said: dict[str, Any] = {"seeds": seeds, "epochs": epochs}
-    for out in outs or [None]:
+    places: list[Path | None] = [*outs] if outs else [None]
+    for out in places:
         kind = ".md" if out is None else out.suffix
         if kind == ".md":
             text = as_markdown(results, command, rounds=values["rounds"], notes=notes, **said)

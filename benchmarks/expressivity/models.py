@@ -126,7 +126,7 @@ class _Model:
     def drawn(self, seed: int) -> nn.Module:
         """The model with weights of a seed."""
         torch.manual_seed(seed)
-        adapter = PairAdapter((self.types,), (), OUTPUTS, "l1")
+        adapter = PairAdapter((self.types,), (), OUTPUTS, "binary")  # scores as they are
         model = build_model(self.case.model, adapter, self.encodings, encoder=self.case.encoder)
         for parameter in model.parameters():
             if not parameter.any():
@@ -137,7 +137,8 @@ class _Model:
         """Graphs, encoded in double precision."""
         plain = graphs.structure()
         for values in encode_all(plain, self.computed, plain.objects) if self.computed else []:
-            graphs = graphs.with_values(node=values.node, graph=values.graph, pair=values.pair)
+            of_nodes = {key: value for key, value in values.node.items() if key is not None}
+            graphs = graphs.with_values(node=of_nodes, graph=values.graph, pair=values.pair)
         return graphs.to_batch()
 
     @torch.no_grad()

@@ -36,7 +36,7 @@ def heat_map(results: Sequence[Result], form: PictureFormat) -> bytes:
     axes.set_facecolor("0.85")
     axes.imshow(np.ma.masked_invalid(part), cmap="Blues", vmin=0, vmax=115, aspect="auto")
     for row, column in np.ndindex(part.shape):
-        value = part[row, column]
+        value = float(part[row, column])
         colour = "white" if value > 70 else "black"
         axes.text(column, row, _percent(value), ha="center", va="center", fontsize=7.5, color=colour)
     kinds = [kind for kind, _ in labels]

@@ -32,7 +32,7 @@ def target_loss(loss: Loss, output: Tensor, target: Tensor, label_smoothing: flo
         target: Numbers or labels, `[R, T]`; or class ids, `[R]` or `[R, 1]`.
         label_smoothing: Share of the target that is spread over all classes, as in `torch.nn.CrossEntropyLoss`.
     """
-    if loss not in ("classes", "balanced") and loss_runs(output, target):
+    if loss != "classes" and loss != "balanced" and loss_runs(output, target):
         return mean_loss(loss, output, target)
     known = is_known(target)
     if loss in ("classes", "balanced"):

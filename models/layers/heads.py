@@ -129,7 +129,8 @@ class MLPReadout(nn.Module):
         Args:
             x: Embeddings, `[num_graphs, width]`.
         """
-        for layer in self.hidden:
+        layers: list[Any] = [*self.hidden]
+        for layer in layers:
             x = self.dropout(x)
             x = linear_relu(x, layer) if self.activation is torch.relu else self.activation(layer(x))
         return self.out(self.dropout(x))

@@ -323,5 +323,6 @@ class FeedForward(nn.Module):
             norm: The normalisation.
         """
         dropout = self.dropout.p if self.training else 0.0
-        options = {"inner_dropout": dropout, "dropout": dropout, "activation": self.activation}
-        return feed_forward_and_norm(norm, x, self.expand, self.contract, **options)
+        return feed_forward_and_norm(
+            norm, x, self.expand, self.contract, inner_dropout=dropout, dropout=dropout, activation=self.activation
+        )

@@ -306,7 +306,7 @@ def test_learns_one_small_batch(make_batch, attention, vector, edges) -> None:
     torch.manual_seed(5)
     batch = make_batch([7, 5, 6, 8], seed=11)
     target = torch.tensor([[1.0], [-1.0], [0.5], [2.0]])
-    model = build(attention, vector, edges, width=16, head=MLPReadout(16, 1))
+    model = build(attention, vector, edges, width=16, head=MLPReadout(16, 1, halve=False))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(150):
         optimizer.zero_grad()

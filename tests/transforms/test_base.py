@@ -454,7 +454,7 @@ def test_names_that_mean_something_to_pyg_are_refused(make_transform):
     transform = make_transform()
     if isinstance(transform, T.Compose):
         transform = transform.transforms[0]
-    text = re.sub(r"attr_name='[^']*'", "attr_name={!r}", repr(transform))
+    text = repr(transform)
     for name, said in (("y", "'y' is not a free name"), ("a batch", "'a batch' contains 'batch'")):
         with pytest.raises(GraphPEValueError, match=said):
-            eval(text.format(name), vars(T) | {"array": np.array})
+            eval(re.sub(r"attr_name='[^']*'", f"attr_name={name!r}", text), vars(T) | {"array": np.array})

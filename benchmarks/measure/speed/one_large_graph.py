@@ -68,6 +68,8 @@ SIDES: dict[str, Callable[[], Any]] = {
     "HeatKernelPE((1, 4), comb)": lambda: T.HeatKernelPE((1.0, 4.0), normalization="comb"),
     "DirectedRandomWalkPE(3)": lambda: T.DirectedRandomWalkPE(3),
     "CyclePE(6)": lambda: T.CyclePE(6),
+    "HomomorphismPE(Cycles(6))": lambda: T.HomomorphismPE("Cycles(6)"),
+    "MotifPE(Connected(4))": lambda: T.MotifPE("Connected(4)"),
     "CyclePE(8, walks)": lambda: T.CyclePE(8, kind="walks"),
     "ElectrostaticPE()": lambda: T.ElectrostaticPE(),
     "TreeFieldPE()": lambda: T.TreeFieldPE(),

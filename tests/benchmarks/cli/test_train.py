@@ -233,7 +233,7 @@ def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--epoch", "3"], "--epoch"),
         (["--epochs", "three"], "epochs"),
         (["--epochs", "0"], "epochs must be from 1 to"),
-        (["--model", "GIT(width=3)"], "unknown model 'GIT'; known: ClassicGNN, Exphormer"),
+        (["--model", "GIT(width=3)"], "unknown model 'GIT'; known: ClassicGNN, EdgeTransformer"),
         (["--model", "GraphTransformer(wdth=3)"], "GraphTransformer has no argument 'wdth'; it takes width"),
         (["--model", "GraphTransformer(width=30, heads=8)"], "width"),
         (["--encodings", "LaplacianPE(k=-1)"], "k"),

@@ -1,29 +1,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from graphpe.benchmarks.measure import harness
 from graphpe.benchmarks.measure.harness import Report, command, ending, machine, parser, take_turns
 
 
-def test_sides_take_turns_and_the_first_one_warms_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sides_take_turns_and_the_first_one_warms_up() -> None:
     now = [0.0]
     order: list[str] = []
-    monkeypatch.setattr(harness, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def side(name: str, costs: float) -> None:
         order.append(name)
         now[0] += costs * len(order)  # every turn costs more
 
     sides = [lambda: side("a", 1.0), lambda: side("b", 10.0)]
-    assert take_turns(sides, 3) == [5.0, 60.0]  # turns 3, 5 and 7 of a; 4, 6 and 8 of b
+    assert take_turns(sides, 3, clock=lambda: now[0]) == [5.0, 60.0]  # turns 3, 5 and 7 of a; 4, 6 and 8 of b
     assert order == ["a", "b"] * 4
     order.clear()
-    assert take_turns(sides, 1, warm_up=False) == [1.0, 20.0]
+    assert take_turns(sides, 1, warm_up=False, clock=lambda: now[0]) == [1.0, 20.0]
 
 
 def test_only_options_with_a_default() -> None:

@@ -53,7 +53,7 @@ def test_statistics_of_dummy_graphs_are_not_captured(
 def check_captured(model: torch.nn.Module, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "ENGINES", {"cpu": object})
     data: Any = SimpleNamespace(adapter=GraphAdapter((9, 9), (4,), 3, "absolute"), unit="graph")
-    config: Any = SimpleNamespace(graphs=True, precision="32-true", accumulate=1, clip=0.0, clip_by="norm")
+    config: Any = SimpleNamespace(graphs=True, precision="32-true", accumulate=1, clip=0.0, clip_by="norm", rewire=0)
     fabric: Any = SimpleNamespace(device=torch.device("cpu"), world_size=1)
     engine, told = choose.capturing(model, data, config, fabric)
     assert told.startswith(why)
