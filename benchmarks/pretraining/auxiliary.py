@@ -56,7 +56,7 @@ class TwoHeads(nn.Module):
         head: The task's head.
         encodings: The head for encodings.
         readout: How vectors of nodes are pooled for the task's.
-        hidden: Keys of inputs that training hides at some nodes, which are predicted there.
+        hiding: Encoders in the model, by key, of inputs that training hides at some nodes, which are predicted there.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class TwoHeads(nn.Module):
         head: nn.Module,
         encodings: EncodingHead,
         readout: Readout,
-        hidden: Sequence[str] = (),
+        hiding: Mapping[str, Perturbed],
     ) -> None:
         super().__init__()
         self.model, self.head, self.encoding_head, self.readout = model, head, encodings, readout
-        self.hidden = tuple(hidden)
+        self.hiding = dict(hiding)  # modules of the model, which has their weights
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -81,10 +81,9 @@ class TwoHeads(nn.Module):
         vectors = self.model(batch)
         parts: Parts = self.encoding_head(vectors)
         hidden = {}
-        for key, encoder in dropping(self.model).items() if self.hidden else ():
-            if key in self.hidden:
-                dropped = encoder.dropped
-                hidden[key] = vectors.new_zeros(len(vectors), dtype=torch.bool) if dropped is None else dropped
+        for key, encoder in self.hiding.items():
+            dropped = encoder.dropped
+            hidden[key] = vectors.new_zeros(len(vectors), dtype=torch.bool) if dropped is None else dropped
         return TwoOutputs(self.head(pool(vectors, node_to_graph(batch), self.readout)), parts._replace(hidden=hidden))
 
     def __repr__(self) -> str:
@@ -148,14 +147,14 @@ class AuxiliaryAdapter(TaskAdapter):
             GraphPEValueError: If what is to be predicted is an input that training does not hide.
         """
         given = [each for each in encodings if repr(each) in self.encodings.target_names]
-        keys = [each.value_key for each in given]
-        hidden = dropping(model)
-        shown = [each for each in given if each.value_key not in hidden]
+        dropped = dropping(model)
+        shown = [each for each in given if each.value_key not in dropped]
         check_no_answer(shown, shown, why=OR_HIDDEN)
+        hiding = {each.value_key: dropped[each.value_key] for each in given}
         inner, width = super().around(model, encodings), int(model.width)  # type: ignore[arg-type]
         second = self.encodings.head(width)
         assert isinstance(second, EncodingHead)
-        return TwoHeads(inner, self.base.head(width), second, self.pooling, keys)
+        return TwoHeads(inner, self.base.head(width), second, self.pooling, hiding)
 
     def loss(self, output: Any, batch: Batch) -> Tensor:
         """The task's loss, and `weight` times that of the encodings."""

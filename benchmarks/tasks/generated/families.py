@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -114,15 +115,25 @@ def maximum_flows(arrays: Arrays) -> NDArray[np.int64]:
         arrays: What `draw_graphs` gives.
     """
     found = np.empty(len(arrays["sizes"]), np.int64)
-    node, edge = 0, 0
-    for graph, (nodes, edges) in enumerate(zip(arrays["sizes"], arrays["edge_sizes"], strict=True)):
-        ends = arrays["edges"][:, edge : edge + edges] - node
-        capacity = arrays["capacity"][edge : edge + edges].astype(np.int32)
-        both = np.concatenate([ends, ends[::-1]], axis=1)
-        matrix = csr_array((np.concatenate([capacity, capacity]), (both[0], both[1])), shape=(nodes, nodes))
+    for graph, matrix in enumerate(adjacencies(arrays, arrays["capacity"].astype(np.int32))):
         found[graph] = maximum_flow(matrix, *arrays["marked"][graph].tolist()).flow_value
-        node, edge = node + nodes, edge + edges
     return found
+
+
+def adjacencies(arrays: Arrays, values: NDArray[Any]) -> Iterator[csr_array]:
+    """The symmetric adjacency matrix of each graph.
+
+    Args:
+        arrays: What `draw_graphs` gives.
+        values: The number that stands for each edge, `[E]`.
+    """
+    node, edge = 0, 0
+    for nodes, edges in zip(arrays["sizes"], arrays["edge_sizes"], strict=True):
+        ends = arrays["edges"][:, edge : edge + edges] - node
+        own = values[edge : edge + edges]
+        both = np.concatenate([ends, ends[::-1]], axis=1)
+        yield csr_array((np.concatenate([own, own]), (both[0], both[1])), shape=(nodes, nodes))
+        node, edge = node + nodes, edge + edges
 
 
 def bridges(edges: NDArray[np.int64], nodes: int) -> NDArray[np.bool_]:

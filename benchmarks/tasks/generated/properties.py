@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
 from graphpe.benchmarks.tasks.generated.cache import Arrays
+from graphpe.benchmarks.tasks.generated.families import adjacencies
 from graphpe.benchmarks.tasks.generated.problems import Problem, numbers_of_graphs
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets
 from graphpe.benchmarks.tasks.metrics import MAE
@@ -46,7 +47,7 @@ class Eccentricity(Problem):
     adapter_class: ClassVar[type[GraphAdapter]] = NodeAdapter
 
     def answers(self, arrays: Arrays) -> NDArray[Any]:
-        distances = (shortest_path(matrix, unweighted=True) for _, matrix in _adjacencies(arrays))
+        distances = (shortest_path(matrix, unweighted=True) for matrix in _adjacencies(arrays))
         return np.concatenate([each.max(1) for each in distances]).astype(np.int64)
 
     def targets(
@@ -81,7 +82,7 @@ class EffectiveResistance(Problem):
 
     def answers(self, arrays: Arrays) -> NDArray[Any]:
         found = np.empty(len(arrays["sizes"]))
-        for graph, matrix in _adjacencies(arrays):
+        for graph, matrix in enumerate(_adjacencies(arrays)):
             u, v = arrays["marked"][graph]
             laplacian = np.diag(matrix.sum(1)) - matrix.toarray()
             kept = np.arange(len(laplacian)) != v  # v is earthed
@@ -123,7 +124,7 @@ class ConnectedComponents(Problem):
         return {**arrays, **edges, "edge_sizes": np.bincount(owner[kept], minlength=count)}
 
     def answers(self, arrays: Arrays) -> NDArray[Any]:
-        counts = [connected_components(matrix, directed=False)[0] for _, matrix in _adjacencies(arrays)]
+        counts = [connected_components(matrix, directed=False)[0] for matrix in _adjacencies(arrays)]
         return np.array(counts, dtype=np.int64)
 
     def targets(
@@ -132,11 +133,5 @@ class ConnectedComponents(Problem):
         return numbers_of_graphs(graphs, y, split, digest, notes, x=torch.zeros_like(graphs.node["marked"]))
 
 
-def _adjacencies(arrays: Arrays) -> Iterator[tuple[int, csr_array]]:
-    """The number of each graph, and its symmetric adjacency matrix."""
-    node, edge = 0, 0
-    for graph, (nodes, edges) in enumerate(zip(arrays["sizes"], arrays["edge_sizes"], strict=True)):
-        ends = arrays["edges"][:, edge : edge + edges] - node
-        both = np.concatenate([ends, ends[::-1]], axis=1)
-        yield graph, csr_array((np.ones(both.shape[1]), (both[0], both[1])), shape=(nodes, nodes))
-        node, edge = node + nodes, edge + edges
+def _adjacencies(arrays: Arrays) -> Iterator[csr_array]:
+    return adjacencies(arrays, np.ones(arrays["edges"].shape[1]))
