@@ -21,7 +21,6 @@ from torch_geometric.data import Data
 from graphpe.arguments import check_choice, check_counts, check_flags, check_probabilities
 from graphpe.models.attention.neighbours.neighbours import Neighbours
 from graphpe.models.layers.convolutions import (
-    Activation,
     ConvolutionBlock,
     FeedForwardBlock,
     GatedGCNLayer,
@@ -30,6 +29,7 @@ from graphpe.models.layers.convolutions import (
     OGBGCNLayer,
     OGBGINLayer,
 )
+from graphpe.models.layers.gpu.two_layers import Activation
 from graphpe.models.layers.heads import READOUTS, Readout, pool
 from graphpe.models.layers.normalization import NormOrNone
 from graphpe.models.layers.precision import in_half_precision

@@ -58,7 +58,7 @@ from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
 from graphpe.benchmarks.training.steps.optimizer import build_optimizer
-from graphpe.benchmarks.training.summary import summarise
+from graphpe.benchmarks.training.summary import answers_alike, summarise
 from graphpe.compiled.jit import everything_compiled
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.files.once import forget
@@ -309,6 +309,7 @@ def _train_in(
     summary = summarise(
         training,
         test=test,
+        answers_alike=answers_alike(predictions),
         larger=_larger(training),
         parameters=parameters,
         seconds=seconds,

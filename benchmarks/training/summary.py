@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.console.sizes import Sizes
@@ -20,10 +21,15 @@ from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import Task
 from graphpe.benchmarks.training.loop import Evaluation, Training
 from graphpe.errors import GraphPEValueError
+from graphpe.models.layers.normalization import ALIKE
 
 FINGERPRINTS = "fingerprints and boosted trees"
 """What tables call the baseline of molecules."""
 
+_ALIKE = (
+    "all test answers are alike: the model found nothing, or sees nothing that tells nodes apart (give encodings, or "
+    "sum over neighbours, as local='GINE' does)"
+)
 _TARGETS_SHOWN = 12
 _DOCUMENTATION = "https://github.com/graphpe/graphpe/blob/main/docs/index.md"
 
@@ -32,6 +38,7 @@ def summarise(
     training: Training,
     *,
     test: Evaluation,
+    answers_alike: bool,
     larger: Mapping[str, float],
     parameters: int,
     seconds: Mapping[str, float],
@@ -43,6 +50,7 @@ def summarise(
     Args:
         training: The run.
         test: The test part at the best validation epoch.
+        answers_alike: Whether all its answers are.
         larger: Of a split by size, the metric on each bin of larger graphs.
         parameters: Number of the model's parameters.
         seconds: What was spent before training: `read`, `encode`.
@@ -67,6 +75,7 @@ def summarise(
         "classes": list(data.adapter.class_names),
         "valid_by_target": state.history[state.best_epoch].get("valid_by_target", {}),
         "test_by_target": test.by_target,
+        "answers_alike": answers_alike,
         "other_readings": {name: dict(values) for name, values in other_readings.items()},
         "best_epoch": state.best_epoch + 1,
         "epochs": epochs,
@@ -103,6 +112,20 @@ def _sizes(training: Training, scores: Mapping[str, float]) -> dict[str, Any]:
     return {"unit": build_task(training.config.task).size_unit, "parts": found}
 
 
+def answers_alike(predictions: Tensor) -> bool:
+    """Whether two or more answers are all the same, but for rounding.
+
+    Args:
+        predictions: A row each.
+    """
+    if len(predictions) < 2 or not predictions.numel():
+        return False
+    if not predictions.is_floating_point():
+        return bool((predictions == predictions[0]).all())
+    most, least = predictions.amax(0), predictions.amin(0)
+    return bool((most - least <= ALIKE * torch.maximum(most.abs(), least.abs())).all())
+
+
 def peak_memory() -> int:
     """Most memory that this process had at once: of the GPU where it used one, else of the machine."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
@@ -124,6 +147,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         ),
         f"{'constant prediction':<22} {figure(summary['constant_valid'])}      {figure(summary['constant_test'])}"
         f"      (always {summary['constant_prediction']})",
+        *([_ALIKE] if summary.get("answers_alike") else []),
         *_fingerprint_lines(summary.get("fingerprints", {})),
         *_size_lines(summary.get("sizes", {})),
         *_target_lines(summary),

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch_geometric.nn import GATConv, GINEConv
 
 from graphpe.models.attention.neighbours.neighbours import Neighbours
@@ -21,14 +20,13 @@ from graphpe.models.layers.gpu.gated_gcn import gated_sums, gates_run
 from graphpe.models.layers.gpu.gine import gine_runs, gine_sums
 from graphpe.models.layers.gpu.linear_relu import linear_relu
 from graphpe.models.layers.gpu.projections import projected
+from graphpe.models.layers.gpu.residual import norm_and_add
+from graphpe.models.layers.gpu.two_layers import Activation
 from graphpe.models.layers.multi_head import FeedForward
 from graphpe.models.layers.normalization import Norm, NormOrNone, build_norm
 from graphpe.models.layers.precision import exactly
 
 Local = Literal["GatedGCN", "GINE", "GCN", "GAT", "none"]
-Activation = Literal["relu", "gelu"]
-
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": functional.gelu}
 
 
 class GatedGCNLayer(nn.Module):
@@ -62,7 +60,7 @@ class GatedGCNLayer(nn.Module):
         super().__init__()
         self.dropout = dropout
         self.residual = residual
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation
         self.node_maps = nn.Linear(width, 4 * width)
         self.edge_map = nn.Linear(width, width)
         self.node_norm = build_norm(norm, width)
@@ -88,14 +86,11 @@ class GatedGCNLayer(nn.Module):
             sums, logit = gated_sums(maps, of_edges, pairs)
         else:
             sums, logit = _gated_sums(maps, of_edges, pairs)
-        out = self._finish(x, self.node_norm(sums))
+        last: dict[str, Any] = {"activation": self.activation, "dropout": self.dropout if self.training else 0.0}
+        out = norm_and_add(self.node_norm, sums, x if self.residual else None, **last)
         if self.updates_edges:
-            edge = self._finish(edge, self.edge_norm(logit))
+            edge = norm_and_add(self.edge_norm, logit, edge if self.residual else None, **last)
         return out, edge
-
-    def _finish(self, given: Tensor, update: Tensor) -> Tensor:
-        update = functional.dropout(self.activation(update), self.dropout, self.training)
-        return given + update if self.residual else update
 
 
 def _gated_sums(maps: Tensor, of_edges: Tensor, pairs: Neighbours) -> tuple[Tensor, Tensor]:
@@ -308,7 +303,7 @@ class ConvolutionBlock(nn.Module):
         self.layer = layer
         self.norm = build_norm(norm, width)
         self.dropout, self.residual = dropout, residual
-        self.activation = None if activation is None else ACTIVATIONS[activation]
+        self.activation = activation
 
     def forward(self, x: Tensor, edge: Tensor | None, pairs: Neighbours) -> tuple[Tensor, Tensor | None]:
         """Nodes after the layer, and what it makes of the edges.
@@ -319,10 +314,8 @@ class ConvolutionBlock(nn.Module):
             pairs: The edges.
         """
         update, edge = self.layer(x, edge, pairs)
-        update = self.norm(update)
-        update = update if self.activation is None else self.activation(update)
-        update = functional.dropout(update, self.dropout, self.training)
-        return x + update if self.residual else update, edge
+        given, dropout = x if self.residual else None, self.dropout if self.training else 0.0
+        return norm_and_add(self.norm, update, given, activation=self.activation, dropout=dropout), edge
 
 
 class FeedForwardBlock(nn.Module):

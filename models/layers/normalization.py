@@ -16,12 +16,19 @@ Norm = Literal["batch", "layer"]
 NormOrNone = Literal["batch", "layer", "none"]
 
 
+ALIKE = 1e-5
+"""Rows whose deviation in a channel is at most this share of its mean are alike there: the rest is rounding, or the
+1e-6 that keeps a mean over no neighbours finite. Normalised, it would grow 316-fold with every layer."""
+
+
 class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
     """Batch normalisation over rows, defined for any number of them.
 
     In training, torch raises for a single row, which has no variance; a batch of one node, or of one edge, is such a
-    case. Fewer than two rows are normalised with the running statistics here, which stay as they are. Statistics are in
-    float32 for parameters in half precision, and of the real rows in a padded batch.
+    case. Fewer than two rows are normalised with the running statistics here, which stay as they are. Where all rows
+    are alike (`ALIKE`) the result is the bias, in training and, for channels that never varied in training, in
+    evaluation: torch divides rounding by sqrt(eps). Statistics are in float32 for parameters in half precision, and of
+    the real rows in a padded batch.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,19 +44,49 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         if training and x.shape[0] < 2:  # a branch, and no comparison: for `torch.compile` the number is a symbol
             training = False
         half = self.weight.dtype in HALF
-        if not half and training == self.training:
-            return super().forward(x)
-        if training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
         rows, weight, bias = (exactly(part) if half else part for part in (x, self.weight, self.bias))
-        momentum = 0.1 if self.momentum is None else self.momentum
-        statistics = (self.running_mean, self.running_var)
-        return functional.batch_norm(rows, *statistics, weight, bias, training, momentum, self.eps).to(x.dtype)
+        out = self._of_this_batch(rows, weight, bias) if training else self._of_running(rows, weight, bias)
+        return out.to(x.dtype) if half else out
+
+    def _of_this_batch(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        if not rows.is_cpu:
+            variance, mean = torch.var_mean(rows.detach(), 0, correction=0)
+            weight = torch.where(alike(mean, variance), 0.0, weight)
+            statistics = (self.running_mean, self.running_var)
+            self.num_batches_tracked.add_(1)
+            return functional.batch_norm(rows, *statistics, weight, bias, True, self.used_momentum, self.eps)
+        # On a CPU that is a slow pass. With a momentum of 1, torch leaves the statistics of the batch there.
+        mean, variance = torch.zeros(2, rows.shape[1], dtype=self.running_mean.dtype).unbind(0)
+        out = functional.batch_norm(rows, mean, variance, weight, bias, True, 1.0, self.eps)
+        self.count(mean, variance, 1.0)
+        same = alike(mean, variance)
+        if torch.compiler.is_compiling() or bool(same.any()):
+            out = torch.where(same, bias.to(out.dtype), out)
+        return out
+
+    def _of_running(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        mean, variance = self.running_mean, self.running_var
+        weight = torch.where(self.never_varied(), 0.0, weight)
+        return functional.batch_norm(rows, mean, variance, weight, bias, False, 0.0, self.eps)
+
+    def never_varied(self) -> Tensor:
+        """Which channels had no variance in any batch of training, `[D]`: what is left is the 1 of the start."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        start = (1 - self.used_momentum) ** self.num_batches_tracked
+        trained = self.num_batches_tracked > 0
+        return (self.running_var <= start * 1.00001 + (ALIKE * self.running_mean).square()) & trained
+
+    @property
+    def used_momentum(self) -> float:
+        """What a batch moves the running statistics by."""
+        return 0.1 if self.momentum is None else self.momentum
 
     def _of_real_rows(self, x: Tensor, real: RealRows) -> Tensor:
         rows, weight, bias = (exactly(part) for part in (x, self.weight, self.bias))
         mean, variance = real.statistics(rows.detach())
         self.count(mean, variance, real.correction)
+        weight = torch.where(alike(mean, variance), 0.0, weight)
         return _NormalizedRows.apply(rows, weight, bias, mean, variance, real.share(rows.dtype), self.eps).to(x.dtype)
 
     @torch.no_grad()
@@ -65,9 +102,20 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        momentum = 0.1 if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
-        self.running_var.lerp_((variance * correction).to(self.running_var.dtype), momentum)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.used_momentum)
+        if not isinstance(correction, float) or correction != 1.0:
+            variance = variance * correction
+        self.running_var.lerp_(variance.to(self.running_var.dtype), self.used_momentum)
+
+
+def alike(mean: Tensor, variance: Tensor) -> Tensor:
+    """In which channels all rows are alike, `[D]`: `ALIKE`.
+
+    Args:
+        mean: `[D]`.
+        variance: `[D]`.
+    """
+    return torch.addcmul(variance, mean, mean, value=-(ALIKE**2)) <= 0
 
 
 class _NormalizedRows(torch.autograd.Function):

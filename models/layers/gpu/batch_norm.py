@@ -4,15 +4,16 @@ R rows, D columns, n of the rows real. A program takes a few columns and goes ov
 for anybody's statistics; what is read again comes from the cache. Forward, with s = a + factor * dropout(b),
 
     m, v = mean and biased variance of the real rows of s         joined tile by tile (Chan et al. 1983), in float32
-    out  = weight (s - m) / sqrt(v + epsilon) + bias + other
+    out  = weight (s - m) / sqrt(v + epsilon) + bias + other      bias + other where rows are alike (`ALIKE`)
 
-and the running statistics move. Backward, with x^ = (s - m) / sqrt(v + epsilon) and G = d loss / d out,
+and the running statistics move. Without b, what is added to `other` is dropout(relu(...)) of the normalised rows, or of
+the same without relu. Backward, with x^ = (s - m) / sqrt(v + epsilon) and G = d loss / d (normalised rows),
 
     d weight = sum G x^,    d bias = sum G,    d other = G
     d s      = weight / sqrt(v + epsilon) (G - (sum G + x^ sum G x^) / n)       for real rows
 
-of which b has what dropout and factor leave. Rows that are not real have G = 0. Every number is written by one program,
-in one order: results are the same every time.
+of which b has what dropout and factor leave. G is d loss / d out, times what relu and dropout leave of it. Rows that
+are not real have G = 0. Every number is written by one program, in one order: results are the same every time.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from torch import Tensor
 from graphpe.compiled.kernel import Kernel
 from graphpe.models.attention.grit.reference import Dropped
 from graphpe.models.layers.gpu.few_rows import options, programs
-from graphpe.models.layers.normalization import RowBatchNorm
+from graphpe.models.layers.normalization import ALIKE, RowBatchNorm
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -48,34 +49,38 @@ class Normalized(NamedTuple):
 def normalized_sum(
     norm: RowBatchNorm,
     a: Tensor,
-    b: Tensor,
+    b: Tensor | None,
     other: Tensor | None,
     real: Tensor | None,
     dropped: Dropped | None = None,
     factor: Tensor | None = None,
+    *,
+    relu: bool = False,
 ) -> Normalized:
-    """norm(a + factor dropout(b)) + other, in training; the running statistics move.
+    """norm(a + factor dropout(b)) + other, or dropout(relu(norm(a))) + other; in training: the running statistics move.
 
     Args:
         norm: The normalisation, with running statistics.
         a: Rows, `[R, D]`; at least two of the rows are real.
-        b: Rows, `[R, D]`.
+        b: Rows, `[R, D]`; None for none.
         other: Rows that are added after the normalisation, `[R, D]`; None for none.
         real: 1 for real rows, 0 for others, `[R]`; None if all are.
-        dropped: What dropout leaves of b, `[R, D]`; None for all.
+        dropped: What dropout leaves, `[R, D]`, of b or, without b, of the normalised rows; None for all.
         factor: Of each row of b, `[R, 1]`; None for 1.
+        relu: Whether normalised rows go through it; without b.
     """
-    a, b = a.contiguous(), b.contiguous()
-    (rows, width), kind = a.shape, torch.promote_types(a.dtype, b.dtype)
-    total, moments = a.new_empty(a.shape, dtype=kind), a.new_empty(2, width, dtype=torch.float32)
+    a, b = a.contiguous(), None if b is None else b.contiguous()
+    (rows, width), kind = a.shape, a.dtype if b is None else torch.promote_types(a.dtype, b.dtype)
+    total = a if b is None else a.new_empty(a.shape, dtype=kind)
+    moments = a.new_empty(2, width, dtype=torch.float32)
     out = torch.empty_like(total, dtype=kind if other is None else torch.promote_types(kind, other.dtype))
     _forward(
         programs(width),
         *(a, b, *masked(dropped), *(None if x is None else x.contiguous() for x in (factor, other)), real),
         *(norm.weight, norm.bias),
         *(norm.running_mean, norm.running_var, norm.num_batches_tracked, total, out, moments),
-        *(rows, 0.1 if norm.momentum is None else norm.momentum, norm.eps),
-        **options(width),
+        *(rows, norm.used_momentum, norm.eps, ALIKE),
+        **{"RELU": relu, **options(width)},
     )
     return Normalized(out, total, moments)
 
@@ -89,6 +94,9 @@ def normalized_sum_backward(
     dropped: Dropped | None = None,
     passed: Tensor | None = None,
     factor: Tensor | None = None,
+    *,
+    last: Tensor | None = None,
+    relu: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of a and b `[R, D]`, one or two; of weight and bias, `[2, D]`.
 
@@ -101,16 +109,19 @@ def normalized_sum_backward(
         dropped: What dropout left of b; None for all.
         passed: What else goes to a, `[R, D]`; None for nothing.
         factor: Of each row of b, `[R, 1]`; None for 1.
+        last: The normalisation's bias, `[D]`, where there was no b; None where there was.
+        relu: Whether normalised rows went through it.
     """
     rows, width = total.shape
-    of_b = None if dropped is None and passed is None and factor is None else torch.empty_like(total)
+    alone = last is not None or (dropped is None and passed is None and factor is None)
+    of_b = None if alone else torch.empty_like(total)
     grad_total, sums = torch.empty_like(total), weight.new_empty(2, width)
     _backward(
         programs(width),
-        *(grad.contiguous(), total, moments, weight, real, *masked(dropped)),
+        *(grad.contiguous(), total, moments, weight, last, real, *masked(dropped)),
         *(None if x is None else x.contiguous() for x in (passed, factor)),
         *(grad_total, of_b, sums, rows),
-        **options(width),
+        **{"RELU": relu, **options(width)},
     )
     return grad_total, grad_total if of_b is None else of_b, sums
 
@@ -144,6 +155,8 @@ def _forward(
     R: tl.tensor,
     momentum: tl.tensor,
     epsilon: tl.tensor,
+    alike: tl.tensor,
+    RELU: tl.constexpr,
     D: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -157,13 +170,15 @@ def _forward(
         r = r0 + tl.arange(0, ROWS)
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & wide[None, :]
-        s = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
-        if keep_ptr is not None:
-            s *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
-        if factor_ptr is not None:
-            s *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
-        s += tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
-        tl.store(total_ptr + at, s.to(total_ptr.dtype.element_ty), mask=here)
+        s = tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
+        if b_ptr is not None:
+            b = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
+            if keep_ptr is not None:
+                b *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+            if factor_ptr is not None:
+                b *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
+            s += b
+            tl.store(total_ptr + at, s.to(total_ptr.dtype.element_ty), mask=here)
         share = (r < R).to(tl.float32)
         if real_ptr is not None:
             share = tl.load(real_ptr + r, mask=r < R, other=0).to(tl.float32)
@@ -174,7 +189,9 @@ def _forward(
         squares += tl.sum(apart * apart, 0) + (own - mean) * (own - mean) * (count * more / joined)
         mean += (own - mean) * (more / joined)
         count += more
-    inverse = 1.0 / tl.sqrt(squares / count + epsilon)
+    # Rows that are alike: the result is the bias, and nothing has a gradient but the bias.
+    varies = squares / count > alike * alike * mean * mean
+    inverse = tl.where(varies, 1.0 / tl.sqrt(squares / count + epsilon), 0.0)
     tl.store(moments_ptr + c, mean, mask=wide)
     tl.store(moments_ptr + D + c, inverse, mask=wide)
     before = tl.load(running_mean_ptr + c, mask=wide, other=0.0)
@@ -189,13 +206,19 @@ def _forward(
         r = r0 + tl.arange(0, ROWS)
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & wide[None, :]
-        s = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
-        if keep_ptr is not None:
-            s *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
-        if factor_ptr is not None:
-            s *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
-        s += tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
+        s = tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
+        if b_ptr is not None:
+            b = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
+            if keep_ptr is not None:
+                b *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+            if factor_ptr is not None:
+                b *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
+            s += b
         out = (s - mean[None, :]) * scale[None, :] + shift[None, :]
+        if RELU:
+            out = tl.maximum(out, 0.0)
+        if b_ptr is None and keep_ptr is not None:
+            out *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
         if other_ptr is not None:
             out += tl.load(other_ptr + at, mask=here, other=0.0).to(tl.float32)
         tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=here)
@@ -207,6 +230,7 @@ def _backward(
     total_ptr: tl.tensor,
     moments_ptr: tl.tensor,
     weight_ptr: tl.tensor,
+    last_ptr: tl.tensor,
     real_ptr: tl.tensor,
     keep_ptr: tl.tensor,
     kept: tl.tensor,
@@ -216,6 +240,7 @@ def _backward(
     of_b_ptr: tl.tensor,
     sums_ptr: tl.tensor,
     R: tl.tensor,
+    RELU: tl.constexpr,
     D: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -224,6 +249,10 @@ def _backward(
     wide = c < D
     mean = tl.load(moments_ptr + c, mask=wide, other=0.0)
     inverse = tl.load(moments_ptr + D + c, mask=wide, other=0.0)
+    scale = tl.load(weight_ptr + c, mask=wide, other=0.0).to(tl.float32) * inverse
+    last = mean  # of nobody's use where there is no ReLU
+    if RELU:
+        last = tl.load(last_ptr + c, mask=wide, other=0.0).to(tl.float32)
     count = 0.0
     of_bias = tl.zeros([COLUMNS], tl.float32)
     of_weight = tl.zeros([COLUMNS], tl.float32)
@@ -232,9 +261,13 @@ def _backward(
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & wide[None, :]
         g = tl.load(grad_ptr + at, mask=here, other=0.0).to(tl.float32)
-        x = tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32)
+        x = tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32) - mean[None, :]
+        if RELU:
+            g = tl.where(x * scale[None, :] + last[None, :] > 0, g, 0.0)
+        if last_ptr is not None and keep_ptr is not None:
+            g *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
         of_bias += tl.sum(g, 0)
-        of_weight += tl.sum(g * (x - mean[None, :]), 0)
+        of_weight += tl.sum(g * x, 0)
         share = (r < R).to(tl.float32)
         if real_ptr is not None:
             share = tl.load(real_ptr + r, mask=r < R, other=0).to(tl.float32)
@@ -243,13 +276,17 @@ def _backward(
     kind = sums_ptr.dtype.element_ty
     tl.store(sums_ptr + c, of_weight.to(kind), mask=wide)
     tl.store(sums_ptr + D + c, of_bias.to(kind), mask=wide)
-    scale = tl.load(weight_ptr + c, mask=wide, other=0.0).to(tl.float32) * inverse
     for r0 in range(0, R, ROWS):
         r = r0 + tl.arange(0, ROWS)
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & wide[None, :]
         g = tl.load(grad_ptr + at, mask=here, other=0.0).to(tl.float32)
-        x = (tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32) - mean[None, :]) * inverse[None, :]
+        x = tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32) - mean[None, :]
+        if RELU:
+            g = tl.where(x * scale[None, :] + last[None, :] > 0, g, 0.0)
+        if last_ptr is not None and keep_ptr is not None:
+            g *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+        x *= inverse[None, :]
         share = (r < R).to(tl.float32)
         if real_ptr is not None:
             share = tl.load(real_ptr + r, mask=r < R, other=0).to(tl.float32)
@@ -259,7 +296,7 @@ def _backward(
         if passed_ptr is not None:
             of_a += tl.load(passed_ptr + at, mask=here, other=0.0).to(tl.float32)
         tl.store(grad_total_ptr + at, of_a.to(grad_total_ptr.dtype.element_ty), mask=here)
-        if keep_ptr is not None:
+        if last_ptr is None and keep_ptr is not None:
             g *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
         if factor_ptr is not None:
             g *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]

@@ -28,7 +28,7 @@ from graphpe.models.layers.gpu.weight_gradients import weight_gradients
 from graphpe.models.layers.normalization import RowBatchNorm, RowLayerNorm
 
 ACTIVATIONS = {"relu": torch.relu_, "gelu": functional.gelu}
-"""By name; that of a ReLU writes over what it is given."""
+"""By name; that of a ReLU writes over what it is given, a product that nobody else reads."""
 
 
 def add_and_norm(
@@ -121,6 +121,33 @@ def map_and_norm(
     if not _fused(norm, x, sums, last.weight):
         return norm(x + functional.dropout(last(linear_relu(sums, first)), dropout, dropout > 0)), x
     return _LayersAndNorm.apply(x, sums, first.weight, first.bias, *_parameters(norm, last), norm, "relu", 0.0, dropout)
+
+
+def norm_and_add(
+    norm: nn.Module,
+    update: Tensor,
+    given: Tensor | None,
+    *,
+    activation: Activation | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """`given + dropout(activation(norm(update)))`, `[N, D]`: the last steps of a convolution.
+
+    Args:
+        norm: The normalisation.
+        update: `[N, D]`.
+        given: What that is added to, `[N, D]`; None for nothing.
+        activation: `relu` or `gelu`; None for none.
+        dropout: Probability of dropout; 0 outside training.
+    """
+    rows = (update,) if given is None else (update, given)
+    if isinstance(norm, RowBatchNorm) and activation != "gelu" and _fused(norm, *rows):
+        return _NormAndAdd.apply(update, given, norm.weight, norm.bias, norm, activation == "relu", dropout)
+    update = norm(update)
+    if activation is not None:
+        update = functional.relu(update) if activation == "relu" else functional.gelu(update)
+    update = functional.dropout(update, dropout, dropout > 0)
+    return update if given is None else given + update
 
 
 def few_rows(*rows: Tensor) -> bool:
@@ -276,3 +303,35 @@ class _LayersAndNorm(torch.autograd.Function):
         first, last = weight_gradients((of_before, rows), (above, hidden), dtype=weight_1.dtype)
         of_x, of_y = (of_rows, None) if own else (of_x, of_rows.to(ctx.kinds[1]))
         return of_x.to(ctx.kinds[0]), of_y, *first, *last, of_scale, of_shift, *(None, None, None, None)
+
+
+class _NormAndAdd(torch.autograd.Function):
+    """The sum `given + dropout(relu(norm(a)))`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        a: Tensor,
+        given: Tensor | None,
+        norm_weight: Tensor,
+        norm_bias: Tensor,
+        norm: RowBatchNorm,
+        relu: bool,
+        dropout: float,
+    ) -> Tensor:
+        real = real_among(len(a))
+        mask = None if real is None else real.mask
+        ctx.dropped, ctx.relu = dropped_of(a, a.shape[1], dropout), relu
+        found = normalized_sum(norm, a, None, given, mask, ctx.dropped, relu=relu)
+        ctx.save_for_backward(found.total, found.moments, norm_weight, norm_bias, mask)
+        ctx.kind = None if given is None else given.dtype
+        return found.out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        total, moments, weight, bias, real = ctx.saved_tensors
+        of_a, _, (of_scale, of_shift) = normalized_sum_backward(
+            grad, total, moments, weight, real, ctx.dropped, last=bias, relu=ctx.relu
+        )
+        return of_a, None if ctx.kind is None else grad.to(ctx.kind), of_scale, of_shift, None, None, None

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+import torch
 
 from graphpe.benchmarks.cli.main import main
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
-from graphpe.benchmarks.training.summary import summary_lines
+from graphpe.benchmarks.training.summary import answers_alike, summary_lines
 
 
 def write_graphs(path: Path, target: str, value: object) -> str:
@@ -21,8 +22,8 @@ def write_graphs(path: Path, target: str, value: object) -> str:
     return f"NetworkxList({str(path)!r}, target={target!r})"
 
 
-def train(task: str, run: Path) -> tuple[dict, dict, list[dict]]:
-    options = ["--model", "GINE(width=8, layers=1)", "--encodings", "none", "--epochs", "2", "--batch-size", "8"]
+def train(task: str, run: Path, model: str = "GINE(width=8, layers=1)") -> tuple[dict, dict, list[dict]]:
+    options = ["--model", model, "--encodings", "none", "--epochs", "2", "--batch-size", "8"]
     assert main(["train", "--task", task, *options, "--warmup-steps", "1", "--run", str(run)]) == 0
     summary, saved = (json.loads((run / f"{name}.json").read_text()) for name in ("summary", "task"))
     return summary, saved["state"], [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -77,3 +78,24 @@ def test_many_targets_and_summaries_of_earlier_versions() -> None:
     assert lines[15] == "(9 more targets are in summary.json)"
     short = summary_lines(summary | {"valid_by_target": {}, "test_by_target": {"last": None}})
     assert short[3].rstrip() == "last"
+
+
+@pytest.mark.parametrize(("readout", "alike"), [("mean", True), ("sum", False)])
+def test_it_is_said_where_nothing_tells_graphs_apart(
+    readout: str, alike: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Means over cycles without features are the same for all of them; their sums are not."""
+    task = write_graphs(tmp_path / "g.json", "size", lambda i: 3.0 + i % 4)
+    summary, _, _ = train(task, tmp_path / "run", f"GatedGCN(width=8, layers=3, readout={readout!r})")
+    assert summary["answers_alike"] is alike
+    assert ("all test answers are alike" in capsys.readouterr().out) is alike
+
+
+def test_answers_that_are_alike() -> None:
+    row = torch.randn(1, 3)
+    assert answers_alike(row + 1e-7 * torch.rand(5, 3) * row.abs())
+    assert answers_alike(torch.zeros(2, 1, dtype=torch.long))
+    assert not answers_alike(torch.tensor([[1.0, 2.0], [1.0, 2.1]]))
+    assert not answers_alike(row)
+    assert not answers_alike(torch.full((3, 2), torch.nan))
+    assert not answers_alike(torch.zeros(0))

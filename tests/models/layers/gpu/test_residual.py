@@ -73,12 +73,26 @@ def _dropping_map(rows: list[Tensor], parts: nn.ModuleDict) -> Tensor:
     return out + x * x
 
 
+def _convolution(rows: list[Tensor], parts: nn.ModuleDict) -> Tensor:
+    return residual.norm_and_add(parts["norm"], rows[0], rows[2], activation="relu")
+
+
+def _plain_convolution(rows: list[Tensor], parts: nn.ModuleDict) -> Tensor:
+    return residual.norm_and_add(parts["norm"], rows[0], None)
+
+
+def _dropping_convolution(rows: list[Tensor], parts: nn.ModuleDict) -> Tensor:
+    return residual.norm_and_add(parts["norm"], rows[0], rows[2], activation="relu", dropout=0.3)
+
+
 _LAUNCHED: dict[Run, list[str]] = {
     _add: ["_forward", "_backward", "_products"],
     _scaled: ["_forward", "_backward", "_products"],
     _feed_forward: ["_forward", "_forward", "_backward", "_backward", "_products"],
     _map: ["_forward", "_forward", "_backward", "_backward", "_products"],
     _gelu: ["_forward", "_forward", "_backward", "_backward", "_products"],
+    _convolution: ["_forward", "_backward"],
+    _plain_convolution: ["_forward", "_backward"],
 }
 _ONE_INPUT = (_feed_forward, _gelu, _dropping_feed_forward)
 
@@ -150,8 +164,23 @@ def test_values_gradients_and_statistics(
     assert launched == _LAUNCHED[run]
 
 
-@pytest.mark.parametrize("run", [_dropping_add, _dropping_feed_forward, _dropping_map])
-@pytest.mark.parametrize("norm", ["batch", "layer"])
+@pytest.mark.parametrize("run", [_convolution, _plain_convolution])
+@pytest.mark.parametrize(("kind", "least"), _KINDS)
+@pytest.mark.parametrize(("shape", "real"), [((9, 6, 9), 0), ((300, 9, 8), 0), ((150, 9, 4), 9)])
+def test_the_last_steps_of_a_convolution(
+    run: Run, kind: torch.dtype, least: float, shape: tuple[int, int, int], real: int, launched: list[str]
+) -> None:
+    _compare(run, shape, kind, least, real)
+    assert launched == _LAUNCHED[run]
+
+
+@pytest.mark.parametrize(
+    ("run", "norm"),
+    [
+        *((run, norm) for run in (_dropping_add, _dropping_feed_forward, _dropping_map) for norm in ("batch", "layer")),
+        (_dropping_convolution, "batch"),
+    ],
+)
 @pytest.mark.parametrize(("kind", "least"), _KINDS)
 def test_dropout(
     run: Run, kind: torch.dtype, least: float, norm: Norm, launched: list[str], monkeypatch: pytest.MonkeyPatch
@@ -205,3 +234,17 @@ def test_what_the_kernels_do_not_do_is_left_to_the_modules(launched: list[str]) 
     residual.add_and_norm(nn.Identity(), x, hidden, parts["contract"])
     _feed_forward([x], parts.eval())
     assert not launched
+
+
+def test_columns_whose_rows_are_alike_are_the_bias() -> None:
+    parts, rows = _modules(4, 8, torch.float32), torch.randn(3, 30, 4, device=DEVICE)
+    rows[0, :, 1] = 5 + 1e-6 * torch.randn(30, device=DEVICE)
+    with torch.no_grad():
+        parts["contract"].weight[1] = 0
+    x, hidden = rows[0].requires_grad_(), torch.randn(30, 8, device=DEVICE)
+    out = residual.add_and_norm(parts["norm"], x, hidden, parts["contract"])
+    assert torch.equal(out[:, 1], parts["norm"].bias[1].expand(30))
+    out.square().sum().backward()
+    assert not x.grad[:, 1].any()
+    assert x.grad[:, 0].any()
+    assert float(parts["norm"].weight.grad[1]) == 0
