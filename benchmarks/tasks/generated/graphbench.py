@@ -17,6 +17,7 @@ from graphpe.benchmarks.tasks.generated.cache import Arrays, generated_once
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, GraphTask
 from graphpe.benchmarks.tasks.metrics import F1, MAE
 from graphpe.benchmarks.tasks.node_level import NodeAdapter, NodeTargets
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.errors import GraphPERuntimeError
 from graphpe.files.guarded import names
 from graphpe.graphs.concatenate import concatenate
@@ -159,15 +160,15 @@ class GraphBenchFlow(_Reasoning):
             edge={"edge_attr": raw.edge["edge_attr"]},
             graph={"y": raw.node["y"][raw.ptr[:-1]].view(-1, 1)},
         )
-        known = graphs.graph["y"][split["train"]].double()
+        shift, scale = standardisation(graphs.graph["y"][split["train"]])
         adapter = GraphAdapter(
             (_KINDS,),
             (),
             1,
             "absolute",
             edge_channels=1,
-            shift=(float(known.mean()),),
-            scale=(float(known.std().nan_to_num(0)) or 1.0,),
+            shift=shift,
+            scale=scale,
         )
         return GraphTargets(graphs, split, adapter, fingerprint(graphs, split), notes, scored_by=MAE)
 

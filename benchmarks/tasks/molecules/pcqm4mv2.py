@@ -21,6 +21,7 @@ from graphpe.benchmarks.tasks.molecules.smiles import UnparsableSmiles, require_
 from graphpe.benchmarks.tasks.processes import cores, in_processes
 from graphpe.benchmarks.tasks.random_split import shuffled
 from graphpe.benchmarks.tasks.stored import store_folder
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.files.ogb import lsc_files, molecule_categories
 from graphpe.files.ogb_raw import digest_of_files
@@ -87,15 +88,15 @@ class PCQM4Mv2(GraphTask):
         store = _store(table, workers=workers, cache=cache, progress=progress)
         graphs = store.packed
         split = _split(folder / "split_dict.pt", graphs.graph["y"], self.seed)
-        known = graphs.graph["y"][split["train"]].double()
+        shift, scale = standardisation(graphs.graph["y"][split["train"]])
         atoms, bonds = molecule_categories()
         adapter = GraphAdapter(
             atoms,
             bonds,
             1,
             "absolute",
-            shift=(float(known.mean()),),
-            scale=(float(known.std().nan_to_num(0)) or 1.0,),
+            shift=shift,
+            scale=scale,
             target_names=("gap",),
         )
         notes = [

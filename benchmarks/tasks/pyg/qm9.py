@@ -13,6 +13,7 @@ from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, Gra
 from graphpe.benchmarks.tasks.metrics import MAE
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import load_one
 from graphpe.benchmarks.tasks.random_split import cut, shuffled
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
 
@@ -91,7 +92,7 @@ class QM9(GraphTask):
         )
         count = len(graphs)
         split = cut(shuffled(count, self.seed), count * TRAIN // PUBLISHED, count * VALID // PUBLISHED)
-        known = graphs.graph["y"][split["train"]].double()
+        shift, scale = standardisation(graphs.graph["y"][split["train"]])
         adapter = GraphAdapter(
             (),
             (),
@@ -99,8 +100,8 @@ class QM9(GraphTask):
             "absolute",
             node_channels=NODE_CHANNELS,
             edge_channels=EDGE_CHANNELS,
-            shift=(float(known.mean()),),
-            scale=(float(known.std().nan_to_num(0)) or 1.0,),
+            shift=shift,
+            scale=scale,
             target_names=(self.target,),
         )
         notes = [

@@ -14,6 +14,7 @@ from graphpe.benchmarks.tasks.graph_level import GraphAdapter, GraphTargets, Gra
 from graphpe.benchmarks.tasks.metrics import ACCURACY, MAE
 from graphpe.benchmarks.tasks.pyg.pyg_datasets import load_one
 from graphpe.benchmarks.tasks.random_split import folds, shuffled
+from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.errors import GraphPEError, GraphPERuntimeError, GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 
@@ -103,7 +104,7 @@ class TU(GraphTask):
         order = shuffled(len(raw), self.seed)
         train = order[torch.isin(order, torch.cat(rest))].sort().values
         split = {"train": train, "valid": valid, "test": test}
-        known = graphs.graph["y"][train].double()
+        shift, scale = standardisation(graphs.graph["y"][train]) if numeric else ((), ())
         adapter = GraphAdapter(
             () if has_x else (1,),
             (),
@@ -111,8 +112,8 @@ class TU(GraphTask):
             "absolute" if numeric else "classes",
             node_channels=graphs.node["x"].shape[1] if has_x else 0,
             edge_channels=graphs.edge["edge_attr"].shape[1] if has_edges else 0,
-            shift=tuple(known.mean(0).tolist()) if numeric else (),
-            scale=tuple(value or 1.0 for value in known.std(0).tolist()) if numeric else (),
+            shift=shift,
+            scale=scale,
         )
         notes = [
             f"{self.name} from {folder / self.name}: {len(graphs):,} graphs; test is fold {self.fold} of {FOLDS} "
