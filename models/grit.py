@@ -36,7 +36,7 @@ from graphpe.models.layers.gpu.few_rows import MOST_ROWS
 from graphpe.models.layers.gpu.projections import projected, stacked
 from graphpe.models.layers.gpu.residual import add_and_norm, feed_forward_and_norm
 from graphpe.models.layers.heads import READOUTS, Readout, pool
-from graphpe.models.layers.normalization import RowBatchNorm, alike
+from graphpe.models.layers.normalization import RowBatchNorm
 from graphpe.models.layers.precision import exactly, in_half_precision
 from graphpe.models.layers.stem import EncodingsIn, embed_edges, encoding_norms, read_for_layers
 from graphpe.models.layers.text import call_text
@@ -475,10 +475,9 @@ class PairBatchNorm(RowBatchNorm):
         """
         if self.training and rows > 1:
             self.count(mean, variance, rows / (rows - 1) if real is None else real.correction)
-            same = alike(mean, variance)
         else:
             assert self.running_mean is not None
             assert self.running_var is not None
-            mean, variance, same = self.running_mean, self.running_var, self.never_varied()
-        scale = torch.where(same, 0.0, self.weight) * torch.rsqrt(variance + self.eps)
+            mean, variance = self.running_mean, self.running_var
+        scale = self.weight * torch.rsqrt(variance + self.eps)
         return scale, self.bias - mean * scale

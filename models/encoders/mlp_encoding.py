@@ -60,7 +60,7 @@ class MLPEncoding(nn.Module):
         self.hidden = hidden
         self.layers = layers
         self.batch_norm = batch_norm
-        self.raw_norm = RowBatchNorm(channels) if batch_norm else None
+        self.raw_norm = RowBatchNorm(channels, own_scales=True) if batch_norm else None
         self.network = starts_at_zero(feed_forward(channels, hidden, width, layers))
 
     @in_half_precision

@@ -39,7 +39,7 @@ class LinearEncoding(nn.Module):
         channels, width = check_counts(channels=channels, width=width)
         (normalize,) = check_flags(normalize=normalize)
         self.key = key
-        self.norm = RowBatchNorm(channels) if normalize else None
+        self.norm = RowBatchNorm(channels, own_scales=True) if normalize else None
         self.linear = nn.Linear(channels, width)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from graphpe.models.batches.real_rows import RealRows, real_among
+from graphpe.models.batches.real_rows import real_among
 from graphpe.models.layers.precision import HALF, ExactBuffers, exactly
 
 Norm = Literal["batch", "layer"]
@@ -17,8 +17,12 @@ NormOrNone = Literal["batch", "layer", "none"]
 
 
 ALIKE = 1e-5
-"""Rows whose deviation in a channel is at most this share of its mean are alike there: the rest is rounding, or the
-1e-6 that keeps a mean over no neighbours finite. Normalised, it would grow 316-fold with every layer."""
+"""Rows whose deviation in a channel is at most this share of the numbers there, or of 1, are alike: it is rounding, or
+the 1e-6 that keeps a mean over no neighbours finite. Normalised, it would grow 316-fold with every layer."""
+
+GROUP = 8
+"""Channels whose numbers count together for that: sums that cancel in one of them are rounded as those of the others
+are. As many as a program of the kernels has."""
 
 
 class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
@@ -27,9 +31,18 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
     In training, torch raises for a single row, which has no variance; a batch of one node, or of one edge, is such a
     case. Fewer than two rows are normalised with the running statistics here, which stay as they are. Where all rows
     are alike (`ALIKE`) the result is the bias, in training and, for channels that never varied in training, in
-    evaluation: torch divides rounding by sqrt(eps). Statistics are in float32 for parameters in half precision, and of
-    the real rows in a padded batch.
+    evaluation: torch divides rounding by sqrt(eps). Their gradient is that of rows with a variance of 1, so that what
+    will tell rows apart (an encoding whose map starts at zero) is learnt, and none grows 316-fold. Statistics are in
+    float32 for parameters in half precision, and of the real rows in a padded batch.
+
+    Args:
+        width: Number of channels.
+        own_scales: Whether each channel has a scale of its own, as raw encodings have.
     """
+
+    def __init__(self, width: int, *, own_scales: bool = False) -> None:
+        super().__init__(width)
+        self.group = 1 if own_scales else GROUP
 
     def forward(self, x: Tensor) -> Tensor:
         """From `[rows, width]` to `[rows, width]`.
@@ -39,35 +52,46 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         """
         real = real_among(x.shape[0]) if self.training else None
         if real is not None:
-            return self._of_real_rows(x, real)
-        training = self.training
-        if training and x.shape[0] < 2:  # a branch, and no comparison: for `torch.compile` the number is a symbol
-            training = False
+            mean, variance = real.statistics(x.detach())
+            return self._by_statistics(x, mean, variance, real.share(mean.dtype), real.correction)
+        # Branches, and no comparison: for `torch.compile` the number is a symbol.
+        if not self.training or x.shape[0] < 2:
+            return self._of_running(x)
+        if torch.compiler.is_compiling() or not x.is_cpu:
+            rows = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+            variance, mean = torch.var_mean(rows, 0, correction=0)
+            return self._by_statistics(x, mean, variance, *self._of_all(rows))
+        return self._of_this_batch(x)
+
+    def _of_this_batch(self, x: Tensor) -> Tensor:
+        """On a CPU, where a pass for statistics alone costs more than all the rest."""
         half = self.weight.dtype in HALF
         rows, weight, bias = (exactly(part) if half else part for part in (x, self.weight, self.bias))
-        out = self._of_this_batch(rows, weight, bias) if training else self._of_running(rows, weight, bias)
-        return out.to(x.dtype) if half else out
-
-    def _of_this_batch(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        if not rows.is_cpu:
-            variance, mean = torch.var_mean(rows.detach(), 0, correction=0)
-            weight = torch.where(alike(mean, variance), 0.0, weight)
-            statistics = (self.running_mean, self.running_var)
-            self.num_batches_tracked.add_(1)
-            return functional.batch_norm(rows, *statistics, weight, bias, True, self.used_momentum, self.eps)
-        # On a CPU that is a slow pass. With a momentum of 1, torch leaves the statistics of the batch there.
+        # With a momentum of 1, torch leaves the statistics of the batch there.
         mean, variance = torch.zeros(2, rows.shape[1], dtype=self.running_mean.dtype).unbind(0)
         out = functional.batch_norm(rows, mean, variance, weight, bias, True, 1.0, self.eps)
+        # Those of torch's are off by some 1e-5 of the mean: enough to say when to look.
+        if bool(variance.amin() <= 1e-6 * torch.addcmul(variance, mean, mean).amax().clamp(min=1)):
+            exact = rows.detach()
+            mean_of_all = exact.mean(0)
+            variance_of_all = (exact - mean_of_all).square().mean(0)
+            if bool(alike(mean_of_all, variance_of_all, self.group).any()):
+                return self._by_statistics(x, mean_of_all, variance_of_all, *self._of_all(rows))
         self.count(mean, variance, 1.0)
-        same = alike(mean, variance)
-        if torch.compiler.is_compiling() or bool(same.any()):
-            out = torch.where(same, bias.to(out.dtype), out)
-        return out
+        return out.to(x.dtype) if half else out
 
-    def _of_running(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        mean, variance = self.running_mean, self.running_var
+    @staticmethod
+    def _of_all(rows: Tensor) -> tuple[Tensor, float]:
+        """The share of each row in a mean, `[1, R]`, and R / (R - 1)."""
+        count = rows.shape[0]
+        return rows.new_full((1, count), 1 / count), count / (count - 1)
+
+    def _of_running(self, x: Tensor) -> Tensor:
+        half = self.weight.dtype in HALF
+        rows, weight, bias = (exactly(part) if half else part for part in (x, self.weight, self.bias))
         weight = torch.where(self.never_varied(), 0.0, weight)
-        return functional.batch_norm(rows, mean, variance, weight, bias, False, 0.0, self.eps)
+        out = functional.batch_norm(rows, self.running_mean, self.running_var, weight, bias, False, 0.0, self.eps)
+        return out.to(x.dtype) if half else out
 
     def never_varied(self) -> Tensor:
         """Which channels had no variance in any batch of training, `[D]`: what is left is the 1 of the start."""
@@ -75,19 +99,21 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         assert self.running_var is not None
         start = (1 - self.used_momentum) ** self.num_batches_tracked
         trained = self.num_batches_tracked > 0
-        return (self.running_var <= start * 1.00001 + (ALIKE * self.running_mean).square()) & trained
+        # The 1 of the start is there to rounding.
+        return alike(self.running_mean, self.running_var - start * 1.00001, self.group) & trained
 
     @property
     def used_momentum(self) -> float:
         """What a batch moves the running statistics by."""
         return 0.1 if self.momentum is None else self.momentum
 
-    def _of_real_rows(self, x: Tensor, real: RealRows) -> Tensor:
+    def _by_statistics(
+        self, x: Tensor, mean: Tensor, variance: Tensor, share: Tensor, correction: Tensor | float
+    ) -> Tensor:
+        """Rows by their mean and biased variance, which are counted."""
+        self.count(mean, variance, correction)
         rows, weight, bias = (exactly(part) for part in (x, self.weight, self.bias))
-        mean, variance = real.statistics(rows.detach())
-        self.count(mean, variance, real.correction)
-        weight = torch.where(alike(mean, variance), 0.0, weight)
-        return _NormalizedRows.apply(rows, weight, bias, mean, variance, real.share(rows.dtype), self.eps).to(x.dtype)
+        return _NormalizedRows.apply(rows, weight, bias, mean, variance, share, self.eps, self.group).to(x.dtype)
 
     @torch.no_grad()
     def count(self, mean: Tensor, variance: Tensor, correction: Tensor | float) -> None:
@@ -108,29 +134,48 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         self.running_var.lerp_(variance.to(self.running_var.dtype), self.used_momentum)
 
 
-def alike(mean: Tensor, variance: Tensor) -> Tensor:
+def alike(mean: Tensor, variance: Tensor, group: int) -> Tensor:
     """In which channels all rows are alike, `[D]`: `ALIKE`.
 
     Args:
         mean: `[D]`.
         variance: `[D]`.
+        group: How many adjacent channels are of one scale.
     """
-    return torch.addcmul(variance, mean, mean, value=-(ALIKE**2)) <= 0
+    level = torch.addcmul(variance, mean, mean)
+    if group > 1:
+        width = len(level)
+        whole = functional.pad(level, (0, -width % group)).view(-1, group)
+        counts = functional.pad(torch.ones_like(level), (0, -width % group)).view(-1, group)
+        level = (whole.sum(1) / counts.sum(1)).repeat_interleave(group)[:width].clamp(min=1)
+    return variance <= ALIKE**2 * level
 
 
 class _NormalizedRows(torch.autograd.Function):
-    """Batch normalisation by the statistics of real rows, whose gradient goes to the real rows alone.
+    """Batch normalisation by statistics that are known, whose gradient goes to the real rows alone.
 
-    Dummy rows have gradients of zero above, so that sums over all rows are those over the real ones.
+    Rows that are alike are their mean here, with a variance of 1. Dummy rows have gradients of zero above, so that sums
+    over all rows are those over the real ones.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, share: Tensor, eps: float
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        share: Tensor,
+        eps: float,
+        group: int,
     ) -> Tensor:
+        same = alike(mean, variance, group)
+        x, variance = torch.where(same, mean.to(x.dtype), x), torch.where(same, 1.0, variance)
         ctx.save_for_backward(x, weight, mean, variance, share)
         ctx.eps = eps
-        return functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+        out = functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+        return torch.where(same, bias, out)
 
     @staticmethod
     @once_differentiable
@@ -145,7 +190,7 @@ class _NormalizedRows(torch.autograd.Function):
         slope = scale * inverse * grad_weight
         through = torch.addcmul(scale * grad_bias - mean * slope, x, slope)
         grad_x = torch.addcmul(grad_x, share.t(), through, value=-1)
-        return grad_x, grad_weight, grad_bias, None, None, None, None
+        return grad_x, grad_weight, grad_bias, *(None, None, None, None, None)
 
 
 class RowLayerNorm(nn.LayerNorm):

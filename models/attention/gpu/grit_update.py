@@ -5,9 +5,9 @@ P pairs, D columns, n of the pairs real. With z as it was before its own normali
     out    = scale * z + shift + b + W f                         the product is PyTorch's
     scale' = w / sqrt(v + epsilon),  shift' = u - m scale'       m and v: mean and biased variance of out
 
-or running statistics instead of m and v, and scale' = 0 where rows are alike (`ALIKE`). Programs of some pairs each
-write out and their share of the statistics, and programs of some columns each join these, tile by tile (Chan et al.
-1983). Backward, with gradients A of scale', B of shift' and G of out,
+or running statistics instead of m and v. Programs of some pairs each write out and their share of the statistics, and
+programs of some columns each join these, tile by tile (Chan et al. 1983). Backward, with gradients A of scale', B of
+shift' and G of out,
 
     d w = (A - m B) / sqrt(v + epsilon),  d u = B
     d out = G + (-scale' B - (A - m B) w (out - m) / (v + epsilon)^(3/2)) / n        for real pairs
@@ -26,7 +26,6 @@ from torch.autograd.function import once_differentiable
 
 from graphpe.compiled.kernel import Kernel, power_of_two
 from graphpe.models.layers.gpu.few_rows import options, programs
-from graphpe.models.layers.normalization import ALIKE, RowBatchNorm
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -38,7 +37,7 @@ def updated_pairs(
     scale: Tensor | None,
     shift: Tensor | None,
     linear: nn.Linear,
-    norm: RowBatchNorm,
+    norm: nn.BatchNorm1d,
     real: Tensor | None,
     *,
     batch: bool,
@@ -71,7 +70,7 @@ class _Update(torch.autograd.Function):
         bias: Tensor,
         norm_weight: Tensor,
         norm_bias: Tensor,
-        norm: RowBatchNorm,
+        norm: nn.BatchNorm1d,
         real: Tensor | None,
         batch: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,7 +84,7 @@ class _Update(torch.autograd.Function):
         _join(
             programs(width),
             *(shares, norm_weight, norm_bias, norm.running_mean, norm.running_var, norm.num_batches_tracked),
-            *(maps, moments, blocks, norm.used_momentum, norm.eps, ALIKE),
+            *(maps, moments, blocks, 0.1 if norm.momentum is None else norm.momentum, norm.eps),
             **{"BATCH": batch, **options(width)},
         )
         ctx.save_for_backward(feature, z, scale, weight, norm_weight, real, out, moments)
@@ -178,7 +177,6 @@ def _join(
     B: tl.tensor,
     momentum: tl.tensor,
     epsilon: tl.tensor,
-    alike: tl.tensor,
     BATCH: tl.constexpr,
     D: tl.constexpr,
     ROWS: tl.constexpr,
@@ -214,11 +212,7 @@ def _join(
         tl.store(running_variance_ptr + c, old_variance + momentum * (unbiased - old_variance), mask=wide)
         if tl.program_id(0) == 0:
             tl.store(batches_ptr, tl.load(batches_ptr) + 1)
-    floor = alike * alike * mean * mean  # rows that are alike: `graphpe.models.layers.normalization`
-    if not BATCH:
-        batches = tl.load(batches_ptr).to(tl.float32)
-        floor = tl.where(batches > 0, floor + 1.00001 * tl.exp(tl.log(1.0 - momentum) * batches), -1.0)
-    inverse = tl.where(variance > floor, 1.0 / tl.sqrt(variance + epsilon), 0.0)
+    inverse = 1.0 / tl.sqrt(variance + epsilon)
     scale = tl.load(weight_ptr + c, mask=wide, other=0.0).to(tl.float32) * inverse
     shift = tl.load(bias_ptr + c, mask=wide, other=0.0).to(tl.float32) - mean * scale
     tl.store(maps_ptr + c, scale, mask=wide)

@@ -4,7 +4,7 @@ R rows, D columns, n of the rows real. A program takes a few columns and goes ov
 for anybody's statistics; what is read again comes from the cache. Forward, with s = a + factor * dropout(b),
 
     m, v = mean and biased variance of the real rows of s         joined tile by tile (Chan et al. 1983), in float32
-    out  = weight (s - m) / sqrt(v + epsilon) + bias + other      bias + other where rows are alike (`ALIKE`)
+    out  = weight (s - m) / sqrt(v + epsilon) + bias + other      alike (`ALIKE`): x^ = 0, v = 1
 
 and the running statistics move. Without b, what is added to `other` is dropout(relu(...)) of the normalised rows, or of
 the same without relu. Backward, with x^ = (s - m) / sqrt(v + epsilon) and G = d loss / d (normalised rows),
@@ -38,7 +38,7 @@ class Normalized(NamedTuple):
     Attributes:
         out: Its result, `[R, D]`.
         total: The sum s of the rows, `[R, D]`.
-        moments: Mean and inverse deviation, `[2, D]`.
+        moments: Mean, inverse deviation and whether rows vary (1 or 0), `[3, D]`.
     """
 
     out: Tensor
@@ -72,7 +72,7 @@ def normalized_sum(
     a, b = a.contiguous(), None if b is None else b.contiguous()
     (rows, width), kind = a.shape, a.dtype if b is None else torch.promote_types(a.dtype, b.dtype)
     total = a if b is None else a.new_empty(a.shape, dtype=kind)
-    moments = a.new_empty(2, width, dtype=torch.float32)
+    moments = a.new_empty(3, width, dtype=torch.float32)
     out = torch.empty_like(total, dtype=kind if other is None else torch.promote_types(kind, other.dtype))
     _forward(
         programs(width),
@@ -103,7 +103,7 @@ def normalized_sum_backward(
     Args:
         grad: That of the result, `[R, D]`.
         total: The sum s of the rows.
-        moments: Mean and inverse deviation.
+        moments: Mean, inverse deviation and whether rows vary.
         weight: The normalisation's weight, `[D]`.
         real: 1 for real rows, 0 for others, `[R]`; None if all are.
         dropped: What dropout left of b; None for all.
@@ -189,11 +189,13 @@ def _forward(
         squares += tl.sum(apart * apart, 0) + (own - mean) * (own - mean) * (count * more / joined)
         mean += (own - mean) * (more / joined)
         count += more
-    # Rows that are alike: the result is the bias, and nothing has a gradient but the bias.
-    varies = squares / count > alike * alike * mean * mean
-    inverse = tl.where(varies, 1.0 / tl.sqrt(squares / count + epsilon), 0.0)
+    variance = squares / count
+    level = tl.sum(tl.where(wide, variance + mean * mean, 0.0), 0) / tl.sum(wide.to(tl.float32), 0)
+    varies = (variance > alike * alike * tl.maximum(level, 1.0)).to(tl.float32)
+    inverse = 1.0 / tl.sqrt(tl.where(varies > 0, variance, 1.0) + epsilon)
     tl.store(moments_ptr + c, mean, mask=wide)
     tl.store(moments_ptr + D + c, inverse, mask=wide)
+    tl.store(moments_ptr + 2 * D + c, varies, mask=wide)
     before = tl.load(running_mean_ptr + c, mask=wide, other=0.0)
     tl.store(running_mean_ptr + c, before + momentum * (mean - before), mask=wide)
     before = tl.load(running_variance_ptr + c, mask=wide, other=0.0)
@@ -214,7 +216,7 @@ def _forward(
             if factor_ptr is not None:
                 b *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
             s += b
-        out = (s - mean[None, :]) * scale[None, :] + shift[None, :]
+        out = (s - mean[None, :]) * (scale * varies)[None, :] + shift[None, :]
         if RELU:
             out = tl.maximum(out, 0.0)
         if b_ptr is None and keep_ptr is not None:
@@ -249,6 +251,7 @@ def _backward(
     wide = c < D
     mean = tl.load(moments_ptr + c, mask=wide, other=0.0)
     inverse = tl.load(moments_ptr + D + c, mask=wide, other=0.0)
+    varies = tl.load(moments_ptr + 2 * D + c, mask=wide, other=0.0)
     scale = tl.load(weight_ptr + c, mask=wide, other=0.0).to(tl.float32) * inverse
     last = mean  # of nobody's use where there is no ReLU
     if RELU:
@@ -261,7 +264,7 @@ def _backward(
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & wide[None, :]
         g = tl.load(grad_ptr + at, mask=here, other=0.0).to(tl.float32)
-        x = tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32) - mean[None, :]
+        x = (tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32) - mean[None, :]) * varies[None, :]
         if RELU:
             g = tl.where(x * scale[None, :] + last[None, :] > 0, g, 0.0)
         if last_ptr is not None and keep_ptr is not None:
@@ -281,7 +284,7 @@ def _backward(
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & wide[None, :]
         g = tl.load(grad_ptr + at, mask=here, other=0.0).to(tl.float32)
-        x = tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32) - mean[None, :]
+        x = (tl.load(total_ptr + at, mask=here, other=0.0).to(tl.float32) - mean[None, :]) * varies[None, :]
         if RELU:
             g = tl.where(x * scale[None, :] + last[None, :] > 0, g, 0.0)
         if last_ptr is not None and keep_ptr is not None:

@@ -62,7 +62,8 @@ def test_rows_that_are_alike_become_the_bias(padded: bool) -> None:
     torch.testing.assert_close(out[:, 2:], exact(x)[:, 2:])
     weights = torch.randn(40, 4)
     (out * weights).sum().backward()
-    assert not x.grad[:, :2].any()
+    centred = norm.weight * (weights - weights.mean(0))  # that of a variance of 1
+    torch.testing.assert_close(x.grad[:, :2], centred.detach()[:, :2], rtol=1e-4, atol=1e-5)
     assert not norm.weight.grad[:2].any()
     torch.testing.assert_close(norm.bias.grad, weights.sum(0))
     (exact(x.detach()) * weights).sum().backward()
@@ -96,3 +97,15 @@ def test_channels_that_vary_little_are_normalised() -> None:
 def test_untrained_statistics_are_used_as_they_are() -> None:
     x = torch.randn(5, 3)
     torch.testing.assert_close(RowBatchNorm(3).eval()(x), nn.BatchNorm1d(3).eval()(x))
+
+
+def test_scales_of_their_own() -> None:
+    """Sums that cancel are rounded as large as what they are sums of; raw encodings have scales of their own."""
+    x = torch.randn(40, 9)
+    x[:, 3] *= 1e-6
+    assert RowBatchNorm(9, own_scales=True)(x)[:, 3].std() > 1e-4
+    out = RowBatchNorm(9)(x)
+    assert not out[:, 3].any()
+    torch.testing.assert_close(out[:, :3], nn.BatchNorm1d(9)(x)[:, :3])
+    x[:, 3], x[:, 8] = 0, torch.randn(40) * 1e-3  # of another group
+    torch.testing.assert_close(RowBatchNorm(9)(x), nn.BatchNorm1d(9)(x))

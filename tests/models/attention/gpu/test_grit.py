@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphpe.compiled.kernel import Kernel
-from graphpe.models.attention.gpu.grit_update import updated_pairs
 from graphpe.models.attention.grit.reference import Dropped
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.batches.real_rows import REAL, real_rows_of
-from graphpe.models.grit import GRITLayer, PairBatchNorm, PairRows
+from graphpe.models.grit import GRITLayer, PairRows
 
 from .conftest import DEVICE, check_gradients, moved, pairs_of
 
@@ -160,22 +159,3 @@ def test_results_repeat() -> None:
 
     for first, second in zip(results(), results(), strict=True):
         assert torch.equal(first, second)
-
-
-@pytest.mark.parametrize("batch", [True, False])
-def test_channels_of_pairs_that_are_alike(batch: bool) -> None:
-    linear, norm = nn.Linear(4, 4).to(DEVICE), PairBatchNorm(4).to(DEVICE)
-    linear.weight.data[2] = 0
-    z = torch.randn(50, 4, device=DEVICE)
-    for step in range(3):
-        z[:, 2] = 4 + step
-        feature = torch.randn(50, 4, device=DEVICE)
-        out, scale, shift = updated_pairs(feature, z, None, None, linear, norm, None, batch=True)
-    if not batch:
-        out, scale, shift = updated_pairs(feature, z, None, None, linear, norm, None, batch=False)
-    assert float(scale.detach()[2]) == 0
-    assert float(shift.detach()[2]) == float(norm.bias.detach()[2])
-    mean, variance = out.mean(0), out.var(0, correction=0)
-    with torch.no_grad():
-        expected = norm.train(batch).linear_map(mean, variance, 50)
-    torch.testing.assert_close(torch.stack([scale, shift]), torch.stack(expected))
