@@ -72,11 +72,11 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         out = functional.batch_norm(rows, mean, variance, weight, bias, True, 1.0, self.eps)
         # Those of torch's are off by some 1e-5 of the mean: enough to say when to look.
         if bool(variance.amin() <= 1e-6 * torch.addcmul(variance, mean, mean).amax().clamp(min=1)):
-            exact = rows.detach()
+            exact = rows.detach().to(torch.promote_types(rows.dtype, torch.float32))
             mean_of_all = exact.mean(0)
             variance_of_all = (exact - mean_of_all).square().mean(0)
             if bool(alike(mean_of_all, variance_of_all, self.group).any()):
-                return self._by_statistics(x, mean_of_all, variance_of_all, *self._of_all(rows))
+                return self._by_statistics(x, mean_of_all, variance_of_all, *self._of_all(exact))
         self.count(mean, variance, 1.0)
         return out.to(x.dtype) if half else out
 
@@ -142,12 +142,10 @@ def alike(mean: Tensor, variance: Tensor, group: int) -> Tensor:
         variance: `[D]`.
         group: How many adjacent channels are of one scale.
     """
-    level = torch.addcmul(variance, mean, mean)
+    width, level = len(mean), torch.addcmul(variance, mean, mean)
     if group > 1:
-        width = len(level)
-        whole = functional.pad(level, (0, -width % group)).view(-1, group)
-        counts = functional.pad(torch.ones_like(level), (0, -width % group)).view(-1, group)
-        level = (whole.sum(1) / counts.sum(1)).repeat_interleave(group)[:width].clamp(min=1)
+        level = functional.pad(level, (0, -width % group)).view(-1, group).mean(1).clamp(min=1)
+        level = level.repeat_interleave(group, output_size=len(level) * group)[:width]
     return variance <= ALIKE**2 * level
 
 

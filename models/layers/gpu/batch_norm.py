@@ -190,7 +190,7 @@ def _forward(
         mean += (own - mean) * (more / joined)
         count += more
     variance = squares / count
-    level = tl.sum(tl.where(wide, variance + mean * mean, 0.0), 0) / tl.sum(wide.to(tl.float32), 0)
+    level = tl.sum(tl.where(wide, variance + mean * mean, 0.0), 0) / COLUMNS
     varies = (variance > alike * alike * tl.maximum(level, 1.0)).to(tl.float32)
     inverse = 1.0 / tl.sqrt(tl.where(varies > 0, variance, 1.0) + epsilon)
     tl.store(moments_ptr + c, mean, mask=wide)
