@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.cli.report import report_lines
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
+from graphpe.benchmarks.console.quoting import quoted
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.training.config import Log, TrainConfig
@@ -162,7 +162,7 @@ def _run(
             f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(skipped) * grid.seeds} skipped", flush=True
         )
     remove_leftovers(root)
-    write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(_quoted, arguments))}\n")
+    write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(quoted, arguments))}\n")
     write_atomically(root / "skipped.txt", "".join(note + "\n" for note in notes))
     write_atomically(root / "cells.txt", "".join(f"{cell.folder.name}\n" for cell in cells))
     with progress_bar(total=len(todo), desc="grid", unit="cell", disable=quiet or not todo) as bar:
@@ -214,11 +214,3 @@ def _is_ours(root: Path) -> bool:
         return read_text(command).startswith("graphpe grid")
     killed = ".command.txt."  # how its half is called while it is written
     return all(entry.name.startswith(killed) for entry in root.iterdir())
-
-
-def _quoted(argument: str) -> str:
-    """For a shell; in double quotes where that is plainer than what `shlex` makes of single ones."""
-    if argument.startswith("--"):
-        argument = argument.replace("_", "-")  # the parser has both
-    plain = shlex.quote(argument)
-    return f'"{argument}"' if "'" in argument and not set(argument) & set('"$`\\!') else plain

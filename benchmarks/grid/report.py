@@ -83,7 +83,7 @@ def write_report(
     if command:
         parts += [f"    {command}", ""]
     notes = [*notes, *not_finite(combinations)]
-    sections = list(_sections(combinations, literature))
+    sections = list(sections_of(combinations, literature))
     suffixes = ["png", *(each for each in ("svg", "pdf") if each in formats)]
     for section in sections:
         mine, name = section.combinations, section.name
@@ -118,7 +118,7 @@ def write_report(
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
     """Combinations of one task that stand in one table.
 
     Attributes:
@@ -132,7 +132,8 @@ class _Section:
     literature: list[Published]
 
 
-def _sections(combinations: Sequence[Combination], literature: Sequence[Published]) -> Iterator[_Section]:
+def sections_of(combinations: Sequence[Combination], literature: Sequence[Published]) -> Iterator[Section]:
+    """What stands in one table each, in the order of the report."""
     names: list[str] = []
     for task in dict.fromkeys(each.task for each in combinations):
         short = re.sub(r"\W+", "-", task.split("(")[0]).strip("-")
@@ -143,7 +144,7 @@ def _sections(combinations: Sequence[Combination], literature: Sequence[Publishe
             of_kind = [each for each in combinations if (each.chosen_from > 0, each.drawn) == (chosen, drawn)]
             mine = [each for each in of_kind if each.task == task]
             if mine:
-                yield _Section(f"{name}{kind}", mine, [row for row in literature if fits(row, mine[0].runs[0])])
+                yield Section(f"{name}{kind}", mine, [row for row in literature if fits(row, mine[0].runs[0])])
 
 
 def not_finite(combinations: Sequence[Combination]) -> list[str]:
@@ -183,7 +184,7 @@ def task_section(combinations: Sequence[Combination], literature: Sequence[Publi
     columns = ["encoding", "model", *options, f"test {first.metric}", "valid", "n", "p against none", "parameters"]
     columns += ["encode, s", "epoch, s", "peak, GB"]
     lines = [
-        f"## {first.task}: test {first.metric} ({direction}){heading}",
+        f"## {' '.join(first.task.split())}: test {first.metric} ({direction}){heading}",
         "",
         *([budget_text(combinations), ""] if chosen else []),
         f"| {' | '.join(columns)} |",
@@ -220,12 +221,12 @@ def task_section(combinations: Sequence[Combination], literature: Sequence[Publi
         lines += ["", "‡ read no graph: counts of Morgan fragments, and nothing; in no test and no rank."]
     if literature:
         lines += ["", "† from the literature, in no test and no rank:", ""]
-        lines += [f"{number}. {row.source}" for number, row in enumerate(literature, 1)]
+        lines += [f"{number}. {' '.join(row.source.split())}" for number, row in enumerate(literature, 1)]
     return "\n".join(lines)
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def significance(combinations: Sequence[Combination]) -> dict[tuple[str, str], float]:

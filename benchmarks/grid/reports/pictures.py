@@ -38,12 +38,8 @@ def draw_heat_map(
     value = np.full((len(encodings), len(models)), np.nan)
     for place, each in found.items():
         value[place] = sign * each.mean() if math.isfinite(each.mean()) else math.nan
-    gain, over = _gains(value, encodings, base)
-    known = np.abs(gain[np.isfinite(gain)])
-    # One diverged run must not make all others white.
-    largest = known.max(initial=0.0)
-    limit = min(largest, 3 * float(np.quantile(known, 0.75))) if known.size else 1.0
-    limit = limit or largest or 1.0
+    gain, over = gains(value, encodings, base)
+    limit = colour_limit(gain)
 
     labels = [wrapped(encoding, 34) for encoding in encodings]
     size = (5.4 + 1.25 * len(models), 1.9 + 0.5 * len(encodings))
@@ -81,7 +77,7 @@ def draw_heat_map(
     axes.set_xlim(-0.5, edge + 1.35)
     axes.add_patch(Rectangle((edge, -0.5), 1.36, len(encodings), facecolor="white", zorder=0.5))
     axes.spines[:].set_visible(False)
-    extend = "neither" if limit >= largest else "both"
+    extend = "both" if (np.abs(gain[np.isfinite(gain)]) > limit).any() else "neither"
     figure.colorbar(image, label=f"gain in {first.metric} over {over}", extend=extend, pad=0.01)
     arrow = "higher" if first.maximize else "lower"
     figure.suptitle(f"{short(first.task)}\ntest {first.metric}, {arrow} is better", fontsize=11)
@@ -192,13 +188,21 @@ def save(figure: Any, paths: Sequence[Path]) -> None:
             figure.savefig(path, dpi=130, metadata=undated.get(path.suffix))
 
 
-def _gains(value: np.ndarray, encodings: Sequence[str], base: str | None) -> tuple[np.ndarray, str]:
+def gains(value: np.ndarray, encodings: Sequence[str], base: str | None) -> tuple[np.ndarray, str]:
     """Gains over no encoding, or over the mean of each column where that is missing; and what they are over."""
     missing = np.full(value.shape[1], np.nan)
     without = missing if base is None else value[list(encodings).index(base)]
     known = np.isfinite(value)
     means = np.where(known.any(0), np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
     return value - np.where(np.isnan(without), means, without), base or "the mean"
+
+
+def colour_limit(gain: np.ndarray) -> float:
+    """The gain that has the strongest colour: one diverged run must not make all others white."""
+    known = np.abs(gain[np.isfinite(gain)])
+    largest = float(known.max(initial=0.0))
+    limit = min(largest, 3 * float(np.quantile(known, 0.75))) if known.size else 1.0
+    return limit or largest or 1.0
 
 
 def _costs(
