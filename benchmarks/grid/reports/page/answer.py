@@ -11,7 +11,7 @@ from graphpe.benchmarks.grid.results import Combination, base_of
 from graphpe.benchmarks.tasks.metrics import figure
 
 LEVEL = 0.05
-_MOST_MODELS = 6
+_MOST_MODELS, _MOST_EQUAL = 6, 3
 
 
 def answer(combinations: Sequence[Combination], p_values: Mapping[tuple[str, str], float]) -> str:
@@ -28,24 +28,32 @@ def _bests(combinations: Sequence[Combination]) -> str:
     sign = 1 if combinations[0].runs[0].maximize else -1
     setups = list(dict.fromkeys(each.setup for each in combinations))
     base = base_of(combinations)
-    best_in: dict[str, list[str]] = {}
+    best_in: dict[tuple[str, ...], list[str]] = {}
     for setup in setups:
         mine = {each.row: each for each in combinations if each.setup == setup and math.isfinite(each.mean())}
         if not mine:
             continue
         best = max(mine.values(), key=lambda each: sign * each.mean())
-        value = spread(best.mean(), best.deviation())
-        if base in mine and best.row != base:
+        rows = tuple(row for row, each in mine.items() if each.mean() == best.mean())
+        value = spread(best.mean(), best.deviation() if len(rows) == 1 else math.nan)
+        if base in mine and base not in rows:
             value += f" against {figure(mine[base].mean())} without"
-        best_in.setdefault(best.row, []).append(f"{escape(setup)} ({value})")
+        best_in.setdefault(rows, []).append(f"{escape(setup)} ({value})")
     if not best_in:
         return "No run has a finite metric"
     if len({each.row for each in combinations}) == 1:
-        return f"One column, <b>{escape(next(iter(best_in)))}</b>: {_joined(sum(best_in.values(), []))}"
+        return f"One column, <b>{escape(combinations[0].row)}</b>: {_joined(next(iter(best_in.values())))}"
     if len(setups) > _MOST_MODELS:
         counted = sorted(best_in.items(), key=lambda item: -len(item[1]))
-        return _joined([f"<b>{escape(row)}</b> is best in {len(mine)} of {len(setups)} models" for row, mine in counted])
-    return _joined([f"<b>{escape(row)}</b> is best in {_joined(mine)}" for row, mine in best_in.items()])
+        return _joined([f"{_are_best(rows)} in {len(mine)} of {len(setups)} models" for rows, mine in counted])
+    return _joined([f"{_are_best(rows)} in {_joined(mine)}" for rows, mine in best_in.items()])
+
+
+def _are_best(rows: Sequence[str]) -> str:
+    if len(rows) > _MOST_EQUAL:
+        return f"{len(rows)} columns are equally good, and best,"
+    names = _joined([f"<b>{escape(row)}</b>" for row in rows])
+    return f"{names} is best" if len(rows) == 1 else f"{names} are equally good, and best,"
 
 
 def _tests(combinations: Sequence[Combination], p_values: Mapping[tuple[str, str], float]) -> str:

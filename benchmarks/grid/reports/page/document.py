@@ -107,6 +107,11 @@ def table_html(table: Table, caption: str, name: str) -> str:
     )
 
 
+def broken(text: str) -> str:
+    """A text whose lines may end behind brackets, commas and equals signs, as HTML."""
+    return "<wbr>".join(map(escape, re.split(r"(?<=[(,=])", text)))
+
+
 def text_html(block: Text) -> str:
     """A block of text."""
     lines = [escape(line) for line in block.lines]
@@ -161,11 +166,11 @@ def _cells(line: str) -> tuple[str, ...]:
 
 
 def _row(row: tuple[str, ...], columns: tuple[str, ...], numbers: list[bool]) -> str:
-    cells = [f'<th scope="row">{escape(row[0])}</th>']
+    cells = [f'<th scope="row">{broken(row[0])}</th>']
     for text, column, number in list(zip(row, columns, numbers, strict=True))[1:]:
         value = number_in(text) if number else None
         small = value is not None and value < 0.05 and re.match(r"p\b", column) is not None
-        shown = escape(text)
+        shown = escape(text) if number else broken(text)
         mean, plus_minus, spread = shown.partition(" ± ")
         if plus_minus:
             shown = f'{mean} <span class="spread">± {spread}</span>'

@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 
 from graphpe.benchmarks.grid.reports.page.answer import LEVEL
+from graphpe.benchmarks.grid.reports.page.document import broken
 from graphpe.benchmarks.grid.reports.page.entries import Entry
 from graphpe.benchmarks.grid.reports.pictures import colour_limit, gains
 from graphpe.benchmarks.grid.results import base_of
@@ -69,7 +70,8 @@ def heat_map(entries: Sequence[Entry], metric: str, maximize: bool, notes: Seque
 def named(text: str) -> str:
     """A call with its arguments smaller than its name."""
     name, bracket, rest = text.partition("(")
-    return f"{escape(name)}<small>{escape(bracket + rest)}</small>" if bracket else escape(text)
+    rest = (bracket + rest).removeprefix("() ").removeprefix("()")
+    return f"{escape(name)}<small>{broken(rest)}</small>" if rest else escape(name)
 
 
 def _cell(entry: Entry, number: int, strength: float, best: bool, metric: str) -> str:

@@ -69,7 +69,7 @@ function cells(section, data, name) {
     curves.hidden = false;
     element("h3", {}, curves, "Learning curves");
     const controls = element("div", { class: "controls" }, curves);
-    row = choice(controls, "column", different(data.cells.map((cell) => cell.row)));
+    row = choice(controls, "encoding", different(data.cells.map((cell) => cell.row)));
     setup = choice(controls, "model", different(data.cells.map((cell) => cell.setup)));
     panels = element("div", { class: "panels" }, curves);
     for (const select of [row, setup]) {
@@ -108,8 +108,9 @@ function learningCurves(panels, data, cell) {
     ["loss", [["valid", "var(--one)", {}], ["train", "var(--two)", { dash: "5 3" }]], "valid"],
     [`validation ${data.metric}`, [["metric", "var(--one)", {}]], "metric"],
   ];
-  for (const [label, series, of] of pictures) {
-    const panel = element("div", {}, panels);
+  const places = pictures.map(() => element("div", {}, panels));
+  pictures.forEach(([label, series, of], number) => {
+    const panel = places[number];
     const behind = linesOf(base?.runs ?? [], of, "var(--pale)");
     const lines = series.flatMap(([what, colour, more]) => linesOf(cell.runs, what, colour, { opacity: 0.85, ...more }));
     const points = of === "metric" ? cell.runs
@@ -117,8 +118,10 @@ function learningCurves(panels, data, cell) {
       .map((run) => ({ x: run.epoch[run.best], y: run.metric[run.best], colour: "var(--one)" })) : [];
     const drawn = chart(panel, { x: { label: "epoch" }, y: { label }, lines: [...behind, ...lines], points, height: 230 });
     if (!drawn) element("p", {}, panel, `No record of ${label}.`);
-  }
+  });
 }
+
+const SECONDS = "seconds of encoding and training";
 
 // The metric against any other number of the first table: what is best at its cost.
 function against(section, data) {
@@ -129,29 +132,31 @@ function against(section, data) {
   const names = heads.map((head) => head.textContent);
   const test = names.findIndex((text) => text === `test ${data.metric}`);
   const others = names.filter((_, place) => place !== test && heads[place].classList.contains("number"));
-  if (test < 0 || !others.length) return;
+  if (test < 0) return;
+  const inOrder = data.cells.filter((cell) => cell.place !== null).sort((a, b) => a.place - b.place);
   const valueOf = (row, place) => row.cells[place]?.dataset.value === undefined ? null : Number(row.cells[place].dataset.value);
   host.hidden = false;
   element("h3", {}, host, `Test ${data.metric} against cost`);
-  const select = choice(element("div", { class: "controls" }, host), "cost", others);
-  select.value = others.find((text) => /second|epoch/.test(text)) ?? others.find((text) => text === "parameters") ?? others[0];
+  const select = choice(element("div", { class: "controls" }, host), "cost", [SECONDS, ...others]);
   const picture = element("div", {}, host);
 
   function draw() {
     picture.replaceChildren();
     const place = names.indexOf(select.value);
-    const rows = [...table.tBodies[0].rows].filter((row) => valueOf(row, test) !== null && valueOf(row, place) !== null);
-    const setups = different(rows.map((row) => row.cells[1].textContent));
+    const rows = [...table.tBodies[0].rows].map((row, number) => ({ row, cell: inOrder[Number(row.dataset.place ?? number)] }))
+      .map(({ row, cell }) => ({ row, cell, cost: select.value === SECONDS ? cell?.seconds ?? null : valueOf(row, place) }))
+      .filter(({ row, cell, cost }) => cell && cost !== null && valueOf(row, test) !== null);
+    const setups = different(rows.map(({ cell }) => cell.setup));
     const sign = data.maximize ? 1 : -1;
-    const points = rows.map((row) => ({
-      x: valueOf(row, place),
+    const points = rows.map(({ row, cell, cost }) => ({
+      x: cost,
       y: valueOf(row, test),
       spread: Number(row.cells[test].textContent.split(" ± ")[1]) || 0,
-      shape: setups.indexOf(row.cells[1].textContent),
-      name: `${row.cells[0].textContent}, ${row.cells[1].textContent}`,
-      hollow: row.cells[0].textContent === "none",
-      tip: `${row.cells[0].textContent}, ${row.cells[1].textContent}\ntest ${data.metric} ${row.cells[test].textContent}\n` +
-        `${select.value}: ${row.cells[place].textContent}`,
+      shape: setups.indexOf(cell.setup),
+      name: `${cell.row}, ${cell.setup}`,
+      hollow: cell.base,
+      tip: `${cell.row}, ${cell.setup}\ntest ${data.metric} ${row.cells[test].textContent}\n` +
+        `${select.value}: ${select.value === SECONDS ? cost : row.cells[place].textContent}`,
     })).sort((a, b) => a.x - b.x || sign * (b.y - a.y));
     const front = [];
     for (const point of points) if (!front.length || sign * point.y > sign * front.at(-1).y) front.push(point);
@@ -169,7 +174,7 @@ function against(section, data) {
     }
     legend(picture, [
       ...setups.map((text, shape) => ({ colour: "var(--soft)", shape, text })),
-      { colour: "var(--soft)", shape: 0, hollow: true, text: "none (hollow)" },
+      { colour: "var(--soft)", shape: 0, hollow: true, text: "hollow: without an encoding" },
     ]);
     element("figcaption", {}, picture, "Numbered: no other combination is as good at less cost. " +
       front.map((point, number) => `${number + 1}: ${point.name}`).join("; ") + ". Bars: one standard deviation.");
@@ -203,9 +208,13 @@ function sizes(section, data) {
 
   function draw() {
     panels.replaceChildren();
-    for (const setup of setups) {
+    const places = setups.map((setup) => {
       const panel = element("div", {}, panels);
       element("h4", {}, panel, setup);
+      return panel;
+    });
+    setups.forEach((setup, number) => {
+      const panel = places[number];
       const mine = curves.filter((curve) => curve.setup === setup);
       const lineOf = (curve, more) => ({ points: bins.map((bin, place) => [bin.mean, curve.means[place]]), ...more });
       const coloured = mine.filter((curve) => chosen.includes(curve.row));
@@ -231,7 +240,7 @@ function sizes(section, data) {
         }])),
         height: 300,
       });
-    }
+    });
     list.replaceChildren();
     for (const row of rows.filter((each) => each !== base)) {
       const on = chosen.includes(row);

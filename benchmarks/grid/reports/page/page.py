@@ -142,9 +142,9 @@ def _title(section: Section) -> str:
 
 def _caption(table: Table) -> str:
     known = {
-        "mean rank": "Columns over all models",
+        "mean rank": "Encodings over all models",
         "loss per doubling": "Metric by size of graphs",
-        "valid": "Every column with every model",
+        "valid": "Every encoding with every model",
     }
     return next((caption for column, caption in known.items() if column in table.columns), "Table")
 
@@ -184,6 +184,8 @@ def _data(section: Section, entries: Sequence[Entry]) -> dict[str, Any]:
         "maximize": first.maximize,
         "cells": [
             {
+                "place": next((n for n, mine in enumerate(section.combinations) if mine is each.combination), None),
+                "seconds": _or_none(each.combination.mean("seconds")) if each.combination.runs else None,
                 "row": each.combination.row,
                 "setup": each.combination.setup,
                 "base": each.combination.is_base,
@@ -218,7 +220,7 @@ def _sizes(of_sizes: BySize) -> dict[str, Any]:
 
 
 def _or_none(value: float) -> float | None:
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def _json(content: Any) -> str:
