@@ -53,8 +53,8 @@ def add_report(parser: CommandParser) -> None:
     parser.add_argument(
         "--html",
         action="store_true",
-        help="also report.html, one file with everything in it: heat maps whose cells know their command, tables to sort "
-        "and filter, learning curves, the raw numbers",
+        help="also report.html, one file with everything in it: heat maps whose cells know their command, tables to "
+        "sort and filter, learning curves, the raw numbers",
     )
     parser.add_argument("--against", type=str, default=None, help="published: likewise, what recipes name as published")
 

@@ -77,7 +77,8 @@ def _tests(combinations: Sequence[Combination], p_values: Mapping[tuple[str, str
         of = f"difference from <i>{escape(base)}</i>" if len(known) == 1 else of
         return f"{no} {of} {verb} significant after Holm's correction (smallest p = {min(known.values()):.2g})"
     ways = [f"{better.count(True)} better"] * any(better) + [f"{better.count(False)} worse"] * (not all(better))
-    return f"{len(better)} of {of} {'is' if len(better) == 1 else 'are'} significant after Holm's correction ({', '.join(ways)})"
+    verb = "is" if len(better) == 1 else "are"
+    return f"{len(better)} of {of} {verb} significant after Holm's correction ({', '.join(ways)})"
 
 
 def _better(combination: Combination, without: Combination, sign: int) -> bool:

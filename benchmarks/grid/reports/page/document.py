@@ -136,7 +136,9 @@ def picture_html(picture: Picture, folder: Path) -> str:
         return ""
     content = base64.b64encode(path.read_bytes()).decode("ascii")
     title = escape(picture.title)
-    return f'<figure><img alt="{title}" src="data:image/{kind};base64,{content}"><figcaption>{title}</figcaption></figure>'
+    return (
+        f'<figure><img alt="{title}" src="data:image/{kind};base64,{content}"><figcaption>{title}</figcaption></figure>'
+    )
 
 
 def _block(lines: list[str]) -> Block:

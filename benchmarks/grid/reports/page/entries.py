@@ -14,7 +14,7 @@ from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPERuntimeError
 
-MOST_POINTS = 48
+MOST_POINTS = 40
 """Points of a curve: more are not seen, and make the page large."""
 
 
@@ -62,7 +62,9 @@ class Entry:
         for cell in self.cells:
             if cell.config.seed not in seeds:
                 reason = f": {cell.error}" if cell.status == "failed" else ""
-                lines += [f"seed {cell.config.seed} {'not finished' if cell.status == 'started' else cell.status}{reason}"]
+                lines += [
+                    f"seed {cell.config.seed} {'not finished' if cell.status == 'started' else cell.status}{reason}"
+                ]
         return lines
 
 

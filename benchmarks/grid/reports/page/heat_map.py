@@ -49,7 +49,9 @@ def heat_map(entries: Sequence[Entry], metric: str, maximize: bool, notes: Seque
                 cells.append(_empty(name, setup, notes))
                 continue
             best = math.isfinite(value[row, column]) and value[row, column] == np.nanmax(value[:, column])
-            cells.append(_cell(entries[number], number, gain[row, column] / limit, bool(best) and len(rows) > 1, metric))
+            cells.append(
+                _cell(entries[number], number, gain[row, column] / limit, bool(best) and len(rows) > 1, metric)
+            )
         lines.append(f'<tr><th scope="row">{named(name)}</th>{"".join(cells)}</tr>')
     ends = f"{figure(limit)}{' or more' if (np.abs(gain[np.isfinite(gain)]) > limit).any() else ''}"
     starred = any(each.p_value < LEVEL for each in entries)
@@ -62,7 +64,8 @@ def heat_map(entries: Sequence[Entry], metric: str, maximize: bool, notes: Seque
     ]
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="heat map">'
-        f'<table class="heat"><thead><tr><td></td>{heads}</tr></thead>\n<tbody>{chr(10).join(lines)}</tbody></table></div>\n'
+        f'<table class="heat"><thead><tr><td></td>{heads}</tr></thead>\n'
+        f"<tbody>{chr(10).join(lines)}</tbody></table></div>\n"
         f'<p class="key">{"; ".join(key for key in keys if key)}.</p>'
     )
 
@@ -79,15 +82,13 @@ def _cell(entry: Entry, number: int, strength: float, best: bool, metric: str) -
     star = "*" if entry.p_value < LEVEL else ""
     shown = f"{escape(mean)}{star}" if mean else entry.state
     shown += f"<small>± {escape(deviation)}</small>" if deviation else ""
-    lines = entry.described(metric)
-    command = entry.command
-    title = escape("\n".join([*lines, command] if command else lines))
+    title = escape("\n".join(entry.described(metric)))
     kinds = ["best"] * best + (["gain" if strength > 0 else "loss"] if math.isfinite(strength) and strength else [])
     kinds += [] if mean else ["open"]
     colour = f' style="--strength:{min(abs(strength), 1) * 100:.0f}%"' if math.isfinite(strength) else ""
     kind = f' class="{" ".join(kinds)}"' if kinds else ""
     return (
-        f'<td{kind}{colour}><button type="button" data-cell="{number}" data-command="{escape(command)}" '
+        f'<td{kind}{colour}><button type="button" data-cell="{number}" data-command="{escape(entry.command)}" '
         f'title="{title}">{shown}</button></td>'
     )
 

@@ -43,11 +43,12 @@ function cells(section, data, name) {
   }
 
   function describe(button) {
-    const cell = data.cells[Number(button.dataset.cell)];
     chosen.replaceChildren();
-    element("p", {}, chosen, [`${cell.row}, ${cell.setup}`, ...cell.lines].join("; "));
+    element("p", {}, chosen, button.getAttribute("aria-label"));
     if (button.dataset.command) {
-      element("code", {}, chosen, button.dataset.command);
+      const code = element("code", {}, chosen);
+      // A line may not end within an option's name, at its dashes.
+      for (const part of button.dataset.command.split(/(--[\w-]+)/)) part.startsWith("--") ? element("span", {}, code, part) : code.append(part);
       const again = element("button", { type: "button" }, element("div", {}, chosen), "Copy the command");
       again.addEventListener("click", () => copy(button.dataset.command, again));
     }
@@ -55,9 +56,9 @@ function cells(section, data, name) {
   }
 
   for (const button of buttons) {
-    button.dataset.tip = button.title;
+    button.dataset.tip = [button.title, button.dataset.command].filter(Boolean).join("\n");
+    button.setAttribute("aria-label", button.title.replaceAll("\n", "; "));
     button.removeAttribute("title");
-    button.setAttribute("aria-label", button.dataset.tip.split("\n").slice(0, 4).join("; "));
     button.addEventListener("click", () => {
       choose(Number(button.dataset.cell));
       describe(button);

@@ -189,7 +189,6 @@ def _data(section: Section, entries: Sequence[Entry]) -> dict[str, Any]:
                 "row": each.combination.row,
                 "setup": each.combination.setup,
                 "base": each.combination.is_base,
-                "lines": each.described(first.metric)[1:],
                 "runs": curves(each, first.metric, first.maximize),
             }
             for each in entries
