@@ -53,7 +53,7 @@ function rangeOf(values, log, margin) {
 /* A picture of lines, bands and points.
    x, y: { label, log, ticks: [{ at, text }], range: [low, high], flip }
    lines: { points: [[x, y]], colour, dash, width, opacity }; bands: { points: [[x, low, high]], colour }
-   points: { x, y, spread, colour, hollow, shape, text, tip } */
+   points: { x, y, spread, colour, hollow, shape, size, text, tip } */
 function chart(host, { x, y, lines = [], bands = [], points = [], height = 240 }) {
   const xs = finite([...lines.flatMap((line) => line.points.map((point) => point[0])), ...points.map((point) => point.x)]);
   const ys = finite([...lines.flatMap((line) => line.points.map((point) => point[1])), ...points.map((point) => point.y)]);
@@ -108,7 +108,7 @@ function chart(host, { x, y, lines = [], bands = [], points = [], height = 240 }
       svg("line", { ...ends, style: `stroke:${point.colour};opacity:.5`, "clip-path": `url(#${clip})` }, group);
     }
     const look = point.hollow ? `fill:var(--paper);stroke:${point.colour};stroke-width:1.5` : `fill:${point.colour}`;
-    marker(group, point.shape ?? 0, px, py, look);
+    marker(group, point.shape ?? 0, px, py, look, point.size);
     if (point.text) svg("text", { class: "label", x: px + 7, y: py - 6, "font-weight": 600 }, group, point.text);
     if (point.tip) svg("circle", { cx: px, cy: py, r: 11, style: "fill:transparent" }, group);
   }
@@ -123,10 +123,10 @@ const SHAPES = [
   "0,6 5.4,-4 -5.4,-4",
   "-2,-6 2,-6 2,-2 6,-2 6,2 2,2 2,6 -2,6 -2,2 -6,2 -6,-2 -2,-2",
 ];
-function marker(parent, shape, x, y, style) {
+function marker(parent, shape, x, y, style, size = 1) {
   const points = SHAPES[shape % SHAPES.length];
-  if (points) svg("polygon", { points, style, transform: `translate(${x},${y})` }, parent);
-  else svg("circle", { cx: x, cy: y, r: 4.5, style }, parent);
+  if (points) svg("polygon", { points, style, transform: `translate(${x},${y}) scale(${size})` }, parent);
+  else svg("circle", { cx: x, cy: y, r: 4.5 * size, style }, parent);
 }
 
 // A sample of a line or a marker, for a legend.

@@ -120,7 +120,9 @@ def text_html(block: Text) -> str:
             level = {"title": 1, "heading": 2, "subheading": 3}[block.kind]
             return f"<h{level}>{lines[0]}</h{level}>"
         case "code":
-            return f"<pre><code>{chr(10).join(lines)}</code></pre>"
+            # A line may not end within an option's name, at its dashes.
+            commands = re.sub(r"--[\w-]+", r"<span>\g<0></span>", "\n".join(lines))
+            return f"<pre><code>{commands}</code></pre>"
         case "bullets" | "numbered":
             tag = "ul" if block.kind == "bullets" else "ol"
             return f"<{tag}>{''.join(f'<li>{line}</li>' for line in lines)}</{tag}>"
@@ -168,17 +170,22 @@ def _cells(line: str) -> tuple[str, ...]:
 
 
 def _row(row: tuple[str, ...], columns: tuple[str, ...], numbers: list[bool]) -> str:
-    cells = [f'<th scope="row">{broken(row[0])}</th>']
+    cells = [f'<th scope="row">{_name(row[0])}</th>']
     for text, column, number in list(zip(row, columns, numbers, strict=True))[1:]:
         value = number_in(text) if number else None
         small = value is not None and value < 0.05 and re.match(r"p\b", column) is not None
-        shown = escape(text) if number else broken(text)
+        shown = escape(text) if number else _name(text)
         mean, plus_minus, spread = shown.partition(" ± ")
         if plus_minus:
             shown = f'{mean} <span class="spread">± {spread}</span>'
         stated = "" if value is None else f' data-value="{value!r}"'
         cells.append(f"<td{_of_kind(number, small)}{stated}>{shown}</td>")
     return "".join(cells)
+
+
+def _name(text: str) -> str:
+    """A text in a column of texts, which is as wide as it needs, up to some width."""
+    return f"<span>{broken(text)}</span>" if text else ""
 
 
 def _of_kind(number: bool, small: bool = False) -> str:

@@ -201,7 +201,7 @@ function sizes(section, data) {
   const rows = different(curves.map((curve) => curve.row)).sort((a, b) => atLast(b) - atLast(a));
   const chosen = rows.filter((row) => row !== base).slice(0, 3);
   const panels = element("div", { class: "panels" }, host);
-  const list = element("ul", { class: "legend" }, host);
+  const keys = element("div", {}, host);
   const known = curves.flatMap((curve) => finite(curve.means));
   const [low, high] = rangeOf(known.length ? known : [0], false, 0.08);
   const near = finite(bins.map((bin) => bin.constant)).filter((value) => value > low - (high - low) && value < high + (high - low));
@@ -234,15 +234,17 @@ function sizes(section, data) {
           ...mine.filter((curve) => curve.base).map((curve) => lineOf(curve, { colour: "var(--ink)", dash: "6 3" })),
           ...coloured.map((curve) => lineOf(curve, { colour: colourOf(curve), width: 2 })),
         ],
-        points: mine.flatMap((curve) => bins.flatMap((bin, place) => curve.means[place] === null ? [] : [{
+        points: [...mine].sort((a, b) => chosen.includes(a.row) - chosen.includes(b.row)).flatMap((curve) => bins.flatMap((bin, place) => curve.means[place] === null ? [] : [{
           x: bin.mean, y: curve.means[place],
           colour: chosen.includes(curve.row) ? colourOf(curve) : curve.base ? "var(--ink)" : "var(--pale)",
+          size: chosen.includes(curve.row) ? 0.8 : 0.55,
           tip: `${curve.row}\n${bin.name} ${unit} (${bin.graphs} graphs): ${shown(Number(curve.means[place].toPrecision(4)))}`,
         }])),
         height: 300,
       });
     });
-    list.replaceChildren();
+    keys.replaceChildren();
+    const list = element("ul", { class: "legend" }, keys);
     for (const row of rows.filter((each) => each !== base)) {
       const on = chosen.includes(row);
       const button = element("button", { type: "button", "aria-pressed": on }, element("li", {}, list));
@@ -252,14 +254,16 @@ function sizes(section, data) {
         if (on) chosen.splice(chosen.indexOf(row), 1);
         else if (chosen.push(row) > COLOURS.length) chosen.shift();
         draw();
-        [...list.querySelectorAll("button")].find((each) => each.textContent === row)?.focus();
+        [...keys.querySelectorAll("button")].find((each) => each.textContent === row)?.focus();
       });
     }
-    if (base !== undefined) legend(list, [{ colour: "var(--ink)", dash: "6 3", text: base }]);
-    legend(list, [{ colour: "var(--ink)", dash: "1 4", text: "constant prediction" }]);
+    legend(keys, [
+      ...(base === undefined ? [] : [{ colour: "var(--ink)", dash: "6 3", text: base }]),
+      { colour: "var(--ink)", dash: "1 4", text: "constant prediction" },
+    ]);
   }
   keptDrawn(draw);
-  element("figcaption", {}, host, `Up to four columns have a colour: a click on a name changes that; the best on the largest graphs ` +
+  element("figcaption", {}, host, `Up to four encodings have a colour: a click on a name changes that; the best on the largest graphs ` +
     `stand first. Bands: 95 % intervals over seeds. The first sizes, ${bins[0].name} ${unit}, are those of training.`);
 }
 
