@@ -80,11 +80,12 @@ def named(text: str) -> str:
 def _cell(entry: Entry, number: int, strength: float, best: bool, metric: str) -> str:
     mean, _, deviation = entry.value.partition(" ± ")
     star = "*" if entry.p_value < LEVEL else ""
-    shown = f"{escape(mean)}{star}" if mean else entry.state
+    known = bool(entry.combination.runs) and math.isfinite(entry.combination.mean())
+    shown = f"{escape(mean)}{star}" if known else "not finite" if mean else entry.state
     shown += f"<small>± {escape(deviation)}</small>" if deviation else ""
     title = escape("\n".join(entry.described(metric)))
     kinds = ["best"] * best + (["gain" if strength > 0 else "loss"] if math.isfinite(strength) and strength else [])
-    kinds += [] if mean else ["open"]
+    kinds += [] if known else ["open"]
     colour = f' style="--strength:{min(abs(strength), 1) * 100:.0f}%"' if math.isfinite(strength) else ""
     kind = f' class="{" ".join(kinds)}"' if kinds else ""
     return (

@@ -30,7 +30,7 @@ function cells(section, data, name) {
   const curves = section.querySelector("figure.curves");
   const chosen = section.querySelector(".chosen");
   const drawn = data.cells.some((cell) => cell.runs.length);
-  let row = null, setup = null, panels = null, current = 0;
+  let row = null, setup = null, panels = null, said = null, current = 0;
 
   function choose(place) {
     current = place;
@@ -39,6 +39,7 @@ function cells(section, data, name) {
       row.value = data.cells[place].row;
       setup.value = data.cells[place].setup;
       learningCurves(panels, data, data.cells[place]);
+      said.textContent = `${row.value}, ${setup.value}: a line for each seed.`;
     }
   }
 
@@ -82,6 +83,7 @@ function cells(section, data, name) {
         } else {
           buttons.forEach((button) => button.setAttribute("aria-pressed", "false"));
           panels.replaceChildren(element("p", {}, null, "This combination was skipped, or has not begun."));
+          said.textContent = "";
         }
       });
     }
@@ -91,7 +93,9 @@ function cells(section, data, name) {
       { colour: "var(--pale)", text: "validation of the same model without an encoding" },
       { colour: "var(--one)", shape: 0, text: "best epoch" },
     ]);
-    element("figcaption", {}, curves, "A line for each seed. A click on a cell of the heat map chooses it, and copies its command.");
+    const caption = element("figcaption", {}, curves);
+    said = element("span", {}, caption);
+    element("span", { class: "screen" }, caption, " A click on a cell of the heat map chooses it, and copies its command.");
   }
   const asked = buttons.find((button) => button.dataset.cell === state.get(`${name}.cell`));
   const first = asked ?? buttons.find((button) => button.parentElement.classList.contains("best")) ?? buttons[0];

@@ -127,7 +127,7 @@ def test_the_page_has_all_that_the_report_has_and_loads_nothing(small_grid: Path
             encoding, model = (re.sub(r"\(\)", "", name) for name in row[:2])
             assert shown[encoding, model].replace("*", "") == row[2].replace(" ", "", 1).replace(" ± ", "± ")
     assert text.count("<h2>") == 3
-    assert "graphpe grid --tasks bridges path-length" in text
+    assert "<code>graphpe grid <span>--tasks</span> bridges path-length</code>" in text
 
 
 def test_cells_know_what_they_are_and_their_command(small_page: tuple[str, Page]) -> None:
@@ -211,6 +211,17 @@ def test_one_cell(tmp_path: Path, cell: Callable[..., Cell]) -> None:
     text, found = made(tmp_path / "grid")
     assert "One column, <b>DegreePE()</b>: GINE(width=8) (0.5000); nothing is tested" in text
     assert len(found.data["sections"][0]["cells"]) == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_what_is_not_finite_is_named_and_has_no_colour(tmp_path: Path, cell: Callable[..., Cell], value: float) -> None:
+    for seed in (0, 1):
+        cell(tmp_path / "grid", "none", seed=seed, test=0.5)
+        cell(tmp_path / "grid", "DegreePE()", seed=seed, test=value)
+    _, found = made(tmp_path / "grid")
+    shown = dict(found.tables[0][1:])
+    assert shown["none"] == "0.5000± 0.0000"
+    assert shown["DegreePE"] == ("1e+300*± 0" if value == 1e300 else "not finite")
 
 
 def test_several_grids_and_old_folders(tmp_path: Path, cell: Callable[..., Cell]) -> None:
