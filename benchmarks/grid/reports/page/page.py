@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
@@ -64,15 +65,17 @@ def write_page(
     sections = list(sections_of(combinations, literature))
     begin, parts, notes = _divided(read_blocks(read_text(folder / "report.md")))
     drawn, data = [], []
-    for number, (section, blocks) in enumerate(zip(sections, parts, strict=True), 1):
+    for number, (section, part) in enumerate(zip(sections, parts, strict=False), 1):
         entries = entries_of(section.combinations, cells, significance(section.combinations))
-        drawn.append(_section(number, section, entries, blocks, folder, notes))
+        drawn.append(_task(number, section, entries, part, folder, notes))
         data.append(_data(section, entries))
+    for number, part in enumerate(parts[len(sections) :], 1):
+        drawn.append(_over_tasks(number, part, folder))
     tasks = list(dict.fromkeys(each.combinations[0].task for each in sections))
     page = Template((_HERE / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"{', '.join(task.split('(')[0] for task in tasks)}: encodings by models"),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
-        contents=_contents(sections),
+        contents=_contents(parts, len(sections)),
         sections="\n".join(drawn),
         about=about(cells, combinations),
         commands="\n".join(text_html(block) for block in begin if isinstance(block, Text) and block.kind == "code"),
@@ -86,31 +89,55 @@ def write_page(
     return path
 
 
-def _divided(blocks: Sequence[Block]) -> tuple[list[Block], list[list[Block]], list[str]]:
-    """What stands before the tasks, the blocks of each task without its heading, and the notes at the end."""
+@dataclass
+class _Part:
+    """A part of the report: a task, or, behind those, what is over all tasks."""
+
+    heading: str
+    blocks: list[Block] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """The heading, of a task without its arguments and metric."""
+        task, colon, _ = self.heading.partition(": test ")
+        return task.split("(")[0] + self.heading.rpartition(")")[2] if colon else self.heading
+
+
+def _divided(blocks: Sequence[Block]) -> tuple[list[Block], list[_Part], list[str]]:
+    """What stands before the tasks, the parts, and the notes at the end."""
     begin: list[Block] = []
-    parts: list[list[Block]] = []
+    parts: list[_Part] = []
     for block in blocks:
         if isinstance(block, Text) and block.kind == "heading":
-            parts.append([])
+            parts.append(_Part(block.lines[0]))
         else:
-            (parts[-1] if parts else begin).append(block)
-    last = parts[-1][-1] if parts and parts[-1] else None
+            (parts[-1].blocks if parts else begin).append(block)
+    last = parts[-1].blocks[-1] if parts and parts[-1].blocks else None
     if isinstance(last, Text) and last.kind == "bullets":
-        parts[-1].pop()
+        parts[-1].blocks.pop()
         return begin, parts, list(last.lines)
     return begin, parts, []
 
 
-def _section(
-    number: int, section: Section, entries: Sequence[Entry], blocks: Sequence[Block], folder: Path, notes: Sequence[str]
+def _over_tasks(number: int, part: _Part, folder: Path) -> str:
+    lines = [f'<section id="over-{number}">', f"<h2>{escape(part.title)}</h2>"]
+    for place, block in enumerate(part.blocks, 1):
+        if isinstance(block, Table):
+            lines.append(table_html(block, _caption(block), f"over-{number}-table-{place}"))
+        else:
+            lines.append(picture_html(block, folder) if isinstance(block, Picture) else text_html(block))
+    return "\n".join([*lines, "</section>"])
+
+
+def _task(
+    number: int, section: Section, entries: Sequence[Entry], part: _Part, folder: Path, notes: Sequence[str]
 ) -> str:
     first = section.combinations[0].runs[0]
     name = f"task-{number}"
     direction = "more is better" if first.maximize else "less is better"
     lines = [
         f'<section class="task" id="{name}" data-section="{number - 1}">',
-        f"<h2>{escape(_title(section))}</h2>",
+        f"<h2>{escape(part.title)}</h2>",
         f'<p class="what"><code>{escape(first.task)}</code> test {escape(first.metric)}, {direction}</p>',
         f'<p class="answer">{answer(section.combinations, significance(section.combinations))}</p>',
         heat_map(entries, first.metric, first.maximize, notes),
@@ -118,7 +145,7 @@ def _section(
         '<figure class="curves chart" hidden></figure>',
     ]
     tables = 0
-    for block in blocks:
+    for block in part.blocks:
         if isinstance(block, Table):
             tables += 1
             lines.append(table_html(block, _caption(block), f"{name}-table-{tables}"))
@@ -134,12 +161,6 @@ def _section(
     return "\n".join([*lines, "</section>"])
 
 
-def _title(section: Section) -> str:
-    kinds = {"-best": "best by validation", "-tuned": "tuned"}
-    kind = next((text for end, text in kinds.items() if section.name.endswith(end)), "")
-    return section.combinations[0].task.split("(")[0] + (f", {kind}" if section.combinations[0].chosen_from else "")
-
-
 def _caption(table: Table) -> str:
     known = {
         "mean rank": "Encodings over all models",
@@ -149,10 +170,14 @@ def _caption(table: Table) -> str:
     return next((caption for column, caption in known.items() if column in table.columns), "Table")
 
 
-def _contents(sections: Sequence[Section]) -> str:
-    if len(sections) < 2:
+def _contents(parts: Sequence[_Part], tasks: int) -> str:
+    if len(parts) < 2:
         return ""
-    items = (f'<li><a href="#task-{place}">{escape(_title(each))}</a></li>' for place, each in enumerate(sections, 1))
+    names = [
+        *(f"task-{place + 1}" for place in range(tasks)),
+        *(f"over-{place + 1}" for place in range(len(parts) - tasks)),
+    ]
+    items = (f'<li><a href="#{name}">{escape(part.title)}</a></li>' for name, part in zip(names, parts, strict=True))
     return f'<nav aria-label="tasks"><ul>{"".join(items)}</ul></nav>'
 
 

@@ -103,7 +103,7 @@ def check_alone(found: Page, text: str) -> None:
             if name in LOADS:
                 assert str(value).startswith("data:"), (tag, name)
             if name == "href":
-                assert re.match(r"#task-\d+$|data:application/gzip|(runs|sizes)\.csv$", str(value)), value
+                assert re.match(r"#(task|over)-\d+$|data:application/gzip|(runs|sizes)\.csv$", str(value)), value
     style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     assert not re.search(r"@import|url\(", style[0])
     outside = re.sub(r"http://www\.w3\.org/2000/svg", "", text)
@@ -238,6 +238,20 @@ def test_several_grids_and_old_folders(tmp_path: Path, cell: Callable[..., Cell]
     assert main(["report", str(here), str(there), "--out", str(tmp_path / "out"), "--html"]) == 0
     found = Page((tmp_path / "out" / "report.html").read_text())
     assert [len(cell["runs"]) for cell in found.data["sections"][0]["cells"]] == [1, 0]
+
+
+def test_parts_behind_the_tasks_have_sections_of_their_own(tmp_path: Path, cell: Callable[..., Cell]) -> None:
+    one = cell(tmp_path / "grid")
+    made(tmp_path / "grid")
+    report = tmp_path / "grid" / "report"
+    more = "\n## Ranks & more\n\n| encoding | rank |\n|---|---|\n| none | 1.5 |\n\nWords.\n\n- a note\n"
+    (report / "report.md").write_text((report / "report.md").read_text() + more)
+    text = write_page(report, combine([read_run(one)], []), [one]).read_text()
+    found = Page(text)
+    assert [has["id"] for tag, has in found.elements if tag == "section"] == ["task-1", "over-1", "about"]
+    assert found.tables[-1] == [["encoding", "rank"], ["none", "1.5"]]
+    assert "<li>a note</li>" in text
+    assert '<a href="#over-1">Ranks &amp; more</a>' in text
 
 
 def test_sizes(tmp_path: Path, cell: Callable[..., Cell]) -> None:
