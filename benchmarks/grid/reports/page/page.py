@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -66,8 +66,9 @@ def write_page(
     begin, parts, notes = _divided(read_blocks(read_text(folder / "report.md")))
     drawn, data = [], []
     for number, (section, part) in enumerate(zip(sections, parts, strict=False), 1):
-        entries = entries_of(section.combinations, cells, significance(section.combinations))
-        drawn.append(_task(number, section, entries, part, folder, notes))
+        tested = significance(section.combinations)
+        entries = entries_of(section.combinations, cells, tested)
+        drawn.append(_task(number, section, tested, entries, part, folder, notes))
         data.append(_data(section, entries))
     for number, part in enumerate(parts[len(sections) :], 1):
         drawn.append(_over_tasks(number, part, folder))
@@ -130,7 +131,13 @@ def _over_tasks(number: int, part: _Part, folder: Path) -> str:
 
 
 def _task(
-    number: int, section: Section, entries: Sequence[Entry], part: _Part, folder: Path, notes: Sequence[str]
+    number: int,
+    section: Section,
+    tested: Mapping[tuple[str, str], float],
+    entries: Sequence[Entry],
+    part: _Part,
+    folder: Path,
+    notes: Sequence[str],
 ) -> str:
     first = section.combinations[0].runs[0]
     name = f"task-{number}"
@@ -139,7 +146,7 @@ def _task(
         f'<section class="task" id="{name}" data-section="{number - 1}">',
         f"<h2>{escape(part.title)}</h2>",
         f'<p class="what"><code>{escape(first.task)}</code> test {escape(first.metric)}, {direction}</p>',
-        f'<p class="answer">{answer(section.combinations, significance(section.combinations))}</p>',
+        f'<p class="answer">{answer(section.combinations, tested)}</p>',
         heat_map(entries, first.metric, first.maximize, notes),
         '<div class="chosen screen" hidden></div>',
         '<figure class="curves chart" hidden></figure>',
