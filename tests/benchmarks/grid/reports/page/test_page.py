@@ -116,17 +116,17 @@ def test_the_page_has_all_that_the_report_has_and_loads_nothing(small_grid: Path
     check_alone(found, text)
     blocks = read_blocks((small_grid / "report" / "report.md").read_text())
     tables = [[list(block.columns), *map(list, block.rows)] for block in blocks if isinstance(block, Table)]
-    assert len(tables) == 4
+    assert len(tables) >= 4
     heats = [table for table in found.tables if table[0][0] == ""]
     assert [table for table in found.tables if table not in heats] == tables
     assert len(heats) == 2
-    for heat, table in zip(heats, tables[::2], strict=True):
+    of_cells = [table for table in tables if "valid" in table[0]]
+    for heat, table in zip(heats, of_cells, strict=True):
         shown = {(row[0], model): text for row in heat[1:] for model, text in zip(heat[0][1:], row[1:], strict=True)}
         assert len(shown) == len(table) - 1
         for row in table[1:]:
             encoding, model = (re.sub(r"\(\)", "", name) for name in row[:2])
             assert shown[encoding, model].replace("*", "") == row[2].replace(" ", "", 1).replace(" ± ", "± ")
-    assert text.count("<h2>") == 3
     assert "<code>graphpe grid <span>--tasks</span> bridges path-length</code>" in text
 
 
@@ -149,7 +149,7 @@ def test_cells_know_what_they_are_and_their_command(small_page: tuple[str, Page]
 def test_the_answer_and_the_curves(small_page: tuple[str, Page]) -> None:
     text, found = small_page
     assert "<b>LaplacianPE(k=4) with SPE</b> is best in GINE(width=8) (0.7000 ± 0.0000 against 0.5023 without)" in text
-    assert "differences from <i>none</i> are significant after Holm" in text
+    assert re.search(r"\d of 4 differences from <i>none</i> (is|are) significant after Holm", text)
     sections = found.data["sections"]
     assert [len(section["cells"]) for section in sections] == [6, 6]
     runs = sections[0]["cells"][0]["runs"]
