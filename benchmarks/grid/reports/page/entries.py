@@ -14,7 +14,7 @@ from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPERuntimeError
 
-MOST_POINTS = 40
+MOST_POINTS = 32
 """Points of a curve: more are not seen, and make the page large."""
 
 
