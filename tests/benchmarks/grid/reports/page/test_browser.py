@@ -171,6 +171,20 @@ def test_clicks_and_keys(page: str, window: Window) -> None:
     assert "task-1.cell=2" in window.run("return location.hash")
     lines = "return document.querySelectorAll('#task-1 .curves polyline').length"
     assert window.run(lines) == 15  # three seeds: train, validation, and their like without an encoding; the metric
+    points = "return document.querySelectorAll('#task-1 .against [data-tip]').length"
+    assert window.run(points) == 6
+    window.run("const cost = document.querySelector('#task-1 .against select'); cost.value = 'parameters';"
+               "cost.dispatchEvent(new Event('change'))")  # fmt: skip
+    assert window.run(points) == 6
+    assert "parameters: 1,0" in window.run("return document.querySelector('#task-1 .against [data-tip]').dataset.tip")
+    window.run("URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text; }); return '#'; }")
+    window.click("a[download='runs.csv.gz']")
+    written = Path(page.removeprefix("file://")).with_name("runs.csv").read_text()
+    deadline = time.monotonic() + 30
+    while (saved := window.run("return window.saved")) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert saved == written
     requests = window.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [name for name in requests if not name.startswith("data:")] == []
     assert window.errors() == []
