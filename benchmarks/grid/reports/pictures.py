@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphpe.benchmarks.grid.results import Combination, base_of
-from graphpe.benchmarks.grid.statistics import mean_ranks
+from graphpe.benchmarks.grid.statistics.ranks import mean_ranks
 
 _MARKERS = "osD^vP*XhH<>pd"
 
