@@ -174,6 +174,11 @@ class Training:
         flat = config.schedule == "plateau" and warm and self._rate() < LEAST_RATE
         return state.epoch >= config.epochs or made or stale or late or flat
 
+    @property
+    def on_one_core(self) -> bool:
+        """Whether processor seconds of this process say what training costs: no other device has a part in it."""
+        return self.fabric.device.type == "cpu" and self.fabric.world_size == 1
+
     def fit(self) -> None:
         """Train until finished.
 
@@ -220,6 +225,7 @@ class Training:
         )
         tally = Tally(self.fabric)
         next_meeting = state.step + (1 if world > 1 else MOST_STEPS)
+        used = time.process_time()
         with bar:
             while state.step < end:
                 started = time.perf_counter()
@@ -232,6 +238,9 @@ class Training:
                 state.total_steps += whole
                 state.seconds["load"] += loaded - started
                 state.seconds["step"] += done - loaded
+                now = time.process_time()
+                state.cpu_seconds += now - used
+                used = now
                 tally.add(loss, finite, asked, state.total_steps + (not whole), done - started)
                 bar.update()
                 if not whole:  # what is saved, and where devices stop, has no gradients left over
@@ -372,6 +381,8 @@ class Training:
             "valid_loss": loss,
             f"valid_{data.metric}": metric,
             **({"valid_by_target": by_target} if by_target else {}),
+            "seen": state.graphs_seen,
+            "cpu_seconds": round(state.cpu_seconds, 4) if self.on_one_core else math.nan,
             "seconds": {key: round(value, 3) for key, value in state.seconds.items()},
         }
         state.history.append(record)
@@ -438,7 +449,7 @@ class Training:
         if self._average is not None:
             self._average.load_state_dict(content.get("average"))
         self.fabric.strategy.precision.load_state_dict(content["precision"])
-        self.state = TrainState(**content["state"])
+        self.state = TrainState.of(content["state"], self.run.last)
 
     def _read_last(self) -> dict[str, Any]:
         content = load_checkpoint(self.run.last)

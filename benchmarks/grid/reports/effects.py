@@ -127,8 +127,9 @@ def _settings(combination: Combination) -> str:
 
 
 def _texts(effect: Effect) -> tuple[str, str, str]:
-    ends = interval_text(effect.low, effect.high)
-    return gain_text(effect.difference), ends, unit_text(effect.standardised)
+    known = [abs(each) for each in (effect.difference, effect.low, effect.high) if math.isfinite(each)]
+    gain = gain_text(effect.difference, max(known, default=None))
+    return gain, interval_text(effect.low, effect.high), unit_text(effect.standardised)
 
 
 def _heading(*names: str) -> list[str]:

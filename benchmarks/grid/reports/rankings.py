@@ -11,7 +11,7 @@ from graphpe.benchmarks.grid.reports.pictures import save, wrapped
 from graphpe.benchmarks.grid.reports.table import p_text
 from graphpe.benchmarks.grid.statistics.ranks import Ranking
 
-_LABEL = 42  # characters of a line of a label
+_LABEL = 38  # characters of a line of a label
 _LINE = 0.155  # inches of a line of text
 _BAR = 0.16  # inches from one bar to the next
 
@@ -57,7 +57,7 @@ def draw_ranking(ranking: Ranking, heading: str, paths: Sequence[Path]) -> None:
     from matplotlib.figure import Figure
 
     columns, ranks = ranking.columns, ranking.ranks
-    labels = [wrapped(f"{column}  ({rank:.2f})", _LABEL) for column, rank in zip(columns, ranks, strict=True)]
+    labels = [f"{wrapped(column, _LABEL)} ({rank:.2f})" for column, rank in zip(columns, ranks, strict=True)]
     half = (len(columns) + 1) // 2
     sides = [
         list(range(half)),
