@@ -239,7 +239,7 @@ _TASK_TEXT = (
     "Mean and sample standard deviation over n seeds. Gain over none: mean over seeds of the paired difference from "
     "the same model without an encoding, positive where it is better; its 95 % interval is Student's t over these "
     "seeds (the mean gain: of each seed's mean over models), and not corrected for the number of rows. g: the gain in "
-    "units of the standard deviation over seeds (Hedges' g of the average variance; the mean gain: mean over models). "
+    "units of the standard deviation over seeds (Hedges' g of the average variance; the mean gain: median of models). "
     "p against none: paired t-test over seeds; p, all models: sign flips of the paired differences of all models; "
     "empty where fewer than two runs can be compared."
 )

@@ -55,17 +55,17 @@ def overall_section(effects: Sequence[OverallEffect], ending: str) -> list[str]:
         ending: Of the heading: what settings they are of.
     """
     lines = [f"## Effects over tasks{ending}", ""]
-    lines += _heading("encoding", "tasks", "better than none", "g, mean over tasks", "95 % interval over tasks")
-    for each in sorted(effects, key=lambda effect: (math.isnan(effect.standardised), -effect.standardised)):
-        ends = f"{unit_text(each.low)} to {unit_text(each.high)}" if math.isfinite(each.high - each.low) else ""
+    lines += _heading("encoding", "tasks", "better than none", "relative gain", "95 % interval over tasks")
+    for each in sorted(effects, key=lambda effect: -effect.gain):
         better = f"{each.better} of {each.cells} cells"
-        lines.append(_row(each.row, str(each.tasks), better, unit_text(each.standardised), ends))
+        ends = f"{100 * each.low:+.1f} % to {100 * each.high:+.1f} %"
+        lines.append(_row(each.row, str(each.tasks), better, f"{100 * each.gain:+.1f} %", ends))
     return [
         *lines,
         "",
-        "g: gain over none in units of the standard deviation over seeds, mean over the models of a task, then over "
-        "tasks; its interval (Student's t) is over tasks: what other tasks like these would give. More seeds do not "
-        "narrow it, more tasks do.",
+        "Relative gain: the difference of the mean metrics with the encoding and without, divided by the larger of the "
+        "two; mean over the models of a task, then over tasks. Its interval (Student's t) is over tasks: what other "
+        "tasks like these would give. More seeds do not narrow it, more tasks do.",
     ]
 
 

@@ -36,11 +36,11 @@ def ranking_section(ranking: Ranking, p_value: float) -> list[str]:
         f"{columns} columns ranked by their mean over seeds in {blocks} blocks, a task and a model each (models of one "
         "task share its data, so these are tasks and models of this report, not a sample of all). Friedman's test in "
         f"Iman and Davenport's form: F({columns - 1}, {(columns - 1) * (blocks - 1)}) = {f}, "
-        f"p {_is(p_value)} by permutations within blocks, corrected with all p of this report. Critical difference of "
-        f"mean ranks (Nemenyi, 5 % for all pairs at once): {ranking.critical_difference:.2f}.",
+        f"p {_is(test.p_value)} by permutations within blocks, {p_text(p_value)} corrected with all p of this report. "
+        f"Critical difference of mean ranks (Nemenyi, 5 % for all pairs at once): {ranking.critical_difference:.2f}.",
     ]
     if ranking.left_out:
-        lines += ["", f"Left out, since they have not all results: {', '.join(ranking.left_out)}."]
+        lines += ["", f"Left out, since not every column has a result in every block: {'; '.join(ranking.left_out)}."]
     return lines
 
 

@@ -29,7 +29,8 @@ class Effect:
         low: Lower end of its 95 % interval; nan for fewer than two seeds.
         high: Upper end.
         bootstrap: The ends by percentile-t, as a check; nan for fewer than four seeds.
-        standardised: `standardised_difference`; for all models the mean of theirs.
+        standardised: `standardised_difference`; for all models the median of theirs, since one that hardly varies over
+            seeds has a huge one.
     """
 
     task: str
@@ -53,7 +54,9 @@ class OverallEffect:
         tasks: Tasks on which it can be compared.
         cells: Models of these; the same model counts once a task.
         better: In how many of them it is better than none, in the mean over seeds.
-        standardised: Mean over tasks of the mean over models of the standardised difference.
+        gain: Mean over tasks of the mean over models of the relative gain: the difference of the means over seeds,
+            divided by the larger of the two. It is a share, at most 1 for metrics that are not negative, and the other
+            way round where the columns are exchanged, so that no task outweighs the others.
         low: Lower end of its 95 % interval over tasks; nan for one task.
         high: Upper end.
     """
@@ -62,7 +65,7 @@ class OverallEffect:
     tasks: int
     cells: int
     better: int
-    standardised: float
+    gain: float
     low: float
     high: float
 
@@ -240,12 +243,12 @@ def column_effects(combinations: Sequence[Combination]) -> list[Effect]:
         by_seed = [float(np.mean([each[seed][0] - each[seed][1] for each in pairs])) for seed in shared]
         units = [standardised_difference(*zip(*each.values(), strict=True)) for each in pairs]
         known = [unit for unit in units if math.isfinite(unit)]
-        found.append(_effect(mine[0], "", by_seed, float(np.mean(known)) if known else math.nan))
+        found.append(_effect(mine[0], "", by_seed, float(np.median(known)) if known else math.nan))
     return found
 
 
 def overall_effects(tasks: Sequence[Sequence[Combination]]) -> list[OverallEffect]:
-    """The effect of each column over tasks, in units of the spread over seeds; nothing for one task.
+    """The relative gain of each column over tasks, of columns that can be compared on two of them.
 
     Tasks are what is drawn: the interval over them says what other tasks like these would give, so that many seeds or
     models of few tasks do not narrow it.
@@ -253,24 +256,25 @@ def overall_effects(tasks: Sequence[Sequence[Combination]]) -> list[OverallEffec
     Args:
         tasks: The combinations of each task.
     """
-    if len(tasks) < 2:
-        return []
-    of_tasks: dict[str, list[tuple[float, list[float]]]] = {}
+    of_rows: dict[str, list[list[float]]] = {}
     for combinations in tasks:
-        cells: dict[str, list[Effect]] = {}
-        for effect in cell_effects(combinations):
-            cells.setdefault(effect.row, []).append(effect)
-        for row, effects in cells.items():
-            known = [each.standardised for each in effects if math.isfinite(each.standardised)]
-            mean = float(np.mean(known)) if known else math.nan
-            of_tasks.setdefault(row, []).append((mean, [each.difference for each in effects]))
+        mine: dict[str, list[float]] = {}
+        for each in combinations:
+            if pairs := paired_scores(each, partner_of(each, combinations)):
+                ours, theirs = np.mean(list(pairs.values()), axis=0).tolist()
+                larger = max(abs(ours), abs(theirs))
+                mine.setdefault(each.row, []).append((ours - theirs) / larger if larger else 0.0)
+        for row, gains in mine.items():
+            of_rows.setdefault(row, []).append(gains)
     found = []
-    for row, several in of_tasks.items():
-        means = [mean for mean, _ in several if math.isfinite(mean)]
-        differences = [each for _, cells_ in several for each in cells_]
-        better = sum(each > 0 for each in differences)
-        mean = float(np.mean(means)) if means else math.nan
-        found.append(OverallEffect(row, len(several), len(differences), better, mean, *mean_interval(means)))
+    for row, several in of_rows.items():
+        if len(several) > 1:
+            means = [float(np.mean(gains)) for gains in several]
+            flat = [gain for gains in several for gain in gains]
+            better = sum(gain > 0 for gain in flat)
+            found.append(
+                OverallEffect(row, len(several), len(flat), better, float(np.mean(means)), *mean_interval(means))
+            )
     return found
 
 

@@ -34,13 +34,17 @@ _MOST_PAIRS = 300_000  # of nodes of these graphs: the formulas keep several row
 _INPUTS: dict[str, int] = {
     **dict.fromkeys(("sum", "mean", "amax", "amin", "max", "min", "prod", "cumsum", "logsumexp"), 1),
     **dict.fromkeys(("dot", "mv", "vdot"), 2),
-    **dict.fromkeys(("var", "var_mean", "std", "linalg_vector_norm", "norm"), 3),
+    **dict.fromkeys(("var", "var_mean", "std", "linalg_vector_norm", "norm", "mse_loss", "huber_loss"), 3),
+    **dict.fromkeys(("smooth_l1_loss", "binary_cross_entropy_with_logits", "binary_cross_entropy"), 6),
 }
 """Operations of each number of the first argument."""
 
 _OUTPUTS: dict[str, int] = {
     **dict.fromkeys(("native_dropout", "native_dropout_backward"), 1),
-    **dict.fromkeys(("_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data"), 4),
+    **dict.fromkeys(("leaky_relu_backward", "elu_backward", "gelu_backward", "silu_backward", "softplus_backward"), 3),
+    **dict.fromkeys(("mse_loss_backward", "huber_loss_backward", "smooth_l1_loss_backward"), 3),
+    **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax"), 4),  # largest, exponential, sum, quotient
+    **dict.fromkeys(("_softmax_backward_data", "_log_softmax_backward_data"), 4),
     **dict.fromkeys(("native_layer_norm", "native_batch_norm"), 7),  # mean, variance, and both linear maps
     **dict.fromkeys(("native_layer_norm_backward", "native_batch_norm_backward"), 11),
 }
@@ -54,14 +58,14 @@ _ADDED: dict[str, int] = {
 """Those that add rows up: the place of the argument whose every number is added once."""
 
 _NONE = set(
-    "_to_copy _local_scalar_dense _unsafe_view _unsafe_index alias arange bernoulli bincount cat clone constant_pad_nd "
-    "copy embedding empty empty_like empty_strided eye fill flip full full_like gather index "
+    "_to_copy _local_scalar_dense _unsafe_view _unsafe_index alias arange bernoulli bincount cat clone "
+    "constant_pad_nd copy embedding empty empty_like empty_strided eye fill flip full full_like gather index "
     "index_copy index_fill index_select lift_fresh masked_fill masked_scatter masked_select narrow_copy new_empty "
-    "new_full new_ones new_zeros nonzero normal ones ones_like rand randint randn randperm repeat repeat_interleave "
-    "roll scalar_tensor scatter select_backward slice_backward sort split_copy stack topk uniform unique_consecutive "
-    "zero zeros zeros_like".split()
+    "new_empty_strided nll_loss_forward nll_loss_backward new_full new_ones new_zeros nonzero normal ones ones_like "
+    "rand randint randn randperm repeat repeat_interleave roll scalar_tensor scatter select_backward slice_backward "
+    "sort split_copy stack topk uniform unique_consecutive zero zeros zeros_like".split()
 )
-"""Those that move numbers, draw them or compare them, and are neither views nor pointwise."""
+"""Those that move numbers, choose one (of a class), draw them or compare them, and are neither views nor pointwise."""
 
 
 class _Counter(TorchDispatchMode):
@@ -80,6 +84,8 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         floats = [each for each in tree_leaves(out) if isinstance(each, Tensor) and each.is_floating_point()]
+        if func.is_view or torch.Tag.inplace_view in func.tags:
+            return out
         if any(isinstance(each, Tensor) and each.is_complex() for each in tree_leaves((args, out))):
             self.unknown.add(f"{func} of complex numbers")
         elif floats:
@@ -96,7 +102,9 @@ class _Counter(TorchDispatchMode):
             self.flops += _OUTPUTS[name] * numbers
         elif name in _ADDED:
             self.flops += args[_ADDED[name]].numel()
-        elif name in _NONE or func.is_view:
+        elif name == "addmv":
+            self.flops += 2 * args[1].numel()
+        elif name in _NONE:
             pass
         elif torch.Tag.pointwise in func.tags:
             self.flops += numbers
