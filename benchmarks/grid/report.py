@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def write_report(
     if command:
         parts += [f"    {command}", ""]
     notes = [*notes, *not_finite(combinations)]
-    sections = list(_sections(combinations, literature))
+    sections = sections_of(combinations, literature)
     of_sections = {each.name: each.combinations for each in sections}
     family = family_of(of_sections)
     write_atomically(files[1], effects_csv(of_sections, family.sections))
@@ -123,7 +123,7 @@ def write_report(
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
     """Combinations of one task that stand in one table.
 
     Attributes:
@@ -137,7 +137,14 @@ class _Section:
     literature: list[Published]
 
 
-def _sections(combinations: Sequence[Combination], literature: Sequence[Published]) -> Iterator[_Section]:
+def sections_of(combinations: Sequence[Combination], literature: Sequence[Published] = ()) -> list[Section]:
+    """The sections of a report: for each task the settings as given, those chosen by validation, and those tuned.
+
+    Args:
+        combinations: Of finished cells.
+        literature: Values that others published.
+    """
+    found: list[Section] = []
     names: list[str] = []
     for task in dict.fromkeys(each.task for each in combinations):
         short = re.sub(r"\W+", "-", task.split("(")[0]).strip("-")
@@ -148,7 +155,9 @@ def _sections(combinations: Sequence[Combination], literature: Sequence[Publishe
             of_kind = [each for each in combinations if (each.chosen_from > 0, each.drawn) == (chosen, drawn)]
             mine = [each for each in of_kind if each.task == task]
             if mine:
-                yield _Section(f"{name}{kind}", mine, [row for row in literature if fits(row, mine[0].runs[0])])
+                fitting = [row for row in literature if fits(row, mine[0].runs[0])]
+                found.append(Section(f"{name}{kind}", mine, fitting))
+    return found
 
 
 def not_finite(combinations: Sequence[Combination]) -> list[str]:
