@@ -64,8 +64,8 @@ def add_grid(parser: CommandParser) -> None:
         type=str,
         default=[],
         metavar="PILOT",
-        help="folders of finished grids (a pilot, or this one's first seeds): print which differences from none 3, 5, 10 "
-        "and 20 seeds would find, and how long they take, and end",
+        help="folders of finished grids (a pilot, or this one's first seeds): print which differences from none 3, 5, "
+        "10 and 20 seeds would find, and how long they take, and end",
     )
     for name, about in _LISTS.items():
         parser.add_argument(f"--{name}", nargs="+", type=str, default=[], help=about)

@@ -132,12 +132,8 @@ def comparisons_of(cells: Sequence[Cell]) -> int:
     for cell in cells:
         key = (cell.task, cell.encoding, cell.model, cell.drawn, "" if cell.drawn else repr(cell.options))
         runs = tuple(_nothing_yet(cell, seed) for seed in range(2))
-        found.setdefault(
-            key,
-            Combination(
-                cell.task, cell.encoding, cell.model, runs, cell.options, cell.drawn, chosen_from=1 if cell.drawn else 0
-            ),
-        )
+        names, chosen_from = (cell.task, cell.encoding, cell.model), 1 if cell.drawn else 0
+        found.setdefault(key, Combination(*names, runs, cell.options, cell.drawn, chosen_from))
     sections = sections_of(list(found.values()))
     return family_of({each.name: each.combinations for each in sections}).count
 
@@ -227,10 +223,10 @@ def _nothing_yet(cell: Cell, seed: int) -> Run:
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    sides = [str.ljust, str.ljust, *[str.rjust] * (len(widths) - 2)]
     return [
-        "  "
-        + "  ".join(cell.ljust(width) if place < 2 else cell.rjust(width) for place, (cell, width) in enumerate(row))
-        for row in (list(zip(each, widths, strict=True)) for each in table)
+        "  " + "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True))
+        for row in table
     ]
 
 
