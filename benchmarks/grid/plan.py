@@ -224,10 +224,8 @@ def _nothing_yet(cell: Cell, seed: int) -> Run:
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     sides = [str.ljust, str.ljust, *[str.rjust] * (len(widths) - 2)]
-    return [
-        "  " + "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True))
-        for row in table
-    ]
+    rows = [[side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)] for row in table]
+    return ["  " + "  ".join(row) for row in rows]
 
 
 def _duration(seconds: float) -> str:
