@@ -17,7 +17,10 @@ from graphpe.benchmarks.grid.statistics.effects import differences_from_none
 from graphpe.benchmarks.grid.statistics.family import family_of
 from graphpe.benchmarks.grid.statistics.power import detectable, deviation_interval
 from graphpe.benchmarks.tasks.metrics import figure
+from graphpe.calls import Call, parse_call
 from graphpe.errors import GraphPEValueError
+
+_PLACES = ("root", "download")
 
 SEEDS = (3, 5, 10, 20)
 """For how many seeds a plan is made, beside those that were asked for."""
@@ -86,12 +89,12 @@ def make_plan(cells: Sequence[Cell], pilots: Sequence[Path], *, seeds: Sequence[
     """
     done = [cell for cell in gather(pilots).cells if cell.status == "done"]
     runs = {cell.folder: read_run(cell) for cell in done}
-    names = {cell.task: cell.config.task for cell in done}
+    names = {cell.task: _task_of(cell) for cell in done}
     known = _differences(list(runs.values()), names)
     comparisons = comparisons_of([cell for cell in cells if cell.config.seed == 0])
     rows, missing = [], []
     for task, model in dict.fromkeys((cell.task, cell.model) for cell in cells):
-        of_task = next(cell.config.task for cell in cells if cell.task == task)
+        of_task = next(_task_of(cell) for cell in cells if cell.task == task)
         squares = known.get((of_task, model), [])
         pooled = squares or [each for (other, _), several in known.items() if other == of_task for each in several]
         freedom = sum(count for _, count in pooled)
@@ -193,8 +196,14 @@ def _seconds(cells: Sequence[Cell], done: Sequence[Cell], runs: Mapping[Path, Ru
 
 
 def _alike(cell: Cell) -> list[tuple[str, ...]]:
-    task = cell.config.task
+    task = _task_of(cell)
     return [(task, cell.model, cell.encoding), (task, cell.model), (task,)]
+
+
+def _task_of(cell: Cell) -> str:
+    """Its task, written out, without where it is on this machine."""
+    call = parse_call(cell.config.task)
+    return str(Call(call.name, call.args, {key: value for key, value in call.kwargs.items() if key not in _PLACES}))
 
 
 def _nothing_yet(cell: Cell, seed: int) -> Run:

@@ -282,8 +282,7 @@ class Training:
         if not before:
             self.optimizer.zero_grad(set_to_none=True)
         with self.fabric.no_backward_sync(self.model, enabled=not self._ends_a_step):
-            with real_rows_of(batch):
-                loss = self.data.adapter.loss(self.model(batch), batch, **self._smoothing)
+            loss = self.loss(batch)
             self.fabric.backward(loss if together == 1 else loss / together)
         loss = loss.detach()
         finite = torch.isfinite(loss)
@@ -293,6 +292,15 @@ class Training:
         self._optimize()
         # With scaled gradients of 16 bits, some steps overflow by design: they are left out, and the scale falls.
         return loss, finite if config.precision == "16-mixed" else finite & torch.isfinite(norm)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """The loss of a batch as training has it.
+
+        Args:
+            batch: The batch.
+        """
+        with real_rows_of(batch):
+            return self.data.adapter.loss(self.model(batch), batch, **self._smoothing)
 
     @property
     def _ends_a_step(self) -> bool:

@@ -15,15 +15,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
-from torch_geometric.data import Batch
 
-from graphpe.benchmarks.tasks.task import TaskAdapter
 from graphpe.benchmarks.training.batches.whole_graphs import WholeGraphs
 from graphpe.benchmarks.training.loop import Training
 from graphpe.compiled.standing_back import standing_back
@@ -161,11 +159,5 @@ def flops_per_graph(training: Training) -> float:
     if int((batch.ptr.diff() ** 2).sum()) > _MOST_PAIRS:
         return math.nan
     training.model.train()
-    model, adapter = training.model.module, training.data.adapter
-    with training.fabric.autocast():
-        flops, why_not = flops_of(lambda: _forward_and_back(model, adapter, batch))
+    flops, why_not = flops_of(lambda: training.fabric.backward(training.loss(batch)))
     return math.nan if why_not else flops / asked
-
-
-def _forward_and_back(model: nn.Module, adapter: TaskAdapter, batch: Batch) -> None:
-    adapter.loss(model(batch), batch).backward()

@@ -123,7 +123,7 @@ def test_tuned_cells_are_chosen_by_validation_and_listed_ones_on_request(
     assert main(both) == 0
     text = (tmp_path / "out" / "report.md").read_text()
     assert text.count("(less is better), untuned\n") == text.count("(less is better), tuned\n") == 1
-    assert "| zinc | none | GINE | 0.5000 | 0.2000 | " in text.split("## What tuning gave")[1]
+    assert "| zinc | none | GINE | 0.5000 | 0.1000 | " in text.split("## What tuning gave")[1]
     capsys.readouterr()
 
 

@@ -119,6 +119,11 @@ def test_tuned_against_untuned() -> None:
     given = combinations({("none", "GINE"): [0.5, 0.6, 0.7]})
     (drawn,) = combinations({("none", "GINE"): [0.4, 0.4, 0.4]}, options={"clip": 0.5}, drawn=True)
     (effect,) = tuning_effects([*given, replace(drawn, chosen_from=8)])
-    assert (effect.untuned, effect.tuned, effect.seeds, effect.drawn_from) == (pytest.approx(0.6), 0.4, 3, 8)
+    assert (effect.untuned, effect.tuned, effect.seeds, effect.drawn_from) == (
+        pytest.approx(0.6),
+        pytest.approx(0.4),
+        3,
+        8,
+    )
     assert effect.difference == pytest.approx(0.2)
     assert tuning_effects([replace(drawn, chosen_from=8)]) == []
