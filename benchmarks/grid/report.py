@@ -207,7 +207,8 @@ def task_section(
     kind = ("tuned" if combinations[0].drawn else "best by validation") if chosen else "untuned" if untuned else ""
     options = list(dict.fromkeys(name for each in combinations for name in each.options))
     columns = ["encoding", "model", *options, f"test {first.metric}", "valid", "n", "p against none", "parameters"]
-    columns += ["encode, s", "epoch, s", f"{first.unit}s/s", f"MFLOP/{first.unit}", "peak, GB"]
+    measured = any(math.isfinite(each.mean("graphs_per_second")) for each in combinations)  # older runs did not
+    columns += ["encode, s", "epoch, s", *([f"{first.unit}s/s", f"MFLOP/{first.unit}"] if measured else []), "peak, GB"]
     lines = [
         f"## {first.task}: test {first.metric} ({direction}){f', {kind}' if kind else ''}",
         "",
@@ -218,23 +219,23 @@ def task_section(
     for each in combinations:
         p_value = tests.cells.get((each.row, each.setup), math.nan)
         values = [each.encoding, each.model, *(shown(each.options.get(name, "")) for name in options)]
+        cost = [rate_text(each.mean("graphs_per_second")), rate_text(each.mean("flops_per_graph") / 1e6)]
         lines.append(
             f"| {' | '.join(map(_escaped, values))} | {spread(each.mean(), each.deviation())} "
             f"| {spread(each.mean('valid'), each.deviation('valid'))} | {len(each.runs)} "
             f"| {p_text(p_value)} | {each.mean('parameters'):,.0f} "
             f"| {each.mean('encode_seconds'):.1f} | {each.mean('epoch_seconds'):.1f} "
-            f"| {rate_text(each.mean('graphs_per_second'))} | {rate_text(each.mean('flops_per_graph') / 1e6)} "
-            f"| {each.mean('peak_bytes') / 1e9:.2f} |"
+            f"| {''.join(f'{text} | ' for text in cost) if measured else ''}{each.mean('peak_bytes') / 1e9:.2f} |"
         )
-    baselines = first.baselines
+    baselines, empty = first.baselines, "  |" * (len(columns) - columns.index("n") - 1)
     for name, (valid, test) in baselines.items():
         values = ["none", f"{name} ‡", *("" for _ in options), spread(test, math.nan), spread(valid, math.nan), "1"]
-        lines.append(f"| {' | '.join(map(_escaped, values))} |{'  |' * 7}")
+        lines.append(f"| {' | '.join(map(_escaped, values))} |{empty}")
     for number, row in enumerate(literature, 1):
         values = [row.encoding, f"{row.model} †{number}", *("" for _ in options), spread(row.mean, row.deviation), ""]
-        lines.append(f"| {' | '.join(map(_escaped, [*values, str(row.runs or '')]))} |{'  |' * 7}")
+        lines.append(f"| {' | '.join(map(_escaped, [*values, str(row.runs or '')]))} |{empty}")
     lines += ["", *effect_section(combinations, tests), "", _TASK_TEXT]
-    if any(math.isfinite(each.mean("graphs_per_second")) for each in combinations):
+    if measured:
         lines += ["", _COST_TEXT.format(unit=first.unit)]
     if baselines:
         lines += ["", "‡ read no graph: counts of Morgan fragments, and nothing; in no test and no rank."]

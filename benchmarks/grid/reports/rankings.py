@@ -96,8 +96,7 @@ def draw_ranking(ranking: Ranking, heading: str, paths: Sequence[Path]) -> None:
     beyond = ", beyond the line" if ranking.critical_difference > high - low else ""
     difference = f"critical difference {ranking.critical_difference:.2f}{beyond}"
     axes.text(reach + 0.08, gap, difference, ha="left", va="center", fontsize=8, color="0.25")
-    for side, places in enumerate(sides):
-        left = side == 0
+    for left, places in zip((True, False), sides, strict=True):
         for place in places:
             x, y = at(ranks[place]), -depths[place]
             end = margin - 0.25 if left else width - margin + 0.25

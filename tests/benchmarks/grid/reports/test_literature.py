@@ -88,7 +88,7 @@ def test_rows_stand_beside_ours_and_in_no_test(tmp_path: Path) -> None:
     row = Published("GRIT|x", "RRWP", "MAE", 0.01, 0.002, 4, "Ma et al. 2023")
     sections = family_of({"zinc": found}).sections
     text = task_section(found, sections["zinc"], [row])
-    assert "| RRWP | GRIT\\|x †1 | 0.0100 ± 0.0020 |  | 4 |  |  |  |  |  |  |  |" in text
+    assert "| RRWP | GRIT\\|x †1 | 0.0100 ± 0.0020 |  | 4 |  |  |  |  |  |" in text
     assert "1. Ma et al. 2023" in text
     tests = text.split("| encoding | mean rank")
     assert "RRWP" not in tests[1].split("†")[0]
