@@ -137,7 +137,7 @@ def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> Non
             zorder=3 if chosen else 2 if each.is_base else 1,
         )
     ends = [each.mean(name) for each in front], [each.mean() for each in front]
-    axes.step(*ends, where="pre" if measured else "post", color="tab:blue", linewidth=1, alpha=0.6, zorder=0)
+    axes.step(*ends, where="post", color="tab:blue", linewidth=1, alpha=0.6, zorder=0)
     label = f"{first.unit}s of training by processor second (faster is right)"
     axes.set(xscale="log", xlabel=label if measured else "seconds of encoding and training by the clock")
     if not measured:
@@ -161,7 +161,8 @@ def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> Non
     ]
     beside.legend(handles=marks, fontsize=7.5, loc="lower left", frameon=False)
     figure.canvas.draw()  # places what is laid out, so that labels find their points
-    _label_points(axes, beside, [(each.mean(name), each.mean()) for each in reversed(front)], labels)
+    points = [(each.mean(name), each.mean()) for each in reversed(front)]
+    _label_points(axes, beside, points, labels, above=1.4 * len(models) + 0.6)
     figure.suptitle(f"{short(first.task)}: test {first.metric} ({better} is better, up) against cost", fontsize=11)
     note = "blue: no other is as good at less cost; hollow: no encoding; lines: one standard deviation over seeds"
     left_out = len(everything) - len(combinations)
@@ -169,7 +170,9 @@ def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> Non
     save(figure, paths)
 
 
-def _label_points(axes: Any, beside: Any, points: Sequence[tuple[float, float]], labels: Sequence[str]) -> None:
+def _label_points(
+    axes: Any, beside: Any, points: Sequence[tuple[float, float]], labels: Sequence[str], *, above: float
+) -> None:
     """Labels in the room beside, as near to the height of their points as they fit, each with a line to its point.
 
     Args:
@@ -177,16 +180,23 @@ def _label_points(axes: Any, beside: Any, points: Sequence[tuple[float, float]],
         beside: The room for labels, from 0 to 1.
         points: The points, the upper ones first.
         labels: Their labels.
+        above: Lines at the bottom of that room that are taken.
     """
     from matplotlib.patches import ConnectionPatch
 
-    inches = beside.get_window_extent().height / beside.figure.dpi
-    heights = [(label.count("\n") + 1.6) * 0.145 / inches for label in labels]
+    a_line = 0.145 * beside.figure.dpi / beside.get_window_extent().height
+    heights = [(label.count("\n") + 1.6) * a_line for label in labels]
+    places: list[float] = []
     top = 1.0
-    for point, label, height in zip(points, labels, heights, strict=True):
+    for point, height in zip(points, heights, strict=True):
         own = float(axes.transAxes.inverted().transform(axes.transData.transform(point))[1])
-        y = min(own, top - height / 2)
-        top = y - height / 2
+        places.append(min(own, top - height / 2))
+        top = places[-1] - height / 2
+    bottom = above * a_line
+    for number in reversed(range(len(places))):  # up again, where the last ones have gone too far down
+        places[number] = max(places[number], bottom + heights[number] / 2)
+        bottom = places[number] + heights[number] / 2
+    for point, label, y in zip(points, labels, places, strict=True):
         beside.text(0.05, y, label, ha="left", va="center", fontsize=8, linespacing=1.05)
         line = ConnectionPatch(point, (0.03, y), "data", "data", axesA=axes, axesB=beside, color="0.6", linewidth=0.7)
         line.set_in_layout(False)
