@@ -16,6 +16,7 @@ from graphpe.benchmarks.grid.statistics.effects import (
     cell_effects,
     column_effects,
     column_ranks,
+    overall_effects,
 )
 from graphpe.benchmarks.grid.statistics.family import SectionTests
 from graphpe.benchmarks.tasks.metrics import figure
@@ -87,7 +88,7 @@ def tuning_section(effects: Sequence[TuningEffect]) -> list[str]:
 
 
 def effects_csv(sections: Mapping[str, Sequence[Combination]], tests: Mapping[str, SectionTests]) -> str:
-    """Every effect as a row: of each column in each model, then, without a model, over all models of the task.
+    """Every effect as a row: of each column in each model, then over all models of the task, then over tasks.
 
     Args:
         sections: The combinations of each section, by its name.
@@ -115,6 +116,14 @@ def effects_csv(sections: Mapping[str, Sequence[Combination]], tests: Mapping[st
                     "p_corrected": p_value,
                 }
             )
+    kinds: dict[str, list[Sequence[Combination]]] = {}
+    for combinations in sections.values():
+        kinds.setdefault(_settings(combinations[0]), []).append(combinations)
+    for kind, tasks in kinds.items():
+        for overall in overall_effects(tasks):
+            named = {"task": "all", "settings": kind, "encoding": overall.row, "model": "all", "n": overall.tasks}
+            ends = {"gain": overall.gain, "low": overall.low, "high": overall.high}
+            rows.append({**named, "metric": "relative gain", **ends})
     names = ["task", "settings", "encoding", "model", "metric", "n", "gain", "low", "high"]
     names += ["bootstrap_t_low", "bootstrap_t_high", "g", "p_corrected"]
     return pd.DataFrame(rows, columns=names).to_csv(index=False, lineterminator="\n", na_rep="nan")

@@ -52,7 +52,8 @@ def family_of(sections: Mapping[str, Sequence[Combination]]) -> Family:
     """Every test of a report, corrected together by Holm's method: the chance of any false positive in it stays 5 %.
 
     Among them are those of a column in each model, of a column over all models, of losses by size, and Friedman's of
-    each ranking. Nemenyi's comparisons need no more: their critical difference holds for all pairs at once.
+    each ranking. Nemenyi's comparisons need no more: their critical difference holds for all pairs at once. Which
+    numbers LaTeX has in bold is no p-value that is printed, and corrected among those of its table.
 
     Args:
         sections: The combinations of each section, by name.

@@ -244,6 +244,8 @@ def test_errors_are_one_line(options: list[str], tmp_path: Path, capsys: pytest.
         ([*options, "--encodings", "none", "--tune", "3"], "tune is 3, but no option has a range"),
         ([*options, "--encodings", "none", "--tune", "-1"], "tune must be"),
         ([*options, "--encodings", "none", "--log", "mlflow"], "log must be one of"),
+        ([*options, "--encodings", "none", "--plan", str(tmp_path / "no")], "no holds no cell of a grid"),
+        ([*options[:-2], "--encodings", "none", "--plan", str(tmp_path / "no")], "no holds no cell of a grid"),
         ([*options, "--encodings", "none", "--accelerator", "cuda"], "needs --gpus"),
         ([*options, "--encodings", "none", "--out", str(tmp_path / "file" / "grid")], "cannot make the folder"),
         ([*options, "--encodings", "none", "--out", str(tmp_path)], "holds files that are no grid's"),

@@ -114,6 +114,9 @@ def test_two_tasks_of_one_name_have_pictures_of_their_own(tmp_path: Path) -> Non
     text = (tmp_path / "report.md").read_text()
     assert "    graphpe grid" in text
     assert "| good | 2 | 6 of 6 cells | +" in text  # over tasks
+    rows = list(csv.DictReader((tmp_path / "effects.csv").open()))
+    assert len(rows) == 2 * (3 + 1) + 1
+    assert [rows[-1][name] for name in ("task", "model", "metric", "n")] == ["all", "all", "relative gain", "2"]
 
 
 @pytest.mark.filterwarnings("error")
