@@ -142,7 +142,7 @@ def test_runs_that_are_not_finite_are_reported_and_named(tmp_path: Path, value: 
     made = [replace(run, test=value) if hit(run) else run for run in runs({"none": 0.0, "good": 0.2, "bad": -0.2})]
     found = combine(made, [(run.task, run.encoding, run.model) for run in made])
     files = write_report(found, tmp_path)
-    assert all(path.stat().st_size > 100 for path in files)
+    assert all(path.stat().st_size > 80 for path in files)  # of no effect only the names of columns
     text = files[2].read_text()
     assert text.count("- not finite: zinc") == (0 if math.isfinite(value) else sum(map(hit, made)))
     rows, tests = {result.row: result for result in column_ranks(found)}, corrected_in(found)
