@@ -13,12 +13,14 @@ from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 EXAMPLES = """
 examples:
-  graphpe report grids/esol                   tables and pictures in grids/esol/report
+  graphpe report grids/esol                   effects with intervals, ranks, costs, pictures in grids/esol/report
   graphpe report grids/esol --out results --format latex csv pdf
   graphpe report grids/here grids/there --out results          grids of several machines as one
+  graphpe report grids/zinc grids/esol --out results           with two tasks: gains and ranks over tasks, too
   graphpe report grids/esol --best-by valid                    of several settings the best by validation
   graphpe report grids/zinc --against published --literature rows.csv
   graphpe report grids/esol --html                             one page for a browser, beside them: report/report.html
+all p-values of a report are corrected together (Holm); effects.csv has every gain over none with its interval
 """
 
 BestBy = Literal["valid"]

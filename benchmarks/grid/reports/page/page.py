@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 from graphpe.benchmarks.grid.cell import Cell
-from graphpe.benchmarks.grid.report import Section, sections_of, significance
+from graphpe.benchmarks.grid.report import Section, sections_of
 from graphpe.benchmarks.grid.reports.literature import Published
 from graphpe.benchmarks.grid.reports.page.about import about
 from graphpe.benchmarks.grid.reports.page.answer import answer
@@ -32,6 +32,7 @@ from graphpe.benchmarks.grid.reports.page.entries import Entry, curves, entries_
 from graphpe.benchmarks.grid.reports.page.heat_map import heat_map
 from graphpe.benchmarks.grid.reports.sizes import BySize, by_size
 from graphpe.benchmarks.grid.results import Combination
+from graphpe.benchmarks.grid.statistics.family import family_of
 from graphpe.files.atomic import write_atomically
 from graphpe.files.reading import read_text
 
@@ -62,11 +63,12 @@ def write_page(
     Returns:
         The file.
     """
-    sections = list(sections_of(combinations, literature))
+    sections = sections_of(combinations, literature)
+    family = family_of({each.name: each.combinations for each in sections})
     begin, parts, notes = _divided(read_blocks(read_text(folder / "report.md")))
     drawn, data = [], []
     for number, (section, part) in enumerate(zip(sections, parts, strict=False), 1):
-        tested = significance(section.combinations)
+        tested = family.sections[section.name].cells
         entries = entries_of(section.combinations, cells, tested)
         drawn.append(_task(number, section, tested, entries, part, folder, notes))
         data.append(_data(section, entries))
@@ -170,6 +172,10 @@ def _task(
 
 def _caption(table: Table) -> str:
     known = {
+        "gain over none": "Gain over none in each model",
+        "not told apart from": "Mean ranks",
+        "relative gain": "Gain over none over tasks",
+        "settings drawn": "Tuned and untuned",
         "mean rank": "Encodings over all models",
         "loss per doubling": "Metric by size of graphs",
         "valid": "Every encoding with every model",
@@ -197,7 +203,7 @@ def _notes(notes: Sequence[str]) -> str:
 
 def _downloads(folder: Path) -> Iterator[str]:
     """Links to the raw numbers: those beside the page, and those within it."""
-    for name in ("runs.csv", "sizes.csv"):
+    for name in ("runs.csv", "effects.csv", "sizes.csv"):
         if (folder / name).is_file():
             content = gzip.compress((folder / name).read_bytes(), mtime=0)
             within = f"data:application/gzip;base64,{base64.b64encode(content).decode('ascii')}"

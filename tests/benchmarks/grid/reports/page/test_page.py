@@ -103,7 +103,9 @@ def check_alone(found: Page, text: str) -> None:
             if name in LOADS:
                 assert str(value).startswith("data:"), (tag, name)
             if name == "href":
-                assert re.match(r"#(task|over)-\d+$|data:application/gzip|(runs|sizes)\.csv$", str(value)), value
+                assert re.match(r"#(task|over)-\d+$|data:application/gzip|(runs|effects|sizes)\.csv$", str(value)), (
+                    value
+                )
     style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     assert not re.search(r"@import|url\(", style[0])
     outside = re.sub(r"http://www\.w3\.org/2000/svg", "", text)
@@ -294,7 +296,7 @@ def test_a_large_grid_is_a_page_of_some_megabytes(
     record = {"train_loss": 1.23456, "valid_loss": 2.34567, "valid_F1": 0.123456}
     curve = entries.curve([{"epoch": epoch, **record} for epoch in range(1, 301)], "F1", True)
     monkeypatch.setattr(page, "curves", lambda *_: [{"seed": seed, **curve} for seed in range(5)])
-    monkeypatch.setattr("graphpe.benchmarks.grid.report.sign_flips", lambda *_: 0.5)  # takes seconds
+    monkeypatch.setattr("graphpe.benchmarks.grid.statistics.family.sign_flips", lambda *_: 0.5)  # takes seconds
     combinations = combine(runs, [])
     write_report(combinations, tmp_path)
     size = write_page(tmp_path, combinations, []).stat().st_size
