@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from graphpe.benchmarks.calls.own import imported
 from graphpe.benchmarks.cli.report import report_lines
 from graphpe.benchmarks.console.data import DataOptions, add_data
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
+from graphpe.benchmarks.console.quoting import quoted
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import GridConfig
 from graphpe.benchmarks.training.config import Log, TrainConfig
@@ -30,6 +30,7 @@ examples:
   graphpe grid --config grid.yaml --out grids/esol
   graphpe grid ... --models "GPS(layers=3) @ learning_rate=1e-3" "GINE(layers=3) @ learning_rate=[1e-3, 3e-3]" ...
   graphpe grid ... --vary "learning_rate=loguniform(1e-4, 1e-2), dropout=[0, 0.2]" --tune 20 --out grids/tuned
+  graphpe grid ... --seeds 10 --plan grids/pilot      what 3, 5, 10, 20 seeds would find, and in what time; runs nothing
 the same command goes on after Ctrl-C, a crash or a kill; finished cells are kept, also when the grid grows
 """
 
@@ -57,6 +58,15 @@ def add_grid(parser: CommandParser) -> None:
     parser.add_argument(
         "--log", type=str, default="none", help="tensorboard or wandb: where the epochs of cells are logged, too"
     )
+    parser.add_argument(
+        "--plan",
+        nargs="+",
+        type=str,
+        default=[],
+        metavar="PILOT",
+        help="folders of finished grids (a pilot, or this one's first seeds): print which differences from none 3, 5, "
+        "10 and 20 seeds would find, and how long they take, and end",
+    )
     for name, about in _LISTS.items():
         parser.add_argument(f"--{name}", nargs="+", type=str, default=[], help=about)
     parser.add_class_arguments(GridConfig, skip=set(_LISTS))
@@ -67,11 +77,15 @@ def add_grid(parser: CommandParser) -> None:
 
 
 def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
-    """Run every cell that is not done, then write the report. The status is 1 if a cell failed."""
+    """Run every cell that is not done, then write the report. The status is 1 if a cell failed.
+
+    With `--plan`, only say what it would find.
+    """
     values = parser.values(arguments)
     out, workers, cache, quiet, log = (values.pop(key) for key in ("out", "workers", "cache", "quiet", "log"))
+    pilots = [Path(pilot).expanduser() for pilot in values.pop("plan")]
     check_integer("workers", workers, least=0)
-    if out is None:
+    if out is None and not pilots:
         raise UsageError("--out is missing: name a folder for the grid")
     tasks = values["tasks"]
     options = DataOptions.take(values)
@@ -91,8 +105,12 @@ def run_grid(parser: CommandParser, arguments: Sequence[str]) -> int:
     from graphpe.benchmarks.training.logs.epoch_log import check_log  # here, so that `--help` is quick
 
     check_log(log)
-    root, cache_path = Path(out).expanduser(), expanded(cache)
+    cache_path = expanded(cache)
     cache_path = None if cache_path is None else cache_path.absolute()
+    if pilots:
+        with imported(common.imports):
+            return _plan(grid, common, pilots, expanded(out), workers=workers, cache=cache_path, quiet=quiet)
+    root = Path(out).expanduser()
     _make_folder(root)
     try:
         at_work = f"another `graphpe grid` is at work in {root}: wait for it, stop it, or name another folder"
@@ -162,7 +180,7 @@ def _run(
             f"{len(cells)} cells, {len(cells) - len(todo)} done before, {len(skipped) * grid.seeds} skipped", flush=True
         )
     remove_leftovers(root)
-    write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(_quoted, arguments))}\n")
+    write_atomically(root / "command.txt", f"graphpe grid {' '.join(map(quoted, arguments))}\n")
     write_atomically(root / "skipped.txt", "".join(note + "\n" for note in notes))
     write_atomically(root / "cells.txt", "".join(f"{cell.folder.name}\n" for cell in cells))
     with progress_bar(total=len(todo), desc="grid", unit="cell", disable=quiet or not todo) as bar:
@@ -180,6 +198,31 @@ def _run(
     if failed:
         print(f"{len(failed)} of {len(cells)} cells failed; the same command tries them again")
     return 1 if failed else 0
+
+
+def _plan(
+    grid: GridConfig,
+    common: TrainConfig,
+    pilots: Sequence[Path],
+    root: Path | None,
+    *,
+    workers: int,
+    cache: Path | None,
+    quiet: bool,
+) -> int:
+    """Say what a grid would find, and in what time."""
+    from graphpe.benchmarks.grid.cells import Skipped, grid_cells  # here, so that `--help` is quick
+    from graphpe.benchmarks.grid.plan import SEEDS, make_plan, plan_lines
+
+    seeds = sorted({*SEEDS, max(grid.seeds, 2)})
+    every = replace(grid, seeds=seeds[-1])
+    listed = list(grid_cells(every, common, root or Path(), workers=workers, cache=cache, progress=not quiet))
+    cells = [each for each in listed if isinstance(each, Cell)]
+    if not cells:
+        reason = next(each.reason for each in listed if isinstance(each, Skipped))
+        raise GraphPERuntimeError(f"no cell of this grid can be run: {reason}")
+    print("\n".join(plan_lines(make_plan(cells, pilots, seeds=seeds, jobs=grid.jobs, begun=root is not None))))
+    return 0
 
 
 def _check_devices(grid: GridConfig, common: TrainConfig) -> None:
@@ -214,11 +257,3 @@ def _is_ours(root: Path) -> bool:
         return read_text(command).startswith("graphpe grid")
     killed = ".command.txt."  # how its half is called while it is written
     return all(entry.name.startswith(killed) for entry in root.iterdir())
-
-
-def _quoted(argument: str) -> str:
-    """For a shell; in double quotes where that is plainer than what `shlex` makes of single ones."""
-    if argument.startswith("--"):
-        argument = argument.replace("_", "-")  # the parser has both
-    plain = shlex.quote(argument)
-    return f'"{argument}"' if "'" in argument and not set(argument) & set('"$`\\!') else plain

@@ -13,11 +13,14 @@ from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
 EXAMPLES = """
 examples:
-  graphpe report grids/esol                   tables and pictures in grids/esol/report
+  graphpe report grids/esol                   effects with intervals, ranks, costs, pictures in grids/esol/report
   graphpe report grids/esol --out results --format latex csv pdf
   graphpe report grids/here grids/there --out results          grids of several machines as one
+  graphpe report grids/zinc grids/esol --out results           with two tasks: gains and ranks over tasks, too
   graphpe report grids/esol --best-by valid                    of several settings the best by validation
   graphpe report grids/zinc --against published --literature rows.csv
+  graphpe report grids/esol --html                             one page for a browser, beside them: report/report.html
+all p-values of a report are corrected together (Holm); effects.csv has every gain over none with its interval
 """
 
 BestBy = Literal["valid"]
@@ -49,6 +52,12 @@ def add_report(parser: CommandParser) -> None:
         default=None,
         help="CSV with columns model, encoding, metric, mean, std, n, source (and task): rows shown beside, in no test",
     )
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="also report.html, one file with everything in it: heat maps whose cells know their command, tables to "
+        "sort and filter, learning curves, the raw numbers",
+    )
     parser.add_argument("--against", type=str, default=None, help="published: likewise, what recipes name as published")
 
 
@@ -76,6 +85,7 @@ def run_report(parser: CommandParser, arguments: Sequence[str]) -> int:
             best_by_valid=values["best_by"] is not None,
             literature=expanded(values["literature"]),
             published=values["against"] is not None,
+            html=values["html"],
         )
     except OSError as error:
         raise GraphPERuntimeError(f"cannot write the report in {out}: {error.strerror or error}") from None
@@ -91,6 +101,7 @@ def report_lines(
     best_by_valid: bool = False,
     literature: Path | None = None,
     published: bool = False,
+    html: bool = False,
 ) -> list[str]:
     """Write the report of the finished cells of grids; what to tell the user of it.
 
@@ -101,6 +112,7 @@ def report_lines(
         best_by_valid: Whether validation chooses among listed settings, too; it does among drawn ones.
         literature: CSV of values from the literature.
         published: Whether to show those that recipes name.
+        html: Whether to write the page, too.
 
     Raises:
         GraphPEValueError: No cell is finished, grids do not fit, or the literature cannot be read.
@@ -137,6 +149,10 @@ def report_lines(
         literature=[*from_file, *from_recipes],
         formats=formats,
     )
+    if html:
+        from graphpe.benchmarks.grid.reports.page.page import write_page
+
+        files.append(write_page(out, combinations, found.cells, literature=[*from_file, *from_recipes]))
     lines = [f"{len(finished)} finished cells of {len(found.cells)}", *(str(path) for path in files)]
     if published and not any(any(fits(row, run) for run in runs) for row in from_recipes):
         lines.append("no recipe names a published value for these tasks and metrics (`graphpe list recipes`)")

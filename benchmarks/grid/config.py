@@ -34,8 +34,8 @@ class GridConfig:
             "learning_rate=[1e-3, 3e-3]". Every combination of lists is a cell: [...], range(2, 8, 2), linspace(0, 0.4,
             3), geomspace(1e-4, 1e-2, 3). From ranges `tune` draws: uniform(0, 0.5), loguniform(1e-4, 1e-2), integers(2,
             6), choice(...).
-        tune: Random search: so many settings are drawn, the same for every column; 0 for all combinations of lists. The
-            report shows the best of each by validation.
+        tune: Random search: so many settings are drawn, the same for every column and model; 0 for all combinations of
+            lists. The report shows the best of each by validation, and apart from it the settings as given (untuned).
         tune_seed: Seed of the drawing.
         seeds: Number of seeds, 0 to `seeds` - 1.
         params: Budget of parameters, as "500k", "1.5M" or a number: every model gets the largest width that stays

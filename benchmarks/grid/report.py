@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,36 +12,19 @@ import pandas as pd
 
 from graphpe.benchmarks.grid.config import Format
 from graphpe.benchmarks.grid.options import shown
+from graphpe.benchmarks.grid.reports.effects import effect_section, effects_csv, overall_section, tuning_section
 from graphpe.benchmarks.grid.reports.latex import NEEDS, latex_table
 from graphpe.benchmarks.grid.reports.literature import Published, fits
-from graphpe.benchmarks.grid.reports.pictures import draw_cost, draw_heat_map
+from graphpe.benchmarks.grid.reports.pictures import draw_cost, draw_heat_map, short
+from graphpe.benchmarks.grid.reports.rankings import draw_ranking, ranking_section
 from graphpe.benchmarks.grid.reports.selection import budget_text
 from graphpe.benchmarks.grid.reports.size_pictures import draw_curves, draw_losses
 from graphpe.benchmarks.grid.reports.sizes import by_size, size_section, sizes_csv
-from graphpe.benchmarks.grid.reports.table import spread, table_frame
-from graphpe.benchmarks.grid.results import Combination, Run, base_of
-from graphpe.benchmarks.grid.statistics import holm, mean_ranks, paired_t, sign_flips
+from graphpe.benchmarks.grid.reports.table import p_text, rate_text, spread, table_frame
+from graphpe.benchmarks.grid.results import Combination, Run
+from graphpe.benchmarks.grid.statistics.effects import overall_effects, tuning_effects
+from graphpe.benchmarks.grid.statistics.family import Family, SectionTests, family_of, kind_of
 from graphpe.files.atomic import remove_leftovers, write_atomically
-
-
-@dataclass(frozen=True)
-class EncodingResult:
-    """What an encoding did on one task, over models and seeds.
-
-    Attributes:
-        encoding: The column.
-        rank: Mean rank over models, 1 for the best column.
-        better: Models that it makes better than no encoding, in the mean over seeds.
-        models: Models that have both.
-        p_value: That its differences from no encoding are chance, corrected for the number of encodings; nan where
-            fewer than two runs have a partner without an encoding.
-    """
-
-    encoding: str
-    rank: float
-    better: int
-    models: int
-    p_value: float
 
 
 def write_report(
@@ -54,7 +37,10 @@ def write_report(
     literature: Sequence[Published] = (),
     formats: Collection[Format] = (),
 ) -> list[Path]:
-    """Write `runs.csv`, `report.md`, and for each task a heat map and a picture of metric against cost.
+    """Write `runs.csv`, `effects.csv`, `report.md`, and for each task a heat map and a picture of metric against cost.
+
+    All p-values are corrected together (`family_of`). With results of three columns in two blocks, a task and a model
+    each, there is a ranking over them and its picture; with two tasks, the effects over tasks.
 
     Where cells were split by size, `sizes.csv` has a row for each run and bin, and each task a table of what larger
     graphs cost, the curves of the metric against size, and a picture of the loss per doubling.
@@ -76,39 +62,58 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    files = [folder / "runs.csv", folder / "report.md"]
+    files = [folder / "runs.csv", folder / "effects.csv", folder / "report.md"]
     runs = [run for each in combinations for run in each.runs] if everything is None else everything
     write_atomically(files[0], runs_csv(runs))
     parts = ["# Grid", ""]
     if command:
         parts += [f"    {command}", ""]
     notes = [*notes, *not_finite(combinations)]
-    sections = list(_sections(combinations, literature))
+    sections = sections_of(combinations, literature)
+    of_sections = {each.name: each.combinations for each in sections}
+    family = family_of(of_sections)
+    write_atomically(files[1], effects_csv(of_sections, family.sections))
     suffixes = ["png", *(each for each in ("svg", "pdf") if each in formats)]
     for section in sections:
-        mine, name = section.combinations, section.name
+        mine, name, tests = section.combinations, section.name, family.sections[section.name]
         heat, cost = ([folder / f"{name}-{kind}.{suffix}" for suffix in suffixes] for kind in ("heat", "cost"))
-        draw_heat_map(mine, significance(mine), heat)
+        draw_heat_map(mine, tests.cells, heat)
         draw_cost(mine, cost)
         files += [*heat, *cost]
         task = mine[0].task
-        parts += [task_section(mine, section.literature), "", f"![{task}: encodings by models]({heat[0].name})", ""]
+        untuned = any(each.drawn and each.task == task for each in combinations)
+        written = task_section(mine, tests, section.literature, untuned=untuned)
+        parts += [written, "", f"![{task}: encodings by models]({heat[0].name})", ""]
         parts += [f"![{task}: metric against cost]({cost[0].name})", ""]
         if of_sizes := by_size(mine):
             curves, losses = ([folder / f"{name}-{kind}.{suffix}" for suffix in suffixes] for kind in ("sizes", "loss"))
             draw_curves(of_sizes, curves)
             draw_losses(of_sizes, losses)
             files += [*curves, *losses]
-            parts += [size_section(of_sizes), "", f"![{task}: metric against size]({curves[0].name})", ""]
+            parts += [size_section(of_sizes, tests.losses), ""]
+            parts += [f"![{task}: metric against size]({curves[0].name})", ""]
             parts += [f"![{task}: what larger graphs cost]({losses[0].name})", ""]
+    for kind in family.rankings:
+        suffix = f"-{kind}" if kind else ""
+        pictures = [folder / f"ranks{suffix}.{each}" for each in suffixes]
+        of_kind = [each.combinations for each in sections if kind_of(each.combinations[0]) == kind]
+        lines, drawn = _over_tasks(of_kind, kind, family, pictures)
+        parts += [*lines, ""]
+        files += drawn
+    if tuned := tuning_effects(combinations):
+        parts += [*tuning_section(tuned), ""]
+    if family.count:
+        parts += [_holm_text(family.count), ""]
     if any(run.sizes for run in runs):
-        files.insert(1, folder / "sizes.csv")
-        write_atomically(files[1], sizes_csv(runs))
+        files.insert(2, folder / "sizes.csv")
+        write_atomically(files[2], sizes_csv(runs))
     parts += [f"- {note}" for note in notes]
     write_atomically(folder / "report.md", "\n".join(parts).rstrip() + "\n")
     if "csv" in formats:
         files.append(folder / "table.csv")
-        frames = [table_frame(each.combinations, significance(each.combinations), each.literature) for each in sections]
+        frames = [
+            table_frame(each.combinations, family.sections[each.name].cells, each.literature) for each in sections
+        ]
         write_atomically(files[-1], pd.concat(frames).to_csv(index=False, lineterminator="\n"))
     if "latex" in formats:
         files.append(folder / "tables.tex")
@@ -118,7 +123,7 @@ def write_report(
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
     """Combinations of one task that stand in one table.
 
     Attributes:
@@ -132,7 +137,14 @@ class _Section:
     literature: list[Published]
 
 
-def _sections(combinations: Sequence[Combination], literature: Sequence[Published]) -> Iterator[_Section]:
+def sections_of(combinations: Sequence[Combination], literature: Sequence[Published] = ()) -> list[Section]:
+    """The sections of a report: for each task the settings as given, those chosen by validation, and those tuned.
+
+    Args:
+        combinations: Of finished cells.
+        literature: Values that others published.
+    """
+    found: list[Section] = []
     names: list[str] = []
     for task in dict.fromkeys(each.task for each in combinations):
         short = re.sub(r"\W+", "-", task.split("(")[0]).strip("-")
@@ -143,7 +155,9 @@ def _sections(combinations: Sequence[Combination], literature: Sequence[Publishe
             of_kind = [each for each in combinations if (each.chosen_from > 0, each.drawn) == (chosen, drawn)]
             mine = [each for each in of_kind if each.task == task]
             if mine:
-                yield _Section(f"{name}{kind}", mine, [row for row in literature if fits(row, mine[0].runs[0])])
+                fitting = [row for row in literature if fits(row, mine[0].runs[0])]
+                found.append(Section(f"{name}{kind}", mine, fitting))
+    return found
 
 
 def not_finite(combinations: Sequence[Combination]) -> list[str]:
@@ -159,7 +173,7 @@ def not_finite(combinations: Sequence[Combination]) -> list[str]:
 
 def runs_csv(runs: Sequence[Run]) -> str:
     """Every run as a row; the options that vary are columns."""
-    apart = ("options", "drawn", "baselines", "sizes", "size_unit")
+    apart = ("options", "drawn", "baselines", "sizes", "size_unit", "unit")
     names = [field.name for field in fields(Run) if field.name not in apart]
     names += ["drawn"] if any(run.drawn for run in runs) else []
     varied = list(dict.fromkeys(name for run in runs for name in run.options))
@@ -172,124 +186,106 @@ def runs_csv(runs: Sequence[Run]) -> str:
     return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n", na_rep="nan")
 
 
-def task_section(combinations: Sequence[Combination], literature: Sequence[Published] = ()) -> str:
-    """One task as Markdown: the table of cells, then the table of encodings."""
+def task_section(
+    combinations: Sequence[Combination],
+    tests: SectionTests,
+    literature: Sequence[Published] = (),
+    *,
+    untuned: bool = False,
+) -> str:
+    """One task as Markdown: the table of cells, then those of effects.
+
+    Args:
+        combinations: Of the task.
+        tests: Their corrected p-values.
+        literature: Values that others published.
+        untuned: Whether the same task stands in another section with tuned options.
+    """
     first = combinations[0].runs[0]
     direction = "more is better" if first.maximize else "less is better"
     chosen = combinations[0].chosen_from > 0
-    heading = (", tuned" if combinations[0].drawn else ", best by validation") if chosen else ""
-    corrected = significance(combinations)
+    kind = ("tuned" if combinations[0].drawn else "best by validation") if chosen else "untuned" if untuned else ""
     options = list(dict.fromkeys(name for each in combinations for name in each.options))
     columns = ["encoding", "model", *options, f"test {first.metric}", "valid", "n", "p against none", "parameters"]
-    columns += ["encode, s", "epoch, s", "peak, GB"]
+    measured = any(math.isfinite(each.mean("graphs_per_second")) for each in combinations)  # older runs did not
+    columns += ["encode, s", "epoch, s", *([f"{first.unit}s/s", f"MFLOP/{first.unit}"] if measured else []), "peak, GB"]
     lines = [
-        f"## {first.task}: test {first.metric} ({direction}){heading}",
+        f"## {' '.join(first.task.split())}: test {first.metric} ({direction}){f', {kind}' if kind else ''}",
         "",
         *([budget_text(combinations), ""] if chosen else []),
         f"| {' | '.join(columns)} |",
         "|---" * len(columns) + "|",
     ]
     for each in combinations:
-        p_value = corrected.get((each.row, each.setup), math.nan)
+        p_value = tests.cells.get((each.row, each.setup), math.nan)
         values = [each.encoding, each.model, *(shown(each.options.get(name, "")) for name in options)]
+        cost = [rate_text(each.mean("graphs_per_second")), rate_text(each.mean("flops_per_graph") / 1e6)]
         lines.append(
             f"| {' | '.join(map(_escaped, values))} | {spread(each.mean(), each.deviation())} "
             f"| {spread(each.mean('valid'), each.deviation('valid'))} | {len(each.runs)} "
-            f"| {_p_text(p_value)} | {each.mean('parameters'):,.0f} "
+            f"| {p_text(p_value)} | {each.mean('parameters'):,.0f} "
             f"| {each.mean('encode_seconds'):.1f} | {each.mean('epoch_seconds'):.1f} "
-            f"| {each.mean('peak_bytes') / 1e9:.2f} |"
+            f"| {''.join(f'{text} | ' for text in cost) if measured else ''}{each.mean('peak_bytes') / 1e9:.2f} |"
         )
-    baselines = first.baselines
+    baselines, empty = first.baselines, "  |" * (len(columns) - columns.index("n") - 1)
     for name, (valid, test) in baselines.items():
         values = ["none", f"{name} ‡", *("" for _ in options), spread(test, math.nan), spread(valid, math.nan), "1"]
-        lines.append(f"| {' | '.join(map(_escaped, values))} |  |  |  |  |  |")
+        lines.append(f"| {' | '.join(map(_escaped, values))} |{empty}")
     for number, row in enumerate(literature, 1):
         values = [row.encoding, f"{row.model} †{number}", *("" for _ in options), spread(row.mean, row.deviation), ""]
-        lines.append(f"| {' | '.join(map(_escaped, [*values, str(row.runs or '')]))} |  |  |  |  |  |")
-    lines += ["", "| encoding | mean rank | better than none | p, all models |", "|---|---|---|---|"]
-    for result in sorted(encoding_results(combinations), key=lambda result: result.rank):
-        better = f"{result.better} of {result.models} models" if result.models else ""
-        lines.append(f"| {_escaped(result.encoding)} | {result.rank:.2f} | {better} | {_p_text(result.p_value)} |")
-    lines += [
-        "",
-        "Mean and sample standard deviation over n seeds. p against none: paired t-test over seeds; p, all models: "
-        "sign flips of the paired differences of all models; both corrected for their number by Holm's method, and "
-        "empty where fewer than two runs can be compared.",
-    ]
+        lines.append(f"| {' | '.join(map(_escaped, [*values, str(row.runs or '')]))} |{empty}")
+    lines += ["", *effect_section(combinations, tests), "", _TASK_TEXT]
+    if measured:
+        lines += ["", _COST_TEXT.format(unit=first.unit)]
     if baselines:
         lines += ["", "‡ read no graph: counts of Morgan fragments, and nothing; in no test and no rank."]
     if literature:
         lines += ["", "† from the literature, in no test and no rank:", ""]
-        lines += [f"{number}. {row.source}" for number, row in enumerate(literature, 1)]
+        lines += [f"{number}. {' '.join(row.source.split())}" for number, row in enumerate(literature, 1)]
     return "\n".join(lines)
 
 
+_TASK_TEXT = (
+    "Mean and sample standard deviation over n seeds. Gain over none: mean over seeds of the paired difference from "
+    "the same model without an encoding, positive where it is better; its 95 % interval is Student's t over these "
+    "seeds (the mean gain: of each seed's mean over models), and not corrected for the number of rows. g: the gain in "
+    "units of the standard deviation over seeds (Hedges' g of the average variance; the mean gain: median of models). "
+    "p against none: paired t-test over seeds; p, all models: sign flips of the paired differences of all models; "
+    "empty where fewer than two runs can be compared."
+)
+_COST_TEXT = (
+    "{unit}s/s: {unit}s of training by processor second of the training loop (one core), the median epoch. "
+    "MFLOP/{unit}: arithmetic of the forward and the backward pass of the model's formulas in PyTorch, a "
+    "multiplication and an addition as two, without encoding and optimizer; empty where a part of a model cannot be "
+    "counted."
+)
+
+
+def _holm_text(count: int) -> str:
+    return (
+        f"All p of this report (columns in each model, columns over all models, losses by size, rankings; {count} in "
+        "all) are corrected together by Holm's method: with probability 0.95 none of those below 0.05 is chance."
+    )
+
+
+def _over_tasks(
+    tasks: Sequence[Sequence[Combination]], kind: str, family: Family, pictures: Sequence[Path]
+) -> tuple[list[str], list[Path]]:
+    """What columns of settings of one kind do over tasks and models, and the pictures that were drawn."""
+    ranked = family.rankings[kind]
+    words = {"": "", "best": ", best by validation", "tuned": ", tuned"}[kind]
+    lines = []
+    if effects := overall_effects(tasks):
+        lines += [*overall_section(effects, words), ""]
+    if isinstance(ranked, str):
+        return [*lines, f"{ranked[0].upper()}{ranked[1:]}."], []
+    names = list(dict.fromkeys(combinations[0].task for combinations in tasks))
+    heading = f"{len(names)} tasks" if len(names) > 1 else names[0]
+    draw_ranking(ranked, f"{short(heading)}{words}: columns by mean rank", pictures)
+    lines += [f"## Ranks over tasks and models{words}", ""]
+    lines += [*ranking_section(ranked, family.ranking_p_values[kind]), ""]
+    return [*lines, f"![mean ranks{words}]({pictures[0].name})"], list(pictures)
+
+
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def significance(combinations: Sequence[Combination]) -> dict[tuple[str, str], float]:
-    """By row and setup: the corrected p-value of its difference from the same model without an encoding.
-
-    It is nan where fewer than two seeds can be compared.
-    """
-    paired = {
-        (each.row, each.setup): paired_t(differences)
-        for each in combinations
-        if (differences := _differences(each, combinations))
-    }
-    return dict(zip(paired, holm(list(paired.values())), strict=True))
-
-
-def encoding_results(combinations: Sequence[Combination]) -> list[EncodingResult]:
-    """What each encoding did over all models of one task."""
-    encodings = list(dict.fromkeys(each.row for each in combinations))
-    models = list(dict.fromkeys(each.setup for each in combinations))
-    sign = 1 if combinations[0].runs[0].maximize else -1
-    by_key = {(each.row, each.setup): each for each in combinations}
-    scores = [[_score(by_key.get((encoding, model)), sign) for encoding in encodings] for model in models]
-    differences = {
-        encoding: [
-            found for each in combinations if each.row == encoding and (found := _differences(each, combinations))
-        ]
-        for encoding in encodings
-    }
-    compared = [encoding for encoding, blocks in differences.items() if blocks]
-    corrected = dict(zip(compared, holm([sign_flips(differences[encoding]) for encoding in compared]), strict=True))
-    return [
-        EncodingResult(
-            encoding,
-            rank,
-            sum(sum(block) > 0 for block in differences[encoding]),
-            len(differences[encoding]),
-            corrected.get(encoding, math.nan),
-        )
-        for encoding, rank in zip(encodings, mean_ranks(scores), strict=True)
-    ]
-
-
-def _score(combination: Combination | None, sign: int) -> float:
-    """The mean with the better ones larger; NaN where there is none."""
-    mean = math.nan if combination is None else sign * combination.mean()
-    return mean if math.isfinite(mean) else math.nan
-
-
-def _p_text(p_value: float) -> str:
-    if math.isnan(p_value):
-        return ""
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-
-
-def _differences(combination: Combination, combinations: Sequence[Combination]) -> list[float]:
-    """How much better it is than the same model without an encoding, for each seed that both have."""
-    base = base_of(combinations)
-    if combination.row == base:
-        return []
-    sign = 1 if combination.runs[0].maximize else -1
-    for other in combinations:
-        # Options that only the column of the encoding has are part of it.
-        if other.row == base and other.setup == combination.setup:
-            mine, theirs = combination.by_seed, other.by_seed
-            differences = [sign * (mine[seed] - theirs[seed]) for seed in mine if seed in theirs]
-            return [each for each in differences if math.isfinite(each)]
-    return []
+    return " ".join(text.split()).replace("|", "\\|")

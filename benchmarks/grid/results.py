@@ -55,11 +55,17 @@ class Run:
         train_seconds: All epochs.
         peak_bytes: Most memory of the process.
         epochs: Epochs that were made.
+        graphs: Graphs of training that were seen, in all epochs (nodes or links, where a task is about those); nan
+            where a run did not note it, as older ones did not. Likewise the next three.
+        cpu_seconds: Processor seconds of the training loop, of all threads; validation is not in it.
+        graphs_per_second: Graphs by processor second, of the median epoch.
+        flops_per_graph: Arithmetic of a step of training, without the optimizer; nan where it cannot be counted.
         options: The options that vary in its column and model, with their values.
         drawn: Whether those were drawn by a random search.
         baselines: Of molecules, what reads no graph: the metric on the validation and the test part, by name.
         sizes: Of a split by size, what came out for graphs of the sizes of training, then for larger ones.
         size_unit: What sizes count.
+        unit: What `graphs` counts: `graph`, `node`, or `link`.
     """
 
     task: str
@@ -76,11 +82,16 @@ class Run:
     train_seconds: float
     peak_bytes: int
     epochs: int
+    graphs: float = math.nan
+    cpu_seconds: float = math.nan
+    graphs_per_second: float = math.nan
+    flops_per_graph: float = math.nan
     options: Mapping[str, Any] = field(default_factory=dict)
     drawn: bool = False
     baselines: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     sizes: tuple[SizeScore, ...] = ()
     size_unit: str = "nodes"
+    unit: str = "graph"
 
     @property
     def seconds(self) -> float:
@@ -173,6 +184,7 @@ def read_run(cell: Cell) -> Run:
     """The result of a finished cell."""
     summary = cell.summary()
     epochs, seconds = summary["epochs"], summary["seconds_per_epoch"]["total"]
+    cost = {name: value for name, value in summary.get("cost", {}).items() if value is not None}
     return Run(
         task=cell.task,
         encoding=cell.encoding,
@@ -188,6 +200,11 @@ def read_run(cell: Cell) -> Run:
         train_seconds=seconds * epochs,
         peak_bytes=summary["peak_bytes"],
         epochs=epochs,
+        graphs=cost.get("seen", math.nan),
+        cpu_seconds=cost.get("cpu_seconds", math.nan),
+        graphs_per_second=cost.get("per_cpu_second", math.nan),
+        flops_per_graph=cost.get("flops", math.nan),
+        unit=cost.get("unit", "graph"),
         options=cell.options,
         drawn=cell.drawn,
         baselines=_baselines(summary),

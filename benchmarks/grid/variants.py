@@ -41,7 +41,7 @@ class Variant:
 
 
 def variants_of(grid: GridConfig, common: TrainConfig, column: Column, text: str, model: str) -> list[Variant]:
-    """A column and a model, once for each setting of their options.
+    """A column and a model, once for each setting of their options; of a random search first as they are given.
 
     Raises:
         GraphPEValueError: An option is not known, is given by both, or has a value that it does not take.
@@ -74,6 +74,8 @@ def variants_of(grid: GridConfig, common: TrainConfig, column: Column, text: str
     fixed = {name: value for name, value in options.items() if name not in varied}
     try:
         chosen = settings(varied, draws=grid.tune, seed=grid.tune_seed)
+        if grid.tune and varied:  # untuned: what is given, beside what is drawn
+            chosen.insert(0, {})
     except GraphPEValueError as error:
         raise GraphPEValueError(f"{model!r} in {text!r}: {error}") from None
     found = []

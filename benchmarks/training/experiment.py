@@ -57,6 +57,7 @@ from graphpe.benchmarks.training.logs.epoch_log import EpochLog, check_log, logg
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.state import TrainState
+from graphpe.benchmarks.training.steps.flops import flops_per_graph
 from graphpe.benchmarks.training.steps.optimizer import build_optimizer
 from graphpe.benchmarks.training.summary import answers_alike, summarise
 from graphpe.compiled.jit import everything_compiled
@@ -312,6 +313,7 @@ def _train_in(
         answers_alike=answers_alike(predictions),
         larger=_larger(training),
         parameters=parameters,
+        flops=flops_per_graph(training),
         seconds=seconds,
         other_readings=others,
         fingerprints=_fingerprints(data, cache, say) if fabric.is_global_zero else {},

@@ -174,6 +174,11 @@ class Training:
         flat = config.schedule == "plateau" and warm and self._rate() < LEAST_RATE
         return state.epoch >= config.epochs or made or stale or late or flat
 
+    @property
+    def on_one_core(self) -> bool:
+        """Whether processor seconds of this process say what training costs: no other device has a part in it."""
+        return self.fabric.device.type == "cpu" and self.fabric.world_size == 1
+
     def fit(self) -> None:
         """Train until finished.
 
@@ -220,6 +225,7 @@ class Training:
         )
         tally = Tally(self.fabric)
         next_meeting = state.step + (1 if world > 1 else MOST_STEPS)
+        used = time.process_time()
         with bar:
             while state.step < end:
                 started = time.perf_counter()
@@ -232,6 +238,9 @@ class Training:
                 state.total_steps += whole
                 state.seconds["load"] += loaded - started
                 state.seconds["step"] += done - loaded
+                now = time.process_time()
+                state.cpu_seconds += now - used
+                used = now
                 tally.add(loss, finite, asked, state.total_steps + (not whole), done - started)
                 bar.update()
                 if not whole:  # what is saved, and where devices stop, has no gradients left over
@@ -273,8 +282,7 @@ class Training:
         if not before:
             self.optimizer.zero_grad(set_to_none=True)
         with self.fabric.no_backward_sync(self.model, enabled=not self._ends_a_step):
-            with real_rows_of(batch):
-                loss = self.data.adapter.loss(self.model(batch), batch, **self._smoothing)
+            loss = self.loss(batch)
             self.fabric.backward(loss if together == 1 else loss / together)
         loss = loss.detach()
         finite = torch.isfinite(loss)
@@ -284,6 +292,15 @@ class Training:
         self._optimize()
         # With scaled gradients of 16 bits, some steps overflow by design: they are left out, and the scale falls.
         return loss, finite if config.precision == "16-mixed" else finite & torch.isfinite(norm)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """The loss of a batch as training has it.
+
+        Args:
+            batch: The batch.
+        """
+        with real_rows_of(batch):
+            return self.data.adapter.loss(self.model(batch), batch, **self._smoothing)
 
     @property
     def _ends_a_step(self) -> bool:
@@ -372,6 +389,8 @@ class Training:
             "valid_loss": loss,
             f"valid_{data.metric}": metric,
             **({"valid_by_target": by_target} if by_target else {}),
+            "seen": state.graphs_seen,
+            "cpu_seconds": round(state.cpu_seconds, 4) if self.on_one_core else math.nan,
             "seconds": {key: round(value, 3) for key, value in state.seconds.items()},
         }
         state.history.append(record)
@@ -438,7 +457,7 @@ class Training:
         if self._average is not None:
             self._average.load_state_dict(content.get("average"))
         self.fabric.strategy.precision.load_state_dict(content["precision"])
-        self.state = TrainState(**content["state"])
+        self.state = TrainState.of(content["state"], self.run.last)
 
     def _read_last(self) -> dict[str, Any]:
         content = load_checkpoint(self.run.last)

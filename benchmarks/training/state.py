@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ class TrainState:
         best_epoch: That epoch.
         best_digest: Of its weights: `best.pt` belongs to this state where it holds these.
         seconds: Where the time of this epoch went: `load`, `step`, `evaluate`.
+        cpu_seconds: Processor seconds of loading and steps of this epoch, of all threads of this process; nan where a
+            part of them is not known.
         history: The record of every finished epoch.
     """
 
@@ -35,6 +38,7 @@ class TrainState:
     best_epoch: int = -1
     best_digest: str = ""
     seconds: dict[str, float] = field(default_factory=lambda: {"load": 0.0, "step": 0.0, "evaluate": 0.0})
+    cpu_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -45,6 +49,8 @@ class TrainState:
             GraphPERuntimeError: It is no state.
         """
         plain = cls().as_dict()
+        if isinstance(values, dict):  # checkpoints had it not always
+            values = {"cpu_seconds": math.nan} | values
         if not isinstance(values, dict) or values.keys() != plain.keys():
             raise GraphPERuntimeError(f"{path} does not say where its run is; start a new run")
         for each in fields(cls):
@@ -63,4 +69,5 @@ class TrainState:
         self.step = 0
         self.loss_sum = 0.0
         self.graphs_seen = 0
+        self.cpu_seconds = 0.0
         self.seconds = {"load": 0.0, "step": 0.0, "evaluate": 0.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import resource
 import shlex
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ def summarise(
     answers_alike: bool,
     larger: Mapping[str, float],
     parameters: int,
+    flops: float,
     seconds: Mapping[str, float],
     other_readings: Mapping[str, Mapping[str, float]],
     fingerprints: Mapping[str, Any],
@@ -53,6 +55,7 @@ def summarise(
         answers_alike: Whether all its answers are.
         larger: Of a split by size, the metric on each bin of larger graphs.
         parameters: Number of the model's parameters.
+        flops: Arithmetic of a step of training by graph; nan where it is not known.
         seconds: What was spent before training: `read`, `encode`.
         fingerprints: Of molecules, the metric of fingerprints with boosted trees, `valid` and `test`, or why it is
             `left_out`; empty for other graphs.
@@ -88,7 +91,25 @@ def summarise(
         "seconds_per_epoch": {**spent, "total": sum(spent.values())},
         "seconds_before": dict(seconds),
         "peak_bytes": peak_memory(),
+        "cost": _cost(training, flops),
         "run": str(training.run.path),
+    }
+
+
+def _cost(training: Training, flops: float) -> dict[str, Any]:
+    """What training cost apart from what else the machine did: graphs seen, processor seconds, arithmetic.
+
+    Null is what is not known: processor seconds of GPUs or several devices, and of epochs from older checkpoints.
+    """
+    records = training.state.history
+    known = [each for each in records if math.isfinite(each.get("cpu_seconds", math.nan)) and each["cpu_seconds"] > 0]
+    complete = len(known) == len(records)
+    return {
+        "unit": training.data.unit,
+        "seen": sum(each["seen"] for each in known) if complete else None,
+        "cpu_seconds": sum(each["cpu_seconds"] for each in known) if complete else None,
+        "per_cpu_second": statistics.median(each["seen"] / each["cpu_seconds"] for each in known) if known else None,
+        "flops": flops if math.isfinite(flops) else None,
     }
 
 

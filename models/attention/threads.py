@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from graphpe.compiled.jit import compiles_everything
+from graphpe.compiled.standing_back import stands_back
 from graphpe.compiled.threads import one_blas_thread
 
 # Pairs (of four graphs of 25 nodes) up to which the reference runs instead of passes that take 7 to 15 seconds to
@@ -44,10 +45,12 @@ def compiled_runs(*tensors: Tensor) -> bool:
 def enough_pairs(number: int) -> bool:
     """Whether there are enough pairs for the compiled passes; always, where everything is compiled.
 
+    Never, where these stand back.
+
     Args:
         number: Number P of pairs.
     """
-    return number > _FEW_PAIRS or compiles_everything()
+    return not stands_back() and (number > _FEW_PAIRS or compiles_everything())
 
 
 def parts_of(ptr: Tensor) -> list[tuple[int, int]]:

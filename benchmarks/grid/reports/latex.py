@@ -10,7 +10,7 @@ from graphpe.benchmarks.grid.reports.literature import Published
 from graphpe.benchmarks.grid.reports.selection import budget_text
 from graphpe.benchmarks.grid.reports.table import spread
 from graphpe.benchmarks.grid.results import Combination
-from graphpe.benchmarks.grid.statistics import holm, paired_t
+from graphpe.benchmarks.grid.statistics.paired import holm, paired_t
 
 NEEDS = "% needs \\usepackage{booktabs}\n"
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from graphpe.benchmarks.grid.reports.table import spread
 from graphpe.benchmarks.grid.results import Combination, base_of
-from graphpe.benchmarks.grid.statistics import mean_ranks
+from graphpe.benchmarks.grid.statistics.ranks import mean_ranks
 
 _MARKERS = "osD^vP*XhH<>pd"
 
@@ -38,12 +39,8 @@ def draw_heat_map(
     value = np.full((len(encodings), len(models)), np.nan)
     for place, each in found.items():
         value[place] = sign * each.mean() if math.isfinite(each.mean()) else math.nan
-    gain, over = _gains(value, encodings, base)
-    known = np.abs(gain[np.isfinite(gain)])
-    # One diverged run must not make all others white.
-    largest = known.max(initial=0.0)
-    limit = min(largest, 3 * float(np.quantile(known, 0.75))) if known.size else 1.0
-    limit = limit or largest or 1.0
+    gain, over = gains(value, encodings, base)
+    limit = colour_limit(gain)
 
     labels = [wrapped(encoding, 34) for encoding in encodings]
     size = (5.4 + 1.25 * len(models), 1.9 + 0.5 * len(encodings))
@@ -81,7 +78,7 @@ def draw_heat_map(
     axes.set_xlim(-0.5, edge + 1.35)
     axes.add_patch(Rectangle((edge, -0.5), 1.36, len(encodings), facecolor="white", zorder=0.5))
     axes.spines[:].set_visible(False)
-    extend = "neither" if limit >= largest else "both"
+    extend = "both" if (np.abs(gain[np.isfinite(gain)]) > limit).any() else "neither"
     figure.colorbar(image, label=f"gain in {first.metric} over {over}", extend=extend, pad=0.01)
     arrow = "higher" if first.maximize else "lower"
     figure.suptitle(f"{short(first.task)}\ntest {first.metric}, {arrow} is better", fontsize=11)
@@ -98,68 +95,51 @@ def draw_heat_map(
 
 
 def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> None:
-    """Test metric against seconds of encoding and training: a colour for each encoding, a marker for each model.
+    """Test metric against what training costs; the combinations that none beats at less cost stand out, with names.
 
-    A line joins the combinations that none beats at less cost; they have numbers, and their names stand in the legend.
-    Combinations whose mean is not finite have no place in it, which a line below says.
+    Cost is graphs of training by processor second where every run has measured it, else the seconds of encoding and
+    training by the clock, which depend on what else the machine did. Faster is right, better is up. A line joins the
+    front; labels are right of it, in its order. No encoding has hollow points; all others are faded. Combinations
+    whose mean is not finite have no place in it, which a line below says.
     """
-    from matplotlib import colormaps
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     first = combinations[0].runs[0]
-    encodings = list(dict.fromkeys(each.row for each in combinations))
-    models = list(dict.fromkeys(each.setup for each in combinations))
-    colours = colormaps["tab20" if len(encodings) > 10 else "tab10"].colors  # type: ignore[attr-defined]
     everything, combinations = combinations, [each for each in combinations if math.isfinite(each.mean())]
-    front = _front(combinations)
-    entries = [
-        Line2D([], [], color=colours[i % len(colours)], marker="s", linestyle="", label=wrapped(encoding, 40))
-        for i, encoding in enumerate(encodings)
+    measured = all(each.mean("graphs_per_second") > 0 for each in combinations)
+    name = "graphs_per_second" if measured else "seconds"
+    models = list(dict.fromkeys(each.setup for each in everything))
+    front = front_of(combinations)
+    labels = [
+        f"{wrapped(each.row, 44)}\n{short(each.setup)}: {spread(each.mean(), each.deviation())}"
+        for each in reversed(front)
     ]
-    entries += [
-        Line2D([], [], color="black", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=wrapped(model, 40))
-        for i, model in enumerate(models)
-    ]
-    entries += [
-        Line2D([], [], linestyle="", marker=f"${number}$", color="black", label=wrapped(_name(each), 40))
-        for number, each in enumerate(front, 1)
-    ]
-    lines = sum(str(entry.get_label()).count("\n") + 1 for entry in entries)
-    figure = Figure(figsize=(11.5, max(5.4, 0.7 + 0.17 * lines)), layout="constrained")
-    axes = figure.subplots()
-    axes.step(
-        [each.mean("seconds") for each in front],
-        [each.mean() for each in front],
-        where="post",
-        color="0.6",
-        linewidth=1,
-        zorder=0,
-    )
+    lines = sum(label.count("\n") + 1.6 for label in labels) + 1.3 * len(models)
+    figure = Figure(figsize=(11.5, max(5.4, 1.5 + 0.155 * lines)), layout="constrained")
+    axes, beside = figure.subplots(1, 2, width_ratios=(1.75, 1))
     for each in combinations:
-        deviation = each.deviation()
+        chosen, deviation = each in front, each.deviation()
         axes.errorbar(
-            each.mean("seconds"),
+            each.mean(name),
             each.mean(),
-            yerr=deviation if math.isfinite(deviation) else None,
+            yerr=deviation if math.isfinite(deviation) and (chosen or each.is_base) else None,
             marker=_MARKERS[models.index(each.setup) % len(_MARKERS)],
-            color=colours[encodings.index(each.row) % len(colours)],
-            markersize=8,
-            alpha=0.85,
-            elinewidth=0.7,
+            color="tab:blue" if chosen else "black" if each.is_base else "0.6",
+            markerfacecolor="white" if each.is_base else None,
+            markersize=8 if chosen else 7,
+            alpha=1 if chosen else 0.9 if each.is_base else 0.45,
+            elinewidth=0.8,
+            zorder=3 if chosen else 2 if each.is_base else 1,
         )
-    for number, each in enumerate(front, 1):
-        axes.annotate(
-            str(number),
-            (each.mean("seconds"), each.mean()),
-            xytext=(0, 8),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-            fontweight="bold",
-        )
-    axes.set(xscale="log", xlabel="seconds of encoding and training", ylabel=f"test {first.metric}")
+    ends = [each.mean(name) for each in front], [each.mean() for each in front]
+    axes.step(*ends, where="post", color="tab:blue", linewidth=1, alpha=0.6, zorder=0)
+    label = f"{first.unit}s of training by processor second (faster is right)"
+    axes.set(xscale="log", xlabel=label if measured else "seconds of encoding and training by the clock")
+    if not measured:
+        axes.invert_xaxis()
+        axes.set_xlabel("seconds of encoding and training by the clock (faster is right)")
+    axes.set_ylabel(f"test {first.metric}")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -169,12 +149,54 @@ def draw_cost(combinations: Sequence[Combination], paths: Sequence[Path]) -> Non
     better = "higher" if first.maximize else "lower"
     if not first.maximize:
         axes.invert_yaxis()  # better is up, as it is where more is better
+    beside.axis("off")
+    beside.set(xlim=(0, 1), ylim=(0, 1))
+    marks = [
+        beside.plot([], [], marker=_MARKERS[place % len(_MARKERS)], color="0.4", linestyle="", label=short(model))[0]
+        for place, model in enumerate(models)
+    ]
+    beside.legend(handles=marks, fontsize=7.5, loc="lower left", frameon=False)
+    figure.canvas.draw()  # places what is laid out, so that labels find their points
+    points = [(each.mean(name), each.mean()) for each in reversed(front)]
+    _label_points(axes, beside, points, labels, above=1.4 * len(models) + 0.6)
     figure.suptitle(f"{short(first.task)}: test {first.metric} ({better} is better, up) against cost", fontsize=11)
-    axes.legend(handles=entries, fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    note = "numbers and line: no other combination is as good at less cost"
+    note = "blue: no other is as good at less cost; hollow: no encoding; lines: one standard deviation over seeds"
     left_out = len(everything) - len(combinations)
     figure.supxlabel(note + (f"; {left_out} not shown: not finite" if left_out else ""), fontsize=8)
     save(figure, paths)
+
+
+def _label_points(
+    axes: Any, beside: Any, points: Sequence[tuple[float, float]], labels: Sequence[str], *, above: float
+) -> None:
+    """Labels in the room beside, as near to the height of their points as they fit, each with a line to its point.
+
+    Args:
+        axes: Where the points are.
+        beside: The room for labels, from 0 to 1.
+        points: The points, the upper ones first.
+        labels: Their labels.
+        above: Lines at the bottom of that room that are taken.
+    """
+    from matplotlib.patches import ConnectionPatch
+
+    a_line = 0.145 * beside.figure.dpi / beside.get_window_extent().height
+    heights = [(label.count("\n") + 1.6) * a_line for label in labels]
+    places: list[float] = []
+    top = 1.0
+    for point, height in zip(points, heights, strict=True):
+        own = float(axes.transAxes.inverted().transform(axes.transData.transform(point))[1])
+        places.append(min(own, top - height / 2))
+        top = places[-1] - height / 2
+    bottom = above * a_line
+    for number in reversed(range(len(places))):  # up again, where the last ones have gone too far down
+        places[number] = max(places[number], bottom + heights[number] / 2)
+        bottom = places[number] + heights[number] / 2
+    for point, label, y in zip(points, labels, places, strict=True):
+        beside.text(0.05, y, label, ha="left", va="center", fontsize=8, linespacing=1.05)
+        line = ConnectionPatch(point, (0.03, y), "data", "data", axesA=axes, axesB=beside, color="0.6", linewidth=0.7)
+        line.set_in_layout(False)
+        beside.add_artist(line)
 
 
 def save(figure: Any, paths: Sequence[Path]) -> None:
@@ -192,13 +214,21 @@ def save(figure: Any, paths: Sequence[Path]) -> None:
             figure.savefig(path, dpi=130, metadata=undated.get(path.suffix))
 
 
-def _gains(value: np.ndarray, encodings: Sequence[str], base: str | None) -> tuple[np.ndarray, str]:
+def gains(value: np.ndarray, encodings: Sequence[str], base: str | None) -> tuple[np.ndarray, str]:
     """Gains over no encoding, or over the mean of each column where that is missing; and what they are over."""
     missing = np.full(value.shape[1], np.nan)
     without = missing if base is None else value[list(encodings).index(base)]
     known = np.isfinite(value)
     means = np.where(known.any(0), np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
     return value - np.where(np.isnan(without), means, without), base or "the mean"
+
+
+def colour_limit(gain: np.ndarray) -> float:
+    """The gain that has the strongest colour: one diverged run must not make all others white."""
+    known = np.abs(gain[np.isfinite(gain)])
+    largest = float(known.max(initial=0.0))
+    limit = min(largest, 3 * float(np.quantile(known, 0.75))) if known.size else 1.0
+    return limit or largest or 1.0
 
 
 def _costs(
@@ -218,13 +248,24 @@ def _costs(
     return texts
 
 
-def _front(combinations: Sequence[Combination]) -> list[Combination]:
-    """The combinations that none beats at less cost, cheapest first."""
+def front_of(combinations: Sequence[Combination]) -> list[Combination]:
+    """The combinations that none beats at less cost, cheapest first.
+
+    Cost is processor seconds by graph of training where all have measured them, else seconds of encoding and training.
+
+    Args:
+        combinations: With finite means.
+    """
     if not combinations:
         return []
     sign = 1 if combinations[0].runs[0].maximize else -1
+    measured = all(each.mean("graphs_per_second") > 0 for each in combinations)
+
+    def cost(each: Combination) -> float:
+        return 1 / each.mean("graphs_per_second") if measured else each.mean("seconds")
+
     front: list[Combination] = []
-    for each in sorted(combinations, key=lambda each: (each.mean("seconds"), -sign * each.mean())):
+    for each in sorted(combinations, key=lambda each: (cost(each), -sign * each.mean())):
         if not front or sign * each.mean() > sign * front[-1].mean():
             front.append(each)
     return front
@@ -239,10 +280,6 @@ def _digits(value: np.ndarray) -> int:
 
 def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if not value or 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
-
-
-def _name(combination: Combination) -> str:
-    return f"{combination.row}, {combination.setup}"
 
 
 def wrapped(text: str, width: int) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from graphpe.benchmarks.grid.options import shown
-from graphpe.benchmarks.grid.reports.table import spread
+from graphpe.benchmarks.grid.reports.table import p_text, spread
 from graphpe.benchmarks.grid.results import Combination, Run, base_of
-from graphpe.benchmarks.grid.statistics import holm, interval, paired_t
+from graphpe.benchmarks.grid.statistics.paired import interval
 from graphpe.benchmarks.tasks.by_size import FEW
 from graphpe.benchmarks.tasks.metrics import figure
 
@@ -133,26 +133,27 @@ def by_size(combinations: Sequence[Combination]) -> BySize | None:
     return BySize(first.size_unit, bins, tuple(found))
 
 
-def loss_significance(of_sizes: BySize) -> dict[tuple[str, str], float]:
-    """By row and setup: the p-value that its loss per doubling differs from that of no encoding by chance.
-
-    A paired t-test over the seeds of the same model, corrected for their number by Holm's method.
-    """
+def loss_differences(of_sizes: BySize) -> dict[tuple[str, str], list[float]]:
+    """By row and setup: how much more a doubling of size costs it than the model without an encoding, by seed."""
     base = of_sizes.base
     without = {each.combination.setup: each.losses for each in of_sizes.curves if each.combination.row == base}
-    paired = {}
+    found = {}
     for each in of_sizes.curves:
         other = without.get(each.combination.setup, {})
         shared = [loss - other[seed] for seed, loss in each.losses.items() if seed in other]
         if each.combination.row != base and shared:
-            paired[each.combination.row, each.combination.setup] = paired_t(shared)
-    return dict(zip(paired, holm(list(paired.values())), strict=True))
+            found[each.combination.row, each.combination.setup] = shared
+    return found
 
 
-def size_section(of_sizes: BySize) -> str:
-    """One task as Markdown: the metric on each bin, and what a doubling of size costs, the least first."""
+def size_section(of_sizes: BySize, p_values: Mapping[tuple[str, str], float]) -> str:
+    """One task as Markdown: the metric on each bin, and what a doubling of size costs, the least first.
+
+    Args:
+        of_sizes: The curves.
+        p_values: By row and setup, corrected, that its loss per doubling differs from that without an encoding.
+    """
     first, bins = of_sizes.first, of_sizes.bins
-    corrected = loss_significance(of_sizes)
     names = [f"{each.name} {of_sizes.unit}" for each in bins]
     columns = ["encoding", "model", *names, "loss per doubling", "95 % interval", "p against none"]
     lines = [
@@ -165,11 +166,10 @@ def size_section(of_sizes: BySize) -> str:
         scores = [_score(each, place) for place in range(len(bins))]
         half = each.loss_interval
         around = f"{each.loss - half:+.4f} to {each.loss + half:+.4f}" if math.isfinite(half) else ""
-        p_value = corrected.get((each.combination.row, each.combination.setup), math.nan)
-        p_text = "" if math.isnan(p_value) else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+        p_value = p_values.get((each.combination.row, each.combination.setup), math.nan)
         named = [each.combination.row.replace("|", "\\|"), each.combination.setup.replace("|", "\\|")]
         loss = f"{each.loss:+.4f}" if math.isfinite(each.loss) else ""
-        lines.append(f"| {' | '.join([*named, *scores, loss, around, p_text])} |")
+        lines.append(f"| {' | '.join([*named, *scores, loss, around, p_text(p_value)])} |")
     constants = [figure(each.constant) if math.isfinite(each.constant) else "not defined" for each in bins]
     lines.append(f"| none | constant prediction | {' | '.join(constants)} |  |  |  |")
     lines += [
@@ -177,8 +177,8 @@ def size_section(of_sizes: BySize) -> str:
         f"Test {first.metric}, mean and sample standard deviation over seeds; the first sizes are those of training "
         "(in distribution). Loss per doubling: by how much the metric gets worse where graphs are twice as large, the "
         "slope of the least-squares line of all sizes against log2 of their mean size, for each seed; its 95 % "
-        "interval and p (paired, against the same model without an encoding, corrected by Holm's method) are over "
-        "seeds. A small loss of a poor metric is no merit: read it beside the constant prediction.",
+        "interval and p (paired, against the same model without an encoding, corrected as all p of this report) are "
+        "over seeds. A small loss of a poor metric is no merit: read it beside the constant prediction.",
     ]
     few = [f"{each.name} ({each.graphs})" for each in bins if each.graphs < FEW]
     if few:

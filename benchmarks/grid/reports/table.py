@@ -33,6 +33,8 @@ def table_frame(
             "chosen_from": each.chosen_from or None,
             "parameters": each.mean("parameters"),
             "seconds": each.mean("seconds"),
+            "graphs_per_second": each.mean("graphs_per_second"),
+            "flops_per_graph": each.mean("flops_per_graph"),
             "source": "",
             **{f"option_{name}": shown(value) for name, value in each.options.items()},
         }
@@ -71,3 +73,36 @@ def spread(mean: float, deviation: float) -> str:
     """Mean and standard deviation as people write them."""
     numbers = [mean, deviation] if math.isfinite(deviation) else [mean]
     return " ± ".join(figure(number, max(map(abs, numbers))) for number in numbers)
+
+
+def p_text(p_value: float) -> str:
+    """A p-value as people write it; empty where there is none."""
+    if math.isnan(p_value):
+        return ""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def gain_text(difference: float, scale: float | None = None) -> str:
+    """A difference with its sign; empty where there is none."""
+    return f"{'' if difference < 0 else '+'}{figure(difference, scale)}" if math.isfinite(difference) else ""
+
+
+def interval_text(low: float, high: float) -> str:
+    """An interval; empty where there is none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    scale = max(abs(low), abs(high))
+    return f"{gain_text(low, scale)} to {gain_text(high, scale)}"
+
+
+def unit_text(standardised: float) -> str:
+    """A difference in units of a spread; empty where there is none."""
+    return f"{standardised:+.1f}" if math.isfinite(standardised) else ""
+
+
+def rate_text(value: float) -> str:
+    """A rate or a count in three digits; empty where it is not known."""
+    if not math.isfinite(value):
+        return ""
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{digits}f}"

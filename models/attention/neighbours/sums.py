@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphpe.compiled.kernel import has_kernels
+from graphpe.compiled.standing_back import stands_back
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.gpu.neighbours import pair_products, weighted_sums
 from graphpe.models.attention.gpu.sums import sums_by_group
@@ -293,7 +294,7 @@ def totals_along(weight: Tensor, pairs: Neighbours, side: Side) -> Tensor:
 
 
 def _compiled_runs(x: Tensor, pairs: Neighbours) -> bool:
-    exact = x.dtype in (torch.float32, torch.float64)
+    exact = x.dtype in (torch.float32, torch.float64) and not stands_back()
     return exact and x.device.type == "cpu" and pairs.num_pairs >= MANY_PAIRS and x.numel() > 0
 
 

@@ -205,15 +205,20 @@ def test_a_random_search_goes_on_with_more_draws(
     assert main(command) == 0
     capsys.readouterr()
     assert main([*command, "--epochs", "1", "--tune", "2"]) == 0
-    assert "2 cells, 1 done before, 0 skipped" in capsys.readouterr().out
+    assert "3 cells, 2 done before, 0 skipped" in capsys.readouterr().out
     cells = [json.loads(path.read_text()) for path in (tmp_path / "grid" / "cells").glob("*/cell.json")]
     rates = {cell["config"]["learning_rate"] for cell in cells}
-    assert len(rates) == 2
+    assert len(rates) == 3
     assert all(cell["config"]["clip"] == 0.5 for cell in cells)
-    assert all(cell["options"] == {"learning_rate": cell["config"]["learning_rate"]} for cell in cells)
+    (untuned,) = (cell for cell in cells if not cell["options"])
+    drawn = [cell for cell in cells if cell["options"]]
+    assert all(cell["options"] == {"learning_rate": cell["config"]["learning_rate"]} for cell in drawn)
+    assert untuned["config"]["learning_rate"] not in [cell["config"]["learning_rate"] for cell in drawn]
     text = (tmp_path / "grid" / "report" / "report.md").read_text()
     assert "Budget: 2 settings by 1 seeds" in text
-    assert text.count("| none | GINE(width=8, layers=1) @ clip=0.5 | 0.") == 1
+    untuned_part, tuned_part = text.split(", tuned\n")
+    assert untuned_part.count("| none | GINE(width=8, layers=1) @ clip=0.5 | ") == 1
+    assert tuned_part.split("## What tuning gave")[0].count("| none | GINE(width=8, layers=1) @ clip=0.5 | 0.") == 1
 
 
 def test_errors_are_one_line(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,6 +244,8 @@ def test_errors_are_one_line(options: list[str], tmp_path: Path, capsys: pytest.
         ([*options, "--encodings", "none", "--tune", "3"], "tune is 3, but no option has a range"),
         ([*options, "--encodings", "none", "--tune", "-1"], "tune must be"),
         ([*options, "--encodings", "none", "--log", "mlflow"], "log must be one of"),
+        ([*options, "--encodings", "none", "--plan", str(tmp_path / "no")], "no holds no cell of a grid"),
+        ([*options[:-2], "--encodings", "none", "--plan", str(tmp_path / "no")], "no holds no cell of a grid"),
         ([*options, "--encodings", "none", "--accelerator", "cuda"], "needs --gpus"),
         ([*options, "--encodings", "none", "--out", str(tmp_path / "file" / "grid")], "cannot make the folder"),
         ([*options, "--encodings", "none", "--out", str(tmp_path)], "holds files that are no grid's"),

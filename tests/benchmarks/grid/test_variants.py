@@ -47,11 +47,14 @@ def test_draws_are_the_same_in_every_column_and_model() -> None:
         for column, model in (("none", "GINE"), ("RandomWalkPE(4)", "GINE"), ("LaplacianPE(4) with SPE", "GPS"))
     ]
     assert all(each == found[0] for each in found)
-    assert len(found[0]) == 4
+    assert len(found[0]) == 5
+    assert found[0][0] == {}  # as given, untuned
     tuned = variants("RandomWalkPE(4) @ walk_length=[4, 8]", "GINE", **vary)
-    assert len(tuned) == 4  # the same budget, whatever is tuned
-    assert [each.options["learning_rate"] for each in tuned] == [each["learning_rate"] for each in found[0]]
-    for each in tuned:
+    assert len(tuned) == 5  # the same budget, whatever is tuned
+    assert [each.options["learning_rate"] for each in tuned[1:]] == [each["learning_rate"] for each in found[0][1:]]
+    assert tuned[0].config.learning_rate == COMMON.learning_rate
+    assert tuned[0].config.encodings == ("RandomWalkPE(4)",)
+    for each in tuned[1:]:
         assert each.config.encodings == (f"RandomWalkPE(walk_length={each.options['walk_length']})",)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
-from graphpe.benchmarks.grid.report import encoding_results, significance, task_section, write_report
+from graphpe.benchmarks.grid.report import task_section, write_report
 from graphpe.benchmarks.grid.reports.literature import Published, fits, published_values, read_literature
 from graphpe.benchmarks.grid.results import Run, combine
+from graphpe.benchmarks.grid.statistics.effects import column_ranks
+from graphpe.benchmarks.grid.statistics.family import family_of
 from graphpe.errors import GraphPEError
 
 HEADER = "model,encoding,metric,mean,std,n,source"
@@ -84,16 +86,17 @@ def test_rows_stand_beside_ours_and_in_no_test(tmp_path: Path) -> None:
         [],
     )  # fmt: skip
     row = Published("GRIT|x", "RRWP", "MAE", 0.01, 0.002, 4, "Ma et al. 2023")
-    text = task_section(found, [row])
+    sections = family_of({"zinc": found}).sections
+    text = task_section(found, sections["zinc"], [row])
     assert "| RRWP | GRIT\\|x †1 | 0.0100 ± 0.0020 |  | 4 |  |  |  |  |  |" in text
     assert "1. Ma et al. 2023" in text
     tests = text.split("| encoding | mean rank")
     assert "RRWP" not in tests[1].split("†")[0]
-    assert {result.encoding for result in encoding_results(found)} == {"none", "LaplacianPE(8)"}
-    assert set(significance(found)) == {("LaplacianPE(8)", "GINE")}
+    assert {result.row for result in column_ranks(found)} == {"none", "LaplacianPE(8)"}
+    assert set(sections["zinc"].cells) == {("LaplacianPE(8)", "GINE")}
     files = write_report(found, tmp_path, literature=[row], formats=["csv", "latex", "svg", "pdf"])
     assert [path.name for path in files] == [
-        *("runs.csv", "report.md"),
+        *("runs.csv", "effects.csv", "report.md"),
         *(f"zinc-{kind}.{suffix}" for kind in ("heat", "cost") for suffix in ("png", "svg", "pdf")),
         *("table.csv", "tables.tex"),
     ]

@@ -115,14 +115,15 @@ def test_tuned_cells_are_chosen_by_validation_and_listed_ones_on_request(
     ):
         assert main(["report", str(tmp_path / folder), *arguments]) == 0
         text = (tmp_path / folder / "report" / "report.md").read_text()
-        assert text.count("| GINE |") == rows
+        assert text.split("| gain over none |")[0].count("| GINE |") == rows
         assert ("Budget: 2 settings by 1 seeds" in text) == tuned
         assert ("| GINE | 0.2 |" in text) == (not tuned)
         assert (tmp_path / folder / "report" / "runs.csv").read_text().count("\n") == 5  # every run
     both = ["report", str(tmp_path / "plain"), str(tmp_path / "drawn"), "--out", str(tmp_path / "out")]
     assert main(both) == 0
     text = (tmp_path / "out" / "report.md").read_text()
-    assert text.count("(less is better)\n") == text.count("(less is better), tuned\n") == 1
+    assert text.count("(less is better), untuned\n") == text.count("(less is better), tuned\n") == 1
+    assert "| zinc | none | GINE | 0.5000 | 0.1000 | " in text.split("## What tuning gave")[1]
     capsys.readouterr()
 
 

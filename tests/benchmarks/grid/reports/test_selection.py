@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from graphpe.benchmarks.grid.cell import Cell
-from graphpe.benchmarks.grid.report import significance, task_section
+from graphpe.benchmarks.grid.report import task_section
 from graphpe.benchmarks.grid.reports.selection import best_by_validation, budget_text, budgets
 from graphpe.benchmarks.grid.results import Combination, Run, combine
+from graphpe.benchmarks.grid.statistics.family import family_of
 from graphpe.benchmarks.training.config import TrainConfig
 
 RUN = Run("zinc", "none", "GINE", 0, "MAE", False, 0.5, 0.5, 100, 1.0, 1.0, 9.0, 10**9, 9)
@@ -72,12 +73,14 @@ def test_the_report_keeps_tuned_and_untuned_apart_and_pairs_within_them() -> Non
     assert {(each.row, each.setup) for each in listed} == {
         (row, f"GINE: learning_rate={rate}") for row in ("none", "good") for rate in (0.1, 0.2)
     }
-    assert set(significance(listed)) == {("good", "GINE: learning_rate=0.1"), ("good", "GINE: learning_rate=0.2")}
-    text = task_section(listed)
+    tests = family_of({"": listed}).sections[""]
+    assert set(tests.cells) == {("good", "GINE: learning_rate=0.1"), ("good", "GINE: learning_rate=0.2")}
+    text = task_section(listed, tests)
     assert "| encoding | model | learning_rate | test MAE |" in text
     assert "| good | GINE | 0.2 | 0.8010 ± 0.0010 |" in text
     tuned, _ = best_by_validation(listed, {(*key, False): 2 for key in keys})
     assert [(each.row, each.setup) for each in tuned] == [("none", "GINE"), ("good", "GINE")]
-    assert significance(tuned)["good", "GINE"] < 0.05
-    assert "Budget: 2 settings by 3 seeds for each encoding and model" in task_section(tuned)
+    tests = family_of({"": tuned}).sections[""]
+    assert tests.cells["good", "GINE"] < 0.05
+    assert "Budget: 2 settings by 3 seeds for each encoding and model" in task_section(tuned, tests)
     assert "2 to 4 settings (not the same for all)" in budget_text([tuned[0], replace(tuned[1], chosen_from=4)])

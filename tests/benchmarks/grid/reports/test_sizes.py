@@ -14,12 +14,12 @@ from graphpe.benchmarks.grid.report import runs_csv, write_report
 from graphpe.benchmarks.grid.reports.sizes import (
     by_size,
     loss_per_doubling,
-    loss_significance,
     size_section,
     sizes_csv,
 )
 from graphpe.benchmarks.grid.results import Combination, Run, SizeScore, combine
-from graphpe.benchmarks.grid.statistics import interval
+from graphpe.benchmarks.grid.statistics.family import family_of
+from graphpe.benchmarks.grid.statistics.paired import interval
 
 BINS = (("up to 16", 16, 10.0, 90), ("17-24", 24, 20.0, 80), ("25-32", 32, 28.0, 70), ("33-64", 64, 48.0, 12))
 MEANS = [mean for _, _, mean, _ in BINS]
@@ -73,7 +73,9 @@ def test_the_table_has_the_smallest_loss_first(maximize: bool) -> None:
     found = runs({"none": 0.2, "good": 0.02, "alike": 0.2}, maximize=maximize)
     of_sizes = by_size(combined(found))
     assert of_sizes is not None
-    text = size_section(of_sizes)
+    family = family_of({"path": combined(found)})
+    p_values = family.sections["path"].losses
+    text = size_section(of_sizes, p_values)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert lines[0].startswith(
         "| encoding | model | up to 16 nodes | 17-24 nodes | 25-32 nodes | 33-64 nodes | loss per"
@@ -89,7 +91,7 @@ def test_the_table_has_the_smallest_loss_first(maximize: bool) -> None:
     assert f"| {np.mean(scores):.4f} ± {np.std(scores, ddof=1):.4f} | {mean:+.4f} |" in row
     assert f"| {mean - half:+.4f} to {mean + half:+.4f} |" in row
     assert "Too few graphs to say much: 33-64 (12)." in text
-    p_values = loss_significance(of_sizes)
+    assert family.count == 4 + 2 + 4 + 1  # in two models, over them, the losses, and the ranking
     assert p_values["good", "GPS()"] < 0.01
     assert p_values["alike", "GPS()"] > 0.05
     assert ("none", "GPS()") not in p_values
@@ -99,15 +101,15 @@ def test_files(tmp_path: Path) -> None:
     found = runs({"none": 0.2, "good": 0.02}, seeds=2)
     files = write_report(combined(found), tmp_path)
     names = [path.name for path in files]
-    assert names[:3] == ["runs.csv", "sizes.csv", "report.md"]
+    assert names[:4] == ["runs.csv", "effects.csv", "sizes.csv", "report.md"]
     assert {"path-sizes.png", "path-loss.png"} <= set(names)
-    assert all(path.stat().st_size > 500 for path in files)
-    rows = list(csv.DictReader(files[1].open()))
+    assert all(path.stat().st_size > 100 for path in files)
+    rows = list(csv.DictReader(files[2].open()))
     assert len(rows) == 2 * 2 * 2 * 4
     assert [row["trained"] for row in rows[:4]] == ["True", "False", "False", "False"]
     assert [float(row["test"]) for row in rows[:4]] == [size.test for size in found[0].sizes]
     assert "sizes" not in runs_csv(found).splitlines()[0]
-    text = files[2].read_text()
+    text = files[3].read_text()
     assert "![path: metric against size](path-sizes.png)" in text
 
 
@@ -119,7 +121,7 @@ def test_scores_that_are_not_there(tmp_path: Path) -> None:
     found[2] = replace(found[2], sizes=(*found[2].sizes[:3], holes[3]))
     found[3] = replace(found[3], sizes=())  # of a run that another split was made for
     files = write_report(combined(found), tmp_path)
-    text = files[2].read_text()
+    text = files[3].read_text()
     assert text.count("| not defined | not defined | not defined | not defined |  |  |  |") == 1
     assert "| good | GRIT()" not in text.split("###")[1]
     assert list(csv.DictReader(io.StringIO(sizes_csv(found))))[7]["test"] == "nan"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from graphpe.benchmarks.grid.statistics import holm, mean_ranks, paired_t, sign_flips
+from graphpe.benchmarks.grid.statistics.paired import holm, paired_t, sign_flips
 
 
 def test_paired_t_is_the_paired_test_of_scipy() -> None:
@@ -57,8 +57,3 @@ def test_holm_by_hand() -> None:
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([0.01, math.nan, 0.03]) == pytest.approx([0.02, math.nan, 0.03], nan_ok=True)
     assert holm([]) == []
-
-
-def test_ranks_leave_out_what_is_missing() -> None:
-    assert mean_ranks([[3.0, 1.0, 2.0], [1.0, 2.0, math.nan]]) == pytest.approx([1.5, 2.0, 2.0])
-    assert mean_ranks([[1.0, 1.0]]) == [1.5, 1.5]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 
@@ -82,8 +81,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(known) - rank) * values[index]))
         corrected[index] = largest
     return corrected.tolist()
-
-
-def mean_ranks(scores: Sequence[Sequence[float]]) -> list[float]:
-    """Mean rank of each column over rows, 1 for the largest score; nan scores get no rank, ties the mean of theirs."""
-    return pd.DataFrame(scores, dtype=float).rank(axis=1, ascending=False).mean().tolist()

@@ -1,0 +1,1 @@
+"""What differences in a grid are worth: tests, effects with intervals, ranks over tasks, power. Nothing is rendered."""
