@@ -67,6 +67,7 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         """On a CPU, where a pass for statistics alone costs more than all the rest."""
         half = self.weight.dtype in HALF
         rows, weight, bias = (exactly(part) if half else part for part in (x, self.weight, self.bias))
+        assert self.running_mean is not None
         # With a momentum of 1, torch leaves the statistics of the batch there.
         mean, variance = torch.zeros(2, rows.shape[1], dtype=self.running_mean.dtype).unbind(0)
         out = functional.batch_norm(rows, mean, variance, weight, bias, True, 1.0, self.eps)
@@ -97,6 +98,7 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         """Which channels had no variance in any batch of training, `[D]`: what is left is the 1 of the start."""
         assert self.running_mean is not None
         assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         start = (1 - self.used_momentum) ** self.num_batches_tracked
         trained = self.num_batches_tracked > 0
         # The 1 of the start is there to rounding.
