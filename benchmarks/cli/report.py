@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from graphpe.arguments import check_choice
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.grid.config import Format
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
+if TYPE_CHECKING:
+    from graphpe.benchmarks.grid.cell import Cell
+    from graphpe.benchmarks.grid.results import Run
+
 EXAMPLES = """
 examples:
   graphpe report grids/esol                   effects with intervals, ranks, costs, pictures in grids/esol/report
   graphpe report grids/esol --out results --format latex csv pdf
   graphpe report grids/here grids/there --out results          grids of several machines as one
+  graphpe report paper/runs.csv grids/here --out results       raw numbers of a report, without the runs
   graphpe report grids/zinc grids/esol --out results           with two tasks: gains and ranks over tasks, too
   graphpe report grids/esol --best-by valid                    of several settings the best by validation
   graphpe report grids/zinc --against published --literature rows.csv
@@ -30,7 +36,9 @@ Against = Literal["published"]
 def add_report(parser: CommandParser) -> None:
     """Add the options of `graphpe report`."""
     parser.epilog = EXAMPLES
-    parser.add_argument("grids", nargs="+", type=str, help="folders of `graphpe grid`, also while that runs")
+    parser.add_argument(
+        "grids", nargs="+", type=str, help="folders of `graphpe grid`, also while that runs, or runs.csv of reports"
+    )
     parser.add_argument("--out", type=str, default=None, help="folder of the report (default: report, in the grid's)")
     parser.add_argument(
         "--format",
@@ -71,8 +79,9 @@ def run_report(parser: CommandParser, arguments: Sequence[str]) -> int:
         check_choice("format", each, get_args(Format))
     roots = [Path(root).expanduser() for root in values["grids"]]
     out = expanded(values["out"])
-    if out is None and len(roots) > 1:
-        raise UsageError("--out is missing: name a folder for the report of several grids")
+    if out is None and (len(roots) > 1 or roots[0].suffix == ".csv"):
+        of = "several grids" if len(roots) > 1 else "raw numbers"
+        raise UsageError(f"--out is missing: name a folder for the report of {of}")
     twice = next((str(root) for root in roots if [each.resolve() for each in roots].count(root.resolve()) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is named twice")
@@ -106,7 +115,7 @@ def report_lines(
     """Write the report of the finished cells of grids; what to tell the user of it.
 
     Args:
-        roots: The folders of the grids.
+        roots: The folders of the grids, and files `runs.csv` of reports.
         out: The folder of the report.
         formats: What to write beside.
         best_by_valid: Whether validation chooses among listed settings, too; it does among drawn ones.
@@ -120,20 +129,29 @@ def report_lines(
     # Here, so that `--help` is quick: they import torch, and draw pictures.
     from graphpe.benchmarks.grid.report import write_report
     from graphpe.benchmarks.grid.reports.literature import fits, published_values, read_literature
-    from graphpe.benchmarks.grid.reports.merging import gather
+    from graphpe.benchmarks.grid.reports.merging import Gathered, gather
+    from graphpe.benchmarks.grid.reports.raw import read_raw
     from graphpe.benchmarks.grid.reports.selection import best_by_validation, budgets
     from graphpe.benchmarks.grid.results import combine, read_run
 
     from_file = [] if literature is None else read_literature(literature)
     from_recipes = published_values() if published else []
-    found = gather(roots)
+    raw = [root for root in roots if root.suffix == ".csv"]
+    folders = [root for root in roots if root not in raw]
+    found = gather(folders) if folders else Gathered()
     finished = [cell for cell in found.cells if cell.status == "done"]
-    if not finished:
+    runs = [*(read_run(cell) for cell in finished), *(run for each in raw for run in read_raw(each))]
+    if not runs:
         where = ", ".join(map(str, roots))
         raise GraphPEValueError(f"no cell of {where} is finished yet: {len(found.cells)} were started")
-    keys = list(dict.fromkeys((cell.task, cell.encoding, cell.model) for cell in found.cells))
-    runs = [read_run(cell) for cell in finished]
-    combinations, notes = best_by_validation(combine(runs, keys), budgets(found.cells, listed=best_by_valid))
+    cells: list[Cell | Run] = [*found.cells, *runs[len(finished) :]]
+    twice = Counter((run.task, run.encoding, run.model, repr(run.options), run.drawn, run.seed) for run in runs)
+    (key, times), *_ = twice.most_common(1)
+    if times > 1:
+        raise GraphPEValueError(f"{', '.join(key[:3])}, seed {key[5]} is in {times} of {', '.join(map(str, roots))}")
+    keys = list(dict.fromkeys((each.task, each.encoding, each.model) for each in cells))
+    combinations, notes = best_by_validation(combine(runs, keys), budgets(cells, listed=best_by_valid))
+    found.notes += [f"runs read from {path}: their folders are not looked at" for path in raw]
     notes += [
         f"from the literature, and not shown, since no task here has its metric: {row.model}, {row.encoding}, "
         f"{row.metric} {row.mean:g}"
@@ -153,7 +171,7 @@ def report_lines(
         from graphpe.benchmarks.grid.reports.page.page import write_page
 
         files.append(write_page(out, combinations, found.cells, literature=[*from_file, *from_recipes]))
-    lines = [f"{len(finished)} finished cells of {len(found.cells)}", *(str(path) for path in files)]
+    lines = [f"{len(runs)} finished cells of {len(cells)}", *(str(path) for path in files)]
     if published and not any(any(fits(row, run) for run in runs) for row in from_recipes):
         lines.append("no recipe names a published value for these tasks and metrics (`graphpe list recipes`)")
     if found.left_out:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from graphpe.benchmarks.grid.cell import Cell
-from graphpe.benchmarks.grid.results import Combination
+from graphpe.benchmarks.grid.results import Combination, Run
 
 Key = tuple[str, str, str, bool]
 """Task, encoding and model as the grid names them, and whether settings are those of a random search."""
 
 
-def budgets(cells: Iterable[Cell], *, listed: bool) -> dict[Key, int]:
+def budgets(cells: Iterable[Cell | Run], *, listed: bool) -> dict[Key, int]:
     """Of how many settings validation chooses: among those that were drawn, and, if `listed`, among those listed."""
     found: dict[Key, set[str]] = {}
     for cell in cells:

@@ -1,0 +1,104 @@
+"""Raw numbers of a report, read again: with `runs.csv` anyone can redo tables, tests and pictures without the runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from graphpe.benchmarks.grid.results import Run, SizeScore
+from graphpe.errors import GraphPEValueError
+
+_APART = ("options", "drawn", "baselines", "sizes", "size_unit", "unit")
+_FIELDS = {each.name: each for each in fields(Run) if each.name not in _APART}
+_NEEDED = tuple(name for name, each in _FIELDS.items() if each.default is MISSING)
+_TEXTS = ("task", "encoding", "model", "metric")
+_COUNTS = ("seed", "parameters", "peak_bytes", "epochs")
+
+
+def read_raw(path: Path) -> list[Run]:
+    """The runs of a `runs.csv`, with those of the `sizes.csv` beside it, if there is one.
+
+    Options that vary are text. Baselines of molecules (fingerprints, constants) are in `report.md` alone, and are not
+    read.
+
+    Args:
+        path: The file.
+
+    Raises:
+        GraphPEValueError: It cannot be read, or is no such file; the one beside it has no line for a run.
+    """
+    table = _read(path)
+    missing = [name for name in _NEEDED if name not in table.columns]
+    if missing or not len(table):
+        what = f"no column {missing[0]}" if missing else "no run"
+        raise GraphPEValueError(
+            f"{path} has {what}: give the folder of a grid, or a runs.csv that `graphpe report` wrote"
+        )
+    of_sizes, unit = _sizes(path.with_name("sizes.csv"))
+    runs = []
+    for number, row in enumerate(table.to_dict("records"), 2):
+        try:
+            values = {name: _value(name, row[name]) for name in _FIELDS if name in row}
+        except (TypeError, ValueError):
+            raise GraphPEValueError(f"{path}, line {number}: a number is missing or is none") from None
+        key = tuple(str(row[name]) for name in ("task", "encoding", "model", "seed"))
+        options = _options(row)
+        sizes = of_sizes.get((*key, repr(options)), ())
+        if of_sizes and not sizes:
+            raise GraphPEValueError(
+                f"{path.with_name('sizes.csv')} has no line for {', '.join(key[:3])}, seed {key[3]}"
+            )
+        drawn = str(row.get("drawn", "")) == "True"
+        runs.append(Run(**values, options=options, drawn=drawn, sizes=tuple(sizes), size_unit=unit))
+    return runs
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise GraphPEValueError(f"there is no file {path}") from None
+    except (OSError, ValueError) as error:
+        raise GraphPEValueError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
+
+
+def _value(name: str, text: str) -> Any:
+    if name in _TEXTS:
+        return text
+    if name == "maximize":
+        return {"True": True, "False": False}[text] if text in ("True", "False") else int(text) > 0
+    return int(float(text)) if name in _COUNTS else float(text)
+
+
+def _options(row: Mapping[str, str]) -> dict[str, str]:
+    """What varies: columns that are no number of a run."""
+    found = {name.removeprefix("option_"): text for name, text in row.items() if name not in {*_FIELDS, "drawn"}}
+    return {name: text for name, text in found.items() if text != ""}
+
+
+def _sizes(path: Path) -> tuple[dict[tuple[str, ...], list[SizeScore]], str]:
+    """By task, encoding, model, seed and options: the scores; and what sizes count."""
+    if not path.is_file():
+        return {}, "nodes"
+    found: dict[tuple[str, ...], list[SizeScore]] = {}
+    table = _read(path)
+    try:
+        for row in table.to_dict("records"):
+            options = {
+                name.removeprefix("option_"): text
+                for name, text in row.items()
+                if name.startswith("option_") and text != ""
+            }
+            key = (*(row[name] for name in ("task", "encoding", "model", "seed")), repr(options))
+            most = int(row["sizes"].split()[-1].split("-")[-1])
+            numbers = (float(row[name] or math.nan) for name in ("test", "constant"))
+            score = SizeScore(row["sizes"], most, float(row["mean_size"]), int(row["graphs"]), *numbers)
+            found.setdefault(key, []).append(score)
+        return found, str(table["unit"][0]) if len(table) else "nodes"
+    except (KeyError, ValueError):
+        raise GraphPEValueError(f"{path} is no sizes.csv that `graphpe report` wrote") from None

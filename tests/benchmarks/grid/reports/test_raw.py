@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from graphpe.benchmarks.cli.main import main
+from graphpe.benchmarks.grid.report import runs_csv
+from graphpe.benchmarks.grid.reports.raw import read_raw
+from graphpe.benchmarks.grid.reports.sizes import sizes_csv
+from graphpe.benchmarks.grid.results import Run, SizeScore
+from graphpe.errors import GraphPEValueError
+
+
+def _runs(*, sizes: bool = False) -> list[Run]:
+    scores = (SizeScore("up to 16", 16, 10.5, 20, 0.75, 0.5), SizeScore("17-24", 24, 20.0, 30, 0.625, 0.25))
+    return [
+        Run(
+            *("a(x=1, y='b')", encoding, model, seed, "F1", True, 0.5 + seed / 8, value + seed / 16, 1234, 0.5, 2.0),
+            *(20.0, 10**9, 10, 3000.0, 12.5, 240.0, 1e6),
+            options={"learning_rate": "0.1"} if model == "GPS()" else {},
+            sizes=scores if sizes else (),
+        )
+        for encoding, value in (("none", 0.1), ("DegreePE()", 0.3), ("LaplacianPE(k=8) with SPE", 0.2))
+        for model in ("GINE()", "GPS()")
+        for seed in range(3)
+    ]
+
+
+@pytest.mark.parametrize("sizes", [False, True])
+def test_runs_are_what_was_written(tmp_path: Path, sizes: bool) -> None:
+    runs = _runs(sizes=sizes)
+    (tmp_path / "runs.csv").write_text(runs_csv(runs))
+    if sizes:
+        (tmp_path / "sizes.csv").write_text(sizes_csv(runs))
+    assert read_raw(tmp_path / "runs.csv") == runs
+
+
+def test_the_report_of_raw_numbers_is_that_of_the_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs.csv").write_text(runs_csv(_runs()))
+    first, again = tmp_path / "first", tmp_path / "again"
+    assert main(["report", str(tmp_path / "runs.csv"), "--out", str(first), "--html"]) == 0
+    assert main(["report", str(first / "runs.csv"), "--out", str(again), "--html"]) == 0
+    assert "18 finished cells of 18" in capsys.readouterr().out
+    for name in ("runs.csv", "effects.csv"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    text = (first / "report.md").read_text()
+    assert "| DegreePE() | GINE() |  | 0.3625 ± 0.0625 |" in text
+    assert text.replace(str(tmp_path / "runs.csv"), "RAW") == (again / "report.md").read_text().replace(
+        str(first / "runs.csv"), "RAW"
+    )
+    assert "DegreePE()" in (again / "report.html").read_text()
+
+
+def test_what_is_no_raw_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "runs.csv"
+    with pytest.raises(GraphPEValueError, match="there is no file"):
+        read_raw(path)
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(GraphPEValueError, match=r"has no column task: give the folder of a grid, or a runs\.csv"):
+        read_raw(path)
+    path.write_text(runs_csv(_runs()).replace(",1234,", ",many,", 1))
+    with pytest.raises(GraphPEValueError, match="line 2: a number is missing or is none"):
+        read_raw(path)
+    runs = _runs(sizes=True)
+    path.write_text(runs_csv(runs))
+    (tmp_path / "sizes.csv").write_text(sizes_csv(runs[1:]))
+    with pytest.raises(GraphPEValueError, match=r"sizes\.csv has no line for .*, none, GINE\(\), seed 0"):
+        read_raw(path)
+    (tmp_path / "sizes.csv").unlink()
+    assert main(["report", str(path)]) == 2
+    assert "--out is missing: name a folder for the report of raw numbers" in capsys.readouterr().err
+    (tmp_path / "other.csv").write_text(runs_csv([replace(run, seed=run.seed + 2) for run in runs]))
+    assert main(["report", str(path), str(tmp_path / "other.csv"), "--out", str(tmp_path / "out")]) == 1
+    assert "seed 2 is in 2 of" in capsys.readouterr().err
