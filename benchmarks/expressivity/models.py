@@ -32,7 +32,7 @@ from graphpe.benchmarks.calls.build import build_encodings, build_model
 from graphpe.benchmarks.calls.parts import Learned
 from graphpe.benchmarks.expressivity.graph_sets import GraphSet, renumbered
 from graphpe.benchmarks.expressivity.paired_test import LEAST_DIFFERENCE, OUTPUTS, RENUMBERINGS, told_apart
-from graphpe.benchmarks.expressivity.pairs import CONTROLS, MARGIN, NOT_INVARIANT, counted
+from graphpe.benchmarks.expressivity.pairs import CONTROLS, MARGIN, NOT_INVARIANT, Pairs, counted, differing
 from graphpe.benchmarks.expressivity.sets import Case
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.compiled.jit import everything_compiled
@@ -59,6 +59,7 @@ class ModelVerdict:
             the test.
         union: Pairs that are told apart with at least one of the seeds.
         alarms: Pairs that do not count because a graph is told apart from itself, for each seed.
+        beyond: Of those that some seed tells apart, pairs that should be alike.
     """
 
     case: Case
@@ -67,6 +68,7 @@ class ModelVerdict:
     apart: tuple[int, ...]
     union: int | None
     alarms: tuple[int, ...]
+    beyond: int = 0
 
 
 class PairAdapter(GraphAdapter):
@@ -77,7 +79,9 @@ class PairAdapter(GraphAdapter):
         return nn.Linear(width, self.targets)
 
 
-def compare_model(case: Case, data: GraphSet, *, seeds: int = 3, epochs: int = 0, seed: int = 0) -> ModelVerdict:
+def compare_model(
+    case: Case, data: GraphSet, *, seeds: int = 3, epochs: int = 0, seed: int = 0, alike: Pairs | None = None
+) -> ModelVerdict:
     """How many pairs of a set a model tells apart.
 
     Args:
@@ -86,19 +90,24 @@ def compare_model(case: Case, data: GraphSet, *, seeds: int = 3, epochs: int = 0
         seeds: How many initialisations, seeded from 0 on.
         epochs: Most epochs of training for each pair; 0: random weights.
         seed: Of the renumberings.
+        alike: Pairs that should not be told apart, `[pairs, 2]`, by what is known of the model and its encodings.
 
     Raises:
         GraphPEValueError: The model does not take these encodings.
     """
     rng = np.random.default_rng(seed)
+    alike = np.zeros((0, 2), dtype=np.int64) if alike is None else alike
     with torch.random.fork_rng(devices=[]), everything_compiled():
         model = _Model(case, int(data.graphs.node["x"].max()) + 1, seeds)
         if data.pairs > MOST_TESTED and not epochs:
-            return _by_distance(model, data, rng)
-        of_pairs = _trained(model, data, epochs, rng) if epochs else _tested(model, data, rng)
-    apart, alarms = of_pairs
-    counts = [tuple(each.sum(1).tolist()) for each in (apart & ~alarms, alarms)]
-    return ModelVerdict(case, data.name, data.pairs, counts[0], int((apart & ~alarms).any(0).sum()), counts[1])
+            return _by_distance(model, data, rng, alike)
+        apart, alarms = _trained(model, data, epochs, rng) if epochs else _tested(model, data, rng)
+    apart = apart & ~alarms
+    counts = [tuple(each.sum(1).tolist()) for each in (apart, alarms)]
+    some = apart.any(0)
+    same = np.isin(data.pair_index() @ [len(data.graphs), 1], alike @ [len(data.graphs), 1])
+    beyond = int(some.numpy()[same].sum())
+    return ModelVerdict(case, data.name, data.pairs, counts[0], int(some.sum()), counts[1], beyond)
 
 
 def check_case(case: Case) -> None:
@@ -204,7 +213,7 @@ def _train(model: nn.Module, steps: Sequence[Batch], epochs: int) -> None:
     model.eval()
 
 
-def _by_distance(model: _Model, data: GraphSet, rng: np.random.Generator) -> ModelVerdict:
+def _by_distance(model: _Model, data: GraphSet, rng: np.random.Generator, alike: Pairs) -> ModelVerdict:
     """All pairs of a large set, through outputs of one numbering of each graph."""
     found = model.outputs(data.graphs).numpy()
     size = np.sqrt(np.square(found).mean((1, 2), keepdims=True))
@@ -217,6 +226,6 @@ def _by_distance(model: _Model, data: GraphSet, rng: np.random.Generator) -> Mod
     wrong = (np.stack(changes[1:]) > radius).any((0, 3))
     each = [counted(*of_seed, 1.0, data) for of_seed in zip(found, wrong, strict=True)]
     together = counted(np.concatenate(found, axis=1), wrong.any(0), 1.0, data)[0]
-    return ModelVerdict(
-        model.case, data.name, data.pairs, tuple(n for n, _ in each), together, tuple(n for _, n in each)
-    )
+    over = [differing(of_seed, odd, 1.0, alike) for of_seed, odd in zip(found, wrong, strict=True)]
+    apart, alarms = (tuple(numbers) for numbers in zip(*each, strict=True))
+    return ModelVerdict(model.case, data.name, data.pairs, apart, together, alarms, int(np.any(over, axis=0).sum()))

@@ -29,6 +29,9 @@ _FIELDS = (
     "union",
     "alarms",
     "change",
+    "nearest",
+    "bound",
+    "beyond",
 )
 
 
@@ -47,6 +50,8 @@ class Result:
         alarms: Pairs that do not count since a graph is told apart from itself, the mean over seeds.
         change: Largest change under a renumbering; None where a test looks at it.
         nearest: How much two graphs that are told apart differ at least; likewise.
+        bound: The refinement that is known to tell apart as much, or more; empty where none does.
+        beyond: Pairs that are told apart, and by the bound are not: a mistake.
     """
 
     kind: Kind
@@ -59,6 +64,8 @@ class Result:
     alarms: float = 0.0
     change: float | None = None
     nearest: float | None = None
+    bound: str = ""
+    beyond: int = 0
 
     @property
     def label(self) -> str:
@@ -71,19 +78,51 @@ def of_refinement(name: str, data: GraphSet, apart: int) -> Result:
     return Result("theory", Case("", name), data.name, data.pairs, apart, 0.0, apart)
 
 
-def of_encoding(verdict: Verdict) -> Result:
-    """A line of the report from what an encoding tells apart."""
-    case = Case("", verdict.encoding)
-    apart, change, nearest = verdict.apart, verdict.change, verdict.nearest
-    return Result("encoding", case, verdict.dataset, verdict.pairs, apart, 0.0, apart, verdict.alarms, change, nearest)
+def of_encoding(verdict: Verdict, bound: str | None = None) -> Result:
+    """A line of the report from what an encoding tells apart.
+
+    Args:
+        verdict: What it tells apart.
+        bound: The refinement that bounds it.
+    """
+    return Result(
+        "encoding",
+        Case("", verdict.encoding),
+        verdict.dataset,
+        verdict.pairs,
+        verdict.apart,
+        0.0,
+        verdict.apart,
+        verdict.alarms,
+        verdict.change,
+        verdict.nearest,
+        bound or "",
+        verdict.beyond,
+    )
 
 
-def of_model(verdict: ModelVerdict) -> Result:
-    """A line of the report from what a model tells apart."""
+def of_model(verdict: ModelVerdict, bound: str | None = None) -> Result:
+    """A line of the report from what a model tells apart.
+
+    Args:
+        verdict: What it tells apart.
+        bound: The refinement that bounds it.
+    """
     apart = verdict.apart
     mean, alarms = (statistics.fmean(apart), statistics.fmean(verdict.alarms)) if apart else (None, 0.0)
     deviation = statistics.stdev(apart) if len(apart) > 1 else 0.0
-    return Result("model", verdict.case, verdict.dataset, verdict.pairs, mean, deviation, verdict.union, alarms)
+    return Result(
+        "model",
+        verdict.case,
+        verdict.dataset,
+        verdict.pairs,
+        mean,
+        deviation,
+        verdict.union,
+        alarms,
+        bound=bound or "",
+        beyond=verdict.beyond,
+    )
 
 
 def as_markdown(
@@ -119,6 +158,7 @@ def as_markdown(
     for kind in dict.fromkeys(result.kind for result in results):
         some = [result for result in results if result.kind == kind]
         lines += [*_heading(kind, rounds, seeds, epochs), "", *_markdown_table(some, kind), ""]
+    lines += ["## Beyond the bound", "", *_beyond(results), ""]
     if any(result.dataset.startswith("BREC") for result in results):
         lines += ["## BREC", "", _BREC, ""]
     return "\n".join([*lines, *(f"Left out: {note}\n" for note in notes)]).rstrip("\n") + "\n"
@@ -128,14 +168,13 @@ def as_csv(results: Sequence[Result]) -> str:
     """One line a result."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_FIELDS, "nearest"])
+    writer.writerow(_FIELDS)
     for each in results:
         numbers = [_number(value) for value in (each.apart, each.deviation, each.union, each.alarms)]
         changes = ["" if value is None else f"{value:.3g}" for value in (each.change, each.nearest)]
         encoder = each.case.encoder if each.kind == "model" else ""
-        writer.writerow(
-            [each.kind, each.case.model, each.case.encodings, encoder, each.dataset, each.pairs, *numbers, *changes]
-        )
+        row = [each.kind, each.case.model, each.case.encodings, encoder, each.dataset, each.pairs, *numbers, *changes]
+        writer.writerow([*row, each.bound, each.beyond if each.bound else ""])
     return out.getvalue()
 
 
@@ -189,7 +228,13 @@ def _heading(kind: Kind, rounds: int, seeds: int, epochs: int) -> list[str]:
             "(Xu et al. 2019), attention with hops as biases as SPD-WL (Zhang et al. 2023), networks that update pairs "
             "through triplets as 2-FWL, which is as strong as 3-WL (Maron et al. 2019). sr25 are strongly regular "
             "graphs of the same parameters, which 2-FWL cannot tell apart; walks, spectra and distances are known to "
-            "2-FWL, so that no encoding of those can, either.",
+            "2-FWL (Fürer 2010; Rattan & Seppelt 2023), so that no encoding of those can, either. Counts of "
+            "homomorphisms from trees are known to 1-WL, from patterns of treewidth 2 to 2-FWL (Dvořák 2010; Dell, "
+            "Grohe & Rattan 2018), and copies of motifs whose quotients all have such treewidths (Neuen 2024): cycles "
+            "of up to 7 nodes, no cliques of 4.",
+            "",
+            "`at most` in the tables below: which of the three bounds what an encoding sees, or a model with its "
+            "encodings; empty where none does. Each pair that is told apart is compared with the bound.",
         ]
     if kind == "encoding":
         alone = f"an encoding and {rounds} rounds of message passing" if rounds else "an encoding alone"
@@ -213,24 +258,37 @@ def _heading(kind: Kind, rounds: int, seeds: int, epochs: int) -> list[str]:
         "## Models with random weights",
         "",
         f"{over}{test}Double precision, evaluation mode; parameters that start at zero are drawn. Not what training "
-        "finds, which BREC's published counts are: what the architecture can show at all. `random` marks outputs that "
+        "finds, which BREC's published counts are (of models trained on each pair): what the architecture can show at "
+        "all. `random` marks outputs that "
         "differ from call to call, which a set of all pairs is too large to test.",
     ]
 
 
 def _markdown_table(results: Sequence[Result], kind: Kind) -> list[str]:
     pairs = {result.dataset: result.pairs for result in results}
+    bounded = kind != "theory"
     lines = [
-        f"| {'refinement' if kind == 'theory' else kind} | "
+        f"| {kind if bounded else 'refinement'} | {'at most | ' * bounded}"
         + " | ".join(f"{name} ({count:,} pair{'s' * (count != 1)})" for name, count in pairs.items())
         + " |",
-        "|---|" + "---:|" * len(pairs),
+        "|---|" + "---|" * bounded + "---:|" * len(pairs),
     ]
     for cells in _rows(results).values():
-        case = next(iter(cells.values())).case
-        named = [f"`{part}`" for part in (case.model, _shown_encodings(case)) if part]
-        lines.append(f"| {' + '.join(named)} | " + " | ".join(_cell(cells.get(name)) for name in pairs) + " |")
+        first = next(iter(cells.values()))
+        named = [f"`{part}`" for part in (first.case.model, _shown_encodings(first.case)) if part]
+        texts = [first.bound] * bounded + [_cell(cells.get(name)) for name in pairs]
+        lines.append(f"| {' + '.join(named)} | {' | '.join(texts)} |")
     return lines
+
+
+def _beyond(results: Sequence[Result]) -> list[str]:
+    """What is told apart and should not be."""
+    bounded = [result for result in results if result.bound]
+    rows = len({(result.kind, result.label) for result in bounded})
+    over = [result for result in bounded if result.beyond]
+    if not over:
+        return [f"In none of the {rows} rows with a bound is a pair told apart that the bound does not tell apart."]
+    return [f"- `{each.label}`, {each.dataset}: {each.beyond} pairs that {each.bound} does not." for each in over]
 
 
 def _shown_encodings(case: Case) -> str:
