@@ -5,7 +5,9 @@ double precision, in evaluation mode: dropout is off, and batch normalisation, w
 Parameters that start at zero (biases, maps that are switched off before training) are drawn from N(0, 0.3^2): a model
 is to use all that it has. What remains random in evaluation (random node features) is drawn anew for every graph.
 
-Pairs are compared by the test of `graphpe.benchmarks.expressivity.paired_test`. In a set of more pairs than
+Pairs are compared by the test of `graphpe.benchmarks.expressivity.paired_test`; beside it stands what differs by more
+than rounding, ten times the largest change that a renumbering makes: what an architecture can tell apart with its
+weights, however faintly. In a set of more pairs than
 `MOST_TESTED` (graph8c) all graphs are compared through outputs of one numbering each, which must differ by ten times
 what a renumbering changes; other renumberings are controls, as for encodings.
 
@@ -42,6 +44,9 @@ from graphpe.transforms.base import Encoding, encode_all
 
 MOST_TESTED = 20_000
 
+ROUNDING = 1e-15
+"""Of the outputs' size: the least that a renumbering is taken to change."""
+
 _CHUNK_PAIRS = 1 << 17
 _SAMPLE = 100
 _STEP = 8
@@ -60,7 +65,9 @@ class ModelVerdict:
             the test.
         union: Pairs that are told apart with at least one of the seeds.
         alarms: Pairs that do not count because a graph is told apart from itself, for each seed.
-        beyond: Of those that some seed tells apart, pairs that should be alike.
+        beyond: Of those that some seed tells apart, by the test or to rounding, pairs that should be alike.
+        exact: Pairs whose outputs differ by more than rounding, for each seed; empty where outputs are random or
+            trained.
     """
 
     case: Case
@@ -70,6 +77,7 @@ class ModelVerdict:
     union: int | None
     alarms: tuple[int, ...]
     beyond: int = 0
+    exact: tuple[int, ...] = ()
 
 
 class PairAdapter(GraphAdapter):
@@ -102,13 +110,15 @@ def compare_model(
         model = _Model(case, int(data.graphs.node["x"].max()) + 1, seeds)
         if data.pairs > MOST_TESTED and not epochs:
             return _by_distance(model, data, rng, alike)
-        apart, alarms = _trained(model, data, epochs, rng) if epochs else _tested(model, data, rng)
+        apart, alarms, exact = _trained(model, data, epochs, rng) if epochs else _tested(model, data, rng)
     apart = apart & ~alarms
-    counts = [tuple(each.sum(1).tolist()) for each in (apart, alarms)]
-    some = apart.any(0)
+    counts = [tuple(each.sum(1).tolist()) for each in (apart, alarms, *([] if exact is None else [exact]))]
+    told = apart.any(0)
+    some = told if exact is None else told | exact.any(0)
     same = np.isin(data.pair_index() @ [len(data.graphs), 1], alike @ [len(data.graphs), 1])
     beyond = int(some.numpy()[same].sum())
-    return ModelVerdict(case, data.name, data.pairs, counts[0], int(some.sum()), counts[1], beyond)
+    fine = counts[2] if exact is not None else ()
+    return ModelVerdict(case, data.name, data.pairs, counts[0], int(told.sum()), counts[1], beyond, fine)
 
 
 def check_case(case: Case) -> None:
@@ -167,18 +177,25 @@ class _Model:
         return found.view(self.seeds, len(ids), RENUMBERINGS, OUTPUTS)
 
 
-def _tested(model: _Model, data: GraphSet, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Which pairs are told apart, and which graphs from themselves, with each seed: `[seeds, P]`."""
+def _tested(model: _Model, data: GraphSet, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Pairs told apart, graphs told apart from themselves, and pairs told apart to rounding: `[seeds, P]`."""
     first, second = torch.from_numpy(data.pair_index()).T
     found = model.of_renumberings(data.graphs, np.arange(len(data.graphs)), rng)
     ids, place = first.unique(return_inverse=True)
     controls = model.of_renumberings(data.graphs, ids.numpy(), rng)
     apart = torch.stack([told_apart(each[first], each[second]) for each in found])
     alarms = torch.stack([told_apart(each[ids], control) for each, control in zip(found, controls, strict=True)])
-    return apart, alarms[:, place]
+    one, size = found[:, :, 0], found.square().mean((1, 2, 3)).sqrt()[:, None]
+    change = (found - one[:, :, None]).abs().amax((2, 3)).amax(1, keepdim=True) / size
+    if float(change.max()) > NOT_INVARIANT:
+        return apart, alarms[:, place], None
+    radius = size * MARGIN * change.clamp_min(ROUNDING)
+    wrong = (controls - one[:, ids, None]).abs().amax((2, 3)) > radius
+    differ = (one[:, first] - one[:, second]).abs().amax(2) > radius
+    return apart, alarms[:, place], differ & ~wrong[:, place]
 
 
-def _trained(model: _Model, data: GraphSet, epochs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _trained(model: _Model, data: GraphSet, epochs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, None]:
     """The same of a model for each pair that is trained to tell its graphs apart."""
     apart, alarms = (torch.zeros(model.seeds, data.pairs, dtype=torch.bool) for _ in range(2))
     for number, pair in enumerate(data.pair_index()):
@@ -193,7 +210,7 @@ def _trained(model: _Model, data: GraphSet, epochs: int, rng: np.random.Generato
                 first, second, other = outputs[0::2], outputs[1::2], of_pair(control)
             apart[seed, number] = told_apart(first[None], second[None])[0]
             alarms[seed, number] = told_apart(first[None], other[None])[0]
-    return apart, alarms
+    return apart, alarms, None
 
 
 def _train(model: nn.Module, steps: Sequence[Batch], epochs: int) -> None:
@@ -222,15 +239,21 @@ def _by_distance(model: _Model, data: GraphSet, rng: np.random.Generator, alike:
         return ModelVerdict(model.case, data.name, data.pairs, (), None, ())
     found = model.outputs(data.graphs).numpy()
     size = np.sqrt(np.square(found).mean((1, 2), keepdims=True))
-    changes = [np.abs(model.outputs(renumbered(data.graphs, rng)).numpy() - found) / size for _ in range(1 + CONTROLS)]
+    found = found / size
+    changes = [np.abs(model.outputs(renumbered(data.graphs, rng)).numpy() / size - found) for _ in range(1 + CONTROLS)]
     change = changes[0].max((1, 2), keepdims=True)
     if change.max() > NOT_INVARIANT:
         return ModelVerdict(model.case, data.name, data.pairs, (), None, ())
-    radius = np.maximum(MARGIN * change, LEAST_DIFFERENCE)
-    found = found / (size * radius)
-    wrong = (np.stack(changes[1:]) > radius).any((0, 3))
-    each = [counted(*of_seed, 1.0, data) for of_seed in zip(found, wrong, strict=True)]
-    together = counted(np.concatenate(found, axis=1), wrong.any(0), 1.0, data)[0]
-    over = [differing(of_seed, odd, 1.0, alike) for of_seed, odd in zip(found, wrong, strict=True)]
+    exact = MARGIN * np.maximum(change, ROUNDING)
+    each, fine, over = [], [], np.zeros(len(alike), dtype=bool)
+    wide = np.maximum(exact, LEAST_DIFFERENCE)
+    wrong = (np.stack(changes[1:]) > wide).any((0, 3))
+    for seed, of_seed in enumerate(found):
+        each.append(counted(of_seed / wide[seed], wrong[seed], 1.0, data))
+        odd = (np.stack(changes[1:])[:, seed] > exact[seed]).any((0, 2))
+        fine.append(counted(of_seed / exact[seed], odd, 1.0, data)[0])
+        over |= differing(of_seed / exact[seed], odd, 1.0, alike)
+    together = counted(np.concatenate(found / wide, axis=1), wrong.any(0), 1.0, data)[0]
     apart, alarms = (tuple(numbers) for numbers in zip(*each, strict=True))
-    return ModelVerdict(model.case, data.name, data.pairs, apart, together, alarms, int(np.any(over, axis=0).sum()))
+    beyond = int(over.sum())
+    return ModelVerdict(model.case, data.name, data.pairs, apart, together, alarms, beyond, tuple(fine))

@@ -105,7 +105,7 @@ DEFAULT_MODELS = (
     Case("GPS(width=16, layers=4, heads=4)", _WALKS),
     Case("SAT(width=16, layers=4, heads=4)"),
     Case("SAT(width=16, layers=4, heads=4)", _WALKS),
-    Case("NeuralWalker(width=16, layers=2, heads=4)"),
+    Case("NeuralWalker(width=16, layers=2, heads=4, walk_length=16)"),
     Case("Specformer(width=16, layers=4, heads=4)", "LaplacianPE(k=96, drop_zero_modes=False)"),
     Case("Graphormer(width=16, layers=4, heads=4)"),
     Case("Graphormer(width=16, layers=4, heads=4)", _HOPS),
@@ -115,8 +115,8 @@ DEFAULT_MODELS = (
     Case("PPGT(width=16, layers=2, heads=4, stem_layers=1)", _PAIR_WALKS),
     Case("RelationalTransformer(width=16, layers=4, heads=4)"),
     Case("RelationalTransformer(width=16, layers=4, heads=4)", _PAIR_WALKS),
-    Case("EdgeTransformer(width=16, layers=4, heads=4)"),
-    Case("EdgeTransformer(width=16, layers=4, heads=4)", _PAIR_WALKS),
+    Case("EdgeTransformer(width=8, layers=4, heads=2)"),
+    Case("EdgeTransformer(width=8, layers=4, heads=2)", _PAIR_WALKS),
 )
 """Models with random weights that `--models default` compares."""
 

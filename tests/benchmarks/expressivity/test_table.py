@@ -19,7 +19,7 @@ RESULTS = [
     of_encoding(Verdict("DegreePE()", "BREC-basic", 60, 50, 4, 1e-9, 0.25, 50), "1-WL"),
     of_encoding(Verdict("SVDPE(k=8)", "graph8c", 61_788_286, None, 0, 0.5, math.nan)),
     of_model(ModelVerdict(Case(GRIT), "graph8c", 61_788_286, (), None, ())),
-    of_model(ModelVerdict(Case(GRIT), "BREC-basic", 60, (10, 20, 30), 35, (0, 3, 0))),
+    of_model(ModelVerdict(Case(GRIT), "BREC-basic", 60, (10, 20, 30), 35, (0, 3, 0), 0, (20, 20, 20))),
     of_model(ModelVerdict(Case(GRIT, "LaplacianPE(k=8)", "SPE"), "BREC-basic", 30, (15, 15), 15, (0, 0)), "2-FWL"),
 ]
 
@@ -41,6 +41,9 @@ def test_markdown() -> None:
     assert "- `DegreePE()`, BREC-basic: 50 pairs that 1-WL does not." in lines
     assert "In none of the 1 rows with a bound" in as_markdown(RESULTS[:1], "")
     assert "Models with random weights" in text
+    exact = text.partition("## Models with random weights, to rounding")[2]
+    assert f"| `{GRIT}` |  | random | 20 (40) |" in exact
+    assert "to rounding" not in as_markdown(RESULTS[:3], "")
     assert "The first 260 of BREC's 400 pairs" in text
     assert text.endswith("Left out: one + other: why\n")
     assert "At most 7 epochs" in as_markdown(RESULTS, "", epochs=7)
@@ -53,7 +56,7 @@ def test_csv() -> None:
     assert rows[4] == {
         "kind": "model", "model": GRIT, "encoding": "none", "encoder": "EigenvectorEncoding", "dataset": "BREC-basic",
         "pairs": "60", "apart": "20", "deviation": "10", "union": "35", "alarms": "1", "change": "", "nearest": "",
-        "bound": "", "beyond": "",
+        "bound": "", "beyond": "", "exact": "20",
     }  # fmt: skip
     assert (rows[1]["alarms"], rows[1]["change"], rows[1]["nearest"]) == ("4", "1e-09", "0.25")
     assert (rows[1]["bound"], rows[1]["beyond"]) == ("1-WL", "50")
