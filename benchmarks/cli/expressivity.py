@@ -123,17 +123,16 @@ def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
         for refinement in REFINEMENTS:
             for data in sets:
                 bar.set_description(f"{refinement}, {data.name}")
-                same = alike[refinement, data.name, data.pairs] = pairs_alike(refinement, data)
+                alike[refinement, data.name, data.pairs] = same = pairs_alike(refinement, data)
                 results.append(of_refinement(refinement, data, data.pairs - len(same)))
                 bar.update()
         for encoding in encodings:
             bound = bound_of(encoding)
             for data in sets:
                 bar.set_description(f"{type(encoding).__name__ if encoding else 'none'}, {data.name}")
-                same = alike.get((bound, data.name, data.pairs))
-                results.append(
-                    of_encoding(compare(encoding, data, rounds=values["rounds"], seed=seed, alike=same), bound)
-                )
+                known = alike.get((bound, data.name, data.pairs))
+                verdict = compare(encoding, data, rounds=values["rounds"], seed=seed, alike=known)
+                results.append(of_encoding(verdict, bound))
                 bar.update()
         for case in cases:
             bound = bound_of_model(case)

@@ -124,7 +124,8 @@ def _read_text(path: Path) -> PackedGraphs:
     with gzip.open(path, "rt") as file:
         lines = file.read().splitlines()
     lines.reverse()
-    sizes, types, tails, heads, edges = [], [], [], [], []
+    sizes: list[int] = []
+    types, tails, heads, edges = [], [], [], []
     first = 0
     for _ in range(int(lines.pop())):
         size = int(lines.pop().split()[0])
