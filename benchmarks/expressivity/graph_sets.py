@@ -120,21 +120,26 @@ def _without_types(graphs: Sequence[nx.Graph]) -> PackedGraphs:
 
 
 def _read_text(path: Path) -> PackedGraphs:
-    """Graphs as Abboud et al. write them: N, then for each graph `n label` and, a node a line, type and neighbours."""
+    """Graphs as Abboud et al. write them: N, then `n label` of each graph and `type count neighbours` of its nodes."""
     with gzip.open(path, "rt") as file:
         lines = file.read().splitlines()
     lines.reverse()
-    sizes, types, tails, heads, edges = [], [], [], [], []
+    sizes: list[int] = []
+    types, tails, heads, edges = [], [], [], []
     first = 0
     for _ in range(int(lines.pop())):
         size = int(lines.pop().split()[0])
         count = 0
         for node in range(size):
-            numbers = [int(word) for word in lines.pop().split()]
-            types.append(numbers[0])
-            tails += [first + node] * (len(numbers) - 1)
-            heads += [first + number for number in numbers[1:]]
-            count += len(numbers) - 1
+            kind, degree, *near = (int(word) for word in lines.pop().split())
+            if degree != len(near) or not all(0 <= other < size for other in near):
+                raise ValueError(
+                    f"node {node} of graph {len(sizes)} should have {degree} neighbours below {size}: {near}"
+                )
+            types.append(kind)
+            tails += [first + node] * degree
+            heads += [first + other for other in near]
+            count += degree
         sizes.append(size)
         edges.append(count)
         first += size

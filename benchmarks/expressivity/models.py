@@ -5,7 +5,9 @@ double precision, in evaluation mode: dropout is off, and batch normalisation, w
 Parameters that start at zero (biases, maps that are switched off before training) are drawn from N(0, 0.3^2): a model
 is to use all that it has. What remains random in evaluation (random node features) is drawn anew for every graph.
 
-Pairs are compared by the test of `graphpe.benchmarks.expressivity.paired_test`. In a set of more pairs than
+Pairs are compared by the test of `graphpe.benchmarks.expressivity.paired_test`; beside it stands what differs by more
+than rounding, ten times the largest change that a renumbering makes: what an architecture can tell apart with its
+weights, however faintly. In a set of more pairs than
 `MOST_TESTED` (graph8c) all graphs are compared through outputs of one numbering each, which must differ by ten times
 what a renumbering changes; other renumberings are controls, as for encodings.
 
@@ -32,7 +34,7 @@ from graphpe.benchmarks.calls.build import build_encodings, build_model
 from graphpe.benchmarks.calls.parts import Learned
 from graphpe.benchmarks.expressivity.graph_sets import GraphSet, renumbered
 from graphpe.benchmarks.expressivity.paired_test import LEAST_DIFFERENCE, OUTPUTS, RENUMBERINGS, told_apart
-from graphpe.benchmarks.expressivity.pairs import CONTROLS, MARGIN, NOT_INVARIANT, counted
+from graphpe.benchmarks.expressivity.pairs import CONTROLS, MARGIN, NOT_INVARIANT, Pairs, counted, differing
 from graphpe.benchmarks.expressivity.sets import Case
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.compiled.jit import everything_compiled
@@ -42,7 +44,11 @@ from graphpe.transforms.base import Encoding, encode_all
 
 MOST_TESTED = 20_000
 
+ROUNDING = 1e-15
+"""Of the outputs' size: the least that a renumbering is taken to change."""
+
 _CHUNK_PAIRS = 1 << 17
+_SAMPLE = 100
 _STEP = 8
 _ENOUGH = 0.2
 
@@ -59,6 +65,9 @@ class ModelVerdict:
             the test.
         union: Pairs that are told apart with at least one of the seeds.
         alarms: Pairs that do not count because a graph is told apart from itself, for each seed.
+        beyond: Of those that some seed tells apart, by the test or to rounding, pairs that should be alike.
+        exact: Pairs whose outputs differ by more than rounding, for each seed; empty where outputs are random or
+            trained.
     """
 
     case: Case
@@ -67,6 +76,8 @@ class ModelVerdict:
     apart: tuple[int, ...]
     union: int | None
     alarms: tuple[int, ...]
+    beyond: int = 0
+    exact: tuple[int, ...] = ()
 
 
 class PairAdapter(GraphAdapter):
@@ -77,7 +88,9 @@ class PairAdapter(GraphAdapter):
         return nn.Linear(width, self.targets)
 
 
-def compare_model(case: Case, data: GraphSet, *, seeds: int = 3, epochs: int = 0, seed: int = 0) -> ModelVerdict:
+def compare_model(
+    case: Case, data: GraphSet, *, seeds: int = 3, epochs: int = 0, seed: int = 0, alike: Pairs | None = None
+) -> ModelVerdict:
     """How many pairs of a set a model tells apart.
 
     Args:
@@ -86,19 +99,26 @@ def compare_model(case: Case, data: GraphSet, *, seeds: int = 3, epochs: int = 0
         seeds: How many initialisations, seeded from 0 on.
         epochs: Most epochs of training for each pair; 0: random weights.
         seed: Of the renumberings.
+        alike: Pairs that should not be told apart, `[pairs, 2]`, by what is known of the model and its encodings.
 
     Raises:
         GraphPEValueError: The model does not take these encodings.
     """
     rng = np.random.default_rng(seed)
+    alike = np.zeros((0, 2), dtype=np.int64) if alike is None else alike
     with torch.random.fork_rng(devices=[]), everything_compiled():
         model = _Model(case, int(data.graphs.node["x"].max()) + 1, seeds)
         if data.pairs > MOST_TESTED and not epochs:
-            return _by_distance(model, data, rng)
-        of_pairs = _trained(model, data, epochs, rng) if epochs else _tested(model, data, rng)
-    apart, alarms = of_pairs
-    counts = [tuple(each.sum(1).tolist()) for each in (apart & ~alarms, alarms)]
-    return ModelVerdict(case, data.name, data.pairs, counts[0], int((apart & ~alarms).any(0).sum()), counts[1])
+            return _by_distance(model, data, rng, alike)
+        apart, alarms, exact = _trained(model, data, epochs, rng) if epochs else _tested(model, data, rng)
+    apart = apart & ~alarms
+    counts = [tuple(each.sum(1).tolist()) for each in (apart, alarms, *([] if exact is None else [exact]))]
+    told = apart.any(0)
+    some = told if exact is None else told | exact.any(0)
+    same = np.isin(data.pair_index() @ [len(data.graphs), 1], alike @ [len(data.graphs), 1])
+    beyond = int(some.numpy()[same].sum())
+    fine = counts[2] if exact is not None else ()
+    return ModelVerdict(case, data.name, data.pairs, counts[0], int(told.sum()), counts[1], beyond, fine)
 
 
 def check_case(case: Case) -> None:
@@ -157,18 +177,25 @@ class _Model:
         return found.view(self.seeds, len(ids), RENUMBERINGS, OUTPUTS)
 
 
-def _tested(model: _Model, data: GraphSet, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Which pairs are told apart, and which graphs from themselves, with each seed: `[seeds, P]`."""
+def _tested(model: _Model, data: GraphSet, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Pairs told apart, graphs told apart from themselves, and pairs told apart to rounding: `[seeds, P]`."""
     first, second = torch.from_numpy(data.pair_index()).T
     found = model.of_renumberings(data.graphs, np.arange(len(data.graphs)), rng)
     ids, place = first.unique(return_inverse=True)
     controls = model.of_renumberings(data.graphs, ids.numpy(), rng)
     apart = torch.stack([told_apart(each[first], each[second]) for each in found])
     alarms = torch.stack([told_apart(each[ids], control) for each, control in zip(found, controls, strict=True)])
-    return apart, alarms[:, place]
+    one, size = found[:, :, 0], found.square().mean((1, 2, 3)).sqrt()[:, None]
+    change = (found - one[:, :, None]).abs().amax((2, 3)).amax(1, keepdim=True) / size
+    if float(change.max()) > NOT_INVARIANT:
+        return apart, alarms[:, place], None
+    radius = size * MARGIN * change.clamp_min(ROUNDING)
+    wrong = (controls - one[:, ids, None]).abs().amax((2, 3)) > radius
+    differ = (one[:, first] - one[:, second]).abs().amax(2) > radius
+    return apart, alarms[:, place], differ & ~wrong[:, place]
 
 
-def _trained(model: _Model, data: GraphSet, epochs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _trained(model: _Model, data: GraphSet, epochs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, None]:
     """The same of a model for each pair that is trained to tell its graphs apart."""
     apart, alarms = (torch.zeros(model.seeds, data.pairs, dtype=torch.bool) for _ in range(2))
     for number, pair in enumerate(data.pair_index()):
@@ -183,7 +210,7 @@ def _trained(model: _Model, data: GraphSet, epochs: int, rng: np.random.Generato
                 first, second, other = outputs[0::2], outputs[1::2], of_pair(control)
             apart[seed, number] = told_apart(first[None], second[None])[0]
             alarms[seed, number] = told_apart(first[None], other[None])[0]
-    return apart, alarms
+    return apart, alarms, None
 
 
 def _train(model: nn.Module, steps: Sequence[Batch], epochs: int) -> None:
@@ -204,19 +231,29 @@ def _train(model: nn.Module, steps: Sequence[Batch], epochs: int) -> None:
     model.eval()
 
 
-def _by_distance(model: _Model, data: GraphSet, rng: np.random.Generator) -> ModelVerdict:
+def _by_distance(model: _Model, data: GraphSet, rng: np.random.Generator, alike: Pairs) -> ModelVerdict:
     """All pairs of a large set, through outputs of one numbering of each graph."""
+    some = data.graphs.select(np.arange(min(_SAMPLE, len(data.graphs))))  # a look at whether outputs are random
+    first, second = (model.outputs(graphs) for graphs in (some, renumbered(some, np.random.default_rng(0))))
+    if float((first - second).abs().max() / first.square().mean().sqrt()) > NOT_INVARIANT:
+        return ModelVerdict(model.case, data.name, data.pairs, (), None, ())
     found = model.outputs(data.graphs).numpy()
     size = np.sqrt(np.square(found).mean((1, 2), keepdims=True))
-    changes = [np.abs(model.outputs(renumbered(data.graphs, rng)).numpy() - found) / size for _ in range(1 + CONTROLS)]
+    found = found / size
+    changes = [np.abs(model.outputs(renumbered(data.graphs, rng)).numpy() / size - found) for _ in range(1 + CONTROLS)]
     change = changes[0].max((1, 2), keepdims=True)
     if change.max() > NOT_INVARIANT:
         return ModelVerdict(model.case, data.name, data.pairs, (), None, ())
-    radius = np.maximum(MARGIN * change, LEAST_DIFFERENCE)
-    found = found / (size * radius)
-    wrong = (np.stack(changes[1:]) > radius).any((0, 3))
-    each = [counted(*of_seed, 1.0, data) for of_seed in zip(found, wrong, strict=True)]
-    together = counted(np.concatenate(found, axis=1), wrong.any(0), 1.0, data)[0]
-    return ModelVerdict(
-        model.case, data.name, data.pairs, tuple(n for n, _ in each), together, tuple(n for _, n in each)
-    )
+    exact = MARGIN * np.maximum(change, ROUNDING)
+    each, fine, over = [], [], np.zeros(len(alike), dtype=bool)
+    wide = np.maximum(exact, LEAST_DIFFERENCE)
+    wrong = (np.stack(changes[1:]) > wide).any((0, 3))
+    for seed, of_seed in enumerate(found):
+        each.append(counted(of_seed / wide[seed], wrong[seed], 1.0, data))
+        odd = (np.stack(changes[1:])[:, seed] > exact[seed]).any((0, 2))
+        fine.append(counted(of_seed / exact[seed], odd, 1.0, data)[0])
+        over |= differing(of_seed / exact[seed], odd, 1.0, alike)
+    together = counted(np.concatenate(found / wide, axis=1), wrong.any(0), 1.0, data)[0]
+    apart, alarms = (tuple(numbers) for numbers in zip(*each, strict=True))
+    beyond = int(over.sum())
+    return ModelVerdict(model.case, data.name, data.pairs, apart, together, alarms, beyond, tuple(fine))

@@ -35,6 +35,7 @@ from graphpe.transforms.base import Encoding, SpectralEncoding, encode_all
 from graphpe.transforms.values import Values
 
 Floats = NDArray[np.float64]
+Pairs = NDArray[np.int64]
 
 FEATURES, PAIR_FEATURES = 24, 12
 MARGIN = 10.0
@@ -62,6 +63,7 @@ class Verdict:
         alarms: Pairs that do not count because one of their graphs is told apart from itself.
         change: Largest change under a renumbering of the nodes.
         nearest: How much two graphs that are told apart differ at least.
+        beyond: Of those that are told apart, pairs that should be alike.
     """
 
     encoding: str
@@ -71,9 +73,12 @@ class Verdict:
     alarms: int
     change: float
     nearest: float
+    beyond: int = 0
 
 
-def compare(encoding: Encoding | None, data: GraphSet, *, rounds: int = 0, seed: int = 0) -> Verdict:
+def compare(
+    encoding: Encoding | None, data: GraphSet, *, rounds: int = 0, seed: int = 0, alike: Pairs | None = None
+) -> Verdict:
     """How many pairs of a set an encoding tells apart, beside the types of nodes.
 
     Args:
@@ -82,6 +87,7 @@ def compare(encoding: Encoding | None, data: GraphSet, *, rounds: int = 0, seed:
         rounds: Rounds of message passing over the edges after the encoding, h_i <- (h_i, sum_j cos(W h_j + b)): what
             a network of so many layers can see.
         seed: Of the random numbers.
+        alike: Pairs that should not be told apart, `[pairs, 2]`, by what is known of the encoding.
     """
     measure = _Measure(encoding, data.graphs, rounds, seed)
     found = measure(data.graphs)
@@ -95,9 +101,9 @@ def compare(encoding: Encoding | None, data: GraphSet, *, rounds: int = 0, seed:
     wrong = np.zeros(len(found), dtype=bool)
     for _ in range(CONTROLS):
         wrong |= np.abs(measure(renumbered(data.graphs, rng)) - found).max(1, initial=0.0) > radius
-    return Verdict(
-        text, data.name, data.pairs, *counted(found, wrong, radius, data), change, nearest(found, radius, data)
-    )
+    apart, alarms = counted(found, wrong, radius, data)
+    over = 0 if alike is None else int(differing(found, wrong, radius, alike).sum())
+    return Verdict(text, data.name, data.pairs, apart, alarms, change, nearest(found, radius, data), over)
 
 
 def counted(found: Floats, wrong: NDArray[np.bool_], radius: float, data: GraphSet) -> tuple[int, int]:
@@ -117,6 +123,19 @@ def counted(found: Floats, wrong: NDArray[np.bool_], radius: float, data: GraphS
     alike = (int(tree.count_neighbors(tree, radius, p=np.inf)) - len(right)) // 2
     pairs = len(right) * (len(right) - 1) // 2
     return pairs - alike, data.pairs - pairs
+
+
+def differing(found: Floats, wrong: NDArray[np.bool_], radius: float, pairs: Pairs) -> NDArray[np.bool_]:
+    """Which of some pairs are told apart.
+
+    Args:
+        found: As for `counted`, and so the next two.
+        wrong: Likewise.
+        radius: Likewise.
+        pairs: Numbers of two graphs each, `[pairs, 2]`.
+    """
+    first, second = pairs.T
+    return (np.abs(found[first] - found[second]).max(1, initial=0.0) > radius) & ~wrong[first] & ~wrong[second]
 
 
 def nearest(found: Floats, radius: float, data: GraphSet) -> float:

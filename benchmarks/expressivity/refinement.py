@@ -59,11 +59,24 @@ def pairs_apart(kind: Refinement, data: GraphSet) -> int:
         kind: Which refinement.
         data: The set.
     """
+    return data.pairs - len(pairs_alike(kind, data))
+
+
+def pairs_alike(kind: Refinement, data: GraphSet) -> NDArray[np.int64]:
+    """The pairs of a set that refinement does not tell apart, `[pairs, 2]`.
+
+    Args:
+        kind: Which refinement.
+        data: The set.
+    """
     colours = refined(kind, data.graphs)
     if data.consecutive:
-        return int((colours[0::2] != colours[1::2]).sum())
-    counts = np.unique(colours, return_counts=True)[1]
-    return data.pairs - int((counts * (counts - 1) // 2).sum())
+        pairs = data.pair_index()
+        return pairs[colours[pairs[:, 0]] == colours[pairs[:, 1]]]
+    order = np.argsort(colours, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(colours[order])) + 1)
+    each = [group[np.stack(np.triu_indices(len(group), 1), axis=1)] for group in groups if len(group) > 1]
+    return np.concatenate([np.zeros((0, 2), dtype=np.int64), *each])
 
 
 def _stable(colours: Colours, step: Callable[[Colours], Colours]) -> Colours:

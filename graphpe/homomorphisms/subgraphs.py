@@ -81,6 +81,17 @@ def read_motifs(motifs: Any, induced: bool) -> list[Pattern]:
     return read_patterns(motifs, MOST_INDUCED_NODES if induced else MOST_NODES)
 
 
+def quotients(motifs: Any, *, induced: bool = False) -> list[Rooted]:
+    """The patterns whose homomorphisms the numbers of copies are sums of: nodes and edges of each.
+
+    Args:
+        motifs: As `subgraph_counts` takes them.
+        induced: Whether their copies have to be induced.
+    """
+    columns = tuple((motif, root) for motif in read_motifs(motifs, induced) for root in motif.roots())
+    return [(each.num_nodes, each.edges) for each in _combination(columns, induced)[0]]
+
+
 @lru_cache(maxsize=1 << 6)
 def _combination(
     columns: tuple[tuple[Pattern, int], ...], induced: bool

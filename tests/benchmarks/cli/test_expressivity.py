@@ -33,9 +33,10 @@ def test_encodings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["expressivity", "--data", str(folder), "--sets", "graph8c", "--quiet", "--encodings", "DegreePE()"]
     assert main([*arguments, "SVDPE(k=2)"]) == 0
     printed = capsys.readouterr().out
-    assert f"| `DegreePE()` | {210 - DEGREES} ({DEGREES}) |" in printed
+    assert f"| `DegreePE()` | 1-WL | {210 - DEGREES} ({DEGREES}) |" in printed
     assert "| signs |" in printed
     assert "| `2-FWL` | 210 |" in printed
+    assert "In none of the 2 rows with a bound is a pair told apart" in printed
     outs = [str(folder / name) for name in ("a.csv", "a.md", "a.tex")]
     assert main([*arguments, "--out", *outs, "--picture", str(folder / "a.png")]) == 0
     assert capsys.readouterr().out.split() == [*outs, str(folder / "a.png")]
@@ -76,11 +77,11 @@ def test_training(folder: Path) -> None:
     assert main([*arguments, *more, "--out", str(out)]) == 0
     table = out.read_text()
     assert "## Models, trained on each pair" in table
-    assert "| `GINE(width=8, layers=2)` | 1 |" in table
+    assert "| `GINE(width=8, layers=2)` | 1-WL | 1 |" in table
 
 
 def test_default_list() -> None:
-    assert len(set(DEFAULT_ENCODINGS)) == len(DEFAULT_ENCODINGS) == 20
+    assert len(set(DEFAULT_ENCODINGS)) == len(DEFAULT_ENCODINGS) == 39
 
 
 def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

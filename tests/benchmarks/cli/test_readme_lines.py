@@ -148,7 +148,10 @@ def write_own_data(root: Path) -> None:
         else:
             text = [str(len(pair))]
             for graph in pair:
-                text += [f"{len(graph)} 0", *(" ".join(map(str, [0, *graph[node]])) for node in graph)]
+                text += [
+                    f"{len(graph)} 0",
+                    *(" ".join(map(str, [0, len(graph[node]), *graph[node]])) for node in graph),
+                ]
             (sets / name).write_bytes(gzip.compress("\n".join([*text, ""]).encode()))
 
 

@@ -34,19 +34,33 @@ def write_exp(path: Path, text: str) -> None:
 
 
 def test_the_text_of_exp(tmp_path: Path) -> None:
-    write_exp(tmp_path / "EXP.GRAPHSAT.txt.gz", "2\n3 1\n0 1\n1 0 2\n1 1\n2 0\n0 1\n0 0\n")
+    write_exp(tmp_path / "EXP.GRAPHSAT.txt.gz", "2\n3 1\n0 1 1\n1 2 0 2\n1 1 1\n2 0\n0 1 1\n0 1 0\n")
     (data,) = read_sets(tmp_path, ["EXP"])
     assert data.consecutive
     assert data.graphs.sizes.tolist() == [3, 2]
     assert data.graphs[0].edge_index.t().tolist() == [[0, 1], [1, 0], [1, 2], [2, 1]]
     assert data.graphs[0].x.flatten().tolist() == [0, 1, 1]
-    write_exp(tmp_path / "EXP.GRAPHSAT.txt.gz", "2\n3 1\n0 1\n")
-    with pytest.raises(GraphPERuntimeError, match=r"EXP.GRAPHSAT.txt.gz cannot be read"):
-        read_sets(tmp_path, ["EXP"])
+    for text in ("2\n3 1\n0 1 1\n", "1\n2 0\n0 1\n0 0\n", "1\n2 0\n0 1 2\n0 1 0\n"):  # cut off, no counts, no node 2
+        write_exp(tmp_path / "EXP.GRAPHSAT.txt.gz", text)
+        with pytest.raises(GraphPERuntimeError, match=r"EXP.GRAPHSAT.txt.gz cannot be read"):
+            read_sets(tmp_path, ["EXP"])
     with pytest.raises(GraphPERuntimeError, match=r"graph8c.g6 is not in .*: put it there"):
         read_sets(tmp_path, ["graph8c"])
     with pytest.raises(GraphPEValueError, match="unknown set 'exp'; known: graph8c, CSL, EXP, CEXP"):
         read_sets(tmp_path, ["exp"])
+
+
+@pytest.mark.parametrize(("name", "mean_nodes", "mean_edges"), [("EXP", 48.70, 60.44), ("CEXP", 55.78, 69.78)])
+def test_real_graphs_of_exp(shared_data: Path, name: str, mean_nodes: float, mean_edges: float) -> None:
+    (data,) = read_sets(shared_data / "expressivity", [name])
+    graphs = data.graphs
+    source, target = graphs.edge_index
+    assert not bool((source == target).any())
+    codes = source * graphs.num_nodes + target
+    assert torch.equal(codes.unique(), (target * graphs.num_nodes + source).unique())
+    assert len(codes.unique()) == len(codes)
+    assert round(graphs.num_nodes / 1200, 2) == mean_nodes
+    assert round(len(codes) / 2 / 1200, 2) == mean_edges
 
 
 def test_a_single_graph_in_a_file(tmp_path: Path) -> None:
