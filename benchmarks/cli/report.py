@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from graphpe.arguments import check_choice
 from graphpe.benchmarks.console.parser import CommandParser, UsageError, expanded
 from graphpe.benchmarks.grid.config import Format
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
-
-if TYPE_CHECKING:
-    from graphpe.benchmarks.grid.cell import Cell
-    from graphpe.benchmarks.grid.results import Run
 
 EXAMPLES = """
 examples:
@@ -136,29 +132,30 @@ def report_lines(
 
     from_file = [] if literature is None else read_literature(literature)
     from_recipes = published_values() if published else []
-    raw = [root for root in roots if root.suffix == ".csv"]
-    folders = [root for root in roots if root not in raw]
+    files = [root for root in roots if root.suffix == ".csv"]
+    folders = [root for root in roots if root not in files]
     found = gather(folders) if folders else Gathered()
-    finished = [cell for cell in found.cells if cell.status == "done"]
-    runs = [*(read_run(cell) for cell in finished), *(run for each in raw for run in read_raw(each))]
+    raw = [run for each in files for run in read_raw(each)]
+    runs = [*(read_run(cell) for cell in found.cells if cell.status == "done"), *raw]
     if not runs:
         where = ", ".join(map(str, roots))
         raise GraphPEValueError(f"no cell of {where} is finished yet: {len(found.cells)} were started")
-    cells: list[Cell | Run] = [*found.cells, *runs[len(finished) :]]
     twice = Counter((run.task, run.encoding, run.model, repr(run.options), run.drawn, run.seed) for run in runs)
     (key, times), *_ = twice.most_common(1)
     if times > 1:
         raise GraphPEValueError(f"{', '.join(key[:3])}, seed {key[5]} is in {times} of {', '.join(map(str, roots))}")
-    keys = list(dict.fromkeys((each.task, each.encoding, each.model) for each in cells))
-    combinations, notes = best_by_validation(combine(runs, keys), budgets(cells, listed=best_by_valid))
-    found.notes += [f"runs read from {path}: their folders are not looked at" for path in raw]
+    keys = [(cell.task, cell.encoding, cell.model) for cell in found.cells]
+    keys += [(run.task, run.encoding, run.model) for run in raw]
+    settings = budgets(found.cells, raw, listed=best_by_valid)
+    combinations, notes = best_by_validation(combine(runs, list(dict.fromkeys(keys))), settings)
+    found.notes += [f"runs read from {path}: their folders are not looked at" for path in files]
     notes += [
         f"from the literature, and not shown, since no task here has its metric: {row.model}, {row.encoding}, "
         f"{row.metric} {row.mean:g}"
         for row in from_file
         if not any(fits(row, run) for run in runs)
     ]
-    files = write_report(
+    written = write_report(
         combinations,
         out,
         [*found.notes, *notes],
@@ -170,8 +167,8 @@ def report_lines(
     if html:
         from graphpe.benchmarks.grid.reports.page.page import write_page
 
-        files.append(write_page(out, combinations, found.cells, literature=[*from_file, *from_recipes]))
-    lines = [f"{len(runs)} finished cells of {len(cells)}", *(str(path) for path in files)]
+        written.append(write_page(out, combinations, found.cells, literature=[*from_file, *from_recipes]))
+    lines = [f"{len(runs)} finished cells of {len(found.cells) + len(raw)}", *(str(path) for path in written)]
     if published and not any(any(fits(row, run) for run in runs) for row in from_recipes):
         lines.append("no recipe names a published value for these tasks and metrics (`graphpe list recipes`)")
     if found.left_out:

@@ -13,11 +13,18 @@ Key = tuple[str, str, str, bool]
 """Task, encoding and model as the grid names them, and whether settings are those of a random search."""
 
 
-def budgets(cells: Iterable[Cell | Run], *, listed: bool) -> dict[Key, int]:
-    """Of how many settings validation chooses: among those that were drawn, and, if `listed`, among those listed."""
+def budgets(cells: Iterable[Cell], raw: Iterable[Run] = (), *, listed: bool) -> dict[Key, int]:
+    """Of how many settings validation chooses: among those that were drawn, and, if `listed`, among those listed.
+
+    Args:
+        cells: The cells, finished or not.
+        raw: Runs of which there is no cell.
+        listed: Whether it chooses among listed settings, too.
+    """
     found: dict[Key, set[str]] = {}
-    for cell in cells:
-        found.setdefault((cell.task, cell.encoding, cell.model, cell.drawn), set()).add(repr(cell.options))
+    everything: list[Cell | Run] = [*cells, *raw]
+    for each in everything:
+        found.setdefault((each.task, each.encoding, each.model, each.drawn), set()).add(repr(each.options))
     return {key: len(settings) for key, settings in found.items() if key[-1] or (listed and len(settings) > 1)}
 
 
