@@ -102,6 +102,7 @@ def test_texts():
     assert repr(T.RelativeRandomWalkPE(4)) == "RelativeRandomWalkPE(walk_length=4, undirected=False, attr_name='rrwp')"
 
 
+@pytest.mark.slow  # loops of their own are compiled
 def test_estimates_are_of_their_seed(random_graph):
     data = with_pairs(random_graph(12), 0)
     exact = T.RelativeRandomWalkPE(4, pairs=KEY)(data).rrwp

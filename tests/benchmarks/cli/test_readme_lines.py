@@ -58,7 +58,16 @@ EXTRAS = {"--engine ray": "ray", "clrs(": "clrs", "molecules.csv": "rdkit"}
 
 SLOW = tuple(
     f"graphpe {command}"
-    for command in ("warmup", "bench", "encode", "show --data encoded", "grid", "report", "expressivity")
+    for command in (
+        "warmup",
+        "bench",
+        "encode",
+        "show --data encoded",
+        "grid",
+        "report",
+        "expressivity",
+        "train --task code2",
+    )
 )
 """Lines that take more than some seconds even so: processes of their own, or a dozen encodings."""
 

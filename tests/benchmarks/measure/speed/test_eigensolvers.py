@@ -75,6 +75,7 @@ def test_cells_tell_what_is_wrong(monkeypatch):
     assert set(calls) == set(answers)
 
 
+@pytest.mark.slow
 def test_tables_and_plot_are_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GRAPHPE_DATA", str(tmp_path))
     out = tmp_path / "eigensolvers.md"
