@@ -63,6 +63,11 @@ class Graphormer(nn.Module):
     * No dropout inside the feed-forward network apart from `dropout`; padding is masked and has no embedding.
     * Readout by mean, sum or max, and graphs without a virtual node, are added.
 
+    `positions` have the virtual node at the origin. What they say of two nodes depends on differences; what they say of
+    a node and the virtual one on the node's coordinates themselves, so that a shift of all of them, and a choice of
+    phase or sign (gauge) that `MagneticRotary` does not see between nodes, changes the output. `virtual_node=False`
+    with `readout="mean"` has none of it.
+
     Example:
         >>> data = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 4]]))
         >>> data = T.ShortestPathPE(max_distance=4)(data)

@@ -47,7 +47,8 @@ class PretrainedPE(Encoding):
         GraphPEValueError: There is no such run, it has changed, it gives no vectors of nodes, it reads no random
             features and `samples` is not 1; or a parameter is out of range; when called, the graphs have not what the
             run reads.
-        GraphPERuntimeError: The run is damaged.
+        GraphPERuntimeError: The run is damaged; a graph holds what the run cannot read, such as a category that was not
+            there in training.
 
     References:
         Cantürk et al.: Graph Positional and Structural Encoder. ICML 2024.

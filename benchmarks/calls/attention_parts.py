@@ -114,6 +114,11 @@ def in_attention(
     return found
 
 
+def _is_asked(module: nn.Module, made: type, given: Mapping[str, Any]) -> bool:
+    """Whether a module is of what was asked for: also a factored bias is a `PairBias`, and no usual one."""
+    return isinstance(module, made) and getattr(module, "factored", False) == given.get("factored", False)
+
+
 def without_bias(model: nn.Module, text: str) -> list[str]:
     """Lines about parts of a text that nothing in a model is made with.
 
@@ -125,7 +130,7 @@ def without_bias(model: nn.Module, text: str) -> list[str]:
         f"{part} has no part in it: it is made of encodings of {'nodes' if _reads_nodes(made, given) else 'pairs'}"
         f"{_named(given)}, by models that take those in attention"
         for part, made, given in ([] if text == AUTO_BIAS else _parts(text))
-        if not any(isinstance(module, made) for module in model.modules())
+        if not any(_is_asked(module, made, given) for module in model.modules())
     ]
 
 

@@ -306,7 +306,7 @@ def not_perturbed(model: nn.Module, text: str) -> list[str]:
     """
     if text == NO_PERTURBATION or any(isinstance(module, models.Perturbed) for module in model.modules()):
         return []
-    return [f"{text} has no part in it: it is for encodings of nodes, and there is none"]
+    return [f"{text} has no part in it: it is for encodings that are added to node embeddings, and there is none"]
 
 
 def _perturb_literals(text: str) -> dict[str, Any]:

@@ -75,6 +75,9 @@ def run_report(parser: CommandParser, arguments: Sequence[str]) -> int:
         check_choice("format", each, get_args(Format))
     roots = [Path(root).expanduser() for root in values["grids"]]
     out = expanded(values["out"])
+    missing = next((root for root in roots if root.suffix == ".csv" and not root.is_file()), None)
+    if missing is not None:
+        raise GraphPEValueError(f"there is no file {missing}")
     if out is None and (len(roots) > 1 or roots[0].suffix == ".csv"):
         of = "several grids" if len(roots) > 1 else "raw numbers"
         raise UsageError(f"--out is missing: name a folder for the report of {of}")

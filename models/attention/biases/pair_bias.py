@@ -346,7 +346,9 @@ def _check(head: str, mode: str, channels: int, size: int | None, max_distance: 
         raise GraphPEValueError(f"head {head!r} takes one distance (got channels={channels}): use 'mlp' or 'path'")
     if mode != "add" and head in _OF_LOGITS:
         raise GraphPEValueError(f"head {head!r} is a function of logits: use mode='add' (got {mode!r})")
-    if size is not None and (head not in _SIZES or size < (2 if head == "t5" else 1)):
+    if head == "t5" and size == 1:
+        raise GraphPEValueError("size must be from 2 on for head 't5', got 1")
+    if size is not None and (head not in _SIZES or size < 1):
         raise GraphPEValueError(f"size={size} is not one that head {head!r} can have")
     if head == "t5" and max_distance <= (size or _SIZES["t5"]) // 2:
         raise GraphPEValueError(f"max_distance must be greater than half of size (got {max_distance})")

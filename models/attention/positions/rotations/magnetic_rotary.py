@@ -41,7 +41,8 @@ class MagneticRotary(NodePositions):
     What holds exactly:
 
     * Gauge: a phase common to all entries of an eigenvector of a graph, all that a simple eigenvalue leaves free,
-      changes nothing. Under a change of gauge u_im -> exp(i phi_i) u_im with q, k, v of plane c turned by
+      changes nothing (with Graphormer's virtual node it does, which has no phase: give that `virtual_node=False`).
+      Under a change of gauge u_im -> exp(i phi_i) u_im with q, k, v of plane c turned by
       exp(-i n phi_i), weights stay and results turn along.
     * Reversal: all edges reversed conjugate the eigenvectors; the result for conjugate q, k, v (every second channel
       negated) is then the conjugate of the one before.

@@ -74,3 +74,8 @@ def test_what_is_no_raw_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "other.csv").write_text(runs_csv([replace(run, seed=run.seed + 2) for run in runs]))
     assert main(["report", str(path), str(tmp_path / "other.csv"), "--out", str(tmp_path / "out")]) == 1
     assert "seed 2 is in 2 of" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path / "none.csv")]) == 1
+    assert f"there is no file {tmp_path / 'none.csv'}" in capsys.readouterr().err
