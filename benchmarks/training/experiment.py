@@ -300,7 +300,12 @@ def _train_in(
         run.write_task(data.adapter.state(), data.fingerprint)
         run.write_config(config)  # last: with it, the folder is a run
     say(f"run folder {run.path}")
-    training.fit()
+    try:
+        training.fit()
+    except GraphPEError:
+        if not resumed and fabric.is_global_zero and not training.state.total_steps:
+            run.withdraw()  # the first batch showed that model and data do not fit
+        raise
 
     training.load_best()
     predictions, loss = training.predict("test")

@@ -173,6 +173,12 @@ class RunFolder:
         text = yaml.safe_dump(config.as_dict(), sort_keys=False)
         self._write("config.yaml", f"{text}{_CHECKSUM}{_checksum(text)}\n")
 
+    def withdraw(self) -> None:
+        """Take back what makes the folder a run, if nothing was saved: there is nothing to go on with."""
+        if not self.last.exists():
+            self.config_file.unlink(missing_ok=True)
+            (self.path / "task.json").unlink(missing_ok=True)
+
     def read_config(self) -> TrainConfig:
         """The options the run was made with.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from graphpe.benchmarks.cli.main import main
 from graphpe.benchmarks.training import run_folder
 from graphpe.benchmarks.training.checkpoint import load_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
@@ -185,3 +186,16 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path: Path, name: str) -> None:
         else:
             assert found == right or (name == "summary.json" and found | right == found)
     assert refused > len(whole) // 4
+
+
+def test_what_the_first_batch_refuses_leaves_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    options = ["--task", "bridges(train=8, valid=4, test=4)", "--model", "GPS(width=8, layers=1, heads=2)"]
+    options += ["--epochs", "1", "--run", str(run)]
+    refused = ["train", *options, "--encodings", "none", "--bias", "EdgeTerms(types=4)"]
+    assert main(refused) == 1
+    assert "must be types of edges" in capsys.readouterr().err
+    assert not run.exists()
+    assert main(["train", *options, "--encodings", "none"]) == 0
+    assert main(refused) == 1  # that one stays
+    assert RunFolder(run).read_summary() is not None
