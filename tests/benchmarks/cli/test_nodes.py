@@ -34,7 +34,7 @@ def options(run: str) -> dict[str, object]:
 
 
 def test_train_predict_and_runs(one: Data, capsys: pytest.CaptureFixture[str]) -> None:
-    common = ["--model", MODEL, "--learning-rate", "0.03"]
+    common = ["--model", MODEL, "--learning-rate", "0.03", "--warmup-steps", "3"]
     assert main(["train", "one.pt", *common, "--epochs", "30", "--run", "runs/whole"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("task DataFile(path='one.pt', target='y', split='masks',")
