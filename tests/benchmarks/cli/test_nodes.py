@@ -35,13 +35,13 @@ def options(run: str) -> dict[str, object]:
 
 def test_train_predict_and_runs(one: Data, capsys: pytest.CaptureFixture[str]) -> None:
     common = ["--model", MODEL, "--learning-rate", "0.03", "--warmup-steps", "3"]
-    assert main(["train", "one.pt", *common, "--epochs", "30", "--run", "runs/whole"]) == 0
+    assert main(["train", "one.pt", *common, "--epochs", "100", "--run", "runs/whole"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("task DataFile(path='one.pt', target='y', split='masks',")
     assert "level='node')\nas suits the task: " in printed
     assert "60 nodes, 150 edges; a split of nodes (train 36, valid 12, test 12)" in printed
     chosen = options("runs/whole")
-    assert (chosen["epochs"], chosen["patience"], chosen["sampler"]) == (30, 100, "whole")
+    assert (chosen["epochs"], chosen["patience"], chosen["sampler"]) == (100, 100, "whole")
     assert json.loads(Path("runs/whole/summary.json").read_text())["test"] > 0.5  # a third at random
     assert main(["predict", "one.pt", "--run", "runs/whole", "--out", "nodes.csv"]) == 0
     frame = pandas.read_csv("nodes.csv")
