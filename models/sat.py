@@ -21,6 +21,7 @@ from graphpe.arguments import check_choice, check_counts, check_divides, check_f
 from graphpe.errors import GraphPEValueError
 from graphpe.models.attention.positions.node_positions import NodePositions, check_positions
 from graphpe.models.layers.gpu.residual import add_and_norm
+from graphpe.models.layers.gpu.two_layers import Activation
 from graphpe.models.layers.heads import pool
 from graphpe.models.layers.multi_head import AllPairs, FeedForward, MultiHeadAttention, all_pairs_of
 from graphpe.models.layers.normalization import Norm, build_norm
@@ -31,7 +32,6 @@ from graphpe.models.layers.text import call_text
 from graphpe.models.layers.virtual_nodes import extend
 
 SATReadout = Literal["cls", "mean", "sum", "max", "none"]
-Activation = Literal["relu", "gelu"]
 
 
 class SAT(nn.Module):

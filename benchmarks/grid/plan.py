@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from graphpe.benchmarks.console.columns import aligned
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.report import sections_of
 from graphpe.benchmarks.grid.reports.merging import gather
@@ -156,7 +157,7 @@ def plan_lines(plan: Plan) -> list[str]:
             around = f"{figure(row.deviation)} ({figure(low, row.deviation)} to {figure(high, row.deviation)})"
             model = row.model if row.of_model else f"{row.model} (not in the pilot: of its models)"
             table.append([model, around, *(figure(row.least[count]) for count in seeds)])
-        lines += ["", f"{task}, test {mine[0].metric}", *_aligned(table)]
+        lines += ["", f"{task}, test {mine[0].metric}", *(f"  {line}" for line in aligned(table, numbers_from=2))]
     lines.append("")
     for name in plan.missing:
         lines.append(f"{name}: not in the pilot with two seeds of a column and none")
@@ -228,13 +229,6 @@ def _nothing_yet(cell: Cell, seed: int) -> Run:
         drawn=cell.drawn,
         sizes=sizes,
     )
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    sides = [str.ljust, str.ljust, *[str.rjust] * (len(widths) - 2)]
-    rows = [[side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)] for row in table]
-    return ["  " + "  ".join(row) for row in rows]
 
 
 def _duration(seconds: float) -> str:

@@ -65,8 +65,7 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
 
     def _of_this_batch(self, x: Tensor) -> Tensor:
         """On a CPU, where a pass for statistics alone costs more than all the rest."""
-        half = self.weight.dtype in HALF
-        rows, weight, bias = (exactly(part) if half else part for part in (x, self.weight, self.bias))
+        rows, weight, bias = self._exact(x)
         assert self.running_mean is not None
         # With a momentum of 1, torch leaves the statistics of the batch there.
         mean, variance = torch.zeros(2, rows.shape[1], dtype=self.running_mean.dtype).unbind(0)
@@ -79,7 +78,12 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
             if bool(alike(mean_of_all, variance_of_all, self.group).any()):
                 return self._by_statistics(x, mean_of_all, variance_of_all, *self._of_all(exact))
         self.count(mean, variance, 1.0)
-        return out.to(x.dtype) if half else out
+        return out.to(x.dtype)
+
+    def _exact(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Rows, weight and bias, in float32 for parameters in half precision."""
+        parts = (x, self.weight, self.bias)
+        return tuple(map(exactly, parts)) if self.weight.dtype in HALF else parts
 
     @staticmethod
     def _of_all(rows: Tensor) -> tuple[Tensor, float]:
@@ -88,11 +92,10 @@ class RowBatchNorm(ExactBuffers, nn.BatchNorm1d):
         return rows.new_full((1, count), 1 / count), count / (count - 1)
 
     def _of_running(self, x: Tensor) -> Tensor:
-        half = self.weight.dtype in HALF
-        rows, weight, bias = (exactly(part) if half else part for part in (x, self.weight, self.bias))
+        rows, weight, bias = self._exact(x)
         weight = torch.where(self.never_varied(), 0.0, weight)
         out = functional.batch_norm(rows, self.running_mean, self.running_var, weight, bias, False, 0.0, self.eps)
-        return out.to(x.dtype) if half else out
+        return out.to(x.dtype)
 
     def never_varied(self) -> Tensor:
         """Which channels had no variance in any batch of training, `[D]`: what is left is the 1 of the start."""

@@ -24,6 +24,7 @@ from graphpe.models.attention.gpu.products import pair_product
 from graphpe.models.attention.grit.reference import Dropped
 from graphpe.models.attention.pairs import PairSet
 from graphpe.models.layers.gpu.few_rows import COLUMNS, programs
+from graphpe.models.layers.normalization import RowBatchNorm
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -55,7 +56,7 @@ class Update(NamedTuple):
     """
 
     linear: nn.Linear
-    norm: nn.BatchNorm1d
+    norm: RowBatchNorm
     real: Tensor | None
     batch: bool
     dropout: Dropped | None

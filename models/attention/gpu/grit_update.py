@@ -26,6 +26,7 @@ from torch.autograd.function import once_differentiable
 
 from graphpe.compiled.kernel import Kernel, power_of_two
 from graphpe.models.layers.gpu.few_rows import options, programs
+from graphpe.models.layers.normalization import RowBatchNorm
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -37,7 +38,7 @@ def updated_pairs(
     scale: Tensor | None,
     shift: Tensor | None,
     linear: nn.Linear,
-    norm: nn.BatchNorm1d,
+    norm: RowBatchNorm,
     real: Tensor | None,
     *,
     batch: bool,
@@ -70,7 +71,7 @@ class _Update(torch.autograd.Function):
         bias: Tensor,
         norm_weight: Tensor,
         norm_bias: Tensor,
-        norm: nn.BatchNorm1d,
+        norm: RowBatchNorm,
         real: Tensor | None,
         batch: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -84,7 +85,7 @@ class _Update(torch.autograd.Function):
         _join(
             programs(width),
             *(shares, norm_weight, norm_bias, norm.running_mean, norm.running_var, norm.num_batches_tracked),
-            *(maps, moments, blocks, 0.1 if norm.momentum is None else norm.momentum, norm.eps),
+            *(maps, moments, blocks, norm.used_momentum, norm.eps),
             **{"BATCH": batch, **options(width)},
         )
         ctx.save_for_backward(feature, z, scale, weight, norm_weight, real, out, moments)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from graphpe.compiled.kernel import Kernel
+from graphpe.compiled.kernel import Kernel, Part
 from graphpe.models.attention.grit.reference import Dropped
 from graphpe.models.layers.gpu.few_rows import options, programs
 from graphpe.models.layers.normalization import ALIKE, RowBatchNorm
@@ -135,6 +135,30 @@ def masked(dropped: Dropped | None) -> tuple[Tensor | None, float]:
     return (None, 1.0) if dropped is None else (dropped.keep.view(torch.int8), dropped.scale)
 
 
+@Part
+def sum_of_rows(
+    a_ptr: tl.tensor,
+    b_ptr: tl.tensor,
+    keep_ptr: tl.tensor,
+    kept: tl.tensor,
+    factor_ptr: tl.tensor,
+    at: tl.tensor,
+    here: tl.tensor,
+    r: tl.tensor,
+    R: tl.tensor,
+) -> tl.tensor:
+    """The rows r of a + factor * dropout(b), or of a where there is no b, in float32; zero where nothing is."""
+    s = tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
+    if b_ptr is not None:
+        b = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
+        if keep_ptr is not None:
+            b *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
+        if factor_ptr is not None:
+            b *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
+        s += b
+    return s
+
+
 @Kernel
 def _forward(
     a_ptr: tl.tensor,
@@ -170,14 +194,8 @@ def _forward(
         r = r0 + tl.arange(0, ROWS)
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & wide[None, :]
-        s = tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
+        s = sum_of_rows(a_ptr, b_ptr, keep_ptr, kept, factor_ptr, at, here, r, R)
         if b_ptr is not None:
-            b = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
-            if keep_ptr is not None:
-                b *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
-            if factor_ptr is not None:
-                b *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
-            s += b
             tl.store(total_ptr + at, s.to(total_ptr.dtype.element_ty), mask=here)
         share = (r < R).to(tl.float32)
         if real_ptr is not None:
@@ -208,14 +226,7 @@ def _forward(
         r = r0 + tl.arange(0, ROWS)
         at = r[:, None].to(tl.int64) * D + c[None, :]
         here = (r < R)[:, None] & wide[None, :]
-        s = tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
-        if b_ptr is not None:
-            b = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
-            if keep_ptr is not None:
-                b *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
-            if factor_ptr is not None:
-                b *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
-            s += b
+        s = sum_of_rows(a_ptr, b_ptr, keep_ptr, kept, factor_ptr, at, here, r, R)
         out = (s - mean[None, :]) * (scale * varies)[None, :] + shift[None, :]
         if RELU:
             out = tl.maximum(out, 0.0)

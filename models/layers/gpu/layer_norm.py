@@ -23,7 +23,7 @@ from torch import Tensor
 
 from graphpe.compiled.kernel import Kernel, power_of_two
 from graphpe.models.attention.grit.reference import Dropped
-from graphpe.models.layers.gpu.batch_norm import Normalized, masked
+from graphpe.models.layers.gpu.batch_norm import Normalized, masked, sum_of_rows
 from graphpe.models.layers.gpu.few_rows import COLUMNS, programs
 from graphpe.models.layers.normalization import RowLayerNorm
 
@@ -133,14 +133,8 @@ def _forward(
     r, c = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, WIDE)
     at = r[:, None].to(tl.int64) * D + c[None, :]
     here = (r < R)[:, None] & (c < D)[None, :]
-    s = tl.load(a_ptr + at, mask=here, other=0.0).to(tl.float32)
+    s = sum_of_rows(a_ptr, b_ptr, keep_ptr, kept, factor_ptr, at, here, r, R)
     if b_ptr is not None:
-        b = tl.load(b_ptr + at, mask=here, other=0.0).to(tl.float32)
-        if keep_ptr is not None:
-            b *= tl.load(keep_ptr + at, mask=here, other=0).to(tl.float32) * kept
-        if factor_ptr is not None:
-            b *= tl.load(factor_ptr + r, mask=r < R, other=0.0).to(tl.float32)[:, None]
-        s += b
         stored = s.to(total_ptr.dtype.element_ty)
         tl.store(total_ptr + at, stored, mask=here)
         s = stored.to(tl.float32)  # what the backward pass finds
