@@ -29,8 +29,9 @@ class Roads(NamedTuple):
 
     Attributes:
         ptr: First entry of each node and, last, the number of edges, `[N + 1]`.
-        entries: `[E, 4]`, of each: where it leads, ascending among those of a node; the number of its edge, parallel
-            ones in the order of their numbers; and from which to before which entry edges lead straight back.
+        entries: `[E, 6]`, of each: where it leads, ascending among those of a node; the number of its edge, parallel
+            ones in the order of their numbers; from which to before which entry edges leave there; and from which to
+            before which they lead straight back.
     """
 
     ptr: Ints
@@ -61,9 +62,11 @@ def roads(edge_index: Ints, nodes: int) -> Roads:
     order = np.argsort(tail * nodes + head, kind="stable")
     ptr = np.zeros(nodes + 1, dtype=np.int64)
     np.cumsum(np.bincount(tail, minlength=nodes), out=ptr[1:])
-    # A step on a large graph costs what it waits for memory: half the bytes, and all of an entry in one place.
-    entries = np.empty((len(order), 4), dtype=np.int32 if max(len(order), nodes) < 2**31 else np.int64)
-    entries[:, 0], entries[:, 1] = head[order], order
+    # A step on a large graph costs what it waits for memory: half the bytes, and all that the next step needs, too, in
+    # one place.
+    entries = np.empty((len(order), 6), dtype=np.int32 if max(len(order), nodes) < 2**31 else np.int64)
+    head = head[order]
+    entries[:, 0], entries[:, 1], entries[:, 2], entries[:, 3] = head, order, ptr[head], ptr[head + 1]
     _find_ways_back(ptr, entries)
     return Roads(ptr, entries)
 
@@ -165,7 +168,7 @@ def drawn_starts(ptr: Ints, keys: Words, rate: float) -> Ints:
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_AT_ONCE = 32
+_AT_ONCE = 64
 """Walks that take each step together."""
 _S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
 
@@ -217,10 +220,10 @@ def _find_ways_back(ptr: Any, entries: Any) -> None:
                     low = middle + 1
                 else:
                     high = middle
-            entries[place, 2] = low
+            entries[place, 4] = low
             while low < ptr[other + 1] and entries[low, 0] == node:
                 low += 1
-            entries[place, 3] = low
+            entries[place, 5] = low
 
 
 @compiled
@@ -229,25 +232,20 @@ def _walk(
 ) -> None:
     """Walks `first` to `last` - 1, written into `nodes` and `edges`: some at once, which wait for memory together."""
     length = edges.shape[1]
-    at, state = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.uint64)
-    back, beyond = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64)
+    low, high, state = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.uint64)
+    back, beyond, places = np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64), np.empty(_AT_ONCE, np.int64)
     for begin in range(first, last, _AT_ONCE):
         together = min(_AT_ONCE, last - begin)
         for i in range(together):
-            at[i], state[i] = starts[begin + i], states[begin + i]
+            start = starts[begin + i]
+            low[i], high[i], state[i] = ptr[start], ptr[start + 1], states[begin + i]
             back[i], beyond[i] = 0, 0
-            nodes[begin + i, 0] = at[i]
+            nodes[begin + i, 0] = start
         for step in range(length):
             for i in range(together):
-                node = at[i]
-                low, count = np.int64(0), np.int64(0)
-                if node >= 0:
-                    low = ptr[node]
-                    count = ptr[node + 1] - low
+                count = high[i] - low[i]
                 if count == 0:
-                    at[i] = -1
-                    nodes[begin + i, step + 1] = -1
-                    edges[begin + i, step] = -1
+                    places[i] = -1
                     continue
                 left_out = beyond[i] - back[i]
                 if left_out == count:
@@ -257,11 +255,19 @@ def _walk(
                 word = (word ^ (word >> _S30)) * _FIRST
                 word = (word ^ (word >> _S27)) * _SECOND
                 word = word ^ (word >> _S31)
-                place = low + np.int64(((word >> _S32) * np.uint64(count - left_out)) >> _S32)
+                place = low[i] + np.int64(((word >> _S32) * np.uint64(count - left_out)) >> _S32)
                 if left_out > 0 and place >= back[i]:
                     place += left_out
-                at[i] = entries[place, 0]
-                if not backtracking:
-                    back[i], beyond[i] = entries[place, 2], entries[place, 3]
-                nodes[begin + i, step + 1] = at[i]
+                places[i] = place
+            # A loop of its own: the processor looks so many instructions ahead, and waits for as many entries at once.
+            for i in range(together):
+                place = places[i]
+                if place < 0:
+                    nodes[begin + i, step + 1] = -1
+                    edges[begin + i, step] = -1
+                    continue
+                nodes[begin + i, step + 1] = entries[place, 0]
                 edges[begin + i, step] = entries[place, 1]
+                low[i], high[i] = entries[place, 2], entries[place, 3]
+                if not backtracking:
+                    back[i], beyond[i] = entries[place, 4], entries[place, 5]

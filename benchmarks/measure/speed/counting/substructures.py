@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     order = np.random.default_rng(options.seed).permutation(len(graphs))
     for row in rows():
         report.say(measure(row, graphs.select(np.sort(order[: row.more * options.graphs])), options.repeats))
-    about = f"{options.repeats} turns a side, medians; processor time of one thread, others used the machine meanwhile."
+    about = f"{options.repeats} turns a side, medians; processor time of one thread."
     report.say(*ending(about, command("speed.counting.substructures", argv), "networkx"))
 
 
