@@ -94,6 +94,7 @@ def warmup(progress: bool = False) -> None:
                 encoding(large)
             bar.update()
         _cut(small[0])
+        models.PersistenceEncoding("random_walk_pe", 4, 8)(batch)
         for architecture in architectures.values():
             _step(architecture, batch)
             bar.update()

@@ -48,6 +48,7 @@ from graphpe.models.encoders.node_encoding import LinearEncoding as LinearEncodi
 from graphpe.models.encoders.pair_encoding import PairEmbedding as PairEmbedding
 from graphpe.models.encoders.pair_encoding import PairLinear as PairLinear
 from graphpe.models.encoders.pair_encoding import PairMLP as PairMLP
+from graphpe.models.encoders.persistence import PersistenceEncoding as PersistenceEncoding
 from graphpe.models.encoders.perturbed import Perturbed as Perturbed
 from graphpe.models.encoders.tree_path import TreePathEncoding as TreePathEncoding
 from graphpe.models.exphormer import Exphormer as Exphormer

@@ -47,7 +47,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "models.walks": (*BASE, "graphs", "sampling", *MODELS),
     "models.batches": (*BASE, "graphs", "models.layers"),
     "models.layers": (*BASE, "sampling", "models.batches", "models.attention"),
-    "models.encoders": (*BASE, "models.batches", "models.layers", "models.attention"),
+    "models.encoders": (*BASE, "structure", "models.batches", "models.layers", "models.attention"),
     "models.attention": (*BASE, "graphs", "structure", "trees", "trees.functions", *MODELS),
 }
 # Rooms in which one concept a file, all of one kind, makes many files: encodings.

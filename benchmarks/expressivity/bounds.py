@@ -8,7 +8,8 @@ What is told apart beyond it is a mistake: of the implementation, of the compari
     2-FWL    what is made of powers of the adjacency matrix, diagonal ones and multisets: walks, resistances, kernels
              (Rattan & Seppelt 2023), projections on eigenspaces (Fürer 2010; Zhang, Zhao & Maron 2024); counts of
              homomorphisms from patterns of treewidth 2, so of cycles (Dvořák 2010), and of copies of motifs whose
-             quotients all are such (Neuen 2024); the Edge Transformer (Müller et al. 2024)
+             quotients all are such (Neuen 2024); persistence diagrams whose filtrations it knows (which nodes are in
+             one component of a sublevel set are walks within it); the Edge Transformer (Müller et al. 2024)
 
 None of the three bounds counts of other patterns, what draws nodes, walks or edges at random, and what a basis or a
 spanning tree decides that the graph does not. A model with encodings is bounded by the strongest of its bounds.
@@ -63,6 +64,9 @@ _MODELS: dict[str, Refinement] = {
     "Specformer": "2-FWL",
 }
 
+_WITH_COMPONENTS = ("PersistenceEncoding",)
+"""Encoders of real values of nodes that see more than these: who is in one component with whom, and cycles there."""
+
 _FREE_OF_BASES = ("SPE", "BasisNet")
 """Encoders of eigenvectors that no choice of signs and bases changes, as long as k cuts no eigenspace."""
 
@@ -101,9 +105,12 @@ def bound_of_model(case: Case) -> Refinement | None:
         case: The model, its encodings and what brings eigenvectors to it.
     """
     name = parse_call(case.model).name
+    encoder = parse_call(case.encoder).name
     bounds: list[Refinement | None] = [_MODELS.get(name)]
+    if encoder in _WITH_COMPONENTS:
+        bounds.append("2-FWL")
     for encoding in build_encodings(case.encodings.split(" + ")):
-        filtered = name == "Specformer" or parse_call(case.encoder).name in _FREE_OF_BASES
+        filtered = name == "Specformer" or encoder in _FREE_OF_BASES
         bounds.append(bound_of(encoding) if filtered or not isinstance(encoding, SpectralEncoding) else None)
     return _strongest(bounds)
 

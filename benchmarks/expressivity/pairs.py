@@ -14,10 +14,16 @@ double precision, before they are written in single. Two graphs are told apart i
 largest change in a sample of renumbered graphs; an encoding that a renumbering changes a lot (signs, random numbers) is
 no function of the graph, and left out. Each pair has controls of its own: other renumberings of its two graphs. Where
 one of them is told apart from its graph, the pair does not count, and is a false alarm.
+
+Some values are computed in single precision: powers of all pairs are summed in double and kept in single. Where a sum
+lies half way between two single numbers, another order of the nodes rounds it to the other one; that is rare, and a
+sample may not show it. There, graphs have to differ, in addition, by the most that their numbers can change if every
+value moves by a unit in its last place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,6 +42,8 @@ from graphpe.transforms.values import Values
 
 Floats = NDArray[np.float64]
 Pairs = NDArray[np.int64]
+Waves = Callable[[Floats, int, int], Floats]
+"""From rows, a seed and a width to numbers of each row."""
 
 FEATURES, PAIR_FEATURES = 24, 12
 MARGIN = 10.0
@@ -46,6 +54,9 @@ CONTROLS = 1
 """Renumberings of each graph that must not be told apart from it."""
 
 _LEAST_CHANGE = 1e-11
+_SINGLE_UNIT = 2.0**-23
+"""The unit in the last place of a single-precision number, relative to it, at most."""
+
 _CHUNK_PAIRS = 1 << 18
 _COPIES = 300
 _SAME_EIGENVALUE = 1e-4
@@ -97,7 +108,7 @@ def compare(
     text = "(none)" if encoding is None else brief(encoding)
     if change > NOT_INVARIANT:
         return Verdict(text, data.name, data.pairs, None, 0, change, np.nan)
-    radius = MARGIN * max(change, _LEAST_CHANGE)
+    radius = MARGIN * max(change, _LEAST_CHANGE) + measure.rounding(data.graphs)
     wrong = np.zeros(len(found), dtype=bool)
     for _ in range(CONTROLS):
         wrong |= np.abs(measure(renumbered(data.graphs, rng)) - found).max(1, initial=0.0) > radius
@@ -168,7 +179,7 @@ class _Measure:
         if encoding is not None:  # columns of all graphs on one scale
             sample = np.sort(np.random.default_rng(seed).permutation(len(graphs))[:_COPIES])
             rows = np.concatenate([rows_of(encoding, chunk, seed)[0] for chunk in _chunks(graphs.select(sample))])
-            deviation = rows.std(0)
+            deviation = rows.astype(np.float64).std(0)
             self.scale = np.where(deviation > 1e-6, deviation, 1.0)
 
     def __call__(self, graphs: PackedGraphs) -> Floats:
@@ -176,18 +187,45 @@ class _Measure:
 
     def _chunk(self, graphs: PackedGraphs) -> Floats:
         types = _codes(graphs.node["x"].numpy(), self.seed + 1)
+        if self.encoding is None:
+            return self._of_rows(types, None, False, graphs, _waves)
+        table, pairs = rows_of(self.encoding, graphs, self.seed)
+        return self._of_rows(types, table / self.scale, pairs, graphs, _waves)
+
+    def rounding(self, graphs: PackedGraphs) -> float:
+        """How much the numbers of a graph change at most if each value moves by a unit of single precision.
+
+        That is 0 where values are not in single precision. |cos(W x + b) - cos(W y + b)| <= |W| |x - y|, of which what
+        follows takes sums.
+
+        Args:
+            graphs: The graphs.
+        """
+        most = 0.0
+        for chunk in _chunks(graphs):
+            if self.encoding is None:
+                return 0.0
+            table, pairs = rows_of(self.encoding, chunk, self.seed)
+            if table.dtype != np.float32:
+                return 0.0
+            fixed = np.zeros((chunk.num_nodes, chunk.node["x"].shape[1]))
+            moved = _SINGLE_UNIT * np.abs(table) / self.scale
+            most = max(most, float(self._of_rows(fixed, moved, pairs, chunk, _most_moved).max(initial=0.0)))
+        return most
+
+    def _of_rows(self, types: Floats, table: Floats | None, pairs: bool, graphs: PackedGraphs, waves: Waves) -> Floats:
+        """Numbers of graphs from those of node types and the values of an encoding."""
         rows = types
-        if self.encoding is not None:
-            table, pairs = rows_of(self.encoding, graphs, self.seed)
-            table = table / self.scale
-            rows = np.concatenate([types, self._of_pairs(table, graphs) if pairs else table], axis=1)
+        if table is not None:
+            of_nodes = self._of_pairs(table, graphs, waves) if pairs else table
+            rows = np.concatenate([types, of_nodes], axis=1)
         source, target = graphs.edge_index.numpy()
         for number in range(self.rounds):
-            messages = _waves(rows, self.seed + 10 + number)
+            messages = waves(rows, self.seed + 10 + number, FEATURES)
             rows = np.concatenate([messages, _sum_by(messages[source], target, len(rows))], axis=1)
-        return _sum_by(_waves(rows, self.seed + 2), graphs.batch.numpy(), len(graphs))
+        return _sum_by(waves(rows, self.seed + 2, FEATURES), graphs.batch.numpy(), len(graphs))
 
-    def _of_pairs(self, table: Floats, graphs: PackedGraphs) -> Floats:
+    def _of_pairs(self, table: Floats, graphs: PackedGraphs, waves: Waves) -> Floats:
         """h_i from the rows of the pairs (i, j), as they are and the other way round."""
         sizes, pair_ptr = graphs.sizes.numpy(), graphs.pair_ptr.numpy()
         length = np.repeat(sizes, sizes)  # pairs that begin with each node
@@ -195,13 +233,14 @@ class _Measure:
         graph = np.repeat(np.arange(len(graphs)), sizes**2)
         i, j = np.divmod(np.arange(len(table)) - pair_ptr[graph], sizes[graph])
         mirrored = table[pair_ptr[graph] + j * sizes[graph] + i]
-        both = _waves(np.concatenate([table, mirrored], axis=1), self.seed + 3, width=PAIR_FEATURES)
+        both = waves(np.concatenate([table, mirrored], axis=1), self.seed + 3, PAIR_FEATURES)
         around = _sum_by(both, query, graphs.num_nodes)
-        return np.concatenate([around / np.sqrt(length)[:, None], _waves(table[i == j], self.seed + 4)], axis=1)
+        own = waves(table[i == j], self.seed + 4, FEATURES)
+        return np.concatenate([around / np.sqrt(length)[:, None], own], axis=1)
 
 
 def rows_of(encoding: Encoding, graphs: PackedGraphs, seed: int) -> tuple[Floats, bool]:
-    """An encoding's values as rows of numbers, and whether they are of pairs."""
+    """An encoding's values as rows of numbers, in single precision where it computes them so; whether of pairs."""
     graphs = graphs.structure()
     encoded = encode_all(graphs, [encoding], graphs.objects)[0]
     if isinstance(encoding, SpectralEncoding) and not encoding.pair_keys:
@@ -209,8 +248,7 @@ def rows_of(encoding: Encoding, graphs: PackedGraphs, seed: int) -> tuple[Floats
     written = encoded.pair if encoding.pair_keys else encoded.node
     values = torch.cat([_flat(value) for value in written.values()], dim=1)
     rows = values.numpy()
-    rows = rows.astype(np.float64) if values.is_floating_point() else _codes(rows, seed)
-    return rows, bool(encoding.pair_keys)
+    return rows if values.is_floating_point() else _codes(rows, seed), bool(encoding.pair_keys)
 
 
 def _flat(values: Tensor) -> Tensor:
@@ -232,7 +270,7 @@ def _projections(encoding: SpectralEncoding, encoded: Values, graphs: PackedGrap
     mask = encoded.graph[encoding.mask_name].numpy().reshape(n, potentials, -1)
     whole = ~mask.all(2, keepdims=True)
     used = mask & (whole | (values < values[:, :, -1:] - _SAME_EIGENVALUE))
-    phi = _waves(values.reshape(-1, 1), seed + 5, width=4).reshape(*values.shape, -1) * used[..., None]
+    phi = _waves(values.reshape(-1, 1), seed + 5, 4).reshape(*values.shape, -1) * used[..., None]
     out = []
     ptr = graphs.ptr.numpy()
     for b in range(n):
@@ -243,11 +281,21 @@ def _projections(encoding: SpectralEncoding, encoded: Values, graphs: PackedGrap
     return np.concatenate(out)
 
 
-def _waves(rows: Floats, seed: int, width: int = FEATURES) -> Floats:
+def _waves(rows: Floats, seed: int, width: int) -> Floats:
     """cos(W x + b) of each row, `[rows, width]`, with W and b that depend on the seed and the columns alone."""
-    rng = np.random.default_rng([seed, rows.shape[1]])
-    weight = rng.normal(size=(rows.shape[1], width)) / np.sqrt(max(rows.shape[1], 1))
+    rng, weight = _drawn(rows.shape[1], seed, width)
     return np.cos(rows @ weight + rng.uniform(0, 2 * np.pi, width))
+
+
+def _most_moved(moved: Floats, seed: int, width: int) -> Floats:
+    """How much `_waves` of each row change at most if its columns move by so much."""
+    return moved @ np.abs(_drawn(moved.shape[1], seed, width)[1])
+
+
+def _drawn(columns: int, seed: int, width: int) -> tuple[np.random.Generator, Floats]:
+    """W, and the generator that then gives b."""
+    rng = np.random.default_rng([seed, columns])
+    return rng, rng.normal(size=(columns, width)) / np.sqrt(max(columns, 1))
 
 
 def _codes(values: NDArray[np.integer], seed: int) -> Floats:

@@ -257,8 +257,10 @@ def _heading(kind: Kind, rounds: int, seeds: int, epochs: int) -> list[str]:
             "## Encodings",
             "",
             f"By {alone}, in double precision, before any training. Two graphs are told apart if they differ by more "
-            "than ten times what a renumbering of the nodes changes. Eigenvectors count as what a model sees that "
-            "respects signs and bases; `signs` marks an encoding that is no function of the graph. A pair (i, j) of "
+            "than ten times what a renumbering of the nodes changes; values that are kept in single precision have to "
+            "differ, in addition, by what a unit in the last place of all of them changes at most. Eigenvectors count "
+            "as what a model sees that respects signs and bases; `signs` "
+            "marks an encoding that is no function of the graph. A pair (i, j) of "
             "nodes counts with its values, not with the types of its nodes.",
         ]
     over = f"Mean over {seeds} initialisation{'s' * (seeds > 1)} and, where they differ, the standard deviation. "

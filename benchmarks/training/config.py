@@ -54,8 +54,8 @@ class TrainConfig:
         imports: Python modules of one's own, `my_module` or `my_model.py`, whose encodings, encoders, models and tasks
             the texts may name.
         encoder: What brings encodings of nodes to the model, as a call: "SignNet", "SPE(hidden=16)" for eigenvectors,
-            "FourierFeatures(gamma=0.5)" for other real values; see `graphpe list encoders`. Encodings that it does
-            not read have the encoder of their kind.
+            "FourierFeatures(gamma=0.5)", "PersistenceEncoding()" for other real values; see `graphpe list encoders`.
+            Encodings that it does not read have the encoder of their kind.
         bias: What encodings become in attention, as calls joined by " + ": "PairBias(head='kerple_log')" for those of
             pairs, "RotaryAttention" or "PairBias(head='linear', factored=True)" for those of nodes, which then are not
             added to the nodes; see `graphpe list biases`. "auto" for biases of those of pairs, by their kind.

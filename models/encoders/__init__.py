@@ -17,6 +17,7 @@ from graphpe.models.encoders.learned.pearl import PEARLEncoding
 from graphpe.models.encoders.mlp_encoding import MLPEncoding
 from graphpe.models.encoders.node_encoding import LinearEncoding
 from graphpe.models.encoders.pair_encoding import PairEmbedding, PairLinear, PairMLP
+from graphpe.models.encoders.persistence import PersistenceEncoding
 from graphpe.models.encoders.tree_path import TreePathEncoding
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "PairEmbedding",
     "PairLinear",
     "PairMLP",
+    "PersistenceEncoding",
     "RandomIdentifiers",
     "SignNet",
     "TreePathEncoding",

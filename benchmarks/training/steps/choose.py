@@ -14,6 +14,7 @@ from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.steps.captured import CudaGraphs, Engine
 from graphpe.models.attention.positions.node_positions import NodePositions
 from graphpe.models.attention.terms.pair_terms import PairTerms
+from graphpe.models.encoders.persistence import PersistenceEncoding
 from graphpe.models.gps import GPS
 from graphpe.models.graph_transformer import GraphTransformer
 from graphpe.models.graphormer import Graphormer
@@ -88,6 +89,8 @@ def _of_model(model: nn.Module) -> str:
             return f"it is not known whether {kind.__name__} in {name} depends on the graphs on the host"
         if isinstance(part, PairTerms) and part.on_host:
             return f"{kind.__name__} builds paths on the host for each batch"
+        if isinstance(part, PersistenceEncoding):
+            return f"{kind.__name__} builds diagrams on the host for each batch"
         if isinstance(part, _BatchNorm) and not isinstance(part, RowBatchNorm):
             return f"the batch normalisation {kind.__name__} in {name} would count dummy rows of padded batches"
     return ""

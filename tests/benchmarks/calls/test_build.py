@@ -199,6 +199,7 @@ def test_an_encoder_is_of_the_encodings_that_it_reads() -> None:
         ("EigenvectorEncoding", M.LinearEncoding, M.EigenvectorEncoding),
         ("FourierFeatures(features=6, gamma=0.5, hidden=5)", M.FourierFeatures, M.EigenvectorEncoding),
         ("MLPEncoding(batch_norm=True)", M.MLPEncoding, M.EigenvectorEncoding),
+        ("PersistenceEncoding(filtrations=3)", M.PersistenceEncoding, M.EigenvectorEncoding),
         ("SignNet(channels=3)", M.LinearEncoding, M.SignNet),
     ):
         kinds = [type(encoding_module(each, 8, text)) for each in (walks, vectors, degrees)]

@@ -88,6 +88,8 @@ def test_bounds_of_encodings(encoding: T.Encoding | None, expected: str | None) 
         (Case("GINE()", "LaplacianPE(k=8)"), None),  # signs and bases
         (Case("GINE()", "LaplacianPE(k=8)", "SPE(taper=0.1)"), "2-FWL"),
         (Case("Specformer()", "LaplacianPE(k=8)"), "2-FWL"),
+        (Case("GINE()", "DirectedRandomWalkPE(4)", "PersistenceEncoding()"), "2-FWL"),
+        (Case("GINE()", "SpectralCoordinates(k=8)", "PersistenceEncoding()"), None),
         (Case("GINE()", "PEARLEncoding(samples=4)"), None),
         (Case("NeuralWalker()"), None),
         (EDGES, "2-FWL"),

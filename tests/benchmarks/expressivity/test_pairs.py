@@ -11,6 +11,7 @@ import torch
 
 from graphpe import transforms as T
 from graphpe.benchmarks.calls.build import stored_encodings
+from graphpe.benchmarks.expressivity import pairs
 from graphpe.benchmarks.expressivity.graph_sets import GraphSet, read_sets
 from graphpe.benchmarks.expressivity.pairs import brief, compare, counted, rows_of
 from graphpe.benchmarks.expressivity.sets import DEFAULT_ENCODINGS
@@ -200,6 +201,22 @@ def test_encodings_are_compared_in_double_precision() -> None:
     table, of_pairs = rows_of(T.ResistancePE(), pair, 0)
     assert of_pairs
     assert 0 < np.abs(table[:4] - table[4:]).max() < 2e-9
+
+
+def test_sums_half_way_between_single_numbers_are_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of graph8c: powers of walks whose last bit depends on the order of nodes, and a sample that does not show it."""
+    some = [nx.from_graph6_bytes(text) for text in (b"G?`vbg", b"GEhuUW", b"GQjRf_")]
+    numbered = np.random.default_rng(0).permuted(np.tile(np.arange(8), (24, 1)), axis=1)
+    copies = [nx.to_numpy_array(graph)[np.ix_(order, order)] for graph, order in zip(some * 8, numbered, strict=True)]
+    graphs = [nx.path_graph(8), nx.star_graph(7), *map(nx.from_numpy_array, copies)]
+    data, walks = graph_set(graphs), T.RelativeRandomWalkPE(16)
+    assert compare(walks, data).change > 1e-9  # with all graphs in the sample
+    monkeypatch.setattr(pairs, "_COPIES", 2)
+    seed = next(each for each in range(10**5) if np.random.default_rng(each).permutation(26)[:2].max() == 1)
+    found = compare(walks, data, seed=seed)
+    assert found.change < 1e-13
+    assert (found.apart, found.alarms) == (26 * 25 // 2 - 3 * (8 * 7 // 2), 0)
+    assert found.nearest > 100 * pairs._Measure(walks, data.graphs, 0, seed).rounding(data.graphs)
 
 
 # Of eight small graphs: six connected ones of four nodes, of which three have a cycle of four and one is a clique.

@@ -26,6 +26,7 @@ from graphpe.benchmarks.training.steps import choose
             },
             "",
         ),
+        ({"encodings": [M.PersistenceEncoding("pe", 2, 8)]}, "steps are not captured: PersistenceEncoding builds diag"),
         ({"pair_encodings": [M.PathCounts(2, 8)]}, "steps are not captured: PathCounts builds paths on the host"),
     ],
 )
