@@ -14,8 +14,9 @@ from graphpe.benchmarks.grid.config import Format
 from graphpe.benchmarks.grid.options import shown
 from graphpe.benchmarks.grid.reports.effects import effect_section, effects_csv, overall_section, tuning_section
 from graphpe.benchmarks.grid.reports.latex import NEEDS, latex_table
-from graphpe.benchmarks.grid.reports.literature import Published, fits
 from graphpe.benchmarks.grid.reports.pictures import draw_cost, draw_heat_map, short
+from graphpe.benchmarks.grid.reports.published.beside import Beside
+from graphpe.benchmarks.grid.reports.published.literature import Published, fits
 from graphpe.benchmarks.grid.reports.rankings import draw_ranking, ranking_section
 from graphpe.benchmarks.grid.reports.selection import budget_text
 from graphpe.benchmarks.grid.reports.size_pictures import draw_curves, draw_losses
@@ -35,6 +36,7 @@ def write_report(
     *,
     everything: Sequence[Run] | None = None,
     literature: Sequence[Published] = (),
+    beside: Beside | None = None,
     formats: Collection[Format] = (),
 ) -> list[Path]:
     """Write `runs.csv`, `effects.csv`, `report.md`, and for each task a heat map and a picture of metric against cost.
@@ -54,6 +56,7 @@ def write_report(
         command: The command that made the grid.
         everything: The runs of `runs.csv`, where they are more than those of the combinations.
         literature: Values that others published.
+        beside: Those of the same task, architecture and encoding as ours; None not to show them apart.
         formats: What to write beside: `csv` (the tables in one file), `latex` (for `booktabs`), pictures in `svg` and
             `pdf`.
 
@@ -93,6 +96,10 @@ def write_report(
             parts += [size_section(of_sizes, tests.losses), ""]
             parts += [f"![{task}: metric against size]({curves[0].name})", ""]
             parts += [f"![{task}: what larger graphs cost]({losses[0].name})", ""]
+    if beside is not None and beside.pairs:
+        files.append(folder / "published.csv")
+        write_atomically(files[-1], beside.csv())
+        parts += [beside.section(), ""]
     for kind in family.rankings:
         suffix = f"-{kind}" if kind else ""
         pictures = [folder / f"ranks{suffix}.{each}" for each in suffixes]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from graphpe.benchmarks.grid.options import shown
-from graphpe.benchmarks.grid.reports.literature import Published
+from graphpe.benchmarks.grid.reports.published.literature import Published
 from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.tasks.metrics import figure
 
