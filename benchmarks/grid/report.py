@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -71,7 +72,7 @@ def write_report(
     parts = ["# Grid", ""]
     if command:
         parts += [f"    {command}", ""]
-    notes = [*notes, *not_finite(combinations)]
+    notes = [*notes, *not_finite(combinations), *made_on(runs)]
     sections = sections_of(combinations, literature)
     of_sections = {each.name: each.combinations for each in sections}
     family = family_of(of_sections)
@@ -168,21 +169,37 @@ def sections_of(combinations: Sequence[Combination], literature: Sequence[Publis
 
 
 def not_finite(combinations: Sequence[Combination]) -> list[str]:
-    """A line for each run whose metric is not finite: its combination has no mean, rank or test."""
+    """A line for each run whose metric is not finite, and what the report does without it.
+
+    Means, ranks and tests are of the test metric; that of validation has a mean alone.
+    """
+    of_test = "its combination has no mean, no rank, and that seed no part in tests"
+    of_valid = "its combination has no mean over validation; mean, rank and tests of the test metric have that seed"
     return [
         f"not finite: {run.task}, {each.row}, {each.setup}, seed {run.seed}: valid {run.metric} {run.valid:g}, test "
-        f"{run.test:g}; its combination has no mean, no rank, and that seed no part in tests"
+        f"{run.test:g}; {of_valid if math.isfinite(run.test) else of_test}"
         for each in combinations
         for run in each.runs
         if not (math.isfinite(run.test) and math.isfinite(run.valid))
     ]
 
 
+def made_on(runs: Sequence[Run]) -> list[str]:
+    """A line for each machine and set of versions that runs were made with; none where no run noted them."""
+    counts = Counter(run.machine for run in runs)
+    if not any(counts):
+        return []
+    return [
+        f"{count} of {len(runs)} runs on {where or 'a machine that they did not note'}"
+        for where, count in counts.items()
+    ]
+
+
 def runs_csv(runs: Sequence[Run]) -> str:
     """Every run as a row; the options that vary are columns."""
-    apart = ("options", "drawn", "baselines", "sizes", "size_unit", "unit")
+    apart = ("options", "drawn", "baselines", "sizes", "size_unit", "unit", "machine")
     names = [field.name for field in fields(Run) if field.name not in apart]
-    names += ["drawn"] if any(run.drawn for run in runs) else []
+    names += [name for name in ("drawn", "machine") if any(getattr(run, name) for run in runs)]
     varied = list(dict.fromkeys(name for run in runs for name in run.options))
     rows = [
         [*(getattr(run, name) for name in names), *(shown(run.options.get(name, "")) for name in varied)]
@@ -190,7 +207,8 @@ def runs_csv(runs: Sequence[Run]) -> str:
     ]
     # An option may be called as a number is: `epochs`.
     columns = [*names, *(f"option_{name}" if name in names else name for name in varied)]
-    return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n", na_rep="nan")
+    table = pd.DataFrame(rows, columns=columns).astype({"graphs": "Int64"})  # whole, or not known
+    return table.to_csv(index=False, lineterminator="\n", na_rep="nan")
 
 
 def task_section(

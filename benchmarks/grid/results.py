@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graphpe.benchmarks.calls.text import NONE
+from graphpe.benchmarks.console.machine import machine_text
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.options import Named, options_text
 from graphpe.benchmarks.training.summary import FINGERPRINTS
@@ -66,6 +67,7 @@ class Run:
         sizes: Of a split by size, what came out for graphs of the sizes of training, then for larger ones.
         size_unit: What sizes count.
         unit: What `graphs` counts: `graph`, `node`, or `link`.
+        machine: What it was made on, and versions, in a line; empty where a run did not note it, as older ones did not.
     """
 
     task: str
@@ -92,6 +94,7 @@ class Run:
     sizes: tuple[SizeScore, ...] = ()
     size_unit: str = "nodes"
     unit: str = "graph"
+    machine: str = ""
 
     @property
     def seconds(self) -> float:
@@ -210,6 +213,7 @@ def read_run(cell: Cell) -> Run:
         baselines=_baselines(summary),
         sizes=tuple(_size_score(each) for each in summary.get("sizes", {}).get("parts", [])),
         size_unit=summary.get("sizes", {}).get("unit", "nodes"),
+        machine=machine_text(summary.get("machine", {})),
     )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from graphpe.benchmarks.grid.results import Run, SizeScore
 from graphpe.errors import GraphPEValueError
 
-_APART = ("options", "drawn", "baselines", "sizes", "size_unit", "unit")
+_APART = ("options", "drawn", "baselines", "sizes", "size_unit", "unit", "machine")
 _FIELDS = {each.name: each for each in fields(Run) if each.name not in _APART}
 _NEEDED = tuple(name for name, each in _FIELDS.items() if each.default is MISSING)
 _TEXTS = ("task", "encoding", "model", "metric")
@@ -54,7 +54,8 @@ def read_raw(path: Path) -> list[Run]:
                 f"{path.with_name('sizes.csv')} has no line for {', '.join(key[:3])}, seed {key[3]}"
             )
         drawn = str(row.get("drawn", "")) == "True"
-        runs.append(Run(**values, options=options, drawn=drawn, sizes=tuple(sizes), size_unit=unit))
+        values |= {"drawn": drawn, "sizes": tuple(sizes), "size_unit": unit, "machine": str(row.get("machine", ""))}
+        runs.append(Run(**values, options=options))
     return runs
 
 
@@ -77,7 +78,9 @@ def _value(name: str, text: str) -> Any:
 
 def _options(row: Mapping[str, str]) -> dict[str, str]:
     """What varies: columns that are no number of a run."""
-    found = {name.removeprefix("option_"): text for name, text in row.items() if name not in {*_FIELDS, "drawn"}}
+    found = {
+        name.removeprefix("option_"): text for name, text in row.items() if name not in {*_FIELDS, "drawn", "machine"}
+    }
     return {name: text for name, text in found.items() if text != ""}
 
 

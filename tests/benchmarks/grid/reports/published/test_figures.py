@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def test_every_line_is_of_a_task_and_a_model_that_there_are() -> None:
         assert (line["model"], line["encoding"], float(line["mean"])) in beside(
             task, line["metric"], each.column, each.model
         )
+
+
+def test_the_files_are_in_the_wheel() -> None:
+    here = Path(figures.__file__).resolve().parent
+    project = tomllib.loads((here.parents[3] / "pyproject.toml").read_text())
+    assert {path.name for path in here.glob("*.csv")} <= set(project["tool"]["setuptools"]["package-data"]["*"])
 
 
 def test_recipes_are_beside_what_they_are_of() -> None:
