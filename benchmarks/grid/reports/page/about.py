@@ -9,6 +9,7 @@ from html import escape
 
 from graphpe.benchmarks.console.machine import machine, machine_text
 from graphpe.benchmarks.grid.cell import Cell
+from graphpe.benchmarks.grid.reports.table import duration_text
 from graphpe.benchmarks.grid.results import Combination
 
 
@@ -33,7 +34,7 @@ def about(cells: Sequence[Cell], combinations: Sequence[Combination]) -> str:
         "seeds": ", ".join(map(str, seeds)),
         "epochs made": _range(epochs),
         "parameters": _range(sorted({run.parameters for run in runs})),
-        "time": f"{_duration(sum(run.seconds for run in runs))} of encoding and training, all runs together",
+        "time": f"{duration_text(sum(run.seconds for run in runs))} of encoding and training, all runs together",
         "finished": " to ".join(dict.fromkeys(map(_minute, (finished[0], finished[-1])))) if finished else "",
         "runs made on": "; ".join(f"{where} ({count} of {len(runs)} runs)" for where, count in machines.items()),
         "page made": f"{_minute(datetime.now(UTC).timestamp())} on {machine_text(machine())}",
@@ -50,9 +51,3 @@ def _range(numbers: Sequence[int]) -> str:
 
 def _minute(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
