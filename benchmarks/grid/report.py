@@ -112,6 +112,9 @@ def write_report(
         parts += [*tuning_section(tuned), ""]
     if family.count:
         parts += [_holm_text(family.count), ""]
+    if baselines := baselines_csv(runs):
+        files.append(folder / "baselines.csv")
+        write_atomically(files[-1], baselines)
     if any(run.sizes for run in runs):
         files.insert(2, folder / "sizes.csv")
         write_atomically(files[2], sizes_csv(runs))
@@ -182,6 +185,17 @@ def not_finite(combinations: Sequence[Combination]) -> list[str]:
         for run in each.runs
         if not (math.isfinite(run.test) and math.isfinite(run.valid))
     ]
+
+
+def baselines_csv(runs: Sequence[Run]) -> str:
+    """What reads no graph, a row for each task and baseline; empty where no run has any."""
+    found: dict[tuple[str, str], tuple[float, float]] = {}
+    for run in runs:
+        for name, values in run.baselines.items():
+            found.setdefault((run.task, name), values)
+    rows = [(*key, *values) for key, values in found.items()]
+    table = pd.DataFrame(rows, columns=["task", "baseline", "valid", "test"])
+    return table.to_csv(index=False, lineterminator="\n", na_rep="nan") if rows else ""
 
 
 def made_on(runs: Sequence[Run]) -> list[str]:
@@ -263,7 +277,7 @@ def task_section(
     if measured:
         lines += ["", _COST_TEXT.format(unit=first.unit)]
     if baselines:
-        lines += ["", "‡ read no graph: counts of Morgan fragments, and nothing; in no test and no rank."]
+        lines += ["", "‡ read no graph: counts of Morgan fragments, or nothing; in no test and no rank."]
     if literature:
         lines += ["", "† from the literature, in no test and no rank:", ""]
         lines += [f"{number}. {' '.join(row.source.split())}" for number, row in enumerate(literature, 1)]

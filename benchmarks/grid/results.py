@@ -63,7 +63,8 @@ class Run:
         flops_per_graph: Arithmetic of a step of training, without the optimizer; nan where it cannot be counted.
         options: The options that vary in its column and model, with their values.
         drawn: Whether those were drawn by a random search.
-        baselines: Of molecules, what reads no graph: the metric on the validation and the test part, by name.
+        baselines: What reads no graph, the constant and of molecules fingerprints: the metric on the validation and the
+            test part, by name.
         sizes: Of a split by size, what came out for graphs of the sizes of training, then for larger ones.
         size_unit: What sizes count.
         unit: What `graphs` counts: `graph`, `node`, or `link`.
@@ -223,14 +224,11 @@ def _size_score(part: Mapping[str, Any]) -> SizeScore:
 
 
 def _baselines(summary: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """The fingerprints of molecules, and beside them the constant."""
+    """The fingerprints of molecules, where they could be fitted, and of every task the constant."""
     found = summary.get("fingerprints", {})
-    if "test" not in found:
-        return {}
-    return {
-        FINGERPRINTS: (found["valid"], found["test"]),
-        f"constant ({summary['constant_prediction']})": (summary["constant_valid"], summary["constant_test"]),
-    }
+    fitted = {FINGERPRINTS: (found["valid"], found["test"])} if "test" in found else {}
+    constant = summary["constant_valid"], summary["constant_test"]
+    return {**fitted, f"constant ({summary['constant_prediction']})": constant}
 
 
 def combine(runs: Iterable[Run], order: Sequence[tuple[str, str, str]]) -> list[Combination]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from graphpe.benchmarks.cli.main import main
-from graphpe.benchmarks.grid.report import runs_csv
+from graphpe.benchmarks.grid.report import runs_csv, write_report
 from graphpe.benchmarks.grid.reports.raw import read_raw
 from graphpe.benchmarks.grid.reports.sizes import sizes_csv
-from graphpe.benchmarks.grid.results import Run, SizeScore
+from graphpe.benchmarks.grid.results import Run, SizeScore, combine
 from graphpe.errors import GraphPEValueError
 
 
@@ -29,6 +29,25 @@ def _runs(*, sizes: bool = False) -> list[Run]:
         for model in ("GINE()", "GPS()")
         for seed in range(3)
     ]
+
+
+def test_baselines_are_those_of_the_runs(tmp_path: Path) -> None:
+    baselines = {"fingerprints and boosted trees": (0.75, 0.625), "constant (always 1)": (0.5, math.inf)}
+    runs = [replace(run, baselines=baselines) for run in _runs()]
+    files = write_report(combine(runs, []), tmp_path / "a")
+    assert tmp_path / "a" / "baselines.csv" in files
+    assert read_raw(tmp_path / "a" / "runs.csv") == sorted(
+        runs, key=lambda run: [each.encoding for each in runs].index(run.encoding)
+    )
+    assert main(["report", str(tmp_path / "a" / "runs.csv"), "--out", str(tmp_path / "b")]) == 0
+    for folder in ("a", "b"):
+        text = (tmp_path / folder / "report.md").read_text()
+        assert "| none | fingerprints and boosted trees ‡ |  | 0.6250 | 0.7500 | 1 |" in text
+        assert "| none | constant (always 1) ‡ |  | inf | 0.5000 | 1 |" in text
+    assert (tmp_path / "a" / "baselines.csv").read_bytes() == (tmp_path / "b" / "baselines.csv").read_bytes()
+    (tmp_path / "a" / "baselines.csv").write_text("task,baseline\na,b\n")
+    with pytest.raises(GraphPEValueError, match=r"is no baselines\.csv that `graphpe report` wrote"):
+        read_raw(tmp_path / "a" / "runs.csv")
 
 
 def test_counts_are_whole_numbers(tmp_path: Path) -> None:
