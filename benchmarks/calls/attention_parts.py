@@ -6,6 +6,9 @@ A text is one call or several joined by " + ", each of a public class of one of 
 * `PairBias(..., factored=True)`, and positions with a `key`: one for each encoding of nodes, which then is not added to
   the nodes (with `key='...'` in the text: of that encoding alone);
 * positions and terms without a key, which read the graph itself: one.
+
+Encodings of pairs that no part names have the bias that suits them: `auto` alone, or beside others, says that in words.
+`none` is no part at all, also for encodings of pairs, which then cannot reach a model of biases.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from graphpe.models.encoders import PairEmbedding, PairLinear
 from graphpe.transforms.base import Encoding
 
 AUTO_BIAS = "auto"
+NO_BIAS = "none"
 _WIDEST_BLOCK = 256
 
 
@@ -56,8 +60,8 @@ def bias_classes() -> Mapping[str, type]:
 
 
 def canonical_bias(text: str) -> str:
-    """The text of what encodings become in attention, checked by building it once; `auto` stays."""
-    if text == AUTO_BIAS:
+    """The text of what encodings become in attention, checked by building it once; `auto` and `none` stay."""
+    if text in (AUTO_BIAS, NO_BIAS):
         return text
     calls = []
     for part, constructor, literals in _parts(text):
@@ -80,15 +84,20 @@ def in_attention(
         nodes: Encodings of nodes.
         pairs: Encodings of pairs.
         architecture: The architecture, without its ends.
-        text: What they become; `auto` for a choice by the kind of encoding.
+        text: What they become; `auto` for a choice by the kind of encoding, `none` for nothing.
 
     Raises:
-        GraphPEValueError: The architecture takes no such thing, or an encoding's numbers have no bound where a table of
-            them is needed.
+        GraphPEValueError: The architecture takes no such thing, an encoding's numbers have no bound where a table of
+            them is needed, or an encoding of pairs has no way into the architecture.
     """
-    parts = [] if text == AUTO_BIAS else _parts(text)
+    parts = _parts(text)
     found, taken = InAttention(), set()
     biases = getattr(architecture, "pair_input", "") == "biases"
+    if biases and pairs and text == NO_BIAS:
+        raise GraphPEValueError(
+            f"bias is 'none', but {type(architecture).__name__} reads {pairs[0]!r} as a bias of its attention: leave "
+            "the encoding out, or the option, which makes the bias that suits it"
+        )
     of_pairs = [
         (made, given) for _, made, given in parts if "key" in parameters_of(made) and not _reads_nodes(made, given)
     ]
@@ -129,15 +138,18 @@ def without_bias(model: nn.Module, text: str) -> list[str]:
     return [
         f"{part} has no part in it: it is made of encodings of {'nodes' if _reads_nodes(made, given) else 'pairs'}"
         f"{_named(given)}, by models that take those in attention"
-        for part, made, given in ([] if text == AUTO_BIAS else _parts(text))
+        for part, made, given in _parts(text)
         if not any(_is_asked(module, made, given) for module in model.modules())
     ]
 
 
 def _parts(text: str) -> list[tuple[str, type, dict[str, Any]]]:
-    """Each call of a text, its class and its arguments."""
+    """Each call of a text, its class and its arguments; `auto` and `none` are none."""
     found = []
-    for part in text.split(" + "):
+    asked = [part for part in text.split(" + ") if part.strip() != AUTO_BIAS] if text != NO_BIAS else []
+    for part in asked:
+        if part.strip() == NO_BIAS:
+            raise GraphPEValueError(f"bias is {text!r}: {NO_BIAS!r} stands alone, without the others")
         call = parse_call(part)
         constructor = find_class(call.name, bias_classes(), "bias")
         key = {name: value for name, value in call.kwargs.items() if name == "key"}

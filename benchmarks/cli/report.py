@@ -62,7 +62,13 @@ def add_report(parser: CommandParser) -> None:
         help="also report.html, one file with everything in it: heat maps whose cells know their command, tables to "
         "sort and filter, learning curves, the raw numbers",
     )
-    parser.add_argument("--against", type=str, default=None, help="published: likewise, what recipes name as published")
+    parser.add_argument(
+        "--against",
+        type=str,
+        default=None,
+        help="published: likewise what recipes name as published; and, in a table of its own, each of ours beside the "
+        "published figures of the same task, architecture and encoding, with the budgets of both",
+    )
 
 
 def run_report(parser: CommandParser, arguments: Sequence[str]) -> int:
@@ -119,7 +125,7 @@ def report_lines(
         formats: What to write beside.
         best_by_valid: Whether validation chooses among listed settings, too; it does among drawn ones.
         literature: CSV of values from the literature.
-        published: Whether to show those that recipes name.
+        published: Whether to show those that recipes name, and ours beside published figures of the same setting.
         html: Whether to write the page, too.
 
     Raises:
@@ -127,8 +133,9 @@ def report_lines(
     """
     # Here, so that `--help` is quick: they import torch, and draw pictures.
     from graphpe.benchmarks.grid.report import write_report
-    from graphpe.benchmarks.grid.reports.literature import fits, published_values, read_literature
     from graphpe.benchmarks.grid.reports.merging import Gathered, gather
+    from graphpe.benchmarks.grid.reports.published.beside import Beside
+    from graphpe.benchmarks.grid.reports.published.literature import fits, published_values, read_literature
     from graphpe.benchmarks.grid.reports.raw import read_raw
     from graphpe.benchmarks.grid.reports.selection import best_by_validation, budgets
     from graphpe.benchmarks.grid.results import combine, read_run
@@ -158,6 +165,7 @@ def report_lines(
         for row in from_file
         if not any(fits(row, run) for run in runs)
     ]
+    beside = Beside.of(combinations) if published else None
     written = write_report(
         combinations,
         out,
@@ -165,6 +173,7 @@ def report_lines(
         found.command,
         everything=runs,
         literature=[*from_file, *from_recipes],
+        beside=beside,
         formats=formats,
     )
     if html:
@@ -172,8 +181,8 @@ def report_lines(
 
         written.append(write_page(out, combinations, found.cells, literature=[*from_file, *from_recipes]))
     lines = [f"{len(runs)} finished cells of {len(found.cells) + len(raw)}", *(str(path) for path in written)]
-    if published and not any(any(fits(row, run) for run in runs) for row in from_recipes):
-        lines.append("no recipe names a published value for these tasks and metrics (`graphpe list recipes`)")
+    if beside is not None:
+        lines += beside.lines()
     if found.left_out:
         where = ", ".join(map(str, roots))
         lines.append(

@@ -13,6 +13,7 @@ from graphpe.benchmarks.console.columns import aligned
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.report import sections_of
 from graphpe.benchmarks.grid.reports.merging import gather
+from graphpe.benchmarks.grid.reports.table import duration_text
 from graphpe.benchmarks.grid.results import Combination, Run, SizeScore, combine, read_run
 from graphpe.benchmarks.grid.statistics.effects import differences_from_none
 from graphpe.benchmarks.grid.statistics.family import family_of
@@ -161,7 +162,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines.append("")
     for name in plan.missing:
         lines.append(f"{name}: not in the pilot with two seeds of a column and none")
-    times = ", ".join(f"{count} seeds {plan.runs[count]} runs, {_duration(plan.seconds[count])}" for count in seeds)
+    times = ", ".join(f"{count} seeds {plan.runs[count]} runs, {_time(plan.seconds[count])}" for count in seeds)
     lines.append(f"to be run: {times}")
     return lines
 
@@ -231,9 +232,5 @@ def _nothing_yet(cell: Cell, seed: int) -> Run:
     )
 
 
-def _duration(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "in a time that the pilot does not tell"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _time(seconds: float) -> str:
+    return duration_text(seconds) if math.isfinite(seconds) else "in a time that the pilot does not tell"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,8 +15,9 @@ from graphpe.benchmarks.grid.config import Format
 from graphpe.benchmarks.grid.options import shown
 from graphpe.benchmarks.grid.reports.effects import effect_section, effects_csv, overall_section, tuning_section
 from graphpe.benchmarks.grid.reports.latex import NEEDS, latex_table
-from graphpe.benchmarks.grid.reports.literature import Published, fits
 from graphpe.benchmarks.grid.reports.pictures import draw_cost, draw_heat_map, short
+from graphpe.benchmarks.grid.reports.published.beside import Beside
+from graphpe.benchmarks.grid.reports.published.literature import Published, fits
 from graphpe.benchmarks.grid.reports.rankings import draw_ranking, ranking_section
 from graphpe.benchmarks.grid.reports.selection import budget_text
 from graphpe.benchmarks.grid.reports.size_pictures import draw_curves, draw_losses
@@ -35,6 +37,7 @@ def write_report(
     *,
     everything: Sequence[Run] | None = None,
     literature: Sequence[Published] = (),
+    beside: Beside | None = None,
     formats: Collection[Format] = (),
 ) -> list[Path]:
     """Write `runs.csv`, `effects.csv`, `report.md`, and for each task a heat map and a picture of metric against cost.
@@ -54,6 +57,7 @@ def write_report(
         command: The command that made the grid.
         everything: The runs of `runs.csv`, where they are more than those of the combinations.
         literature: Values that others published.
+        beside: Those of the same task, architecture and encoding as ours; None not to show them apart.
         formats: What to write beside: `csv` (the tables in one file), `latex` (for `booktabs`), pictures in `svg` and
             `pdf`.
 
@@ -68,7 +72,7 @@ def write_report(
     parts = ["# Grid", ""]
     if command:
         parts += [f"    {command}", ""]
-    notes = [*notes, *not_finite(combinations)]
+    notes = [*notes, *not_finite(combinations), *made_on(runs)]
     sections = sections_of(combinations, literature)
     of_sections = {each.name: each.combinations for each in sections}
     family = family_of(of_sections)
@@ -93,6 +97,10 @@ def write_report(
             parts += [size_section(of_sizes, tests.losses), ""]
             parts += [f"![{task}: metric against size]({curves[0].name})", ""]
             parts += [f"![{task}: what larger graphs cost]({losses[0].name})", ""]
+    if beside is not None and beside.pairs:
+        files.append(folder / "published.csv")
+        write_atomically(files[-1], beside.csv())
+        parts += [beside.section(), ""]
     for kind in family.rankings:
         suffix = f"-{kind}" if kind else ""
         pictures = [folder / f"ranks{suffix}.{each}" for each in suffixes]
@@ -104,6 +112,9 @@ def write_report(
         parts += [*tuning_section(tuned), ""]
     if family.count:
         parts += [_holm_text(family.count), ""]
+    if baselines := baselines_csv(runs):
+        files.append(folder / "baselines.csv")
+        write_atomically(files[-1], baselines)
     if any(run.sizes for run in runs):
         files.insert(2, folder / "sizes.csv")
         write_atomically(files[2], sizes_csv(runs))
@@ -161,21 +172,48 @@ def sections_of(combinations: Sequence[Combination], literature: Sequence[Publis
 
 
 def not_finite(combinations: Sequence[Combination]) -> list[str]:
-    """A line for each run whose metric is not finite: its combination has no mean, rank or test."""
+    """A line for each run whose metric is not finite, and what the report does without it.
+
+    Means, ranks and tests are of the test metric; that of validation has a mean alone.
+    """
+    of_test = "its combination has no mean, no rank, and that seed no part in tests"
+    of_valid = "its combination has no mean over validation; mean, rank and tests of the test metric have that seed"
     return [
         f"not finite: {run.task}, {each.row}, {each.setup}, seed {run.seed}: valid {run.metric} {run.valid:g}, test "
-        f"{run.test:g}; its combination has no mean, no rank, and that seed no part in tests"
+        f"{run.test:g}; {of_valid if math.isfinite(run.test) else of_test}"
         for each in combinations
         for run in each.runs
         if not (math.isfinite(run.test) and math.isfinite(run.valid))
     ]
 
 
+def baselines_csv(runs: Sequence[Run]) -> str:
+    """What reads no graph, a row for each task and baseline; empty where no run has any."""
+    found: dict[tuple[str, str], tuple[float, float]] = {}
+    for run in runs:
+        for name, values in run.baselines.items():
+            found.setdefault((run.task, name), values)
+    rows = [(*key, *values) for key, values in found.items()]
+    table = pd.DataFrame(rows, columns=["task", "baseline", "valid", "test"])
+    return table.to_csv(index=False, lineterminator="\n", na_rep="nan") if rows else ""
+
+
+def made_on(runs: Sequence[Run]) -> list[str]:
+    """A line for each machine and set of versions that runs were made with; none where no run noted them."""
+    counts = Counter(run.machine for run in runs)
+    if not any(counts):
+        return []
+    return [
+        f"{count} of {len(runs)} runs on {where or 'a machine that they did not note'}"
+        for where, count in counts.items()
+    ]
+
+
 def runs_csv(runs: Sequence[Run]) -> str:
     """Every run as a row; the options that vary are columns."""
-    apart = ("options", "drawn", "baselines", "sizes", "size_unit", "unit")
+    apart = ("options", "drawn", "baselines", "sizes", "size_unit", "unit", "machine")
     names = [field.name for field in fields(Run) if field.name not in apart]
-    names += ["drawn"] if any(run.drawn for run in runs) else []
+    names += [name for name in ("drawn", "machine") if any(getattr(run, name) for run in runs)]
     varied = list(dict.fromkeys(name for run in runs for name in run.options))
     rows = [
         [*(getattr(run, name) for name in names), *(shown(run.options.get(name, "")) for name in varied)]
@@ -183,7 +221,8 @@ def runs_csv(runs: Sequence[Run]) -> str:
     ]
     # An option may be called as a number is: `epochs`.
     columns = [*names, *(f"option_{name}" if name in names else name for name in varied)]
-    return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n", na_rep="nan")
+    table = pd.DataFrame(rows, columns=columns).astype({"graphs": "Int64"})  # whole, or not known
+    return table.to_csv(index=False, lineterminator="\n", na_rep="nan")
 
 
 def task_section(
@@ -238,7 +277,7 @@ def task_section(
     if measured:
         lines += ["", _COST_TEXT.format(unit=first.unit)]
     if baselines:
-        lines += ["", "‡ read no graph: counts of Morgan fragments, and nothing; in no test and no rank."]
+        lines += ["", "‡ read no graph: counts of Morgan fragments, or nothing; in no test and no rank."]
     if literature:
         lines += ["", "† from the literature, in no test and no rank:", ""]
         lines += [f"{number}. {' '.join(row.source.split())}" for number, row in enumerate(literature, 1)]

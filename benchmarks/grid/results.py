@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graphpe.benchmarks.calls.text import NONE
+from graphpe.benchmarks.console.machine import machine_text
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.options import Named, options_text
 from graphpe.benchmarks.training.summary import FINGERPRINTS
@@ -62,10 +63,12 @@ class Run:
         flops_per_graph: Arithmetic of a step of training, without the optimizer; nan where it cannot be counted.
         options: The options that vary in its column and model, with their values.
         drawn: Whether those were drawn by a random search.
-        baselines: Of molecules, what reads no graph: the metric on the validation and the test part, by name.
+        baselines: What reads no graph, the constant and of molecules fingerprints: the metric on the validation and the
+            test part, by name.
         sizes: Of a split by size, what came out for graphs of the sizes of training, then for larger ones.
         size_unit: What sizes count.
         unit: What `graphs` counts: `graph`, `node`, or `link`.
+        machine: What it was made on, and versions, in a line; empty where a run did not note it, as older ones did not.
     """
 
     task: str
@@ -92,6 +95,7 @@ class Run:
     sizes: tuple[SizeScore, ...] = ()
     size_unit: str = "nodes"
     unit: str = "graph"
+    machine: str = ""
 
     @property
     def seconds(self) -> float:
@@ -210,6 +214,7 @@ def read_run(cell: Cell) -> Run:
         baselines=_baselines(summary),
         sizes=tuple(_size_score(each) for each in summary.get("sizes", {}).get("parts", [])),
         size_unit=summary.get("sizes", {}).get("unit", "nodes"),
+        machine=machine_text(summary.get("machine", {})),
     )
 
 
@@ -219,14 +224,11 @@ def _size_score(part: Mapping[str, Any]) -> SizeScore:
 
 
 def _baselines(summary: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """The fingerprints of molecules, and beside them the constant."""
+    """The fingerprints of molecules, where they could be fitted, and of every task the constant."""
     found = summary.get("fingerprints", {})
-    if "test" not in found:
-        return {}
-    return {
-        FINGERPRINTS: (found["valid"], found["test"]),
-        f"constant ({summary['constant_prediction']})": (summary["constant_valid"], summary["constant_test"]),
-    }
+    fitted = {FINGERPRINTS: (found["valid"], found["test"])} if "test" in found else {}
+    constant = summary["constant_valid"], summary["constant_test"]
+    return {**fitted, f"constant ({summary['constant_prediction']})": constant}
 
 
 def combine(runs: Iterable[Run], order: Sequence[tuple[str, str, str]]) -> list[Combination]:

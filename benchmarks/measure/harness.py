@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
-import torch_geometric
-
+from graphpe.benchmarks.console.machine import machine as machine_of_process
 from graphpe.files.atomic import write_atomically
 
 _OF_THIS_MACHINE = ("--out", "--data", "--root", "--folder")
@@ -88,12 +83,14 @@ def machine(*packages: str, threads: int | None = None) -> str:
         packages: Further packages whose versions matter.
         threads: Of each side; None for those of torch in this process.
     """
-    versions = [f"torch {torch.__version__}", f"PyG {torch_geometric.__version__}"]
-    versions += [f"{name} {version(name)}" for name in packages]
-    count = torch.get_num_threads() if threads is None else threads
+    found = machine_of_process("cpu", *packages)
+    versions = found["versions"]
+    words = [f"torch {versions['torch']}", f"PyG {versions['torch_geometric']}"]
+    words += [f"{name} {versions[name]}" for name in packages]
+    count = found["threads"] if threads is None else threads
     return (
-        f"{', '.join(versions)}, Python {platform.python_version()}, {count} thread(s) of {os.cpu_count()} "
-        f"{platform.machine()} cores"
+        f"{', '.join(words)}, Python {versions['python']}, {count} thread(s) of {found['cores']} "
+        f"{found['architecture']} cores"
     )
 
 

@@ -20,6 +20,9 @@ from graphpe.errors import GraphPEValueError
 FEW = 30
 """Graphs of a bin below which its metric says little, which is told."""
 
+MUCH = 100
+"""A bin with so many times the nodes of training is told: its encoding and evaluation outweigh an epoch."""
+
 _SEED = 0
 _SHARE = 10
 """One graph of so many of the sizes of training is for validation, and one for the test."""
@@ -53,7 +56,7 @@ def load_task(
         for part in data.mean_sizes
         if len(data.split[part]) < FEW
     ]
-    return replace(data, notes=[*data.notes, *notes])
+    return replace(data, notes=[*data.notes, *notes, *_work(data, task)])
 
 
 def load_by_size(
@@ -128,6 +131,22 @@ def split_by_size(data: TaskData, sizes: Sizes, task: Task) -> TaskData:
         mean_sizes=mean_sizes(data.graphs.sizes.cpu(), split),
     )
     return _standardised(found)
+
+
+def _work(data: TaskData, task: Task) -> list[str]:
+    """Lines about bins that are far more work than training: an epoch goes by in seconds, and they in hours."""
+    nodes = data.graphs.sizes.cpu().double()
+    trained, lines = nodes[data.split["train"]], []
+    for part in data.mean_sizes:
+        asked = nodes[data.split[part]]
+        times, pairs = float(asked.sum() / trained.sum()), float((asked**2).sum() / (trained**2).sum())
+        if times >= MUCH:
+            lines.append(
+                f"{part} {task.size_unit}: {int(asked.sum()):,} nodes, {times:,.0f} times as many as training has, and "
+                f"{pairs:,.0f} times the pairs: encoding and the evaluation at the end take that much longer than "
+                "those of training do in an epoch; take smaller sizes, or fewer graphs"
+            )
+    return lines
 
 
 def _within(nodes: Tensor, sizes: Range) -> Tensor:

@@ -58,7 +58,8 @@ class TrainConfig:
             Encodings that it does not read have the encoder of their kind.
         bias: What encodings become in attention, as calls joined by " + ": "PairBias(head='kerple_log')" for those of
             pairs, "RotaryAttention" or "PairBias(head='linear', factored=True)" for those of nodes, which then are not
-            added to the nodes; see `graphpe list biases`. "auto" for biases of those of pairs, by their kind.
+            added to the nodes; see `graphpe list biases`. "auto" for biases of those of pairs, by their kind;
+            "none" for nothing.
         perturb: What training does to encodings of nodes, as a call: "Perturbed(noise=0.1, drop=0.2)" makes them fuzzy
             and hides some; "none" for nothing. In evaluation they are themselves.
         rewire: Random edges beside those of each graph, as GRASS has them: those of so many permutations of its nodes,

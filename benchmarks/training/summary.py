@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from graphpe.benchmarks.calls.build import build_task
+from graphpe.benchmarks.console.machine import machine
 from graphpe.benchmarks.console.sizes import Sizes
 from graphpe.benchmarks.pretraining.task import EncodingTask, Pretraining
 from graphpe.benchmarks.tasks import EdgeListFolder, NetworkxList, PythonSource, SmilesTable
@@ -92,6 +93,7 @@ def summarise(
         "seconds_before": dict(seconds),
         "peak_bytes": peak_memory(),
         "cost": _cost(training, flops),
+        "machine": machine(training.fabric.device),
         "run": str(training.run.path),
     }
 

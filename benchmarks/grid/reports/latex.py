@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from graphpe.benchmarks.grid.options import shown
-from graphpe.benchmarks.grid.reports.literature import Published
+from graphpe.benchmarks.grid.reports.published.literature import Published
 from graphpe.benchmarks.grid.reports.selection import budget_text
 from graphpe.benchmarks.grid.reports.table import spread
 from graphpe.benchmarks.grid.results import Combination

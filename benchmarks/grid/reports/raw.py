@@ -13,7 +13,7 @@ import pandas as pd
 from graphpe.benchmarks.grid.results import Run, SizeScore
 from graphpe.errors import GraphPEValueError
 
-_APART = ("options", "drawn", "baselines", "sizes", "size_unit", "unit")
+_APART = ("options", "drawn", "baselines", "sizes", "size_unit", "unit", "machine")
 _FIELDS = {each.name: each for each in fields(Run) if each.name not in _APART}
 _NEEDED = tuple(name for name, each in _FIELDS.items() if each.default is MISSING)
 _TEXTS = ("task", "encoding", "model", "metric")
@@ -21,10 +21,9 @@ _COUNTS = ("seed", "parameters", "peak_bytes", "epochs")
 
 
 def read_raw(path: Path) -> list[Run]:
-    """The runs of a `runs.csv`, with those of the `sizes.csv` beside it, if there is one.
+    """The runs of a `runs.csv`, with what `sizes.csv` and `baselines.csv` beside it say, if there are such.
 
-    Options that vary are text. Baselines of molecules (fingerprints, constants) are in `report.md` alone, and are not
-    read.
+    Options that vary are text.
 
     Args:
         path: The file.
@@ -40,6 +39,7 @@ def read_raw(path: Path) -> list[Run]:
             f"{path} has {what}: give the folder of a grid, or a runs.csv that `graphpe report` wrote"
         )
     of_sizes, unit = _sizes(path.with_name("sizes.csv"))
+    baselines = _baselines(path.with_name("baselines.csv"))
     runs = []
     for number, row in enumerate(table.to_dict("records"), 2):
         try:
@@ -54,7 +54,9 @@ def read_raw(path: Path) -> list[Run]:
                 f"{path.with_name('sizes.csv')} has no line for {', '.join(key[:3])}, seed {key[3]}"
             )
         drawn = str(row.get("drawn", "")) == "True"
-        runs.append(Run(**values, options=options, drawn=drawn, sizes=tuple(sizes), size_unit=unit))
+        values |= {"drawn": drawn, "sizes": tuple(sizes), "size_unit": unit, "machine": str(row.get("machine", ""))}
+        values["baselines"] = baselines.get(str(row["task"]), {})
+        runs.append(Run(**values, options=options))
     return runs
 
 
@@ -77,8 +79,21 @@ def _value(name: str, text: str) -> Any:
 
 def _options(row: Mapping[str, str]) -> dict[str, str]:
     """What varies: columns that are no number of a run."""
-    found = {name.removeprefix("option_"): text for name, text in row.items() if name not in {*_FIELDS, "drawn"}}
+    found = {
+        name.removeprefix("option_"): text for name, text in row.items() if name not in {*_FIELDS, "drawn", "machine"}
+    }
     return {name: text for name, text in found.items() if text != ""}
+
+
+def _baselines(path: Path) -> dict[str, dict[str, tuple[float, float]]]:
+    """By task and name, the metric on the validation and the test part."""
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    try:
+        for row in _read(path).to_dict("records") if path.is_file() else ():
+            found.setdefault(row["task"], {})[row["baseline"]] = (float(row["valid"]), float(row["test"]))
+    except (KeyError, ValueError):
+        raise GraphPEValueError(f"{path} is no baselines.csv that `graphpe report` wrote") from None
+    return found
 
 
 def _sizes(path: Path) -> tuple[dict[tuple[str, ...], list[SizeScore]], str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from graphpe.benchmarks.grid.options import shown
-from graphpe.benchmarks.grid.reports.literature import Published
+from graphpe.benchmarks.grid.reports.published.literature import Published
 from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.tasks.metrics import figure
 
@@ -106,3 +106,10 @@ def rate_text(value: float) -> str:
         return ""
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:,.{digits}f}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration that was measured or added up: `45 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

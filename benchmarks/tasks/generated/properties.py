@@ -20,9 +20,15 @@ from graphpe.benchmarks.tasks.metrics import MAE
 from graphpe.benchmarks.tasks.node_level import NodeAdapter, NodeTargets
 from graphpe.benchmarks.tasks.targets import standardisation
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import check_seconds
 
 MISSING = 0.3
 """The share of edges that are taken out of graphs whose components are counted."""
+
+_A_PAIR, _A_CUBE = 1.1e-7, 2e-11
+"""Seconds of a distance, and of an equation of a dense system by the square of their number; measured on one core."""
+
+_SMALLER = "name smaller sizes"
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Eccentricity(Problem):
     adapter_class: ClassVar[type[GraphAdapter]] = NodeAdapter
 
     def answers(self, arrays: Arrays) -> NDArray[Any]:
+        most = int(arrays["sizes"].max())
+        check_seconds(f"{self.name}: distances of all nodes", most, _A_PAIR * most**2, 8.0 * most**2, _SMALLER)
         distances = (shortest_path(matrix, unweighted=True) for matrix in _adjacencies(arrays))
         return np.concatenate([each.max(1) for each in distances]).astype(np.int64)
 
@@ -81,6 +89,8 @@ class EffectiveResistance(Problem):
     summary: ClassVar[str] = "effective resistance between two marked nodes, generated at any size, MAE"
 
     def answers(self, arrays: Arrays) -> NDArray[Any]:
+        most = int(arrays["sizes"].max())
+        check_seconds(f"{self.name}: a linear system", most, _A_CUBE * most**3, 24.0 * most**2, _SMALLER)
         found = np.empty(len(arrays["sizes"]))
         for graph, matrix in enumerate(_adjacencies(arrays)):
             u, v = arrays["marked"][graph]

@@ -142,3 +142,29 @@ def test_terms_of_pairs() -> None:
     assert without_bias(network, text) == []
     with pytest.raises(GraphPEValueError, match="GraphTransformer takes no PathCounts"):
         parts((), "PathCounts", M.GraphTransformer)
+
+
+def test_none_is_nothing_in_attention() -> None:
+    assert canonical_bias("none") == "none"
+    found = parts(("SpectralCoordinates(k=3)",), "none")
+    assert not found.positions
+    assert not found.pair_encodings
+    assert [encoding.value_key for encoding in found.nodes] == ["spectral_coordinates"]
+    network = built("GPS(width=16, layers=1, heads=2)", ("RandomWalkPE(4)",), "none")
+    assert without_bias(network, "none") == []
+    with pytest.raises(GraphPEValueError, match="bias is 'none', but Graphormer reads ShortestPathPE") as caught:
+        parts(TWO, "none")
+    assert "\n" not in str(caught.value)
+    # Features of pairs are no bias.
+    features = parts(("RelativeRandomWalkPE(4)",), "none", M.GRIT)
+    assert len(features.pair_encodings) == 1
+    with pytest.raises(GraphPEValueError, match="'none' stands alone"):
+        canonical_bias("none + RotaryAttention")
+
+
+def test_auto_beside_others_is_the_usual_bias() -> None:
+    assert canonical_bias("auto + LogLength()") == canonical_bias("LogLength()")
+    for text in ("auto + RotaryAttention", "RotaryAttention + auto", "RotaryAttention"):
+        found = parts(TWO, text)
+        assert [module.head for module in found.pair_encodings] == ["table"]
+        assert len(found.positions) == 1

@@ -111,3 +111,14 @@ def test_tasks_that_draw_their_graphs_draw_those_sizes(call: str, sizes: str, tm
     assert data.mean_sizes["16"] == 16
     assert list(data.mean_sizes) == ["test", "9-12", "16"]
     assert loaded(sizes).fingerprint == data.fingerprint != loaded("8 | 9-12").fingerprint
+
+
+def test_a_bin_that_outweighs_training_is_told() -> None:
+    def told(sizes: str) -> list[str]:
+        data = load_task(build_task("path-length(train=10, valid=3, test=4)"), sizes, progress=False)
+        return [note for note in data.notes if "times as many" in note]
+
+    assert told("8 | 9-12 13-16") == []
+    (line,) = told("8-8 | 9-12 2500-2500")
+    # Ten graphs of eight nodes, and four of 2,500.
+    assert line.startswith("2500 nodes: 10,000 nodes, 125 times as many as training has, and 39,062 times the pairs")

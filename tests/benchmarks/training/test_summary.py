@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from graphpe.benchmarks.cli.main import main
+from graphpe.benchmarks.console.machine import machine
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.training.summary import answers_alike, summary_lines
 
@@ -51,6 +52,7 @@ def test_words_of_classes_stay_with_the_run(tmp_path: Path) -> None:
     summary, state, history = train(task, tmp_path / "run")
     assert summary["classes"] == state["class_names"] == ["even", "odd"]
     assert summary["targets"] == ["kind"]
+    assert summary["machine"] == machine()
     assert summary["valid_by_target"] == {}
     assert "valid_by_target" not in history[0]
     assert summary["constant_prediction"] in ("class even", "class odd")

@@ -15,7 +15,6 @@ from typing import Any
 
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.report import Section, sections_of
-from graphpe.benchmarks.grid.reports.literature import Published
 from graphpe.benchmarks.grid.reports.page.about import about
 from graphpe.benchmarks.grid.reports.page.answer import answer
 from graphpe.benchmarks.grid.reports.page.document import (
@@ -30,6 +29,7 @@ from graphpe.benchmarks.grid.reports.page.document import (
 )
 from graphpe.benchmarks.grid.reports.page.entries import Entry, curves, entries_of
 from graphpe.benchmarks.grid.reports.page.heat_map import heat_map
+from graphpe.benchmarks.grid.reports.published.literature import Published
 from graphpe.benchmarks.grid.reports.sizes import BySize, by_size
 from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.grid.statistics.family import family_of
@@ -172,6 +172,7 @@ def _task(
 
 def _caption(table: Table) -> str:
     known = {
+        "their name": "Ours beside published figures",
         "gain over none": "Gain over none in each model",
         "not told apart from": "Mean ranks",
         "relative gain": "Gain over none over tasks",
@@ -203,7 +204,7 @@ def _notes(notes: Sequence[str]) -> str:
 
 def _downloads(folder: Path) -> Iterator[str]:
     """Links to the raw numbers: those beside the page, and those within it."""
-    for name in ("runs.csv", "effects.csv", "sizes.csv"):
+    for name in ("runs.csv", "effects.csv", "sizes.csv", "published.csv"):
         if (folder / name).is_file():
             content = gzip.compress((folder / name).read_bytes(), mtime=0)
             within = f"data:application/gzip;base64,{base64.b64encode(content).decode('ascii')}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from graphpe.benchmarks.grid.reports.latex import escaped, latex_table
-from graphpe.benchmarks.grid.reports.literature import Published
+from graphpe.benchmarks.grid.reports.published.literature import Published
 from graphpe.benchmarks.grid.results import Combination, Run, combine
 
 RUN = Run("zinc", "none", "GINE", 0, "MAE", False, 0.5, 0.5, 100, 1.0, 1.0, 9.0, 10**9, 9)

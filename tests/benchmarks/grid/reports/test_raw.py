@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import csv
+import io
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from graphpe.benchmarks.cli.main import main
-from graphpe.benchmarks.grid.report import runs_csv
+from graphpe.benchmarks.grid.report import runs_csv, write_report
 from graphpe.benchmarks.grid.reports.raw import read_raw
 from graphpe.benchmarks.grid.reports.sizes import sizes_csv
-from graphpe.benchmarks.grid.results import Run, SizeScore
+from graphpe.benchmarks.grid.results import Run, SizeScore, combine
 from graphpe.errors import GraphPEValueError
 
 
@@ -26,6 +29,56 @@ def _runs(*, sizes: bool = False) -> list[Run]:
         for model in ("GINE()", "GPS()")
         for seed in range(3)
     ]
+
+
+def test_baselines_are_those_of_the_runs(tmp_path: Path) -> None:
+    baselines = {"fingerprints and boosted trees": (0.75, 0.625), "constant (always 1)": (0.5, math.inf)}
+    runs = [replace(run, baselines=baselines) for run in _runs()]
+    files = write_report(combine(runs, []), tmp_path / "a")
+    assert tmp_path / "a" / "baselines.csv" in files
+    assert read_raw(tmp_path / "a" / "runs.csv") == sorted(
+        runs, key=lambda run: [each.encoding for each in runs].index(run.encoding)
+    )
+    assert main(["report", str(tmp_path / "a" / "runs.csv"), "--out", str(tmp_path / "b")]) == 0
+    for folder in ("a", "b"):
+        text = (tmp_path / folder / "report.md").read_text()
+        assert "| none | fingerprints and boosted trees ‡ |  | 0.6250 | 0.7500 | 1 |" in text
+        assert "| none | constant (always 1) ‡ |  | inf | 0.5000 | 1 |" in text
+    assert (tmp_path / "a" / "baselines.csv").read_bytes() == (tmp_path / "b" / "baselines.csv").read_bytes()
+    (tmp_path / "a" / "baselines.csv").write_text("task,baseline\na,b\n")
+    with pytest.raises(GraphPEValueError, match=r"is no baselines\.csv that `graphpe report` wrote"):
+        read_raw(tmp_path / "a" / "runs.csv")
+
+
+def test_counts_are_whole_numbers(tmp_path: Path) -> None:
+    known, unknown = _runs()[0], replace(_runs()[1], graphs=math.nan)
+    for runs, column in (([known], ["3000"]), ([known, unknown], ["3000", "nan"])):
+        table = list(csv.DictReader(io.StringIO(runs_csv(runs))))
+        assert [row["graphs"] for row in table] == column
+        assert table[0]["epochs"] == "10"
+
+
+def test_machines_are_in_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [replace(run, machine="first, 1 thread(s); torch 2" if run.seed else "") for run in _runs()]
+    (tmp_path / "runs.csv").write_text(runs_csv(runs))
+    assert read_raw(tmp_path / "runs.csv") == runs
+    assert main(["report", str(tmp_path / "runs.csv"), "--out", str(tmp_path / "out"), "--html"]) == 0
+    lines = (tmp_path / "out" / "report.md").read_text().splitlines()
+    assert "- 12 of 18 runs on first, 1 thread(s); torch 2" in lines
+    assert "- 6 of 18 runs on a machine that they did not note" in lines
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<dt>runs made on</dt><dd>first, 1 thread(s); torch 2 (12 of 18 runs)</dd>" in page
+    assert "machine" not in runs_csv(_runs())
+
+
+def test_a_validation_metric_that_is_not_finite_leaves_the_test_metric(tmp_path: Path) -> None:
+    runs = [replace(run, valid=math.nan) if number == 0 else run for number, run in enumerate(_runs())]
+    (tmp_path / "runs.csv").write_text(runs_csv(runs))
+    assert main(["report", str(tmp_path / "runs.csv"), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "| none | GINE() |  | 0.1625 ± 0.0625 | nan |" in text  # the test metric has its mean
+    (line,) = (line for line in text.splitlines() if line.startswith("- not finite"))
+    assert line.endswith("no mean over validation; mean, rank and tests of the test metric have that seed")
 
 
 @pytest.mark.parametrize("sizes", [False, True])

@@ -3,13 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import networkx as nx
+import numpy as np
 import pytest
 
 from graphpe.benchmarks.calls.build import build_task
 from graphpe.benchmarks.console.sizes import Sizes
+from graphpe.benchmarks.tasks.by_size import load_task
 from graphpe.benchmarks.tasks.generated.problems import Problem
 from graphpe.benchmarks.tasks.generated.properties import ConnectedComponents, Eccentricity, EffectiveResistance
+from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
+from graphpe.limits import limits
 
 SMALL = {"train": 8, "valid": 4, "test": 6, "train_nodes": (2, 9), "test_nodes": (12, 20)}
 
@@ -51,3 +55,20 @@ def test_answers_are_those_of_networkx(kind: type[Problem], family: str, tmp_pat
     larger = task.load_sizes(Sizes.parse("8 | 9-12 20-30"), cache=tmp_path, progress=False)
     assert larger is not None
     assert int(larger.graphs.sizes.max()) in range(20, 31)
+
+
+@pytest.mark.parametrize(
+    ("task", "what"),
+    [("eccentricity", "distances of all nodes"), ("effective-resistance", "a linear system")],
+)
+def test_graphs_that_are_too_large_are_refused_before_they_are_answered(task: str, what: str) -> None:
+    built = build_task(f"{task}(train=2, valid=1, test=1)")
+    with pytest.raises(
+        GraphPEValueError, match=f"{task}: {what} on a graph of 100,000 nodes would take about"
+    ) as caught:
+        load_task(built, "8 | 100000", progress=False)
+    assert "name smaller sizes" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with limits(seconds=0):  # the same limit as that of encodings
+        with pytest.raises(GraphPEValueError, match="more than the limits of 0 s"):
+            built.answers({"sizes": np.array([4]), "marked": np.array([[0, 1]])})

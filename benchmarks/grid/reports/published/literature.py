@@ -11,7 +11,7 @@ from pathlib import Path
 
 from graphpe.arguments import check_integer, check_not_negative, check_number
 from graphpe.benchmarks.calls.build import build_task
-from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
+from graphpe.benchmarks.calls.recipes import Recipe, read_recipe, recipe_names
 from graphpe.benchmarks.grid.results import Run
 from graphpe.benchmarks.tasks.user.files.separators import separator_of
 from graphpe.calls import parse_call
@@ -22,7 +22,7 @@ _NEEDED = ("model", "encoding", "metric", "mean", "std", "n", "source")
 _FRACTIONS = {"accuracy", "weightedaccuracy", "ap", "rocauc", "f1"}
 _PUBLISHED = re.compile(
     r"(?:test )?(?P<metric>[A-Za-z][\w -]*?) (?P<mean>\d+(?:\.\d+)?)(?: \+- (?P<std>\d+(?:\.\d+)?))?"
-    r"(?:, (?P<n>\d+) seeds)?"
+    r"(?:, (?P<n>\d+) seeds)?(?P<unchecked>, not compared with the paper)?"
 )
 
 
@@ -39,6 +39,8 @@ class Published:
         runs: How many; 0 where it is not known.
         source: Where it stands.
         task: The task's name; empty for any that has the metric.
+        epochs: Of a run; 0 where they are not known.
+        parameters: Of the model; 0 where they are not known.
     """
 
     model: str
@@ -49,6 +51,8 @@ class Published:
     runs: int
     source: str
     task: str = ""
+    epochs: int = 0
+    parameters: int = 0
 
 
 def read_literature(path: Path) -> list[Published]:
@@ -80,21 +84,35 @@ def read_literature(path: Path) -> list[Published]:
 
 
 def published_values() -> list[Published]:
-    """The values that the recipes of this package name."""
-    rows = []
-    for name in recipe_names():
-        recipe = read_recipe(name)
-        match = _PUBLISHED.fullmatch(recipe.published)
-        if match is None:
-            continue
-        mean, deviation = float(match["mean"]), float(match["std"] or math.nan)
-        if _plain(match["metric"]) in _FRACTIONS and mean > 1:  # in per cent
-            mean, deviation = mean / 100, deviation / 100
-        encodings = " + ".join(recipe.options.get("encodings") or ["none"])
-        task, model = build_task(recipe.options["task"]).name, str(recipe.options["model"]).split("(")[0]
-        values = match["metric"], mean, deviation, int(match["n"] or 0)
-        rows.append(Published(model, encodings, *values, f"{recipe.paper} ({name})", task))
-    return rows
+    """The values that the recipes of this package name, as far as they were compared with their papers."""
+    found = (of_recipe(read_recipe(name)) for name in recipe_names())
+    return [row for row in found if row is not None and not row.source.endswith(UNCHECKED)]
+
+
+UNCHECKED = "not compared with the paper"
+"""How the source of a value ends that nobody has looked up in its paper."""
+
+
+def of_recipe(recipe: Recipe) -> Published | None:
+    """The value that a recipe names; None where that is of several tasks or splits."""
+    match = _PUBLISHED.fullmatch(recipe.published)
+    if match is None:
+        return None
+    mean, deviation = float(match["mean"]), float(match["std"] or math.nan)
+    if _plain(match["metric"]) in _FRACTIONS and mean > 1:  # in per cent
+        mean, deviation = mean / 100, deviation / 100
+    return Published(
+        model=str(recipe.options["model"]).split("(")[0],
+        encoding=" + ".join(recipe.options.get("encodings") or ["none"]),
+        metric=match["metric"],
+        mean=mean,
+        deviation=deviation,
+        runs=int(match["n"] or 0),
+        source=f"{recipe.paper} ({recipe.name}){f'; {UNCHECKED}' if match['unchecked'] else ''}",
+        task=build_task(recipe.options["task"]).name,
+        epochs=recipe.options.get("epochs", 0),
+        parameters=recipe.published_parameters or recipe.parameters,
+    )
 
 
 def fits(row: Published, run: Run) -> bool:

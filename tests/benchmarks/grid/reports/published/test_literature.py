@@ -8,7 +8,7 @@ import pytest
 
 from graphpe.benchmarks.calls.recipes import read_recipe, recipe_names
 from graphpe.benchmarks.grid.report import task_section, write_report
-from graphpe.benchmarks.grid.reports.literature import Published, fits, published_values, read_literature
+from graphpe.benchmarks.grid.reports.published.literature import Published, fits, published_values, read_literature
 from graphpe.benchmarks.grid.results import Run, combine
 from graphpe.benchmarks.grid.statistics.effects import column_ranks
 from graphpe.benchmarks.grid.statistics.family import family_of

@@ -1,0 +1,1 @@
+"""Values that others published: read, and beside ours."""
