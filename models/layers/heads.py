@@ -139,23 +139,29 @@ class MLPReadout(nn.Module):
 class SubtokenHead(nn.Module):
     """A classifier for each position of a short sequence, as for function names in ogbg-code2 (5 x 5002 classes).
 
-    The classifiers are one linear layer, so that they are one product.
+    The classifiers are one linear layer, so that they are one product: `positions * classes * width` weights. Shared,
+    they are one classifier behind a linear map of each position, and a bias of each class at each position, so that a
+    word is learned once, wherever it stands: `(classes + positions * width) * width` weights.
 
     Args:
         width: Width of its input.
         classes: Classes at each position.
         positions: Number of positions.
+        shared: Whether positions share one classifier.
 
     Raises:
         GraphPEValueError: If a number is not positive.
     """
 
-    def __init__(self, width: int, classes: int = 5002, positions: int = 5) -> None:
+    def __init__(self, width: int, classes: int = 5002, positions: int = 5, *, shared: bool = False) -> None:
         super().__init__()
         width, classes, positions = check_counts(width=width, classes=classes, positions=positions)
+        (shared,) = check_flags(shared=shared)
         self.classes = classes
         self.positions = positions
-        self.linear = nn.Linear(width, positions * classes)
+        self.linear = nn.Linear(width, positions * (width if shared else classes))
+        self.classifier = nn.Linear(width, classes, bias=False) if shared else None
+        self.bias = nn.Parameter(torch.zeros(positions, classes)) if shared else None
 
     def forward(self, x: Tensor) -> Tensor:
         """From `[num_graphs, width]` to logits `[num_graphs, positions, classes]`.
@@ -163,7 +169,8 @@ class SubtokenHead(nn.Module):
         Args:
             x: Embeddings, `[num_graphs, width]`.
         """
-        return self.linear(x).view(x.shape[0], self.positions, self.classes)
+        of_positions = self.linear(x).view(x.shape[0], self.positions, -1)
+        return of_positions if self.classifier is None else self.classifier(of_positions) + self.bias
 
 
 class PairHead(nn.Module, ABC):

@@ -265,7 +265,12 @@ class ASTNodeEncoder(nn.Module):
         max_depth: Greatest depth with an embedding of its own.
         unknown: The attribute that stands for unknown ones; needed for `attribute_dropout`.
         attribute_dropout: Probability, in training, that a node's attribute is replaced by `unknown`. Unseen source is
-            full of unknown attributes, the source that made the vocabulary is not (Geisler et al. 2023 use 0.15).
+            full of unknown attributes, the source that made the vocabulary is not (Geisler et al. 2023 use 0.15). Its
+            words go with it.
+        words: Size of a vocabulary of words that attributes are made of. Their embeddings are summed and added: rare
+            attributes share them with others. Read from `batch.node_words`, `[num_nodes, words_of_node]`, where `words`
+            fills up; 0 for none.
+        words_of_node: Columns of `node_words`.
     """
 
     def __init__(
@@ -277,6 +282,8 @@ class ASTNodeEncoder(nn.Module):
         *,
         unknown: int = 0,
         attribute_dropout: float = 0.0,
+        words: int = 0,
+        words_of_node: int = 0,
     ) -> None:
         super().__init__()
         width, num_types, num_attributes, max_depth = check_counts(
@@ -284,6 +291,8 @@ class ASTNodeEncoder(nn.Module):
         )
         unknown = check_integer("unknown", unknown, least=0, most=num_attributes - 1)
         (attribute_dropout,) = check_probabilities(attribute_dropout=attribute_dropout)
+        words = check_integer("words", words, least=0)
+        self.words_of_node = check_integer("words_of_node", words_of_node, least=1 if words else 0)
         self.max_depth = max_depth
         self.unknown = unknown
         self.attribute_dropout = attribute_dropout
@@ -292,13 +301,18 @@ class ASTNodeEncoder(nn.Module):
         self.depth_embedding = nn.Embedding(max_depth + 1, width)
         for table in (self.type_embedding, self.attribute_embedding, self.depth_embedding):
             nn.init.normal_(table.weight, std=0.1)
+        self.word_embedding: nn.Embedding | None = None
+        if words:
+            self.word_embedding = nn.Embedding(words + 1, width, padding_idx=words)
+            with torch.no_grad():
+                self.word_embedding.weight[:words].normal_(std=0.1)
 
     def forward(self, batch: Data) -> Tensor:
         """Node embeddings `[num_nodes, width]`.
 
         Args:
-            batch: A `Batch`, or a `Data` as a batch of one graph, with type and attribute in `x` and the depth in
-                `node_depth`.
+            batch: A `Batch`, or a `Data` as a batch of one graph, with type and attribute in `x`, the depth in
+                `node_depth` and, with `words`, those of each attribute in `node_words`.
 
         Raises:
             GraphPEValueError: If `x` has not two columns of integers, or `node_depth` not one; on the CPU also if a
@@ -307,11 +321,18 @@ class ASTNodeEncoder(nn.Module):
         x = _integers(batch, "x", 2)
         check_ids(x, (self.type_embedding.num_embeddings, self.attribute_embedding.num_embeddings), "batch.x")
         depth = _integers(batch, "node_depth", 1).squeeze(1).clamp(0, self.max_depth)
-        attribute = x[:, 1]
+        attribute, words = x[:, 1], None
+        if self.word_embedding is not None:
+            words = _integers(batch, "node_words", self.words_of_node)
+            check_ids(words, [self.word_embedding.num_embeddings] * self.words_of_node, "batch.node_words")
         if self.training and self.attribute_dropout:
             dropped = torch.rand(attribute.shape, device=attribute.device) < self.attribute_dropout
             attribute = attribute.masked_fill(dropped, self.unknown)
+            if self.word_embedding is not None and words is not None:
+                words = words.masked_fill(dropped.unsqueeze(1), self.word_embedding.num_embeddings - 1)
         out = self.type_embedding(x[:, 0]) + self.attribute_embedding(attribute)
+        if self.word_embedding is not None and words is not None:
+            out = out + self.word_embedding(words).sum(1)
         return out + self.depth_embedding(depth)
 
 

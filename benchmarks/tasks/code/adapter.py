@@ -43,6 +43,8 @@ class CodeAdapter(TaskAdapter):
         tokens: Sub-tokens of names, `__UNK__` and `__EOS__` last; the classes.
         decoding: How class scores become words; see `graphpe.benchmarks.tasks.code.decoding`.
         dataflow: Whether the graphs are those of data flow, with types of edges instead of flags.
+        words: How many sub-tokens of its attribute each node has in `node_words`; 0 for none.
+        one_classifier: Whether the positions of a name share one classifier, behind a map of each.
     """
 
     types: Vocabulary
@@ -50,7 +52,13 @@ class CodeAdapter(TaskAdapter):
     tokens: Vocabulary
     decoding: Decoding = "expected-f1"
     dataflow: bool = False
-    keys = ("x", "node_depth", "edge_attr")
+    words: int = 0
+    one_classifier: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the model reads of the graphs."""
+        return ("x", "node_depth", "edge_attr", *(["node_words"] if self.words else []))
 
     def check_inputs(self, graphs: PackedGraphs) -> tuple[PackedGraphs, dict[int, str]]:
         """Graphs of functions in this task's format.
@@ -100,6 +108,8 @@ class CodeAdapter(TaskAdapter):
             max_depth=MAX_DEPTH,
             unknown=self.attributes.unknown,
             attribute_dropout=ATTRIBUTE_DROPOUT,
+            words=len(self.tokens) if self.words else 0,
+            words_of_node=self.words,
         )
 
     def edge_encoder(self, width: int) -> nn.Module:
@@ -108,7 +118,7 @@ class CodeAdapter(TaskAdapter):
 
     def head(self, width: int) -> nn.Module:
         """Five classifiers over sub-tokens: `[B, 5, classes]`."""
-        return SubtokenHead(width, classes=len(self.tokens), positions=POSITIONS)
+        return SubtokenHead(width, classes=len(self.tokens), positions=POSITIONS, shared=self.one_classifier)
 
     @property
     def has_classes(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from graphpe.arguments import check_choice, check_integer
 from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
@@ -19,7 +20,7 @@ from graphpe.benchmarks.tasks.code.labels import token_vocabulary
 from graphpe.benchmarks.tasks.code.source.corpus import Corpus
 from graphpe.benchmarks.tasks.code.source.edges import GRAPHS, Graph, flow_edges, syntax_edges
 from graphpe.benchmarks.tasks.code.source.files import SourceTree, find_sources, shown_path, standard_library
-from graphpe.benchmarks.tasks.code.source.graphs import MASKS, FunctionNodes, Mask, function_nodes
+from graphpe.benchmarks.tasks.code.source.graphs import MASKS, FunctionNodes, Mask, attribute_words, function_nodes
 from graphpe.benchmarks.tasks.code.source.names import subtokens
 from graphpe.benchmarks.tasks.code.source.read import read_corpus
 from graphpe.benchmarks.tasks.code.source.split import split_by_module
@@ -27,6 +28,9 @@ from graphpe.benchmarks.tasks.task import Task
 from graphpe.errors import GraphPEValueError
 from graphpe.files.atomic import user_cache
 from graphpe.graphs.packed import PackedGraphs
+
+MOST_WORDS = 64
+"""Sub-tokens of an attribute at the very most; names of more are rare."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class PythonSource(Task):
         tests: Whether folders of tests are read too.
         attributes: Size of the vocabulary of attributes, `__NONE__` and `__UNK__` not counted.
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
+        words: How many sub-tokens of a node's attribute the model reads besides the attribute as a whole, of which most
+            are rare; 0 for none, as ogbg-code2 has it.
         decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or
             `"argmax"`, the most probable class at each position, which is the rule of OGB's example: `__UNK__` is kept
             and counts as a wrong word.
@@ -61,6 +67,7 @@ class PythonSource(Task):
     tests: bool = False
     attributes: int = 10_000
     tokens: int = 5_000
+    words: int = 4
     decoding: Decoding = "expected-f1"
 
     def __post_init__(self) -> None:
@@ -68,6 +75,7 @@ class PythonSource(Task):
         check_choice("mask", self.mask, MASKS)
         check_integer("attributes", self.attributes, least=1)
         check_integer("tokens", self.tokens, least=1)
+        check_integer("words", self.words, least=0, most=MOST_WORDS)
         check_choice("decoding", self.decoding, DECODINGS)
         if self.root is not None and not isinstance(self.root, str):
             raise GraphPEValueError(f"root must be a path, got {self.root!r}")
@@ -104,7 +112,9 @@ class PythonSource(Task):
         nodes = nodes.masked(self.mask)
         types, attributes = nodes.vocabularies(train, self.attributes)
         tokens = token_vocabulary([name_tokens[index] for index in train], self.tokens)
-        adapter = CodeAdapter(types, attributes, tokens, self.decoding, self._dataflow)
+        adapter = CodeAdapter(
+            types, attributes, tokens, self.decoding, self._dataflow, words=self.words, one_classifier=True
+        )
         graphs = self._graphs(corpus, chosen, nodes, name_tokens, adapter)
 
         what = f"standard library of Python {platform.python_version()}" if self.root is None else root
@@ -124,7 +134,7 @@ class PythonSource(Task):
         Raises:
             GraphPEValueError: If `state` is not that of such an adapter.
         """
-        return CodeAdapter.from_state(state, self.decoding, dataflow=self._dataflow)
+        return self._own(CodeAdapter.from_state(state, self.decoding, dataflow=self._dataflow))
 
     def functions(
         self, paths: Iterable[str | os.PathLike[str]], adapter: CodeAdapter, *, workers: int = 0
@@ -156,6 +166,10 @@ class PythonSource(Task):
         nodes = function_nodes(corpus, chosen).masked(self.mask)
         return self._graphs(corpus, chosen, nodes, _tokens(corpus), adapter), notes
 
+    def _own(self, adapter: CodeAdapter) -> CodeAdapter:
+        """With what ogbg-code2 has not: there are few functions to learn each word from."""
+        return replace(adapter, words=self.words, one_classifier=True)
+
     @property
     def _dataflow(self) -> bool:
         return self.graph == "dataflow"
@@ -169,6 +183,9 @@ class PythonSource(Task):
         adapter: CodeAdapter,
     ) -> PackedGraphs:
         trees = nodes.pack(adapter.types, adapter.attributes)
+        if self.words:
+            words = torch.from_numpy(attribute_words(nodes, adapter.tokens, self.words))
+            trees = trees.with_values(node={"node_words": words})
         names, lines, files = corpus.names, corpus.line.tolist(), corpus.file.tolist()
         return label_graphs(
             flow_edges(trees, nodes) if self._dataflow else syntax_edges(trees, self.graph),

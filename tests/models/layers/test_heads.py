@@ -73,6 +73,16 @@ def test_subtoken_head_is_one_classifier_a_position() -> None:
         SubtokenHead(4, classes=0)
 
 
+def test_positions_of_a_name_share_a_classifier() -> None:
+    head = SubtokenHead(8, classes=7, positions=3, shared=True)
+    torch.nn.init.normal_(head.bias)
+    x = torch.randn(2, 8)
+    maps, offsets = head.linear.weight.view(3, 8, 8), head.linear.bias.view(3, 8)
+    rows = [(x @ maps[p].t() + offsets[p]) @ head.classifier.weight.t() + head.bias[p] for p in range(3)]
+    torch.testing.assert_close(head(x), torch.stack(rows, dim=1))
+    assert sum(p.numel() for p in head.parameters()) == 3 * 8 * 8 + 3 * 8 + 7 * 8 + 3 * 7
+
+
 @pytest.mark.parametrize("width", [8, 12, 40])
 def test_of_few_units_half_are_alive(width: int) -> None:
     """For every input, all of one sign or not; wide layers are drawn as ever."""

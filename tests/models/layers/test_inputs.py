@@ -81,6 +81,28 @@ def test_errors(make_batch) -> None:
         ASTNodeEncoder(6, 7, 7, max_depth=0)
 
 
+def test_words_of_attributes_are_added() -> None:
+    encoder = ASTNodeEncoder(6, 7, 9, unknown=4, attribute_dropout=0.25, words=5, words_of_node=3)
+    n = 4000
+    words = torch.randint(6, (n, 3))  # 5 fills up
+    data = Data(x=torch.tensor([[1, 2]]).expand(n, 2), node_depth=torch.zeros(n, dtype=torch.long), node_words=words)
+    plain = encoder.type_embedding.weight[1] + encoder.depth_embedding.weight[0]
+    table = torch.cat([encoder.word_embedding.weight[:5], torch.zeros(1, 6)])
+    known = plain + encoder.attribute_embedding.weight[2] + table[words].sum(1)
+    encoder.eval()
+    torch.testing.assert_close(encoder(data), known)
+    encoder.train()
+    out = encoder(data)
+    gone = (out - (plain + encoder.attribute_embedding.weight[4])).abs().amax(1) < 1e-5  # the attribute and its words
+    torch.testing.assert_close(out[~gone], known[~gone])
+    assert 0.2 < gone.float().mean() < 0.3
+    out.sum().backward()
+    assert (encoder.word_embedding.weight.grad[5] == 0).all()
+    data.node_words = torch.tensor([[0, 6, 0]]).expand(n, 3)
+    with pytest.raises(GraphPEValueError, match=r"node_words\[0, 1\] is 6, .* ids from 0 to 5"):
+        encoder(data)
+
+
 def test_attribute_dropout_replaces_attributes_by_unknown_in_training_only() -> None:
     encoder = ASTNodeEncoder(6, 7, 9, unknown=4, attribute_dropout=0.25)
     n = 4000

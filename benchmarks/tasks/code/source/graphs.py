@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from graphpe.benchmarks.tasks.code.source.corpus import Corpus
+from graphpe.benchmarks.tasks.code.source.names import subtokens
 from graphpe.benchmarks.tasks.code.source.parse import FIELD_NAMES, FUNCTION_TYPES
 from graphpe.benchmarks.tasks.code.vocabulary import MASK, NONE, UNKNOWN, Vocabulary, count_words
 from graphpe.graphs.packed import PackedGraphs
@@ -123,6 +124,23 @@ class FunctionNodes:
             node={"x": torch.from_numpy(x)}
             | {key: torch.from_numpy(value.astype(np.int64)[:, None]) for key, value in columns.items()},
         )
+
+
+def attribute_words(nodes: FunctionNodes, tokens: Vocabulary, count: int) -> Ints:
+    """Sub-tokens of the attribute of each node, `[N, count]`: indices into `tokens`, filled up with `len(tokens)`.
+
+    Args:
+        nodes: The nodes, with their own names masked: a masked name has no sub-tokens.
+        tokens: The vocabulary; sub-tokens that it lacks are left out.
+        count: How many of each attribute there are at most, the first ones.
+    """
+    # The last row is what the index -1, "no attribute", finds.
+    table = np.full((len(nodes.strings) + 1, count), len(tokens), dtype=np.int64)
+    for row, string in enumerate(nodes.strings):
+        if string != MASK:
+            known = [tokens.index_of[word] for word in subtokens(string) if word in tokens.index_of][:count]
+            table[row, : len(known)] = known
+    return table[nodes.attribute]
 
 
 def function_nodes(corpus: Corpus, functions: Ints) -> FunctionNodes:

@@ -35,7 +35,7 @@ def no_questions(monkeypatch):
 @pytest.fixture(params=["ast", "ast+tokens"])
 def source(request, tree, modules, tmp_path) -> CodeData:
     files = {f"{name}.py": WORDS for name in ("one", "two", "three")}  # in every part, by number
-    task = PythonSource(root=str(tree(modules | files)), graph=request.param)
+    task = PythonSource(root=str(tree(modules | files)), graph=request.param, words=0)
     return task.load(workers=1, cache=tmp_path / "cache", progress=False)
 
 
@@ -72,7 +72,7 @@ def test_exported_source_loads_through_ogb_with_identical_tensors(source, tmp_pa
 def test_the_syntax_trees_of_data_flow_graphs_are_exported(tree, modules, tmp_path):
     root = str(tree(modules))
     flow, plain = (
-        PythonSource(root=root, graph=graph).load(workers=1, cache=tmp_path / "cache", progress=False)
+        PythonSource(root=root, graph=graph, words=0).load(workers=1, cache=tmp_path / "cache", progress=False)
         for graph in ("dataflow", "ast")
     )
     export_ogb(flow, tmp_path / "dataset")

@@ -12,6 +12,7 @@ from graphpe.benchmarks.tasks.code.data import CodeData
 from graphpe.benchmarks.tasks.code.dataflow.edge_types import EDGE_TYPES
 from graphpe.benchmarks.tasks.code.source import read
 from graphpe.benchmarks.tasks.code.source.edges import RELATIONS, add_inverse_edges
+from graphpe.benchmarks.tasks.code.source.names import subtokens
 from graphpe.benchmarks.tasks.code.source.parse import FIELD_NAMES
 from graphpe.errors import GraphPEError, GraphPEValueError
 
@@ -41,6 +42,38 @@ def test_every_function_is_a_graph_with_its_name_as_label(tree, modules):
     assert data.graphs.objects["name_tokens"][3] == ["init"]
     assert sum(len(ids) for ids in data.split.values()) == 60
     assert data.graphs.graph["y"].shape == (60, 5)
+
+
+def test_nodes_carry_the_words_of_their_attribute(tree, modules):
+    root = tree(modules)
+    data, none = load(root, words=2), load(root, words=0)
+    tokens, words = data.adapter.tokens, data.graphs.node["node_words"]
+    known = list(data.adapter.attributes.words)
+    seen = set()
+    for attribute, row in zip(data.graphs.node["x"][:, 1].tolist(), words.tolist(), strict=True):
+        if known[attribute] == "__UNK__":
+            continue
+        expected = [] if known[attribute] in ("_mask_", "__NONE__") else subtokens(known[attribute])
+        expected = [tokens.index_of[word] for word in expected if word in tokens.index_of][:2]
+        assert row == expected + [len(tokens)] * (2 - len(expected)), known[attribute]
+        seen.add(len(expected))
+    assert seen == {0, 1, 2}
+    assert "node_words" not in none.graphs.node
+    torch.testing.assert_close(none.graphs.node["x"], data.graphs.node["x"])
+    assert data.adapter.keys == ("x", "node_depth", "edge_attr", "node_words")
+    assert none.adapter.keys == ("x", "node_depth", "edge_attr")
+
+
+def test_a_masked_name_has_no_words(tree):
+    names = ("load_data", "data_load", "load_other", "other_data")
+    files = {f"{name}{i}.py": f"def {name}(x):\n    return self.{name}(x)\n" for i in range(5) for name in names}
+    data = load(tree(files))
+    x, words = data.graphs.node["x"], data.graphs.node["node_words"]
+    masked = x[:, 1] == data.adapter.attributes.index_of["_mask_"]
+    assert masked.sum() == 2 * len(files)
+    assert (words[masked] == len(data.adapter.tokens)).all()
+    shown = load(tree(files), mask="definition").graphs.node["node_words"]
+    assert (shown != len(data.adapter.tokens)).any(1).sum() >= len(files)
 
 
 def test_graphs_of_the_source_in_order(tree, modules, reference):

@@ -39,7 +39,7 @@ def write_archive(
 
     def write(files: dict[str, str] | None = None) -> tuple[CodeData, list[str]]:
         root = str(tree(modules if files is None else files))
-        task = PythonSource(root=root, graph="dataflow", mask="definition")
+        task = PythonSource(root=root, graph="dataflow", mask="definition", words=0)
         data = task.load(workers=1, cache=tmp_path / "cache", progress=False)
         folder = export_ogb(data, tmp_path / "dataset")
         texts = source_of(data)
