@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from graphpe.arguments import check_choice
+from graphpe.eigen.factors.superlu import by_columns, negative_pivots
 from graphpe.eigen.fill import estimate_fill, is_fill_worth_it
 from graphpe.eigen.operators.base import MatrixOperator, as_operator
 from graphpe.eigen.operators.bounds import spectral_bounds
 from graphpe.eigen.operators.problem import Which
-from graphpe.eigen.solvers.shift_invert import by_columns, negative_pivots
 from graphpe.errors import EigenError, GraphPETypeError, GraphPEValueError
 from graphpe.limits import check_seconds
 from graphpe.structure.laplacian import Floats

@@ -1,7 +1,9 @@
 """Which solver for which operator: the one of the least estimated time.
 
-On another device than a CPU there are `Dense`, assumed to be ten times as quick there (not measured), and
-`ChebyshevFilter`: factors and Lanczos vectors one at a time are the host's.
+On another device than a CPU there are `Dense`, assumed to be ten times as quick there (not measured),
+`ChebyshevFilter`, and, where cuDSS is installed, `ShiftInvert`; Lanczos vectors one at a time are the host's. Filters
+and factors are compared by their seconds on a host, none being measured on a device: what decides is how much the
+factors fill up.
 
 The estimates were fitted to measurements on one core with k = 16, seconds:
 
@@ -26,6 +28,7 @@ from __future__ import annotations
 import logging
 import math
 
+from graphpe.eigen.factors import cudss
 from graphpe.eigen.fill import Fill, estimate_fill, is_fill_worth_it
 from graphpe.eigen.operators.base import MatrixOperator
 from graphpe.eigen.operators.problem import Problem, Solver
@@ -63,8 +66,8 @@ def choose(problem: Problem) -> tuple[Solver, str]:
     if isinstance(operator, MatrixOperator):
         matrix = operator.matrix
         entries = matrix.values().numel() if operator.is_sparse else size * size
-        if operator.is_sparse and on_cpu and size > 1:
-            structure = matrix.crow_indices().numpy(), matrix.col_indices().numpy()
+        if operator.is_sparse and (on_cpu or cudss.is_there(operator.device)) and size > 1:
+            structure = matrix.crow_indices().numpy(force=True), matrix.col_indices().numpy(force=True)
             if Dense() in times and not is_fill_worth_it(*structure):
                 return Dense(), f"as {size} rows are too few to compile the others for"
             fill = estimate_fill(*structure)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import graphpe
 from graphpe.benchmarks.measure.pretend.accelerator import move, pretending, to_host
+from graphpe.benchmarks.measure.pretend.direct_solver import pretending_cudss
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE
 from graphpe.eigen.choose import choose
 from graphpe.eigen.operators.base import as_operator
@@ -21,6 +22,7 @@ from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.lanczos import Lanczos
 from graphpe.eigen.solvers.lobpcg import LOBPCG
 from graphpe.eigen.solvers.preconditioners import AMG, ChebyshevPolynomial, Jacobi
+from graphpe.eigen.solvers.shift_invert import ShiftInvert
 from graphpe.trees import Cosine, Exponential, Gaussian, Learnable, Polynomial, Rational, Table, TreeFunction
 
 SIDE = 14
@@ -64,19 +66,68 @@ def test_eigenvalues_are_those_of_the_dense_solver(solver: str, name: str, which
     assert float((to_host(result.values).double() - expected).abs().max()) < 10 * tolerance
 
 
-@pytest.mark.parametrize(("side", "solver"), [(14, Dense), (120, ChebyshevFilter)])
-def test_the_choice_knows_the_device(side: int, solver: type) -> None:
-    """On a CPU, factors are quickest for the larger grid."""
+def grid(side: int) -> Tensor:
     number = torch.arange(side * side).view(side, side)
     edges = torch.cat([torch.stack([number[:, :-1].flatten(), number[:, 1:].flatten()]),
                        torch.stack([number[:-1].flatten(), number[1:].flatten()])], dim=1)  # fmt: skip
-    matrix = graphpe.laplacian(edges, side * side)
+    return graphpe.laplacian(edges, side * side)
+
+
+@pytest.mark.parametrize(("side", "solver"), [(14, Dense), (120, ChebyshevFilter)])
+def test_the_choice_knows_the_device(side: int, solver: type) -> None:
+    """On a CPU, factors are quickest for the larger grid; and on a device that has them."""
+    matrix = grid(side)
     assert "on pretend" not in choose(Problem(as_operator(matrix), 16, "smallest", 1e-6, 2.0, 100, 0))[1]
     with pretending():
         chosen, reason = choose(Problem(as_operator(matrix.to(DEVICE)), 16, "smallest", 1e-6, 2.0, 100, 0))
     assert isinstance(chosen, solver), reason
     assert "on pretend" in reason
     assert "ShiftInvert" not in reason
+    with pretending(), pretending_cudss():
+        chosen, reason = choose(Problem(as_operator(matrix.to(DEVICE)), 16, "smallest", 1e-6, 2.0, 100, 0))
+    assert isinstance(chosen, Dense if solver is Dense else ShiftInvert), reason
+    assert "on pretend" in reason
+
+
+def test_factors_that_fill_up_are_not_chosen_on_a_device() -> None:
+    edges = torch.from_numpy(np.random.default_rng(0).integers(0, 12_000, (2, 60_000)))
+    matrix = graphpe.laplacian(edges, 12_000)
+    with pretending(), pretending_cudss():
+        chosen, reason = choose(Problem(as_operator(matrix.to(DEVICE)), 4, "smallest", 1e-6, 2.0, 100, 0))
+    assert isinstance(chosen, ChebyshevFilter), reason
+    assert "ShiftInvert" in reason
+
+
+@pytest.mark.parametrize("which", ["smallest", "largest"])
+@pytest.mark.parametrize("name", ["grid", "magnetic", "float32"])
+def test_factors_of_the_device_give_the_eigenvalues_of_the_dense_solver(name: str, which: Any) -> None:
+    matrix = operator(name)
+    exact = torch.complex128 if matrix.dtype.is_complex else torch.float64
+    expected = torch.linalg.eigvalsh(matrix.to_dense().to(exact))
+    expected = expected[:4] if which == "smallest" else expected.flip(0)[:4]
+    tolerance = 2e-5 if name == "float32" else 1e-8
+    with pretending() as seen, pretending_cudss():
+        result = graphpe.eigsh(matrix.to(DEVICE), 4, which=which, solver=ShiftInvert(), tol=tolerance)
+    assert result.vectors.device == DEVICE
+    assert bool(to_host(result.converged).all())
+    assert not seen.of("mixing", "no kernel"), seen.report()
+    assert "entries of the factors" in result.solver
+    assert float((to_host(result.values).double() - expected).abs().max()) < 10 * tolerance
+
+
+def test_zero_modes_that_are_known_are_counted_with_the_factors() -> None:
+    matrix = operator("grid")
+    values, vectors = torch.linalg.eigh(matrix.to_dense())
+    with pretending() as seen, pretending_cudss():
+        known = vectors[:, :1].to_sparse_csr().to(DEVICE)
+        result = graphpe.eigsh(matrix.to(DEVICE), 4, solver=ShiftInvert(), deflate=known)
+    assert not seen.of("mixing", "no kernel"), seen.report()
+    assert float((to_host(result.values) - values[1:5]).abs().max()) < 1e-8
+
+
+def test_without_cudss_factors_are_refused_on_a_device() -> None:
+    with pretending(), pytest.raises(graphpe.GraphPETypeError, match="nvmath-python"):
+        graphpe.eigsh(operator("grid").to(DEVICE), 4, solver="shift_invert")
 
 
 @pytest.mark.parametrize("name", ["float32", "magnetic"])

@@ -30,6 +30,7 @@ from graphpe.benchmarks.measure.gpu.loading import time_epoch, time_loaders
 from graphpe.benchmarks.measure.gpu.run import Record, Run
 from graphpe.benchmarks.measure.gpu.steps import profile_step, time_compiled, time_steps
 from graphpe.benchmarks.measure.pretend.accelerator import pretending
+from graphpe.benchmarks.measure.pretend.direct_solver import pretending_cudss
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE, NAME
 
 SECTIONS: list[tuple[str, Callable[[Run], None], float]] = [
@@ -69,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         limit=options.limit,
     )
     chosen = [each for each in SECTIONS if not options.sections or any(word in each[0] for word in options.sections)]
-    with pretending() if device == DEVICE else nullcontext():
+    pretended = device == DEVICE
+    with pretending() if pretended else nullcontext(), pretending_cudss() if pretended else nullcontext():
         for name, function, seconds in chosen:
             run.section(name, function, seconds)
     wrong = [record["what"] for record in run.records if not record.get("right", True)]
@@ -98,7 +100,8 @@ def describe(device: torch.device) -> Record:
     """What it runs on."""
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} of {platform.machine()}"
     out: Record = {"device": chip, "date": str(date.today()), "Python": platform.python_version()}
-    for name in ("torch", "torch_geometric", "triton", "scipy", "numba", "cupy-cuda13x", "cupy-cuda12x"):
+    peers = ("cupy-cuda13x", "cupy-cuda12x", "nvmath-python")
+    for name in ("torch", "torch_geometric", "triton", "scipy", "numba", *peers):
         try:
             out[name] = version(name)
         except PackageNotFoundError:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from graphpe.benchmarks.calls.build import build_encodings
 from graphpe.benchmarks.measure.gpu.cases import ENCODINGS, FIRST, REST, Case, random_graphs
-from graphpe.benchmarks.measure.gpu.eigensolvers import SOLVERS, TOL, K
+from graphpe.benchmarks.measure.gpu.eigensolvers import TOL, K, solvers_on
 from graphpe.benchmarks.measure.gpu.run import Record, Run
 from graphpe.benchmarks.measure.gpu.step import step
 from graphpe.benchmarks.measure.inputs.large_graphs import families
@@ -126,7 +126,7 @@ def check_solvers(run: Run) -> None:
         exact = graph.operator()
         expected = torch.linalg.eigvalsh(exact.to_dense())[:K]
         for dtype in (exact.dtype, torch.complex64 if graph.directed else torch.float32):
-            for label, solver in SOLVERS.items():
+            for label, solver in solvers_on(run.device).items():
                 what = f"{label}, {name}, {str(dtype).removeprefix('torch.')}"
                 matrix = exact.to(dtype).to(run.device)
                 run.add(what, partial(_check_solver, matrix, solver, expected))

@@ -21,6 +21,7 @@ from graphpe.benchmarks.measure.peers.eigensolvers import NORM, load, save, scip
 from graphpe.benchmarks.measure.pretend.accelerator import to_host
 from graphpe.benchmarks.measure.pretend.tensors import NAME
 from graphpe.eigen.eigsh import eigsh
+from graphpe.eigen.factors import cudss
 from graphpe.eigen.operators.problem import Solver
 from graphpe.eigen.result import EigenResult
 from graphpe.eigen.solvers.chebyshev import ChebyshevFilter
@@ -28,6 +29,7 @@ from graphpe.eigen.solvers.dense import Dense
 from graphpe.eigen.solvers.lanczos import Lanczos
 from graphpe.eigen.solvers.lobpcg import LOBPCG
 from graphpe.eigen.solvers.preconditioners import ChebyshevPolynomial
+from graphpe.eigen.solvers.shift_invert import ShiftInvert
 
 Result = TypeVar("Result")
 
@@ -38,10 +40,23 @@ ITERATIVE: dict[str, Solver] = {
     "Lanczos": Lanczos(),
     "LOBPCG": LOBPCG(),
     "LOBPCG, Chebyshev": LOBPCG(ChebyshevPolynomial(20)),
+    "ShiftInvert": ShiftInvert(),  # on a device by cuDSS
 }
-SOLVERS: dict[str, Solver] = {"Dense": Dense(), **ITERATIVE}
-# Long graphs are hopeless without a preconditioner, and only cost time.
+# Long graphs are hopeless without a preconditioner, and only cost time; factors of random graphs fill up.
 _TIMED = ["ChebyshevFilter", "Lanczos", "LOBPCG, Chebyshev"]
+_FACTORS = "ShiftInvert"
+_SPARSE_FACTORS = "grid"
+
+
+def solvers_on(device: torch.device) -> dict[str, Solver]:
+    """The solvers that there are on a device.
+
+    Args:
+        device: The device.
+    """
+    factors = device.type == "cpu" or cudss.is_there(device)
+    out: dict[str, Solver] = {"Dense": Dense(), **ITERATIVE}
+    return {name: solver for name, solver in out.items() if factors or name != _FACTORS}
 
 
 def time_dense(run: Run) -> None:
@@ -89,14 +104,17 @@ def _time_graph(run: Run, graph: Graph) -> None:
     """Every call in a process of its own, that it ends in time; on a pretended device in this one."""
     path = run.out.with_name(f"{run.out.name}_operator.npz")
     save(graph.operator(), path)
-    sides: dict[str, Callable[..., Record]] = {name: _by_ours for name in _TIMED}
+    timed = [*_TIMED]
+    if graph.name == _SPARSE_FACTORS and _FACTORS in solvers_on(run.device):
+        timed.append(_FACTORS)
+    sides: dict[str, Callable[..., Record]] = {name: _by_ours for name in timed}
     if graph.num_nodes < 2_000_000:  # more would be hopeless
         if _cupy(run) is not None:
             sides |= {"CuPy eigsh SA": _by_cupy_eigsh, "CuPy lobpcg": _by_cupy_lobpcg}
         sides["SciPy eigsh SA"] = _by_scipy
     found: dict[str, float] = {}
     for name, function in sides.items():
-        arguments = (path, name, str(run.device)) if name in _TIMED else (path,)
+        arguments = (path, name, str(run.device)) if name in timed else (path,)
         call = partial(function, *arguments)
         if run.device.type != NAME:
             call = partial(call_limited, function, *arguments, seconds=min(run.limit, max(run.left, 1)))
@@ -104,8 +122,8 @@ def _time_graph(run: Run, graph: Graph) -> None:
         if record.get("residual", np.inf) <= NORM * TOL:
             found[name] = record["seconds"]
     path.unlink()
-    best = min((name for name in found if name in _TIMED), key=lambda name: found[name], default=None)
-    for name in found.keys() - _TIMED:
+    best = min((name for name in found if name in timed), key=lambda name: found[name], default=None)
+    for name in found.keys() - timed:
         if best is not None:
             ratio: Callable[[], Record] = partial(dict, best_of_ours=best, times_faster=found[name] / found[best])
             run.add(f"against {name}, {graph.name}, {graph.num_nodes:,} nodes", ratio, needs=0)

@@ -1,6 +1,7 @@
 """A step recorded on the pretended accelerator and replayed into the same memory, as a graph of CUDA's kernels is.
 
-Recording refuses what CUDA refuses while it captures: waits for the device, and copies from the host. What a replay
+Recording refuses what CUDA refuses while it captures: waits for the device, copies from the host, and questions for the
+state of its generator. What a replay
 does not do is what the host did: choices, numbers and shapes are those of the recorded step. So a step whose replay on
 other numbers is not what the step itself gives cannot be captured.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from graphpe.benchmarks.measure.pretend.events import Seen
-from graphpe.benchmarks.measure.pretend.tensors import There
+from graphpe.benchmarks.measure.pretend.tensors import DEVICE, There
 
 Step = Callable[[], tuple[Tensor, ...]]
 
@@ -55,12 +57,12 @@ class Recorded:
             step: The step.
 
         Raises:
-            CannotCaptureError: The host waits in it, or copies to the device.
+            CannotCaptureError: The host waits in it, copies to the device, or asks for its generator's state.
         """
         before = [(tensor, tensor.detach().clone()) for tensor in self.kept()]
         random = torch.get_rng_state()
         first = len(self.seen.events)
-        with _Recorder() as recorder:
+        with _Recorder() as recorder, patch.object(torch.get_device_module(DEVICE), "get_rng_state", _refused):
             out = step()
         refused = [event for event in self.seen.events[first:] if event.kind in ("sync", "copy")]
         if refused:
@@ -80,6 +82,10 @@ class Recorded:
                     if held is not None and _memory(held) != _memory(made.here):
                         held.copy_(made.here)
         return out
+
+
+def _refused(device: Any = None) -> Tensor:
+    raise CannotCaptureError("the state of the device's generator is asked for")
 
 
 def _memory(x: Tensor) -> int:

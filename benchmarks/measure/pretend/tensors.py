@@ -6,6 +6,7 @@ with a backend in Python. Nothing is cast by autocast, and kernels, streams and 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, Protocol
 
@@ -22,6 +23,11 @@ NAME = "pretend"
 
 class _Backend:
     """What `torch.pretend` offers: the module of a device, as `torch.cuda`."""
+
+    _initialized = True  # recomputation asks this, and then for the generator's state
+
+    def device(self, index: int) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def is_initialized(self) -> bool:
         return True

@@ -14,6 +14,7 @@ from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.steps.captured import CudaGraphs, Engine
 from graphpe.models.attention.positions.node_positions import NodePositions
 from graphpe.models.attention.terms.pair_terms import PairTerms
+from graphpe.models.edge_transformer import EdgeTransformer
 from graphpe.models.encoders.persistence import PersistenceEncoding
 from graphpe.models.gps import GPS
 from graphpe.models.graph_transformer import GraphTransformer
@@ -24,13 +25,14 @@ from graphpe.models.message_passing import GCN, GINE, GatedGCN
 from graphpe.models.ppgt import PPGT
 from graphpe.models.relational_transformer import RelationalTransformer
 from graphpe.models.topological_transformer import TopologicalTransformer
+from graphpe.models.walks.neural_walker import NeuralWalker
 
 ENGINES: dict[str, Callable[[], Engine]] = {"cuda": CudaGraphs}
 """What captures, by kind of device."""
 
 _ALL_PAIRS = (GRIT, RelationalTransformer)
 _WITH_TREES = (GPS, TopologicalTransformer)
-_OTHERS = (GCN, GINE, GatedGCN, GraphTransformer, Graphormer, PPGT)
+_OTHERS = (EdgeTransformer, GCN, GINE, GatedGCN, GraphTransformer, Graphormer, PPGT)
 
 
 def capturing(model: nn.Module, data: TaskData, config: TrainConfig, fabric: Fabric) -> tuple[Engine | None, str]:
@@ -71,10 +73,14 @@ def _why_not(model: nn.Module, data: TaskData, config: TrainConfig, fabric: Fabr
 
 def _of_model(model: nn.Module) -> str:
     name = type(model).__name__
+    if isinstance(model, NeuralWalker):
+        return f"{name} draws walks on the host in each step, of other lengths each time"
     if type(model) not in (*_ALL_PAIRS, *_WITH_TREES, *_OTHERS):
         return f"{name} builds what depends on the graphs on the host, or it is not known whether it does"
     if isinstance(model, _ALL_PAIRS) and model.attention != "full":
         return f"attention={model.attention!r} of {name} is over pairs that the host counts for each batch"
+    if isinstance(model, EdgeTransformer) and model.checkpoint and (model.dropout or model.attention_dropout):
+        return "dropout that is drawn again in layers of checkpoint=True asks for the state of CUDA's generator"
     if isinstance(model, _WITH_TREES) and model.attention_layout == "trees":
         return "trees are built on the host for each batch"
     if isinstance(model, GPS) and not isinstance(model.local, str):

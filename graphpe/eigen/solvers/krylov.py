@@ -1,4 +1,8 @@
-"""Block Lanczos with full reorthogonalisation and thick restarts, in NumPy: for inverses on the CPU."""
+"""Block Lanczos with full reorthogonalisation and thick restarts, for inverses: blocks where the factors are.
+
+What is as large as the matrix stays on its device; what is as large as the space goes to the host, where it is decided
+what comes next.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from graphpe.eigen.operators.problem import Problem
 from graphpe.structure.adjacency import Floats
 
-Block = NDArray[Any]
+Small = NDArray[Any]
+Apply = Callable[[Tensor], Tensor]
 # Columns of less than this share of a product are rounding. A block is orthogonal when nothing is left to take off.
 _RANK = 1e-13
 _PASSES = 4
@@ -29,32 +36,27 @@ class Largest(NamedTuple):
     """
 
     values: Floats
-    vectors: Block
+    vectors: Tensor
     steps: int
 
 
-def largest(
-    apply: Callable[[Block], Block], problem: Problem, dtype: np.dtype[Any], known: list[Any], block: int
-) -> Largest:
+def largest(apply: Apply, problem: Problem, like: Tensor, known: list[Tensor], block: int) -> Largest:
     """The k largest eigenpairs of a Hermitian operator, with residuals of `tol` relative to each eigenvalue.
 
     A Krylov space holds no eigenvector that its start has no part in, and for each repeated eigenvalue only as many as
-    the block has columns, but for rounding. So a fresh block looks outside what was found, until it finds nothing that
-    belongs there; what it finds is taken in.
+    the block has columns, but for rounding: `with_outside` looks for the others.
 
     Args:
         apply: The operator times a block, `[n, m]` to `[n, m]`.
         problem: What is wanted: k, tolerance, iterations, seed.
-        dtype: The precision of the blocks.
+        like: A tensor of the blocks' dtype, on their device.
         known: Orthonormal blocks that are left out.
         block: Columns of a block.
     """
-    size, k = problem.size, problem.k
+    k = problem.k
     rng = np.random.default_rng(problem.seed)
-    space = 2 * k + 6 * block
-    krylov = Krylov(apply, size, dtype, known, block, rng, space)
-    steps = problem.max_iterations
-    while krylov.steps < steps:
+    krylov = Krylov(apply, problem.size, like, known, block, rng, 2 * k + 6 * block)
+    while krylov.steps < problem.max_iterations:
         krylov.extend()
         if krylov.size < k:
             continue
@@ -63,32 +65,58 @@ def largest(
             break
         if krylov.is_full:
             krylov.restart(k + (krylov.size - k) // 3)
-    values, vectors, done = krylov.ritz()[0][:k], krylov.vectors(k), krylov.steps
-    while done < steps:
-        more, done = _outside(apply, problem, [*known, vectors], float(values[-1]), block, rng, done)
+    return Largest(krylov.ritz()[0][:k], krylov.vectors(k), krylov.steps)
+
+
+def with_outside(
+    apply: Apply, problem: Problem, found: Largest, known: list[Tensor], block: int, missing: int = 0
+) -> Largest:
+    """What was found, and what is larger in its complement: a fresh block looks there until it finds nothing.
+
+    Args:
+        apply: The operator times a block, `[n, m]` to `[n, m]`.
+        problem: What is wanted: k, tolerance, iterations, seed.
+        found: What was found.
+        known: Orthonormal blocks that are left out.
+        block: Columns of a block.
+        missing: How many there are for certain, where that is known: so many are found, and no more looked for.
+    """
+    values, vectors, done = found
+    left = missing
+    rng = np.random.default_rng([problem.seed, done])
+    while done < problem.max_iterations:
+        more, done = _outside(apply, problem, [*known, vectors], float(values[-1]), block, rng, done, left > 0)
         if more is None:
             break
+        left -= len(more[0])
         both = np.concatenate([values, more[0]])
-        order = np.argsort(-both, kind="stable")[:k]
-        values, vectors = both[order], np.linalg.qr(np.concatenate([vectors, more[1]], axis=1)[:, order])[0]
+        order = np.argsort(-both, kind="stable")[: problem.k]
+        values, chosen = both[order], _there(order, vectors)
+        vectors = torch.linalg.qr(torch.cat([vectors, more[1]], dim=1)[:, chosen])[0]
+        if missing and left <= 0:
+            break
     return Largest(values, vectors, done)
 
 
 def _outside(
-    apply: Callable[[Block], Block],
+    apply: Apply,
     problem: Problem,
-    known: list[Any],
+    known: list[Tensor],
     level: float,
     block: int,
     rng: np.random.Generator,
     done: int,
-) -> tuple[tuple[Floats, Block] | None, int]:
-    """Eigenpairs above the level in the complement of what is known, or None; and the steps so far."""
+    is_certain: bool,
+) -> tuple[tuple[Floats, Tensor] | None, int]:
+    """Eigenpairs above the level in the complement of what is known, or None; and the steps so far.
+
+    Where it is certain that there are any, they are looked for as long as steps are left.
+    """
     level *= 1 + problem.tol
     columns = min(block, problem.size - sum(part.shape[1] for part in known))
     if columns == 0:
         return None, done
-    krylov = Krylov(apply, problem.size, known[-1].dtype, known, columns, rng, 8 * block)
+    krylov = Krylov(apply, problem.size, known[-1], known, columns, rng, 8 * block)
     while done < problem.max_iterations:
         krylov.extend()
         done += 1
@@ -97,7 +125,8 @@ def _outside(
         if above and (residual[:above] <= problem.tol * values[:above]).all():
             return (values[:above], krylov.vectors(above)), done
         # The error of a Ritz value is as the square of its residual.
-        if not above and (residual[0] <= problem.tol**0.5 * values[0] or values[0] + residual[0] <= level):
+        is_below = residual[0] <= problem.tol**0.5 * values[0] or values[0] + residual[0] <= level
+        if not above and is_below and not is_certain:
             break
         if krylov.is_full:
             krylov.restart(krylov.size // 2)
@@ -114,31 +143,32 @@ class Krylov:
     Args:
         apply: The operator times a block, `[n, m]` to `[n, m]`.
         size: Number n of rows.
-        dtype: The precision of the blocks.
+        like: A tensor of the blocks' dtype, on their device.
         known: Orthonormal blocks that are left out.
         block: Columns of a block.
-        rng: What start blocks are drawn with.
+        rng: What start blocks are drawn with, on the host: the same on every device.
         space: Most vectors that are kept.
     """
 
     def __init__(
         self,
-        apply: Callable[[Block], Block],
+        apply: Apply,
         size: int,
-        dtype: np.dtype[Any],
-        known: list[Any],
+        like: Tensor,
+        known: list[Tensor],
         block: int,
         rng: np.random.Generator,
         space: int,
     ) -> None:
         self._apply, self._known, self._block, self._rng = apply, known, block, rng
-        self._basis = np.empty((size, space + block), dtype, order="F")
-        self._projected = np.zeros((space + block, space + block), dtype)
+        self._basis = torch.empty(space + block, size, dtype=like.dtype, device=like.device).T
+        kind = np.complex128 if like.dtype.is_complex else np.float64
+        self._projected: Small = np.zeros((space + block, space + block), kind)
         self.size, self.steps = 0, 0
         # One product takes the start towards the eigenvectors that are wanted.
         start = self._without_known(apply(self._without_known(self._random(block))))
-        self._basis[:, :block] = np.linalg.qr(start)[0]
-        self._last = np.zeros((block, block), dtype)
+        self._basis[:, :block] = torch.linalg.qr(start)[0]
+        self._last: Small = np.zeros((block, block), kind)
 
     @property
     def is_full(self) -> bool:
@@ -149,18 +179,18 @@ class Krylov:
         """Apply the operator to the last block, and add what is new."""
         begin, end = self.size, self.size + self._block
         basis = self._basis[:, :end]
-        image = self._without_known(self._apply(self._basis[:, begin:end]))
-        scale = np.linalg.norm(image, axis=0).max()
-        new, last = image, np.eye(self._block)
+        new = self._without_known(self._apply(self._basis[:, begin:end]))
+        scale = float(torch.linalg.vector_norm(new, dim=0).max())
+        last = np.eye(self._block)
         for attempt in range(_PASSES):
-            part = basis.conj().T @ new
-            self._projected[:end, begin:end] += part @ last
-            new, rest = _qr(self._without_known(new - basis @ part))
+            part = basis.mH @ new
+            self._projected[:end, begin:end] += _here(part) @ last
+            new, rest = _qr(self._without_known(new - _times(basis, part)))
             last = rest @ last
             if attempt and np.abs(np.diagonal(rest)).min() > 0.5:
                 break
-        for i in np.flatnonzero(np.abs(np.diagonal(last)) <= _RANK * scale):
-            new[:, i] = self._fresh(np.concatenate([basis, np.delete(new, i, axis=1)], axis=1))
+        for i in np.flatnonzero(np.abs(np.diagonal(last)) <= _RANK * scale).tolist():
+            new[:, i] = self._fresh(torch.cat([basis, new[:, :i], new[:, i + 1 :]], dim=1))
             last[i] = 0
         self._basis[:, end : end + self._block], self._last = new, last
         self.size, self.steps = end, self.steps + 1
@@ -171,13 +201,13 @@ class Krylov:
         values, self._small = values[::-1], self._small[:, ::-1]
         return values, np.linalg.norm(self._last @ self._small[-self._block :], axis=0)
 
-    def vectors(self, count: int) -> Block:
+    def vectors(self, count: int) -> Tensor:
         """The first Ritz vectors of the last call of `ritz`.
 
         Args:
             count: How many.
         """
-        return self._basis[:, : self.size] @ self._small[:, :count]
+        return _times(self._basis[:, : self.size], _there(self._small[:, :count], self._basis))
 
     def restart(self, count: int) -> None:
         """Keep the first Ritz vectors and the block that comes next.
@@ -186,44 +216,59 @@ class Krylov:
             count: How many are kept.
         """
         values = self.ritz()[0]
-        new = self._basis[:, self.size : self.size + self._block].copy()
+        new = self._basis[:, self.size : self.size + self._block].clone()
         self._basis[:, :count] = self.vectors(count)
         self._basis[:, count : count + self._block] = new
         self._projected[:] = 0
         self._projected[np.arange(count), np.arange(count)] = values[:count]
         self.size = count
 
-    def _without_known(self, block: Block) -> Block:
+    def _without_known(self, block: Tensor) -> Tensor:
         for part in self._known:
-            block = block - part @ (part.conj().T @ block)
+            block = block - part @ (part.mH @ block)
         return block
 
-    def _random(self, columns: int) -> Block:
-        block = self._rng.standard_normal((len(self._basis), columns))
-        if np.iscomplexobj(self._basis):
+    def _random(self, columns: int) -> Tensor:
+        block: Small = self._rng.standard_normal((self._basis.shape[0], columns))
+        if self._basis.is_complex():
             block = block + 1j * self._rng.standard_normal(block.shape)
-        return block
+        return _there(block, self._basis)
 
-    def _fresh(self, others: Block) -> Block:
+    def _fresh(self, others: Tensor) -> Tensor:
         """A random unit vector orthogonal to the others."""
         vector = self._random(1)
         for _ in range(2):
             vector = self._without_known(vector)
-            vector -= others @ (others.conj().T @ vector)
-        return vector[:, 0] / np.linalg.norm(vector)
+            vector = vector - others @ (others.mH @ vector)
+        return vector[:, 0] / torch.linalg.vector_norm(vector)
 
 
-def _qr(block: Block) -> tuple[Block, Block]:
+def _here(part: Tensor) -> Small:
+    """A small tensor on the host."""
+    return part.numpy(force=True)
+
+
+def _there(part: Small, like: Tensor) -> Tensor:
+    """A small array where `like` is."""
+    return torch.from_numpy(np.ascontiguousarray(part)).to(like.device)
+
+
+def _times(block: Tensor, small: Tensor) -> Tensor:
+    """A block times a small matrix, by columns in memory: the way that solves want, and products of blocks are fast."""
+    return (small.mT @ block.mT).mT
+
+
+def _qr(block: Tensor) -> tuple[Tensor, Small]:
     """The QR decomposition of a block of few columns; by Cholesky factors, orthonormal to rounding when repeated."""
-    gram = block.conj().T @ block
+    gram = _here(block.mH @ block)
     scale = np.sqrt(np.diagonal(gram).real)
     if scale.min() > 0:
-        gram /= scale[:, None] * scale
         try:
-            factor = np.linalg.cholesky(gram)
+            factor = np.linalg.cholesky(gram / (scale[:, None] * scale))
         except np.linalg.LinAlgError:
-            return np.linalg.qr(block)
+            factor = np.zeros((1, 1))
         if np.abs(np.diagonal(factor)).min() > _INDEPENDENT:
             rest = factor.conj().T * scale
-            return block @ np.linalg.inv(rest), rest
-    return np.linalg.qr(block)
+            return _times(block, _there(np.linalg.inv(rest), block)), rest
+    orthogonal, rest = torch.linalg.qr(block)
+    return orthogonal, _here(rest)

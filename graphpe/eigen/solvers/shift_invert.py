@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.sparse import csc_matrix, csr_matrix, identity
-from scipy.sparse.linalg import splu
+from scipy.sparse import csc_matrix
+from torch import Tensor
 
 from graphpe.arguments import check_integer
 from graphpe.eigen.batched.eigh import KnownModes
 from graphpe.eigen.batched.sparse import is_worth_it, lowest_by_shift_invert
+from graphpe.eigen.factors import cudss
+from graphpe.eigen.factors.interface import Factors, in_double
+from graphpe.eigen.factors.superlu import SuperLU, by_columns
 from graphpe.eigen.operators.base import MatrixOperator
 from graphpe.eigen.operators.bounds import spectral_bounds
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers.dense import Dense
-from graphpe.eigen.solvers.krylov import Block, Krylov, largest
+from graphpe.eigen.solvers.krylov import Krylov, Largest, largest, with_outside
 from graphpe.errors import GraphPETypeError
+from graphpe.structure.adjacency import Floats
 from graphpe.structure.laplacian import Entries
 
 # In units of the norm: how far below the spectrum the shift stays, and from which distance on a better one is sought.
@@ -27,16 +29,17 @@ _DISTANCE = 1e-8
 _ROUNDING = 1e-14
 _FAR = 0.02
 _PROBE = 10
-# Random vectors that measure the error of factors, and by how much their estimate is raised.
-_PROBES, _SAFETY = 8, 2.0
 # Of the tolerance, for the inverse: rounding in the solves takes the rest.
 _SHARE = 0.25
-# Minimum degree takes time as the square of the longest row; COLAMD, which fills up more, sets long rows aside.
-_LONG = 2000
 # Between these sizes the compiled solver for the graphs of a batch takes half of the time; with more entries a row than
 # trees and roads have, to another size.
 _LEAST_SMALL, _MOST_SMALL = 100, 5000
 _DENSE_ROW, _MOST_SMALL_DENSE = 6, 2000
+# Values closer than this, in units of the norm, are not told apart by a count; how many known vectors are counted; and
+# how often a count may find that some are missing.
+_CLOSE = 1e-9
+_MOST_KNOWN = 256
+_COUNTS = 5
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ class ShiftInvert:
     """Sparse factors of A - sigma I with sigma just below the spectrum, and block Lanczos on their inverse.
 
     Unbeaten where the factors stay sparse (forests, roads, meshes, chains), out of reach where they fill up (expanders,
-    social networks). On the CPU, for matrices with entries; single precision is raised to double. That sigma is below
-    the spectrum is certain: by the signs of the pivots, or, for matrices without positive entries off the diagonal, by
-    a positive solution for a positive right-hand side. A fresh random block looks for eigenvectors that the first one
-    missed. The residual of the inverse is at most `tol` relative to its eigenvalue, hence low eigenvalues are far more
-    accurate than `tol` times the norm.
+    social networks). For matrices with entries; single precision is raised to double. On the CPU the factors are
+    SuperLU's; on a CUDA device cuDSS's, where nvmath-python is installed (extra `gpu`), and all blocks stay there. That
+    sigma is below the spectrum is certain: by the signs of the pivots, or, for matrices without positive entries off
+    the diagonal, by a positive solution for a positive right-hand side. On the CPU, a fresh random block looks for
+    eigenvectors that the first one missed. On a device, factors just below the last value count the eigenvalues there
+    (Sylvester): a proof that none is missing, or the reason to look. The residual of the inverse is at most `tol`
+    relative to its eigenvalue, hence low eigenvalues are far more accurate than `tol` times the norm.
 
     Example:
         >>> import graphpe, torch
@@ -78,29 +83,100 @@ class ShiftInvert:
             problem: The operator and the eigenpairs that are wanted of it.
         """
         operator = problem.operator
-        if not isinstance(operator, MatrixOperator) or operator.device.type != "cpu":
-            raise GraphPETypeError("ShiftInvert needs a matrix with entries on the CPU: choose another solver")
+        on_cpu = operator.device.type == "cpu"
+        if not isinstance(operator, MatrixOperator) or not (on_cpu or cudss.is_there(operator.device)):
+            raise GraphPETypeError(
+                "ShiftInvert needs a matrix with entries, on the CPU, or on a CUDA device where nvmath-python and "
+                f"cuDSS are installed (extra gpu), got {type(operator).__name__} on {operator.device}: choose another "
+                "solver"
+            )
         if problem.size - problem.num_known <= 3 * problem.k + 6 * self.block:
             return Dense().solve(problem)._replace(note="densely, as many of all eigenpairs are wanted")
-        matrix = by_columns(operator.matrix)
-        if problem.which == "largest":
-            matrix = -matrix
-        elif problem.known is None and _LEAST_SMALL <= problem.size <= _most_small(matrix):
+        sign = 1 if problem.which == "smallest" else -1
+        if not on_cpu:
+            with cudss.CuDSS(sign * operator.matrix, self.block) as factors:
+                return lowest_by_factors(problem, factors, self.block)
+        matrix = sign * by_columns(operator.matrix)
+        if sign > 0 and problem.known is None and _LEAST_SMALL <= problem.size <= _most_small(matrix):
             if (small := _lowest_of_small(matrix, problem)) is not None:
                 return small
-        inverse = _invert_below(matrix, problem)
-        known = [] if problem.known is None else [_array(problem.known)]
-        found = largest(inverse.solve, replace(problem, tol=_SHARE * problem.tol), matrix.dtype, known, self.block)
-        # The space is accurate; within it, the matrix itself tells close eigenvalues apart best.
-        projected = found.vectors.conj().T @ (matrix @ found.vectors)
-        values, rotation = np.linalg.eigh((projected + projected.conj().T) / 2)
-        if problem.which == "largest":
-            values = -values
-        vectors = torch.from_numpy(found.vectors @ rotation).to(operator.dtype)
-        note = f"sigma = {inverse.shift:.3g}, {inverse.entries / problem.size:.0f} entries of the factors a row"
-        return Found(
-            torch.from_numpy(values).to(vectors.dtype.to_real()), vectors, found.steps, inverse.solves, note, True
-        )
+        return lowest_by_factors(problem, SuperLU(matrix), self.block)
+
+
+def lowest_by_factors(problem: Problem, factors: Factors, block: int) -> Found:
+    """The eigenpairs by block Lanczos on an inverse.
+
+    Args:
+        problem: The operator and the eigenpairs that are wanted of it.
+        factors: Of the operator, or of its negative where its largest eigenpairs are wanted.
+        block: Vectors that are solved for together.
+    """
+    inverse = _invert_below(factors, problem)
+    known = [] if problem.known is None else [in_double(problem.known)]
+    wanted = replace(problem, tol=_SHARE * problem.tol)
+    like = torch.empty(0, dtype=factors.dtype, device=factors.device)
+    found, complete = largest(inverse.solve, wanted, like, known, block), True
+    if factors.counts_cheaply:
+        found, complete = _counted(inverse, wanted, found, known, block)
+    else:
+        found = with_outside(inverse.solve, wanted, found, known, block)
+    # The space is accurate; within it, the matrix itself tells close eigenvalues apart best.
+    projected = (found.vectors.mH @ factors.matmul(found.vectors)).numpy(force=True)
+    values, rotation = np.linalg.eigh((projected + projected.conj().T) / 2)
+    if problem.which == "largest":
+        values = -values
+    dtype = problem.operator.dtype
+    vectors = (found.vectors @ torch.from_numpy(rotation).to(factors.device)).to(dtype)
+    note = f"sigma = {inverse.shift:.3g}, {factors.entries / problem.size:.0f} entries of the factors a row"
+    level = torch.from_numpy(values).to(factors.device, dtype.to_real())
+    return Found(level, vectors, found.steps, inverse.solves, note, complete)
+
+
+def _counted(
+    inverse: _Inverse, problem: Problem, found: Largest, known: list[Tensor], block: int
+) -> tuple[Largest, bool]:
+    """What was found, completed until the count of eigenvalues below the last one is right; and whether it is."""
+    below = _known_values(inverse.factors, known)
+    for _ in range(_COUNTS):
+        missing = None if below is None else _missing(inverse, problem, found, below, block)
+        if missing is None or missing <= 0:
+            return found, missing == 0
+        inverse.again()
+        found = with_outside(inverse.solve, problem, found, known, block, missing)
+    return found, False
+
+
+def _known_values(factors: Factors, known: list[Tensor]) -> Floats | None:
+    """Eigenvalues that belong to the known vectors; None if there are too many of these."""
+    if not known:
+        return np.zeros(0)
+    if known[0].shape[1] > _MOST_KNOWN:
+        return None
+    basis = known[0].to_dense()
+    projected = (basis.mH @ factors.matmul(basis)).numpy(force=True)
+    return np.linalg.eigvalsh((projected + projected.conj().T) / 2)
+
+
+def _missing(inverse: _Inverse, problem: Problem, found: Largest, known: Floats, block: int) -> int | None:
+    """How many eigenvalues below the last one, and its copies, are not among the known and the found ones.
+
+    None where the factors cannot count that exactly: x solves (A - cut I) x = b but for a residual r, so that |r| / |x|
+    is how far the cut may be off; x is rich in the eigenvector next to it.
+    """
+    found_values = inverse.shift + 1 / found.values
+    level = np.sort(np.concatenate([known[known <= found_values[-1]], found_values]))
+    margin = max(_CLOSE * problem.norm, 2 * problem.tol * float(level[-1] - inverse.shift))
+    first = len(level) - 1
+    while first and level[first] - level[first - 1] <= 2 * margin:
+        first -= 1
+    cut = float(level[first]) - margin
+    count = inverse.factors.factor(cut)
+    right = problem.random(block, stream=19).to(found.vectors.dtype)
+    x = inverse.factors.solve(right)
+    off = torch.linalg.vector_norm(inverse.factors.matmul(x) - cut * x - right, dim=0)
+    if count is None or not bool((off <= margin / 2 * torch.linalg.vector_norm(x, dim=0)).all()):
+        return None
+    return count - first
 
 
 def _most_small(matrix: csc_matrix) -> int:
@@ -133,79 +209,31 @@ class _Inverse:
     """(A - shift I)^-1 by sparse factors.
 
     Attributes:
+        factors: The factors.
         shift: The shift.
-        entries: Of both factors.
         solves: Right-hand sides so far.
         is_below: Whether the shift is below the spectrum.
         closeness: A lower bound of 1 / (lowest eigenvalue - shift), where it is below.
     """
 
-    def __init__(self, matrix: csc_matrix, shift: float) -> None:
-        self.shift = shift
-        size = matrix.shape[0]
-        self._factors = _factor(matrix, shift)
-        self.entries = self._factors.nnz
+    def __init__(self, factors: Factors, size: int, shift: float) -> None:
+        self.factors, self.shift = factors, shift
+        self.is_below = factors.factor(shift) == 0
         self.solves = 0
-        image = self.solve(np.ones((size, 1), matrix.dtype))
-        self.closeness = float(np.linalg.norm(image)) / size**0.5
-        self.is_below = _is_definite(matrix, self._factors, image)
+        image = self.solve(torch.ones(size, 1, dtype=factors.dtype, device=factors.device))
+        self.closeness = float(torch.linalg.vector_norm(image)) / size**0.5
 
-    def solve(self, block: Block) -> Block:
+    def solve(self, block: Tensor) -> Tensor:
         """The inverse times a block `[n, m]`."""
         self.solves += block.shape[1]
-        return self._factors.solve(block)
+        return self.factors.solve(block)
+
+    def again(self) -> None:
+        """Factor anew, after the factors were those of another shift."""
+        self.factors.factor(self.shift)
 
 
-def _factor(matrix: csc_matrix, shift: float) -> Any:
-    """SuperLU's factors of A - shift I, with the pivots on the diagonal where they are not exactly zero."""
-    return splu(
-        (matrix - shift * identity(matrix.shape[0], dtype=matrix.dtype, format="csc")).tocsc(),
-        permc_spec="MMD_AT_PLUS_A" if np.diff(matrix.indptr).max() < _LONG else "COLAMD",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
-
-
-def negative_pivots(matrix: csc_matrix, shift: float) -> tuple[int, float] | None:
-    """Eigenvalues of a Hermitian matrix below a shift: the negative pivots of A - shift I = L D L^H (Sylvester).
-
-    Args:
-        matrix: The matrix, in double precision.
-        shift: The shift.
-
-    Returns:
-        Their number, and an estimate of the Frobenius norm of A - shift I - L D L^H from above, from products with
-        random vectors: the number is that of a shift that is at most so far away. None where a pivot is zero.
-    """
-    try:
-        factors = _factor(matrix, shift)
-    except RuntimeError:  # exactly singular
-        return None
-    if (factors.perm_r != factors.perm_c).any():
-        return None
-    lower, pivot = factors.L, factors.U.diagonal().real
-    block = np.random.default_rng(0).standard_normal((len(pivot), _PROBES))
-    image = np.empty((len(pivot), _PROBES), matrix.dtype)
-    image[factors.perm_c] = matrix @ block - shift * block
-    ordered = np.empty_like(block)
-    ordered[factors.perm_c] = block
-    image -= lower @ (pivot[:, None] * (lower.conj().T @ ordered))
-    return int(np.count_nonzero(pivot < 0)), float(_SAFETY * np.linalg.norm(image) / _PROBES**0.5)
-
-
-def _is_definite(matrix: csc_matrix, factors: Any, image: Block) -> bool:
-    """Whether the shifted matrix is positive definite; `image` is its inverse times ones."""
-    if not np.isfinite(image).all():
-        return False
-    if np.isrealobj(image):
-        off_diagonal = matrix.data[matrix.indices != np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))]
-        if (off_diagonal <= 0).all() and (image > 0).all():  # an M-matrix
-            return True
-    pivot = factors.U.diagonal()
-    return bool((factors.perm_r == factors.perm_c).all() and (pivot.real > 0).all())
-
-
-def _invert_below(matrix: csc_matrix, problem: Problem) -> _Inverse:
+def _invert_below(factors: Factors, problem: Problem) -> _Inverse:
     """The inverse for a shift below the spectrum and close to it."""
     norm = problem.norm
     bounds = problem.bounds or spectral_bounds(problem.operator, problem.seed)
@@ -215,44 +243,23 @@ def _invert_below(matrix: csc_matrix, problem: Problem) -> _Inverse:
     inverse = None
     # Most operators on graphs begin at zero.
     for bound in (0.0 if low < 0 <= least else low, low, -norm, -2 * norm):
-        inverse = _Inverse(matrix, bound - distance * norm)
+        inverse = _Inverse(factors, problem.size, bound - distance * norm)
         if inverse.is_below:
             break
     assert inverse is not None
     if inverse.closeness * _FAR * norm >= 1:
         return inverse
     rng = np.random.default_rng(problem.seed)
-    krylov = Krylov(inverse.solve, problem.size, matrix.dtype, [], 1, rng, _PROBE + 1)
+    like = torch.empty(0, dtype=factors.dtype, device=factors.device)
+    krylov = Krylov(inverse.solve, problem.size, like, [], 1, rng, _PROBE + 1)
     for _ in range(_PROBE):
         krylov.extend()
     theta, residual = krylov.ritz()
     gap = 1 / (theta[0] + residual[0])
     if gap > _FAR * norm:
-        closer = _Inverse(matrix, inverse.shift + (1 - 1e-3) * gap)
+        closer = _Inverse(factors, problem.size, inverse.shift + (1 - 1e-3) * gap)
         if closer.is_below:
             closer.solves += inverse.solves
             return closer
+        inverse.again()
     return inverse
-
-
-def by_columns(matrix: torch.Tensor) -> csc_matrix:
-    """A matrix on the CPU in double precision, by columns.
-
-    Args:
-        matrix: The matrix, dense or torch CSR.
-    """
-    if matrix.layout != torch.sparse_csr:
-        return csc_matrix(_raised(matrix))
-    parts = _raised(matrix.values()), matrix.col_indices().numpy(), matrix.crow_indices().numpy()
-    return csr_matrix(parts, shape=tuple(matrix.shape)).tocsc()
-
-
-def _array(block: torch.Tensor) -> Any:
-    """A block as an array, dense or by rows."""
-    if block.layout != torch.sparse_csr:
-        return _raised(block)
-    return csr_matrix((_raised(block.values()), block.col_indices().numpy(), block.crow_indices().numpy()), block.shape)
-
-
-def _raised(values: torch.Tensor) -> NDArray[Any]:
-    return values.detach().clone().to(torch.complex128 if values.is_complex() else torch.float64).numpy()

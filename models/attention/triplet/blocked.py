@@ -59,8 +59,9 @@ def attend_in_blocks(
 ) -> Tensor:
     """Triplet attention of some rows i of each graph at a time, computed again in the backward pass: O(P D) memory.
 
-    Graphs are padded in groups by size. Nothing waits for a device whose batch tells its sizes on the host. While
-    `torch.compile` traces, all rows are one block.
+    Graphs are padded in groups by size. Nothing waits for a device whose batch tells its sizes on the host, and what
+    dropout drops is computed again from numbers of the pairs, not from the state of a generator: CUDA captures that.
+    While `torch.compile` traces, all rows are one block.
 
     Args:
         query: q of the pairs, `[P, D]`.
@@ -77,26 +78,56 @@ def attend_in_blocks(
     split = [triplets.blocks.split(x.unflatten(1, (heads, -1))) for x in (query, key, left, right)]
     for block, q, k, u, v in zip(triplets.blocks.nodes.blocks, *split, strict=True):
         mask = block.key_mask.view(block.graphs, 1, block.size, 1, 1)  # of l
+        drawn = _draw(q) if dropout else None
         if torch.compiler.is_compiling():
-            rows = [_rows(q, k, u, v, mask, dropout)]
+            rows = [_rows(q, k, u, v, mask, drawn, dropout)]
         else:
             step = max(1, _AT_ONCE // (block.graphs * block.size**2 * width))
-            sides = zip(q.split(step, dim=1), u.split(step, dim=1), strict=True)
-            rows = [_maybe_again(a, k, b, v, mask, dropout) for a, b in sides]
+            starts = range(0, block.size, step)
+            own = [None if drawn is None else (drawn[0][:, a : a + step], drawn[1]) for a in starts]
+            sides = zip(q.split(step, dim=1), u.split(step, dim=1), own, strict=True)
+            rows = [_maybe_again(a, k, b, v, mask, each, dropout) for a, b, each in sides]
         parts.append(torch.cat(rows, dim=1).flatten(3))
     return triplets.blocks.join(parts)
 
 
-def _maybe_again(q: Tensor, k: Tensor, u: Tensor, v: Tensor, mask: Tensor, dropout: float) -> Tensor:
+Drawn = tuple[Tensor, Tensor] | None
+
+
+def _draw(q: Tensor) -> tuple[Tensor, Tensor]:
+    """A random int32 of each pair and head of a block `[b, n, n, H]`, as (i, l), and one as (l, j)."""
+    shape = q.shape[:-1]
+    first, second = (torch.randint(-(1 << 31), 1 << 31, shape, dtype=torch.int32, device=q.device) for _ in range(2))
+    return first, second
+
+
+def kept(il: Tensor, lj: Tensor, dropout: float) -> Tensor:
+    """Which weights of triplets stay, `[b, r, l, j, H]`: each with probability 1 - dropout.
+
+    x = a_il + b_lj modulo 2^32 is uniform, for any two triplets independently, and x + 2 x^2 takes every value once; it
+    also breaks the sums of x around (i, l, j), (i', l, j), (i', l, j'), (i, l, j'), which are one of the others'.
+
+    Args:
+        il: A random int32 of each pair (i, l), `[b, r, l, H]`.
+        lj: A random int32 of each pair (l, j), `[b, l, j, H]`.
+        dropout: Probability of dropout.
+    """
+    x = il.unsqueeze(3) + lj.unsqueeze(1)
+    return torch.addcmul(x, x, x, value=2) >= min(round(dropout * 2**32), 2**32 - 1) - 2**31
+
+
+def _maybe_again(q: Tensor, k: Tensor, u: Tensor, v: Tensor, mask: Tensor, drawn: Drawn, dropout: float) -> Tensor:
     if not torch.is_grad_enabled():
-        return _rows(q, k, u, v, mask, dropout)
-    return recomputed(_rows, q, k, u, v, mask, dropout, use_reentrant=False, preserve_rng_state=dropout > 0)
+        return _rows(q, k, u, v, mask, drawn, dropout)
+    return recomputed(_rows, q, k, u, v, mask, drawn, dropout, use_reentrant=False, preserve_rng_state=False)
 
 
-def _rows(q: Tensor, k: Tensor, u: Tensor, v: Tensor, mask: Tensor, dropout: float) -> Tensor:
+def _rows(q: Tensor, k: Tensor, u: Tensor, v: Tensor, mask: Tensor, drawn: Drawn, dropout: float) -> Tensor:
     """The result of rows i `[b, r, n, H, C]`, from their q and u, of the same shape, and k and v `[b, n, n, H, C]`."""
-    weight = functional.dropout(_weights(q, k, mask), dropout).to(v.dtype)
-    message = weight.unsqueeze(-1) * u.unsqueeze(3) * v.unsqueeze(1)
+    weight = _weights(q, k, mask)
+    if drawn is not None:
+        weight = weight * kept(*drawn, dropout) * (1 / (1 - dropout) if dropout < 1 else 0.0)
+    message = weight.to(v.dtype).unsqueeze(-1) * u.unsqueeze(3) * v.unsqueeze(1)
     return message.sum(dim=2)
 
 

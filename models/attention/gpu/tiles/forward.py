@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphpe.compiled.kernel import Kernel
-from graphpe.models.attention.gpu.tiles.parts import logits_of, of_pairs, of_relations, rows_of, store_rows
+from graphpe.models.attention.gpu.tiles.parts import block_at, logits_of, of_pairs, of_relations, rows_of, store_rows
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -45,10 +45,7 @@ def attend(
     """One head of one block of queries over the keys of its graph."""
     # The heads of a block are neighbours: they read the same sectors of the pairs' rows.
     block, h = tl.program_id(0) // H, tl.program_id(0) % H
-    graph = tl.load(graph_ptr + block)
-    start, pair = tl.load(node_ptr + graph), tl.load(pair_ptr + graph)
-    n = (tl.load(node_ptr + graph + 1) - start).to(tl.int32)
-    low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
+    start, pair, n, low = block_at(block, graph_ptr, node_ptr, pair_ptr, first_ptr, SIZE)
     if low >= n:
         return
     # Large offsets once a program: numbers within a graph, or within a block of its pairs, have 32 bits.

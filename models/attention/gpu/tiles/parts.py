@@ -1,4 +1,4 @@
-"""What kernels of softmax attention read in tiles: rows of nodes, numbers of pairs and of relations; logits."""
+"""What kernels of softmax attention read in tiles: where a block is, rows of nodes, numbers of pairs; logits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,23 @@ from graphpe.compiled.kernel import Part
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
+
+
+@Part
+def block_at(
+    block: tl.tensor,
+    graph_ptr: tl.tensor,
+    node_ptr: tl.tensor,
+    pair_ptr: tl.tensor,
+    first_ptr: tl.tensor,
+    SIZE: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
+    """Of a block of nodes: first node and first pair of its graph, nodes of that, and its first node among those."""
+    graph = tl.load(graph_ptr + block)
+    start = tl.load(node_ptr + graph)
+    n = (tl.load(node_ptr + graph + 1) - start).to(tl.int32)
+    low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
+    return start, tl.load(pair_ptr + graph), n, low
 
 
 @Part

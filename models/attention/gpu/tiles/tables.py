@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphpe.compiled.kernel import Kernel
-from graphpe.models.attention.gpu.tiles.parts import logits_of, of_pairs, of_relations, relations_of, rows_of
+from graphpe.models.attention.gpu.tiles.parts import block_at, logits_of, of_pairs, of_relations, relations_of, rows_of
 
 if TYPE_CHECKING:
     import triton.language as tl  # there when a kernel is launched
@@ -58,10 +58,7 @@ def gradient_of_table(
     r, row = tl.arange(0, 16), part * RELATIONS + tl.arange(0, RELATIONS)
     sums = tl.zeros([RELATIONS, 256], tl.float32)
     for block in range(share, blocks, shares):
-        graph = tl.load(graph_ptr + block)
-        start = tl.load(node_ptr + graph)
-        n = (tl.load(node_ptr + graph + 1) - start).to(tl.int32)
-        low = ((block - tl.load(first_ptr + graph)) * SIZE).to(tl.int32)
+        start, of_graph, n, low = block_at(block, graph_ptr, node_ptr, pair_ptr, first_ptr, SIZE)
         first = start * (H * C) + h * C
         left, right = left_ptr, right_ptr
         if K:
@@ -69,7 +66,7 @@ def gradient_of_table(
             right += (start * H + h) * K
         for i0 in range(low, tl.minimum(low + SIZE, n), 16):
             i = i0 + r
-            pair = tl.load(pair_ptr + graph) + n.to(tl.int64) * i0
+            pair = of_graph + n.to(tl.int64) * i0
             q = rows_of(q_ptr + start * q_stride + h * C, q_stride, i, n, C, WIDE).to(KIND)
             g = rows_of(grad_out_ptr + first, H * C, i, n, C, WIDE).to(KIND)
             log_sum = tl.load(log_sum_ptr + start * H + h + i * H, mask=i < n, other=0.0)

@@ -36,6 +36,7 @@ SCALED = Case(
     "GINE(width=16, layers=1)",
     adapter=type(FIRST[0].adapter)((9, 9), (4,), 3, "squared", shift=(1.0, 0.0, 2.0), scale=(2.0, 1.0, 0.5)),  # type: ignore[call-arg]
 )
+TRIPLETS = Case("EdgeTransformer(width=16, layers=2, heads=2, attention_dropout=0.3)", ["RelativeRandomWalkPE(8)"])
 FAST = [
     "GRIT(..., attention='full', attention_dropout=0.0) RelativeRandomWalkPE(8) absolute",
     "GPS(...) ShortestPathPE(max_distance=6) RandomWalkPE(8) absolute",
@@ -105,6 +106,7 @@ def trained(case: Case, *, captured: bool, change: Change = lambda batch, loss: 
 @pytest.mark.parametrize("case", [
     *(pytest.param(CASES[name], id=name) for name in FAST),
     pytest.param(SCALED, id="scaled targets"),
+    pytest.param(TRIPLETS, id="dropout of triplets that is computed again"),
     *(pytest.param(CASES[name], id=name, marks=pytest.mark.slow) for name in SLOW),
 ])  # fmt: skip
 def test_replays_give_the_bits_of_the_steps_themselves(case: Case) -> None:
@@ -123,6 +125,14 @@ def test_replays_give_the_bits_of_the_steps_themselves(case: Case) -> None:
 def test_a_step_in_which_the_host_waits_or_copies_cannot_be_captured(change: Change, why: str) -> None:
     with pytest.raises(CannotCaptureError, match=why):
         trained(SCALED, captured=True, change=change)
+
+
+def test_a_step_that_asks_for_the_state_of_the_generator_cannot_be_captured() -> None:
+    """To drop again in the backward pass what was dropped in a layer."""
+    case = Case("EdgeTransformer(width=16, layers=1, heads=2, dropout=0.1, checkpoint=True)", TRIPLETS.encodings)
+    trained(case, captured=False)
+    with pytest.raises(CannotCaptureError, match="state of the device's generator"):
+        trained(case, captured=True)
 
 
 def test_a_number_that_the_host_chose_is_seen_in_a_replay() -> None:

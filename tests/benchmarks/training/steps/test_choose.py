@@ -51,6 +51,28 @@ def test_statistics_of_dummy_graphs_are_not_captured(
     check_captured(M.GCN(width=8, layers=2, node_encoder=M.LinearNodes(3, 8), **given), why, monkeypatch)
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({}, ""),
+        ({"dropout": 0.1}, ""),
+        ({"checkpoint": True, "attention_dropout": 0.0}, ""),
+        ({"checkpoint": True}, "steps are not captured: dropout that is drawn again in layers of checkpoint=True"),
+    ],
+)
+def test_dropout_that_asks_for_the_generators_state_is_not_captured(
+    given: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_captured(
+        M.EdgeTransformer(width=8, layers=1, heads=2, node_encoder=M.LinearNodes(3, 8), **given), why, monkeypatch
+    )
+
+
+def test_walks_are_drawn_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = M.NeuralWalker(width=8, layers=1, heads=2, node_encoder=M.LinearNodes(3, 8))
+    check_captured(model, "steps are not captured: NeuralWalker draws walks on the host in each step", monkeypatch)
+
+
 def check_captured(model: torch.nn.Module, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "ENGINES", {"cpu": object})
     data: Any = SimpleNamespace(adapter=GraphAdapter((9, 9), (4,), 3, "absolute"), unit="graph")

@@ -14,7 +14,7 @@ from graphpe.models.attention.recording import record_attention
 from graphpe.models.attention.triplet import attention as triplet
 from graphpe.models.attention.triplet import blocked
 from graphpe.models.attention.triplet.attention import triplet_attention
-from graphpe.models.attention.triplet.blocked import attend_in_blocks, triplet_attention_reference
+from graphpe.models.attention.triplet.blocked import attend_in_blocks, kept, triplet_attention_reference
 from graphpe.models.attention.triplet.triplets import Triplets
 from graphpe.models.batches.nodes import NodeToGraph
 
@@ -179,6 +179,36 @@ def test_dropout_of_graphs_and_steps_differs() -> None:
     assert abs(float(first.mean()) - 1) < 0.1
     for attend in (triplet_attention, attend_in_blocks):
         assert not attend(*[ones] * 4, triplets, heads=2, dropout=1.0).any()
+
+
+@pytest.mark.parametrize("dropout", [0.2, 0.5])
+def test_what_blocks_drop_is_independent_along_rows_columns_and_around_four_triplets(dropout: float) -> None:
+    """Of `(i, l, j), (i', l, j), (i', l, j'), (i, l, j')` sums of the numbers that are drawn are one of the others'."""
+    numbers = (torch.randint(-(1 << 31), 1 << 31, (1, 40, 40, 9), dtype=torch.int32) for _ in range(2))
+    dropped = (~kept(*numbers, dropout)).double().permute(0, 2, 4, 1, 3).flatten(0, 2)  # [l and head, i, j]
+    a, b, c, d = (dropped[:, i::2, j::2] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1)))
+    for product, factors in ((a, 1), (a * b, 2), (a * c, 2), (a * d, 2), (a * b * c, 3), (a * b * c * d, 4)):
+        expected = dropout**factors
+        # Products share numbers: their mean is of less than as many independent ones.
+        assert abs(float(product.mean()) - expected) < 12 * (expected / product.numel()) ** 0.5, factors
+    assert not kept(*(torch.randint(-9, 9, (1, 4, 4, 2), dtype=torch.int32) for _ in range(2)), 1.0).any()
+
+
+@pytest.mark.parametrize("dropout", [0.3])
+def test_dropout_of_blocks_is_of_weights(dropout: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of the compiled passes, with rows in several blocks, each of its own dropped weights."""
+    n, heads = 11, 3
+    triplets = make_triplets([n])
+    nothing = torch.zeros(n * n, heads * n, dtype=torch.double)
+    tells = torch.eye(n, dtype=torch.double).repeat(n, heads)
+    monkeypatch.setattr("graphpe.models.attention.triplet.blocked._AT_ONCE", 2 * n * n * heads * n)
+    out = attend_in_blocks(nothing, nothing, tells, nothing + 1, triplets, heads=heads, dropout=dropout)
+    keep = out.view(n, n, heads, n).permute(2, 0, 3, 1) * n * (1 - dropout)  # [H, i, l, j]
+    torch.testing.assert_close(keep, keep.round())
+    assert set(keep.round().unique().tolist()) == {0.0, 1.0}
+    assert abs(float(keep.mean()) - 0.7) < 0.05
+    rows = keep.round().permute(1, 0, 2, 3).flatten(1)
+    assert len(rows.unique(dim=0)) == n
 
 
 def test_blocks_compute_again_what_they_dropped() -> None:
