@@ -131,7 +131,7 @@ class TrainConfig:
     task: str = "python-source"
     root: str | None = None
     sizes: str = ""
-    model: str = "GraphTransformer(width=64, layers=2, heads=8, dropout=0.1, readout='max')"
+    model: str = "GraphTransformer(width=64, layers=2, heads=8, dropout=0.2, readout='max')"
     encodings: tuple[str, ...] | None = None
     imports: tuple[str, ...] = ()
     encoder: str = "EigenvectorEncoding"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -136,6 +136,10 @@ class MLPReadout(nn.Module):
         return self.out(self.dropout(x))
 
 
+_FACTOR = 3.0
+"""Of tied vectors, at the start: as inputs they begin with a standard deviation of 0.1."""
+
+
 class SubtokenHead(nn.Module):
     """A classifier for each position of a short sequence, as for function names in ogbg-code2 (5 x 5002 classes).
 
@@ -160,8 +164,29 @@ class SubtokenHead(nn.Module):
         self.classes = classes
         self.positions = positions
         self.linear = nn.Linear(width, positions * (width if shared else classes))
-        self.classifier = nn.Linear(width, classes, bias=False) if shared else None
+        self.classifier: nn.Module | None = nn.Linear(width, classes, bias=False) if shared else None
         self.bias = nn.Parameter(torch.zeros(positions, classes)) if shared else None
+        self.factor: nn.Parameter | None = None
+
+    def tie(self, words: nn.Embedding) -> None:
+        """Take the vectors of words that the model reads, times a learned number, for the shared classifier.
+
+        What is learned about a word where it is read then counts where it is said (Press and Wolf 2017).
+
+        Args:
+            words: Vectors of the classes, `[classes or more, width]`.
+
+        Raises:
+            GraphPEValueError: The positions share no classifier, or the vectors are of another size.
+        """
+        if self.bias is None:
+            raise GraphPEValueError("positions with classifiers of their own have none to tie: give shared=True")
+        if words.num_embeddings < self.classes or words.embedding_dim != self.linear.in_features:
+            raise GraphPEValueError(
+                f"{self.classes} classes of width {self.linear.in_features} cannot be tied to {words.num_embeddings} "
+                f"words of width {words.embedding_dim}"
+            )
+        self.classifier, self.factor = words, nn.Parameter(torch.tensor(_FACTOR))
 
     def forward(self, x: Tensor) -> Tensor:
         """From `[num_graphs, width]` to logits `[num_graphs, positions, classes]`.
@@ -170,7 +195,12 @@ class SubtokenHead(nn.Module):
             x: Embeddings, `[num_graphs, width]`.
         """
         of_positions = self.linear(x).view(x.shape[0], self.positions, -1)
-        return of_positions if self.classifier is None else self.classifier(of_positions) + self.bias
+        if self.classifier is None or self.bias is None:
+            return of_positions
+        weight = cast(Tensor, self.classifier.weight)
+        if self.factor is not None:
+            weight = self.factor * weight[: self.classes]
+        return functional.linear(of_positions, weight) + self.bias
 
 
 class PairHead(nn.Module, ABC):

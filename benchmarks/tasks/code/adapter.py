@@ -25,6 +25,7 @@ from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.models.layers.heads import SubtokenHead
 from graphpe.models.layers.inputs import ASTNodeEncoder, CategoricalEdges, LinearEdges
+from graphpe.transforms.base import Encoding
 
 ATTRIBUTE_DROPOUT = 0.15
 """As Geisler et al. (2023) for ogbg-code2."""
@@ -119,6 +120,23 @@ class CodeAdapter(TaskAdapter):
     def head(self, width: int) -> nn.Module:
         """Five classifiers over sub-tokens: `[B, 5, classes]`."""
         return SubtokenHead(width, classes=len(self.tokens), positions=POSITIONS, shared=self.one_classifier)
+
+    def around(self, model: nn.Module, encodings: Sequence[Encoding]) -> nn.Module:
+        """The model, whose one classifier has the vectors of the words that it reads, where it reads words.
+
+        Args:
+            model: The model.
+            encodings: The encodings of the run.
+
+        Raises:
+            GraphPEValueError: One is of chosen pairs.
+        """
+        model = super().around(model, encodings)
+        nodes, head = getattr(model, "node_encoder", None), getattr(model, "head", None)
+        words = nodes.word_embedding if isinstance(nodes, ASTNodeEncoder) else None
+        if self.one_classifier and words is not None and isinstance(head, SubtokenHead):
+            head.tie(words)
+        return model
 
     @property
     def has_classes(self) -> bool:

@@ -49,7 +49,8 @@ class PythonSource(Task):
         attributes: Size of the vocabulary of attributes, `__NONE__` and `__UNK__` not counted.
         tokens: Size of the vocabulary of sub-tokens, `__UNK__` and `__EOS__` not counted.
         words: How many sub-tokens of a node's attribute the model reads besides the attribute as a whole, of which most
-            are rare; 0 for none, as ogbg-code2 has it.
+            are rare; 0 for none, as ogbg-code2 has it. Their vectors are those of the classifier, too. An attribute
+            with spaces counts as one word, so that documentation strings are hardly read.
         decoding: How class scores become a name: `"expected-f1"`, the words with the largest expected F1, or
             `"argmax"`, the most probable class at each position, which is the rule of OGB's example: `__UNK__` is kept
             and counts as a wrong word.

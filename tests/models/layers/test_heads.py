@@ -83,6 +83,24 @@ def test_positions_of_a_name_share_a_classifier() -> None:
     assert sum(p.numel() for p in head.parameters()) == 3 * 8 * 8 + 3 * 8 + 7 * 8 + 3 * 7
 
 
+def test_a_classifier_takes_the_vectors_of_words() -> None:
+    words = torch.nn.Embedding(9, 8)
+    head = SubtokenHead(8, classes=7, positions=3, shared=True)
+    head.tie(words)
+    x = torch.randn(2, 8)
+    expected = head.linear(x).view(2, 3, 8) @ (head.factor * words.weight[:7]).t() + head.bias
+    torch.testing.assert_close(head(x), expected)
+    head(x).sum().backward()
+    assert (words.weight.grad[:7] != 0).any()
+    assert (words.weight.grad[7:] == 0).all()
+    assert any(parameter is words.weight for parameter in head.parameters())
+    with pytest.raises(GraphPEValueError, match="shared=True"):
+        SubtokenHead(8, classes=7, positions=3).tie(words)
+    for wrong in (torch.nn.Embedding(6, 8), torch.nn.Embedding(9, 4)):
+        with pytest.raises(GraphPEValueError, match="cannot be tied"):
+            head.tie(wrong)
+
+
 @pytest.mark.parametrize("width", [8, 12, 40])
 def test_of_few_units_half_are_alive(width: int) -> None:
     """For every input, all of one sign or not; wide layers are drawn as ever."""

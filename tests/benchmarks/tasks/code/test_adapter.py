@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from graphpe import transforms
+from graphpe.benchmarks.calls.build import build_model
 from graphpe.benchmarks.tasks import PythonSource
 from graphpe.benchmarks.tasks.code.adapter import CodeAdapter
 from graphpe.benchmarks.tasks.code.data import CodeData
@@ -62,3 +64,14 @@ def test_decoding_gives_words_with_their_probabilities():
     assert [[word for word, _ in name] for name in named] == [["get", "__UNK__", "value"], [], ["value"] * 5]
     assert [value for _, value in named[0]] == pytest.approx(chances[0][:3], rel=1e-5)
     assert [value for _, value in named[2]] == pytest.approx(chances[2], rel=1e-5)
+
+
+def test_names_are_said_with_the_vectors_that_are_read(data, tree, modules, tmp_path):
+    text = "GraphTransformer(width=16, layers=1, heads=2)"
+    model = build_model(text, data.adapter, [])
+    assert model.head.classifier is model.node_encoder.word_embedding
+    bare = PythonSource(root=str(tree(modules)), words=0).load(cache=tmp_path / "cache", progress=False)
+    apart = build_model(text, bare.adapter, [])
+    assert isinstance(apart.head.classifier, torch.nn.Linear)
+    narrow = build_model(text, data.adapter, [transforms.RandomWalkPE(3)], encoding_width=4)
+    assert isinstance(narrow.head.classifier, torch.nn.Linear)  # which reads words in vectors of width 12
