@@ -132,8 +132,9 @@ def report_lines(
         GraphPEValueError: No cell is finished, grids do not fit, or the literature cannot be read.
     """
     # Here, so that `--help` is quick: they import torch, and draw pictures.
+    from graphpe.benchmarks.grid.options import setting_of
     from graphpe.benchmarks.grid.report import write_report
-    from graphpe.benchmarks.grid.reports.merging import Gathered, gather
+    from graphpe.benchmarks.grid.reports.merging import Gathered, check_alike, gather, in_one_order
     from graphpe.benchmarks.grid.reports.published.beside import Beside
     from graphpe.benchmarks.grid.reports.published.literature import fits, published_values, read_literature
     from graphpe.benchmarks.grid.reports.raw import read_raw
@@ -150,14 +151,19 @@ def report_lines(
     if not runs:
         where = ", ".join(map(str, roots))
         raise GraphPEValueError(f"no cell of {where} is finished yet: {len(found.cells)} were started")
-    twice = Counter((run.task, run.encoding, run.model, repr(run.options), run.drawn, run.seed) for run in runs)
+    twice = Counter((run.task, run.encoding, run.model, setting_of(run.options), run.drawn, run.seed) for run in runs)
     (key, times), *_ = twice.most_common(1)
     if times > 1:
-        raise GraphPEValueError(f"{', '.join(key[:3])}, seed {key[5]} is in {times} of {', '.join(map(str, roots))}")
+        where = ", ".join(map(str, roots))
+        raise GraphPEValueError(
+            f"{', '.join(key[:3])}, seed {key[5]} is {times} times in {where}: leave out all but one"
+        )
+    check_alike(runs)
     keys = [(cell.task, cell.encoding, cell.model) for cell in found.cells]
     keys += [(run.task, run.encoding, run.model) for run in raw]
+    keys = in_one_order(keys) if len(roots) > 1 else list(dict.fromkeys(keys))
     settings = budgets(found.cells, raw, listed=best_by_valid)
-    combinations, notes = best_by_validation(combine(runs, list(dict.fromkeys(keys))), settings)
+    combinations, notes = best_by_validation(combine(runs, keys), settings)
     found.notes += [f"runs read from {path}: their folders are not looked at" for path in files]
     notes += [
         f"from the literature, and not shown, since no task here has its metric: {row.model}, {row.encoding}, "

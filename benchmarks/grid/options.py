@@ -84,6 +84,17 @@ def options_text(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={shown(value)}" for name, value in options.items())
 
 
+def setting_of(options: Mapping[str, Any]) -> str:
+    """Options in the form that tells settings apart: those of a grid's folder and of its `runs.csv` have the same.
+
+    Their order has no part in it, and values are as tables show them.
+
+    Args:
+        options: By name.
+    """
+    return options_text({name: options[name] for name in sorted(options) if shown(options[name]) != ""})
+
+
 def shown(value: Any) -> str:
     """A value as tables show it."""
     return f"{value:g}" if isinstance(value, float) else str(value)

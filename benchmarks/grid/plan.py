@@ -11,6 +11,7 @@ import numpy as np
 
 from graphpe.benchmarks.console.columns import aligned
 from graphpe.benchmarks.grid.cell import Cell
+from graphpe.benchmarks.grid.options import setting_of
 from graphpe.benchmarks.grid.report import sections_of
 from graphpe.benchmarks.grid.reports.merging import gather
 from graphpe.benchmarks.grid.reports.table import duration_text
@@ -135,7 +136,7 @@ def comparisons_of(cells: Sequence[Cell]) -> int:
     """
     found: dict[tuple[object, ...], Combination] = {}
     for cell in cells:
-        key = (cell.task, cell.encoding, cell.model, cell.drawn, "" if cell.drawn else repr(cell.options))
+        key = (cell.task, cell.encoding, cell.model, cell.drawn, "" if cell.drawn else setting_of(cell.options))
         runs = tuple(_nothing_yet(cell, seed) for seed in range(2))
         names, chosen_from = (cell.task, cell.encoding, cell.model), 1 if cell.drawn else 0
         found.setdefault(key, Combination(*names, runs, cell.options, cell.drawn, chosen_from))

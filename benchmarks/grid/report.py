@@ -23,7 +23,7 @@ from graphpe.benchmarks.grid.reports.selection import budget_text
 from graphpe.benchmarks.grid.reports.size_pictures import draw_curves, draw_losses
 from graphpe.benchmarks.grid.reports.sizes import by_size, size_section, sizes_csv
 from graphpe.benchmarks.grid.reports.table import p_text, rate_text, spread, table_frame
-from graphpe.benchmarks.grid.results import Combination, Run
+from graphpe.benchmarks.grid.results import Combination, Run, baselines_of
 from graphpe.benchmarks.grid.statistics.effects import overall_effects, tuning_effects
 from graphpe.benchmarks.grid.statistics.family import Family, SectionTests, family_of, kind_of
 from graphpe.files.atomic import remove_leftovers, write_atomically
@@ -214,6 +214,7 @@ def runs_csv(runs: Sequence[Run]) -> str:
     apart = ("options", "drawn", "baselines", "sizes", "size_unit", "unit", "machine")
     names = [field.name for field in fields(Run) if field.name not in apart]
     names += [name for name in ("drawn", "machine") if any(getattr(run, name) for run in runs)]
+    names += ["unit"] if any(run.unit != "graph" for run in runs) else []
     varied = list(dict.fromkeys(name for run in runs for name in run.options))
     rows = [
         [*(getattr(run, name) for name in names), *(shown(run.options.get(name, "")) for name in varied)]
@@ -266,7 +267,7 @@ def task_section(
             f"| {each.mean('encode_seconds'):.1f} | {each.mean('epoch_seconds'):.1f} "
             f"| {''.join(f'{text} | ' for text in cost) if measured else ''}{each.mean('peak_bytes') / 1e9:.2f} |"
         )
-    baselines, empty = first.baselines, "  |" * (len(columns) - columns.index("n") - 1)
+    baselines, empty = baselines_of(combinations), "  |" * (len(columns) - columns.index("n") - 1)
     for name, (valid, test) in baselines.items():
         values = ["none", f"{name} ‡", *("" for _ in options), spread(test, math.nan), spread(valid, math.nan), "1"]
         lines.append(f"| {' | '.join(map(_escaped, values))} |{empty}")

@@ -11,7 +11,7 @@ from typing import Any
 from graphpe.benchmarks.calls.text import NONE
 from graphpe.benchmarks.console.machine import machine_text
 from graphpe.benchmarks.grid.cell import Cell
-from graphpe.benchmarks.grid.options import Named, options_text
+from graphpe.benchmarks.grid.options import Named, options_text, setting_of
 from graphpe.benchmarks.training.summary import FINGERPRINTS
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
 
@@ -146,7 +146,8 @@ class Combination:
         return [name for name in self.options if name in behind]
 
     def _named(self, text: str, options: Mapping[str, Any]) -> str:
-        return text if self.chosen_from or not options else f"{text}: {options_text(options)}"
+        # In one order: grids that name options in another have the same models and columns.
+        return text if self.chosen_from or not options else f"{text}: {options_text(dict(sorted(options.items())))}"
 
     def mean(self, name: str = "test") -> float:
         """Mean of a number over seeds."""
@@ -240,7 +241,7 @@ def combine(runs: Iterable[Run], order: Sequence[tuple[str, str, str]]) -> list[
     """
     found: dict[tuple[str, str, str], dict[tuple[str, bool], list[Run]]] = {}
     for run in runs:
-        setting = repr(run.options), run.drawn
+        setting = setting_of(run.options), run.drawn
         found.setdefault((run.task, run.encoding, run.model), {}).setdefault(setting, []).append(run)
     keys = [*(key for key in dict.fromkeys(order) if key in found), *(key for key in found if key not in order)]
     return [
@@ -248,6 +249,16 @@ def combine(runs: Iterable[Run], order: Sequence[tuple[str, str, str]]) -> list[
         for key in keys
         for each in found[key].values()
     ]
+
+
+def baselines_of(combinations: Iterable[Combination]) -> dict[str, tuple[float, float]]:
+    """What reads no graph, by name, of the combinations of one task; not every run needs to have noted it."""
+    found: dict[str, tuple[float, float]] = {}
+    for each in combinations:
+        for run in each.runs:
+            for name, values in run.baselines.items():
+                found.setdefault(name, values)
+    return found
 
 
 def base_of(combinations: Sequence[Combination]) -> str | None:

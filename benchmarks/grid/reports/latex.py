@@ -9,7 +9,7 @@ from graphpe.benchmarks.grid.options import shown
 from graphpe.benchmarks.grid.reports.published.literature import Published
 from graphpe.benchmarks.grid.reports.selection import budget_text
 from graphpe.benchmarks.grid.reports.table import spread
-from graphpe.benchmarks.grid.results import Combination
+from graphpe.benchmarks.grid.results import Combination, baselines_of
 from graphpe.benchmarks.grid.statistics.paired import holm, paired_t
 
 NEEDS = "% needs \\usepackage{booktabs}\n"
@@ -76,9 +76,10 @@ def latex_table(combinations: Sequence[Combination], literature: Sequence[Publis
             text = rf"\textbf{{{text}}}" if found in bold else text
             cells.append(rf"\underline{{{text}}}" if found in underlined else text)
         lines.append(" & ".join([*map(escaped, label), *cells]) + r" \\")
-    if literature or first.baselines:
+    baselines = baselines_of(combinations)
+    if literature or baselines:
         lines.append(r"\midrule")
-    for name, (_, test) in first.baselines.items():
+    for name, (_, test) in baselines.items():
         text = escaped(spread(test, math.nan))
         lines.append(rf"{escaped(name)} & \multicolumn{{{len(names) + len(models)}}}{{l}}{{{text}}} \\")
     for row_ in literature:

@@ -10,8 +10,8 @@ from typing import Any
 
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.config import Column
-from graphpe.benchmarks.grid.options import OF_THE_GRID, Named, options_text
-from graphpe.benchmarks.grid.results import grid_folders
+from graphpe.benchmarks.grid.options import OF_THE_GRID, Named, options_text, setting_of
+from graphpe.benchmarks.grid.results import Run, grid_folders
 from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
@@ -66,7 +66,7 @@ def gather(roots: Sequence[Path]) -> Gathered:
             # Two tasks of one grid are two, whatever their data; of two grids, the data tells.
             named = replace(cell, task=tasks[_data_of(cell)] if own[_data_of(cell)] == cell.task else cell.task)
             compared.append(named)
-            key = (named.task, named.encoding, named.model, named.drawn, repr(named.options), named.config.seed)
+            key = (named.task, named.encoding, named.model, named.drawn, setting_of(named.options), named.config.seed)
             kept = cells.setdefault(key, named)
             if kept is not named:
                 everything.notes.append(_twice(kept, named))
@@ -79,6 +79,38 @@ def gather(roots: Sequence[Path]) -> Gathered:
         )
     everything.notes.append(f"cells of {len(roots)} grids: their seconds may be of different machines")
     return everything
+
+
+def check_alike(runs: Sequence[Run]) -> None:
+    """Whether the runs of each task can stand in one table, as far as they say so themselves.
+
+    Raises:
+        GraphPEValueError: They have different metrics, or different bins of sizes.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for run in runs:
+        known = {"metric": f"{run.metric} ({'more' if run.maximize else 'less'} is better)"}
+        if run.sizes:
+            known["sizes"] = " ".join(each.sizes for each in run.sizes)
+        for name, value in known.items():
+            before = seen.setdefault((run.task, name), value)
+            if before != value:
+                raise GraphPEValueError(
+                    f"runs of {run.task} are not to be compared: {name} is {before} of one and {value} of another; "
+                    "report them apart"
+                )
+
+
+def in_one_order(keys: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Tasks, encodings and models of parts of one grid in the order that it has as a whole.
+
+    Each is where it is first met, whichever part had it: by task, then encoding, then model.
+
+    Args:
+        keys: Task, encoding and model, part after part.
+    """
+    places = [{name: place for place, name in enumerate(dict.fromkeys(names))} for names in zip(*keys, strict=True)]
+    return sorted(dict.fromkeys(keys), key=lambda key: [of[name] for of, name in zip(places, key, strict=True)])
 
 
 def _read(root: Path) -> Gathered:
@@ -147,7 +179,7 @@ def _conflicts(cells: Sequence[Cell]) -> list[str]:
         options = cell.config.as_dict()
         for name in _shared(cell):
             compare((cell.task, name), f"{name} of {cell.task}", options[name], cell)
-        key = (cell.task, cell.encoding, cell.model, repr(cell.options))
+        key = (cell.task, cell.encoding, cell.model, setting_of(cell.options))
         compare((*key, "model"), f"the model of {', '.join(key[:3])}", cell.config.model, cell)
         compare((*key, "encodings"), f"the encoding of {', '.join(key[:3])}", cell.config.encodings, cell)
     return list(found)

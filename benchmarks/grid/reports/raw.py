@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from graphpe.benchmarks.grid.options import setting_of
 from graphpe.benchmarks.grid.results import Run, SizeScore
 from graphpe.errors import GraphPEValueError
 
@@ -38,23 +39,21 @@ def read_raw(path: Path) -> list[Run]:
         raise GraphPEValueError(
             f"{path} has {what}: give the folder of a grid, or a runs.csv that `graphpe report` wrote"
         )
-    of_sizes, unit = _sizes(path.with_name("sizes.csv"))
+    of_sizes, units = _sizes(path.with_name("sizes.csv"))
     baselines = _baselines(path.with_name("baselines.csv"))
     runs = []
     for number, row in enumerate(table.to_dict("records"), 2):
-        try:
-            values = {name: _value(name, row[name]) for name in _FIELDS if name in row}
-        except (TypeError, ValueError):
-            raise GraphPEValueError(f"{path}, line {number}: a number is missing or is none") from None
+        values = {name: _value(name, row[name], f"{path}, line {number}") for name in _FIELDS if name in row}
         key = tuple(str(row[name]) for name in ("task", "encoding", "model", "seed"))
         options = _options(row)
-        sizes = of_sizes.get((*key, repr(options)), ())
-        if of_sizes and not sizes:
+        sizes = of_sizes.get((*key, setting_of(options)), ())
+        if not sizes and key[0] in units:
             raise GraphPEValueError(
                 f"{path.with_name('sizes.csv')} has no line for {', '.join(key[:3])}, seed {key[3]}"
             )
         drawn = str(row.get("drawn", "")) == "True"
-        values |= {"drawn": drawn, "sizes": tuple(sizes), "size_unit": unit, "machine": str(row.get("machine", ""))}
+        values |= {"drawn": drawn, "sizes": tuple(sizes), "machine": str(row.get("machine", ""))}
+        values |= {"size_unit": units.get(key[0], "nodes"), "unit": row.get("unit", "graph")}
         values["baselines"] = baselines.get(str(row["task"]), {})
         runs.append(Run(**values, options=options))
     return runs
@@ -69,19 +68,34 @@ def _read(path: Path) -> pd.DataFrame:
         raise GraphPEValueError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
 
 
-def _value(name: str, text: str) -> Any:
-    if name in _TEXTS:
-        return text
-    if name == "maximize":
-        return {"True": True, "False": False}[text] if text in ("True", "False") else int(text) > 0
-    return int(float(text)) if name in _COUNTS else float(text)
+def _value(name: str, text: Any, where: str) -> Any:
+    """What a column of a run says.
+
+    Raises:
+        GraphPEValueError: It is something else.
+    """
+    try:
+        if name in _TEXTS and text:
+            return text
+        if name == "maximize":
+            return {"True": True, "False": False, "1": True, "0": False}[text]
+        if name in _COUNTS and float(text).is_integer():
+            return int(float(text))
+        if name not in (*_TEXTS, *_COUNTS):
+            return float(text)
+    except (KeyError, TypeError, ValueError):
+        pass
+    kind = "True or False" if name == "maximize" else "a whole number" if name in _COUNTS else "a number"
+    raise GraphPEValueError(
+        f"{where}: {name} is {text!r}, and must be {'a name' if name in _TEXTS else kind}; give a runs.csv that "
+        "`graphpe report` wrote"
+    )
 
 
 def _options(row: Mapping[str, str]) -> dict[str, str]:
     """What varies: columns that are no number of a run."""
-    found = {
-        name.removeprefix("option_"): text for name, text in row.items() if name not in {*_FIELDS, "drawn", "machine"}
-    }
+    known = {*_FIELDS, "drawn", "machine", "unit"}
+    found = {name.removeprefix("option_"): text for name, text in row.items() if name not in known}
     return {name: text for name, text in found.items() if text != ""}
 
 
@@ -96,10 +110,10 @@ def _baselines(path: Path) -> dict[str, dict[str, tuple[float, float]]]:
     return found
 
 
-def _sizes(path: Path) -> tuple[dict[tuple[str, ...], list[SizeScore]], str]:
-    """By task, encoding, model, seed and options: the scores; and what sizes count."""
+def _sizes(path: Path) -> tuple[dict[tuple[str, ...], list[SizeScore]], dict[str, str]]:
+    """By task, encoding, model, seed and options: the scores; and by task what sizes count."""
     if not path.is_file():
-        return {}, "nodes"
+        return {}, {}
     found: dict[tuple[str, ...], list[SizeScore]] = {}
     table = _read(path)
     try:
@@ -109,11 +123,11 @@ def _sizes(path: Path) -> tuple[dict[tuple[str, ...], list[SizeScore]], str]:
                 for name, text in row.items()
                 if name.startswith("option_") and text != ""
             }
-            key = (*(row[name] for name in ("task", "encoding", "model", "seed")), repr(options))
+            key = (*(row[name] for name in ("task", "encoding", "model", "seed")), setting_of(options))
             most = int(row["sizes"].split()[-1].split("-")[-1])
             numbers = (float(row[name] or math.nan) for name in ("test", "constant"))
             score = SizeScore(row["sizes"], most, float(row["mean_size"]), int(row["graphs"]), *numbers)
             found.setdefault(key, []).append(score)
-        return found, str(table["unit"][0]) if len(table) else "nodes"
+        return found, dict(zip(table["task"], table["unit"], strict=True))
     except (KeyError, ValueError):
         raise GraphPEValueError(f"{path} is no sizes.csv that `graphpe report` wrote") from None

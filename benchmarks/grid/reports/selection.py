@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from graphpe.benchmarks.grid.cell import Cell
+from graphpe.benchmarks.grid.options import setting_of
 from graphpe.benchmarks.grid.results import Combination, Run
 
 Key = tuple[str, str, str, bool]
@@ -24,7 +25,7 @@ def budgets(cells: Iterable[Cell], raw: Iterable[Run] = (), *, listed: bool) -> 
     found: dict[Key, set[str]] = {}
     everything: list[Cell | Run] = [*cells, *raw]
     for each in everything:
-        found.setdefault((each.task, each.encoding, each.model, each.drawn), set()).add(repr(each.options))
+        found.setdefault((each.task, each.encoding, each.model, each.drawn), set()).add(setting_of(each.options))
     return {key: len(settings) for key, settings in found.items() if key[-1] or (listed and len(settings) > 1)}
 
 

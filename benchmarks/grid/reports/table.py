@@ -9,7 +9,7 @@ import pandas as pd
 
 from graphpe.benchmarks.grid.options import shown
 from graphpe.benchmarks.grid.reports.published.literature import Published
-from graphpe.benchmarks.grid.results import Combination
+from graphpe.benchmarks.grid.results import Combination, baselines_of
 from graphpe.benchmarks.tasks.metrics import figure
 
 
@@ -51,7 +51,7 @@ def table_frame(
             "valid": valid,
             "source": "baseline",
         }
-        for name, (valid, test) in first.baselines.items()
+        for name, (valid, test) in baselines_of(combinations).items()
     ]
     rows += [
         {

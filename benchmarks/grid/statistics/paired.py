@@ -53,7 +53,7 @@ def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, s
     scaled = [block / scale for block in scaled if (scale := math.hypot(*block) / math.sqrt(len(block))) > 0]
     if not scaled:
         return 1.0
-    values = np.concatenate(scaled)
+    values = np.sort(np.concatenate(scaled))  # drawn patterns are those of the numbers, whatever order models have
     if len(values) < 2:  # one difference is as far from zero with either sign
         return 1.0
     test = stats.permutation_test(

@@ -89,6 +89,8 @@ def friedman(scores: np.ndarray, *, draws: int = 20_000, seed: int = 0) -> Fried
     freedom = columns - 1, (columns - 1) * (blocks - 1)
     f = (blocks - 1) * chi2 / left if left > 1e-9 * chi2 else math.inf
     rng = np.random.default_rng(seed)
+    centred = np.sort(centred, axis=1)  # what is drawn hangs on no order of blocks and columns
+    centred = centred[np.lexsort(centred.T)]
     as_large, done = 1, 1
     while done <= draws:
         some = min(max(1, (1 << 20) // centred.size), draws - done + 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphpe.benchmarks.grid.cell import Cell
+from graphpe.benchmarks.grid.options import setting_of
 from graphpe.benchmarks.grid.reports.page.command import train_command
 from graphpe.benchmarks.grid.reports.table import spread
 from graphpe.benchmarks.grid.results import Combination
@@ -85,7 +86,7 @@ def entries_of(
     groups: dict[tuple[Any, ...], list[Cell]] = {key: [] for key in with_results}
     plain = not combinations[0].chosen_from
     for cell in cells:
-        key = (cell.task, cell.encoding, cell.model, cell.drawn, repr(cell.options))
+        key = (cell.task, cell.encoding, cell.model, cell.drawn, setting_of(cell.options))
         if key in groups or (plain and not cell.drawn and cell.task == combinations[0].task and cell.status != "done"):
             groups.setdefault(key, []).append(cell)
     order = {(cell.encoding, cell.model): place for place, cell in reversed(list(enumerate(cells)))}
@@ -145,7 +146,7 @@ def curve(history: Sequence[Mapping[str, Any]], metric: str, maximize: bool) -> 
 
 def _key(combination: Combination) -> tuple[Any, ...]:
     names = combination.task, combination.encoding, combination.model
-    return (*names, combination.drawn, repr(combination.options))
+    return (*names, combination.drawn, setting_of(combination.options))
 
 
 def _finite(value: Any) -> float | None:
