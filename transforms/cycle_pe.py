@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-
 from graphpe.arguments import check_choice, check_integer, check_seed
 from graphpe.errors import GraphPEValueError
 from graphpe.structure.plan import Plan
 from graphpe.transforms.base import Encoding
-from graphpe.transforms.names import check_attr_name, check_count
+from graphpe.transforms.names import MAX_COLUMNS, check_attr_name, check_count
 from graphpe.transforms.values import Values
 from graphpe.walks.cycles import closed_walk_counts, cycle_counts
 from graphpe.walks.diagonal_powers import Estimate
@@ -42,7 +40,8 @@ class CyclePE(Encoding):
     Raises:
         GraphPETypeError: A parameter is of another type; when called, the graph is no PyG graph.
         GraphPEValueError: A parameter is out of range; when called, there is no `edge_index`, `edge_weight` is negative
-            or not finite, or a graph is too dense for its cycles to be counted (2^31 steps) or would take too long.
+            or not finite, or a graph is too dense for its cycles to be counted (2^31 steps), would take too long, or
+            has more closed walks than float64 holds (1.8e308).
 
     References:
         Bouritsas, Frasca, Zafeiriou, Bronstein: Improving Graph Neural Network Expressivity via Subgraph Isomorphism
@@ -65,7 +64,7 @@ class CyclePE(Encoding):
         seed: int = 0,
         attr_name: str | None = "cycle_pe",
     ) -> None:
-        self.max_length = check_integer("max_length", max_length, least=3)
+        self.max_length = check_integer("max_length", max_length, least=3, most=MAX_COLUMNS)
         check_choice("kind", kind, ("cycles", "walks"))
         if estimate is not None and kind != "walks":
             raise GraphPEValueError("estimate is for kind='walks': cycles are always counted")
@@ -85,4 +84,4 @@ class CyclePE(Encoding):
         else:
             estimate = None if self.estimate is None else Estimate(self.estimate, self.seed)
             counts = closed_walk_counts(plan, self.max_length, estimate)
-        return Values(node={self.attr_name: counts.clamp(max=torch.finfo(torch.float64).max).log1p()})
+        return Values(node={self.attr_name: counts.log1p()})

@@ -104,13 +104,31 @@ def canonical_encodings(texts: Sequence[str]) -> tuple[str, ...]:
     """The texts of a model's encodings with every parameter.
 
     Raises:
-        GraphPEValueError: As in `build_encodings`, or one writes into `x`, where models read a task's own features.
+        GraphPEValueError: As in `build_encodings`, or one writes into `x`, where models read a task's own features, or
+            values of graphs alone, which they do not read.
     """
     encodings = build_encodings(texts)
+    check_not_of_graphs(encodings)
     for encoding in encodings:
         if "x" in encoding.keys:
             raise GraphPEValueError(f"{encoding!r} writes into x, which holds the task's features: leave attr_name out")
     return tuple(repr(encoding) for encoding in encodings)
+
+
+def check_not_of_graphs(encodings: Sequence[Encoding]) -> None:
+    """Raise where an encoding is of whole graphs alone: models, and counts of what is told apart, read none of these.
+
+    Args:
+        encodings: The encodings.
+
+    Raises:
+        GraphPEValueError: One is.
+    """
+    for encoding in encodings:
+        if encoding.graph_keys and not encoding.keys and not encoding.pair_keys:
+            raise GraphPEValueError(
+                f"{encoding!r} has values of graphs, which are not read here: take values of nodes or pairs (level=)"
+            )
 
 
 def canonical_model(text: str, task: Task | None = None) -> str:

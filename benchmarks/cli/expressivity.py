@@ -166,10 +166,11 @@ def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
 
 def _encodings(values: dict[str, Any]) -> list[Any]:
     """None for no encoding, and the encodings that are compared by themselves, each once."""
-    from graphpe.benchmarks.calls.build import build_encodings, stored_encodings
+    from graphpe.benchmarks.calls.build import build_encodings, check_not_of_graphs, stored_encodings
 
     read = build_encodings if values["models"] else stored_encodings  # a model may make some itself
     found = [each for text in _texts(values) for each in read([text])]
+    check_not_of_graphs(found)
     return [None, *{repr(each): each for each in found if each.keys or each.pair_keys}.values()]
 
 

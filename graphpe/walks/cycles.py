@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphpe.arguments import check_integer
 from graphpe.compiled.jit import compiled, everything_compiled
-from graphpe.errors import GraphPEValueError
+from graphpe.errors import GraphPEValueError, GraphRangeError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.adjacency import Ints, symmetric_adjacency, without_loops
 from graphpe.structure.laplacian import check_weights
@@ -81,7 +81,8 @@ def closed_walk_counts(graphs: PackedGraphs | Plan, max_length: int, estimate: E
         `[N, L - 2]` float64, on the device of the graphs; exact up to 2^53.
 
     Raises:
-        GraphPEValueError: `max_length` < 3, weights that are negative or not finite, or a graph that is too large.
+        GraphPEValueError: `max_length` < 3, weights that are negative or not finite, a graph that is too large, or
+            numbers above 1.8e308.
     """
     plan = Plan.of(graphs)
     packed = plan.graphs
@@ -93,6 +94,13 @@ def closed_walk_counts(graphs: PackedGraphs | Plan, max_length: int, estimate: E
         Powers(matrix, matrix, symmetric, None), packed.ptr.numpy(force=True), max_length,
         f"closed walks of up to {max_length} steps", estimate, _INSTEAD,
     )[:, 2:]  # fmt: skip
+    beyond = ~np.isfinite(counts)  # inf, or NaN from inf times 0
+    if beyond.any():
+        row, column = np.unravel_index(beyond.argmax(), beyond.shape)
+        graph = int(np.searchsorted(packed.ptr.numpy(force=True), row, side="right")) - 1
+        raise GraphRangeError(
+            graph, f"closed walks of {column + 3} steps are more than float64 holds, 1.8e308: take a smaller max_length"
+        )
     return torch.from_numpy(np.ascontiguousarray(counts)).to(packed.device)
 
 

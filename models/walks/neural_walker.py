@@ -239,7 +239,9 @@ class NeuralWalker(nn.Module):
             self.head(self._embed(x, edge, encodings, walks, edges, pairs, members))
             for walks in self._walks(batch, members, edge_index)
         ]
-        return outputs[0] if len(outputs) == 1 else torch.stack([exactly(each) for each in outputs]).mean(0)
+        if len(outputs) == 1:
+            return outputs[0]
+        return torch.stack([exactly(each) for each in outputs]).mean(0).to(outputs[0].dtype)
 
     def _embed(
         self,

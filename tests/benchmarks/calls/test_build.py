@@ -141,6 +141,14 @@ def test_encodings_of_a_model_have_a_key_of_their_own() -> None:
     assert [encoding.keys for encoding in both] == [["x"], ["x"]]
 
 
+def test_models_take_no_values_of_graphs() -> None:
+    text = "HomomorphismPE('Cycle(4)', level='graph')"
+    assert build_encodings([text])[0].graph_keys == ["homomorphism_pe"]  # as `graphpe encode` takes it
+    with pytest.raises(GraphPEValueError, match=r"level='graph'.* has values of graphs, which are not read here"):
+        canonical_encodings([text])
+    assert canonical_encodings(["LaplacianPE(4)", "TreeFieldPE()", "DegreePE()", "ShortestPathPE()", "PEARLEncoding()"])
+
+
 def test_what_the_task_supplies_cannot_be_given_as_text() -> None:
     with pytest.raises(GraphPEValueError, match="no argument 'head'"):
         canonical_model("GraphTransformer(head=None)")

@@ -47,6 +47,13 @@ def test_encodings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_values_of_graphs_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["expressivity", "--data", str(folder), "--sets", "graph8c", "--quiet"]
+    for more in ([], ["--models", "GINE(width=8, layers=1)"]):
+        assert main([*arguments, *more, "--encodings", "HomomorphismPE('Cycle(4)', level='graph')"]) != 0
+        assert "has values of graphs, which are not read here" in capsys.readouterr().err
+
+
 def test_models(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["expressivity", "--data", str(folder), "--sets", "graph8c", "--quiet", "--seeds", "1"]
     arguments += ["--out", str(folder / "a.csv"), str(folder / "a.md"), "--models", "GINE(width=8, layers=3)"]

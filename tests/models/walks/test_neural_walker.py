@@ -164,6 +164,13 @@ def test_in_evaluation_walks_are_those_of_the_seed() -> None:
     assert not torch.allclose(single[0], single[1])
 
 
+def test_the_mean_over_samples_is_in_the_models_precision() -> None:
+    for samples in (1, 3):
+        given = {"node_encoder": M.LinearNodes(3, 8), "head": torch.nn.Linear(8, 1)}
+        model = M.NeuralWalker(width=8, layers=1, heads=2, samples=samples, **given).eval()
+        assert model.bfloat16()(graph(8)).dtype == torch.bfloat16
+
+
 def test_in_training_walks_are_new_and_follow_torchs_generator() -> None:
     model, data = build(norm="layer", readout="none"), doubled(graph(8))
     model.train()
