@@ -50,17 +50,18 @@ _COMPLEX = 2.5  # products of complex numbers, in those of real ones
 _LONG = 60.0  # seconds from which on one should know before
 
 
-def choose(problem: Problem) -> tuple[Solver, str]:
+def choose(problem: Problem, factors: bool = True) -> tuple[Solver, str]:
     """A solver, and why in one sentence. One that will take minutes says so, as a warning of the logger `graphpe`.
 
     Args:
         problem: The operator and the eigenpairs that are wanted of it.
+        factors: Whether `ShiftInvert` may be chosen.
     """
     operator, size, k = problem.operator, problem.size, problem.k
     on_cpu = operator.device.type == "cpu"
     factor = _COMPLEX if operator.dtype.is_complex else 1.0
     times: dict[Solver, float] = {}
-    if size <= _MOST_DENSE or 2 * k > size:
+    if size <= _MOST_DENSE or 4 * k > size:
         times[Dense()] = factor * (_dense_time(size) if on_cpu else 0.1 * _dense_time(size))
     entries, dimension, front = _ENTRIES * size, 2.0, ""
     if isinstance(operator, MatrixOperator):
@@ -71,7 +72,8 @@ def choose(problem: Problem) -> tuple[Solver, str]:
             if Dense() in times and not is_fill_worth_it(*structure):
                 return Dense(), f"as {size} rows are too few to compile the others for"
             fill = estimate_fill(*structure)
-            times[ShiftInvert()] = factor * _factor_time(size, k, fill)
+            if factors:
+                times[ShiftInvert()] = factor * _factor_time(size, k, fill)
             dimension = _dimension(size, fill)
             front = f", whose factors would end in a dense block of about {fill.front} rows"
     if 4 * k <= size:

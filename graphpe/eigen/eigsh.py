@@ -59,9 +59,10 @@ def eigsh(
             complex128; the work is done in its dtype, on its device.
         k: Number of eigenpairs; at most n, less the columns of `deflate`.
         which: `"smallest"` (values ascend) or `"largest"` (values descend).
-        solver: How: `"auto"` (by size, entries, device and how much a factorisation would fill up), one of
-            `graphpe.eigen.solvers`, or its name for one with its defaults: `"dense"`, `"shift_invert"`,
-            `"chebyshev_filter"`, `"partial_lanczos"`, `"lanczos"` or `"lobpcg"` (a class's name does, too).
+        solver: How: `"auto"` (by size, entries, device and how much a factorisation would fill up; without factors
+            where these fail for want of memory), one of `graphpe.eigen.solvers`, or its name for one with its defaults:
+            `"dense"`, `"shift_invert"`, `"chebyshev_filter"`, `"partial_lanczos"`, `"lanczos"` or `"lobpcg"` (a class's
+            name does, too).
         tol: Relative residual. Below 100 units of rounding of the dtype (1.2e-5 for float32) counts as that.
         max_iterations: Outer iterations at most.
         seed: Of start vectors and checks.
@@ -82,14 +83,31 @@ def eigsh(
     begin = time.perf_counter()
     operator = as_operator(operator)
     problem = _problem(operator, k, which, tol, max_iterations, seed, X0, deflate)
-    solver, reason = choose(problem) if solver == "auto" else (_named(solver), "")
-    found = solver.solve(problem)
+    if solver == "auto":
+        found, solver, reason = _by_choice(problem)
+    else:
+        solver, reason = _named(solver), ""
+        found = solver.solve(problem)
     if not found.is_complete:
         found = with_missed(problem, solver, found)
     result = _measure(problem, found, _describe(solver, reason, found.note), begin)
     if not bool(result.converged.all()):
         _complain(result, problem, throw)
     return result
+
+
+def _by_choice(problem: Problem) -> tuple[Found, Solver, str]:
+    """By the solver of least estimated time; where its factors fail, for want of memory, say, by the next one."""
+    solver, reason = choose(problem)
+    try:
+        return solver.solve(problem), solver, reason
+    except (EigenError, MemoryError, torch.OutOfMemoryError) as error:
+        if not isinstance(solver, ShiftInvert):
+            raise
+        failed = str(error).partition("; choose")[0].partition("\n")[0] or "memory is exhausted"
+    # Outside of the handler, which holds on to the memory of what failed.
+    solver, reason = choose(problem, factors=False)
+    return solver.solve(problem), solver, f"{reason}, as factors failed ({failed})"
 
 
 def _named(solver: Any) -> Solver:

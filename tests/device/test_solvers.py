@@ -125,6 +125,23 @@ def test_zero_modes_that_are_known_are_counted_with_the_factors() -> None:
     assert float((to_host(result.values) - values[1:5]).abs().max()) < 1e-8
 
 
+def test_without_memory_for_factors_the_device_has_another_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(self: Any, *, stream: Any = None) -> None:
+        raise RuntimeError("ALLOC_FAILED (2)")
+
+    matrix = grid(120)
+    with pretending() as seen, pretending_cudss():
+        monkeypatch.setattr("graphpe.benchmarks.measure.pretend.direct_solver.DirectSolver.plan", exhausted)
+        result = graphpe.eigsh(matrix.to(DEVICE), 4)
+        with pytest.raises(graphpe.EigenError, match="cuDSS cannot plan factors"):
+            graphpe.eigsh(matrix.to(DEVICE), 4, solver="shift_invert")
+    assert result.solver.startswith("ChebyshevFilter")
+    assert "as factors failed (cuDSS cannot plan factors: ALLOC_FAILED (2))" in result.solver
+    assert not seen.of("mixing", "no kernel"), seen.report()
+    expected = graphpe.eigsh(matrix, 4).values
+    assert float((to_host(result.values) - expected).abs().max()) < 1e-6
+
+
 def test_without_cudss_factors_are_refused_on_a_device() -> None:
     with pretending(), pytest.raises(graphpe.GraphPETypeError, match="nvmath-python"):
         graphpe.eigsh(operator("grid").to(DEVICE), 4, solver="shift_invert")

@@ -124,9 +124,9 @@ def _outside(
         above = int(np.count_nonzero(values[:columns] > level))
         if above and (residual[:above] <= problem.tol * values[:above]).all():
             return (values[:above], krylov.vectors(above)), done
-        # The error of a Ritz value is as the square of its residual.
-        is_below = residual[0] <= problem.tol**0.5 * values[0] or values[0] + residual[0] <= level
-        if not above and is_below and not is_certain:
+        # The error of a Ritz value is as the square of its residual. A residual that only ends below the level says
+        # that some eigenvalue is there, not that none is above.
+        if not above and residual[0] <= problem.tol**0.5 * values[0] and not is_certain:
             break
         if krylov.is_full:
             krylov.restart(krylov.size // 2)
@@ -250,7 +250,7 @@ def _here(part: Tensor) -> Small:
 
 def _there(part: Small, like: Tensor) -> Tensor:
     """A small array where `like` is."""
-    return torch.from_numpy(np.ascontiguousarray(part)).to(like.device)
+    return torch.from_numpy(part.copy()).to(like.device)  # a reversed axis of length 1 counts as contiguous
 
 
 def _times(block: Tensor, small: Tensor) -> Tensor:

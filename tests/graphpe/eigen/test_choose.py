@@ -92,3 +92,16 @@ def test_a_third_of_an_expander_is_its_front() -> None:
 
 def test_empty() -> None:
     assert estimate_fill(np.zeros(1, np.int64), np.zeros(0, np.int64)) == (0, 0)
+
+
+def test_there_is_always_a_solver() -> None:
+    """More than a quarter of all eigenpairs of a large operator without entries."""
+
+    class Twice:
+        shape, dtype, device = (20_000, 20_000), torch.float64, torch.device("cpu")
+
+        def matmul(self, block: torch.Tensor) -> torch.Tensor:
+            return 2 * block
+
+    for k in (5000, 5001, 10_000, 10_001):
+        assert choose(Problem(as_operator(Twice()), k, "smallest", 1e-6, 2.0, 100, 0))[0]

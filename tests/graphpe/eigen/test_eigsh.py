@@ -194,3 +194,21 @@ def test_residuals_of_single_precision_are_measured_in_double() -> None:
     vectors = result.vectors.double()
     exact = torch.linalg.vector_norm(operator.to(torch.float64) @ vectors - vectors * result.values, dim=0)
     torch.testing.assert_close(result.residuals.double(), exact, rtol=1e-5, atol=0)
+
+
+def test_where_memory_for_factors_is_exhausted_another_solver_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    edges = torch.tensor(list(nx.convert_node_labels_to_integers(nx.grid_2d_graph(120, 120)).edges)).T
+    grid = graphpe.laplacian(edges, 120 * 120)
+    expected = graphpe.eigsh(grid, 4)
+    assert expected.solver.startswith("ShiftInvert")
+
+    def exhausted(*args: Any, **kwargs: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("graphpe.eigen.factors.superlu.splu", exhausted)
+    result = graphpe.eigsh(grid, 4)
+    assert not result.solver.startswith("ShiftInvert")
+    assert "as factors failed (memory is exhausted)" in result.solver
+    torch.testing.assert_close(result.values, expected.values, atol=1e-6, rtol=0)
+    with pytest.raises(MemoryError):  # who asks for it gets it, or nothing
+        graphpe.eigsh(grid, 4, solver="shift_invert")

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+import graphpe
 from graphpe.eigen.operators.base import as_operator
 from graphpe.eigen.operators.problem import Found, Problem
 from graphpe.eigen.solvers import shift_invert
-from graphpe.eigen.solvers.shift_invert import lowest_by_factors
+from graphpe.eigen.solvers.shift_invert import ShiftInvert, lowest_by_factors
 
 
 class DenseFactors:
@@ -131,3 +132,19 @@ def test_more_known_vectors_than_are_counted_leave_the_question_open(
     basis = torch.linalg.eigh(matrix)[1][:, :3]
     assert solved(matrix, 2, DenseFactors(matrix), known=basis[:, :2]).is_complete
     assert not solved(matrix, 2, DenseFactors(matrix), known=basis).is_complete
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_ritz_value_with_its_residual_below_the_level_is_no_proof(seed: int) -> None:
+    """Most eigenvalues are far above, where a random block begins: five copies of the second are found one by one."""
+    values = [0.0] + [0.5] * 8 + list(np.linspace(0.75, 0.8, 25)) + [1.0] * 90
+    matrix = with_values(values, np.random.default_rng(1), torch.float64)
+    found = graphpe.eigsh(-matrix, 6, which="largest", solver=ShiftInvert(block=1), tol=1e-8, seed=seed)
+    expected = torch.tensor([0.0] + [-0.5] * 5, dtype=torch.float64)
+    torch.testing.assert_close(found.values, expected, atol=1e-7, rtol=0)
+
+
+def test_a_space_of_one_vector_is_enough_for_two_eigenvalues() -> None:
+    edges = torch.combinations(torch.arange(90)).T
+    found = graphpe.eigsh(graphpe.laplacian(edges, 90), 5, which="largest", solver=ShiftInvert(block=1))
+    torch.testing.assert_close(found.values, torch.full((5,), 90 / 89, dtype=torch.float64), atol=1e-9, rtol=0)
