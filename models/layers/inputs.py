@@ -283,7 +283,7 @@ class ASTNodeEncoder(nn.Module):
         unknown: int = 0,
         attribute_dropout: float = 0.0,
         words: int = 0,
-        words_of_node: int = 0,
+        words_of_node: int = 4,
     ) -> None:
         super().__init__()
         width, num_types, num_attributes, max_depth = check_counts(
@@ -292,7 +292,7 @@ class ASTNodeEncoder(nn.Module):
         unknown = check_integer("unknown", unknown, least=0, most=num_attributes - 1)
         (attribute_dropout,) = check_probabilities(attribute_dropout=attribute_dropout)
         words = check_integer("words", words, least=0)
-        self.words_of_node = check_integer("words_of_node", words_of_node, least=1 if words else 0)
+        self.words_of_node = check_integer("words_of_node", words_of_node, least=1)
         self.max_depth = max_depth
         self.unknown = unknown
         self.attribute_dropout = attribute_dropout

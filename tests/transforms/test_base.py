@@ -428,7 +428,7 @@ def test_number_of_columns(build):
             "scale must be one of 'resistance', 'commute'",
         ),
         (lambda: T.WeisfeilerLehmanPE(2, num_colours=1), GraphPEValueError, r"num_colours must be from 2 to 2\^31"),
-        (lambda: T.CyclePE(2), GraphPEValueError, "max_length must be from 3 on, got 2"),
+        (lambda: T.CyclePE(2), GraphPEValueError, "max_length must be from 3 to 4096, got 2"),
         (lambda: T.CyclePE(5, kind="paths"), GraphPEValueError, "kind must be one of 'cycles', 'walks', got 'paths'"),
         (lambda: T.RandomWalkPE(2, attr_name="ptr"), GraphPEValueError, "'ptr' is not a free name"),
     ],

@@ -110,7 +110,7 @@ class CodeAdapter(TaskAdapter):
             unknown=self.attributes.unknown,
             attribute_dropout=ATTRIBUTE_DROPOUT,
             words=len(self.tokens) if self.words else 0,
-            words_of_node=self.words,
+            words_of_node=max(self.words, 1),
         )
 
     def edge_encoder(self, width: int) -> nn.Module:
