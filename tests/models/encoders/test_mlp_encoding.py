@@ -22,7 +22,7 @@ def with_weights(module: nn.Module) -> nn.Module:
 
 
 def test_it_is_a_feed_forward_network_that_starts_at_zero() -> None:
-    module, batch = MLPEncoding("random_walk_pe", 4, 6, hidden=8, layers=3), batch_of(3, 0, 2)
+    module, batch = MLPEncoding("random_walk_pe", 4, 6, hidden=64, layers=3), batch_of(3, 0, 2)
     out = module(batch)
     assert torch.equal(out, torch.zeros(5, 6))
     (out + 1).square().sum().backward()
@@ -32,7 +32,7 @@ def test_it_is_a_feed_forward_network_that_starts_at_zero() -> None:
     for index, part in enumerate(part for part in module.network if isinstance(part, nn.Linear)):
         x = part(x.relu() if index else x)
     torch.testing.assert_close(module(batch), x)
-    assert [tuple(p.shape) for p in module.parameters() if p.dim() == 2] == [(8, 4), (8, 8), (6, 8)]
+    assert [tuple(p.shape) for p in module.parameters() if p.dim() == 2] == [(64, 4), (64, 64), (6, 64)]
 
 
 def test_batch_norm_makes_the_columns_scales_alike() -> None:
