@@ -189,11 +189,11 @@ def not_finite(combinations: Sequence[Combination]) -> list[str]:
 
 def baselines_csv(runs: Sequence[Run]) -> str:
     """What reads no graph, a row for each task and baseline; empty where no run has any."""
-    found: dict[tuple[str, str], tuple[float, float]] = {}
-    for run in runs:
-        for name, values in run.baselines.items():
-            found.setdefault((run.task, name), values)
-    rows = [(*key, *values) for key, values in found.items()]
+    rows = [
+        (task, name, *values)
+        for task in dict.fromkeys(run.task for run in runs)
+        for name, values in baselines_of(run for run in runs if run.task == task).items()
+    ]
     table = pd.DataFrame(rows, columns=["task", "baseline", "valid", "test"])
     return table.to_csv(index=False, lineterminator="\n", na_rep="nan") if rows else ""
 
@@ -267,7 +267,10 @@ def task_section(
             f"| {each.mean('encode_seconds'):.1f} | {each.mean('epoch_seconds'):.1f} "
             f"| {''.join(f'{text} | ' for text in cost) if measured else ''}{each.mean('peak_bytes') / 1e9:.2f} |"
         )
-    baselines, empty = baselines_of(combinations), "  |" * (len(columns) - columns.index("n") - 1)
+    baselines, empty = (
+        baselines_of(run for each in combinations for run in each.runs),
+        "  |" * (len(columns) - columns.index("n") - 1),
+    )
     for name, (valid, test) in baselines.items():
         values = ["none", f"{name} ‡", *("" for _ in options), spread(test, math.nan), spread(valid, math.nan), "1"]
         lines.append(f"| {' | '.join(map(_escaped, values))} |{empty}")

@@ -251,13 +251,12 @@ def combine(runs: Iterable[Run], order: Sequence[tuple[str, str, str]]) -> list[
     ]
 
 
-def baselines_of(combinations: Iterable[Combination]) -> dict[str, tuple[float, float]]:
-    """What reads no graph, by name, of the combinations of one task; not every run needs to have noted it."""
+def baselines_of(runs: Iterable[Run]) -> dict[str, tuple[float, float]]:
+    """What reads no graph, by name, of the runs of one task; not every run needs to have noted it."""
     found: dict[str, tuple[float, float]] = {}
-    for each in combinations:
-        for run in each.runs:
-            for name, values in run.baselines.items():
-                found.setdefault(name, values)
+    for run in runs:
+        for name, values in run.baselines.items():
+            found.setdefault(name, values)
     return found
 
 

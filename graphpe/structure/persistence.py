@@ -13,6 +13,7 @@ from graphpe.compiled.jit import compiled
 from graphpe.errors import GraphPEValueError
 from graphpe.graphs.packed import PackedGraphs
 from graphpe.structure.laplacian import Floats, Ints
+from graphpe.structure.union_find import find_root
 
 Bools = NDArray[np.bool_]
 
@@ -111,14 +112,6 @@ def _values(name: str, value: Tensor, rows: int, columns: int | None = None) -> 
 
 
 @compiled
-def _find(leader: Ints, v: int) -> int:
-    while leader[v] != v:
-        leader[v] = leader[leader[v]]
-        v = leader[v]
-    return v
-
-
-@compiled
 def _join(
     edges: Ints, ptr: Ints, edge_ptr: Ints, birth: Floats, entry: Floats, tolerance: float
 ) -> tuple[Bools, Ints, Ints, Bools, Floats]:
@@ -165,7 +158,7 @@ def _join(
                     if order[k] < nodes:
                         continue
                     e = first + order[k] - nodes
-                    u, v = _find(leader, edges[0, e]), _find(leader, edges[1, e])
+                    u, v = find_root(leader, edges[0, e]), find_root(leader, edges[1, e])
                     if u == v:
                         closes[f, e] = True
                         continue
@@ -181,27 +174,27 @@ def _join(
                 # Equals share only where no older one came at this level, whatever the order of its edges.
                 for k in range(meetings):
                     old = met[0, k]
-                    if level[elder[_find(leader, old)]] == level[old]:
-                        tie[f, _find(tie[f], met[1, k])] = _find(tie[f], old)
+                    if level[elder[find_root(leader, old)]] == level[old]:
+                        tie[f, find_root(tie[f], met[1, k])] = find_root(tie[f], old)
                 for k in range(begin, end):
                     if order[k] >= nodes:
                         e = first + order[k] - nodes
-                        root = _find(leader, edges[0, e])
+                        root = find_root(leader, edges[0, e])
                         entered[root] += 1
                         surplus[root] += closes[f, e]
                         final[root] = e
                 for k in range(begin, end):
                     if order[k] >= nodes:
                         e = first + order[k] - nodes
-                        root = _find(leader, edges[0, e])
+                        root = find_root(leader, edges[0, e])
                         share[f, e] = surplus[root] / entered[root]
                 for k in range(begin, end):
                     if order[k] >= nodes:
-                        root = _find(leader, edges[0, first + order[k] - nodes])
+                        root = find_root(leader, edges[0, first + order[k] - nodes])
                         entered[root] = surplus[root] = 0
                 begin = end
             for v in range(start, ptr[g + 1]):
-                tie[f, v] = _find(tie[f], v)
+                tie[f, v] = find_root(tie[f], v)
                 if not dies[f, v]:
-                    last[f, v] = final[_find(leader, v)]
+                    last[f, v] = final[find_root(leader, v)]
     return dies, last, tie, closes, share

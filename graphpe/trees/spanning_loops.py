@@ -9,16 +9,9 @@ from numpy.typing import NDArray
 
 from graphpe.compiled.jit import compiled, compiled_by_steps
 from graphpe.structure.adjacency import Floats, Ints
+from graphpe.structure.union_find import find_root
 
 Bools = NDArray[np.bool_]
-
-
-@compiled
-def _find(leader: Ints, v: int) -> int:
-    while leader[v] != v:
-        leader[v] = leader[leader[v]]
-        v = leader[v]
-    return v
 
 
 @compiled
@@ -47,11 +40,11 @@ def kruskal(row: Ints, col: Ints, new: Bools, owner: Ints, num_graphs: int) -> t
         while end < len(row) and not new[end]:
             end += 1
         for e in range(begin, end):
-            joins[e] = _find(leader, row[e]) != _find(leader, col[e])
+            joins[e] = find_root(leader, row[e]) != find_root(leader, col[e])
         for e in range(begin, end):
             if not joins[e]:
                 continue
-            u, v = _find(leader, row[e]), _find(leader, col[e])
+            u, v = find_root(leader, row[e]), find_root(leader, col[e])
             if u == v:
                 unique[owner[row[e]]] = False
                 continue

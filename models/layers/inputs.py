@@ -321,17 +321,16 @@ class ASTNodeEncoder(nn.Module):
         x = _integers(batch, "x", 2)
         check_ids(x, (self.type_embedding.num_embeddings, self.attribute_embedding.num_embeddings), "batch.x")
         depth = _integers(batch, "node_depth", 1).squeeze(1).clamp(0, self.max_depth)
-        attribute, words = x[:, 1], None
-        if self.word_embedding is not None:
-            words = _integers(batch, "node_words", self.words_of_node)
-            check_ids(words, [self.word_embedding.num_embeddings] * self.words_of_node, "batch.node_words")
+        attribute, dropped = x[:, 1], None
         if self.training and self.attribute_dropout:
             dropped = torch.rand(attribute.shape, device=attribute.device) < self.attribute_dropout
             attribute = attribute.masked_fill(dropped, self.unknown)
-            if self.word_embedding is not None and words is not None:
-                words = words.masked_fill(dropped.unsqueeze(1), self.word_embedding.num_embeddings - 1)
         out = self.type_embedding(x[:, 0]) + self.attribute_embedding(attribute)
-        if self.word_embedding is not None and words is not None:
+        if self.word_embedding is not None:
+            words, size = _integers(batch, "node_words", self.words_of_node), self.word_embedding.num_embeddings
+            check_ids(words, [size] * self.words_of_node, "batch.node_words")
+            if dropped is not None:
+                words = words.masked_fill(dropped.unsqueeze(1), size - 1)
             out = out + self.word_embedding(words).sum(1)
         return out + self.depth_embedding(depth)
 

@@ -76,7 +76,7 @@ def latex_table(combinations: Sequence[Combination], literature: Sequence[Publis
             text = rf"\textbf{{{text}}}" if found in bold else text
             cells.append(rf"\underline{{{text}}}" if found in underlined else text)
         lines.append(" & ".join([*map(escaped, label), *cells]) + r" \\")
-    baselines = baselines_of(combinations)
+    baselines = baselines_of(run for each in combinations for run in each.runs)
     if literature or baselines:
         lines.append(r"\midrule")
     for name, (_, test) in baselines.items():

@@ -51,7 +51,7 @@ def table_frame(
             "valid": valid,
             "source": "baseline",
         }
-        for name, (valid, test) in baselines_of(combinations).items()
+        for name, (valid, test) in baselines_of(run for each in combinations for run in each.runs).items()
     ]
     rows += [
         {
