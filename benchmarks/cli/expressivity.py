@@ -39,7 +39,7 @@ def add_expressivity(parser: CommandParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_import()
     files = ", ".join(dict.fromkeys(DATASETS.values()))
-    parser.add_argument("--data", type=str, help=f"folder that holds {files}")
+    parser.add_argument("--data", type=str, help=f"folder that holds {files}; CSL is made, and needs none")
     parser.add_argument("--sets", nargs="+", type=str, help=f"any of {', '.join(ALL_SETS)} (default: all)")
     parser.add_argument(
         "--encodings",
@@ -100,8 +100,10 @@ def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
         of_refinement,
     )
 
-    if not values["data"]:
-        raise UsageError("--data is missing")
+    named = values["sets"] or list(ALL_SETS)
+    from_files = [name for name in named if name in DATASETS]
+    if from_files and not values["data"]:
+        raise UsageError(f"--data is missing: the folder that holds {DATASETS[from_files[0]]}")
     outs = [_writable(text, "--out", TABLES) for text in values["out"]]
     picture = None if values["picture"] is None else _writable(values["picture"], "--picture", PICTURES)
     for name, least in (("seed", 0), ("rounds", 0), ("epochs", 0), ("seeds", 1), ("pairs", 1)):
@@ -109,7 +111,7 @@ def _expressivity(values: dict[str, Any], arguments: Sequence[str]) -> int:
             raise GraphPEValueError(f"--{name} must be at least {least}, got {values[name]}")
     encodings = _encodings(values)
     cases, notes = _cases(values)
-    sets = read_sets(Path(values["data"]).expanduser(), values["sets"] or list(ALL_SETS))
+    sets = read_sets(Path(values["data"] or "").expanduser(), named)
     seed, seeds, epochs = values["seed"], values["seeds"], values["epochs"]
     too_many = next((data for data in sets if data.pairs > MOST_TESTED), None)
     if cases and epochs and too_many is not None:

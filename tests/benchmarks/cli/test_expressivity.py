@@ -109,7 +109,16 @@ def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert message in error
         assert error.count("\n") == 1
     assert main(["expressivity"]) == 2
-    assert "--data is missing" in capsys.readouterr().err
+    assert "--data is missing: the folder that holds graph8c.g6" in capsys.readouterr().err
+    assert main(["expressivity", "--sets", "CSL", "sr25"]) == 2
+    assert "--data is missing: the folder that holds sr251256.g6" in capsys.readouterr().err
+
+
+def test_a_set_that_is_made_needs_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["expressivity", "--sets", "CSL", "--quiet", "--encodings", "DegreePE()"]) == 0
+    printed = capsys.readouterr().out
+    assert "| `DegreePE()` | 1-WL | 0 (45) |" in printed
+    assert "| `2-FWL` | 45 |" in printed
 
 
 def test_training_on_too_many_pairs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
