@@ -12,6 +12,8 @@ from graphpe.errors import GraphPEValueError
 from graphpe.structure.adjacency import Ints
 
 _PROBES = 512
+_LOOKS = 1 << 15
+"""Nodes of random paths that are looked at; where paths are long, fewer paths tell."""
 _MOST_WALKS = 1e200
 _DOUBT = 8
 """An estimate has to be this many times too large: it is of random paths, and now and then one is far off."""
@@ -70,15 +72,18 @@ def _estimate(indptr: Ints, indices: Ints, roots: np.ndarray, walks: list[np.nda
     alive = np.zeros(len(indptr) - 1, dtype=bool)
     alive[roots] = True
     chance = walks[-1][roots] / walks[-1][roots].sum()
-    total = 0.0
+    on_path = np.zeros(len(alive), dtype=bool)
+    total, looks, probes = 0.0, 0, 0
     for number in rng.choice(len(roots), _PROBES, p=chance).tolist():
+        if looks > _LOOKS:
+            break
         root, weight = int(roots[number]), 1 / chance[number]
         path = [root]
+        on_path[root] = True
         while len(path) < len(walks):
             near = indices[indptr[path[-1]] : indptr[path[-1] + 1]]
             total += weight * len(near)
-            ahead = near[(near > root) & alive[near]]
-            ahead = ahead[~np.isin(ahead, path)]
+            ahead = near[(near > root) & alive[near] & ~on_path[near]]
             if not len(ahead):
                 break
             share = walks[-1 - len(path)][ahead]
@@ -86,4 +91,8 @@ def _estimate(indptr: Ints, indices: Ints, roots: np.ndarray, walks: list[np.nda
             chosen = int(rng.choice(len(ahead), p=share))
             weight /= share[chosen]
             path.append(int(ahead[chosen]))
-    return total / _PROBES
+            on_path[path[-1]] = True
+        on_path[path] = False
+        looks += len(path)
+        probes += 1
+    return total / probes

@@ -40,6 +40,16 @@ def test_the_estimate_is_of_the_steps_that_the_search_takes(graph: nx.Graph) -> 
     assert estimate == pytest.approx(steps(graph, 5), rel=0.3)
 
 
+def test_of_long_paths_a_few_are_followed() -> None:
+    size = 1500
+    matrix = Plan.of(PackedGraphs.from_networkx([nx.cycle_graph(size)])).once(symmetric_adjacency)
+    estimate = _estimate(
+        matrix.indptr, matrix.indices, np.arange(size), _walks(matrix.indptr, matrix.indices, size - 1)
+    )
+    # A root looks at two neighbours of each node above it; the first, whose path goes round both ways, twice at that.
+    assert estimate == pytest.approx(size**2, rel=0.5)
+
+
 def test_a_hopeless_graph_is_refused_before_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cycles, "_count_cycles", None)  # who searches, fails
     graphs = PackedGraphs.from_networkx([nx.path_graph(3), nx.complete_graph(500)])
