@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from graphpe.benchmarks.pretraining.auxiliary import TwoHeads
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import TaskAdapter
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.calls import parse_call

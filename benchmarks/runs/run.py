@@ -37,7 +37,7 @@ from graphpe.benchmarks.tasks.links.link_data import LinkAdapter
 from graphpe.benchmarks.tasks.links.model import LinkModel
 from graphpe.benchmarks.tasks.task import Task, TaskAdapter, rows_of
 from graphpe.benchmarks.training.batch_transform import BatchTransform, encode_graphs
-from graphpe.benchmarks.training.checkpoint import check_same_run, digest, load_checkpoint, load_weights
+from graphpe.benchmarks.training.checkpoints.file import check_same_run, digest, load_checkpoint, load_weights
 from graphpe.benchmarks.training.config import TrainConfig, inputs_and_head
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.compiled.jit import everything_compiled

@@ -307,7 +307,7 @@ def _train_in(
             run.withdraw()  # the first batch showed that model and data do not fit
         raise
 
-    training.load_best()
+    training.saves.load_best(training.state)
     predictions, loss = training.predict("test")
     test = training.score(predictions, loss, "test")
     seconds = {"read": loaded - started, "encode": encode_seconds}

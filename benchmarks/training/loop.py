@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -27,14 +25,7 @@ from graphpe.benchmarks.tasks.metrics import figure
 from graphpe.benchmarks.tasks.task import TaskData
 from graphpe.benchmarks.training.batch_transform import BatchTransform
 from graphpe.benchmarks.training.batches.choose import batch_source
-from graphpe.benchmarks.training.checkpoint import (
-    check_same_run,
-    digest,
-    load_checkpoint,
-    load_optimizer,
-    load_weights,
-    save_checkpoint,
-)
+from graphpe.benchmarks.training.checkpoints.saves import Saves
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.distributed.ranks import agree
 from graphpe.benchmarks.training.distributed.tally import MOST_STEPS, Tally
@@ -43,7 +34,7 @@ from graphpe.benchmarks.training.logs.epoch_log import EpochLog
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import LEAST_RATE, learning_rate, plateau_reductions, step_seed
 from graphpe.benchmarks.training.state import TrainState
-from graphpe.benchmarks.training.steps.average import AverageWeights, judged_weights
+from graphpe.benchmarks.training.steps.average import AverageWeights, judged
 from graphpe.benchmarks.training.steps.captured import CapturedSteps
 from graphpe.benchmarks.training.steps.choose import capturing
 from graphpe.benchmarks.training.steps.clipping import UpdateClipping, clip_gradients, units_of
@@ -133,6 +124,9 @@ class Training:
         self._units = units_of(self.model.module) if config.clip > 0 and config.clip_by != "norm" else []
         self._update = UpdateClipping(self._units, config.clip) if config.clip_by == "update" and self._units else None
         self._average = AverageWeights(self.model.module, config.ema_decay) if config.ema_decay else None
+        self.saves = Saves(
+            self.fabric, self.model, self.optimizer, self._average, self.data, config, self.run, self.description
+        )
         if config.label_smoothing and not self.data.adapter.has_classes:
             raise GraphPEValueError(
                 f"label_smoothing={config.label_smoothing} is for tasks of classes, which this is not: leave it 0"
@@ -191,9 +185,9 @@ class Training:
                 self._train_epoch(stop)
                 better = self._validate()
                 self.state.start_epoch()
-                self.save(self.run.last)
+                self.save()
                 if better:  # second: where only `last.pt` is there, the best weights are in it
-                    self.save(self.run.best)
+                    self.saves.write_best(self.state)
                 signal_number = Tally(self.fabric).meet(signal_number=stop.signal_number, save=False).signal_number
                 if signal_number and not self._finished_anywhere():
                     self._interrupt(signal_number)
@@ -257,7 +251,7 @@ class Training:
                     self._diverged(met.diverged_at)
                 bar.set_postfix(loss=f"{state.loss_sum / state.graphs_seen:.3f}", refresh=False)
                 if (met.save or met.signal_number) and state.step < end:
-                    self.save(self.run.last)
+                    self.save()
                     if met.signal_number:
                         bar.close()
                         self._interrupt(met.signal_number)
@@ -318,10 +312,6 @@ class Training:
         if self._average is not None:
             self._average.update()
 
-    def _kept(self) -> AbstractContextManager[None]:
-        """A time in which the model has the weights that a run is judged by: averages, if there are any."""
-        return nullcontext() if self._average is None else self._average.in_model()
-
     def _clip(self) -> torch.Tensor:
         """Clip the gradient, if it is to be; its norm before."""
         if self.config.clip > 0 and self.config.clip_by == "norm":
@@ -375,7 +365,7 @@ class Training:
         """Evaluate and note the epoch; whether it is the best one."""
         state, data = self.state, self.data
         started = time.perf_counter()
-        with self._kept():
+        with judged(self._average):
             metric, loss, by_target = self.evaluate("valid")
         state.seconds["evaluate"] += time.perf_counter() - started
         state.seconds = agree(self.fabric, lambda: state.seconds)
@@ -396,8 +386,7 @@ class Training:
         state.history.append(record)
         if better:
             state.best_metric, state.best_epoch = metric, state.epoch
-            with self._kept():
-                state.best_digest = agree(self.fabric, lambda: digest(self.model.module.state_dict()))
+            state.best_digest = self.saves.judged_digest()
         if self.fabric.is_global_zero:
             self.run.write_metrics(state.history)
             if self.log is not None:
@@ -419,29 +408,9 @@ class Training:
             f"valid {self.data.metric} {figure(metric)} ({shown})  {total:.0f} s, about {left / 60:.1f} min left"
         )
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, on the first device."""
-        if self.fabric.is_global_zero:
-            optimizer = self.optimizer.state_dict()
-            for group in optimizer["param_groups"]:
-                group["lr"] = float(group["lr"])  # of captured steps it is on the device
-            content = {
-                "model": self.model.module.state_dict(),
-                "optimizer": optimizer,
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "state": self.state.as_dict(),
-                "description": self.description,
-                "config": self.config.as_dict(),
-                "fingerprint": self.data.fingerprint,
-            }
-            if self._average is not None:
-                content["average"] = self._average.state_dict()
-            if path != self.run.best:
-                save_checkpoint(path, content)
-            else:  # for prediction, and half the size
-                without = {"optimizer", "precision", "average"}
-                with self._kept():
-                    save_checkpoint(path, {key: value for key, value in content.items() if key not in without})
+    def save(self) -> None:
+        """Write what the run needs to go on."""
+        self.saves.write_last(self.state)
         self._last_save = time.monotonic()
 
     def resume(self) -> None:
@@ -451,67 +420,7 @@ class Training:
             GraphPERuntimeError: It is damaged, or of another model, other options or other data; or `best.pt` is not
                 the one that it was saved with.
         """
-        content = agree(self.fabric, self._read_last)
-        load_weights(self.model.module, content, self.run.last)
-        load_optimizer(self.optimizer.optimizer, content, self.run.last)
-        if self._average is not None:
-            self._average.load_state_dict(content.get("average"))
-        self.fabric.strategy.precision.load_state_dict(content["precision"])
-        self.state = TrainState.of(content["state"], self.run.last)
-
-    def _read_last(self) -> dict[str, Any]:
-        content = load_checkpoint(self.run.last)
-        check_same_run(content, self.description, self.config, self.run.last)
-        if content["fingerprint"] != self.data.fingerprint:
-            raise GraphPEValueError(f"the data changed since {self.run.path} was started; start a new run")
-        state = TrainState.of(content["state"], self.run.last)
-        if state.best_metric is not None:
-            weights = judged_weights(content) if state.step == 0 and state.best_epoch == state.epoch - 1 else None
-            self._mend_best(state, weights)
-        return content
-
-    def _mend_best(self, state: TrainState, weights: dict[str, Any] | None) -> None:
-        """See that `best.pt` belongs to the newest checkpoint; after a kill between the two, write it again."""
-        try:
-            found = digest(load_checkpoint(self.run.best)["model"])
-        except GraphPERuntimeError:
-            if weights is None:
-                raise
-            found = None
-        if found == state.best_digest:
-            return
-        if weights is None or digest(weights) != state.best_digest:
-            assert state.best_metric is not None
-            raise GraphPERuntimeError(
-                f"{self.run.best} is not the one that last.pt was saved with (epoch {state.best_epoch + 1}, valid "
-                f"{self.data.metric} {figure(state.best_metric)}): put that one back, or start a new run"
-            )
-        save_checkpoint(
-            self.run.best,
-            {
-                "model": weights,
-                "state": state.as_dict(),
-                "description": self.description,
-                "config": self.config.as_dict(),
-                "fingerprint": self.data.fingerprint,
-            },
-        )
-
-    def load_best(self) -> None:
-        """Take the weights of the best validation epoch, on all devices.
-
-        Raises:
-            GraphPERuntimeError: `best.pt` is damaged, or not of this run.
-        """
-
-        def read() -> dict[str, Any]:
-            content = load_checkpoint(self.run.best)
-            check_same_run(content, self.description, self.config, self.run.best)
-            if digest(content["model"]) != self.state.best_digest:
-                raise GraphPERuntimeError(f"{self.run.best} was changed by something else: start a new run")
-            return content
-
-        load_weights(self.model.module, agree(self.fabric, read), self.run.best)
+        self.state = self.saves.load_last()
 
     def _interrupt(self, signal_number: int) -> None:
         agree(self.fabric, lambda: None)  # the first device has saved

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -78,6 +78,15 @@ class AverageWeights:
             raise GraphPERuntimeError("the averages of its weights are missing, or another model's; start a new run")
         for name, value in self._average.items():
             value.copy_(values[name])
+
+
+def judged(average: AverageWeights | None) -> AbstractContextManager[None]:
+    """A time in which the model has the weights that its run is judged by: averages, if there are any.
+
+    Args:
+        average: The average of its weights, if the run keeps one.
+    """
+    return nullcontext() if average is None else average.in_model()
 
 
 def judged_weights(content: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -1,10 +1,24 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch_geometric.data import Data
+
+from graphpe.benchmarks.training.config import TrainConfig
+from graphpe.benchmarks.training.experiment import resolve, run_experiment
+from graphpe.benchmarks.training.run_folder import RunFolder
+
+
+def train(options: dict[str, Any], run: Path, **more: Any) -> dict[str, Any]:
+    return run_experiment(resolve(TrainConfig(**options | more)), run_path=run, progress=False, workers=1)
+
+
+def resume(run: Path) -> dict[str, Any]:
+    folder = RunFolder.open(run)
+    return run_experiment(folder.read_config(), resume=folder, progress=False, workers=1)
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +41,12 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "warmup_steps": 2,
         "patience": 0,
     }
+
+
+@pytest.fixture
+def stopped(options: dict[str, Any], tmp_path: Path) -> Path:
+    """A run of four epochs whose best is not the last one made, which is the second."""
+    run = tmp_path / "run"
+    train(options, run, epochs=2)
+    (run / "summary.json").unlink()
+    return run

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve, run_experiment
 from graphpe.benchmarks.training.loop import Training

@@ -12,7 +12,7 @@ import graphpe
 from graphpe.benchmarks.calls.build import build_model
 from graphpe.benchmarks.tasks.graph_level import GraphAdapter
 from graphpe.benchmarks.training.batch_transform import BatchTransform
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.experiment import resolve, run_experiment
 from graphpe.benchmarks.training.loop import Training

@@ -9,7 +9,7 @@ import pytest
 
 from graphpe.benchmarks.cli.main import main
 from graphpe.benchmarks.training import run_folder
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError

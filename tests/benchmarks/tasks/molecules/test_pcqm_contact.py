@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 import graphpe
 from graphpe.benchmarks.cli.main import main
 from graphpe.benchmarks.tasks.molecules.pcqm_contact import PCQMContact
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint
 from graphpe.benchmarks.training.interrupt import Interrupted
 from graphpe.benchmarks.training.loop import Training
 from graphpe.errors import GraphPERuntimeError, GraphPEValueError
@@ -94,7 +94,7 @@ def test_train_resume_and_predict(
     def stopped(self: Training, batch: Any) -> Any:
         made[0] += 1
         if made[0] == 5:
-            self.save(self.run.last)
+            self.save()
             raise Interrupted("stopped", 2)
         return step(self, batch)
 

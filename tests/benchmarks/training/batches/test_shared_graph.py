@@ -11,17 +11,14 @@ import torch
 
 import graphpe
 from graphpe.benchmarks.training.batches.shared_graph import only
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
-from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import resolve, run_experiment
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint
+from graphpe.benchmarks.training.experiment import run_experiment
 from graphpe.benchmarks.training.interrupt import Interrupted
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPEError, GraphPEValueError
 
-
-def train(options: dict[str, Any], run: Path, **more: Any) -> dict[str, Any]:
-    return run_experiment(resolve(TrainConfig(**options | more)), run_path=run, progress=False, workers=1)
+from ..conftest import train
 
 
 def test_targets_that_are_not_asked_for_are_unknown() -> None:
@@ -41,7 +38,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits(
     def stopped(self: Training, batch: Any) -> Any:
         made[0] += 1
         if made[0] == 3:
-            self.save(self.run.last)
+            self.save()
             raise Interrupted("stopped", 2)
         return step(self, batch)
 

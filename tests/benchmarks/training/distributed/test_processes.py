@@ -16,16 +16,13 @@ import pytest
 import torch
 
 from graphpe.benchmarks.calls.build import build_model, build_task
-from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import resolve, run_experiment
+from graphpe.benchmarks.training.experiment import run_experiment
 from graphpe.benchmarks.training.interrupt import Interrupted
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.errors import GraphPEError, GraphPERuntimeError
 from graphpe.graphs.packed import PackedGraphs
 
-
-def train(options: dict[str, Any], run: Path, **more: Any) -> dict[str, Any]:
-    return run_experiment(resolve(TrainConfig(**options | more)), run_path=run, progress=False, workers=1)
+from ..conftest import train
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:

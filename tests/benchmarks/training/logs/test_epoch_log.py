@@ -38,10 +38,10 @@ def options(**changes: Any) -> TrainConfig:
 def killed_after_the_log_of_an_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     save = Training.save
 
-    def dying(training: Training, path: Path) -> None:
+    def dying(training: Training) -> None:
         if training.state.epoch == epoch:
             raise MemoryError("killed")
-        save(training, path)
+        save(training)
 
     monkeypatch.setattr(Training, "save", dying)
 

@@ -11,14 +11,15 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from graphpe.benchmarks.training.checkpoint import digest, load_checkpoint
-from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import resolve, run_experiment
+from graphpe.benchmarks.training.checkpoints.file import digest, load_checkpoint
+from graphpe.benchmarks.training.experiment import run_experiment
 from graphpe.benchmarks.training.interrupt import Interrupted
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.steps.average import AverageWeights
 from graphpe.errors import GraphPERuntimeError
+
+from ..conftest import train
 
 
 def model() -> nn.Module:
@@ -76,10 +77,6 @@ def test_averages_of_another_model_are_refused() -> None:
     for values in (None, {}, AverageWeights(nn.Linear(3, 4), 0.5).state_dict()):
         with pytest.raises(GraphPERuntimeError, match="the averages of its weights are missing, or another model's"):
             AverageWeights(model(), 0.5).load_state_dict(values)
-
-
-def train(options: dict[str, Any], run: Path, **more: Any) -> dict[str, Any]:
-    return run_experiment(resolve(TrainConfig(**options | more)), run_path=run, progress=False, workers=1)
 
 
 BATCH_NORM = "GCN(width=8, layers=2, norm='batch', dropout=0.1, feed_forward=True, virtual_node=True)"

@@ -19,9 +19,8 @@ from graphpe.benchmarks.measure.pretend.replay import CannotCaptureError, Record
 from graphpe.benchmarks.measure.pretend.tensors import DEVICE
 from graphpe.benchmarks.training.batches.pad import Padded
 from graphpe.benchmarks.training.batches.shapes import shape_of
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
-from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import resolve, run_experiment
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint
+from graphpe.benchmarks.training.experiment import run_experiment
 from graphpe.benchmarks.training.interrupt import Interrupted
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
@@ -30,6 +29,8 @@ from graphpe.benchmarks.training.steps.captured import CapturedSteps, EachTime
 from graphpe.graphs.loader import PackedLoader
 from graphpe.models.batches.real_rows import real_rows_of
 from graphpe.transforms.compose import Compose
+
+from ..conftest import train
 
 CASES = {case.name: case for case in FIRST if case.level == "graph"}
 SCALED = Case(
@@ -152,10 +153,6 @@ def weights_of(run: Path) -> dict[str, Tensor]:
     return load_checkpoint(run / "last.pt")["model"]
 
 
-def train(options: dict[str, Any], run: Path, **more: Any) -> dict[str, Any]:
-    return run_experiment(resolve(TrainConfig(**options | more)), run_path=run, progress=False, workers=1)
-
-
 def same(mine: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(mine[key], other[key]) for key in other)
 
@@ -184,7 +181,7 @@ def test_a_run_of_captured_steps_is_that_of_the_plain_loop_and_resumes_in_its_bi
 
     def stopped(self: Training, batch: Batch) -> tuple[Tensor, Tensor]:
         if self.state.total_steps == 8:  # 5 steps an epoch
-            self.save(self.run.last)
+            self.save()
             raise Interrupted("stopped", 2)
         return step(self, batch)
 

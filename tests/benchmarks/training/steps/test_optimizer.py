@@ -12,15 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graphpe.benchmarks.training.checkpoint import load_checkpoint
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint
 from graphpe.benchmarks.training.config import TrainConfig
-from graphpe.benchmarks.training.experiment import resolve, run_experiment
+from graphpe.benchmarks.training.experiment import run_experiment
 from graphpe.benchmarks.training.interrupt import Interrupted
 from graphpe.benchmarks.training.loop import Training
 from graphpe.benchmarks.training.run_folder import RunFolder
 from graphpe.benchmarks.training.schedule import step_seed
 from graphpe.benchmarks.training.steps.optimizer import build_optimizer
 from graphpe.errors import GraphPEValueError
+
+from ..conftest import train
 
 
 def written_out(
@@ -108,10 +110,6 @@ def test_bad_options() -> None:
     ):
         with pytest.raises(GraphPEValueError, match=message):
             TrainConfig(**bad)
-
-
-def train(options: dict[str, Any], run: Path, **more: Any) -> dict[str, Any]:
-    return run_experiment(resolve(TrainConfig(**options | more)), run_path=run, progress=False, workers=1)
 
 
 CHANGES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from graphpe.benchmarks.training.checkpoint import load_checkpoint, save_checkpoint
+from graphpe.benchmarks.training.checkpoints.file import load_checkpoint, save_checkpoint
 from graphpe.errors import GraphPERuntimeError
 
 
@@ -88,7 +88,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 import torch
-from graphpe.benchmarks.training.checkpoint import save_checkpoint
+from graphpe.benchmarks.training.checkpoints.file import save_checkpoint
 from graphpe.errors import GraphPEError
 signal.signal(signal.{signal.SIGXFSZ.name}, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
