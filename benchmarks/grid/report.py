@@ -14,6 +14,7 @@ import pandas as pd
 from graphpe.benchmarks.grid.config import Format
 from graphpe.benchmarks.grid.options import shown
 from graphpe.benchmarks.grid.reports.effects import effect_section, effects_csv, overall_section, tuning_section
+from graphpe.benchmarks.grid.reports.gains import draw_gains, gains_of, gains_section
 from graphpe.benchmarks.grid.reports.latex import NEEDS, latex_table
 from graphpe.benchmarks.grid.reports.pictures import draw_cost, draw_heat_map, short
 from graphpe.benchmarks.grid.reports.published.beside import Beside
@@ -43,7 +44,8 @@ def write_report(
     """Write `runs.csv`, `effects.csv`, `report.md`, and for each task a heat map and a picture of metric against cost.
 
     All p-values are corrected together (`family_of`). With results of three columns in two blocks, a task and a model
-    each, there is a ranking over them and its picture; with two tasks, the effects over tasks.
+    each, there is a ranking over them and its picture; with two tasks, the effects over tasks, and what helps which
+    model and on which task, with a picture.
 
     Where cells were split by size, `sizes.csv` has a row for each run and bin, and each task a table of what larger
     graphs cost, the curves of the metric against size, and a picture of the loss per doubling.
@@ -104,8 +106,12 @@ def write_report(
     for kind in family.rankings:
         suffix = f"-{kind}" if kind else ""
         pictures = [folder / f"ranks{suffix}.{each}" for each in suffixes]
-        of_kind = [each.combinations for each in sections if kind_of(each.combinations[0]) == kind]
-        lines, drawn = _over_tasks(of_kind, kind, family, pictures)
+        of_kind = [each for each in sections if kind_of(each.combinations[0]) == kind]
+        shares = [folder / f"gains{suffix}.{each}" for each in suffixes]
+        lines, drawn = _where(of_kind, kind, family, shares)
+        parts += lines
+        files += drawn
+        lines, drawn = _over_tasks([each.combinations for each in of_kind], kind, family, pictures)
         parts += [*lines, ""]
         files += drawn
     if tuned := tuning_effects(combinations):
@@ -311,12 +317,30 @@ def _holm_text(count: int) -> str:
     )
 
 
+_KINDS = {"": "", "best": ", best by validation", "tuned": ", tuned"}
+
+
+def _where(
+    sections: Sequence[Section], kind: str, family: Family, pictures: Sequence[Path]
+) -> tuple[list[str], list[Path]]:
+    """What columns of settings of one kind give each model and on each task, and the pictures that were drawn."""
+    tables = gains_of(
+        {each.name: each.combinations for each in sections},
+        {each.name: family.sections[each.name].cells for each in sections},
+    )
+    if tables is None:
+        return [], []
+    draw_gains(tables, f"what helps where{_KINDS[kind]}", pictures)
+    lines = gains_section(tables, _KINDS[kind])
+    return [*lines, "", f"![relative gains{_KINDS[kind]}]({pictures[0].name})", ""], list(pictures)
+
+
 def _over_tasks(
     tasks: Sequence[Sequence[Combination]], kind: str, family: Family, pictures: Sequence[Path]
 ) -> tuple[list[str], list[Path]]:
     """What columns of settings of one kind do over tasks and models, and the pictures that were drawn."""
     ranked = family.rankings[kind]
-    words = {"": "", "best": ", best by validation", "tuned": ", tuned"}[kind]
+    words = _KINDS[kind]
     lines = []
     if effects := overall_effects(tasks):
         lines += [*overall_section(effects, words), ""]

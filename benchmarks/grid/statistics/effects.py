@@ -54,9 +54,9 @@ class OverallEffect:
         tasks: Tasks on which it can be compared.
         cells: Models of these; the same model counts once a task.
         better: In how many of them it is better than none, in the mean over seeds.
-        gain: Mean over tasks of the mean over models of the relative gain: the difference of the means over seeds,
-            divided by the larger of the two. It is a share, at most 1 for metrics that are not negative, and the other
-            way round where the columns are exchanged, so that no task outweighs the others.
+        gain: Mean over tasks of the mean over models of the relative gain. It is a share, at most 1 for metrics that
+            are not negative, and the other way round where the columns are exchanged, so that no task outweighs the
+            others.
         low: Lower end of its 95 % interval over tasks; nan for one task.
         high: Upper end.
     """
@@ -68,6 +68,22 @@ class OverallEffect:
     gain: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class RelativeGain:
+    """What a column changes in one model on one task, as a share.
+
+    Attributes:
+        row: The column as tables name it.
+        setup: The model, with its options.
+        gain: The difference of the means over seeds from those of none, divided by the larger of the two; positive is
+            better.
+    """
+
+    row: str
+    setup: str
+    gain: float
 
 
 @dataclass(frozen=True)
@@ -240,6 +256,17 @@ def column_effects(combinations: Sequence[Combination]) -> list[Effect]:
     return found
 
 
+def relative_gains(combinations: Sequence[Combination]) -> list[RelativeGain]:
+    """The relative gain of each column in each model of one task; those that cannot be compared are left out."""
+    found = []
+    for each in combinations:
+        if pairs := paired_scores(each, partner_of(each, combinations)):
+            ours, theirs = np.mean(list(pairs.values()), axis=0).tolist()
+            larger = max(abs(ours), abs(theirs))
+            found.append(RelativeGain(each.row, each.setup, (ours - theirs) / larger if larger else 0.0))
+    return found
+
+
 def overall_effects(tasks: Sequence[Sequence[Combination]]) -> list[OverallEffect]:
     """The relative gain of each column over tasks, of columns that can be compared on two of them.
 
@@ -252,11 +279,8 @@ def overall_effects(tasks: Sequence[Sequence[Combination]]) -> list[OverallEffec
     of_rows: dict[str, list[list[float]]] = {}
     for combinations in tasks:
         mine: dict[str, list[float]] = {}
-        for each in combinations:
-            if pairs := paired_scores(each, partner_of(each, combinations)):
-                ours, theirs = np.mean(list(pairs.values()), axis=0).tolist()
-                larger = max(abs(ours), abs(theirs))
-                mine.setdefault(each.row, []).append((ours - theirs) / larger if larger else 0.0)
+        for each in relative_gains(combinations):
+            mine.setdefault(each.row, []).append(each.gain)
         for row, gains in mine.items():
             of_rows.setdefault(row, []).append(gains)
     found = []

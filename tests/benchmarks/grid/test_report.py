@@ -110,7 +110,7 @@ def test_two_tasks_of_one_name_have_pictures_of_their_own(tmp_path: Path) -> Non
     found = combine(both, [(run.task, run.encoding, run.model) for run in both])
     names = [path.name for path in write_report(found, tmp_path, command="graphpe grid")]
     pictures = ["zinc-heat.png", "zinc-cost.png", "zinc-2-heat.png", "zinc-2-cost.png"]
-    assert names == ["runs.csv", "effects.csv", "report.md", *pictures]
+    assert names == ["runs.csv", "effects.csv", "report.md", *pictures, "gains.png"]
     text = (tmp_path / "report.md").read_text()
     assert "    graphpe grid" in text
     assert "| good | 2 | 6 of 6 cells | +" in text  # over tasks

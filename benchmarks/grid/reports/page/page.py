@@ -175,6 +175,8 @@ def _caption(table: Table) -> str:
         "their name": "Ours beside published figures",
         "gain over none": "Gain over none in each model",
         "not told apart from": "Mean ranks",
+        "relative gain by model": "Relative gain over none by model",
+        "relative gain by task": "Relative gain over none by task",
         "relative gain": "Gain over none over tasks",
         "settings drawn": "Tuned and untuned",
         "mean rank": "Encodings over all models",
