@@ -14,7 +14,7 @@ import pandas as pd
 from graphpe.benchmarks.grid.config import Format
 from graphpe.benchmarks.grid.options import shown
 from graphpe.benchmarks.grid.reports.effects import effect_section, effects_csv, overall_section, tuning_section
-from graphpe.benchmarks.grid.reports.gains import draw_gains, gains_of, gains_section
+from graphpe.benchmarks.grid.reports.gains import HEADING, draw_gains, gains_of, gains_section
 from graphpe.benchmarks.grid.reports.latex import NEEDS, latex_table
 from graphpe.benchmarks.grid.reports.pictures import draw_cost, draw_heat_map, short
 from graphpe.benchmarks.grid.reports.published.beside import Beside
@@ -330,7 +330,7 @@ def _where(
     )
     if tables is None:
         return [], []
-    draw_gains(tables, f"what helps where{_KINDS[kind]}", pictures)
+    draw_gains(tables, f"{HEADING}{_KINDS[kind]}", pictures)
     lines = gains_section(tables, _KINDS[kind])
     return [*lines, "", f"![relative gains{_KINDS[kind]}]({pictures[0].name})", ""], list(pictures)
 

@@ -14,6 +14,9 @@ from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.grid.statistics.effects import RelativeGain, relative_gains
 from graphpe.benchmarks.grid.statistics.family import Pair
 
+HEADING = "What helps where"
+"""Of the section."""
+
 _LEVEL = 0.05
 
 
@@ -69,7 +72,7 @@ def gains_section(tables: Sequence[Gains], ending: str) -> list[str]:
         tables: By model and by task.
         ending: Of the heading: what settings they are of.
     """
-    lines = [f"## What helps where{ending}", ""]
+    lines = [f"## {HEADING}{ending}", ""]
     for table in tables:
         heads = " | ".join(_escaped(name) for name in table.columns)
         lines += [f"| relative gain {table.heading} | {heads} |", "|---" * (len(table.columns) + 1) + "|"]

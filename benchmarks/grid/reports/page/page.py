@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphpe.benchmarks.grid.cell import Cell
 from graphpe.benchmarks.grid.report import Section, sections_of
+from graphpe.benchmarks.grid.reports.gains import HEADING
 from graphpe.benchmarks.grid.reports.page.about import about
 from graphpe.benchmarks.grid.reports.page.answer import answer
 from graphpe.benchmarks.grid.reports.page.document import (
@@ -70,16 +71,21 @@ def write_page(
     for number, (section, part) in enumerate(zip(sections, parts, strict=False), 1):
         tested = family.sections[section.name].cells
         entries = entries_of(section.combinations, cells, tested)
-        drawn.append(_task(number, section, tested, entries, part, folder, notes))
+        html = _task(number, section, tested, entries, part, folder, notes)
+        drawn.append(_Drawn(f"task-{number}", part.title, html))
         data.append(_data(section, entries))
-    for number, part in enumerate(parts[len(sections) :], 1):
-        drawn.append(_over_tasks(number, part, folder))
+    over = [
+        _Drawn(f"over-{number}", part.title, _over_tasks(number, part, folder))
+        for number, part in enumerate(parts[len(sections) :], 1)
+    ]
+    answers = [each for each in over if each.title.startswith(HEADING)]  # first: what readers came for
+    drawn = [*answers, *drawn, *(each for each in over if each not in answers)]
     tasks = list(dict.fromkeys(each.combinations[0].task for each in sections))
     page = Template((_HERE / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"{', '.join(task.split('(')[0] for task in tasks)}: encodings by models"),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
-        contents=_contents(parts, len(sections)),
-        sections="\n".join(drawn),
+        contents=_contents(drawn),
+        sections="\n".join(each.html for each in drawn),
         about=about(cells, combinations),
         commands="\n".join(text_html(block) for block in begin if isinstance(block, Text) and block.kind == "code"),
         downloads="\n".join(_downloads(folder)),
@@ -104,6 +110,14 @@ class _Part:
         """The heading, of a task without its arguments and metric."""
         task, colon, _ = self.heading.partition(": test ")
         return task.split("(")[0] + self.heading.rpartition(")")[2] if colon else self.heading
+
+
+class _Drawn(NamedTuple):
+    """A section of the page."""
+
+    name: str
+    title: str
+    html: str
 
 
 def _divided(blocks: Sequence[Block]) -> tuple[list[Block], list[_Part], list[str]]:
@@ -186,14 +200,10 @@ def _caption(table: Table) -> str:
     return next((caption for column, caption in known.items() if column in table.columns), "Table")
 
 
-def _contents(parts: Sequence[_Part], tasks: int) -> str:
-    if len(parts) < 2:
+def _contents(drawn: Sequence[_Drawn]) -> str:
+    if len(drawn) < 2:
         return ""
-    names = [
-        *(f"task-{place + 1}" for place in range(tasks)),
-        *(f"over-{place + 1}" for place in range(len(parts) - tasks)),
-    ]
-    items = (f'<li><a href="#{name}">{escape(part.title)}</a></li>' for name, part in zip(names, parts, strict=True))
+    items = (f'<li><a href="#{each.name}">{escape(each.title)}</a></li>' for each in drawn)
     return f'<nav aria-label="tasks"><ul>{"".join(items)}</ul></nav>'
 
 
