@@ -1,7 +1,7 @@
 """What mkdocs does beside its own work: pages from outside `docs/`, and notebooks as pages.
 
 The links of a page are those of the repository, so that they work there, too. On the site, the tables of
-`benchmarks/results`, CONTRIBUTING.md and CHANGELOG.md are pages; links to other files of the repository lead to it.
+`benchmarks/results`, `benchmarks/records.md`, CONTRIBUTING.md and CHANGELOG.md are pages; links to other files of the repository lead to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "https://github.com/graphpe/graphpe/blob/main"
-PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/results/**/*")
+PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/records.md", "benchmarks/results/**/*")
 _LINK = re.compile(r"(\]\()(?!https?:|#)([^)#\s]+)")
 _FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 
