@@ -1,7 +1,8 @@
 """What mkdocs does beside its own work: pages from outside `docs/`, and notebooks as pages.
 
 The links of a page are those of the repository, so that they work there, too. On the site, the tables of
-`benchmarks/results`, `benchmarks/records.md`, CONTRIBUTING.md and CHANGELOG.md are pages; links to other files of the repository lead to it.
+`benchmarks/results`, `benchmarks/records.md`, CONTRIBUTING.md and CHANGELOG.md are pages; links to other files of the
+repository lead to it.
 """
 
 from __future__ import annotations
