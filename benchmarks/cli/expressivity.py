@@ -14,6 +14,7 @@ from graphpe.benchmarks.expressivity.sets import (
     DATASETS,
     DEFAULT_ENCODINGS,
     DEFAULT_MODELS,
+    MADE,
     USUAL_ENCODINGS,
     Case,
 )
@@ -39,7 +40,7 @@ def add_expressivity(parser: CommandParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_import()
     files = ", ".join(dict.fromkeys(DATASETS.values()))
-    parser.add_argument("--data", type=str, help=f"folder that holds {files}; CSL is made, and needs none")
+    parser.add_argument("--data", type=str, help=f"folder that holds {files}; {', '.join(MADE)} needs none")
     parser.add_argument("--sets", nargs="+", type=str, help=f"any of {', '.join(ALL_SETS)} (default: all)")
     parser.add_argument(
         "--encodings",

@@ -23,7 +23,7 @@ from graphpe.benchmarks.grid.reports.rankings import draw_ranking, ranking_secti
 from graphpe.benchmarks.grid.reports.selection import budget_text
 from graphpe.benchmarks.grid.reports.size_pictures import draw_curves, draw_losses
 from graphpe.benchmarks.grid.reports.sizes import by_size, size_section, sizes_csv
-from graphpe.benchmarks.grid.reports.table import p_text, rate_text, spread, table_frame
+from graphpe.benchmarks.grid.reports.table import p_text, rate_text, spread, table_cell, table_frame, table_heading
 from graphpe.benchmarks.grid.results import Combination, Run, baselines_of
 from graphpe.benchmarks.grid.statistics.effects import overall_effects, tuning_effects
 from graphpe.benchmarks.grid.statistics.family import Family, SectionTests, family_of, kind_of
@@ -259,15 +259,14 @@ def task_section(
         f"## {' '.join(first.task.split())}: test {first.metric} ({direction}){f', {kind}' if kind else ''}",
         "",
         *([budget_text(combinations), ""] if chosen else []),
-        f"| {' | '.join(columns)} |",
-        "|---" * len(columns) + "|",
+        *table_heading(*columns),
     ]
     for each in combinations:
         p_value = tests.cells.get((each.row, each.setup), math.nan)
         values = [each.encoding, each.model, *(shown(each.options.get(name, "")) for name in options)]
         cost = [rate_text(each.mean("graphs_per_second")), rate_text(each.mean("flops_per_graph") / 1e6)]
         lines.append(
-            f"| {' | '.join(map(_escaped, values))} | {spread(each.mean(), each.deviation())} "
+            f"| {' | '.join(map(table_cell, values))} | {spread(each.mean(), each.deviation())} "
             f"| {spread(each.mean('valid'), each.deviation('valid'))} | {len(each.runs)} "
             f"| {p_text(p_value)} | {each.mean('parameters'):,.0f} "
             f"| {each.mean('encode_seconds'):.1f} | {each.mean('epoch_seconds'):.1f} "
@@ -279,10 +278,10 @@ def task_section(
     )
     for name, (valid, test) in baselines.items():
         values = ["none", f"{name} ‡", *("" for _ in options), spread(test, math.nan), spread(valid, math.nan), "1"]
-        lines.append(f"| {' | '.join(map(_escaped, values))} |{empty}")
+        lines.append(f"| {' | '.join(map(table_cell, values))} |{empty}")
     for number, row in enumerate(literature, 1):
         values = [row.encoding, f"{row.model} †{number}", *("" for _ in options), spread(row.mean, row.deviation), ""]
-        lines.append(f"| {' | '.join(map(_escaped, [*values, str(row.runs or '')]))} |{empty}")
+        lines.append(f"| {' | '.join(map(table_cell, [*values, str(row.runs or '')]))} |{empty}")
     lines += ["", *effect_section(combinations, tests), "", _TASK_TEXT]
     if measured:
         lines += ["", _COST_TEXT.format(unit=first.unit)]
@@ -352,7 +351,3 @@ def _over_tasks(
     lines += [f"## Ranks over tasks and models{words}", ""]
     lines += [*ranking_section(ranked, family.ranking_p_values[kind]), ""]
     return [*lines, f"![mean ranks{words}]({pictures[0].name})"], list(pictures)
-
-
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

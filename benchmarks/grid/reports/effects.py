@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from graphpe.benchmarks.grid.reports.table import gain_text, interval_text, p_text, unit_text
+from graphpe.benchmarks.grid.reports.table import (
+    gain_text,
+    interval_text,
+    p_text,
+    table_heading,
+    table_row,
+    unit_text,
+)
 from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.grid.statistics.effects import (
     Effect,
@@ -31,20 +38,22 @@ def effect_section(combinations: Sequence[Combination], tests: SectionTests) -> 
     """
     lines: list[str] = []
     if effects := cell_effects(combinations):
-        lines += _heading("encoding", "model", "gain over none", "95 % interval", "g", "p against none")
+        lines += table_heading("encoding", "model", "gain over none", "95 % interval", "g", "p against none")
         lines += [
-            _row(each.row, each.setup, *_texts(each), p_text(tests.cells.get((each.row, each.setup), math.nan)))
+            table_row(each.row, each.setup, *_texts(each), p_text(tests.cells.get((each.row, each.setup), math.nan)))
             for each in effects
         ]
         lines.append("")
-    lines += _heading("encoding", "mean rank", "better than none", "mean gain", "95 % interval", "g", "p, all models")
+    lines += table_heading(
+        "encoding", "mean rank", "better than none", "mean gain", "95 % interval", "g", "p, all models"
+    )
     over_models = {each.row: each for each in column_effects(combinations)}
     for rank in sorted(column_ranks(combinations), key=lambda each: each.rank):
         better = f"{rank.better} of {rank.models} models" if rank.models else ""
         effect = over_models.get(rank.row)
         texts = ("", "", "") if effect is None else _texts(effect)
         p_value = tests.columns.get(rank.row, math.nan)
-        lines.append(_row(rank.row, f"{rank.rank:.2f}", better, *texts, p_text(p_value)))
+        lines.append(table_row(rank.row, f"{rank.rank:.2f}", better, *texts, p_text(p_value)))
     return lines
 
 
@@ -56,11 +65,11 @@ def overall_section(effects: Sequence[OverallEffect], ending: str) -> list[str]:
         ending: Of the heading: what settings they are of.
     """
     lines = [f"## Effects over tasks{ending}", ""]
-    lines += _heading("encoding", "tasks", "better than none", "relative gain", "95 % interval over tasks")
+    lines += table_heading("encoding", "tasks", "better than none", "relative gain", "95 % interval over tasks")
     for each in sorted(effects, key=lambda effect: -effect.gain):
         better = f"{each.better} of {each.cells} cells"
         ends = f"{100 * each.low:+.1f} % to {100 * each.high:+.1f} %"
-        lines.append(_row(each.row, str(each.tasks), better, f"{100 * each.gain:+.1f} %", ends))
+        lines.append(table_row(each.row, str(each.tasks), better, f"{100 * each.gain:+.1f} %", ends))
     return [
         *lines,
         "",
@@ -74,10 +83,10 @@ def tuning_section(effects: Sequence[TuningEffect]) -> list[str]:
     """What tuning gave as Markdown."""
     lines = ["## What tuning gave", ""]
     names = ("task", "encoding", "model", "untuned", "tuned", "gain", "95 % interval", "n", "settings drawn")
-    lines += _heading(*names)
+    lines += table_heading(*names)
     for each in effects:
         texts = figure(each.untuned), figure(each.tuned), gain_text(each.difference), interval_text(each.low, each.high)
-        lines.append(_row(each.task, each.encoding, each.model, *texts, str(each.seeds), str(each.drawn_from)))
+        lines.append(table_row(each.task, each.encoding, each.model, *texts, str(each.seeds), str(each.drawn_from)))
     return [
         *lines,
         "",
@@ -139,11 +148,3 @@ def _texts(effect: Effect) -> tuple[str, str, str]:
     known = [abs(each) for each in (effect.difference, effect.low, effect.high) if math.isfinite(each)]
     gain = gain_text(effect.difference, max(known, default=None))
     return gain, interval_text(effect.low, effect.high), unit_text(effect.standardised)
-
-
-def _heading(*names: str) -> list[str]:
-    return [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
-
-
-def _row(*values: str) -> str:
-    return f"| {' | '.join(' '.join(value.split()).replace('|', chr(92) + '|') for value in values)} |"

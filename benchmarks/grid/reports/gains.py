@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from graphpe.benchmarks.grid.reports.pictures import save, wrapped
+from graphpe.benchmarks.grid.reports.table import table_heading, table_row
 from graphpe.benchmarks.grid.results import Combination
 from graphpe.benchmarks.grid.statistics.effects import RelativeGain, relative_gains
-from graphpe.benchmarks.grid.statistics.family import Pair
+from graphpe.benchmarks.grid.statistics.family import LEVEL, Pair
 
 HEADING = "What helps where"
 """Of the section."""
-
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def gains_of(
         p_values: Likewise, corrected, by row and setup.
     """
     cells = [
-        _Cell(name, each, p_values[name].get((each.row, each.setup), math.nan) < _LEVEL)
+        _Cell(name, each, p_values[name].get((each.row, each.setup), math.nan) < LEVEL)
         for name, combinations in tasks.items()
         for each in relative_gains(combinations)
     ]
@@ -74,11 +73,9 @@ def gains_section(tables: Sequence[Gains], ending: str) -> list[str]:
     """
     lines = [f"## {HEADING}{ending}", ""]
     for table in tables:
-        heads = " | ".join(_escaped(name) for name in table.columns)
-        lines += [f"| relative gain {table.heading} | {heads} |", "|---" * (len(table.columns) + 1) + "|"]
+        lines += table_heading(f"relative gain {table.heading}", *table.columns)
         for row, name in enumerate(table.rows):
-            entries = (_text(table, row, column).replace("\n", " ") for column in range(len(table.columns)))
-            lines.append(f"| {_escaped(name)} | {' | '.join(entries)} |")
+            lines.append(table_row(name, *(_text(table, row, column) for column in range(len(table.columns)))))
         lines.append("")
     return [
         *lines,
@@ -157,7 +154,3 @@ def _text(table: Gains, row: int, column: int) -> str:
         f"{mark}{count}" for mark, count in (("↑", table.better[row, column]), ("↓", table.worse[row, column])) if count
     ]
     return f"{100 * table.mean[row, column]:+.0f} %" + (f"\n({' '.join(counts)})" if counts else "")
-
-
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphpe.benchmarks.grid.reports.table import spread
 from graphpe.benchmarks.grid.results import Combination, base_of
+from graphpe.benchmarks.grid.statistics.family import LEVEL
 from graphpe.benchmarks.grid.statistics.ranks import mean_ranks
 
 _MARKERS = "osD^vP*XhH<>pd"
@@ -53,7 +54,7 @@ def draw_heat_map(
         cell = found.get((row, column))
         text, dark = "–", False
         if cell is not None:
-            star = "*" if p_values.get((cell.row, cell.setup), math.nan) < 0.05 else ""
+            star = "*" if p_values.get((cell.row, cell.setup), math.nan) < LEVEL else ""
             deviation = cell.deviation()
             text = _number(cell.mean(), digits) + star if math.isfinite(cell.mean()) else "not\nfinite"
             text += f"\n± {_number(deviation, digits)}" if math.isfinite(deviation) else ""
@@ -85,7 +86,7 @@ def draw_heat_map(
     seeds = sorted({len(each.runs) for each in combinations})
     counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     notes = [f"± over {counted} seeds" if seeds[-1] > 1 else "one seed", "frame: best of its model"]
-    if any(p < 0.05 for p in p_values.values()):
+    if any(p < LEVEL for p in p_values.values()):
         notes.append("*: differs from none, p < 0.05 (corrected)")
     if len(found) < value.size:
         notes.append("–: not possible, or not finished")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphpe.benchmarks.grid.reports.pictures import save, wrapped
-from graphpe.benchmarks.grid.reports.table import p_text
+from graphpe.benchmarks.grid.reports.table import p_text, table_heading, table_row
 from graphpe.benchmarks.grid.statistics.ranks import Ranking
 
 _LABEL = 38  # characters of a line of a label
@@ -25,12 +25,12 @@ def ranking_section(ranking: Ranking, p_value: float) -> list[str]:
     """
     test, blocks, columns = ranking.friedman, len(ranking.blocks), len(ranking.columns)
     f = "infinite" if math.isinf(test.f) else f"{test.f:.2f}"
-    lines = ["| encoding | mean rank | not told apart from |", "|---|---|---|"]
+    lines = table_heading("encoding", "mean rank", "not told apart from")
     for place, (column, rank) in enumerate(zip(ranking.columns, ranking.ranks, strict=True)):
         same = [other for other in range(columns) if abs(ranking.ranks[other] - rank) < ranking.critical_difference]
         best, last = min(same), max(same)
         others = "" if best == last else f"{best + 1} to {last + 1}"
-        lines.append(f"| {place + 1}. {column.replace('|', chr(92) + '|')} | {rank:.2f} | {others} |")
+        lines.append(table_row(f"{place + 1}. {column}", f"{rank:.2f}", others))
     lines += [
         "",
         f"{columns} columns ranked by their mean over seeds in {blocks} blocks, a task and a model each (models of one "

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from graphpe.benchmarks.grid.options import shown
-from graphpe.benchmarks.grid.reports.table import p_text, spread
+from graphpe.benchmarks.grid.reports.table import p_text, spread, table_heading, table_row
 from graphpe.benchmarks.grid.results import Combination, Run, base_of
 from graphpe.benchmarks.grid.statistics.paired import interval
 from graphpe.benchmarks.tasks.by_size import FEW
@@ -159,17 +159,16 @@ def size_section(of_sizes: BySize, p_values: Mapping[tuple[str, str], float]) ->
     lines = [
         f"### {first.task}: trained on {names[0]}, tested on larger ones",
         "",
-        f"| {' | '.join(columns)} |",
-        "|---" * len(columns) + "|",
+        *table_heading(*columns),
     ]
     for each in sorted(of_sizes.curves, key=lambda curve: (math.isnan(curve.loss), curve.loss)):
         scores = [_score(each, place) for place in range(len(bins))]
         half = each.loss_interval
         around = f"{each.loss - half:+.4f} to {each.loss + half:+.4f}" if math.isfinite(half) else ""
         p_value = p_values.get((each.combination.row, each.combination.setup), math.nan)
-        named = [each.combination.row.replace("|", "\\|"), each.combination.setup.replace("|", "\\|")]
+        named = each.combination.row, each.combination.setup
         loss = f"{each.loss:+.4f}" if math.isfinite(each.loss) else ""
-        lines.append(f"| {' | '.join([*named, *scores, loss, around, p_text(p_value)])} |")
+        lines.append(table_row(*named, *scores, loss, around, p_text(p_value)))
     constants = [figure(each.constant) if math.isfinite(each.constant) else "not defined" for each in bins]
     lines.append(f"| none | constant prediction | {' | '.join(constants)} |  |  |  |")
     lines += [

@@ -113,3 +113,18 @@ def duration_text(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def table_heading(*names: str) -> list[str]:
+    """The first two lines of a table in Markdown."""
+    return [table_row(*names), "|---" * len(names) + "|"]
+
+
+def table_row(*values: str) -> str:
+    """A line of a table in Markdown."""
+    return f"| {' | '.join(map(table_cell, values))} |"
+
+
+def table_cell(text: str) -> str:
+    """A text that does not end its cell."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -12,6 +12,9 @@ from graphpe.benchmarks.grid.statistics.effects import differences_from_none, sc
 from graphpe.benchmarks.grid.statistics.paired import holm, paired_t, sign_flips
 from graphpe.benchmarks.grid.statistics.ranks import Ranking, ranking
 
+LEVEL = 0.05
+"""A difference is more than chance where its corrected p is below."""
+
 Pair = tuple[str, str]
 """Row and setup."""
 

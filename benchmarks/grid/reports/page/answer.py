@@ -8,9 +8,9 @@ from html import escape
 
 from graphpe.benchmarks.grid.reports.table import spread
 from graphpe.benchmarks.grid.results import Combination, base_of
+from graphpe.benchmarks.grid.statistics.family import LEVEL
 from graphpe.benchmarks.tasks.metrics import figure
 
-LEVEL = 0.05
 _MOST_MODELS, _MOST_EQUAL = 6, 3
 
 

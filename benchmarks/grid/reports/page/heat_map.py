@@ -8,11 +8,11 @@ from html import escape
 
 import numpy as np
 
-from graphpe.benchmarks.grid.reports.page.answer import LEVEL
 from graphpe.benchmarks.grid.reports.page.document import broken
 from graphpe.benchmarks.grid.reports.page.entries import Entry
 from graphpe.benchmarks.grid.reports.pictures import colour_limit, gains
 from graphpe.benchmarks.grid.results import base_of
+from graphpe.benchmarks.grid.statistics.family import LEVEL
 from graphpe.benchmarks.tasks.metrics import figure
 
 

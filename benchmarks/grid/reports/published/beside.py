@@ -11,7 +11,7 @@ import pandas as pd
 from graphpe.benchmarks.console.columns import aligned
 from graphpe.benchmarks.grid.reports.published.figures import figures_beside
 from graphpe.benchmarks.grid.reports.published.literature import UNCHECKED, Published
-from graphpe.benchmarks.grid.reports.table import spread
+from graphpe.benchmarks.grid.reports.table import spread, table_heading, table_row
 from graphpe.benchmarks.grid.results import Combination
 
 
@@ -78,10 +78,10 @@ class Beside:
                 "their parameters",
                 "our budget smaller",
             ]
-            lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+            lines += table_heading(*columns)
             for pair in self.pairs:
-                row = [*_ours(pair), f"{sources.index(pair.theirs.source) + 1}", *_budgets(pair)]
-                lines.append(f"| {' | '.join(' '.join(text.split()).replace('|', chr(92) + '|') for text in row)} |")
+                source = f"{sources.index(pair.theirs.source) + 1}"
+                lines.append(table_row(*_ours(pair), source, *_budgets(pair)))
             lines += ["", _TEXT, "", *(f"{number}. {' '.join(each.split())}" for number, each in enumerate(sources, 1))]
         if self.left_out:
             lines += [*([""] if self.pairs else []), f"{self.left_out}."]
