@@ -322,14 +322,18 @@ def test_every_trainable_parameter_gets_a_gradient(make_batch, name: str, edges)
 
 @pytest.mark.parametrize("name", MODELS)
 def test_edge_features_reach_the_output(make_batch, name: str) -> None:
-    batch = batch_of(make_batch, [8])
-    other = batch.clone()
-    other.edge_attr = 1 - batch.edge_attr
-    model = build(name).double().eval()
-    if model.edge_encoder is None:
+    def change() -> float:
+        batch = batch_of(make_batch, [8])
+        other = batch.clone()
+        other.edge_attr = 1 - batch.edge_attr
+        model = build(name).double().eval()
+        return float((model(batch) - model(other)).abs().max())
+
+    if build(name).edge_encoder is None:
         assert name in ("GPS-none-GD", "SAT-plain", "GCN-plus")
         return
-    assert not torch.allclose(model(batch), model(other), rtol=0, atol=1e-9)
+    # Of three draws: random biases of pairs (narrow Gaussians) may leave attention one choice, whatever the scores.
+    assert max(change() for _ in range(3)) > 1e-9
 
 
 @pytest.mark.parametrize("name", [n for n, (_, _, pair) in MODELS.items() if pair])

@@ -21,7 +21,7 @@ WIDTH = 8
 
 
 def graph(nodes: int, degree: int = 2, seed: int | None = None) -> Data:
-    draw = torch.Generator().manual_seed(torch.seed() % 2**31 if seed is None else seed)
+    draw = torch.Generator().manual_seed(int(torch.randint(2**31, ())) if seed is None else seed)
     count = degree * nodes
     return Data(
         x=torch.randn(nodes, 3, generator=draw),
