@@ -36,11 +36,11 @@ class GatedGCNLayer(nn.Module):
         x_i <- x_i + ReLU(Norm(A x_i + sum_j sigmoid(g_ij) * B x_j / (sum_j sigmoid(g_ij) + 1e-6)))
         e_ij <- e_ij + ReLU(Norm(g_ij))
 
-    with dropout before the two sums. The published 1e-6 does more than prevent a division by 0: where all nodes are
-    alike, batch normalisation makes what it leaves of a node's degree as large as everything else
-    (benchmarks/results/positions.md: without it cycles are not counted). PyG's `ResGatedGraphConv` has neither an edge stream nor normalised gates, so this
-    is written here. 5 (D^2 + D) parameters and those of two normalisations. A, B, D and E are one product; sums are in
-    float32 or better.
+    with dropout before the two sums. The published 1e-6 does more than prevent a division by 0: it is the one trace of
+    a node's degree in a mean over neighbours that are alike, and some layers with batch normalisation learn to enlarge
+    it (benchmarks/results/positions.md: without it cycles are not counted). PyG's `ResGatedGraphConv` has neither an
+    edge stream nor normalised gates, so this is written here. 5 (D^2 + D) parameters and those of two normalisations.
+    A, B, D and E are one product; sums are in float32 or better.
 
     Args:
         width: Width D.
