@@ -101,8 +101,9 @@ class TrainConfig:
         plateau_patience: Epochs without a lower validation loss after which "plateau" reduces.
         plateau_factor: What it multiplies the rate by, below 1.
         label_smoothing: Share of the target that is spread over all classes, in training; of tasks of classes.
-        ema_decay: Decay of an exponential moving average of weights and running statistics, updated after each step:
-            validation, the best checkpoint and the test have the averages. 0: the weights themselves.
+        ema_decay: Decay d of an exponential moving average of weights and running statistics, updated after each step:
+            validation, the best checkpoint and the test have the averages. 0: the weights themselves. It looks back
+            over about 1 / (1 - d) steps, and begins with the untrained weights: for runs of many times as many.
         clip: What a step may be at most, as `clip_by` has it; 0 clips nothing.
         clip_by: "norm": `clip` is the largest norm of the gradient. "unit": the largest norm of a unit's gradient (of
             a row of a matrix) as a share of that of its weights, adaptive clipping (Brock et al. 2021). "update": the
