@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def write_report(
     files = [folder / "runs.csv", folder / "effects.csv", folder / "report.md"]
     runs = [run for each in combinations for run in each.runs] if everything is None else everything
     write_atomically(files[0], runs_csv(runs))
-    parts = ["# Grid", ""]
+    parts = [f"# {title_of(combinations)}", ""]
     if command:
         parts += [f"    {command}", ""]
     notes = [*notes, *not_finite(combinations), *made_on(runs)]
@@ -152,6 +152,16 @@ class Section:
     name: str
     combinations: list[Combination]
     literature: list[Published]
+
+
+def title_of(combinations: Iterable[Combination]) -> str:
+    """What a report is called: the names of its tasks, each once.
+
+    Args:
+        combinations: Of the report.
+    """
+    names = dict.fromkeys(each.task.split("(")[0] for each in combinations)
+    return f"{', '.join(names)}: encodings by models"
 
 
 def sections_of(combinations: Sequence[Combination], literature: Sequence[Published] = ()) -> list[Section]:
@@ -344,7 +354,8 @@ def _over_tasks(
     if effects := overall_effects(tasks):
         lines += [*overall_section(effects, words), ""]
     if isinstance(ranked, str):
-        return [*lines, f"{ranked[0].upper()}{ranked[1:]}."], []
+        why = f"{words.removeprefix(', ')}: {ranked}" if words else ranked
+        return [*lines, f"{why[0].upper()}{why[1:]}."], []
     names = list(dict.fromkeys(combinations[0].task for combinations in tasks))
     heading = f"{len(names)} tasks" if len(names) > 1 else names[0]
     draw_ranking(ranked, f"{short(heading)}{words}: columns by mean rank", pictures)

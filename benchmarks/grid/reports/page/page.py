@@ -14,7 +14,7 @@ from string import Template
 from typing import Any, NamedTuple
 
 from graphpe.benchmarks.grid.cell import Cell
-from graphpe.benchmarks.grid.report import Section, sections_of
+from graphpe.benchmarks.grid.report import Section, sections_of, title_of
 from graphpe.benchmarks.grid.reports.gains import HEADING
 from graphpe.benchmarks.grid.reports.page.about import about
 from graphpe.benchmarks.grid.reports.page.answer import answer
@@ -80,9 +80,8 @@ def write_page(
     ]
     answers = [each for each in over if each.title.startswith(HEADING)]  # first: what readers came for
     drawn = [*answers, *drawn, *(each for each in over if each not in answers)]
-    tasks = list(dict.fromkeys(each.combinations[0].task for each in sections))
     page = Template((_HERE / "page.html").read_text(encoding="utf-8")).substitute(
-        title=escape(f"{', '.join(task.split('(')[0] for task in tasks)}: encodings by models"),
+        title=escape(title_of(combinations)),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         contents=_contents(drawn),
         sections="\n".join(each.html for each in drawn),
