@@ -73,7 +73,9 @@ class MLPReadout(nn.Module):
 
     Of a few ReLUs all may be dead at the start, for every input, and such a run never leaves it: layers of fewer than
     16 units begin with units in pairs, of which one has the other's weights with the sign changed, so that for every
-    input half of them are alive. With dropout, which stands before each of them, and GELU it is the head of
+    input half of them are alive. Behind few units all weights of an output may have one sign, and what is on the other
+    side of its bias is then answered by no unit, which gradients do not mend: the weights of a pair begin with
+    different signs. With dropout, which stands before each of them, and GELU it is the head of
     GraphGPS's `mlp_graph`.
 
     Example:
@@ -120,6 +122,10 @@ class MLPReadout(nn.Module):
                     for values in layer.parameters():
                         values[1::2] = -values[: size - 1 : 2]
         self.out = nn.Linear(sizes[-1], out)
+        if hidden_layers and sizes[-1] < _FEW_UNITS:
+            with torch.no_grad():
+                first, second = self.out.weight[:, : sizes[-1] - 1 : 2], self.out.weight[:, 1::2]
+                second.copy_(torch.copysign(second, -first))
         self.dropout = nn.Dropout(dropout)
         self.activation = torch.relu if activation == "relu" else functional.gelu
 

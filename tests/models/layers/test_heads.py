@@ -114,3 +114,12 @@ def test_of_few_units_half_are_alive(width: int) -> None:
         if layer.out_features < 16:
             assert (each >= (layer.out_features // 2) / layer.out_features - 1e-6).all()
     assert torch.unique(head.hidden[0].weight.abs(), dim=0).shape[0] == (width // 2 if width == 40 else width // 4)
+
+
+@pytest.mark.parametrize("width", [8, 12, 36])
+def test_few_units_answer_on_both_sides_of_the_bias(width: int) -> None:
+    """At every start; a width of 8 ends in two units, whose weights had one sign in half of the starts."""
+    for _ in range(20):
+        weight = MLPReadout(width, 3).out.weight
+        assert (weight > 0).any(1).all()
+        assert (weight < 0).any(1).all()
