@@ -15,7 +15,7 @@ from graphpe.benchmarks.cli.main import main
 from graphpe.benchmarks.training import experiment
 
 N = 60
-MODEL = "GraphTransformer(width=8, layers=1, heads=2, attention='sparse', norm='layer')"
+MODEL = "GraphTransformer(width=16, layers=1, heads=2, attention='sparse', norm='layer')"
 
 
 @pytest.fixture
