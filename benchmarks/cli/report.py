@@ -59,8 +59,8 @@ def add_report(parser: CommandParser) -> None:
     parser.add_argument(
         "--html",
         action="store_true",
-        help="also report.html, one file with everything in it: heat maps whose cells know their command, tables to "
-        "sort and filter, learning curves, the raw numbers",
+        help="also report.html, one file with everything in it: heat maps, tables to sort and filter, the raw numbers, "
+        "and, where the folders of grids are given, learning curves and the command of each cell",
     )
     parser.add_argument(
         "--against",

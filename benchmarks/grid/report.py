@@ -360,5 +360,5 @@ def _over_tasks(
     heading = f"{len(names)} tasks" if len(names) > 1 else names[0]
     draw_ranking(ranked, f"{short(heading)}{words}: columns by mean rank", pictures)
     lines += [f"## Ranks over tasks and models{words}", ""]
-    lines += [*ranking_section(ranked, family.ranking_p_values[kind]), ""]
+    lines += [*ranking_section(ranked, family.ranking_p_values[kind], family.task_rankings[kind]), ""]
     return [*lines, f"![mean ranks{words}]({pictures[0].name})"], list(pictures)

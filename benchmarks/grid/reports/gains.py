@@ -153,4 +153,4 @@ def _text(table: Gains, row: int, column: int) -> str:
     counts = [
         f"{mark}{count}" for mark, count in (("↑", table.better[row, column]), ("↓", table.worse[row, column])) if count
     ]
-    return f"{100 * table.mean[row, column]:+.0f} %" + (f"\n({' '.join(counts)})" if counts else "")
+    return f"{round(100 * table.mean[row, column]):+d} %" + (f"\n({' '.join(counts)})" if counts else "")

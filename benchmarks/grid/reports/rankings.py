@@ -16,12 +16,13 @@ _LINE = 0.155  # inches of a line of text
 _BAR = 0.16  # inches from one bar to the next
 
 
-def ranking_section(ranking: Ranking, p_value: float) -> list[str]:
+def ranking_section(ranking: Ranking, p_value: float, of_tasks: Ranking | str) -> list[str]:
     """A ranking as Markdown.
 
     Args:
-        ranking: The ranking.
+        ranking: The ranking over tasks and models.
         p_value: Of its Friedman test, corrected.
+        of_tasks: That over tasks alone, or why there is none.
     """
     test, blocks, columns = ranking.friedman, len(ranking.blocks), len(ranking.columns)
     f = "infinite" if math.isinf(test.f) else f"{test.f:.2f}"
@@ -39,9 +40,26 @@ def ranking_section(ranking: Ranking, p_value: float) -> list[str]:
         f"p {_is(test.p_value)} by permutations within blocks, {p_text(p_value)} corrected with all p of this report. "
         f"Critical difference of mean ranks (Nemenyi, 5 % for all pairs at once): {ranking.critical_difference:.2f}.",
     ]
+    if isinstance(of_tasks, Ranking):
+        lines += ["", _over_tasks_alone(of_tasks)]
     if ranking.left_out:
         lines += ["", f"Left out, since not every column has a result in every block: {'; '.join(ranking.left_out)}."]
     return lines
+
+
+def _over_tasks_alone(ranking: Ranking) -> str:
+    """What is left where a task counts once, however many models share its data."""
+    text = (
+        f"With the {len(ranking.blocks)} tasks alone as blocks, each column by its mean rank over a task's models, "
+        f"the critical difference is {ranking.critical_difference:.2f}"
+    )
+    ranks = dict(zip(ranking.columns, ranking.ranks, strict=True))
+    if (none := ranks.pop("none", None)) is None:
+        return f"{text}."
+    apart = [
+        f"{column} ({rank:.2f})" for column, rank in ranks.items() if abs(rank - none) >= ranking.critical_difference
+    ]
+    return f"{text}; told apart from none ({none:.2f}): {', '.join(apart) or 'no column'}."
 
 
 def draw_ranking(ranking: Ranking, heading: str, paths: Sequence[Path]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphpe.benchmarks.grid.reports.sizes import by_size, loss_differences
 from graphpe.benchmarks.grid.results import Combination
-from graphpe.benchmarks.grid.statistics.effects import differences_from_none, scores_of
+from graphpe.benchmarks.grid.statistics.effects import column_ranks, differences_from_none, scores_of
 from graphpe.benchmarks.grid.statistics.paired import holm, paired_t, sign_flips
 from graphpe.benchmarks.grid.statistics.ranks import Ranking, ranking
 
@@ -40,13 +40,15 @@ class Family:
 
     Attributes:
         sections: By the section's name.
-        rankings: By what is ranked (`""`, `best`, `tuned`): the ranking over tasks, or why there is none.
+        rankings: By what is ranked (`""`, `best`, `tuned`): the ranking over tasks and models, or why there is none.
+        task_rankings: Likewise, with tasks alone as blocks: of each column its mean rank over the models of a task.
         ranking_p_values: Likewise, the corrected p-value of its Friedman test.
         count: How many p-values were corrected together.
     """
 
     sections: Mapping[str, SectionTests]
     rankings: Mapping[str, Ranking | str]
+    task_rankings: Mapping[str, Ranking | str]
     ranking_p_values: Mapping[str, float]
     count: int
 
@@ -55,7 +57,8 @@ def family_of(sections: Mapping[str, Sequence[Combination]]) -> Family:
     """Every test of a report, corrected together by Holm's method: the chance of any false positive in it stays 5 %.
 
     Among them are those of a column in each model, of a column over all models, of losses by size, and Friedman's of
-    each ranking. Nemenyi's comparisons need no more: their critical difference holds for all pairs at once. Which
+    each ranking over tasks and models. Nemenyi's comparisons need no more: their critical difference holds for all
+    pairs at once; nor do rankings over tasks alone, of which only these are printed. Which
     numbers LaTeX has in bold is no p-value that is printed, and corrected among those of its table.
 
     Args:
@@ -71,7 +74,8 @@ def family_of(sections: Mapping[str, Sequence[Combination]]) -> Family:
         raw |= {("column", name, row): sign_flips(found) for row, found in blocks.items()}
         if of_sizes := by_size(combinations):
             raw |= {("loss", name, *pair): paired_t(found) for pair, found in loss_differences(of_sizes).items()}
-    rankings = {kind: ranking(_blocks(mine)) for kind, mine in _by_kind(sections).items()}
+    kinds = _by_kind(sections)
+    rankings = {kind: ranking(_blocks(mine)) for kind, mine in kinds.items()}
     raw |= {("rank", kind): each.friedman.p_value for kind, each in rankings.items() if isinstance(each, Ranking)}
     corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
     return Family(
@@ -84,6 +88,7 @@ def family_of(sections: Mapping[str, Sequence[Combination]]) -> Family:
             for name in sections
         },
         rankings,
+        {kind: ranking(_blocks_of_tasks(mine)) for kind, mine in kinds.items()},
         {key[1]: p for key, p in corrected.items() if key[0] == "rank"},
         sum(not math.isnan(p) for p in raw.values()),
     )
@@ -109,4 +114,11 @@ def _blocks(tasks: Sequence[Sequence[Combination]]) -> dict[str, dict[str, float
         f"{combinations[0].task}, {setup}": scores
         for combinations in tasks
         for setup, scores in scores_of(combinations).items()
+    }
+
+
+def _blocks_of_tasks(tasks: Sequence[Sequence[Combination]]) -> dict[str, dict[str, float]]:
+    """A block for each task, whose models share its data: of each column less its mean rank over them."""
+    return {
+        combinations[0].task: {each.row: -each.rank for each in column_ranks(combinations)} for combinations in tasks
     }

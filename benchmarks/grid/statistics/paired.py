@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+_MOST_COUNTED = 36  # pairs: the sums of half of them are two arrays of 262,144
+_TIE = 1e-9  # by which a pattern's sum is as far as the one that was seen, for each value of root mean square 1
+
 
 def paired_t(differences: Sequence[float]) -> float:
     """Two-sided p-value that paired differences have mean zero (Student's t); nan for fewer than two.
@@ -39,8 +42,8 @@ def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, s
     """Two-sided p-value of a permutation test: each pair could as well have stood the other way round.
 
     Differences of one block (a model) are on one scale, which may differ from that of another: each block is divided by
-    the root of its mean square. Every sign pattern is tried where there are at most `draws`, else so many are drawn.
-    For fewer than two pairs it is nan.
+    the root of its mean square. Up to 36 pairs every sign pattern counts, above so many patterns are drawn. For fewer
+    than two pairs it is nan. Time and memory O(2^(pairs / 2)): tenths of a second for 36.
 
     Args:
         differences: Paired differences of each block.
@@ -54,18 +57,28 @@ def sign_flips(differences: Sequence[Sequence[float]], *, draws: int = 20_000, s
     if not scaled:
         return 1.0
     values = np.sort(np.concatenate(scaled))  # drawn patterns are those of the numbers, whatever order models have
-    if len(values) < 2:  # one difference is as far from zero with either sign
+    least = abs(float(values.sum())) - _TIE * len(values)
+    if len(values) <= _MOST_COUNTED:
+        return _share_beyond(values, least)
+    signs = np.random.default_rng(seed).choice((-1.0, 1.0), (draws, len(values)))
+    return (1 + int((np.abs(signs @ values) >= least).sum())) / (1 + draws)  # the one that was seen among them
+
+
+def _share_beyond(values: np.ndarray, least: float) -> float:
+    """The share of sign patterns whose sum is at least so far from 0: each half's sums, and of one those that reach."""
+    if least <= 0:
         return 1.0
-    test = stats.permutation_test(
-        (values,),
-        lambda flipped, axis: np.abs(flipped.sum(axis=axis)),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=draws,
-        alternative="greater",
-        random_state=np.random.default_rng(seed),
-    )
-    return float(test.pvalue)
+    halves = values[::2], values[1::2]  # of one scale each, since sorted
+    first, second = (np.sort(_sums(half)) for half in halves)
+    reached = len(second) - np.searchsorted(second, least - first)
+    return 2 * int(reached.sum()) / 2 ** len(values)
+
+
+def _sums(values: np.ndarray) -> np.ndarray:
+    found = np.zeros(1)
+    for value in values:
+        found = np.concatenate((found + value, found - value))
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

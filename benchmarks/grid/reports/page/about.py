@@ -17,12 +17,14 @@ def about(cells: Sequence[Cell], combinations: Sequence[Combination]) -> str:
     """A list of what was run, as HTML.
 
     Args:
-        cells: All of the grid.
+        cells: All of the grid; none where the report is of raw numbers.
         combinations: Those of the report.
     """
     runs = [run for each in combinations for run in each.runs]
     states = Counter(cell.status for cell in cells)
-    counted = [f"{states['done']} of {len(cells)} finished"]
+    counted = [
+        f"{states['done']} of {len(cells)} finished" if cells else f"{len(runs)} finished, read from raw numbers"
+    ]
     words = {"failed": "failed", "damaged": "damaged", "started": "not finished"}
     counted += [f"{states[state]} {word}" for state, word in words.items() if states[state]]  # type: ignore[index]
     seeds, epochs = sorted({run.seed for run in runs}), sorted({run.epochs for run in runs})

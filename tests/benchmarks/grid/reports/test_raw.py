@@ -70,6 +70,7 @@ def test_machines_are_in_the_report(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "- 6 of 18 runs on a machine that they did not note" in lines
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<dt>runs made on</dt><dd>first, 1 thread(s); torch 2 (12 of 18 runs)</dd>" in page
+    assert "<dt>cells</dt><dd>18 finished, read from raw numbers</dd>" in page
     assert "machine" not in runs_csv(_runs())
 
 

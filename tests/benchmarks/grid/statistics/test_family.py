@@ -76,3 +76,22 @@ def test_kinds_of_settings_are_ranked_apart() -> None:
     family = family_of({"zinc": given, "zinc-tuned": tuned})
     assert set(family.rankings) == {"", "tuned"}
     assert kind_of(replace(given[0], chosen_from=3)) == "best"
+
+
+def test_tasks_alone_are_ranked_by_the_mean_rank_of_their_models() -> None:
+    scores = {"zinc": {"GINE": (1, 2, 3), "GPS": (1, 3, 2), "SAT": (2, 1, 3)}, "other": {"GINE": (9, 8, 7)}}
+    sections = {
+        task: combine(
+            [
+                replace(RUN, task=task, encoding=column, model=model, test=float(error))
+                for model, errors in models.items()
+                for column, error in zip(("a", "b", "c"), errors, strict=True)
+            ],
+            [],
+        )
+        for task, models in scores.items()
+    }
+    found = family_of(sections).task_rankings[""]
+    assert isinstance(found, Ranking)
+    assert found.blocks == ("zinc", "other")
+    assert dict(zip(found.columns, found.ranks, strict=True)) == {"a": 2.0, "b": 2.0, "c": 2.0}  # 1, 2, 3 and 3, 2, 1
